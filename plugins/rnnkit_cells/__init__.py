@@ -1,0 +1,1 @@
+"""First-party cells, one a file."""

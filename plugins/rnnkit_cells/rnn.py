@@ -1,0 +1,55 @@
+"""Simple recurrent network.
+
+    h = φ(W_ih x + b_ih + W_hh h + b_hh),  y = h        φ = tanh or relu
+
+Paper: Elman, "Finding Structure in Time", Cognitive Science 14(2), 1990; with relu and an identity recurrent weight
+it is the IRNN of Le, Jaitly & Hinton, arXiv 1504.00941, 2015.
+
+What differs: from Elman, tanh or relu instead of the logistic function, and the whole gradient instead of one step's.
+From torch.nn.RNN, nothing but rounding.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+import rnnkit
+from rnnkit import State
+from rnnkit_cells._gated import Gated
+
+NONLINEARITIES: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh, "relu": torch.relu}
+
+
+class RNN(Gated):
+    """Simple recurrent network (Elman 1990), `nonlinearity` "tanh" or "relu".
+
+    State: h (B, H). Parameters: weight_ih (H, D), weight_hh (H, H), bias_ih and bias_hh (H,).
+    """
+
+    name = "rnn"
+    gates = 1
+
+    def __init__(self, input_size: int, hidden_size: int, *, nonlinearity: str = "tanh", bias: bool = True) -> None:
+        if nonlinearity not in NONLINEARITIES:
+            raise rnnkit.errors.UsageError(
+                f"cell 'rnn': nonlinearity is {nonlinearity!r}; it must be one of {', '.join(NONLINEARITIES)}"
+            )
+        super().__init__(input_size, hidden_size, bias=bias)
+        self.nonlinearity = nonlinearity
+
+    def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
+        """Advance one step: p and h (B, H)."""
+        (h,) = state
+        h = NONLINEARITIES[self.nonlinearity](torch.addmm(p, h, self.weight_hh.t()))
+        return h, (h,)
+
+    def extra_repr(self) -> str:
+        """Show the sizes and the nonlinearity."""
+        return f"{super().extra_repr()}, nonlinearity={self.nonlinearity!r}"
+
+
+@rnnkit.hookimpl
+def rnnkit_cells() -> list[type[rnnkit.Cell]]:
+    """Offer the simple recurrent network."""
+    return [RNN]

@@ -1,0 +1,150 @@
+"""Character language model on real text: predict each next character.
+
+Default text: the documentation of the Python language that every CPython carries (`pydoc_data.topics`; 464,970
+characters, 103 symbols on Python 3.11). The first 90 % train, the next 5 % validate, the last 5 % are left for a test.
+
+Metric: bits per character. Compared with n-gram models (Witten-Bell) of contexts of 3 and 4 characters.
+"""
+
+import math
+import stat
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from pydoc_data.topics import topics
+from types import MappingProxyType
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+import rnnkit
+from rnnkit import Batch
+from rnnkit.errors import DataError, UsageError, check_whole
+from rnnkit_tasks._ngram import bits_per_character
+
+VALIDATION_ROWS = 32
+
+
+class Chars(rnnkit.Task):
+    """Character language model on `text`, in sequences of `seq_len` (default: the Python language's documentation)."""
+
+    name = "chars"
+    metric_name = "bits per character"
+    symbols = True
+    defaults = MappingProxyType({"steps": 2000, "batch": 32, "lr": 3e-3, "hidden": 128})
+
+    def __init__(self, *, text: str | None = None, seq_len: int = 64) -> None:
+        check_whole("task 'chars': seq_len", seq_len)
+        self.seq_len = seq_len
+        self.source = "Python's documentation" if text is None else str(text)
+        self.text = "".join(topics.values()) if text is None else read_text(Path(text))
+        self.alphabet = "".join(sorted(set(self.text)))
+        self.input_size = self.output_size = len(self.alphabet)
+        symbols = self._encode(self.text)
+        first, second = len(symbols) * 90 // 100, len(symbols) * 95 // 100
+        self.train, self.held_out = symbols[:first], symbols[first:second]
+        if len(self.held_out) < 2 or len(self.train) <= self.seq_len:
+            raise DataError(
+                f"{self.source} has {len(self.text)} characters, too few: 90 % of them must be more than "
+                f"seq_len = {self.seq_len}, and 5 % at least 2"
+            )
+
+    def batch(self, size: int, generator: torch.Generator) -> Batch:
+        """Draw `size` windows of the training text, anywhere: xs and targets (T, B)."""
+        starts = torch.randint(len(self.train) - self.seq_len, (size,), generator=generator)
+        window = self.train[starts.unsqueeze(0) + torch.arange(self.seq_len + 1).unsqueeze(1)]
+        return Batch(window[:-1], window[1:])
+
+    def batches(self, size: int, generator: torch.Generator) -> Iterator[Batch]:
+        """Read the training text in `size` parallel streams, batch after batch, from a random place onwards."""
+        spare = len(self.train) - 1 - size * self.seq_len
+        if spare < 0:
+            raise DataError(
+                f"{self.source} has {len(self.text)} characters, too few for {size} streams of {self.seq_len} steps; "
+                "give a longer text, a smaller batch or a smaller seq_len"
+            )
+        while True:
+            start = int(torch.randint(min(spare, self.seq_len) + 1, (), generator=generator))
+            yield from self._read(self.train[start:], size)
+
+    def validation(self) -> Iterator[Batch]:
+        """Read the held-out text once, in parallel streams."""
+        rows = max(1, min(VALIDATION_ROWS, (len(self.held_out) - 1) // self.seq_len))
+        yield from self._read(self.held_out, rows)
+
+    def _read(self, symbols: Tensor, rows: int) -> Iterator[Batch]:
+        """Cut into `rows` streams side by side and read them in steps of `seq_len`, each character once."""
+        length = (len(symbols) - 1) // rows
+        xs = symbols[: rows * length].view(rows, length).t()
+        targets = symbols[1 : rows * length + 1].view(rows, length).t()
+        for at in range(0, length, self.seq_len):
+            yield Batch(xs[at : at + self.seq_len], targets[at : at + self.seq_len], continues=at > 0)
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Mean cross-entropy in nats, from outputs (T, B, symbols) and targets (T, B)."""
+        return F.cross_entropy(outputs.flatten(0, 1), targets.flatten())
+
+    def metric(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Mean cross-entropy in bits per character."""
+        return self.loss(outputs, targets) / math.log(2)
+
+    def baselines(self) -> dict[str, float]:
+        """Bits per character of n-gram models on the held-out text."""
+        return dict(self._ngrams)
+
+    @cached_property
+    def _ngrams(self) -> dict[str, float]:
+        train, held_out = self.train.numpy(), self.held_out.numpy()
+        return {
+            f"order-{order} n-gram": bits_per_character(train, held_out, self.input_size, order) for order in (3, 4)
+        }
+
+    def prompt(self, text: str) -> Tensor:
+        """Give the symbols of `text`; a character that the training text lacks is an error."""
+        unknown = sorted(set(text) - set(self.alphabet))
+        if unknown:
+            raise UsageError(f"the prompt has {unknown[0]!r}, which {self.source} lacks")
+        return self._encode(text)
+
+    def sample(self, symbols: Tensor) -> str:
+        """Give the text of `symbols` (N,)."""
+        return "".join(self.alphabet[symbol] for symbol in symbols.tolist())
+
+    def _encode(self, text: str) -> Tensor:
+        points = np.array(text).reshape(1).view(np.uint32) if text else np.zeros(0, np.uint32)
+        known = np.array(self.alphabet).reshape(1).view(np.uint32) if self.alphabet else points
+        return torch.from_numpy(np.searchsorted(known, points).astype(np.int64))
+
+
+def read_text(path: Path) -> str:
+    """Read a UTF-8 text, without a byte-order mark and with line ends made one character.
+
+    Raises:
+        DataError: the file is missing, not a file, unreadable, empty or not UTF-8 text.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise DataError(f"{path} is not a regular file; give a UTF-8 text file")
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist; give a UTF-8 text file") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{path} cannot be read: {reason}") from None
+    if not data:
+        raise DataError(f"{path} is empty; give a UTF-8 text file")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text (byte {error.start}); convert it, or give another file") from None
+    if "\0" in text:
+        raise DataError(f"{path} is a binary file (a NUL at character {text.index(chr(0))}); give a UTF-8 text file")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+@rnnkit.hookimpl
+def rnnkit_tasks() -> list[type[rnnkit.Task]]:
+    """Offer the character language model."""
+    return [Chars]

@@ -1,0 +1,1 @@
+"""First-party unrollers, one a file."""

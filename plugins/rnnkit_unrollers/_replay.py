@@ -1,0 +1,307 @@
+"""Forward without a graph, backward by replaying: the machinery of `checkpoint`.
+
+Gradients are those of `loop` bit for bit. Floating-point sums depend on their order, so the replay keeps autograd's:
+what a weight has gathered from later steps is handed to the next replay as a gradient of the weight itself, where it
+stands first in the sum, and a state that also is an output gets the output's gradient first, as from one stack.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import rnnkit
+from rnnkit import Cell, Masks, Projected, State
+from rnnkit_unrollers._schedule import Schedule
+from rnnkit_unrollers.loop import run
+
+Gradients = list[Tensor | None]
+
+
+@dataclass
+class Unrolling:
+    """One call of the unroller, shared by its passes."""
+
+    cell: Cell
+    masks: Masks
+    schedule: Schedule
+    state_size: int
+    weight_names: tuple[str, ...]
+
+    def run(self, projected: Projected, first: int, last: int, state: State, emit: Callable[[Tensor], object]) -> State:
+        """Step through blocks first to last - 1, from `state`."""
+        start, stop = self.steps(first, last)
+        return run(self.cell, between(projected, start, stop), state, self.masks.between(start, stop), emit)
+
+    def steps(self, first: int, last: int) -> tuple[int, int]:
+        """Give the steps that blocks first to last - 1 span."""
+        leaf, time = self.schedule.leaf, self.schedule.time
+        return first * leaf, min(last * leaf, time)
+
+    def equipped(self, tensors: Sequence[Tensor]) -> AbstractContextManager[None]:
+        """Let the cell use the weights of the first pass, whatever it holds by now."""
+        return rnnkit.holding(self.cell, dict(zip(self.weight_names, self.inputs(tensors)[3], strict=True)))
+
+    def inputs(self, tensors: Sequence[Tensor]) -> tuple[Tensor, State, State, tuple[Tensor, ...]]:
+        """Take the Function's tensors apart: input, state, initial state for resets, weights."""
+        xs, *rest = tensors
+        n, m = self.state_size, self.state_size + len(self.masks.initial)
+        return xs, tuple(rest[:n]), tuple(rest[n:m]), tuple(rest[m:])
+
+
+class Outputs:
+    """The outputs (T, B, O) of a pass, filled step by step: a list and a stack of it would take twice the room."""
+
+    ys: Tensor
+    last: Tensor
+
+    def __init__(self, time: int) -> None:
+        self.time = time
+        self.count = 0
+
+    def append(self, y: Tensor) -> None:
+        """Take the next output."""
+        if self.count == 0:
+            self.ys = y.new_empty(self.time, *y.shape)
+        self.ys[self.count] = self.last = y
+        self.count += 1
+
+
+class Surroundings:
+    """Random state and autocast of the first pass, so that a replay computes the same."""
+
+    def __init__(self, xs: Tensor) -> None:
+        self.devices = devices_of(xs)
+        self.device_type = xs.device.type
+        self.random = torch.get_rng_state()
+        self.device_random = [torch.get_device_module(device).get_rng_state(device) for device in self.devices]
+        self.autocast_dtype = (
+            torch.get_autocast_dtype(self.device_type) if rnnkit.casts_automatically(xs.device) else None
+        )
+
+    def fork(self) -> AbstractContextManager[Any]:
+        """Restore the outer random state at the end."""
+        return torch.random.fork_rng(devices=self.devices, device_type=self.device_type if self.devices else "cuda")
+
+    def restore(self) -> None:
+        """Set the random state as it was; inside `fork`."""
+        torch.set_rng_state(self.random)
+        for device, state in zip(self.devices, self.device_random, strict=True):
+            torch.get_device_module(device).set_rng_state(state, device)
+
+    def casting(self) -> AbstractContextManager[Any]:
+        """Cast automatically if the first pass did."""
+        if self.autocast_dtype is None:
+            return nullcontext()
+        return torch.autocast(self.device_type, dtype=self.autocast_dtype)
+
+
+class Replay(torch.autograd.Function):
+    """Forward without a graph, keeping states; backward by replaying blocks right to left."""
+
+    @staticmethod
+    def forward(ctx: Any, unrolling: Unrolling, *tensors: Tensor) -> tuple[Tensor, ...]:
+        ctx.unrolling = unrolling
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*tensors)
+        xs, state, _, _ = unrolling.inputs(tensors)
+        ctx.surroundings = Surroundings(xs)
+        schedule = unrolling.schedule
+        projected = unrolling.cell.project(xs)
+        ctx.kept = [(0, state)]
+        outputs = Outputs(schedule.time)
+        block = 0
+        for stop in (*schedule.descend(0, schedule.blocks, 0), schedule.blocks):
+            state = unrolling.run(projected, block, stop, state, outputs.append)
+            if stop < schedule.blocks:
+                ctx.kept.append((stop, state))
+            block = stop
+        # Which state tensor the output is, if it is one: then both gradients meet in one tensor.
+        ctx.twin = next((k for k, tensor in enumerate(state) if tensor is outputs.last), None)
+        return outputs.ys, *(tensor.clone() if _is_one_of(tensor, tensors) else tensor for tensor in state)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        unrolling, surroundings, tensors = ctx.unrolling, ctx.surroundings, ctx.saved_tensors
+        with surroundings.fork(), surroundings.casting(), unrolling.equipped(tensors):
+            surroundings.restore()
+            if torch.is_grad_enabled():  # create_graph: let autograd record the plain loop
+                return None, *_through_the_loop(unrolling, tensors, gradients)
+            # Used up, so that a state makes room once it is taken back; a second backward starts from the first.
+            kept, ctx.kept = ctx.kept, ctx.kept[:1]
+            return None, *Backward(unrolling, tensors, gradients[0], list(gradients[1:]), ctx.twin)(kept)
+
+
+def _through_the_loop(unrolling: Unrolling, tensors: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> Gradients:
+    xs, state, initial, _ = unrolling.inputs(tensors)
+    masks = unrolling.masks._replace(initial=initial)
+    ys: list[Tensor] = []
+    state = run(unrolling.cell, unrolling.cell.project(xs), state, masks, ys.append)
+    return gradient([torch.stack(ys), *state], gradients, tensors, create_graph=True)
+
+
+class Backward:
+    """The way back of one call: gathers the gradients of weights while blocks are replayed right to left."""
+
+    def __init__(
+        self,
+        unrolling: Unrolling,
+        tensors: Sequence[Tensor],
+        output_gradient: Tensor | None,
+        state_gradient: Gradients,
+        twin: int | None,
+    ) -> None:
+        self.unrolling = unrolling
+        self.output_gradient = output_gradient
+        self.state_gradient = state_gradient
+        self.twin = twin
+        xs, self.state, initial, weights = unrolling.inputs(tensors)
+        self.xs = xs.detach().requires_grad_(xs.requires_grad)
+        self.initial = tuple(tensor.detach().requires_grad_(tensor.requires_grad) for tensor in initial)
+        self.constants = (*self.initial, *weights)
+        self.constant_gradient: Gradients = [None] * len(self.constants)
+
+    def __call__(self, kept: list[tuple[int, State]]) -> Gradients:
+        """Take all blocks back; `kept` holds (block, state before it) and is used up."""
+        schedule = self.unrolling.schedule
+        projected, part_gradients = self._project()
+        stop = schedule.blocks
+        while stop:
+            block, state = kept[-1]
+            for following in schedule.descend(block, stop, len(kept) - 1):
+                state = self._advance(projected, block, following, state)
+                kept.append((following, state))
+                block = following
+            stop, state = kept.pop()
+            self._replay(projected, stop, state, part_gradients)
+        xs_gradient, *rest = gradient(
+            [*parts_of(projected), *self.constants],
+            [*part_gradients, *self.constant_gradient],
+            [self.xs, *self.constants],
+        )
+        return [xs_gradient, *self.state_gradient, *rest]
+
+    def _project(self) -> tuple[Projected, Gradients]:
+        """Project once more, with its graph; gives room for the gradient of each part too.
+
+        A slice of the projection is of no use once its block is taken back, so its gradient takes its place, unless
+        the projection is the input itself, or its own graph needs it later.
+        """
+        needed = {tensor.untyped_storage().data_ptr() for tensor in (self.xs, *self.constants)}
+
+        def note(tensor: Tensor) -> Tensor:
+            needed.add(tensor.untyped_storage().data_ptr())
+            return tensor
+
+        with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            projected = self.unrolling.cell.project(self.xs)
+        room: Gradients = []
+        for part in parts_of(projected):
+            storage = part.untyped_storage().data_ptr()
+            spare = storage not in needed and part.is_contiguous()
+            # By `data`, for autograd is not to take the writing for a change of the projection.
+            room.append((part.data if spare else torch.empty_like(part)) if part.requires_grad else None)
+            needed.add(storage)
+        return projected, room
+
+    def _advance(self, projected: Projected, first: int, last: int, state: State) -> State:
+        with torch.no_grad():
+            return self.unrolling.run(projected, first, last, state, lambda y: None)
+
+    def _replay(self, projected: Projected, block: int, state: State, part_gradients: Gradients) -> None:
+        """Run one block with its graph and take it back."""
+        start, stop = self.unrolling.steps(block, block + 1)
+        masks = self.unrolling.masks.between(start, stop)._replace(initial=self.initial)
+        slices = detached(between(projected, start, stop))
+        wants = [part.requires_grad for part in parts_of(projected)]
+        leaves = [part.requires_grad_(want) for part, want in zip(parts_of(slices), wants, strict=True)]
+        before = leaves_of(state)
+        ys: list[Tensor] = []
+        with torch.enable_grad():
+            after = run(self.unrolling.cell, slices, before, masks, ys.append)
+        outputs, output_gradients = self._outputs(ys, start)
+        roots = [*outputs, *after, *self.constants]
+        root_gradients = [*output_gradients, *self.state_gradient, *self.constant_gradient]
+        if self.twin is not None and start and self.output_gradient is not None:
+            roots.append(before[self.twin])
+            root_gradients.append(self.output_gradient[start - 1])
+        found = gradient(roots, root_gradients, [*leaves, *before, *self.constants])
+        for into, piece in zip(part_gradients, found, strict=False):
+            if into is not None:
+                into[start:stop] = 0 if piece is None else piece
+        n = len(leaves)
+        self.state_gradient = [
+            None if _is_one_of(tensor, before[:k]) else found[n + k] for k, tensor in enumerate(before)
+        ]
+        self.constant_gradient = found[n + len(before) :]
+
+    def _outputs(self, ys: list[Tensor], start: int) -> tuple[list[Tensor], list[Tensor]]:
+        """Pair the block's outputs with their gradients; a last output that is a state has had its own."""
+        if self.output_gradient is None:
+            return [], []
+        ends_the_sequence = start + len(ys) == self.unrolling.schedule.time
+        count = len(ys) if self.twin is None or ends_the_sequence else len(ys) - 1
+        return ys[:count], list(self.output_gradient[start : start + count].unbind(0))
+
+
+def gradient(
+    outputs: Sequence[Tensor],
+    output_gradients: Sequence[Tensor | None],
+    inputs: Sequence[Tensor],
+    create_graph: bool = False,
+) -> Gradients:
+    """Do as torch.autograd.grad, passing over outputs and inputs that have no gradient."""
+    pairs = [
+        (output, given)
+        for output, given in zip(outputs, output_gradients, strict=True)
+        if given is not None and output.requires_grad
+    ]
+    wanted = [tensor for tensor in inputs if tensor.requires_grad]
+    if not pairs or not wanted:
+        return [None] * len(inputs)
+    found = iter(
+        torch.autograd.grad(
+            [output for output, _ in pairs],
+            wanted,
+            [given for _, given in pairs],
+            create_graph=create_graph,
+            allow_unused=True,
+        )
+    )
+    return [next(found) if tensor.requires_grad else None for tensor in inputs]
+
+
+def parts_of(projected: Projected) -> tuple[Tensor, ...]:
+    return (projected,) if isinstance(projected, Tensor) else projected
+
+
+def between(projected: Projected, start: int, stop: int) -> Projected:
+    if isinstance(projected, Tensor):
+        return projected[start:stop]
+    return tuple(part[start:stop] for part in projected)
+
+
+def detached(projected: Projected) -> Projected:
+    if isinstance(projected, Tensor):
+        return projected.detach()
+    return tuple(part.detach() for part in projected)
+
+
+def leaves_of(state: State) -> State:
+    """Give new leaves to differentiate by; state tensors that are one tensor stay one."""
+    leaves: dict[int, Tensor] = {}
+    for tensor in state:
+        differentiable = tensor.is_floating_point() or tensor.is_complex()
+        leaves.setdefault(id(tensor), tensor.detach().requires_grad_(differentiable))
+    return tuple(leaves[id(tensor)] for tensor in state)
+
+
+def devices_of(xs: Tensor) -> list[torch.device]:
+    return [] if xs.device.type in ("cpu", "meta") else [xs.device]
+
+
+def _is_one_of(tensor: Tensor, tensors: Sequence[Tensor]) -> bool:
+    return any(tensor is other for other in tensors)

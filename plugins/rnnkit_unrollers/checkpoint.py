@@ -1,0 +1,99 @@
+"""Checkpointing through time: keep a few states, run the rest again on the way back.
+
+Papers: Chen, Xu, Zhang & Guestrin, "Training Deep Nets with Sublinear Memory Cost", arXiv 1604.06174, 2016 (the √T
+segments); Gruslys et al., "Memory-Efficient Backpropagation Through Time", NIPS 2016 (the budget).
+"""
+
+import torch
+from torch import Tensor
+
+import rnnkit
+from rnnkit import Cell, State
+from rnnkit.errors import UsageError, check_whole
+from rnnkit_unrollers._replay import Replay, Unrolling, detached, devices_of, parts_of
+from rnnkit_unrollers._schedule import Schedule, budget_schedule, sqrt_schedule
+from rnnkit_unrollers.loop import Loop
+
+
+class Checkpoint(rnnkit.Unroller):
+    """Keeps about √T states and replays segment by segment: the loop's gradients in a fraction of its memory.
+
+    Memory between the passes: the kept states. On the way back: one segment's graph, and one projection of the
+    sequence with its gradient, which the loop has as well. Time: one forward pass more than the loop, in a tight
+    `budget` several.
+
+    Args:
+        segment: steps in a segment; √T if not given.
+        budget: bytes for kept states and one replayed segment together; the fewest replays that fit are
+            found by dynamic programming. Not together with `segment`.
+    """
+
+    name = "checkpoint"
+
+    def __init__(self, *, segment: int | None = None, budget: int | None = None) -> None:
+        for label, value in (("segment", segment), ("budget", budget)):
+            if value is not None:
+                check_whole(f"unroller 'checkpoint': {label}", value)
+        if segment is not None and budget is not None:
+            raise UsageError("unroller 'checkpoint': give segment or budget, not both; budget finds the segment")
+        self.segment = segment
+        self.budget = budget
+
+    def __call__(
+        self,
+        cell: Cell,
+        xs: Tensor,
+        state: State | None = None,
+        *,
+        lengths: Tensor | None = None,
+        reset: Tensor | None = None,
+    ) -> tuple[Tensor, State]:
+        """Unroll `cell` over `xs` (T, B, D); see `rnnkit.Unroller`."""
+        xs, state, masks = rnnkit.prepare(cell, xs, state, lengths, reset)
+        weights = {**dict(cell.named_parameters()), **dict(cell.named_buffers())}
+        tensors = (xs, *state, *masks.initial, *weights.values())
+        if not torch.is_grad_enabled() or not any(tensor.requires_grad for tensor in tensors):
+            return Loop()(cell, xs, state, lengths=lengths, reset=reset)
+        unrolling = Unrolling(cell, masks, self.schedule(cell, xs, state), len(state), tuple(weights))
+        ys, *last = Replay.apply(unrolling, *tensors)  # type: ignore[no-untyped-call]
+        return ys, tuple(last)
+
+    def schedule(self, cell: Cell, xs: Tensor, state: State) -> Schedule:
+        """Choose how `xs` (T, B, D) is taken back under this unroller's options."""
+        time = xs.shape[0]
+        if self.budget is None:
+            return sqrt_schedule(time, self.segment)
+        state_bytes = sum(tensor.nbytes for tensor in state)
+        return budget_schedule(time, self.budget, max(1, state_bytes), max(1, step_bytes(cell, xs, state)))
+
+    def __repr__(self) -> str:
+        options = {"segment": self.segment, "budget": self.budget}
+        given = ", ".join(f"{label}={value}" for label, value in options.items() if value is not None)
+        return f"{self.name}({given})" if given else self.name
+
+
+def step_bytes(cell: Cell, xs: Tensor, state: State) -> int:
+    """Measure the bytes that autograd keeps for one step, by running one; weights and input not counted."""
+    saved: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        saved[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.random.fork_rng(devices=devices_of(xs)), torch.enable_grad():
+        projected = detached(cell.project(xs[:1].detach()))
+        before = tuple(tensor.detach().requires_grad_(tensor.is_floating_point()) for tensor in state)
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            y, after = cell.step(rnnkit.time_slices(projected)[0], before)
+    for tensor in (y, *after):  # kept by the graph or not, they live as long as it does
+        note(tensor)
+    for tensor in (*cell.parameters(), *cell.buffers(), xs, *state, *parts_of(projected)):
+        saved.pop(tensor.untyped_storage().data_ptr(), None)
+    return sum(saved.values())
+
+
+@rnnkit.hookimpl
+def rnnkit_unrollers() -> list[type[rnnkit.Unroller]]:
+    """Offer checkpointing."""
+    return [Checkpoint]

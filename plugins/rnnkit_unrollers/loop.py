@@ -1,0 +1,71 @@
+"""The plain loop: the reference that every other unroller must equal."""
+
+from collections.abc import Callable, Iterable
+from itertools import repeat
+
+import torch
+from torch import Tensor
+
+import rnnkit
+from rnnkit import Cell, Masks, Projected, State
+
+
+class Loop(rnnkit.Unroller):
+    """Steps through time one by one and lets autograd record everything.
+
+    `project` runs once for the whole sequence, as one large matrix product.
+
+    Memory: everything that autograd saves in each of the T steps. Time: one pass forward, one back.
+    """
+
+    name = "loop"
+    auto_rank = 0
+
+    def __call__(
+        self,
+        cell: Cell,
+        xs: Tensor,
+        state: State | None = None,
+        *,
+        lengths: Tensor | None = None,
+        reset: Tensor | None = None,
+    ) -> tuple[Tensor, State]:
+        """Unroll `cell` over `xs` (T, B, D); see `rnnkit.Unroller`."""
+        xs, state, masks = rnnkit.prepare(cell, xs, state, lengths, reset)
+        ys: list[Tensor] = []
+        state = run(cell, cell.project(xs), state, masks, ys.append)
+        return torch.stack(ys), state
+
+
+def run(cell: Cell, projected: Projected, state: State, masks: Masks, emit: Callable[[Tensor], object]) -> State:
+    """Step through what `project` gave, handing each output (B, O) to `emit`; gives the last state."""
+    first = True
+    for p, live, restart in zip(rnnkit.time_slices(projected), _rows(masks.live), _rows(masks.restart), strict=False):
+        before = state
+        if restart is not None:
+            state = choose(restart, masks.initial, state)
+        result = cell.step(p, state)
+        if first:
+            rnnkit.check_step(cell, result, before)
+            first = False
+        y, state = result
+        if live is not None:
+            (y,) = choose(live, (y,), (torch.zeros_like(y),))
+            state = choose(live, state, before)
+        emit(y)
+    return state
+
+
+def choose(rows: Tensor, chosen: State, other: State) -> State:
+    """Take `chosen` in the rows (B,) that are true and `other` in the rest, tensor by tensor."""
+    return tuple(torch.where(rows.view(-1, *[1] * (a.ndim - 1)), a, b) for a, b in zip(chosen, other, strict=True))
+
+
+def _rows(mask: Tensor | None) -> Iterable[Tensor | None]:
+    return repeat(None) if mask is None else mask.unbind(0)
+
+
+@rnnkit.hookimpl
+def rnnkit_unrollers() -> list[type[rnnkit.Unroller]]:
+    """Offer the loop."""
+    return [Loop]

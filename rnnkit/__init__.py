@@ -1,0 +1,95 @@
+"""rnnkit: write the equation of a recurrent cell once, in plain tensor operations.
+
+Names are resolved on first use, so that `import rnnkit` and `rnnkit --help` load neither torch nor a plugin.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from rnnkit import errors, testing
+    from rnnkit.cell import Cell, Projected, State, holding, time_slices
+    from rnnkit.errors import RnnkitError
+    from rnnkit.evaluation import evaluate
+    from rnnkit.finite_differences import gradcheck
+    from rnnkit.gradient_report import GradientReport
+    from rnnkit.hookspecs import hookimpl
+    from rnnkit.layer import RNN
+    from rnnkit.model import Model
+    from rnnkit.registry import cells, tasks, unrollers
+    from rnnkit.task import Batch, Task
+    from rnnkit.training import Record, train
+    from rnnkit.unroll import Masks, Unroller, casts_automatically, check_step, prepare
+
+_HOMES = {
+    "Batch": "task",
+    "Cell": "cell",
+    "GradientReport": "gradient_report",
+    "Masks": "unroll",
+    "Model": "model",
+    "Projected": "cell",
+    "RNN": "layer",
+    "Record": "training",
+    "RnnkitError": "errors",
+    "State": "cell",
+    "Task": "task",
+    "Unroller": "unroll",
+    "casts_automatically": "unroll",
+    "cells": "registry",
+    "check_step": "unroll",
+    "evaluate": "evaluation",
+    "gradcheck": "finite_differences",
+    "holding": "cell",
+    "hookimpl": "hookspecs",
+    "prepare": "unroll",
+    "tasks": "registry",
+    "time_slices": "cell",
+    "train": "training",
+    "unrollers": "registry",
+}
+_MODULES = ("errors", "testing")
+
+__all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
+    "Batch",
+    "Cell",
+    "GradientReport",
+    "Masks",
+    "Model",
+    "Projected",
+    "RNN",
+    "Record",
+    "RnnkitError",
+    "State",
+    "Task",
+    "Unroller",
+    "casts_automatically",
+    "cells",
+    "check_step",
+    "errors",
+    "evaluate",
+    "gradcheck",
+    "holding",
+    "hookimpl",
+    "prepare",
+    "tasks",
+    "testing",
+    "time_slices",
+    "train",
+    "unrollers",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"rnnkit.{name}")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'rnnkit' has no attribute {name!r}")
+    value = getattr(import_module(f"rnnkit.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,133 @@
+"""The cell: what is stepped. State in, state out, in plain tensor operations."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from itertools import chain
+from typing import Any, ClassVar, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from rnnkit.errors import check_whole
+
+State: TypeAlias = tuple[Tensor, ...]
+"""The recurrent state: one tensor (B, ...) for each of the cell's `state_names`; a tuple even for one."""
+
+Projected: TypeAlias = Tensor | tuple[Tensor, ...]
+"""What `Cell.project` returns: (T, B, P), or a tuple of tensors (T, B, ...)."""
+
+
+class Cell(nn.Module, ABC):
+    """One step of a recurrence, written in tensor operations that autograd can differentiate.
+
+    A cell is pure: tensors in, tensors out; nothing in place on its inputs, no branch on tensor values,
+    rows of the batch independent of each other, and all randomness drawn in `project`. It never mentions
+    device or dtype: whoever builds it does so in the right context. `rnnkit.testing.check_cell` tests each
+    of these promises.
+
+    Shapes: T time, B batch, D `input_size`, H `hidden_size`, P projected, O `output_size`.
+    """
+
+    name: ClassVar[str]
+    """What the registry and the command line call the cell."""
+
+    state_names: ClassVar[tuple[str, ...]] = ("h",)
+    """One name for each tensor of the state; errors, gradient checks and plots use them."""
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        check_whole(f"{type(self).__name__}: input_size", input_size)
+        check_whole(f"{type(self).__name__}: hidden_size", hidden_size)
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+
+    @property
+    def output_size(self) -> int:
+        """Width O of the output `y`; `hidden_size` unless the cell says otherwise."""
+        return self.hidden_size
+
+    def initial_state(self, batch_size: int) -> State:
+        """Give the state before the first step: zeros (B, H) for each of `state_names`.
+
+        A cell whose state has other shapes, or is learnt, overrides this.
+        """
+        like = next(chain(self.parameters(), self.buffers()), None)
+        dtype, device = (None, None) if like is None else (like.dtype, like.device)
+        return tuple(torch.zeros(batch_size, self.hidden_size, dtype=dtype, device=device) for _ in self.state_names)
+
+    def project(self, xs: Tensor) -> Projected:
+        """Compute what depends on the input alone, for all steps at once: (T, B, D) -> (T, B, P).
+
+        One matrix product over T * B rows is many times faster than T small ones, so the unroller calls this
+        once a sequence and hands each step its slice. The default gives the input itself. Step t of the
+        result may depend on step t of `xs` only, except for masks that are drawn once a sequence.
+        """
+        return xs
+
+    @abstractmethod
+    def step(self, p: Any, state: State) -> tuple[Tensor, State]:
+        """Advance one step: the equation of the cell.
+
+        `p` is one time slice of what `project` returned, (B, P) or a tuple of such; `state` one tensor for each
+        name. Returns the output y (B, O) and the new state.
+        """
+
+    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Advance one step from the raw input x (B, D), projection and all; zeros are the default state."""
+        if state is None:
+            state = starting_state(self, x.shape[0], x)
+        return self.step(time_slice(self.project(x.unsqueeze(0)), 0), state)
+
+    def extra_repr(self) -> str:
+        """Show the sizes, as torch's own modules do."""
+        return f"{self.input_size}, {self.hidden_size}"
+
+
+def starting_state(cell: Cell, batch_size: int, xs: Tensor) -> State:
+    """Give the cell's initial state; a cell without tensors of its own takes dtype and device from `xs`."""
+    with nullcontext() if _has_tensors(cell) else xs.device:
+        state = cell.initial_state(batch_size)
+    return state if _has_tensors(cell) else tuple(t.to(xs.dtype) if t.is_floating_point() else t for t in state)
+
+
+def _has_tensors(cell: Cell) -> bool:
+    return next(chain(cell.parameters(), cell.buffers()), None) is not None
+
+
+def time_slice(projected: Projected, t: int) -> Projected:
+    """Give step t of what `project` returned: (T, B, ...) -> (B, ...)."""
+    if isinstance(projected, Tensor):
+        return projected[t]
+    return tuple(part[t] for part in projected)
+
+
+def time_slices(projected: Projected) -> list[Projected]:
+    """Give all T steps of what `project` returned.
+
+    By `unbind`, whose backward is one `stack`; indexing step by step would cost a full-size gradient each.
+    """
+    if isinstance(projected, Tensor):
+        return list(projected.unbind(0))
+    return list(zip(*(part.unbind(0) for part in projected), strict=True))
+
+
+@contextmanager
+def holding(cell: nn.Module, tensors: Mapping[str, Tensor]) -> Iterator[None]:
+    """Let `cell` use `tensors` in place of its own parameters and buffers of those names, for a while.
+
+    Names are dotted paths as `named_parameters` gives them. Any tensors will do: views, results of other
+    operations, functorch's wrappers.
+    """
+    before: list[tuple[dict[str, Any], str, Any]] = []
+    for path, tensor in tensors.items():
+        parent, _, name = path.rpartition(".")
+        module = cell.get_submodule(parent)
+        store: dict[str, Any] = module._parameters if name in module._parameters else module._buffers
+        before.append((store, name, store[name]))
+        store[name] = tensor
+    try:
+        yield
+    finally:
+        for store, name, tensor in before:
+            store[name] = tensor

@@ -1,0 +1,69 @@
+"""`rnnkit check`: the conformance kit."""
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from rnnkit.cli.options import parse_assignments, set_option
+from rnnkit.cli.output import json_option, print_json
+from rnnkit.errors import CheckError, PluginError, UnknownNameError, UsageError, first_line, nearest
+
+KINDS = ("cell", "unroller", "task")
+
+
+@click.command()
+@click.argument("subject", metavar="NAME|MODULE:CLASS")
+@set_option(*KINDS)
+@json_option
+def check(subject: str, assignments: tuple[str, ...], as_json: bool) -> None:
+    """Test every promise of a cell, unroller or task, one sentence for each that is broken.
+
+    NAME is a registered one; MODULE:CLASS (such as my_package.cells:MyCell) need not be. Exit 3 if a promise is broken.
+    """
+    from rnnkit.testing import inspect_any, noun_of
+
+    tables = parse_assignments(assignments, KINDS)
+    kind = _from_module(subject) if ":" in subject else _from_registries(subject)
+    noun = noun_of(kind)
+    options = tables.pop(noun)
+    if any(tables.values()):
+        raise UsageError(f"{subject} is a {noun}; its options are set with --set {noun}.KEY=VALUE")
+    result = inspect_any(kind, **options)
+    if as_json:
+        print_json({"subject": result.subject, "ok": result.ok, "promises": result.found})
+    else:
+        click.echo(result.subject)
+        for promise, sentences in result.found.items():
+            click.echo(f"  {'broken' if sentences else 'ok':8}{promise}")
+            for sentence in sentences:
+                click.echo(f"          {sentence.removeprefix(result.subject + ': ')}")
+    if not result.ok:
+        raise CheckError(f"{result.subject} breaks {len(result.failures)} of its promises", result.failures)
+
+
+def _from_registries(name: str) -> Any:
+    from rnnkit.registry import cells, tasks, unrollers
+
+    for registry in (cells, unrollers, tasks):
+        try:
+            return registry[name]
+        except UnknownNameError:
+            continue
+    known = [*cells, *unrollers, *tasks]
+    raise UnknownNameError(f"unknown cell, unroller or task {name!r}{nearest(name, known)}")
+
+
+def _from_module(path: str) -> Any:
+    module, _, name = path.partition(":")
+    sys.path.insert(0, "")  # as `python -m` does: a class in the folder one stands in
+    try:
+        found = import_module(module)
+    except (Exception, SystemExit) as error:
+        raise PluginError(f"{module!r} cannot be imported: {first_line(error)}") from None
+    finally:
+        sys.path.remove("")
+    if not hasattr(found, name):
+        raise UsageError(f"module {module!r} has no {name!r}{nearest(name, vars(found))}")
+    return getattr(found, name)

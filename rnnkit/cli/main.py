@@ -1,0 +1,164 @@
+"""The entry point: the commands, and how each error is answered."""
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+import rnnkit
+from rnnkit.cli.check import check
+from rnnkit.cli.doctor import doctor
+from rnnkit.cli.gradcheck import gradcheck
+from rnnkit.cli.listing import cells, tasks, unrollers
+from rnnkit.cli.plugins import plugins
+from rnnkit.cli.run import run
+from rnnkit.cli.sample import sample
+from rnnkit.errors import ResourceError, RnnkitError, first_line, nearest
+from rnnkit.plugins import ALLOW_LIST
+
+INTERRUPTED, TERMINATED = 130, 143
+
+
+class Exit(BaseException):
+    """Something outside ended the command: a signal, or a reader of its output that left."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+
+    def answer(self) -> int:
+        """Say so, if there is something to say; gives the exit code."""
+        return _answer(self.message, self.code) if self.message else self.code
+
+
+class Group(click.Group):
+    """A group that answers every error with one line on stderr and the right exit code."""
+
+    def main(self, args: Sequence[str] | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
+        """Run the command line and exit."""
+        words = list(sys.argv[1:] if args is None else args)
+        debug = "--debug" in words or bool(os.environ.get("RNNKIT_DEBUG"))
+        extra.update(prog_name="rnnkit", standalone_mode=False)
+        try:
+            with _terminable():
+                code = super().main([word for word in words if word != "--debug"], **extra) or 0
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.format_message())
+            code = error.exit_code
+        except Exit as end:
+            code = end.answer()
+        except Exception as error:
+            if debug:
+                traceback.print_exc()
+            code = _answer(*_sentence(error))
+        sys.exit(code)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; what ends it from outside is ours to answer, before click answers in its own way."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Exit("interrupted", INTERRUPTED) from None
+        except BrokenPipeError:  # whoever read our output has left
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise Exit("", 0) from None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command; offer the nearest one to a wrong name."""
+        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            raise click.UsageError(
+                f"unknown command {args[0]!r}{nearest(args[0], self.commands)}; `rnnkit --help` lists them"
+            )
+        return super().resolve_command(ctx, args)
+
+
+def _sentence(error: Exception) -> tuple[str, int]:
+    """Give the line and the exit code that answer an error."""
+    if isinstance(error, RnnkitError):
+        return str(error), error.exit_code
+    if isinstance(error, click.ClickException):
+        return error.format_message(), error.exit_code
+    if (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "can't allocate memory" in str(error)
+    ):
+        return (
+            f"out of memory ({first_line(error)}); lower --batch, --seq-len or --hidden",
+            ResourceError.exit_code,
+        )
+    if isinstance(error, OSError):
+        return f"{error.filename or 'a file'}: {error.strerror or error}", ResourceError.exit_code
+    return f"unexpected {first_line(error)} (--debug shows where)", RnnkitError.exit_code
+
+
+def _answer(message: str, code: int) -> int:
+    click.echo(f"rnnkit: {' '.join(message.split())}", err=True)
+    return code
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Turn SIGTERM into an exception, so that files are closed and the exit code is right."""
+
+    def terminate(number: int, frame: FrameType | None) -> NoReturn:
+        raise Exit("terminated", TERMINATED)
+
+    try:
+        before = signal.signal(signal.SIGTERM, terminate)
+    except ValueError:  # not the main thread, which alone gets signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _without_plugins(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        os.environ[ALLOW_LIST] = ""
+
+
+@click.group(
+    cls=Group,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "auto_envvar_prefix": "RNNKIT",
+        "max_content_width": 110,
+    },
+)
+@click.version_option(rnnkit.__version__, "-V", "--version", message="rnnkit %(version)s")
+@click.option(
+    "--no-plugins",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_without_plugins,
+    help="Load rnnkit's own plugins only (RNNKIT_PLUGINS=a,b lets in some).",
+)
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error; anywhere on the line.")
+def main() -> None:
+    """Recurrent cells written once, in plain tensor operations: train them, prove their gradients, plug in your own.
+
+    \b
+    rnnkit run                          an LSTM learns to write, on the text that Python brings along
+    rnnkit gradcheck --cell lstm        every gradient against finite differences
+    rnnkit cells                        what there is
+
+    Exit codes: 0 ok, 1 unexpected failure, 2 usage, 3 a check failed, 4 plugin, 5 checkpoint, 6 data, 7 diverged,
+    8 resources, 130 interrupted, 143 terminated.
+    """
+
+
+for _command in (run, gradcheck, check, cells, unrollers, tasks, plugins, sample, doctor):
+    main.add_command(_command)

@@ -1,0 +1,104 @@
+"""Options that several commands share."""
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from rnnkit.errors import UsageError, nearest
+
+
+class PositiveFloat(click.ParamType[float]):
+    """A finite number above zero."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read it, or fail saying what it must be."""
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number) or number <= 0:
+            self.fail(f"{value!r} is not a finite number > 0", param, ctx)
+        return number
+
+
+class Truncation(click.ParamType[tuple[int, int]]):
+    """K1,K2 of truncated BPTT, 1 <= K1 <= K2."""
+
+    name = "K1,K2"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """Read it, or fail saying what it must be."""
+        if isinstance(value, tuple):
+            return value[0], value[1]
+        try:
+            k1, k2 = (int(part) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not two whole numbers K1,K2", param, ctx)
+        if not 1 <= k1 <= k2:
+            self.fail(f"{value!r}: it must be 1 <= K1 <= K2, an update every K1 steps, back over K2", param, ctx)
+        return k1, k2
+
+
+def complete_names(noun: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    """Complete a name from what is registered."""
+
+    def complete(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from rnnkit import registry
+
+        return [CompletionItem(name) for name in getattr(registry, f"{noun}s") if name.startswith(incomplete)]
+
+    return complete
+
+
+cell_option = click.option(
+    "--cell",
+    default="lstm",
+    show_default=True,
+    metavar="NAME",
+    shell_complete=complete_names("cell"),
+    help="What is stepped; `rnnkit cells` lists them.",
+)
+
+
+def set_option(*tables: str) -> Callable[[Any], Any]:
+    """Make `--set TABLE.KEY=VALUE`, for options of the plugins' own."""
+    whose = " or ".join([", ".join(tables[:-1]), tables[-1]] if len(tables) > 1 else tables)
+    return click.option(
+        "--set",
+        "assignments",
+        multiple=True,
+        metavar="TABLE.KEY=VALUE",
+        help=f"An option of the {whose}'s own; may be repeated.",
+    )
+
+
+def parse_assignments(assignments: Iterable[str], tables: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """Read `table.key=value` texts into a table each; numbers and true/false become such."""
+    options: dict[str, dict[str, Any]] = {table: {} for table in tables}
+    for text in assignments:
+        path, equals, value = text.partition("=")
+        table, dot, key = path.partition(".")
+        if not equals or not dot or not key:
+            raise UsageError(f"--set {text!r} is not of the form TABLE.KEY=VALUE, such as {tables[0]}.bias=false")
+        if table not in options:
+            raise UsageError(
+                f"--set {text!r}: unknown table {table!r}{nearest(table, tables)}; one of {', '.join(tables)}"
+            )
+        options[table][key] = _value(value)
+    return options
+
+
+def _value(text: str) -> Any:
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

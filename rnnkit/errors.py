@@ -1,0 +1,98 @@
+"""Errors: each is one sentence that names the culprit, what is wrong and what to do."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import ClassVar
+
+
+class RnnkitError(Exception):
+    """Base of every foreseeable error; `exit_code` is what the command line answers with."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __str__(self) -> str:
+        # KeyError's own __str__ would quote the sentence, so the kinds that also are KeyErrors need this.
+        return str(self.args[0]) if self.args else type(self).__name__
+
+
+class UsageError(RnnkitError, ValueError):
+    """An argument or option that cannot be honoured (exit 2)."""
+
+    exit_code = 2
+
+
+class UnknownNameError(UsageError, KeyError):
+    """A name that nothing is registered under; the message offers the nearest one (exit 2)."""
+
+
+class ShapeError(UsageError):
+    """A tensor of the wrong shape, dtype or device, or the wrong number of tensors (exit 2)."""
+
+
+class CheckError(RnnkitError, AssertionError):
+    """A check found failures: gradcheck or the conformance kit (exit 3).
+
+    `failures` holds one sentence for each.
+    """
+
+    exit_code = 3
+
+    def __init__(self, message: str, failures: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.failures = list(failures)
+
+
+class PluginError(RnnkitError):
+    """A plugin that is broken, or a name that two of them claim (exit 4)."""
+
+    exit_code = 4
+
+
+class AmbiguousNameError(PluginError, KeyError):
+    """A name that two distributions register; the message names both (exit 4)."""
+
+
+class BrokenPluginError(PluginError, KeyError):
+    """A name whose plugin did not load; the message says why (exit 4)."""
+
+
+class CheckpointError(RnnkitError):
+    """A saved run that is missing, damaged or of another kind (exit 5)."""
+
+    exit_code = 5
+
+
+class DataError(RnnkitError):
+    """Data that is missing, unreadable or unfit for the task (exit 6)."""
+
+    exit_code = 6
+
+
+class DivergedError(RnnkitError):
+    """A loss or gradient that is not finite (exit 7)."""
+
+    exit_code = 7
+
+
+class ResourceError(RnnkitError):
+    """Not enough memory, disk or device for what was asked (exit 8)."""
+
+    exit_code = 8
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """Say which of `choices` was probably meant: " (did you mean 'lstm'?)", or an empty string."""
+    matches = get_close_matches(name, list(choices), n=1, cutoff=0.5)
+    return f" (did you mean {matches[0]!r}?)" if matches else ""
+
+
+def first_line(error: BaseException) -> str:
+    """Give an exception of somebody else's as `Kind: first line of its message`."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def check_whole(label: str, value: object, least: int = 1) -> None:
+    """Raise UsageError unless `value` is a whole number of at least `least`."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise UsageError(f"{label} is {value!r}; it must be a whole number >= {least}")

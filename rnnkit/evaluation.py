@@ -1,0 +1,46 @@
+"""Evaluation: loss and metric of a model over the held-out batches."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from rnnkit.cell import State
+from rnnkit.model import last_outputs
+from rnnkit.task import Batch, Task
+
+Carried = Tensor | State | None
+"""A layer's state on its way from one batch to the next; None: the initial one."""
+
+
+class Evaluation(NamedTuple):
+    """Loss and metric over the validation batches."""
+
+    loss: float
+    metric: float
+
+
+def evaluate(model: nn.Module, task: Task) -> Evaluation:
+    """Give loss and metric over the task's validation batches; the model's mode is as before afterwards."""
+    device = next(model.parameters()).device
+    training = model.training
+    model.eval()
+    loss = metric = weight = 0.0
+    state: Carried = None
+    with torch.no_grad():
+        for batch in task.validation():
+            batch = to_device(batch, device)
+            outputs, state = model(batch.xs, state if batch.continues else None, lengths=batch.lengths)
+            judged = outputs if task.every_step else last_outputs(outputs, batch.lengths)
+            count = batch.targets.numel()
+            loss += float(task.loss(judged, batch.targets)) * count
+            metric += float(task.metric(judged, batch.targets)) * count
+            weight += count
+    model.train(training)
+    return Evaluation(loss / weight, metric / weight)
+
+
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """Move a batch to where the model is."""
+    lengths = None if batch.lengths is None else batch.lengths.to(device)
+    return batch._replace(xs=batch.xs.to(device), targets=batch.targets.to(device), lengths=lengths)

@@ -1,0 +1,225 @@
+"""Gradient checks: every gradient of a cell or layer, through any unroller, against central differences."""
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from itertools import product
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rnnkit.cell import Cell, State, starting_state
+from rnnkit.errors import RnnkitError, UsageError, first_line
+from rnnkit.gradient_report import GradientReport, Row
+from rnnkit.layer import RNN
+from rnnkit.purity import writes_in_place
+from rnnkit.resolve import accepted_options, building, resolve_cell, resolve_unroller
+from rnnkit.unroll import Unroller
+
+STEP = 1e-6
+"""Half the distance between the two points of a difference."""
+
+ABSOLUTE, RELATIVE = 1e-7, 1e-6
+"""Tolerance: absolute, and relative to the tensor's largest gradient. A central difference in float64 with the step
+above errs by about 1e-9: rounding 1e-16 x |loss| / 1e-6, truncation 1e-12 x third derivative."""
+
+
+def gradcheck(
+    subject: str | type[Cell] | Cell | RNN,
+    unroller: str | type[Unroller] | Unroller = "loop",
+    order: int = 1,
+    *,
+    steps: int = 5,
+    batch_size: int = 2,
+    input_size: int = 3,
+    hidden_size: int = 4,
+    lengths: Sequence[int] | None = None,
+    seed: int = 0,
+    **cell_options: Any,
+) -> GradientReport:
+    """Compare autograd's gradients with central differences, in float64, element by element.
+
+    The scalar that is differentiated weighs every output and every final state with random numbers, so that no
+    error cancels another. Order 2 takes a random combination of the first gradients, differentiates it by double
+    backward, and compares that with differences of the combination.
+
+    Args:
+        subject: a registered name or Cell class, built small in float64; or a Cell or layer, of which a float64 copy is
+            checked.
+        unroller: through which to differentiate, a layer too.
+        order: 1 or 2.
+        steps: T.
+        batch_size: B.
+        input_size: D, for a name or class.
+        hidden_size: H, for a name or class.
+        lengths: steps of each row, at most `steps`; None: all.
+        seed: of weights, inputs and states.
+        **cell_options: options of the cell's own, for a name or class.
+
+    Returns:
+        The report. A wrong gradient does not raise; see `GradientReport.raise_if_failed`.
+
+    Raises:
+        UsageError: the subject, the order or an option makes no sense.
+    """
+    if order not in (1, 2):
+        raise UsageError(f"order is {order!r}; it must be 1 or 2")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        module, strays = _in_float64(subject, input_size, hidden_size, cell_options)
+        cell = module.cells[0] if isinstance(module, RNN) else module
+        through = resolve_unroller(unroller, cell)
+        rows: tuple[Row, ...] = ()
+        try:
+            probe = _Probe(module, through, steps, batch_size, lengths, seed)
+            problems = writes_in_place(cell, *probe.cell_inputs())
+            if not problems:
+                rows = tuple(_rows(probe, order, strays))
+        except RnnkitError as error:
+            problems = [str(error)]
+        except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
+            problems = [f"cell {cell.name!r}: {first_line(error)}"]
+    return GradientReport(cell.name, str(through), order, rows, tuple(problems))
+
+
+def _in_float64(
+    subject: str | type[Cell] | Cell | RNN, input_size: int, hidden_size: int, options: dict[str, Any]
+) -> tuple[Cell | RNN, dict[str, torch.dtype]]:
+    """Give a float64 copy, and the dtypes of parameters that did not follow the others by themselves."""
+    if isinstance(subject, Cell | RNN):
+        if options:
+            raise UsageError("options of the cell go with a name or class; this one is built already")
+        module: Cell | RNN = copy.deepcopy(subject)
+        expected = next((p.dtype for p in module.parameters()), torch.float64)
+    else:
+        kind = resolve_cell(subject)
+        with building(None, torch.float64):
+            module = kind(input_size, hidden_size, **accepted_options(kind, True, options))
+        expected = torch.float64
+    tensors = [*module.named_parameters(), *module.named_buffers()]
+    strays = {name: t.dtype for name, t in tensors if t.is_floating_point() and t.dtype != expected}
+    return module.double(), strays
+
+
+class _Probe:
+    """A module in float64 and the tensors whose gradients are checked, as one scalar function."""
+
+    def __init__(
+        self,
+        module: Cell | RNN,
+        unroller: Unroller,
+        steps: int,
+        batch_size: int,
+        lengths: Sequence[int] | None,
+        seed: int,
+    ) -> None:
+        self.module = module
+        self.unroller = unroller
+        self.lengths = None if lengths is None else torch.tensor(list(lengths))
+        self.seed = seed
+        if isinstance(module, RNN):
+            module.unroller = unroller
+            module.batch_first = False
+        device = next((p.device for p in module.parameters()), None)
+        initial = module.initial_state(batch_size)
+        state = (initial,) if isinstance(initial, Tensor) else initial
+        self.tensors = {"input": torch.randn(steps, batch_size, module.input_size, dtype=torch.float64, device=device)}
+        self.states = [f"{name}0" for name in module.state_names]
+        for name, tensor in zip(self.states, state, strict=True):
+            # A cell without parameters begins in torch's default dtype, having none of its own.
+            self.tensors[name] = _random_like(tensor.double() if tensor.is_floating_point() else tensor)
+        self.tensors |= dict(module.named_parameters())
+        for tensor in self.tensors.values():
+            tensor.requires_grad_(tensor.is_floating_point())
+        self.weights: list[Tensor] = []
+
+    def cell_inputs(self) -> tuple[Tensor, State]:
+        """Give an input and a state for one step of the (first) cell."""
+        cell = self.module.cells[0] if isinstance(self.module, RNN) else self.module
+        xs = self.tensors["input"].detach()
+        return xs, tuple(_random_like(tensor) for tensor in starting_state(cell, xs.shape[1], xs))
+
+    def outputs(self) -> list[Tensor]:
+        """Unroll once: the output and every final state. What the cell draws is the same every time."""
+        torch.manual_seed(self.seed)
+        xs, state = self.tensors["input"], tuple(self.tensors[name] for name in self.states)
+        if isinstance(self.module, RNN):
+            output, last = self.module(xs, state[0] if len(state) == 1 else state, lengths=self.lengths)
+        else:
+            output, last = self.unroller(self.module, xs, state, lengths=self.lengths)
+        return [output, *((last,) if isinstance(last, Tensor) else last)]
+
+    def loss(self) -> Tensor:
+        """Weigh every output and final state with random numbers, the same ones every time."""
+        outputs = [tensor for tensor in self.outputs() if tensor.is_floating_point()]
+        if not self.weights:
+            self.weights = [_random_like(output) for output in outputs]
+        terms = [(output * weight).sum() for output, weight in zip(outputs, self.weights, strict=True)]
+        return torch.stack(terms).sum()
+
+    def gradients(self, of: Tensor, create_graph: bool = False) -> dict[str, Tensor]:
+        """Let autograd differentiate a scalar by each tensor; zero where it does not depend on one."""
+        wanted = {name: tensor for name, tensor in self.tensors.items() if tensor.requires_grad}
+        if not of.requires_grad:
+            return {name: torch.zeros_like(tensor) for name, tensor in wanted.items()}
+        found = torch.autograd.grad(of, list(wanted.values()), create_graph=create_graph, allow_unused=True)
+        pairs = zip(wanted.items(), found, strict=True)
+        return {name: torch.zeros_like(tensor) if g is None else g for (name, tensor), g in pairs}
+
+    def combination(self, create_graph: bool) -> Tensor:
+        """Weigh all first gradients with random numbers, the same ones every time."""
+        gradients = self.gradients(self.loss(), create_graph=create_graph)
+        generator = torch.Generator().manual_seed(self.seed + 1)
+        terms = []
+        for gradient in gradients.values():
+            weight = torch.randn(gradient.shape, dtype=torch.float64, generator=generator).to(gradient)
+            terms.append((gradient * weight).sum())
+        return torch.stack(terms).sum()
+
+
+def _random_like(tensor: Tensor) -> Tensor:
+    return torch.randn_like(tensor) if tensor.is_floating_point() else tensor.clone()
+
+
+def _rows(probe: _Probe, order: int, strays: dict[str, torch.dtype]) -> Iterator[Row]:
+    def function(create_graph: bool) -> Tensor:
+        return probe.loss() if order == 1 else probe.combination(create_graph)
+
+    for name, gradient in probe.gradients(function(create_graph=True)).items():
+        tensor = probe.tensors[name]
+        differences = torch.empty_like(gradient)
+        with torch.set_grad_enabled(order == 2):
+            for index in product(*map(range, tensor.shape)):
+                differences[index] = _difference(lambda: function(create_graph=False), tensor, index)
+        yield _row(name, gradient.detach(), differences, strays.get(name))
+
+
+def _difference(function: Callable[[], Tensor], tensor: Tensor, index: tuple[int, ...]) -> Tensor:
+    """Give the central difference of a scalar by one element, which is as it was afterwards."""
+    value = tensor[index].item()
+    ends = []
+    for moved in (value + STEP, value - STEP, value):
+        with torch.no_grad():
+            tensor[index] = moved
+        if moved != value:
+            ends.append((moved, function().detach()))
+    (right, upper), (left, lower) = ends
+    return (upper - lower) / (right - left)
+
+
+def _row(name: str, gradient: Tensor, differences: Tensor, stray: torch.dtype | None) -> Row:
+    errors = (gradient - differences).abs()
+    worst = int(errors.argmax()) if errors.numel() else 0
+    index = tuple(int(i) for i in torch.unravel_index(torch.tensor(worst), errors.shape))
+    largest = float(differences.abs().max()) if errors.numel() else 0.0
+    error = float(errors.flatten()[worst]) if errors.numel() else 0.0
+    problem = ""
+    if stray is not None:
+        problem = f"{name} is {stray} where the others are not: it was created with a dtype of its own"
+    elif not error <= ABSOLUTE + RELATIVE * largest:  # so that NaN fails too
+        problem = (
+            f"the gradient of {name} at {list(index)} is wrong: autograd says {gradient[index].item():.6g}, "
+            f"differences say {differences[index].item():.6g}"
+        )
+    relative = error / largest if largest else float(error > 0)
+    return Row(name, tuple(gradient.shape), float(gradient.norm()), error, relative, index, problem)

@@ -1,0 +1,74 @@
+"""The report of a gradient check: a row for each tensor."""
+
+import json
+from dataclasses import asdict, dataclass
+
+from rnnkit.errors import CheckError
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the check found for one tensor."""
+
+    tensor: str
+    """The input is "input", initial states are "h0" and the like, parameters have their own names."""
+    shape: tuple[int, ...]
+    gradient_norm: float
+    """Euclidean norm of autograd's gradient."""
+    absolute_error: float
+    """The largest |autograd - difference|."""
+    relative_error: float
+    """The same over the largest |difference| of the tensor."""
+    index: tuple[int, ...]
+    """Where it is."""
+    problem: str = ""
+    """What is wrong, in a sentence; empty if nothing."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the gradient is right."""
+        return not self.problem
+
+
+@dataclass(frozen=True)
+class GradientReport:
+    """The result of `gradcheck`: a row for the input, each initial state and each parameter."""
+
+    cell: str
+    unroller: str
+    order: int
+    rows: tuple[Row, ...]
+    problems: tuple[str, ...] = ()
+    """What kept the check from running, one sentence each."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether every gradient is right."""
+        return bool(self.rows) and not self.failures
+
+    @property
+    def failures(self) -> list[str]:
+        """One sentence for each fault, naming tensor and index."""
+        return [*self.problems, *(row.problem for row in self.rows if row.problem)]
+
+    def to_json(self) -> str:
+        """Give the report as one line of JSON; a figure that is not finite becomes a string."""
+        rows = [{**asdict(row), "ok": row.ok} for row in self.rows]
+        for row in rows:
+            row.update({key: str(v) for key, v in row.items() if isinstance(v, float) and v - v != 0})
+        return json.dumps(
+            {
+                "ok": self.ok,
+                "cell": self.cell,
+                "unroller": self.unroller,
+                "order": self.order,
+                "rows": rows,
+                "problems": self.problems,
+            }
+        )
+
+    def raise_if_failed(self) -> "GradientReport":
+        """Give the report back, or raise CheckError with every fault."""
+        if not self.ok:
+            raise CheckError(f"{self.cell} x {self.unroller}, order {self.order}: {self.failures[0]}", self.failures)
+        return self

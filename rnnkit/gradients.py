@@ -1,0 +1,29 @@
+"""The size of every gradient of a model on one batch."""
+
+import torch
+from torch import Tensor
+
+from rnnkit.model import Model, last_outputs
+from rnnkit.task import Batch, Task
+
+
+def gradient_norms(model: Model, task: Task, batch: Batch) -> dict[str, float]:
+    """Give the Euclidean norm of the loss's gradient: "input", each initial state by name, each parameter.
+
+    "input" is what the recurrent layer gets: embedded, if it is symbols. The `grad` of the model's parameters stays
+    as it is.
+    """
+    features = model.embed(batch.xs)
+    if not features.requires_grad:
+        features = features.detach().requires_grad_()
+    initial = model.layer.initial_state(batch.xs.shape[1])
+    state = (initial,) if isinstance(initial, Tensor) else initial
+    state = tuple(tensor.detach().requires_grad_(tensor.is_floating_point()) for tensor in state)
+    ys, _ = model.layer(features, state[0] if len(state) == 1 else state, lengths=batch.lengths)
+    outputs = model.readout(ys)
+    judged = outputs if task.every_step else last_outputs(outputs, batch.lengths)
+    tensors = {"input": features}
+    tensors |= {f"{name}0": t for name, t in zip(model.layer.state_names, state, strict=True) if t.requires_grad}
+    tensors |= {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    found = torch.autograd.grad(task.loss(judged, batch.targets), list(tensors.values()), allow_unused=True)
+    return {name: 0.0 if g is None else float(g.norm()) for name, g in zip(tensors, found, strict=True)}

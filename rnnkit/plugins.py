@@ -1,0 +1,195 @@
+"""Plugins: discover, load, verify. A broken one is kept and reported, never fatal to another."""
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import Any, NamedTuple
+
+import pluggy
+
+from rnnkit import hookspecs
+from rnnkit.errors import first_line
+
+GROUP = "rnnkit"
+FIRST_PARTY = "rnnkit"
+ALLOW_LIST = "RNNKIT_PLUGINS"
+
+
+class Found(NamedTuple):
+    """An entry point of the group, not imported yet."""
+
+    distribution: str
+    version: str
+    entry: metadata.EntryPoint
+    problem: str = ""
+    """Why it cannot even be tried."""
+
+    @property
+    def first_party(self) -> bool:
+        """Whether it belongs to rnnkit itself."""
+        return self.distribution == FIRST_PARTY
+
+    @property
+    def label(self) -> str:
+        """Name it in lists and errors: `distribution:entry`."""
+        return f"{self.distribution}:{self.entry.name}"
+
+    @property
+    def aliases(self) -> set[str]:
+        """Names by which an allow-list may mean it, spelt with dashes."""
+        return {canonical(self.distribution), canonical(self.label)}
+
+
+@dataclass
+class Plugin:
+    """A plugin after loading: what it offers, and what is wrong with it."""
+
+    found: Found
+    offers: dict[str, list[type]] = field(default_factory=dict)
+    """Hook name -> the classes that it returned and that passed verification."""
+    problems: list[str] = field(default_factory=list)
+    """One sentence for each fault."""
+
+    @property
+    def names(self) -> list[str]:
+        """Names that this plugin registers."""
+        return [kind.name for kinds in self.offers.values() for kind in kinds]  # type: ignore[attr-defined]
+
+
+def discover() -> list[Found]:
+    """List the entry points of installed distributions, first-party ones first, then by distribution and name.
+
+    Reads metadata only. `RNNKIT_PLUGINS=a,b` lets in the third-party distributions (or `distribution:entry`)
+    that it names and no others; empty, it lets in none.
+    """
+    allowed = allow_list()
+    found: dict[str, list[Found]] = {}
+    for distribution in metadata.distributions():
+        name = distribution.metadata["Name"] or "unknown"
+        if canonical(name) not in found:  # the first on the path is the one that is imported
+            found[canonical(name)] = _entries(name, distribution)
+    kept = [
+        item
+        for items in found.values()
+        for item in items
+        if item.first_party or allowed is None or allowed & item.aliases
+    ]
+    return sorted(kept, key=lambda item: (not item.first_party, item.distribution, item.entry.name))
+
+
+def _entries(name: str, distribution: metadata.Distribution) -> list[Found]:
+    """Read a distribution's entry points of the group; metadata that is damaged is reported as a plugin's fault."""
+    text = distribution.read_text("entry_points.txt") or ""
+    if f"[{GROUP}]" not in text:
+        return []
+    version = distribution.metadata["Version"] or "?"
+    try:
+        return [Found(name, version, entry) for entry in distribution.entry_points if entry.group == GROUP]
+    except Exception as error:
+        nothing = metadata.EntryPoint("entry_points.txt", "", GROUP)
+        return [Found(name, version, nothing, f"its entry points cannot be read ({first_line(error)})")]
+
+
+def allow_list() -> set[str] | None:
+    """Read `RNNKIT_PLUGINS`: None where it is not set, so that every plugin is let in."""
+    value = os.environ.get(ALLOW_LIST)
+    return None if value is None else {canonical(name) for name in value.split(",") if name.strip()}
+
+
+def canonical(name: str) -> str:
+    """Spell a distribution's name in one way, as package indexes do: `Rnnkit_MGU` -> `rnnkit-mgu`."""
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()
+
+
+Verifier = Callable[[Any], str | None]
+"""Tells what is wrong with a class that a hook returned; None: nothing."""
+
+
+def load(found: Iterable[Found], verifiers: dict[str, Verifier]) -> list[Plugin]:
+    """Import each plugin, call its hooks, verify what they return; each fault stays with its plugin.
+
+    Args:
+        found: what `discover` gave, first-party plugins first.
+        verifiers: for each hook, what a class must pass.
+    """
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    plugins = []
+    for item in found:
+        plugin = Plugin(item)
+        plugins.append(plugin)
+        if item.problem:
+            plugin.problems.append(item.problem)
+            continue
+        try:
+            _register(manager, item)
+            for hook, verify in verifiers.items():
+                _collect(plugin, getattr(manager.hook, hook), verify)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # SystemExit too: a plugin that exits must not take the others along
+            plugin.problems.append(_sentence(error))
+            plugin.offers.clear()
+    _reject_shadows(plugins)
+    return plugins
+
+
+def _register(manager: pluggy.PluginManager, item: Found) -> None:
+    with redirect_stdout(sys.stderr):  # stdout is for data
+        module = item.entry.load()
+    manager.register(module, name=item.label)
+    try:
+        manager.check_pending()  # pluggy takes a misspelt hook in silence without this
+    except pluggy.PluginValidationError:
+        manager.unregister(name=item.label)
+        raise
+
+
+def _collect(plugin: Plugin, hook: pluggy.HookCaller, verify: Verifier) -> None:
+    """Call this plugin's implementation of a hook, if it has one, and verify each class."""
+    for implementation in hook.get_hookimpls():
+        if implementation.plugin_name != plugin.found.label:
+            continue
+        returned = implementation.function()
+        if not isinstance(returned, Iterable) or isinstance(returned, str):
+            plugin.problems.append(f"{hook.name}() returned {type(returned).__name__}; it must return classes")
+            continue
+        for kind in returned:
+            problem = verify(kind)
+            if problem is None:
+                plugin.offers.setdefault(hook.name, []).append(kind)
+            else:
+                plugin.problems.append(f"{hook.name}(): {problem}")
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, pluggy.PluginValidationError):
+        return " ".join(str(error).split())
+    if isinstance(error, SystemExit):
+        return f"calls sys.exit({error.code!r}) on import"
+    return first_line(error)
+
+
+def _reject_shadows(plugins: list[Plugin]) -> None:
+    """Take out third-party classes that carry a first-party name."""
+    own = {
+        (hook, kind.name)  # type: ignore[attr-defined]
+        for plugin in plugins
+        if plugin.found.first_party
+        for hook, kinds in plugin.offers.items()
+        for kind in kinds
+    }
+    for plugin in plugins:
+        if plugin.found.first_party:
+            continue
+        for hook, kinds in plugin.offers.items():
+            for kind in [k for k in kinds if (hook, k.name) in own]:  # type: ignore[attr-defined]
+                kinds.remove(kind)
+                plugin.problems.append(
+                    f"{hook}: {kind.__qualname__} shadows the first-party name {kind.name!r}; "  # type: ignore[attr-defined]
+                    "give it another"
+                )

@@ -1,0 +1,84 @@
+"""From names and options to objects: the one place where the two halves of the house, plugins and mathematics, meet."""
+
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import torch
+
+from rnnkit.cell import Cell
+from rnnkit.errors import UsageError, nearest
+from rnnkit.registry import Registry, cells, unrollers
+from rnnkit.unroll import Unroller
+
+Kind = TypeVar("Kind")
+
+
+@contextmanager
+def building(device: torch.device | str | None, dtype: torch.dtype | None) -> Iterator[None]:
+    """Let tensors be created on `device` and in `dtype`: cells mention neither."""
+    before = torch.get_default_dtype()
+    try:
+        if dtype is not None:
+            torch.set_default_dtype(dtype)
+        with torch.device(device if device is not None else torch.get_default_device()):
+            yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def resolve_cell(cell: str | type[Cell]) -> type[Cell]:
+    """Give the class that a name or class stands for."""
+    return resolve(cell, Cell, cells, "cell")
+
+
+def resolve_unroller(unroller: str | type[Unroller] | Unroller, cell: Cell) -> Unroller:
+    """Give the unroller that a name, class or instance stands for; "auto" picks the fastest that takes `cell`."""
+    if isinstance(unroller, Unroller):
+        return unroller
+    if unroller == "auto":
+        ranked = [kind for kind in unrollers.values() if kind.auto_rank is not None]
+        for kind in sorted(ranked, key=lambda kind: -(kind.auto_rank or 0)):
+            candidate = kind()
+            if candidate.applies(cell):
+                return candidate
+        raise UsageError(f"no unroller applies to cell {cell.name!r}; name one with unroller=")
+    return resolve(unroller, Unroller, unrollers, "unroller")()
+
+
+def resolve(given: str | type[Kind], base: type, registry: Registry[Kind], noun: str) -> type[Kind]:
+    """Give the class that a name or class stands for, or raise saying what else was given."""
+    if isinstance(given, str):
+        return registry[given]
+    if inspect.isclass(given) and issubclass(given, base):
+        return given
+    if isinstance(given, list | tuple):
+        raise UsageError(f"a list of {noun}s is not supported yet; give one name or class")
+    raise UsageError(f"the {noun} is {given!r}; it must be a registered name or a {base.__name__} class")
+
+
+def option_names(kind: type) -> tuple[list[str], bool]:
+    """Give the keyword options of a constructor, and whether it takes any others too."""
+    parameters = list(inspect.signature(kind).parameters.values())
+    fixed = ("input_size", "hidden_size")
+    names = [p.name for p in parameters if p.name not in fixed and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+    return names, any(p.kind is p.VAR_KEYWORD for p in parameters)
+
+
+def check_options(noun: str, kind: Any, options: dict[str, Any]) -> None:
+    """Raise UsageError for an option that the class lacks, naming those that it has."""
+    names, takes_any = option_names(kind)
+    for name in options:
+        if name not in names and not takes_any:
+            known = ", ".join(names) or "none"
+            raise UsageError(f"{noun} {kind.name!r} has no option {name!r}{nearest(name, names)}; its options: {known}")
+
+
+def accepted_options(kind: type[Cell], bias: bool, options: dict[str, Any]) -> dict[str, Any]:
+    """Give the keywords to build a cell with; `bias=True`, the default, goes only to cells that have it."""
+    names, _ = option_names(kind)
+    if not bias or "bias" in names:
+        options = {"bias": bias, **options}
+    check_options("cell", kind, options)
+    return options

@@ -1,0 +1,91 @@
+"""The task: what is learned. Batches, a loss, and one metric in the field's usual unit."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Batch(NamedTuple):
+    """A batch of sequences, time first."""
+
+    xs: Tensor
+    """(T, B, D) real inputs, or (T, B) integers where the task's inputs are symbols."""
+
+    targets: Tensor
+    """(T, B, ...) with a target at every step, or (B, ...) with one a sequence: see `Task.every_step`."""
+
+    lengths: Tensor | None = None
+    """(B,) steps of each row; None: all have T."""
+
+    continues: bool = False
+    """The rows go on where those of the batch before ended, so the state is carried over."""
+
+
+class Task(ABC):
+    """Something to learn: where batches come from and how outputs are judged.
+
+    Options of a task are keyword arguments of its constructor; the command line sets them with `--set task.KEY=VALUE`.
+    """
+
+    name: ClassVar[str]
+    """What the registry and the command line call the task."""
+
+    metric_name: ClassVar[str]
+    """What `metric` measures, with its unit: "bits per character", "MSE", "accuracy"."""
+
+    higher_is_better: ClassVar[bool] = False
+    """Whether a higher metric is a better one."""
+
+    every_step: ClassVar[bool] = True
+    """True: a target at every step; False: one a sequence, compared with the last output."""
+
+    symbols: ClassVar[bool] = False
+    """True: inputs are integers below `input_size`, which the model embeds; False: real vectors."""
+
+    defaults: ClassVar[Mapping[str, float]] = MappingProxyType({})
+    """Settings of a run that suit this task (steps, batch, lr, hidden, ...), where the user gives none."""
+
+    input_size: int
+    """Width D of the inputs, or the number of symbols."""
+
+    output_size: int
+    """Width of the outputs that `loss` takes."""
+
+    @abstractmethod
+    def batch(self, size: int, generator: torch.Generator) -> Batch:
+        """Draw `size` sequences; all randomness comes from `generator`."""
+
+    def batches(self, size: int, generator: torch.Generator) -> Iterator[Batch]:
+        """Give batches for training without end; a task over a long stream gives ones that continue each other."""
+        while True:
+            yield self.batch(size, generator)
+
+    def validation(self) -> Iterator[Batch]:
+        """Give the held-out batches, the same ones at every call: here 1000 sequences from a seed of their own."""
+        generator = torch.Generator().manual_seed(2**31 - 1)
+        for _ in range(10):
+            yield self.batch(100, generator)
+
+    @abstractmethod
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Give the scalar to minimise, a mean, from outputs (T, B, O), or (B, O) with one target a sequence."""
+
+    @abstractmethod
+    def metric(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Give the scalar to report, a mean over the same elements as the loss."""
+
+    def baselines(self) -> dict[str, float]:
+        """Give what simple methods reach on the validation batches, by name, in the metric's unit."""
+        return {}
+
+    def sample(self, symbols: Tensor) -> str | None:
+        """Turn symbols (N,) that a model generated into text; None where the task has no such reading."""
+        return None
+
+    def prompt(self, text: str) -> Tensor:
+        """Turn text into symbols (N,) to begin a sample with."""
+        raise NotImplementedError

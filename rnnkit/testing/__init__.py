@@ -1,0 +1,61 @@
+"""The conformance kit: the tests that authors of cells, unrollers and tasks run on their own.
+
+Each function tests every promise of its kind and raises `CheckError` with one sentence for each that is broken:
+
+    def test_my_cell():
+        rnnkit.testing.check_cell(MyCell)
+"""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from rnnkit.cell import Cell
+from rnnkit.errors import UsageError
+from rnnkit.resolve import check_options
+from rnnkit.task import Task
+from rnnkit.testing.cells import check_cell, inspect_cell
+from rnnkit.testing.conformance import Conformance
+from rnnkit.testing.law import differences
+from rnnkit.testing.tasks import check_task, inspect_task
+from rnnkit.testing.unrollers import check_unroller, inspect_unroller
+from rnnkit.unroll import Unroller
+
+__all__ = [
+    "Conformance",
+    "check_cell",
+    "check_task",
+    "check_unroller",
+    "differences",
+    "inspect_any",
+    "inspect_cell",
+    "inspect_task",
+    "inspect_unroller",
+    "noun_of",
+]
+
+
+KINDS: dict[str, tuple[type, Callable[..., Conformance]]] = {
+    "cell": (Cell, inspect_cell),
+    "unroller": (Unroller, inspect_unroller),
+    "task": (Task, inspect_task),
+}
+
+
+def noun_of(kind: Any) -> str:
+    """Tell whether a class is a cell, an unroller or a task; raises UsageError if it is none."""
+    for noun, (base, _) in KINDS.items():
+        if inspect.isclass(kind) and issubclass(kind, base):
+            return noun
+    raise UsageError(f"{kind!r} is neither a Cell nor an Unroller nor a Task")
+
+
+def inspect_any(kind: Any, **options: Any) -> Conformance:
+    """Test a class by the promises of its kind, without raising.
+
+    Raises:
+        UsageError: it is neither a Cell nor an Unroller nor a Task, or lacks an option.
+    """
+    noun = noun_of(kind)
+    check_options(noun, kind, options)
+    return KINDS[noun][1](kind, **options)

@@ -1,0 +1,187 @@
+"""The promises of a Cell."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rnnkit.cell import Cell, Projected, State, time_slice
+from rnnkit.errors import first_line
+from rnnkit.finite_differences import gradcheck
+from rnnkit.purity import writes_in_place
+from rnnkit.registry import unrollers
+from rnnkit.resolve import accepted_options, building, resolve_unroller
+from rnnkit.testing.conformance import BATCH, HIDDEN, INPUT, STEPS, Conformance, Promise, keep_promises
+from rnnkit.testing.law import differences, labels, random, random_state
+from rnnkit.unroll import check_step
+
+
+def check_cell(kind: type[Cell], **options: Any) -> Conformance:
+    """Test every promise of a Cell class; raises CheckError with one sentence for each that is broken."""
+    return inspect_cell(kind, **options).raise_if_failed()
+
+
+def inspect_cell(kind: type[Cell], **options: Any) -> Conformance:
+    """Do as `check_cell`, without raising."""
+    check = _CellCheck(kind, options)
+    return keep_promises(
+        f"cell {getattr(kind, 'name', kind.__name__)!r}", check.promises(), decisive=("shapes and state", "purity")
+    )
+
+
+class _CellCheck:
+    """The promises of one Cell class."""
+
+    def __init__(self, kind: type[Cell], options: dict[str, Any]) -> None:
+        self.kind = kind
+        self.options = options
+
+    def promises(self) -> dict[str, Promise]:
+        return {
+            "shapes and state": self.shapes,
+            "purity": self.purity,
+            "dtype": self.dtype,
+            "device": self.device,
+            "rows are independent": self.rows,
+            "determinism": self.determinism,
+            "project agrees with step": self.agreement,
+            "gradients": partial(self.gradients, 1),
+            "second gradients": partial(self.gradients, 2),
+            "every unroller's law": self.law,
+        }
+
+    def build(self, dtype: torch.dtype = torch.float64, device: str | None = None) -> Cell:
+        with building(device, dtype):
+            return self.kind(INPUT, HIDDEN, **accepted_options(self.kind, True, self.options)).eval()
+
+    def shapes(self) -> Iterator[str]:
+        """Names, initial state, projection, output and new state have the shapes that they must."""
+        names = self.kind.state_names
+        if not isinstance(names, tuple) or len(set(names)) != len(names) or not all(isinstance(n, str) for n in names):
+            yield f"state_names is {names!r}; it must be a tuple of different words"
+            return
+        cell = self.build()
+        state = cell.initial_state(BATCH)
+        if not isinstance(state, tuple) or len(state) != len(names):
+            count = len(state) if isinstance(state, tuple) else type(state).__name__
+            yield f"initial_state() returns {count} state tensors; state_names declares {names}"
+            return
+        for name, tensor in zip(names, state, strict=True):
+            if tensor.ndim < 1 or tensor.shape[0] != BATCH:
+                yield f"initial_state({BATCH}) gives {name!r} the shape {tuple(tensor.shape)}; the batch comes first"
+        projected = cell.project(random(STEPS, BATCH, INPUT))
+        for part in _parts(projected):
+            if part.shape[:2] != (STEPS, BATCH):
+                yield f"project() gives shape {tuple(part.shape)}; it must begin with (time, batch) = {(STEPS, BATCH)}"
+        result = cell.step(time_slice(projected, 0), state)
+        check_step(cell, result, state)
+        if result[0].shape != (BATCH, cell.output_size):
+            yield (
+                f"step() returns an output of shape {tuple(result[0].shape)}; "
+                f"output_size says {(BATCH, cell.output_size)}"
+            )
+
+    def dtype(self) -> Iterator[str]:
+        """Everything is in the dtype in which the cell was built."""
+        for dtype in (torch.float64, torch.float32):
+            cell = self.build(dtype)
+            for name, tensor in [*cell.named_parameters(), *cell.named_buffers()]:
+                if tensor.is_floating_point() and tensor.dtype != dtype:
+                    yield f"{name} is {tensor.dtype} in a cell built as {dtype}; create it without a dtype of its own"
+            y, state = cell(random(BATCH, INPUT).to(dtype))
+            for name, tensor in [("the output", y), *zip(cell.state_names, state, strict=True)]:
+                if tensor.is_floating_point() and tensor.dtype != dtype:
+                    yield f"{name} is {tensor.dtype} in a cell built as {dtype}"
+
+    def device(self) -> Iterator[str]:
+        """Everything is where the cell was built, and nothing looks at values: `meta` tensors have none."""
+        cell = self.build(device="meta")
+        for name, value in vars(cell).items():
+            if isinstance(value, Tensor):
+                yield f"attribute {name!r} is a plain tensor, which .to() leaves behind; use register_buffer()"
+        for name, tensor in [*cell.named_parameters(), *cell.named_buffers()]:
+            if tensor.device.type != "meta":
+                yield f"{name} is on {tensor.device} in a cell built on meta; create it without a device of its own"
+        try:
+            y, state = cell(torch.empty(BATCH, INPUT, dtype=torch.float64, device="meta"))
+        except Exception as error:
+            yield f"a step on the meta device fails, so it looks at values or names a device ({first_line(error)})"
+            return
+        for name, tensor in [("the output", y), *zip(cell.state_names, state, strict=True)]:
+            if tensor.device.type != "meta":
+                yield f"{name} is on {tensor.device} in a cell on meta"
+
+    def purity(self) -> Iterator[str]:
+        """Nothing is written in place."""
+        cell = self.build()
+        yield from writes_in_place(cell, random(STEPS, BATCH, INPUT), random_state(cell, BATCH))
+
+    def rows(self) -> Iterator[str]:
+        """Changing one row of the batch changes no other."""
+        cell = self.build()
+        xs, state = random(STEPS, BATCH, INPUT), random_state(cell, BATCH)
+        others = torch.arange(BATCH) != 1
+        before = _unroll(cell, xs, state)
+        xs[:, 1] += 1
+        for name, was, now in zip(labels(cell), before, _unroll(cell, xs, state), strict=True):
+            rows = (slice(None), others) if name == "the output" else others
+            if not torch.allclose(was[rows], now[rows], rtol=1e-9, atol=1e-9):
+                yield f"{name} of one row depends on another row of the batch"
+
+    def determinism(self) -> Iterator[str]:
+        """The same seed gives the same numbers, and `step` draws none."""
+        cell = self.build().train()
+        xs, state = random(STEPS, BATCH, INPUT), random_state(cell, BATCH)
+        runs = []
+        for _ in range(2):
+            torch.manual_seed(1)
+            runs.append(_unroll(cell, xs, state))
+        for name, first, second in zip(labels(cell), *runs, strict=True):
+            if not torch.equal(first, second):
+                yield f"{name} differs between two runs from the same seed"
+        p = time_slice(cell.project(xs), 0)
+        before = torch.get_rng_state()
+        cell.step(p, state)
+        if not torch.equal(before, torch.get_rng_state()):
+            yield "step() draws random numbers; draw them in project(), for the whole sequence"
+
+    def agreement(self) -> Iterator[str]:
+        """A step of the projected sequence is the projection of the step, and `forward` does both."""
+        cell = self.build()
+        xs, state = random(STEPS, BATCH, INPUT), random_state(cell, BATCH)
+        whole = cell.project(xs)
+        for t in range(STEPS):
+            alone = _parts(time_slice(cell.project(xs[t : t + 1]), 0))
+            for of_whole, part in zip(_parts(time_slice(whole, t)), alone, strict=True):
+                if not torch.allclose(of_whole, part, rtol=1e-9, atol=1e-9):
+                    yield f"project() of the sequence and of step {t} alone differ; a step may use its own input only"
+                    return
+        y, after = cell(xs[0], state)
+        expected_y, expected = cell.step(time_slice(whole, 0), state)
+        for name, a, b in zip(labels(cell), (y, *after), (expected_y, *expected), strict=True):
+            if not torch.allclose(a, b, rtol=1e-9, atol=1e-9):
+                yield f"{name} differs between forward() and step() of the projection"
+
+    def gradients(self, order: int) -> Iterator[str]:
+        """Autograd's gradients equal central differences."""
+        yield from gradcheck(self.kind, "loop", order, **self.options).failures
+
+    def law(self) -> Iterator[str]:
+        """Every registered unroller gives the loop's numbers."""
+        cell = self.build()
+        for name, kind in unrollers.items():
+            unroller = kind()
+            if name != "loop" and unroller.applies(cell):
+                yield from differences(unroller, cell, STEPS, BATCH, 1e-10)
+
+
+def _unroll(cell: Cell, xs: Tensor, state: State) -> list[Tensor]:
+    with torch.no_grad():
+        ys, last = resolve_unroller("loop", cell)(cell, xs, state)
+    return [ys, *last]
+
+
+def _parts(projected: Projected) -> tuple[Tensor, ...]:
+    return (projected,) if isinstance(projected, Tensor) else projected

@@ -1,0 +1,60 @@
+"""Conformance: promises, and what became of each."""
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+
+import torch
+
+from rnnkit.errors import CheckError, RnnkitError, first_line
+
+Promise = Callable[[], Iterator[str]]
+"""A test that gives a sentence for each way in which something is broken."""
+
+STEPS, BATCH, INPUT, HIDDEN = 6, 3, 4, 5
+
+
+@dataclass(frozen=True)
+class Conformance:
+    """What a check found: for each promise, a sentence for each way in which it is broken."""
+
+    subject: str
+    found: dict[str, list[str]]
+
+    @property
+    def failures(self) -> list[str]:
+        """All sentences."""
+        return [sentence for sentences in self.found.values() for sentence in sentences]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every promise is kept."""
+        return not self.failures
+
+    def raise_if_failed(self) -> "Conformance":
+        """Give the result back, or raise CheckError with every sentence."""
+        if not self.ok:
+            lines = "".join(f"\n  {sentence}" for sentence in self.failures)
+            raise CheckError(f"{self.subject} breaks {len(self.failures)} of its promises:{lines}", self.failures)
+        return self
+
+
+def keep_promises(subject: str, promises: dict[str, Promise], decisive: Collection[str] = ()) -> Conformance:
+    """Run each promise; an exception breaks the promise under test and no other.
+
+    Where one of the `decisive` is broken, the rest are left out: they would be blamed for its consequences.
+    """
+    found: dict[str, list[str]] = {}
+    with torch.random.fork_rng(devices=[]):
+        for label, promise in promises.items():
+            torch.manual_seed(0)
+            sentences: list[str] = []
+            try:
+                sentences.extend(promise())
+            except RnnkitError as error:
+                sentences.append(str(error))
+            except Exception as error:
+                sentences.append(f"{label}: {first_line(error)}")
+            found[label] = [s if s.startswith(subject) else f"{subject}: {s}" for s in sentences]
+            if sentences and label in decisive:
+                break
+    return Conformance(subject, found)

@@ -1,0 +1,87 @@
+"""The law: an unroller gives the loop's numbers."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from rnnkit.cell import Cell, State, starting_state
+from rnnkit.resolve import resolve_unroller
+from rnnkit.unroll import Unroller
+
+
+def differences(
+    unroller: Unroller,
+    cell: Cell,
+    steps: int,
+    batch: int,
+    tolerance: float,
+    *,
+    lengths: Tensor | None = None,
+    reset: Tensor | None = None,
+) -> Iterator[str]:
+    """Compare an unroller with the loop: a sentence for each output, state or gradient that differs.
+
+    Args:
+        unroller: to compare.
+        cell: what to step, in any dtype.
+        steps: T.
+        batch: B.
+        tolerance: relative to the largest element of each tensor; 0 asks for the same bits.
+        lengths: as in `Unroller`.
+        reset: as in `Unroller`.
+    """
+    parameter = next(cell.parameters(), None)
+    dtype = torch.float64 if parameter is None else parameter.dtype
+    xs, state = random(steps, batch, cell.input_size).to(dtype), random_state(cell, batch)
+    loop = resolve_unroller("loop", cell)
+    seed = int(torch.randint(2**31, ()))
+    reference, result = (_with_gradients(u, cell, xs, state, lengths, reset, seed) for u in (loop, unroller))
+    for name, expected in reference.items():
+        error = float((result[name] - expected).abs().max()) if expected.numel() else 0.0
+        if not error <= tolerance * max(1.0, float(expected.abs().max()) if expected.numel() else 1.0):
+            masks = "".join(f", {m}" for m, given in (("lengths", lengths), ("reset", reset)) if given is not None)
+            yield (
+                f"unroller {unroller!s} with cell {cell.name!r} (T={steps}, B={batch}{masks}): "
+                f"{name} differs from the loop's by {error:.1e}"
+            )
+
+
+def _with_gradients(
+    unroller: Unroller,
+    cell: Cell,
+    xs: Tensor,
+    state: State,
+    lengths: Tensor | None,
+    reset: Tensor | None,
+    seed: int,
+) -> dict[str, Tensor]:
+    xs = xs.clone().requires_grad_()
+    state = tuple(tensor.clone().requires_grad_(tensor.is_floating_point()) for tensor in state)
+    torch.manual_seed(seed)
+    ys, last = unroller(cell, xs, state, lengths=lengths, reset=reset)
+    outputs = dict(zip(labels(cell), (ys, *last), strict=True))
+    weights = {n: torch.randn_like(t) for n, t in outputs.items() if t.is_floating_point()}
+    weighed = [(outputs[n] * weight).sum() for n, weight in weights.items() if outputs[n].requires_grad]
+    named = {"input": xs, **{f"{n}0": t for n, t in zip(cell.state_names, state, strict=True)}}
+    named = {n: t for n, t in {**named, **dict(cell.named_parameters())}.items() if t.requires_grad}
+    found = torch.autograd.grad(torch.stack(weighed).sum(), list(named.values()), allow_unused=True)
+    gradients = zip(named.items(), found, strict=True)
+    outputs = {n: t.detach() for n, t in outputs.items()}
+    return outputs | {f"the gradient of {n}": torch.zeros_like(t) if g is None else g for (n, t), g in gradients}
+
+
+def random(*shape: int) -> Tensor:
+    """Draw a float64 tensor from the normal distribution."""
+    return torch.randn(*shape, dtype=torch.float64)
+
+
+def random_state(cell: Cell, batch: int) -> State:
+    """Draw a state shaped as the cell's initial one; integers stay as they are."""
+    initial = starting_state(cell, batch, torch.empty(0, dtype=torch.float64))
+    return tuple(torch.randn_like(tensor) if tensor.is_floating_point() else tensor for tensor in initial)
+
+
+def labels(cell: Cell) -> list[str]:
+    """Name the output and each state tensor, as sentences do."""
+    return ["the output", *(f"state {name!r}" for name in cell.state_names)]

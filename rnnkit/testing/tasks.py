@@ -1,0 +1,96 @@
+"""The promises of a Task."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from rnnkit.task import Batch, Task
+from rnnkit.testing.conformance import BATCH, Conformance, Promise, keep_promises
+
+
+def check_task(kind: type[Task], **options: Any) -> Conformance:
+    """Test every promise of a Task class; raises CheckError with one sentence for each that is broken."""
+    return inspect_task(kind, **options).raise_if_failed()
+
+
+def inspect_task(kind: type[Task], **options: Any) -> Conformance:
+    """Do as `check_task`, without raising."""
+    check = _TaskCheck(kind(**options))
+    return keep_promises(f"task {kind.name!r}", check.promises())
+
+
+class _TaskCheck:
+    """The promises of one Task."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+
+    def promises(self) -> dict[str, Promise]:
+        return {
+            "batches": self.batches,
+            "seeds": self.seeds,
+            "loss and metric": self.judgement,
+            "validation": self.validation,
+            "baselines": self.baselines,
+        }
+
+    def draw(self, seed: int = 0) -> Batch:
+        return self.task.batch(BATCH, torch.Generator().manual_seed(seed))
+
+    def batches(self) -> Iterator[str]:
+        """Inputs and targets have the layout that the task declares."""
+        batch, task = self.draw(), self.task
+        layout = "(time, batch) integers" if task.symbols else "(time, batch, input_size)"
+        dimensions = 2 if task.symbols else 3
+        if batch.xs.ndim != dimensions or batch.xs.shape[1] != BATCH or task.symbols == batch.xs.is_floating_point():
+            yield f"batch({BATCH}) gives xs of shape {tuple(batch.xs.shape)}, {batch.xs.dtype}; it must be {layout}"
+        elif task.symbols and not 0 <= int(batch.xs.min()) <= int(batch.xs.max()) < task.input_size:
+            yield f"batch() gives symbols outside 0 to input_size - 1 = {task.input_size - 1}"
+        elif not task.symbols and batch.xs.shape[2] != task.input_size:
+            yield f"batch() gives {batch.xs.shape[2]} features; input_size is {task.input_size}"
+        begin = tuple(batch.xs.shape[:2]) if task.every_step else (BATCH,)
+        if tuple(batch.targets.shape[: len(begin)]) != begin:
+            yield f"batch() gives targets of shape {tuple(batch.targets.shape)}; every_step asks for {begin} first"
+
+    def seeds(self) -> Iterator[str]:
+        """The same generator gives the same batch, another seed another, and the global one is left alone."""
+        before = torch.get_rng_state()
+        first, second, other = self.draw(), self.draw(), self.draw(seed=1)
+        if not torch.equal(first.xs, second.xs) or not torch.equal(first.targets, second.targets):
+            yield "batch() differs between two generators of one seed; draw everything from the generator"
+        if torch.equal(first.xs, other.xs):
+            yield "batch() is the same for two seeds"
+        if not torch.equal(before, torch.get_rng_state()):
+            yield "batch() draws from torch's global generator; draw everything from the one that is handed in"
+
+    def judgement(self) -> Iterator[str]:
+        """Loss and metric are finite scalars, and the loss has a gradient."""
+        batch = self.draw()
+        rows = batch.xs.shape[:2] if self.task.every_step else (BATCH,)
+        outputs = torch.randn(*rows, self.task.output_size, requires_grad=True)
+        loss = self.task.loss(outputs, batch.targets)
+        metric = self.task.metric(outputs.detach(), batch.targets)
+        for name, value in (("loss", loss), ("metric", metric)):
+            if value.shape != () or not math.isfinite(float(value.detach())):
+                yield f"{name}() gives {value!r}; it must be one finite number"
+        if not loss.requires_grad or not torch.autograd.grad(loss, outputs)[0].any():
+            yield "loss() has no gradient in the outputs"
+
+    def validation(self) -> Iterator[str]:
+        """The held-out batches end, and are the same at every call."""
+        first, second = list(self.task.validation()), list(self.task.validation())
+        if not first:
+            yield "validation() gives no batch"
+        if len(first) != len(second) or any(
+            not torch.equal(a.xs, b.xs) or not torch.equal(a.targets, b.targets)
+            for a, b in zip(first, second, strict=True)
+        ):
+            yield "validation() differs between two calls"
+
+    def baselines(self) -> Iterator[str]:
+        """Baselines are finite numbers with names."""
+        for name, value in self.task.baselines().items():
+            if not isinstance(name, str) or not math.isfinite(value):
+                yield f"baselines() gives {name!r}: {value!r}; it must be a finite number with a name"

@@ -1,0 +1,211 @@
+"""The unroller: how a cell is stepped over a sequence and differentiated. And the one boundary check."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from rnnkit.cell import Cell, State, starting_state
+from rnnkit.errors import ShapeError
+
+
+class Unroller(ABC):
+    """Runs a cell over time. It trades time for memory, never numbers.
+
+    For every cell and input, outputs, final state and all gradients equal those of the plain loop:
+
+        projected = cell.project(xs)
+        for t in range(T):
+            y[t], state = cell.step(projected[t], state)
+
+    Options of an unroller are arguments of its constructor.
+    """
+
+    name: ClassVar[str]
+    """What the registry and the command line call the unroller."""
+
+    auto_rank: ClassVar[int | None] = None
+    """`unroller="auto"` takes the highest rank among those that apply; None: only by name."""
+
+    def applies(self, cell: Cell) -> bool:
+        """Tell whether this unroller can run `cell` here; `auto` passes over those that can't."""
+        return True
+
+    @abstractmethod
+    def __call__(
+        self,
+        cell: Cell,
+        xs: Tensor,
+        state: State | None = None,
+        *,
+        lengths: Tensor | None = None,
+        reset: Tensor | None = None,
+    ) -> tuple[Tensor, State]:
+        """Unroll `cell` over `xs`.
+
+        Args:
+            cell: what is stepped.
+            xs: (T, B, D), time first.
+            state: the state before the first step, one tensor (B, ...) for each name; None: the cell's initial
+                state.
+            lengths: (B,) integers from 1 to T. Past the end of its row the output is zero and the state stays.
+            reset: (T, B) booleans. Where true, that row starts again from the cell's initial state before step t.
+
+        Returns:
+            ys (T, B, O) and the state after the last step.
+
+        Raises:
+            ShapeError: an input does not fit the cell, see `prepare`.
+        """
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+class Masks(NamedTuple):
+    """Which rows run at which step; slices with time as the tensors do."""
+
+    live: Tensor | None
+    """(T, B) booleans: the row has not ended before this step. None: all rows run to the end."""
+
+    restart: Tensor | None
+    """(T, B) booleans: the row starts again at this step. None: no row does."""
+
+    initial: State
+    """Where a row starts again from: the cell's initial state; empty if no row does."""
+
+    def between(self, start: int, stop: int) -> "Masks":
+        """Give the masks of steps start to stop - 1."""
+        return Masks(
+            None if self.live is None else self.live[start:stop],
+            None if self.restart is None else self.restart[start:stop],
+            self.initial,
+        )
+
+
+class Prepared(NamedTuple):
+    """What an unroller works on, checked: see `prepare`."""
+
+    xs: Tensor
+    state: State
+    masks: Masks
+
+
+def prepare(cell: Cell, xs: Tensor, state: State | None, lengths: Tensor | None, reset: Tensor | None) -> Prepared:
+    """Check what was handed to an unroller and fill in the defaults: the one boundary check.
+
+    Every unroller begins with it, so its loop may trust what it gets. Input past a row's end is zeroed, so
+    that whatever stands in the padding, NaN included, reaches neither outputs nor gradients.
+
+    Raises:
+        ShapeError: in one sentence, the tensor at fault, its shape and the shape that fits.
+    """
+    _check_input(cell, xs)
+    time, batch = xs.shape[:2]
+    initial = starting_state(cell, batch, xs)
+    if state is None:
+        state = initial
+    check_state(cell, state, initial, "initial state")
+    live = None if lengths is None else _live(lengths, time, batch, xs.device)
+    if reset is not None:
+        _check_reset(reset, time, batch, xs.device)
+    if live is not None:
+        xs = xs.masked_fill(~live.unsqueeze(-1), 0)
+    return Prepared(xs, state, Masks(live, reset, () if reset is None else initial))
+
+
+def casts_automatically(device: torch.device) -> bool:
+    """Tell whether `torch.autocast` is in force for a device."""
+    return torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
+
+
+def describe(cell: Cell) -> str:
+    """Name a cell in an error: its name and where its class stands."""
+    kind = type(cell)
+    return f"cell {getattr(kind, 'name', kind.__name__)!r} ({kind.__module__}.{kind.__qualname__})"
+
+
+def check_state(cell: Cell, state: object, like: State, what: str) -> None:
+    """Raise ShapeError unless `state` has one tensor for each state name, shaped and typed as `like`."""
+    names = cell.state_names
+    if not isinstance(state, tuple):
+        raise ShapeError(f"{describe(cell)}: the {what} is a {type(state).__name__}; it must be a tuple of tensors")
+    if len(state) != len(names):
+        raise ShapeError(f"{describe(cell)}: the {what} has {len(state)} tensors; state_names declares {names}")
+    for name, tensor, expected in zip(names, state, like, strict=True):
+        if not isinstance(tensor, Tensor):
+            raise ShapeError(f"{describe(cell)}: {what} {name!r} is a {type(tensor).__name__}, not a tensor")
+        if tensor.shape != expected.shape:
+            raise ShapeError(
+                f"{describe(cell)}: {what} {name!r} has shape {tuple(tensor.shape)}; it must be {tuple(expected.shape)}"
+            )
+        if tensor.device != expected.device:
+            raise ShapeError(
+                f"{describe(cell)}: {what} {name!r} is on {tensor.device}; it must be on {expected.device}"
+            )
+
+
+def check_step(cell: Cell, result: object, before: State) -> None:
+    """Raise ShapeError unless `step` returned an output and a state like the one that it got."""
+    if not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[0], Tensor):
+        raise ShapeError(f"{describe(cell)}: step() must return (output tensor, state tuple)")
+    output, state = result
+    if isinstance(state, tuple) and len(state) != len(cell.state_names):
+        raise ShapeError(
+            f"{describe(cell)}: step() returned {len(state)} state tensors; state_names declares {cell.state_names}"
+        )
+    check_state(cell, state, before, "state returned by step()")
+    batch = before[0].shape[0] if before else output.shape[0]
+    if output.ndim < 1 or output.shape[0] != batch:
+        raise ShapeError(
+            f"{describe(cell)}: step() returned an output of shape {tuple(output.shape)}; "
+            f"its first size must be the batch, {batch}"
+        )
+
+
+def _check_input(cell: Cell, xs: Tensor) -> None:
+    if xs.ndim != 3:
+        raise ShapeError(
+            f"{describe(cell)}: the input has shape {tuple(xs.shape)}; an unroller takes (time, batch, input_size)"
+        )
+    if xs.shape[2] != cell.input_size:
+        raise ShapeError(
+            f"{describe(cell)}: the input has {xs.shape[2]} features a step; input_size is {cell.input_size}"
+        )
+    if xs.shape[0] == 0:
+        raise ShapeError(f"{describe(cell)}: the input has no steps; a sequence needs at least one")
+    weight = next(cell.parameters(), None)
+    if weight is None:
+        return
+    if xs.device != weight.device:
+        raise ShapeError(f"{describe(cell)}: the input is on {xs.device}, the weights are on {weight.device}")
+    real = xs.is_floating_point() and weight.is_floating_point()
+    if real and xs.dtype != weight.dtype and not casts_automatically(xs.device):
+        raise ShapeError(f"{describe(cell)}: the input is {xs.dtype}, the weights are {weight.dtype}")
+
+
+def _live(lengths: Tensor, time: int, batch: int, device: torch.device) -> Tensor:
+    lengths = torch.as_tensor(lengths)
+    if lengths.shape != (batch,) or lengths.is_floating_point() or lengths.dtype == torch.bool:
+        raise ShapeError(
+            f"lengths has shape {tuple(lengths.shape)} and dtype {lengths.dtype}; "
+            f"it must be one integer for each of the {batch} rows"
+        )
+    if lengths.device not in (device, torch.device("cpu")):
+        raise ShapeError(f"lengths is on {lengths.device}, the input is on {device}")
+    shortest, longest = (int(lengths.min()), int(lengths.max())) if batch else (1, 1)
+    if shortest < 1 or longest > time:
+        raise ShapeError(
+            f"lengths runs from {shortest} to {longest}; each must be from 1 to the number of steps, {time}"
+        )
+    return torch.arange(time, device=device).unsqueeze(1) < lengths.to(device).unsqueeze(0)
+
+
+def _check_reset(reset: Tensor, time: int, batch: int, device: torch.device) -> None:
+    if reset.shape != (time, batch) or reset.dtype != torch.bool:
+        raise ShapeError(
+            f"reset has shape {tuple(reset.shape)} and dtype {reset.dtype}; it must be booleans ({time}, {batch})"
+        )
+    if reset.device != device:
+        raise ShapeError(f"reset is on {reset.device}, the input is on {device}")

@@ -1,0 +1,173 @@
+"""`rnnkit sample`: a finished run writes text; a damaged one is refused with exit 5."""
+
+from itertools import product
+
+import pytest
+
+
+def one_line(result, code):
+    """Check the exit code and that stderr is one line of rnnkit's; give it."""
+    assert result.exit_code == code
+    assert result.stdout == ""
+    assert result.stderr.startswith("rnnkit: ")
+    assert result.stderr.count("\n") == 1
+    assert "Traceback" not in result.stderr
+    return result.stderr
+
+
+def test_writes_the_length_asked_for(run, cli, text):
+    result = cli("sample", run, "--length", 40)
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    assert len(result.stdout) == 41
+    assert set(result.stdout[:-1]) <= set(text.read_text())
+
+
+def test_a_prompt_comes_first(run, cli):
+    result = cli("sample", run, "--prompt", "The dog", "--length", 10)
+    assert result.stdout.startswith("The dog")
+    assert len(result.stdout) == len("The dog") + 11
+
+
+def test_a_prompt_matters(run, cli):
+    first, second = (cli("sample", run, "--prompt", p, "--length", 60).stdout[7:] for p in ("The dog", "fox fox"))
+    assert first != second
+
+
+def test_draws_depend_on_the_seed_alone(run, cli):
+    first, again, other = (cli("sample", run, "--length", 60, "--seed", seed).stdout for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
+
+
+def test_temperature_0_does_not_draw(run, cli):
+    cold = {cli("sample", run, "--length", 60, "--temperature", 0, "--seed", seed).stdout for seed in (1, 2, 3)}
+    assert len(cold) == 1
+
+
+def test_json(run, cli, lines):
+    (told,) = lines(cli("sample", run, "--length", 20, "--prompt", "dog", "--json", "--seed", 4).stdout)
+    assert told["prompt"] == "dog"
+    assert len(told["text"]) == 20
+    assert told["seed"] == 4
+    assert cli("sample", run, "--length", 20, "--prompt", "dog", "--seed", 4).stdout == f"dog{told['text']}\n"
+
+
+def test_a_run_may_be_moved(run, cli, tmp_path):
+    before = cli("sample", run).stdout
+    assert cli("sample", run.rename(tmp_path / "elsewhere")).stdout == before
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        (("--prompt", "dog é"), "the prompt has 'é'"),
+        (("--temperature", "nan"), "nan"),
+        (("--temperature", "inf"), "inf"),
+        (("--temperature", -1), "-1"),
+        (("--length", 0), "0"),
+        (("--seed", -1), "-1"),
+    ],
+    ids=str,
+)
+def test_bad_options(run, cli, words, fault):
+    assert fault in one_line(cli("sample", run, *words), 2)
+
+
+def test_a_run_without_text(train, cli, tmp_path):
+    assert train("--task", "adding").exit_code == 0
+    assert "task 'adding'" in one_line(cli("sample", tmp_path / "run"), 2)
+
+
+def test_a_text_that_has_gone(run, cli, text):
+    text.unlink()
+    assert f"{text} does not exist" in one_line(cli("sample", run), 6)
+
+
+def test_another_text_in_its_place(run, cli, text):
+    text.write_text("ab" * 2000)
+    assert "saved from another model" in one_line(cli("sample", run), 5)
+
+
+@pytest.mark.parametrize("made", ["nothing", "an empty folder", "a file"])
+def test_what_is_no_run(cli, tmp_path, made):
+    path = tmp_path / "no-run"
+    if made == "an empty folder":
+        path.mkdir()
+    elif made == "a file":
+        path.write_text("mine")
+    assert str(path) in one_line(cli("sample", path), 5)
+
+
+def flip_a_bit(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def put_a_folder_there(path):
+    path.unlink()
+    path.mkdir()
+
+
+def pickle(path):
+    path.write_bytes(b"\x80\x04\x95")
+
+
+def remove(path):
+    path.unlink()
+
+
+CHECKPOINT = ["checkpoints/last.safetensors", "checkpoints/last.json"]
+
+
+@pytest.mark.parametrize(
+    ("file", "damage"),
+    [
+        *product(CHECKPOINT, [empty, put_a_folder_there, pickle, remove]),
+        *product(["config.toml"], [put_a_folder_there, pickle, remove]),
+    ],
+)
+def test_a_damaged_file_is_named(run, cli, damage, file):
+    damage(run / file)
+    assert str(run / file) in one_line(cli("sample", run), 5)
+
+
+@pytest.mark.parametrize("damage", [flip_a_bit, cut])
+def test_damaged_weights_are_noticed(run, cli, damage):
+    damage(run / CHECKPOINT[0])
+    assert "damaged" in one_line(cli("sample", run), 5)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [
+        ("hidden = 8", "hidden = 9", 5),
+        ("hidden = 8", 'hidden = "eight"', 5),
+        ("hidden = 8", "hiden = 8", 5),
+        ('dtype = "float32"', 'dtype = "float16"', 5),
+        ('cell = "lstm"', "cell = 3", 5),
+        ("[task_options]", "[task_option]", 5),
+        ("layers = 1", "layers = 0", 2),
+        ("seq_len = 16", "seq_len = 0", 2),
+        ('cell = "lstm"', 'cell = "lsmt"', 2),
+    ],
+)
+def test_a_configuration_that_does_not_fit(run, cli, old, new, code):
+    config = run / "config.toml"
+    config.write_text(config.read_text().replace(old, new))
+    assert new in config.read_text()
+    one_line(cli("sample", run), code)
+
+
+def test_an_empty_configuration(run, cli):
+    empty(run / "config.toml")
+    one_line(cli("sample", run), 5)

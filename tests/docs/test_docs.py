@@ -1,0 +1,183 @@
+"""The documentation is true: its code runs and prints what it says, and nothing that exists is left out."""
+
+import importlib.util
+import os
+import re
+import shlex
+import subprocess
+import sys
+from contextlib import redirect_stdout
+from io import StringIO
+from itertools import zip_longest
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+import pytest
+import torch
+
+import rnnkit
+from rnnkit import errors, hookspecs, testing
+from rnnkit.cli import main
+from rnnkit.training import Record
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
+FENCE = re.compile(r"^```(?:\{\.)?(\w+)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SNIPPET = re.compile(r'^--8<-- "(.+)"$', re.MULTILINE)
+COMMAND = re.compile(r"^\$ (?:\w+=\S* )?rnnkit ([^|\n]*)", re.MULTILINE)
+GLOBAL_OPTIONS = {name for parameter in main.params for name in parameter.opts} | {"--help"}
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+
+
+class Example(NamedTuple):
+    """A block of Python and what the page says that it prints."""
+
+    code: str
+    line: int
+    output: str
+
+
+def read(page):
+    """Give a page with the files that it includes."""
+    return SNIPPET.sub(lambda match: included(match[1]), page.read_text(encoding="utf-8"))
+
+
+def included(path):
+    return next(base / path for base in (DOCS, ROOT) if (base / path).exists()).read_text(encoding="utf-8").rstrip("\n")
+
+
+def examples(text):
+    """Give the blocks of Python; a block of text that follows one directly is its output."""
+    blocks = list(FENCE.finditer(text))
+    for block, follower in zip_longest(blocks, blocks[1:]):
+        if block[1] == "python":
+            shown = follower and follower[1] == "text" and not text[block.end() : follower.start()].strip()
+            yield Example(block[2], text.count("\n", 0, block.start()) + 1, follower[2] if shown else "")
+
+
+def section(text, heading):
+    """Give what stands under a heading of the second level."""
+    return re.split(r"^## ", text.split(f"\n## {heading}\n")[1], flags=re.MULTILINE)[0]
+
+
+@pytest.fixture
+def untouched(tmp_path, monkeypatch):
+    """Let code change the folder and torch's defaults for itself only."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(DOCS / "examples" / "rnnkit-mgu")])
+    dtype = torch.get_default_dtype()
+    yield
+    torch.set_default_dtype(dtype)
+
+
+@every_page
+@pytest.mark.usefixtures("untouched")
+def test_code_runs_and_prints_what_the_page_says(page):
+    namespace = {"__name__": "__main__"}
+    for code, line, output in examples(read(page)):
+        printed = StringIO()
+        with redirect_stdout(printed):
+            exec(compile("\n" * line + code, page, "exec"), namespace)
+        assert printed.getvalue() == output, f"{page.name}, block of line {line}"
+
+
+@every_page
+def test_command_lines_are_accepted(page):
+    group = click.Context(main, **main.context_settings)
+    for line in COMMAND.findall(read(page)):
+        words = [word for word in shlex.split(line, comments=True) if word not in GLOBAL_OPTIONS]
+        if words:
+            main.commands[words[0]].make_context(
+                words[0], words[1:], parent=group
+            )  # parses, or raises click.UsageError
+
+
+@pytest.mark.parametrize("noun", ["cells", "unrollers", "tasks"])
+def test_every_registered_name_has_a_row(noun):
+    registry, page = getattr(rnnkit, noun), read(DOCS / f"{noun}.md")
+    names = [name for name in registry if registry.origin(name).startswith("rnnkit ")]
+    assert names
+    assert [name for name in names if f"\n| [`{name}`](#{name}) |" not in page] == []
+    assert [name for name in names if f"::: {registry[name].__module__}\n" not in page] == []
+
+
+def test_every_hook_is_documented():
+    hooks = [name for name in vars(hookspecs) if name.startswith("rnnkit_")]
+    assert hooks
+    page = read(DOCS / "hooks.md")
+    assert [hook for hook in hooks if f"::: rnnkit.hookspecs.{hook}\n" not in page] == []
+
+
+def test_every_command_and_option_is_documented():
+    page = read(DOCS / "command-line.md")
+    for name, command in {"": main, **main.commands}.items():
+        text = section(page, f"`rnnkit {name}`" if name else "`rnnkit`")
+        options = [max(p.opts, key=len) for p in command.params if isinstance(p, click.Option)]
+        assert [option for option in options if option not in text] == []
+
+
+def test_help_texts_are_what_the_commands_print():
+    spec = importlib.util.spec_from_file_location("rnnkit_docs_help", DOCS / "help.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    page, shown = read(DOCS / "command-line.md"), {path.stem: path.read_text() for path in script.FOLDER.iterdir()}
+    assert shown == script.help_texts(), "regenerate them: python docs/help.py"
+    assert [name for name, text in shown.items() if text not in page] == []
+
+
+def test_every_public_name_is_on_the_api_page():
+    page = read(DOCS / "api.md")
+    assert [name for name in rnnkit.__all__ if f"::: rnnkit.{name}\n" not in page] == []
+
+
+def test_every_exit_code_is_documented():
+    table = section(read(DOCS / "command-line.md"), "Exit codes")
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.RnnkitError)]
+    assert len(kinds) > 5
+    rows = dict(re.findall(r"^\| (\d+) \| (.*?) \|$", table, re.MULTILINE))
+    assert [kind for kind in kinds if f"`{kind.__name__}`" not in rows[str(kind.exit_code)]] == []
+    assert {"0", "130", "143"} <= set(rows)
+
+
+def test_every_promise_of_a_cell_is_documented():
+    page = read(DOCS / "write-a-cell.md")
+    promises = testing.inspect_cell(rnnkit.cells["rnn"]).found
+    assert [promise for promise in promises if f"\n| {promise} |" not in page] == []
+
+
+def test_every_field_of_a_record_is_documented():
+    page = read(DOCS / "training.md")
+    assert [field for field in Record.__dataclass_fields__ if f"\n| `{field}` |" not in page] == []
+
+
+def test_every_module_is_in_the_house():
+    house = read(DOCS / "architecture.md")
+    modules = [path.name for path in (ROOT / "rnnkit").glob("*.py") if not path.name.startswith("_")]
+    folders = [path.parent.name for base in ("rnnkit", "plugins") for path in (ROOT / base).glob("*/__init__.py")]
+    assert modules
+    assert [name for name in [*modules, *(f"{folder}/" for folder in folders)] if f"\n  {name} " not in house] == []
+
+
+@pytest.mark.parametrize("page", PAGES[:2], ids=lambda page: page.stem)  # of the others, the build checks the links
+def test_links_lead_somewhere(page):
+    links = re.findall(r"\]\((?!https?:)([^)#\s]+)", page.read_text(encoding="utf-8"))
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_site_builds_and_fetches_nothing(tmp_path):
+    # Not --quiet, which would keep warnings from --strict too.
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    built = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    said = [line for line in (built.stdout + built.stderr).splitlines() if not line.startswith("INFO ")]
+    assert (built.returncode, said) == (0, [])
+    fetched = re.compile(r"<(?:script|img|link)[^>]*(?:src|href)=[\"']?(?:https?:)?//[^>]*>")
+    pages = list(tmp_path.glob("**/*.html"))
+    assert len(pages) > len(list(DOCS.glob("*.md")))
+    assert [(page.name, fetched.findall(page.read_text(encoding="utf-8"))) for page in pages] == [
+        (page.name, []) for page in pages
+    ]

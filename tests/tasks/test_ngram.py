@@ -1,0 +1,69 @@
+"""The n-gram model against its definition, written out with dictionaries."""
+
+import math
+import random
+from collections import Counter, defaultdict
+
+import numpy as np
+import pytest
+
+from rnnkit_tasks._ngram import bits_per_character
+
+
+class ByDictionary:
+    """P(c | h) = (count(h c) + kinds(h) P(c | h')) / (count(h) + kinds(h)), down to the uniform distribution."""
+
+    def __init__(self, train, alphabet, order):
+        self.alphabet = alphabet
+        self.following = defaultdict(Counter)
+        for length in range(order + 1):
+            for at in range(length, len(train)):
+                self.following[tuple(train[at - length : at])][train[at]] += 1
+
+    def __call__(self, symbol, context):
+        shorter = self(symbol, context[1:]) if context else 1 / self.alphabet
+        if context not in self.following:
+            return shorter
+        seen = self.following[context]
+        return (seen[symbol] + len(seen) * shorter) / (seen.total() + len(seen))
+
+
+def texts(alphabet, seed):
+    """Give a text with habits, and one that shares some of them: contexts both seen and unseen."""
+    choose = random.Random(seed)
+    train = [0]
+    for _ in range(400):
+        train.append((train[-1] + choose.choice([1, 1, 2])) % (alphabet - 1))
+    held_out = train[50:90] + [choose.randrange(alphabet) for _ in range(60)]
+    return train, held_out
+
+
+def bits(train, held_out, alphabet, order):
+    return bits_per_character(np.array(train), np.array(held_out), alphabet, order)
+
+
+@pytest.mark.parametrize("order", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize("alphabet", [3, 7])
+def test_equals_its_definition(alphabet, order):
+    train, held_out = texts(alphabet, seed=order)
+    model, text = ByDictionary(train, alphabet, order), train + held_out
+    positions = range(len(train), len(text))
+    expected = -sum(math.log2(model(text[at], tuple(text[at - order : at]))) for at in positions) / len(held_out)
+    assert bits(train, held_out, alphabet, order) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("order", [0, 1, 3])
+def test_probabilities_add_up_to_one_for_contexts_seen_and_unseen(order):
+    alphabet = 6
+    train, _ = texts(alphabet, seed=0)
+    unseen = [alphabet - 1] * order  # a symbol that the training text lacks
+    for context in (train[10 : 10 + order], unseen, [0, *unseen][:order]):
+        # the held-out text is the context and one more symbol: what that adds is its -log2 P
+        known = bits(train, context, alphabet, order) * len(context) if context else 0.0
+        whole = [bits(train, [*context, symbol], alphabet, order) * (len(context) + 1) for symbol in range(alphabet)]
+        assert sum(2 ** (known - total) for total in whole) == pytest.approx(1, rel=1e-12)
+
+
+def test_a_text_that_is_certain_costs_next_to_nothing():
+    train = [0, 1, 2] * 2000
+    assert 0 < bits(train, [0, 1, 2] * 10, 3, 3) < 0.01

@@ -1,0 +1,145 @@
+"""What a layer is built from: options, names, unrollers; and what it says of what cannot be."""
+
+import re
+
+import pytest
+import torch
+from torch.nn.utils.rnn import pack_sequence
+
+import rnnkit
+from rnnkit.errors import ShapeError, UnknownNameError, UsageError
+
+
+class Plain(rnnkit.Cell):
+    """A cell with an option of its own and none of the usual ones."""
+
+    name = "plain"
+
+    def __init__(self, input_size, hidden_size, *, slope=1.0):
+        super().__init__(input_size, hidden_size)
+        self.slope = slope
+        self.weight = torch.nn.Parameter(torch.zeros(hidden_size, input_size))
+
+    def step(self, p, state):
+        h = torch.tanh(self.slope * (p @ self.weight.mT) + state[0])
+        return h, (h,)
+
+
+REFUSED = {
+    "unknown cell 'lsmt' (did you mean 'lstm'?)": ("lsmt", {}),
+    "a list of cells is not supported yet; give one name or class": (["lstm", "gru"], {}),
+    "the cell is 3; it must be a registered name or a Cell class": (3, {}),
+    "the cell is <class 'torch.nn.modules.rnn.LSTM'>; it must be": (torch.nn.LSTM, {}),
+    "cell 'lstm' has no option 'forget'; its options: bias": ("lstm", {"forget": 1.0}),
+    "cell 'rnn' has no option 'nonlinear' (did you mean 'nonlinearity'?); its options:": ("rnn", {"nonlinear": 1}),
+    "cell 'plain' has no option 'bias'; its options: slope": (Plain, {"bias": False}),
+    "cell 'lstm' has no option 'proj_size'; its options: bias": ("lstm", {"proj_size": 2}),
+    "num_layers is 0; it must be a whole number >= 1": ("lstm", {"num_layers": 0}),
+    "num_layers is 1.5; it must be a whole number >= 1": ("lstm", {"num_layers": 1.5}),
+    "dropout is 2; it must be a rate from 0 to 1": ("lstm", {"dropout": 2}),
+    "dropout is -0.1; it must be a rate from 0 to 1": ("lstm", {"dropout": -0.1}),
+    "dropout is nan; it must be a rate from 0 to 1": ("lstm", {"dropout": float("nan")}),
+    "dropout is 'half'; it must be a rate from 0 to 1": ("lstm", {"dropout": "half"}),
+    "unknown unroller 'lop' (did you mean 'loop'?)": ("lstm", {"unroller": "lop"}),
+    "the unroller is None; it must be a registered name or a Unroller class": ("lstm", {"unroller": None}),
+}
+
+
+@pytest.mark.parametrize("sentence", REFUSED)
+def test_what_cannot_be_built_is_said_in_a_sentence(sentence):
+    cell, options = REFUSED[sentence]
+    with pytest.raises(UsageError, match=re.escape(sentence)):
+        rnnkit.RNN(cell, 3, 4, **options)
+
+
+def test_an_unknown_name_is_a_key_error_too():
+    with pytest.raises(UnknownNameError) as caught:
+        rnnkit.RNN("lsmt", 3, 4)
+    assert isinstance(caught.value, KeyError)
+
+
+def test_an_option_reaches_every_cell():
+    layer = rnnkit.RNN(Plain, 3, 4, num_layers=2, bidirectional=True, slope=2.0)
+    assert [cell.slope for cell in layer.cells] == [2.0] * 4
+    relu = rnnkit.RNN("rnn", 3, 4, nonlinearity="relu")
+    assert (relu(torch.randn(5, 2, 3))[0] >= 0).all()
+
+
+def test_auto_says_which_unroller_it_took():
+    ranked = [kind for kind in rnnkit.unrollers.values() if kind.auto_rank is not None]
+    best = max(ranked, key=lambda kind: kind.auto_rank)
+    assert type(rnnkit.RNN("lstm", 3, 4).unroller) is best
+    assert str(rnnkit.RNN("lstm", 3, 4).unroller) == best.name
+
+
+def test_an_unroller_by_name_class_or_instance():
+    checkpoint = rnnkit.unrollers["checkpoint"]
+    instance = checkpoint(segment=5)
+    assert isinstance(rnnkit.RNN("lstm", 3, 4, unroller="checkpoint").unroller, checkpoint)
+    assert isinstance(rnnkit.RNN("lstm", 3, 4, unroller=checkpoint).unroller, checkpoint)
+    assert rnnkit.RNN("lstm", 3, 4, unroller=instance).unroller is instance
+
+
+@pytest.mark.parametrize("name", list(rnnkit.cells))
+def test_dtype_and_device_hold_for_every_parameter(name):
+    before = torch.get_default_dtype()
+    layer = rnnkit.RNN(name, 3, 4, num_layers=2, device="meta", dtype=torch.float64)
+    assert {(p.dtype, p.device.type) for p in layer.parameters()} == {(torch.float64, "meta")}
+    assert {(p.dtype, p.device.type) for p in rnnkit.RNN(name, 3, 4).parameters()} == {(before, "cpu")}
+    assert torch.get_default_dtype() == before
+
+
+def test_the_default_dtype_is_restored_when_building_fails():
+    with pytest.raises(UsageError):
+        rnnkit.RNN("lstm", 0, 4, dtype=torch.float64)
+    assert torch.get_default_dtype() == torch.float32
+
+
+def test_shows_what_differs_from_the_defaults():
+    assert repr(rnnkit.RNN("lstm", 3, 4)) == "RNN('lstm', 3, 4, unroller=loop)"
+    layer = rnnkit.RNN("gru", 3, 4, 2, bias=False, dropout=0.1, unroller=rnnkit.unrollers["checkpoint"](segment=9))
+    assert repr(layer) == "RNN('gru', 3, 4, num_layers=2, bias=False, dropout=0.1, unroller=checkpoint(segment=9))"
+
+
+X = torch.zeros(7, 2, 3)
+H = torch.zeros(1, 2, 4)
+MISFITS = {
+    "the input is (3,); it must be (time, batch, input_size), or (time, input_size) for one sequence": (X[0, 0], None),
+    "the input is list; it must be (time, batch, input_size)": ([1.0], None),
+    "hx has 1; cell 'lstm' takes a tuple of 2 tensors: h, c": (X, H),
+    "hx has 3; cell 'lstm' takes a tuple of 2 tensors: h, c": (X, (H, H, H)),
+    "hx: 'h' has shape (2, 4); it must be (layers * directions, batch, ...)": (X, (H[0], H[0])),
+    "hx: 'c' has shape (2, 2, 4); it must be (layers * directions, batch, ...)": (X, (H, torch.zeros(2, 2, 4))),
+    "hx: 'h' has shape (1, 5, 4); it must be (layers * directions, batch, ...)": (X, (torch.zeros(1, 5, 4),) * 2),
+    "initial state 'h' has shape (2, 9); it must be (2, 4)": (X, (torch.zeros(1, 2, 9),) * 2),
+    "the input has 9 features a step; input_size is 3": (torch.zeros(7, 2, 9), None),
+}
+
+
+@pytest.mark.parametrize("sentence", MISFITS)
+def test_what_does_not_fit_at_the_call_is_said_in_a_sentence(sentence):
+    input, hx = MISFITS[sentence]
+    with pytest.raises(ShapeError, match=re.escape(sentence)):
+        rnnkit.RNN("lstm", 3, 4)(input, hx)
+
+
+def test_a_state_for_a_cell_with_one_name_is_a_tensor():
+    with pytest.raises(ShapeError, match=r"hx has 2; cell 'gru' takes a tensor: h"):
+        rnnkit.RNN("gru", 3, 4)(X, (H, H))
+
+
+def test_a_packed_sequence_is_refused_for_now():
+    with pytest.raises(UsageError, match=r"PackedSequence, which is not supported yet; give .* lengths="):
+        rnnkit.RNN("lstm", 3, 4)(pack_sequence([torch.zeros(5, 3), torch.zeros(2, 3)]))
+
+
+def test_parameters_are_drawn_again_from_the_seed():
+    layer = rnnkit.RNN("lstm", 3, 4, num_layers=2)
+    torch.manual_seed(5)
+    layer.reset_parameters()
+    torch.manual_seed(5)
+    expected = rnnkit.RNN("lstm", 3, 4, num_layers=2).state_dict()
+    for name, tensor in layer.state_dict().items():
+        assert torch.equal(tensor, expected[name]), name
+    with pytest.raises(UsageError, match=r"cell 'plain' has no reset_parameters"):
+        rnnkit.RNN(Plain, 3, 4).reset_parameters()

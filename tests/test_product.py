@@ -1,0 +1,86 @@
+"""The registry product: every registered cell x every registered unroller. A new one is tested by being registered."""
+
+from importlib.metadata import entry_points
+from itertools import product
+
+import pytest
+import torch
+
+import rnnkit
+from rnnkit.resolve import building
+from rnnkit.testing import differences
+
+PAIRS = [(cell, unroller) for cell in rnnkit.cells for unroller in rnnkit.unrollers]
+every_pair = pytest.mark.parametrize(("cell", "unroller"), PAIRS)
+
+# Unrollers that only run the loop's own operations again owe its bits; others are allowed rounding.
+SAME_BITS = {"loop", "checkpoint"}
+ROUNDING = {torch.float64: 1e-10, torch.float32: 1e-4}
+
+# Pairs that an unroller declines by `applies`: each has to be declared here.
+DECLINED: set[tuple[str, str]] = set()
+
+STEPS = (1, 2, 5, 16, 23)
+MASKS = ("all steps", "lengths", "reset", "lengths and reset")
+
+
+def declared(noun):
+    """Give the names that the installed entry points offer, read without the registry."""
+    modules = [entry.load() for entry in entry_points(group="rnnkit")]
+    return {kind.name for module in modules for kind in getattr(module, f"rnnkit_{noun}s", list)()}
+
+
+def masks_for(kind, steps, batch):
+    lengths = torch.randint(1, steps + 1, (batch,)) if "lengths" in kind else None
+    reset = torch.rand(steps, batch) < 0.3 if "reset" in kind else None
+    return {"lengths": lengths, "reset": reset}
+
+
+def build(name, dtype):
+    with building(None, dtype):
+        return rnnkit.cells[name](3, 4)
+
+
+@pytest.mark.parametrize("test", ["test_the_law", "test_gradients_equal_differences"])
+def test_nothing_is_missing_from_the_matrix(test):
+    tested = {
+        tuple(argument)
+        for mark in globals()[test].pytestmark
+        if mark.args[0] == ("cell", "unroller")
+        for argument in mark.args[1]
+    }
+    assert tested == set(product(declared("cell"), declared("unroller")))
+    assert len(tested) >= 5 * 2
+
+
+@every_pair
+def test_unrollers_apply_unless_declared(cell, unroller):
+    applies = rnnkit.unrollers[unroller]().applies(build(cell, torch.float64))
+    assert applies == ((cell, unroller) not in DECLINED)
+
+
+@pytest.mark.parametrize("masks", MASKS)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+@every_pair
+def test_the_law(cell, unroller, dtype, masks):
+    torch.manual_seed(0)
+    subject = build(cell, dtype)
+    through = rnnkit.unrollers[unroller]()
+    tolerance = 0.0 if unroller in SAME_BITS else ROUNDING[dtype]
+    compared = 0
+    for steps, batch in product(STEPS, (1, 3)):
+        found = differences(through, subject, steps, batch, tolerance, **masks_for(masks, steps, batch))
+        assert list(found) == []
+        compared += 1
+    assert compared == 10
+
+
+@pytest.mark.parametrize("lengths", [None, (5, 2)], ids=["all steps", "lengths"])
+@pytest.mark.parametrize("order", [1, 2])
+@every_pair
+def test_gradients_equal_differences(cell, unroller, order, lengths):
+    report = rnnkit.gradcheck(cell, unroller, order, lengths=lengths).raise_if_failed()
+    expected = ["input", *(f"{name}0" for name in rnnkit.cells[cell].state_names)]
+    expected += [name for name, _ in build(cell, torch.float64).named_parameters()]
+    assert [row.tensor for row in report.rows] == expected
+    assert all(row.gradient_norm > 0 for row in report.rows)
