@@ -82,10 +82,13 @@ class Task(ABC):
         """Give what simple methods reach on the validation batches, by name, in the metric's unit."""
         return {}
 
-    def sample(self, symbols: Tensor) -> str | None:
-        """Turn symbols (N,) that a model generated into text; None where the task has no such reading."""
+    def prompt(self, text: str = "") -> Tensor | None:
+        """Turn text into symbols (N,) to begin a sample with; without text, give an ordinary beginning.
+
+        None where the task has no text.
+        """
         return None
 
-    def prompt(self, text: str) -> Tensor:
-        """Turn text into symbols (N,) to begin a sample with."""
+    def sample(self, symbols: Tensor) -> str:
+        """Turn symbols (N,) that a model drew into text; where `prompt` gives some, this must too."""
         raise NotImplementedError

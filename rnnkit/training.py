@@ -163,9 +163,9 @@ class _Learner:
             judged = last_outputs(outputs, batch.lengths)
             self.tokens += batch.xs.shape[0] * batch.xs.shape[1]
         loss = self.task.loss(judged, targets)
-        self._check_loss(loss, {"the input": xs, "the output": outputs})
+        self._check_loss(loss, {"the input": xs, "the targets": targets, "the output": outputs})
         loss.backward()  # type: ignore[no-untyped-call]
-        norm = self._check_gradients()
+        norm = self._check_gradients(xs)
         self.optimizer.step()
         with torch.no_grad():
             metric = float(self.task.metric(judged.detach(), targets))
@@ -184,13 +184,14 @@ class _Learner:
             raise DivergedError(f"step {self.step}: the validation loss is {figures.loss}; {fault}; {REMEDY}")
         return figures
 
-    def _check_gradients(self) -> float:
+    def _check_gradients(self, xs: Tensor) -> float:
         """Clip, and raise before the optimiser sees a gradient that is not finite; gives the norm before clipping."""
         parameters = [parameter for parameter in self.model.parameters() if parameter.grad is not None]
         limit = math.inf if self.clip is None else self.clip
         norm = float(nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]))
         if not math.isfinite(norm):
-            named = [
+            named = [("the input", xs)]
+            named += [
                 (f"the gradient of {name}", parameter.grad)
                 for name, parameter in self.model.named_parameters()
                 if parameter.grad is not None

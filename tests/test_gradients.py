@@ -55,3 +55,16 @@ def test_the_last_output_of_each_row():
     outputs = torch.arange(12.0).view(3, 4, 1)
     assert last_outputs(outputs, None)[:, 0].tolist() == [8, 9, 10, 11]
     assert last_outputs(outputs, torch.tensor([1, 3, 2, 1]))[:, 0].tolist() == [0, 9, 6, 3]
+
+
+def test_lengths_count():
+    model, task, batch = problem("adding", "gru")
+    batch = batch._replace(lengths=torch.tensor([6, 2, 1, 3]))
+    outputs, _ = model(batch.xs, lengths=batch.lengths)
+    task.loss(last_outputs(outputs, batch.lengths), batch.targets).backward()
+    expected = {name: float(parameter.grad.norm()) for name, parameter in model.named_parameters()}
+    norms = gradient_norms(model, task, batch)
+    assert {name: norms[name] for name in expected} == pytest.approx(expected, rel=1e-5)
+    changed = batch.xs.clone()
+    changed[3:, 1:] += 1  # past the ends of these rows
+    assert gradient_norms(model, task, batch._replace(xs=changed)) == norms

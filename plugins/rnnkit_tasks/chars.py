@@ -25,6 +25,7 @@ from rnnkit.errors import DataError, UsageError, check_whole
 from rnnkit_tasks._ngram import bits_per_character
 
 VALIDATION_ROWS = 32
+PARAGRAPH = "\n\n"
 
 
 class Chars(rnnkit.Task):
@@ -33,7 +34,7 @@ class Chars(rnnkit.Task):
     name = "chars"
     metric_name = "bits per character"
     symbols = True
-    defaults = MappingProxyType({"steps": 2000, "batch": 32, "lr": 3e-3, "hidden": 128})
+    defaults = MappingProxyType({"steps": 1500, "batch": 32, "lr": 5e-3, "hidden": 128})
 
     def __init__(self, *, text: str | None = None, seq_len: int = 64) -> None:
         check_whole("task 'chars': seq_len", seq_len)
@@ -101,8 +102,14 @@ class Chars(rnnkit.Task):
             f"order-{order} n-gram": bits_per_character(train, held_out, self.input_size, order) for order in (3, 4)
         }
 
-    def prompt(self, text: str) -> Tensor:
-        """Give the symbols of `text`; a character that the training text lacks is an error."""
+    def prompt(self, text: str = "") -> Tensor:
+        """Give the symbols of `text`; without one, the end of a paragraph, or else how the held-out text begins.
+
+        Raises:
+            UsageError: a character that the text of the task lacks.
+        """
+        if not text:
+            return self._encode(PARAGRAPH) if set(PARAGRAPH) <= set(self.alphabet) else self.held_out[:1]
         unknown = sorted(set(text) - set(self.alphabet))
         if unknown:
             raise UsageError(f"the prompt has {unknown[0]!r}, which {self.source} lacks")

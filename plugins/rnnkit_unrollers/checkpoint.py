@@ -18,9 +18,10 @@ from rnnkit_unrollers.loop import Loop
 class Checkpoint(rnnkit.Unroller):
     """Keeps about √T states and replays segment by segment: the loop's gradients in a fraction of its memory.
 
-    Memory between the passes: the kept states. On the way back: one segment's graph, and one projection of the
-    sequence with its gradient, which the loop has as well. Time: one forward pass more than the loop, in a tight
-    `budget` several.
+    Memory between the passes: the kept states. On the way back: one segment's graph, and the projection of the whole
+    sequence, in whose place its gradient is gathered. Time: one forward pass more than the loop, in a tight `budget`
+    several. Under autocast the loop gathers gradients in the low precision of autocast's copies of the weights,
+    checkpoint in that of the weights themselves: there alone they differ, by the rounding of the low precision.
 
     Args:
         segment: steps in a segment; √T if not given.

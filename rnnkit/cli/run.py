@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rnnkit.training import Record
 
 WHOLE = click.IntRange(min=1)
-SAMPLE_LENGTH = 300
+SAMPLE_LENGTH, TEMPERATURE = 400, 0.7
 
 
 @click.command()
@@ -180,13 +180,13 @@ def _report(settings: "Settings", task: "Task", model: "Model", record: "Record"
 
 
 def _sample(task: "Task", model: "Model", seed: int) -> str | None:
-    """Let a model over text write; None for other tasks."""
+    """Let a model over text write; None where the task has none."""
     from rnnkit.sampling import generate
 
-    if model.embedding is None:
+    prompt = task.prompt()
+    if prompt is None:
         return None
-    prompt = next(iter(task.validation())).xs[:, 0]
-    return task.sample(generate(model, prompt, SAMPLE_LENGTH, temperature=0.7, seed=seed))
+    return task.sample(generate(model, prompt, SAMPLE_LENGTH, temperature=TEMPERATURE, seed=seed)).strip("\n")
 
 
 def _indent(text: str) -> str:

@@ -2,7 +2,6 @@
 
 import math
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -19,28 +18,21 @@ from rnnkit.cli.output import json_option, print_json
     show_default=True,
     help="Below 1: more careful; 0: always the likeliest.",
 )
-@click.option("--prompt", help="Text to begin with. [default: the start of the held-out text]")
+@click.option("--prompt", default="", help="Text to begin with. [default: the end of a paragraph]")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of the draws.")
 @json_option
-def sample(folder: Path, length: int, temperature: float, prompt: str | None, seed: int, as_json: bool) -> None:
+def sample(folder: Path, length: int, temperature: float, prompt: str, seed: int, as_json: bool) -> None:
     """Let the model of the run in folder RUN write text."""
     from rnnkit.errors import UsageError
     from rnnkit.run_folder import open_run
     from rnnkit.sampling import generate
 
     settings, task, model = open_run(folder)
-    start = _prompt(task, prompt)
-    text = None if start is None else task.sample(generate(model, start, length, temperature=temperature, seed=seed))
-    if text is None:
+    start = task.prompt(prompt)
+    if start is None:
         raise UsageError(f"{folder} is a run of task {settings.task!r}, which has no text; sample a run of chars")
+    text = task.sample(generate(model, start, length, temperature=temperature, seed=seed))
     if as_json:
         print_json({"prompt": prompt, "text": text, "temperature": temperature, "seed": seed})
     else:
-        click.echo(f"{prompt or ''}{text}")
-
-
-def _prompt(task: Any, text: str | None) -> Any:
-    """Give the symbols to begin with; None where the task has no symbols."""
-    if not task.symbols:
-        return None
-    return next(iter(task.validation())).xs[:, 0] if not text else task.prompt(text)
+        click.echo(f"{prompt}{text}")

@@ -58,7 +58,7 @@ def test_json_lines_are_the_same_told_to_programs(train, text, lines):
     assert validation["metric"] == "bits per character"
     assert validation["value"] == pytest.approx(steps[-1]["validation"]["metric"])
     assert set(validation["baselines"]) == {"order-3 n-gram", "order-4 n-gram"}
-    assert len(sample["text"]) == 300
+    assert len(sample["text"]) == 400
     assert set(sample["text"]) <= set(text.read_text())
     assert {"input", "h0", "c0", "layer.weight_hh_l0", "readout.bias"} <= set(gradients["norms"])
     assert end["steps"] == 3

@@ -1,0 +1,238 @@
+"""check_cell: a good cell passes; each broken promise is caught, and no other is blamed."""
+
+import pytest
+import torch
+from torch import nn
+
+import rnnkit
+from rnnkit import testing
+from rnnkit.errors import CheckError
+
+
+class Good(rnnkit.Cell):
+    """Keeps every promise; each of the others breaks one."""
+
+    name = "good"
+    state_names = ("h", "c")
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.inward = nn.Linear(input_size, hidden_size)
+        self.across = nn.Parameter(torch.randn(hidden_size, hidden_size) / hidden_size)
+
+    def project(self, xs):
+        return self.inward(xs)
+
+    def step(self, p, state):
+        h, c = state
+        c = 0.5 * c + torch.tanh(p)
+        h = torch.tanh(c + h @ self.across)
+        return h, (h, c)
+
+
+class Dropped(Good):
+    def project(self, xs):
+        rate = 0.5 if self.training else 0.0
+        return self.inward(xs) * torch.bernoulli(torch.full_like(xs[..., :1], 1 - rate))
+
+
+class TooFewStates(Good):
+    def step(self, p, state):
+        y, (h, _) = super().step(p, state)
+        return y, (h,)
+
+
+class StateIsAList(Good):
+    def step(self, p, state):
+        y, state = super().step(p, state)
+        return y, list(state)
+
+
+class StateGrows(Good):
+    def step(self, p, state):
+        y, (h, c) = super().step(p, state)
+        return y, (h, torch.cat([c, c], dim=1))
+
+
+class InitialStateTooShort(Good):
+    def initial_state(self, batch_size):
+        return super().initial_state(batch_size)[:1]
+
+
+class InitialStateWithoutBatch(Good):
+    def initial_state(self, batch_size):
+        h, c = super().initial_state(batch_size)
+        return h, c[0]
+
+
+class WrongOutputSize(Good):
+    def step(self, p, state):
+        y, state = super().step(p, state)
+        return y[:, :2], state
+
+
+class NamesTwice(Good):
+    state_names = ("h", "h")
+
+
+class BatchFirst(Good):
+    def project(self, xs):
+        return super().project(xs).transpose(0, 1)
+
+    def step(self, p, state):
+        return super().step(p[: state[0].shape[0]], state)
+
+
+class DtypeOfItsOwn(Good):
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.register_buffer("scale", torch.ones(hidden_size, dtype=torch.float32))
+
+
+class PlainTensor(Good):
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.scale = torch.ones(hidden_size)
+
+    def step(self, p, state):
+        return super().step(p * self.scale, state)
+
+
+class LooksAtValues(Good):
+    def step(self, p, state):
+        return super().step(p if p.sum() > -1e9 else -p, state)
+
+
+class WritesInPlace(Good):
+    def step(self, p, state):
+        h, c = state
+        c.mul_(0.5).add_(torch.tanh(p))
+        h = torch.tanh(c + h @ self.across)
+        return h, (h, c)
+
+
+class BatchNormalised(Good):
+    def step(self, p, state):
+        return super().step(p - p.mean(0), state)
+
+
+class DrawsInTheStep(Good):
+    def step(self, p, state):
+        return super().step(p + 0 * torch.rand(()), state)
+
+
+class LooksAhead(Good):
+    def project(self, xs):
+        return super().project(xs + xs.roll(-1, 0))
+
+
+class OddForward(Good):
+    def forward(self, x, state=None):
+        y, state = super().forward(x, state)
+        return 2 * y, state
+
+
+class DetachedState(Good):
+    def step(self, p, state):
+        return super().step(p, (state[0], state[1].detach()))
+
+
+class DetachedSecondGradient(Good):
+    class Tanh(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, z):
+            ctx.save_for_backward(z)
+            return torch.tanh(z)
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient * (1 - torch.tanh(ctx.saved_tensors[0].detach()) ** 2)
+
+    def step(self, p, state):
+        h, c = state
+        c = 0.5 * c + p
+        h = self.Tanh.apply(c + h @ self.across)
+        return h, (h, c)
+
+
+class CountsItsSteps(Good):
+    """Goes by how often it was called, which every unroller does in its own way."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.calls = 0
+
+    def project(self, xs):
+        self.calls = 0
+        return super().project(xs)
+
+    def step(self, p, state):
+        self.calls += 1
+        return super().step(p / self.calls if torch.is_grad_enabled() else p, state)
+
+
+class CannotBeBuilt(Good):
+    def __init__(self, input_size, hidden_size):
+        raise RuntimeError("no such weights")
+
+
+BROKEN_CELLS = {
+    TooFewStates: {"shapes and state": "step() returned 1 state tensors; state_names declares ('h', 'c')"},
+    StateIsAList: {"shapes and state": "the state returned by step() is a list; it must be a tuple of tensors"},
+    StateGrows: {"shapes and state": "state returned by step() 'c' has shape (3, 10); it must be (3, 5)"},
+    InitialStateTooShort: {
+        "shapes and state": "initial_state() returns 1 state tensors; state_names declares ('h', 'c')"
+    },
+    InitialStateWithoutBatch: {"shapes and state": "initial_state(3) gives 'c' the shape (5,); the batch comes first"},
+    WrongOutputSize: {"shapes and state": "step() returns an output of shape (3, 2); output_size says (3, 5)"},
+    NamesTwice: {"shapes and state": "state_names is ('h', 'h'); it must be a tuple of different words"},
+    BatchFirst: {"shapes and state": "project() gives shape (3, 6, 5); it must begin with (time, batch) = (6, 3)"},
+    CannotBeBuilt: {"shapes and state": "shapes and state: RuntimeError: no such weights"},
+    DtypeOfItsOwn: {
+        "dtype": "scale is torch.float32 in a cell built as torch.float64; create it without a dtype of its own"
+    },
+    PlainTensor: {"device": "attribute 'scale' is a plain tensor, which .to() leaves behind; use register_buffer()"},
+    LooksAtValues: {"device": "a step on the meta device fails, so it looks at values or names a device"},
+    WritesInPlace: {"purity": "step() writes in place on its state 'c'; compute a new tensor instead"},
+    BatchNormalised: {"rows are independent": "the output of one row depends on another row of the batch"},
+    DrawsInTheStep: {"determinism": "step() draws random numbers; draw them in project(), for the whole sequence"},
+    LooksAhead: {
+        "project agrees with step": "project() of the sequence and of step 0 alone differ; "
+        "a step may use its own input only"
+    },
+    OddForward: {"project agrees with step": "the output differs between forward() and step() of the projection"},
+    DetachedState: {"gradients": "the gradient of c0 at", "second gradients": "the gradient of"},
+    DetachedSecondGradient: {"second gradients": "the gradient of"},
+}
+
+
+@pytest.mark.parametrize("kind", [Good, Dropped, *(rnnkit.cells[name] for name in rnnkit.cells)])
+def test_good_cells_pass(kind):
+    found = testing.check_cell(kind)
+    assert found.ok
+    assert len(found.found) == 10
+    assert found.failures == []
+
+
+def test_options_reach_the_cell():
+    assert testing.check_cell(rnnkit.cells["rnn"], nonlinearity="relu", bias=False).ok
+
+
+@pytest.mark.parametrize("kind", BROKEN_CELLS, ids=lambda kind: kind.__name__)
+def test_a_broken_cell_is_caught_and_nothing_else_is_blamed(kind):
+    expected = BROKEN_CELLS[kind]
+    found = testing.inspect_cell(kind)
+    broken = {promise: sentences for promise, sentences in found.found.items() if sentences}
+    assert broken.keys() == expected.keys(), broken
+    for promise, sentence in expected.items():
+        assert any(sentence in line for line in broken[promise]), broken
+    assert all(line.startswith("cell 'good'") for line in found.failures)
+    with pytest.raises(CheckError) as caught:
+        testing.check_cell(kind)
+    assert caught.value.failures == found.failures
+    assert str(caught.value).startswith(f"cell 'good' breaks {len(found.failures)} of its promises:\n")
+
+
+def test_a_cell_that_an_unroller_cannot_repeat_breaks_its_law():
+    found = testing.inspect_cell(CountsItsSteps)
+    assert any("unroller checkpoint" in line for line in found.found["every unroller's law"])

@@ -1,0 +1,132 @@
+"""check_task: a good task passes; each broken promise is caught, and no other is blamed."""
+
+import math
+
+import pytest
+import torch
+
+import rnnkit
+from rnnkit import testing
+from rnnkit.errors import CheckError
+
+
+class GoodTask(rnnkit.Task):
+    """Keeps every promise; each of the others breaks one."""
+
+    name = "good"
+    metric_name = "MSE"
+    input_size, output_size = 2, 1
+
+    def batch(self, size, generator):
+        xs = torch.rand(5, size, 2, generator=generator)
+        return rnnkit.Batch(xs, xs.sum(-1, keepdim=True))
+
+    def loss(self, outputs, targets):
+        return (outputs - targets).square().mean()
+
+    metric = loss
+
+
+class TooManyFeatures(GoodTask):
+    input_size = 1
+
+
+class IntegersForReals(GoodTask):
+    def batch(self, size, generator):
+        batch = super().batch(size, generator)
+        return batch._replace(xs=(batch.xs * 100).long())
+
+
+class SymbolsOutOfRange(GoodTask):
+    symbols = True
+    input_size = 3
+
+    def batch(self, size, generator):
+        xs = torch.randint(4, (50, size), generator=generator)
+        return rnnkit.Batch(xs, xs.unsqueeze(-1).float())
+
+
+class TargetsOnlyAtTheEnd(GoodTask):
+    def batch(self, size, generator):
+        batch = super().batch(size, generator)
+        return batch._replace(targets=batch.targets[-1])
+
+
+class GlobalRandomness(GoodTask):
+    def batch(self, size, generator):
+        batch = super().batch(size, generator)
+        return batch._replace(targets=batch.targets + 0 * torch.rand(()))
+
+
+class SeedWithoutEffect(GoodTask):
+    def batch(self, size, generator):
+        return super().batch(size, torch.Generator().manual_seed(0))
+
+
+class LossOfEachElement(GoodTask):
+    def loss(self, outputs, targets):
+        return (outputs - targets).square()
+
+
+class LossWithoutGradient(GoodTask):
+    def loss(self, outputs, targets):
+        return super().loss(outputs.detach(), targets)
+
+
+class MetricOfNan(GoodTask):
+    def metric(self, outputs, targets):
+        return outputs.mean() * math.nan
+
+
+class NoValidation(GoodTask):
+    def validation(self):
+        return iter(())
+
+
+class ValidationDrawnAnew(GoodTask):
+    def validation(self):
+        yield self.batch(3, torch.Generator().manual_seed(int(torch.randint(2**31, ()))))
+
+
+class ValidationShrinks(GoodTask):
+    given = 0
+
+    def validation(self):
+        self.given += 1
+        return (self.batch(3, torch.Generator().manual_seed(0)) for _ in range(4 - self.given))
+
+
+class BaselineOfNan(GoodTask):
+    def baselines(self):
+        return {"nothing": math.nan}
+
+
+BROKEN_TASKS = {
+    TooManyFeatures: ("batches", "batch() gives 2 features; input_size is 1"),
+    IntegersForReals: ("batches", "torch.int64; it must be (time, batch, input_size)"),
+    SymbolsOutOfRange: ("batches", "batch() gives symbols outside 0 to input_size - 1 = 2"),
+    TargetsOnlyAtTheEnd: ("batches", "batch() gives targets of shape (3, 1); every_step asks for (5, 3) first"),
+    GlobalRandomness: ("seeds", "batch() draws from torch's global generator"),
+    SeedWithoutEffect: ("seeds", "batch() is the same for two seeds"),
+    LossOfEachElement: ("loss and metric", "it must be one finite number"),
+    LossWithoutGradient: ("loss and metric", "loss() has no gradient in the outputs"),
+    MetricOfNan: ("loss and metric", "metric() gives tensor(nan); it must be one finite number"),
+    NoValidation: ("validation", "validation() gives no batch"),
+    ValidationDrawnAnew: ("validation", "validation() differs between two calls"),
+    ValidationShrinks: ("validation", "validation() differs between two calls"),
+    BaselineOfNan: ("baselines", "baselines() gives 'nothing': nan; it must be a finite number with a name"),
+}
+
+
+def test_a_good_task_passes():
+    assert len(testing.check_task(GoodTask).found) == 5
+
+
+@pytest.mark.parametrize("kind", BROKEN_TASKS, ids=lambda kind: kind.__name__)
+def test_a_broken_task_is_caught_and_nothing_else_is_blamed(kind):
+    promise, sentence = BROKEN_TASKS[kind]
+    found = testing.inspect_task(kind)
+    assert [label for label, sentences in found.found.items() if sentences] == [promise], found
+    assert any(sentence in line for line in found.found[promise]), found
+    with pytest.raises(CheckError, match="task 'good' breaks"):
+        testing.check_task(kind)
