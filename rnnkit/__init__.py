@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from rnnkit import errors, testing
-    from rnnkit.cell import Cell, Projected, State, holding, time_slices
+    from rnnkit.cell import Cell, Projected, State, holding, parts_of, time_slices
     from rnnkit.errors import RnnkitError
     from rnnkit.evaluation import evaluate
     from rnnkit.finite_differences import gradcheck
@@ -43,6 +43,7 @@ _HOMES = {
     "gradcheck": "finite_differences",
     "holding": "cell",
     "hookimpl": "hookspecs",
+    "parts_of": "cell",
     "prepare": "unroll",
     "tasks": "registry",
     "time_slices": "cell",
@@ -72,6 +73,7 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "gradcheck",
     "holding",
     "hookimpl",
+    "parts_of",
     "prepare",
     "tasks",
     "testing",

@@ -95,6 +95,11 @@ def _has_tensors(cell: Cell) -> bool:
     return next(chain(cell.parameters(), cell.buffers()), None) is not None
 
 
+def parts_of(projected: Projected) -> tuple[Tensor, ...]:
+    """Give what `project` returned as a tuple of tensors, one or several."""
+    return (projected,) if isinstance(projected, Tensor) else projected
+
+
 def time_slice(projected: Projected, t: int) -> Projected:
     """Give step t of what `project` returned: (T, B, ...) -> (B, ...)."""
     if isinstance(projected, Tensor):

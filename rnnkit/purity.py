@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from rnnkit.cell import Cell, State, time_slice
+from rnnkit.cell import Cell, State, parts_of, time_slice
 
 
 def writes_in_place(cell: Cell, xs: Tensor, state: State) -> list[str]:
@@ -16,7 +16,7 @@ def writes_in_place(cell: Cell, xs: Tensor, state: State) -> list[str]:
         projected = cell.project(xs)
         found = [f"project() writes in place on {name}" for name in _changed(watched, before)]
         p = time_slice(projected, 0)
-        parts = (p,) if isinstance(p, Tensor) else p
+        parts = parts_of(p)
         watched |= {f"its state {name!r}": tensor for name, tensor in zip(cell.state_names, state, strict=True)}
         watched |= {"p, its slice of the projection": parts[0]}
         watched |= {f"p[{k}], its slice of the projection": part for k, part in enumerate(parts[1:], 1)}

@@ -6,7 +6,7 @@ stands first in the sum, and a state that also is an output gets the output's gr
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,9 @@ from torch import Tensor
 
 import rnnkit
 from rnnkit import Cell, Masks, Projected, State
+from rnnkit_unrollers._projected import between, detached
 from rnnkit_unrollers._schedule import Schedule
+from rnnkit_unrollers._surroundings import Surroundings
 from rnnkit_unrollers.loop import run
 
 Gradients = list[Tensor | None]
@@ -68,35 +70,6 @@ class Outputs:
             self.ys = y.new_empty(self.time, *y.shape)
         self.ys[self.count] = self.last = y
         self.count += 1
-
-
-class Surroundings:
-    """Random state and autocast of the first pass, so that a replay computes the same."""
-
-    def __init__(self, xs: Tensor) -> None:
-        self.devices = devices_of(xs)
-        self.device_type = xs.device.type
-        self.random = torch.get_rng_state()
-        self.device_random = [torch.get_device_module(device).get_rng_state(device) for device in self.devices]
-        self.autocast_dtype = (
-            torch.get_autocast_dtype(self.device_type) if rnnkit.casts_automatically(xs.device) else None
-        )
-
-    def fork(self) -> AbstractContextManager[Any]:
-        """Restore the outer random state at the end."""
-        return torch.random.fork_rng(devices=self.devices, device_type=self.device_type if self.devices else "cuda")
-
-    def restore(self) -> None:
-        """Set the random state as it was; inside `fork`."""
-        torch.set_rng_state(self.random)
-        for device, state in zip(self.devices, self.device_random, strict=True):
-            torch.get_device_module(device).set_rng_state(state, device)
-
-    def casting(self) -> AbstractContextManager[Any]:
-        """Cast automatically if the first pass did."""
-        if self.autocast_dtype is None:
-            return nullcontext()
-        return torch.autocast(self.device_type, dtype=self.autocast_dtype)
 
 
 class Replay(torch.autograd.Function):
@@ -178,7 +151,7 @@ class Backward:
             stop, state = kept.pop()
             self._replay(projected, stop, state, part_gradients)
         xs_gradient, *rest = gradient(
-            [*parts_of(projected), *self.constants],
+            [*rnnkit.parts_of(projected), *self.constants],
             [*part_gradients, *self.constant_gradient],
             [self.xs, *self.constants],
         )
@@ -199,7 +172,7 @@ class Backward:
         with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
             projected = self.unrolling.cell.project(self.xs)
         room: Gradients = []
-        for part in parts_of(projected):
+        for part in rnnkit.parts_of(projected):
             storage = part.untyped_storage().data_ptr()
             spare = storage not in needed and part.is_contiguous()
             # By `data`, for autograd is not to take the writing for a change of the projection.
@@ -216,8 +189,8 @@ class Backward:
         start, stop = self.unrolling.steps(block, block + 1)
         masks = self.unrolling.masks.between(start, stop)._replace(initial=self.initial)
         slices = detached(between(projected, start, stop))
-        wants = [part.requires_grad for part in parts_of(projected)]
-        leaves = [part.requires_grad_(want) for part, want in zip(parts_of(slices), wants, strict=True)]
+        wants = [part.requires_grad for part in rnnkit.parts_of(projected)]
+        leaves = [part.requires_grad_(want) for part, want in zip(rnnkit.parts_of(slices), wants, strict=True)]
         before = leaves_of(state)
         ys: list[Tensor] = []
         with torch.enable_grad():
@@ -274,22 +247,6 @@ def gradient(
     return [next(found) if tensor.requires_grad else None for tensor in inputs]
 
 
-def parts_of(projected: Projected) -> tuple[Tensor, ...]:
-    return (projected,) if isinstance(projected, Tensor) else projected
-
-
-def between(projected: Projected, start: int, stop: int) -> Projected:
-    if isinstance(projected, Tensor):
-        return projected[start:stop]
-    return tuple(part[start:stop] for part in projected)
-
-
-def detached(projected: Projected) -> Projected:
-    if isinstance(projected, Tensor):
-        return projected.detach()
-    return tuple(part.detach() for part in projected)
-
-
 def leaves_of(state: State) -> State:
     """Give new leaves to differentiate by; state tensors that are one tensor stay one."""
     leaves: dict[int, Tensor] = {}
@@ -297,10 +254,6 @@ def leaves_of(state: State) -> State:
         differentiable = tensor.is_floating_point() or tensor.is_complex()
         leaves.setdefault(id(tensor), tensor.detach().requires_grad_(differentiable))
     return tuple(leaves[id(tensor)] for tensor in state)
-
-
-def devices_of(xs: Tensor) -> list[torch.device]:
-    return [] if xs.device.type in ("cpu", "meta") else [xs.device]
 
 
 def _is_one_of(tensor: Tensor, tensors: Sequence[Tensor]) -> bool:

@@ -10,8 +10,10 @@ from torch import Tensor
 import rnnkit
 from rnnkit import Cell, State
 from rnnkit.errors import UsageError, check_whole
-from rnnkit_unrollers._replay import Replay, Unrolling, detached, devices_of, parts_of
+from rnnkit_unrollers._projected import detached
+from rnnkit_unrollers._replay import Replay, Unrolling
 from rnnkit_unrollers._schedule import Schedule, budget_schedule, sqrt_schedule
+from rnnkit_unrollers._surroundings import devices_of
 from rnnkit_unrollers.loop import Loop
 
 
@@ -89,7 +91,7 @@ def step_bytes(cell: Cell, xs: Tensor, state: State) -> int:
             y, after = cell.step(rnnkit.time_slices(projected)[0], before)
     for tensor in (y, *after):  # kept by the graph or not, they live as long as it does
         note(tensor)
-    for tensor in (*cell.parameters(), *cell.buffers(), xs, *state, *parts_of(projected)):
+    for tensor in (*cell.parameters(), *cell.buffers(), xs, *state, *rnnkit.parts_of(projected)):
         saved.pop(tensor.untyped_storage().data_ptr(), None)
     return sum(saved.values())
 

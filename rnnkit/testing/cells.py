@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rnnkit.cell import Cell, Projected, State, time_slice
+from rnnkit.cell import Cell, State, parts_of, time_slice
 from rnnkit.errors import first_line
 from rnnkit.finite_differences import gradcheck
 from rnnkit.purity import writes_in_place
@@ -72,7 +72,7 @@ class _CellCheck:
             if tensor.ndim < 1 or tensor.shape[0] != BATCH:
                 yield f"initial_state({BATCH}) gives {name!r} the shape {tuple(tensor.shape)}; the batch comes first"
         projected = cell.project(random(STEPS, BATCH, INPUT))
-        for part in _parts(projected):
+        for part in parts_of(projected):
             if part.shape[:2] != (STEPS, BATCH):
                 yield f"project() gives shape {tuple(part.shape)}; it must begin with (time, batch) = {(STEPS, BATCH)}"
         result = cell.step(time_slice(projected, 0), state)
@@ -153,8 +153,8 @@ class _CellCheck:
         xs, state = random(STEPS, BATCH, INPUT), random_state(cell, BATCH)
         whole = cell.project(xs)
         for t in range(STEPS):
-            alone = _parts(time_slice(cell.project(xs[t : t + 1]), 0))
-            for of_whole, part in zip(_parts(time_slice(whole, t)), alone, strict=True):
+            alone = parts_of(time_slice(cell.project(xs[t : t + 1]), 0))
+            for of_whole, part in zip(parts_of(time_slice(whole, t)), alone, strict=True):
                 if not torch.allclose(of_whole, part, rtol=1e-9, atol=1e-9):
                     yield f"project() of the sequence and of step {t} alone differ; a step may use its own input only"
                     return
@@ -181,7 +181,3 @@ def _unroll(cell: Cell, xs: Tensor, state: State) -> list[Tensor]:
     with torch.no_grad():
         ys, last = resolve_unroller("loop", cell)(cell, xs, state)
     return [ys, *last]
-
-
-def _parts(projected: Projected) -> tuple[Tensor, ...]:
-    return (projected,) if isinstance(projected, Tensor) else projected
