@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from itertools import chain
 from typing import Any, ClassVar, TypeAlias
 
@@ -34,6 +34,12 @@ class Cell(nn.Module, ABC):
 
     state_names: ClassVar[tuple[str, ...]] = ("h",)
     """One name for each tensor of the state; errors, gradient checks and plots use them."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Name a cell that has no name after its class."""
+        super().__init_subclass__(**options)
+        if not hasattr(cls, "name"):
+            cls.name = cls.__name__.lower()
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
@@ -74,7 +80,7 @@ class Cell(nn.Module, ABC):
         """
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Advance one step from the raw input x (B, D), projection and all; zeros are the default state."""
+        """Advance one step from the raw input x (B, D), projection and all, by default from the initial state."""
         if state is None:
             state = starting_state(self, x.shape[0], x)
         return self.step(time_slice(self.project(x.unsqueeze(0)), 0), state)
@@ -84,15 +90,27 @@ class Cell(nn.Module, ABC):
         return f"{self.input_size}, {self.hidden_size}"
 
 
-def starting_state(cell: Cell, batch_size: int, xs: Tensor) -> State:
-    """Give the cell's initial state; a cell without tensors of its own takes dtype and device from `xs`."""
-    with nullcontext() if _has_tensors(cell) else xs.device:
-        state = cell.initial_state(batch_size)
-    return state if _has_tensors(cell) else tuple(t.to(xs.dtype) if t.is_floating_point() else t for t in state)
+def starting_state(cell: Cell, batch_size: int, like: Tensor | None = None) -> State:
+    """Give the cell's initial state, in the dtype and on the device of its tensors; without any, of `like`."""
+    tensors = (t for t in chain(cell.parameters(), cell.buffers()) if t.is_floating_point())
+    first = next(tensors, like)
+    if first is None or (first is not like and type(cell).initial_state is Cell.initial_state):
+        return cell.initial_state(batch_size)
+    with building(first.device, first.dtype if first.is_floating_point() else None):
+        return cell.initial_state(batch_size)
 
 
-def _has_tensors(cell: Cell) -> bool:
-    return next(chain(cell.parameters(), cell.buffers()), None) is not None
+@contextmanager
+def building(device: torch.device | str | None, dtype: torch.dtype | None) -> Iterator[None]:
+    """Let tensors be created on `device` and in `dtype`: cells mention neither."""
+    before = torch.get_default_dtype()
+    try:
+        if dtype is not None:
+            torch.set_default_dtype(dtype)
+        with torch.device(device if device is not None else torch.get_default_device()):
+            yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def parts_of(projected: Projected) -> tuple[Tensor, ...]:

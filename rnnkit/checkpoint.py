@@ -22,7 +22,12 @@ def save_weights(model: nn.Module, path: Path, about: dict[str, Any]) -> None:
     Raises:
         ResourceError: the disk or folder takes no more.
     """
-    data = save({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()})
+    data = save(
+        {
+            name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+            for name, tensor in model.state_dict().items()
+        }
+    )
     manifest = {"schema": SCHEMA, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data), **about}
     write_atomically(path.with_suffix(".safetensors"), data)
     write_atomically(path.with_suffix(".json"), json.dumps(manifest, indent=2).encode() + b"\n")

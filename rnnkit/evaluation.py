@@ -1,16 +1,17 @@
 """Evaluation: loss and metric of a model over the held-out batches."""
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from rnnkit.cell import State
 from rnnkit.model import last_outputs
 from rnnkit.task import Batch, Task
 
-Carried = Tensor | State | None
-"""A layer's state on its way from one batch to the next; None: the initial one."""
+Carried: TypeAlias = "Tensor | tuple[Carried, ...] | None"
+"""A model's state on its way from one batch to the next, nested as the model likes; None: the initial one."""
 
 
 class Evaluation(NamedTuple):
@@ -20,14 +21,25 @@ class Evaluation(NamedTuple):
     metric: float
 
 
-def evaluate(model: nn.Module, task: Task) -> Evaluation:
-    """Give loss and metric over the task's validation batches; the model's mode is as before afterwards."""
-    device = next(model.parameters()).device
-    training = model.training
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put a model into evaluation, without gradients, for a while; each module's mode is as before afterwards."""
+    training = [module for module in model.modules() if module.training]
     model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def evaluate(model: nn.Module, task: Task) -> Evaluation:
+    """Give loss and metric over the task's validation batches."""
+    device = next(model.parameters()).device
     loss = metric = weight = 0.0
     state: Carried = None
-    with torch.no_grad():
+    with evaluating(model):
         for batch in task.validation():
             batch = to_device(batch, device)
             outputs, state = model(batch.xs, state if batch.continues else None, lengths=batch.lengths)
@@ -36,7 +48,6 @@ def evaluate(model: nn.Module, task: Task) -> Evaluation:
             loss += float(task.loss(judged, batch.targets)) * count
             metric += float(task.metric(judged, batch.targets)) * count
             weight += count
-    model.train(training)
     return Evaluation(loss / weight, metric / weight)
 
 

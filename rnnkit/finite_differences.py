@@ -1,6 +1,7 @@
 """Gradient checks: every gradient of a cell or layer, through any unroller, against central differences."""
 
 import copy
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from typing import Any
@@ -8,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rnnkit.cell import Cell, State, starting_state
+from rnnkit.cell import Cell, State, building, starting_state
 from rnnkit.errors import RnnkitError, UsageError, first_line
 from rnnkit.gradient_report import GradientReport, Row
 from rnnkit.layer import RNN
 from rnnkit.purity import writes_in_place
-from rnnkit.resolve import accepted_options, building, resolve_cell, resolve_unroller
+from rnnkit.resolve import accepted_options, resolve_cell, resolve_unroller
 from rnnkit.unroll import Unroller
 
 STEP = 1e-6
@@ -73,11 +74,13 @@ def gradcheck(
         try:
             probe = _Probe(module, through, steps, batch_size, lengths, seed)
             problems = writes_in_place(cell, *probe.cell_inputs())
+            if not problems and not any(gradient.any() for gradient in probe.gradients(probe.loss()).values()):
+                problems = [f"cell {cell.name!r}: all gradients are zero; nothing depends on anything differentiably"]
             if not problems:
                 rows = tuple(_rows(probe, order, strays))
         except RnnkitError as error:
             problems = [str(error)]
-        except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
+        except Exception as error:  # whatever somebody's cell may raise
             problems = [f"cell {cell.name!r}: {first_line(error)}"]
     return GradientReport(cell.name, str(through), order, rows, tuple(problems))
 
@@ -90,7 +93,8 @@ def _in_float64(
         if options:
             raise UsageError("options of the cell go with a name or class; this one is built already")
         module: Cell | RNN = copy.deepcopy(subject)
-        expected = next((p.dtype for p in module.parameters()), torch.float64)
+        dtypes = Counter(p.dtype for p in module.parameters() if p.is_floating_point())
+        expected = max(dtypes, key=lambda dtype: (dtypes[dtype], dtype.itemsize), default=torch.float64)
     else:
         kind = resolve_cell(subject)
         with building(None, torch.float64):
@@ -121,17 +125,20 @@ class _Probe:
             module.unroller = unroller
             module.batch_first = False
         device = next((p.device for p in module.parameters()), None)
-        initial = module.initial_state(batch_size)
+        initial = module.initial_state(batch_size) if isinstance(module, RNN) else starting_state(module, batch_size)
         state = (initial,) if isinstance(initial, Tensor) else initial
         self.tensors = {"input": torch.randn(steps, batch_size, module.input_size, dtype=torch.float64, device=device)}
         self.states = [f"{name}0" for name in module.state_names]
         for name, tensor in zip(self.states, state, strict=True):
             # A cell without parameters begins in torch's default dtype, having none of its own.
             self.tensors[name] = _random_like(tensor.double() if tensor.is_floating_point() else tensor)
-        self.tensors |= dict(module.named_parameters())
+        for name, parameter in module.named_parameters():
+            self.tensors[f"parameter {name}" if name in self.tensors else name] = parameter
         for tensor in self.tensors.values():
             tensor.requires_grad_(tensor.is_floating_point())
         self.weights: list[Tensor] = []
+        cells = module.cells if isinstance(module, RNN) else (module,)
+        self.begins_in_its_own_way = any(type(cell).initial_state is not Cell.initial_state for cell in cells)
 
     def cell_inputs(self) -> tuple[Tensor, State]:
         """Give an input and a state for one step of the (first) cell."""
@@ -140,11 +147,16 @@ class _Probe:
         return xs, tuple(_random_like(tensor) for tensor in starting_state(cell, xs.shape[1], xs))
 
     def outputs(self) -> list[Tensor]:
-        """Unroll once: the output and every final state. What the cell draws is the same every time."""
+        """Unroll: the output and every final state, and again from the cell's own initial state if it has one."""
+        outputs = self._unroll(tuple(self.tensors[name] for name in self.states))
+        return outputs + self._unroll(None) if self.begins_in_its_own_way else outputs
+
+    def _unroll(self, state: State | None) -> list[Tensor]:
+        """Unroll once; what the cell draws is the same every time."""
         torch.manual_seed(self.seed)
-        xs, state = self.tensors["input"], tuple(self.tensors[name] for name in self.states)
+        xs = self.tensors["input"]
         if isinstance(self.module, RNN):
-            output, last = self.module(xs, state[0] if len(state) == 1 else state, lengths=self.lengths)
+            output, last = self.module(xs, state[0] if state and len(state) == 1 else state, lengths=self.lengths)
         else:
             output, last = self.unroller(self.module, xs, state, lengths=self.lengths)
         return [output, *((last,) if isinstance(last, Tensor) else last)]

@@ -18,7 +18,8 @@ def gradient_norms(model: Model, task: Task, batch: Batch) -> dict[str, float]:
         features = features.detach().requires_grad_()
     initial = model.layer.initial_state(batch.xs.shape[1])
     state = (initial,) if isinstance(initial, Tensor) else initial
-    state = tuple(tensor.detach().requires_grad_(tensor.is_floating_point()) for tensor in state)
+    # A learnt initial state keeps its graph, so that what it is made of has its gradient too.
+    state = tuple(t if t.requires_grad else t.detach().requires_grad_(t.is_floating_point()) for t in state)
     ys, _ = model.layer(features, state[0] if len(state) == 1 else state, lengths=batch.lengths)
     outputs = model.readout(ys)
     judged = outputs if task.every_step else last_outputs(outputs, batch.lengths)

@@ -1,16 +1,18 @@
 """The layer: any cell where `nn.LSTM` stands."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 from torch.nn.utils.rnn import PackedSequence
 
-from rnnkit.cell import Cell, State, holding
+from rnnkit.cell import Cell, State, building, holding, starting_state
 from rnnkit.errors import ShapeError, UsageError, check_whole
-from rnnkit.resolve import accepted_options, building, resolve_cell, resolve_unroller
+from rnnkit.resolve import accepted_options, resolve_cell, resolve_unroller
 from rnnkit.unroll import Unroller
 
 
@@ -73,6 +75,14 @@ class RNN(nn.Module):
         self.bias = bias
         self.batch_first = batch_first
         self.dropout = float(dropout)
+        self.proj_size = proj_size
+        self.cell_options = options
+        if self.dropout and num_layers == 1:
+            warnings.warn(
+                f"dropout={dropout} acts between layers, and there is only one; set num_layers > 1",
+                UserWarning,
+                stacklevel=2,
+            )
         self.bidirectional = bidirectional
         self.directions = 2 if bidirectional else 1
         # A plain list: the cells' parameters belong to the layer, under torch's names.
@@ -117,6 +127,7 @@ class RNN(nn.Module):
     def _equipped(self, position: int) -> Iterator[Cell]:
         """Give a cell that uses what stands under its names in the layer now, whoever put it there."""
         cell, suffix = self._cells[position], self._suffix(position)
+        cell.training = self.training
         tensors = {}
         for store in (cell._parameters, cell._buffers):
             for name, held in store.items():
@@ -155,6 +166,7 @@ class RNN(nn.Module):
             The output (T, B, directions * O), laid out as the input, and the states, laid out as `hx`.
         """
         xs = self._time_major(input)
+        reset = None if reset is None else torch.as_tensor(reset)
         unbatched = input.ndim == 2
         states = self._split(hx, unbatched, xs)
         last: list[State] = []
@@ -177,8 +189,7 @@ class RNN(nn.Module):
         reverse = position % self.directions == 1
         if reverse:
             xs = flip(xs, lengths)
-            if reset is not None:  # a start before step t is, coming from the right, one before step t - 1
-                reset = flip(torch.cat([reset[1:], torch.zeros_like(reset[:1])]), lengths)
+            reset = None if reset is None else flip_starts(reset, lengths)
         with self._equipped(position) as cell:
             ys, state = self.unroller(cell, xs, state, lengths=lengths, reset=reset)
         return (flip(ys, lengths) if reverse else ys), state
@@ -188,11 +199,17 @@ class RNN(nn.Module):
         states = []
         for position in range(len(self._cells)):
             with self._equipped(position) as cell:
-                states.append(cell.initial_state(batch_size))
+                states.append(starting_state(cell, batch_size))
         return self._join(states, unbatched=False)
 
     def reset_parameters(self) -> None:
-        """Draw the parameters of every cell again, each in its own way."""
+        """Draw the parameters of every cell again, each in its own way.
+
+        Raises:
+            UsageError: a cell has no `reset_parameters`, or a parametrization stands before its parameters.
+        """
+        if is_parametrized(self):
+            raise UsageError("the layer is parametrized, so its cells cannot draw their parameters; remove that first")
         for position in range(len(self._cells)):
             with self._equipped(position) as cell:
                 reset = getattr(cell, "reset_parameters", None)
@@ -202,13 +219,6 @@ class RNN(nn.Module):
 
     def flatten_parameters(self) -> None:
         """Do nothing: there is no flat copy of the weights; here for code written for torch.nn.LSTM."""
-
-    def train(self, mode: bool = True) -> "RNN":
-        """Switch between training and evaluation, the cells too."""
-        super().train(mode)
-        for cell in self._cells:
-            cell.train(mode)
-        return self
 
     def extra_repr(self) -> str:
         """Show what differs from the defaults, as torch does."""
@@ -221,6 +231,7 @@ class RNN(nn.Module):
             "bidirectional": False,
         }
         shown += [f"{key}={getattr(self, key)}" for key, value in defaults.items() if getattr(self, key) != value]
+        shown += [f"{key}={value!r}" for key, value in self.cell_options.items() if key != "bias"]
         return ", ".join([*shown, f"unroller={self.unroller}"])
 
     def _time_major(self, input: Tensor) -> Tensor:
@@ -242,11 +253,12 @@ class RNN(nn.Module):
         if hx is None:
             return [None] * count
         tensors = (hx,) if isinstance(hx, Tensor) else tuple(hx)
+        if not all(isinstance(tensor, Tensor) for tensor in tensors):
+            raise ShapeError(f"hx holds a {type(tensors[0]).__name__}; it must be a tensor or a tuple of tensors")
         if len(tensors) != len(names) or (isinstance(hx, Tensor) and len(names) > 1):
             expected = "a tensor" if len(names) == 1 else f"a tuple of {len(names)} tensors"
-            raise ShapeError(
-                f"hx has {len(tensors)}; cell {self._cells[0].name!r} takes {expected}: {', '.join(names)}"
-            )
+            given = f"{len(tensors)} tensor{'s' * (len(tensors) != 1)}"
+            raise ShapeError(f"hx has {given}; cell {self._cells[0].name!r} takes {expected}: {', '.join(names)}")
         for name, tensor in zip(names, tensors, strict=True):
             size = "(layers * directions, ...)" if unbatched else "(layers * directions, batch, ...)"
             if tensor.ndim < 2 or tensor.shape[0] != count or (not unbatched and tensor.shape[1] != xs.shape[1]):
@@ -264,6 +276,18 @@ class RNN(nn.Module):
         if unbatched:
             joined = tuple(tensor.squeeze(1) for tensor in joined)
         return joined[0] if len(joined) == 1 else joined
+
+
+def flip_starts(reset: Tensor, lengths: Tensor | None) -> Tensor:
+    """Turn starts before step t into what they are coming from the right: starts before step t - 1.
+
+    A start in the padding is none.
+    """
+    reset = torch.cat([reset[1:], torch.zeros_like(reset[:1])])
+    if lengths is not None:
+        steps = torch.arange(1, len(reset) + 1, device=reset.device).unsqueeze(1)
+        reset = reset & (steps < torch.as_tensor(lengths).to(reset.device))
+    return flip(reset, lengths)
 
 
 def flip(xs: Tensor, lengths: Tensor | None) -> Tensor:

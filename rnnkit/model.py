@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from rnnkit.cell import Cell, State
 from rnnkit.layer import RNN
+from rnnkit.resolve import check_options, resolve_cell
 from rnnkit.task import Task
 from rnnkit.unroll import Unroller
 
@@ -38,6 +39,7 @@ class Model(nn.Module):
         **cell_options: Any,
     ) -> None:
         super().__init__()
+        check_options("cell", resolve_cell(cell), cell_options)
         self.embedding = nn.Embedding(task.input_size, embedding_size) if task.symbols else None
         self.layer = RNN(
             cell,

@@ -129,6 +129,8 @@ def load(found: Iterable[Found], verifiers: dict[str, Verifier]) -> list[Plugin]
             _register(manager, item)
             for hook, verify in verifiers.items():
                 _collect(plugin, getattr(manager.hook, hook), verify)
+            if not plugin.offers and not plugin.problems:
+                plugin.problems.append("registers nothing; are its hooks marked with @rnnkit.hookimpl?")
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # SystemExit too: a plugin that exits must not take the others along

@@ -10,7 +10,7 @@ def writes_in_place(cell: Cell, xs: Tensor, state: State) -> list[str]:
     """Run one step and tell what it overwrote, a sentence each: input, projection, state or parameters."""
     with torch.no_grad():
         xs, state = xs.clone(), tuple(tensor.clone() for tensor in state)
-        own = dict(cell.named_parameters())
+        own = {**dict(cell.named_parameters()), **dict(cell.named_buffers())}
         watched = {"its input": xs, **{f"parameter {name!r}": tensor for name, tensor in own.items()}}
         before = _copies(watched)
         projected = cell.project(xs)

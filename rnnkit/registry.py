@@ -66,16 +66,16 @@ class Registry(Mapping[str, type[Kind]], Generic[Kind]):
     def _unknown(self, name: object, known: list[str]) -> UnknownNameError | BrokenPluginError:
         if not isinstance(name, str):
             return UnknownNameError(f"{name!r} is not the name of a {self._noun}; names are words")
-        for plugin in self._plugins():
-            if plugin.problems and name in (
-                plugin.found.entry.name,
-                plugin.found.distribution.split("-", 1)[-1],
-            ):
+        broken = [plugin for plugin in self._plugins() if plugin.problems]
+        for plugin in broken:
+            entry = plugin.found.entry.name
+            if name in (entry, entry.removeprefix(f"{self._noun}-"), plugin.found.distribution.split("-", 1)[-1]):
                 return BrokenPluginError(
                     f"{self._noun} {name!r}: plugin {plugin.found.label} is broken: {plugin.problems[0]}"
                 )
+        hint = f" ({len(broken)} broken; see `rnnkit doctor`)" if broken else ""
         return UnknownNameError(
-            f"unknown {self._noun} {name!r}{nearest(name, known)}; `rnnkit {self._noun}s` lists what there is"
+            f"unknown {self._noun} {name!r}{nearest(name, known)}; `rnnkit {self._noun}s` lists what there is{hint}"
         )
 
     def __getitem__(self, name: str) -> type[Kind]:
@@ -113,6 +113,13 @@ def verify(base: type) -> Callable[[Any], str | None]:
         if inspect.isabstract(kind):
             missing = ", ".join(sorted(getattr(kind, "__abstractmethods__", ())))
             return f"{kind.__qualname__} does not define {missing}"
+        for option in inspect.signature(kind).parameters.values():
+            given = option.name in ("input_size", "hidden_size") or option.kind in (
+                option.VAR_POSITIONAL,
+                option.VAR_KEYWORD,
+            )
+            if option.default is option.empty and not given:
+                return f"{kind.__qualname__} cannot be built without {option.name!r}; give it a default"
         return None
 
     return problem

@@ -1,11 +1,7 @@
 """From names and options to objects: the one place where the two halves of the house, plugins and mathematics, meet."""
 
 import inspect
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, TypeVar
-
-import torch
 
 from rnnkit.cell import Cell
 from rnnkit.errors import UsageError, nearest
@@ -13,19 +9,6 @@ from rnnkit.registry import Registry, cells, unrollers
 from rnnkit.unroll import Unroller
 
 Kind = TypeVar("Kind")
-
-
-@contextmanager
-def building(device: torch.device | str | None, dtype: torch.dtype | None) -> Iterator[None]:
-    """Let tensors be created on `device` and in `dtype`: cells mention neither."""
-    before = torch.get_default_dtype()
-    try:
-        if dtype is not None:
-            torch.set_default_dtype(dtype)
-        with torch.device(device if device is not None else torch.get_default_device()):
-            yield
-    finally:
-        torch.set_default_dtype(before)
 
 
 def resolve_cell(cell: str | type[Cell]) -> type[Cell]:
@@ -55,13 +38,13 @@ def resolve(given: str | type[Kind], base: type, registry: Registry[Kind], noun:
         return given
     if isinstance(given, list | tuple):
         raise UsageError(f"a list of {noun}s is not supported yet; give one name or class")
-    raise UsageError(f"the {noun} is {given!r}; it must be a registered name or a {base.__name__} class")
+    raise UsageError(f"the {noun} is {given!r}; it must be a registered name or a class derived from {base.__name__}")
 
 
 def option_names(kind: type) -> tuple[list[str], bool]:
     """Give the keyword options of a constructor, and whether it takes any others too."""
     parameters = list(inspect.signature(kind).parameters.values())
-    fixed = ("input_size", "hidden_size")
+    fixed = ("input_size", "hidden_size") if issubclass(kind, Cell) else ()
     names = [p.name for p in parameters if p.name not in fixed and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
     return names, any(p.kind is p.VAR_KEYWORD for p in parameters)
 
@@ -75,9 +58,24 @@ def check_options(noun: str, kind: Any, options: dict[str, Any]) -> None:
             raise UsageError(f"{noun} {kind.name!r} has no option {name!r}{nearest(name, names)}; its options: {known}")
 
 
+RESERVED = {
+    *("cell", "input_size", "hidden_size", "num_layers", "batch_first", "dropout", "bidirectional"),
+    *("device", "dtype", "unroller", "task", "embedding_size"),
+    *("subject", "order", "steps", "batch_size", "lengths", "seed"),
+}
+"""Keywords of RNN, Model and gradcheck, which take options of the cell's own beside them."""
+
+
 def accepted_options(kind: type[Cell], bias: bool, options: dict[str, Any]) -> dict[str, Any]:
-    """Give the keywords to build a cell with; `bias=True`, the default, goes only to cells that have it."""
+    """Give the keywords to build a cell with; `bias=True`, the default, goes only to cells that have it.
+
+    Raises:
+        UsageError: the cell lacks an option, or has one that would be taken for somebody else's.
+    """
     names, _ = option_names(kind)
+    for name in names:
+        if name in RESERVED:
+            raise UsageError(f"cell {kind.name!r} has an option {name!r}, a word of the layer's own; name it otherwise")
     if not bias or "bias" in names:
         options = {"bias": bias, **options}
     check_options("cell", kind, options)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from rnnkit.errors import DivergedError, UsageError
+from rnnkit.evaluation import evaluating
 from rnnkit.model import Model
 
 
@@ -30,15 +31,12 @@ def generate(model: Model, prompt: Tensor, length: int, *, temperature: float = 
         raise UsageError(f"temperature is {temperature!r}; it must be a finite number >= 0")
     device = model.readout.weight.device
     generator = torch.Generator().manual_seed(seed)
-    training = model.training
-    model.eval()
     drawn: list[Tensor] = []
-    with torch.no_grad():
+    with evaluating(model):
         outputs, state = model(prompt.to(device).unsqueeze(1))
         for _ in range(length):
             drawn.append(_draw(outputs[-1, 0].cpu(), temperature, generator))
             outputs, state = model(drawn[-1].view(1, 1).to(device), state)
-    model.train(training)
     return torch.stack(drawn)
 
 

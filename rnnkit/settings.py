@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 
+from rnnkit.cell import building
 from rnnkit.errors import CheckpointError, ResourceError, UsageError, nearest
 from rnnkit.model import Model
 from rnnkit.registry import cells, tasks, unrollers
-from rnnkit.resolve import building, check_options, resolve
+from rnnkit.resolve import check_options, resolve
 from rnnkit.task import Task
 from rnnkit.unroll import Unroller
 
@@ -94,7 +95,9 @@ class Settings:
         for name, value in values.items():
             if name not in known:
                 raise CheckpointError(f"{path} has an unknown setting {name!r}{nearest(name, known)}")
-            if not isinstance(value, known[name]):
+            if known[name] is float and type(value) is int:
+                values[name] = float(value)
+            elif type(value) is not known[name]:
                 raise CheckpointError(f"{path}: {name} is {value!r}; it must be of type {known[name].__name__}")
         if values.get("dtype", "float32") not in DTYPES:
             raise CheckpointError(f"{path}: dtype is {values['dtype']!r}; it must be one of {', '.join(DTYPES)}")

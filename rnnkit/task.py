@@ -19,7 +19,7 @@ class Batch(NamedTuple):
     """(T, B, ...) with a target at every step, or (B, ...) with one a sequence: see `Task.every_step`."""
 
     lengths: Tensor | None = None
-    """(B,) steps of each row; None: all have T."""
+    """(B,) steps of each row; None: all have T. Targets past a row's end must be ones that the loss passes over."""
 
     continues: bool = False
     """The rows go on where those of the batch before ended, so the state is carried over."""

@@ -204,9 +204,9 @@ class _Learner:
 
 def detached(state: Carried) -> Carried:
     """Cut a state off from its graph."""
-    if state is None or isinstance(state, Tensor):
-        return None if state is None else state.detach()
-    return tuple(tensor.detach() for tensor in state)
+    if state is None:
+        return None
+    return state.detach() if isinstance(state, Tensor) else tuple(detached(part) for part in state)
 
 
 def make_optimizer(optimizer: str | torch.optim.Optimizer, model: nn.Module, lr: float) -> torch.optim.Optimizer:
@@ -228,7 +228,7 @@ def check_positive(label: str, value: float) -> None:
 
 def check_seed(seed: int) -> None:
     """Raise UsageError unless torch takes `seed`."""
-    if not isinstance(seed, int) or not 0 <= seed < 2**63:
+    if type(seed) is not int or not 0 <= seed < 2**63:
         raise UsageError(f"seed is {seed!r}; it must be a whole number from 0 to 2**63 - 1")
 
 

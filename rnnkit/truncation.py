@@ -33,6 +33,8 @@ def check_truncation(truncate: tuple[int, int] | None) -> None:
     """Raise UsageError unless (k1, k2) has 1 <= k1 <= k2."""
     if truncate is None:
         return
+    if not isinstance(truncate, tuple | list) or len(truncate) != 2:
+        raise UsageError(f"truncate is {truncate!r}; it must be None or (k1, k2)")
     k1, k2 = truncate
     check_whole("truncate: k1", k1)
     check_whole("truncate: k2", k2)

@@ -140,6 +140,8 @@ def check_state(cell: Cell, state: object, like: State, what: str) -> None:
             raise ShapeError(
                 f"{describe(cell)}: {what} {name!r} has shape {tuple(tensor.shape)}; it must be {tuple(expected.shape)}"
             )
+        if tensor.dtype != expected.dtype and not casts_automatically(tensor.device):
+            raise ShapeError(f"{describe(cell)}: {what} {name!r} is {tensor.dtype}; it must be {expected.dtype}")
         if tensor.device != expected.device:
             raise ShapeError(
                 f"{describe(cell)}: {what} {name!r} is on {tensor.device}; it must be on {expected.device}"
@@ -175,6 +177,8 @@ def _check_input(cell: Cell, xs: Tensor) -> None:
         )
     if xs.shape[0] == 0:
         raise ShapeError(f"{describe(cell)}: the input has no steps; a sequence needs at least one")
+    if not xs.is_floating_point() and not xs.is_complex():
+        raise ShapeError(f"{describe(cell)}: the input is {xs.dtype}; it must be floating point, embedded if symbols")
     weight = next(cell.parameters(), None)
     if weight is None:
         return
@@ -185,7 +189,7 @@ def _check_input(cell: Cell, xs: Tensor) -> None:
         raise ShapeError(f"{describe(cell)}: the input is {xs.dtype}, the weights are {weight.dtype}")
 
 
-def _live(lengths: Tensor, time: int, batch: int, device: torch.device) -> Tensor:
+def _live(lengths: Tensor, time: int, batch: int, device: torch.device) -> Tensor | None:
     lengths = torch.as_tensor(lengths)
     if lengths.shape != (batch,) or lengths.is_floating_point() or lengths.dtype == torch.bool:
         raise ShapeError(
@@ -199,6 +203,8 @@ def _live(lengths: Tensor, time: int, batch: int, device: torch.device) -> Tenso
         raise ShapeError(
             f"lengths runs from {shortest} to {longest}; each must be from 1 to the number of steps, {time}"
         )
+    if shortest == time:  # no row ends early: no masks to pay for
+        return None
     return torch.arange(time, device=device).unsqueeze(1) < lengths.to(device).unsqueeze(0)
 
 

@@ -4,9 +4,8 @@ import pytest
 import torch
 
 import rnnkit
-from rnnkit.cell import time_slice
+from rnnkit.cell import building, time_slice
 from rnnkit.errors import UsageError
-from rnnkit.resolve import building
 
 
 class Sum(rnnkit.Cell):

@@ -260,3 +260,19 @@ def test_the_environment_is_what_bits_depend_on():
     assert found["threads"] == torch.get_num_threads()
     assert set(found) == {"torch", "threads", "instruction_set", "deterministic"}
     assert json.loads(json.dumps(found)) == found
+
+
+def test_tied_weights_are_saved(tmp_path):
+    layer = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Linear(3, 3))
+    layer[1].weight = layer[0].weight
+    save_weights(layer, tmp_path / "tied", {})
+    again = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Linear(3, 3))
+    load_weights(again, tmp_path / "tied")
+    assert torch.equal(again[0].weight, layer[0].weight)
+
+
+def test_a_whole_number_will_do_for_a_real_one(tmp_path):
+    (tmp_path / "config.toml").write_text(Settings().to_toml().replace("lr = 0.001", "lr = 1"))
+    settings = Settings.read(tmp_path / "config.toml")
+    assert settings.lr == 1.0
+    assert isinstance(settings.lr, float)

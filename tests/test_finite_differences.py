@@ -9,8 +9,8 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 import rnnkit
+from rnnkit.cell import building
 from rnnkit.errors import CheckError, UsageError
-from rnnkit.resolve import building
 
 
 class Right(rnnkit.Cell):
@@ -346,9 +346,78 @@ def test_the_global_random_state_is_left_alone():
         ({"subject": "lstm", "unroller": "lop"}, "did you mean 'loop'"),
         ({"subject": "lstm", "slope": 1}, "cell 'lstm' has no option 'slope'; its options: bias"),
         ({"subject": Right(2, 2), "bias": True}, "options of the cell go with a name or class"),
-        ({"subject": 7}, "the cell is 7; it must be a registered name or a Cell class"),
+        ({"subject": 7}, "the cell is 7; it must be a registered name or a class derived from Cell"),
     ],
 )
 def test_what_makes_no_sense_raises(arguments, sentence):
     with pytest.raises(UsageError, match=sentence):
         rnnkit.gradcheck(arguments.pop("subject"), **arguments)
+
+
+class Learnt(rnnkit.Cell):
+    """A parameter called as a state row is, and an initial state made of it."""
+
+    name = "learnt"
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.h0 = torch.nn.Parameter(torch.rand(hidden_size))
+        self.read = torch.nn.Linear(input_size, hidden_size)
+
+    def initial_state(self, batch_size):
+        return (self.h0.expand(batch_size, -1),)
+
+    def step(self, p, state):
+        h = torch.tanh(self.read(p) + 0.5 * state[0])
+        return h, (h,)
+
+
+class LearntButCutOff(Learnt):
+    def initial_state(self, batch_size):
+        return (self.h0.detach().expand(batch_size, -1),)
+
+
+@pytest.mark.parametrize("unroller", ["loop", "checkpoint"])
+@pytest.mark.parametrize("order", [1, 2])
+def test_a_learnt_initial_state_is_proven_too(unroller, order):
+    report = rnnkit.gradcheck(Learnt, unroller, order).raise_if_failed()
+    assert {"h0", "parameter h0"} <= {row.tensor for row in report.rows}
+    assert all(row.gradient_norm > 0 for row in report.rows)
+
+
+def test_an_initial_state_that_is_cut_off_is_caught_and_named():
+    (failure,) = rnnkit.gradcheck(LearntButCutOff).failures
+    assert "the gradient of parameter h0 at [" in failure
+
+
+class WithoutGradient(Learnt):
+    def step(self, p, state):
+        with torch.no_grad():
+            return super().step(p, state)
+
+
+class Signs(Learnt):
+    def step(self, p, state):
+        h = torch.sign(self.read(p) + state[0])
+        return h, (h,)
+
+
+@pytest.mark.parametrize("kind", [WithoutGradient, Signs])
+@pytest.mark.parametrize("order", [1, 2])
+def test_nothing_to_differentiate_is_no_success(kind, order):
+    assert "all gradients are zero" in rnnkit.gradcheck(kind, order=order).failures[0]
+
+
+def test_the_stray_is_blamed_though_it_comes_first():
+    class First(Learnt):
+        def __init__(self, input_size, hidden_size):
+            super().__init__(input_size, hidden_size)
+            self.h0 = torch.nn.Parameter(torch.rand(hidden_size, dtype=torch.float32))
+
+    torch.set_default_dtype(torch.float64)
+    try:
+        cell = First(3, 4)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    (failure,) = rnnkit.gradcheck(cell).failures
+    assert "h0 is torch.float32 where the others are not" in failure

@@ -159,3 +159,49 @@ def test_shapes_for_every_cell(name, unroller):
     assert [tensor.shape for tensor in tensors(layer.initial_state(B))] == [(4, B, H)] * len(layer.state_names)
     more, _ = layer(torch.randn(B, T, D), state)
     assert more.shape == output.shape
+
+
+def test_a_start_in_the_padding_is_none_in_either_direction():
+    layer = rnnkit.RNN("lstm", 3, 4, bidirectional=True, dtype=torch.float64)
+    xs, hx = torch.randn(5, 1, 3, dtype=torch.float64), tuple(torch.randn(2, 2, 1, 4, dtype=torch.float64))
+    reset = torch.zeros(5, 1, dtype=torch.bool)
+    lengths = torch.tensor([3])
+    output, state = layer(xs, hx, lengths=lengths, reset=reset)
+    reset[3] = True
+    again, after = layer(xs, hx, lengths=lengths, reset=reset)
+    assert torch.equal(output, again)
+    assert all(map(torch.equal, state, after))
+
+
+def test_a_cell_in_a_layer_follows_its_mode():
+    layer = rnnkit.RNN("lstm", 3, 4)
+    for mode in (False, True):
+        layer.train(mode)
+        layer(torch.randn(2, 1, 3))
+        assert layer.cells[0].training is mode
+
+
+class BareStart(rnnkit.Cell):
+    """Names neither dtype nor device in its initial state, as no cell should."""
+
+    name = "bare-start"
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.read = torch.nn.Linear(input_size + hidden_size, hidden_size)
+
+    def initial_state(self, batch_size):
+        return (torch.ones(batch_size, self.hidden_size),)
+
+    def step(self, p, state):
+        h = torch.tanh(self.read(torch.cat([p, *state], dim=1)))
+        return h, (h,)
+
+
+def test_an_initial_state_is_made_where_the_cell_is():
+    rnnkit.testing.check_cell(BareStart)
+    for dtype, device in ((torch.float64, "cpu"), (torch.float32, "meta")):
+        layer = rnnkit.RNN(BareStart, 3, 4, dtype=dtype, device=device)
+        output, h = layer(torch.zeros(5, 2, 3, dtype=dtype, device=device))
+        assert (output.dtype, h.dtype, h.device.type) == (dtype, dtype, device)
+        assert layer.initial_state(2).dtype == dtype

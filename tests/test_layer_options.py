@@ -1,5 +1,6 @@
 """What a layer is built from: options, names, unrollers; and what it says of what cannot be."""
 
+import inspect
 import re
 
 import pytest
@@ -8,6 +9,7 @@ from torch.nn.utils.rnn import pack_sequence
 
 import rnnkit
 from rnnkit.errors import ShapeError, UnknownNameError, UsageError
+from rnnkit.resolve import RESERVED
 
 
 class Plain(rnnkit.Cell):
@@ -28,7 +30,7 @@ class Plain(rnnkit.Cell):
 REFUSED = {
     "unknown cell 'lsmt' (did you mean 'lstm'?)": ("lsmt", {}),
     "a list of cells is not supported yet; give one name or class": (["lstm", "gru"], {}),
-    "the cell is 3; it must be a registered name or a Cell class": (3, {}),
+    "the cell is 3; it must be a registered name or a class derived from Cell": (3, {}),
     "the cell is <class 'torch.nn.modules.rnn.LSTM'>; it must be": (torch.nn.LSTM, {}),
     "cell 'lstm' has no option 'forget'; its options: bias": ("lstm", {"forget": 1.0}),
     "cell 'rnn' has no option 'nonlinear' (did you mean 'nonlinearity'?); its options:": ("rnn", {"nonlinear": 1}),
@@ -41,7 +43,7 @@ REFUSED = {
     "dropout is nan; it must be a rate from 0 to 1": ("lstm", {"dropout": float("nan")}),
     "dropout is 'half'; it must be a rate from 0 to 1": ("lstm", {"dropout": "half"}),
     "unknown unroller 'lop' (did you mean 'loop'?)": ("lstm", {"unroller": "lop"}),
-    "the unroller is None; it must be a registered name or a Unroller class": ("lstm", {"unroller": None}),
+    "the unroller is None; it must be a registered name or a class derived from Unroller": ("lstm", {"unroller": None}),
 }
 
 
@@ -106,8 +108,8 @@ H = torch.zeros(1, 2, 4)
 MISFITS = {
     "the input is (3,); it must be (time, batch, input_size), or (time, input_size) for one sequence": (X[0, 0], None),
     "the input is list; it must be (time, batch, input_size)": ([1.0], None),
-    "hx has 1; cell 'lstm' takes a tuple of 2 tensors: h, c": (X, H),
-    "hx has 3; cell 'lstm' takes a tuple of 2 tensors: h, c": (X, (H, H, H)),
+    "hx has 1 tensor; cell 'lstm' takes a tuple of 2 tensors: h, c": (X, H),
+    "hx has 3 tensors; cell 'lstm' takes a tuple of 2 tensors: h, c": (X, (H, H, H)),
     "hx: 'h' has shape (2, 4); it must be (layers * directions, batch, ...)": (X, (H[0], H[0])),
     "hx: 'c' has shape (2, 2, 4); it must be (layers * directions, batch, ...)": (X, (H, torch.zeros(2, 2, 4))),
     "hx: 'h' has shape (1, 5, 4); it must be (layers * directions, batch, ...)": (X, (torch.zeros(1, 5, 4),) * 2),
@@ -124,7 +126,7 @@ def test_what_does_not_fit_at_the_call_is_said_in_a_sentence(sentence):
 
 
 def test_a_state_for_a_cell_with_one_name_is_a_tensor():
-    with pytest.raises(ShapeError, match=r"hx has 2; cell 'gru' takes a tensor: h"):
+    with pytest.raises(ShapeError, match=r"hx has 2 tensors; cell 'gru' takes a tensor: h"):
         rnnkit.RNN("gru", 3, 4)(X, (H, H))
 
 
@@ -143,3 +145,51 @@ def test_parameters_are_drawn_again_from_the_seed():
         assert torch.equal(tensor, expected[name]), name
     with pytest.raises(UsageError, match=r"cell 'plain' has no reset_parameters"):
         rnnkit.RNN(Plain, 3, 4).reset_parameters()
+
+
+def test_words_of_the_layer_are_no_options_of_a_cell():
+    taken = {
+        name for call in (rnnkit.RNN, rnnkit.Model, rnnkit.gradcheck) for name in inspect.signature(call).parameters
+    }
+    assert taken - {"bias", "proj_size", "cell_options"} == RESERVED
+
+    class Taken(rnnkit.Cell):
+        name = "taken"
+
+        def __init__(self, input_size, hidden_size, *, dropout=0.0):
+            super().__init__(input_size, hidden_size)
+
+        def step(self, p, state):
+            return p, state
+
+    with pytest.raises(UsageError, match="cell 'taken' has an option 'dropout', a word of the layer's own"):
+        rnnkit.RNN(Taken, 4, 4, dropout=0.5)
+
+
+def test_a_model_takes_options_of_the_cell_alone():
+    with pytest.raises(UsageError, match="cell 'gru' has no option 'batch_first'"):
+        rnnkit.Model(rnnkit.tasks["adding"](), "gru", 4, batch_first=True)
+
+
+def test_options_are_shown():
+    assert "nonlinearity='relu'" in repr(rnnkit.RNN("rnn", 2, 3, nonlinearity="relu"))
+
+
+def test_a_parametrized_layer_does_not_pretend_to_draw_anew():
+    layer = torch.nn.utils.parametrizations.weight_norm(rnnkit.RNN("gru", 2, 3), "weight_hh_l0")
+    with pytest.raises(UsageError, match="parametrized"):
+        layer.reset_parameters()
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda layer: layer(torch.zeros(5, 2, 3, dtype=torch.long)), "the input is torch.int64; it must be floating"),
+        (lambda layer: layer(torch.zeros(5, 2, 3), (torch.zeros(1, 2, 4).double(),) * 2), "'h' is torch.float64"),
+        (lambda layer: layer(torch.zeros(5, 2, 3), (None, None)), "hx holds a NoneType"),
+        (lambda layer: layer(torch.zeros(5, 2, 3), reset=[[0, 1]] * 5), "reset has shape"),
+    ],
+)
+def test_other_dtypes_and_kinds_are_refused_in_a_sentence(call, sentence):
+    with pytest.raises(ShapeError, match=sentence):
+        call(rnnkit.RNN("lstm", 3, 4))

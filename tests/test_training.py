@@ -324,3 +324,39 @@ def test_evaluation_carries_the_state_over_batches_that_continue():
     halves = rnnkit.evaluate(model, task)
     task.halves = False
     assert halves.loss == pytest.approx(rnnkit.evaluate(model, task).loss, rel=1e-5)
+
+
+def test_a_state_may_be_nested():
+    class Two(torch.nn.Module):
+        def __init__(self, task):
+            super().__init__()
+            self.embed = torch.nn.Embedding(task.input_size, 4)
+            self.first, self.second = rnnkit.RNN("lstm", 4, 4), rnnkit.RNN("lstm", 4, 4)
+            self.readout = torch.nn.Linear(4, task.output_size)
+
+        def forward(self, xs, state=None, *, lengths=None):
+            one, two = state if state is not None else (None, None)
+            ys, one = self.first(self.embed(xs), one)
+            ys, two = self.second(ys, two)
+            return self.readout(ys), (one, two)
+
+    task = rnnkit.tasks["copy"](seq_len=3)
+    assert len(list(rnnkit.train(Two(task), task, steps=3, truncate=(4, 6)))) == 3
+
+
+def test_evaluation_leaves_each_mode_as_it_was():
+    task = rnnkit.tasks["adding"](seq_len=4)
+    model = rnnkit.Model(task, "lstm", 4)
+    model.train()
+    model.readout.eval()
+    rnnkit.evaluate(model, task)
+    assert model.training
+    assert model.layer.training
+    assert not model.readout.training
+
+
+@pytest.mark.parametrize("truncate", [5, (2,), "48"])
+def test_a_truncation_that_is_no_pair(truncate):
+    task = rnnkit.tasks["adding"](seq_len=4)
+    with pytest.raises(UsageError, match="truncate"):
+        rnnkit.train(rnnkit.Model(task, "lstm", 4), task, steps=1, truncate=truncate)

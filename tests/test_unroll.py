@@ -4,8 +4,8 @@ import pytest
 import torch
 
 import rnnkit
+from rnnkit.cell import building
 from rnnkit.errors import ShapeError
-from rnnkit.resolve import building
 
 CELLS, UNROLLERS = list(rnnkit.cells), list(rnnkit.unrollers)
 every_unroller = pytest.mark.parametrize("unroller", UNROLLERS)

@@ -27,7 +27,11 @@ class Gated(rnnkit.Cell):
         self.bias_hh: nn.Parameter | None
         for name in ("bias_ih", "bias_hh"):
             self.register_parameter(name, nn.Parameter(torch.empty(rows)) if bias else None)
+        self.add_parameters(bias)
         self.reset_parameters()
+
+    def add_parameters(self, bias: bool) -> None:
+        """Add what a cell has beside these, before all are drawn: the weights come first, as from torch's seed."""
 
     def reset_parameters(self) -> None:
         """Draw every parameter from U(-1/√H, 1/√H), in torch's order: the same seed gives torch's weights."""

@@ -34,14 +34,14 @@ class LayerNormLSTM(Gated):
     state_names = ("h", "c")
     gates = 4
 
-    def __init__(self, input_size: int, hidden_size: int, *, bias: bool = True) -> None:
-        super().__init__(input_size, hidden_size, bias=bias)
-        self.gain_ih = nn.Parameter(torch.empty(4 * hidden_size))
-        self.gain_hh = nn.Parameter(torch.empty(4 * hidden_size))
-        self.gain_c = nn.Parameter(torch.empty(hidden_size))
-        self.bias_c: nn.Parameter | None
-        self.register_parameter("bias_c", nn.Parameter(torch.empty(hidden_size)) if bias else None)
-        self.reset_parameters()
+    bias_c: nn.Parameter | None
+
+    def add_parameters(self, bias: bool) -> None:
+        """Add the gains, and the bias of the cell state."""
+        self.gain_ih = nn.Parameter(torch.empty(4 * self.hidden_size))
+        self.gain_hh = nn.Parameter(torch.empty(4 * self.hidden_size))
+        self.gain_c = nn.Parameter(torch.empty(self.hidden_size))
+        self.register_parameter("bias_c", nn.Parameter(torch.empty(self.hidden_size)) if bias else None)
 
     def reset_parameters(self) -> None:
         """Draw the weights from U(-1/√H, 1/√H); set gains to one and biases to zero."""

@@ -34,12 +34,11 @@ class Peephole(Gated):
     state_names = ("h", "c")
     gates = 4
 
-    def __init__(self, input_size: int, hidden_size: int, *, bias: bool = True) -> None:
-        super().__init__(input_size, hidden_size, bias=bias)
-        self.peephole_i = nn.Parameter(torch.empty(hidden_size))
-        self.peephole_f = nn.Parameter(torch.empty(hidden_size))
-        self.peephole_o = nn.Parameter(torch.empty(hidden_size))
-        self.reset_parameters()
+    def add_parameters(self, bias: bool) -> None:
+        """Add the peepholes."""
+        self.peephole_i = nn.Parameter(torch.empty(self.hidden_size))
+        self.peephole_f = nn.Parameter(torch.empty(self.hidden_size))
+        self.peephole_o = nn.Parameter(torch.empty(self.hidden_size))
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         """Advance one step: p (B, 4H), h and c (B, H)."""

@@ -30,7 +30,7 @@ def bits_per_character(train: Symbols, held_out: Symbols, alphabet: int, order: 
         together = _look_up(grams, gram_counts, here * alphabet + held_out)
         mixed = (together + kinds * probability) / np.maximum(count + kinds, 1)
         probability = np.where(count > 0, mixed, probability)
-    return float(-np.log2(probability).mean())
+    return max(0.0, float(-np.log2(probability).mean()))
 
 
 def _contexts(text: Symbols, length: int, alphabet: int) -> Symbols:

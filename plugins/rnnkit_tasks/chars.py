@@ -40,7 +40,7 @@ class Chars(rnnkit.Task):
         check_whole("task 'chars': seq_len", seq_len)
         self.seq_len = seq_len
         self.source = "Python's documentation" if text is None else str(text)
-        self.text = "".join(topics.values()) if text is None else read_text(Path(text))
+        self.text = "".join(topics.values()) if text is None else read_text(Path(self.source))
         self.alphabet = "".join(sorted(set(self.text)))
         self.input_size = self.output_size = len(self.alphabet)
         symbols = self._encode(self.text)

@@ -31,7 +31,8 @@ class Unrolling:
     masks: Masks
     schedule: Schedule
     state_size: int
-    weight_names: tuple[str, ...]
+    weights: dict[str, int]
+    """Where each parameter and buffer stands among the weights; tied ones stand at one place."""
 
     def run(self, projected: Projected, first: int, last: int, state: State, emit: Callable[[Tensor], object]) -> State:
         """Step through blocks first to last - 1, from `state`."""
@@ -45,7 +46,8 @@ class Unrolling:
 
     def equipped(self, tensors: Sequence[Tensor]) -> AbstractContextManager[None]:
         """Let the cell use the weights of the first pass, whatever it holds by now."""
-        return rnnkit.holding(self.cell, dict(zip(self.weight_names, self.inputs(tensors)[3], strict=True)))
+        weights = self.inputs(tensors)[3]
+        return rnnkit.holding(self.cell, {name: weights[k] for name, k in self.weights.items()})
 
     def inputs(self, tensors: Sequence[Tensor]) -> tuple[Tensor, State, State, tuple[Tensor, ...]]:
         """Take the Function's tensors apart: input, state, initial state for resets, weights."""
@@ -99,6 +101,9 @@ class Replay(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         unrolling, surroundings, tensors = ctx.unrolling, ctx.surroundings, ctx.saved_tensors
+        if torch.is_grad_enabled():
+            # By views, so that each has the gradient of its own uses alone: a learnt state is made of a weight.
+            tensors = tuple(tensor.view_as(tensor) for tensor in tensors)
         with surroundings.fork(), surroundings.casting(), unrolling.equipped(tensors):
             surroundings.restore()
             if torch.is_grad_enabled():  # create_graph: let autograd record the plain loop

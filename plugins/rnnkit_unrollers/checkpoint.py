@@ -14,7 +14,7 @@ from rnnkit_unrollers._projected import detached
 from rnnkit_unrollers._replay import Replay, Unrolling
 from rnnkit_unrollers._schedule import Schedule, budget_schedule, sqrt_schedule
 from rnnkit_unrollers._surroundings import devices_of
-from rnnkit_unrollers.loop import Loop
+from rnnkit_unrollers.loop import run
 
 
 class Checkpoint(rnnkit.Unroller):
@@ -53,13 +53,20 @@ class Checkpoint(rnnkit.Unroller):
     ) -> tuple[Tensor, State]:
         """Unroll `cell` over `xs` (T, B, D); see `rnnkit.Unroller`."""
         xs, state, masks = rnnkit.prepare(cell, xs, state, lengths, reset)
-        weights = {**dict(cell.named_parameters()), **dict(cell.named_buffers())}
-        tensors = (xs, *state, *masks.initial, *weights.values())
+        named = [
+            *cell.named_parameters(remove_duplicate=False),
+            *cell.named_buffers(remove_duplicate=False),
+        ]
+        weights = list(dict.fromkeys(tensor for _, tensor in named))  # tied ones once
+        tensors = (xs, *state, *masks.initial, *weights)
         if not torch.is_grad_enabled() or not any(tensor.requires_grad for tensor in tensors):
-            return Loop()(cell, xs, state, lengths=lengths, reset=reset)
-        unrolling = Unrolling(cell, masks, self.schedule(cell, xs, state), len(state), tuple(weights))
-        ys, *last = Replay.apply(unrolling, *tensors)  # type: ignore[no-untyped-call]
-        return ys, tuple(last)
+            ys: list[Tensor] = []
+            state = run(cell, cell.project(xs), state, masks, ys.append)
+            return torch.stack(ys), state
+        names = {name: next(k for k, weight in enumerate(weights) if weight is tensor) for name, tensor in named}
+        unrolling = Unrolling(cell, masks, self.schedule(cell, xs, state), len(state), names)
+        output, *last = Replay.apply(unrolling, *tensors)  # type: ignore[no-untyped-call]
+        return output, tuple(last)
 
     def schedule(self, cell: Cell, xs: Tensor, state: State) -> Schedule:
         """Choose how `xs` (T, B, D) is taken back under this unroller's options."""

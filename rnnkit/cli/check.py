@@ -40,7 +40,7 @@ def check(subject: str, assignments: tuple[str, ...], as_json: bool) -> None:
             for sentence in sentences:
                 click.echo(f"          {sentence.removeprefix(result.subject + ': ')}")
     if not result.ok:
-        raise CheckError(f"{result.subject} breaks {len(result.failures)} of its promises", result.failures)
+        raise CheckError(f"{result.subject} breaks {result.broken} of its promises", result.failures)
 
 
 def _from_registries(name: str) -> Any:

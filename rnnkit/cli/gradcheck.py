@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 @click.option("--matrix", is_flag=True, help="Check every cell through every unroller, orders 1 and 2.")
 @click.option("--steps", type=click.IntRange(min=1), default=5, show_default=True, help="Length of the sequence.")
 @click.option("--batch", type=click.IntRange(min=1), default=2, show_default=True, help="Rows.")
-@click.option("--input", "input_size", type=click.IntRange(min=1), default=3, show_default=True, help="Input size.")
+@click.option(
+    "--input",
+    "input_size",
+    envvar="RNNKIT_GRADCHECK_INPUT",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="Input size.",
+)
 @click.option("--hidden", type=click.IntRange(min=1), default=4, show_default=True, help="Hidden size.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of weights and input.")
 @set_option("cell", "unroller")

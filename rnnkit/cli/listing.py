@@ -35,7 +35,7 @@ def _listing(noun: str) -> click.Command:
 
 def summary(kind: type) -> str:
     """Give the first line of a class's docstring."""
-    return (inspect.getdoc(kind) or "no description").splitlines()[0]
+    return inspect.cleandoc(kind.__doc__ or "no description").splitlines()[0]
 
 
 def _show(noun: str, kind: Any, origin: str, as_json: bool) -> None:
@@ -64,7 +64,7 @@ def _show(noun: str, kind: Any, origin: str, as_json: bool) -> None:
 
 
 def _parameters(kind: Any) -> dict[str, tuple[int, ...]]:
-    from rnnkit.resolve import building
+    from rnnkit.cell import building
 
     with building("meta", None):
         cell = kind(SHOWN_INPUT, SHOWN_HIDDEN)

@@ -44,7 +44,7 @@ class Group(click.Group):
     def main(self, args: Sequence[str] | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
         """Run the command line and exit."""
         words = list(sys.argv[1:] if args is None else args)
-        debug = "--debug" in words or bool(os.environ.get("RNNKIT_DEBUG"))
+        debug = "--debug" in words or os.environ.get("RNNKIT_DEBUG", "0") not in ("", "0")
         extra.update(prog_name="rnnkit", standalone_mode=False)
         try:
             with _terminable():
@@ -146,7 +146,13 @@ def _without_plugins(ctx: click.Context, parameter: click.Parameter, value: bool
     callback=_without_plugins,
     help="Load rnnkit's own plugins only (RNNKIT_PLUGINS=a,b lets in some).",
 )
-@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error; anywhere on the line.")
+@click.option(
+    "--debug",
+    is_flag=True,
+    expose_value=False,
+    allow_from_autoenv=False,
+    help="Show the traceback of an error; anywhere on the line.",
+)
 def main() -> None:
     """Recurrent cells written once, in plain tensor operations: train them, prove their gradients, plug in your own.
 

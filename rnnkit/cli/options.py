@@ -72,6 +72,7 @@ def set_option(*tables: str) -> Callable[[Any], Any]:
         "--set",
         "assignments",
         multiple=True,
+        allow_from_autoenv=False,
         metavar="TABLE.KEY=VALUE",
         help=f"An option of the {whose}'s own; may be repeated.",
     )

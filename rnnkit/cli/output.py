@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
+json_option = click.option("--json", "as_json", is_flag=True, allow_from_autoenv=False, help="Print JSON lines.")
 
 
 def print_json(value: Any) -> None:

@@ -32,6 +32,7 @@ SAMPLE_LENGTH, TEMPERATURE = 400, 0.7
     "--task",
     "task_name",
     default="chars",
+    envvar="RNNKIT_RUN_TASK",
     show_default=True,
     metavar="NAME",
     shell_complete=complete_names("task"),
@@ -145,7 +146,6 @@ def _report(settings: "Settings", task: "Task", model: "Model", record: "Record"
     baselines = task.baselines()
     batch = task.batch(settings.batch, torch.Generator().manual_seed(settings.seed))
     norms = gradient_norms(model, task, to_device(batch, torch.device(settings.device)))
-    sample = _sample(task, model, settings.seed)
     if as_json:
         print_json(
             {
@@ -156,6 +156,7 @@ def _report(settings: "Settings", task: "Task", model: "Model", record: "Record"
                 "baselines": baselines,
             }
         )
+        sample = _sample(task, model, settings.seed)
         if sample is not None:
             print_json({"event": "sample", "text": sample})
         print_json({"event": "gradients", "norms": norms})
@@ -172,6 +173,7 @@ def _report(settings: "Settings", task: "Task", model: "Model", record: "Record"
         [(n, f"{v:.4f}") for n, v in figures.items()],
         right=[task.metric_name],
     )
+    sample = _sample(task, model, settings.seed)
     if sample is not None:
         click.echo(f"\na sample of its text\n\n{_indent(sample)}")
     click.echo("\ngradients of the loss of one batch, after training")

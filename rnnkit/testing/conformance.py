@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 
@@ -9,6 +10,14 @@ from rnnkit.errors import CheckError, RnnkitError, first_line
 
 Promise = Callable[[], Iterator[str]]
 """A test that gives a sentence for each way in which something is broken."""
+
+
+class Checker(Protocol):
+    """Something that has promises."""
+
+    def promises(self) -> dict[str, Promise]:
+        """Give each promise by name."""
+
 
 STEPS, BATCH, INPUT, HIDDEN = 6, 3, 4, 5
 
@@ -26,6 +35,11 @@ class Conformance:
         return [sentence for sentences in self.found.values() for sentence in sentences]
 
     @property
+    def broken(self) -> int:
+        """Number of promises that are broken."""
+        return sum(map(bool, self.found.values()))
+
+    @property
     def ok(self) -> bool:
         """Whether every promise is kept."""
         return not self.failures
@@ -34,8 +48,17 @@ class Conformance:
         """Give the result back, or raise CheckError with every sentence."""
         if not self.ok:
             lines = "".join(f"\n  {sentence}" for sentence in self.failures)
-            raise CheckError(f"{self.subject} breaks {len(self.failures)} of its promises:{lines}", self.failures)
+            raise CheckError(f"{self.subject} breaks {self.broken} of its promises:{lines}", self.failures)
         return self
+
+
+def built(subject: str, build: Callable[[], Checker], **decisive: Collection[str]) -> Conformance:
+    """Build what is checked and run its promises; what cannot be built has one sentence, and no promises to keep."""
+    try:
+        checker = build()
+    except Exception as error:
+        return Conformance(subject, {"can be built": [f"{subject} cannot be built: {first_line(error)}"]})
+    return keep_promises(subject, checker.promises(), **decisive)
 
 
 def keep_promises(subject: str, promises: dict[str, Promise], decisive: Collection[str] = ()) -> Conformance:

@@ -36,7 +36,7 @@ def differences(
     xs, state = random(steps, batch, cell.input_size).to(dtype), random_state(cell, batch)
     loop = resolve_unroller("loop", cell)
     seed = int(torch.randint(2**31, ()))
-    reference, result = (_with_gradients(u, cell, xs, state, lengths, reset, seed) for u in (loop, unroller))
+    reference, result = (_everything(u, cell, xs, state, lengths, reset, seed) for u in (loop, unroller))
     for name, expected in reference.items():
         error = float((result[name] - expected).abs().max()) if expected.numel() else 0.0
         if not error <= tolerance * max(1.0, float(expected.abs().max()) if expected.numel() else 1.0):
@@ -47,7 +47,7 @@ def differences(
             )
 
 
-def _with_gradients(
+def _everything(
     unroller: Unroller,
     cell: Cell,
     xs: Tensor,
@@ -56,18 +56,33 @@ def _with_gradients(
     reset: Tensor | None,
     seed: int,
 ) -> dict[str, Tensor]:
-    xs = xs.clone().requires_grad_()
+    """Give outputs, last state and all gradients, by name."""
     state = tuple(tensor.clone().requires_grad_(tensor.is_floating_point()) for tensor in state)
+    masks = {"lengths": lengths, "reset": reset}
+    found = _with_gradients(unroller, cell, xs, state, masks, seed)
+    if type(cell).initial_state is not Cell.initial_state:  # it may be learnt
+        begun = _with_gradients(unroller, cell, xs, None, masks, seed)
+        found |= {f"{name}, from the initial state,": tensor for name, tensor in begun.items()}
+    return found
+
+
+def _with_gradients(
+    unroller: Unroller, cell: Cell, xs: Tensor, state: State | None, masks: dict[str, Tensor | None], seed: int
+) -> dict[str, Tensor]:
+    xs = xs.clone().requires_grad_()
     torch.manual_seed(seed)
-    ys, last = unroller(cell, xs, state, lengths=lengths, reset=reset)
+    ys, last = unroller(cell, xs, state, **masks)
     outputs = dict(zip(labels(cell), (ys, *last), strict=True))
     weights = {n: torch.randn_like(t) for n, t in outputs.items() if t.is_floating_point()}
     weighed = [(outputs[n] * weight).sum() for n, weight in weights.items() if outputs[n].requires_grad]
-    named = {"input": xs, **{f"{n}0": t for n, t in zip(cell.state_names, state, strict=True)}}
-    named = {n: t for n, t in {**named, **dict(cell.named_parameters())}.items() if t.requires_grad}
+    named = {"input": xs, **{f"{n}0": t for n, t in zip(cell.state_names, state or (), strict=False)}}
+    named |= {f"parameter {n}": t for n, t in cell.named_parameters()}
+    named = {n: t for n, t in named.items() if t.requires_grad}
+    outputs = {n: t.detach() for n, t in outputs.items()}
+    if not weighed:
+        return outputs
     found = torch.autograd.grad(torch.stack(weighed).sum(), list(named.values()), allow_unused=True)
     gradients = zip(named.items(), found, strict=True)
-    outputs = {n: t.detach() for n, t in outputs.items()}
     return outputs | {f"the gradient of {n}": torch.zeros_like(t) if g is None else g for (n, t), g in gradients}
 
 

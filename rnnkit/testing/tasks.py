@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from rnnkit.task import Batch, Task
-from rnnkit.testing.conformance import BATCH, Conformance, Promise, keep_promises
+from rnnkit.testing.conformance import BATCH, Conformance, Promise, built
 
 
 def check_task(kind: type[Task], **options: Any) -> Conformance:
@@ -17,8 +17,8 @@ def check_task(kind: type[Task], **options: Any) -> Conformance:
 
 def inspect_task(kind: type[Task], **options: Any) -> Conformance:
     """Do as `check_task`, without raising."""
-    check = _TaskCheck(kind(**options))
-    return keep_promises(f"task {kind.name!r}", check.promises())
+    subject = f"task {getattr(kind, 'name', kind.__name__)!r}"
+    return built(subject, lambda: _TaskCheck(kind(**options)))
 
 
 class _TaskCheck:

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rnnkit.cell import building
 from rnnkit.errors import ShapeError
 from rnnkit.finite_differences import gradcheck
 from rnnkit.registry import cells
-from rnnkit.resolve import building
-from rnnkit.testing.conformance import BATCH, HIDDEN, INPUT, STEPS, Conformance, Promise, keep_promises
+from rnnkit.testing.conformance import BATCH, HIDDEN, INPUT, STEPS, Conformance, Promise, built
 from rnnkit.testing.law import differences, random, random_state
 from rnnkit.unroll import Unroller
 
@@ -23,8 +23,8 @@ def check_unroller(kind: type[Unroller], **options: Any) -> Conformance:
 
 def inspect_unroller(kind: type[Unroller], **options: Any) -> Conformance:
     """Do as `check_unroller`, without raising."""
-    check = _UnrollerCheck(kind(**options))
-    return keep_promises(f"unroller {kind.name!r}", check.promises())
+    subject = f"unroller {getattr(kind, 'name', kind.__name__)!r}"
+    return built(subject, lambda: _UnrollerCheck(kind(**options)))
 
 
 class _UnrollerCheck:

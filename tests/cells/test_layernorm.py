@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import rnnkit
-from rnnkit.resolve import building
+from rnnkit.cell import building
 
 
 def build(bias):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import rnnkit
-from rnnkit.resolve import building
+from rnnkit.cell import building
 
 
 def build(bias=True):

@@ -171,3 +171,8 @@ def test_a_first_party_name_of_another_kind_is_free(site, cell_source):
     assert rnnkit.tasks["adding"].__name__ == "Adding"
     with pytest.raises(UnknownNameError):
         rnnkit.unrollers["adding"]
+
+
+def test_a_forgotten_mark_is_noticed(site, cell_source, cli):
+    site.install("fake-forgetful", forgetful=cell_source("forgotten").replace("@rnnkit.hookimpl\n", ""))
+    assert "registers nothing; are its hooks marked" in cli("doctor").stdout

@@ -230,9 +230,45 @@ def test_a_broken_cell_is_caught_and_nothing_else_is_blamed(kind):
     with pytest.raises(CheckError) as caught:
         testing.check_cell(kind)
     assert caught.value.failures == found.failures
-    assert str(caught.value).startswith(f"cell 'good' breaks {len(found.failures)} of its promises:\n")
+    assert str(caught.value).startswith(f"cell 'good' breaks {found.broken} of its promises:\n")
 
 
 def test_a_cell_that_an_unroller_cannot_repeat_breaks_its_law():
     found = testing.inspect_cell(CountsItsSteps)
     assert any("unroller checkpoint" in line for line in found.found["every unroller's law"])
+
+
+def test_a_random_initial_state_is_caught():
+    class Random(rnnkit.cells["gru"]):
+        name = "random"
+
+        def initial_state(self, batch_size):
+            return (torch.randn(batch_size, self.hidden_size),)
+
+    found = rnnkit.testing.inspect_cell(Random).found
+    assert "initial_state() gives another 'h' at each call" in found["determinism"][0]
+
+
+def test_noise_drawn_in_project_is_no_fault():
+    class Noisy(rnnkit.cells["gru"]):
+        name = "noisy"
+
+        def project(self, xs):
+            return super().project(xs + 0.1 * torch.randn_like(xs))
+
+    rnnkit.testing.check_cell(Noisy)
+
+
+def test_a_buffer_that_counts_steps_is_caught():
+    class Counting(rnnkit.cells["gru"]):
+        name = "counting"
+
+        def __init__(self, input_size, hidden_size):
+            super().__init__(input_size, hidden_size)
+            self.register_buffer("count", torch.zeros(()))
+
+        def step(self, p, state):
+            self.count += 1
+            return super().step(p, state)
+
+    assert "step() writes in place on parameter 'count'" in rnnkit.testing.inspect_cell(Counting).found["purity"][0]

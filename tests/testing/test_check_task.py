@@ -130,3 +130,9 @@ def test_a_broken_task_is_caught_and_nothing_else_is_blamed(kind):
     assert any(sentence in line for line in found.found[promise]), found
     with pytest.raises(CheckError, match="task 'good' breaks"):
         testing.check_task(kind)
+
+
+def test_what_cannot_be_built_has_one_sentence():
+    found = rnnkit.testing.inspect_task(rnnkit.Task)
+    assert list(found.found) == ["can be built"]
+    assert "cannot be built" in found.failures[0]

@@ -7,8 +7,8 @@ import torch
 from torch.nn.utils import parametrizations
 
 import rnnkit
+from rnnkit.cell import building
 from rnnkit.errors import ResourceError, UsageError
-from rnnkit.resolve import building
 from rnnkit.testing import differences
 
 Checkpoint = rnnkit.unrollers["checkpoint"]
@@ -264,3 +264,41 @@ def test_shows_its_options():
         "checkpoint(segment=8)",
         "checkpoint(budget=9)",
     ]
+
+
+def test_tied_weights_have_the_loop_s_gradient_under_functional_call():
+    class Tied(rnnkit.Cell):
+        name = "tied"
+
+        def __init__(self, input_size, hidden_size):
+            super().__init__(input_size, hidden_size)
+            self.inward = torch.nn.Linear(input_size, hidden_size)
+            self.across = torch.nn.Linear(hidden_size, hidden_size)
+            self.across.weight = self.inward.weight
+
+        def step(self, p, state):
+            h = torch.tanh(self.inward(p) + self.across(state[0]))
+            return h, (h,)
+
+    xs, found = torch.randn(9, 2, 4), []
+    for unroller in ("loop", "checkpoint"):
+        torch.manual_seed(0)
+        layer = rnnkit.RNN(Tied, 4, 4, unroller=unroller)
+        lent = {name: (2 * p).detach().requires_grad_() for name, p in layer.named_parameters()}
+        torch.func.functional_call(layer, lent, (xs,))[0].sum().backward()
+        found.append([tensor.grad for tensor in lent.values()])
+    assert all(map(torch.equal, *found))
+
+
+def test_a_drawn_initial_state_is_drawn_once():
+    class Drawn(rnnkit.cells["gru"]):
+        def initial_state(self, batch_size):
+            return (torch.randn(batch_size, self.hidden_size),)
+
+    cell, xs, outputs = Drawn(3, 4), torch.randn(5, 2, 3), []
+    reset = torch.rand(5, 2) < 0.5
+    for unroller in (Loop(), Checkpoint()):
+        torch.manual_seed(0)
+        with torch.no_grad():
+            outputs.append(unroller(cell, xs, reset=reset)[0])
+    assert torch.equal(*outputs)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import rnnkit
-from rnnkit.resolve import building
+from rnnkit.cell import building
 
 Checkpoint = rnnkit.unrollers["checkpoint"]
 Loop = rnnkit.unrollers["loop"]

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import rnnkit
-from rnnkit.resolve import building
+from rnnkit.cell import building
 from rnnkit.testing import differences
 
 
