@@ -55,7 +55,8 @@ def gradcheck(
         hidden_size: H, for a name or class.
         lengths: steps of each row, at most `steps`; None: all.
         seed: of weights, inputs and states.
-        **cell_options: options of the cell's own, for a name or class.
+        **cell_options: options of the cell's own, for a name or class; one that is called as an argument here goes
+            with a cell that is built already.
 
     Returns:
         The report. A wrong gradient does not raise; see `GradientReport.raise_if_failed`.

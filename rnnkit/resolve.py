@@ -61,9 +61,8 @@ def check_options(noun: str, kind: Any, options: dict[str, Any]) -> None:
 RESERVED = {
     *("cell", "input_size", "hidden_size", "num_layers", "batch_first", "dropout", "bidirectional"),
     *("device", "dtype", "unroller", "task", "embedding_size"),
-    *("subject", "order", "steps", "batch_size", "lengths", "seed"),
 }
-"""Keywords of RNN, Model and gradcheck, which take options of the cell's own beside them."""
+"""Keywords of RNN and Model, which take options of the cell's own beside them."""
 
 
 def accepted_options(kind: type[Cell], bias: bool, options: dict[str, Any]) -> dict[str, Any]:

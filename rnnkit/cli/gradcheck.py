@@ -1,5 +1,6 @@
 """`rnnkit gradcheck`: every gradient against finite differences."""
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -72,6 +73,8 @@ def gradcheck(
     failures: list[str] = []
     for name, through, k in cases:
         check_options("cell", cells[name], options["cell"])
+        for option in options["cell"].keys() & inspect.signature(check).parameters.keys():
+            raise UsageError(f"--set cell.{option}: a word of gradcheck's own; build the cell in Python and check that")
         how = Settings(unroller=through, unroller_options=options["unroller"]).make_unroller()
         report = check(name, how, k, **sizes, **options["cell"])
         failures += [f"{name} x {report.unroller}, order {k}: {failure}" for failure in report.failures]

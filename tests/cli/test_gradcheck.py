@@ -161,3 +161,25 @@ def test_a_cell_that_cannot_be_stepped(site, cli, cell_source):
     assert result.exit_code == 3
     assert "cell 'lame'" in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+ORDERED = """
+import rnnkit
+
+class Ordered(rnnkit.cells["rnn"]):
+    name = "ordered"
+
+    def __init__(self, input_size, hidden_size, *, order=1):
+        super().__init__(input_size, hidden_size)
+
+@rnnkit.hookimpl
+def rnnkit_cells():
+    return [Ordered]
+"""
+
+
+def test_an_option_called_as_an_argument_of_gradcheck(site, cli):
+    site.install("fake-ordered", ordered=ORDERED)
+    result = cli("gradcheck", "--cell", "ordered", "--set", "cell.order=2")
+    assert result.exit_code == 2
+    assert "--set cell.order: a word of gradcheck's own" in result.stderr
