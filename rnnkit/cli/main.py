@@ -1,12 +1,9 @@
 """The entry point: the commands, and how each error is answered."""
 
 import os
-import signal
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import click
@@ -19,23 +16,9 @@ from rnnkit.cli.listing import cells, tasks, unrollers
 from rnnkit.cli.plugins import plugins
 from rnnkit.cli.run import run
 from rnnkit.cli.sample import sample
+from rnnkit.cli.signals import Exit, terminable
 from rnnkit.errors import ResourceError, RnnkitError, first_line, nearest
 from rnnkit.plugins import ALLOW_LIST
-
-INTERRUPTED, TERMINATED = 130, 143
-
-
-class Exit(BaseException):
-    """Something outside ended the command: a signal, or a reader of its output that left."""
-
-    def __init__(self, message: str, code: int) -> None:
-        super().__init__(message)
-        self.message = message
-        self.code = code
-
-    def answer(self) -> int:
-        """Say so, if there is something to say; gives the exit code."""
-        return _answer(self.message, self.code) if self.message else self.code
 
 
 class Group(click.Group):
@@ -47,13 +30,13 @@ class Group(click.Group):
         debug = "--debug" in words or os.environ.get("RNNKIT_DEBUG", "0") not in ("", "0")
         extra.update(prog_name="rnnkit", standalone_mode=False)
         try:
-            with _terminable():
+            with terminable():
                 code = super().main([word for word in words if word != "--debug"], **extra) or 0
         except click.exceptions.NoArgsIsHelpError as error:
             click.echo(error.format_message())
             code = error.exit_code
         except Exit as end:
-            code = end.answer()
+            code = _answer(end.message, end.code) if end.message else end.code
         except Exception as error:
             if debug:
                 traceback.print_exc()
@@ -65,7 +48,7 @@ class Group(click.Group):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            raise Exit("interrupted", INTERRUPTED) from None
+            raise Exit("interrupted", 130) from None
         except BrokenPipeError:  # whoever read our output has left
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise Exit("", 0) from None
@@ -104,24 +87,6 @@ def _sentence(error: Exception) -> tuple[str, int]:
 def _answer(message: str, code: int) -> int:
     click.echo(f"rnnkit: {' '.join(message.split())}", err=True)
     return code
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Turn SIGTERM into an exception, so that files are closed and the exit code is right."""
-
-    def terminate(number: int, frame: FrameType | None) -> NoReturn:
-        raise Exit("terminated", TERMINATED)
-
-    try:
-        before = signal.signal(signal.SIGTERM, terminate)
-    except ValueError:  # not the main thread, which alone gets signals
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _without_plugins(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:

@@ -15,6 +15,7 @@ from rnnkit.cli.options import (
 )
 from rnnkit.cli.output import json_option, print_json, print_table
 from rnnkit.cli.progress import shown
+from rnnkit.cli.signals import raise_pending
 
 if TYPE_CHECKING:
     from rnnkit.model import Model
@@ -130,6 +131,7 @@ def run(
             seed=settings.seed,
         )
         for record in shown(folder.recording(records), task, settings.steps, quiet or as_json):
+            raise_pending()
             if as_json:
                 print_json({"event": "step", **as_plain(record)})
         folder.save(model, record)

@@ -205,3 +205,23 @@ def test_line_ends_and_byte_order_mark_do_not_matter(train, tmp_path, lines, new
     task = rnnkit.tasks["chars"](text=str(plain), seq_len=16)
     assert rnnkit.tasks["chars"](text=str(path), seq_len=16).text == task.text
     assert told[3]["baselines"] == task.baselines()
+
+
+def test_a_signal_that_got_lost_is_answered_at_the_next_step(train, monkeypatch):
+    """Python drops what a handler raises in a finaliser; the loop must end all the same."""
+    from rnnkit.cli import signals
+
+    monkeypatch.setattr("rnnkit.cli.run.shown", lost_at_step_two(signals))
+    result = train("--steps", 5, "--json")
+    assert result.exit_code == 143
+    assert [json.loads(line)["step"] for line in result.stdout.splitlines()] == [1]
+
+
+def lost_at_step_two(signals):
+    def shown(records, task, steps, quiet):
+        for record in records:
+            if record.step == 2:
+                signals._pending.append(signals.Exit("terminated", 143))
+            yield record
+
+    return shown
