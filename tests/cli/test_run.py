@@ -1,5 +1,6 @@
 """`rnnkit run`: what it prints and what it leaves behind."""
 
+import json
 import re
 import tomllib
 
