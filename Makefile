@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+ORACLES := $(VENV)/.oracles
 
 .PHONY: run test test-all lint types docs serve format clean
 
@@ -11,10 +12,10 @@ run: $(READY)
 	$(BIN)/rnnkit run --cell lstm
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
-test-all: $(READY)
-	$(BIN)/python -m pytest -m ""
+test-all: $(ORACLES)
+	$(BIN)/python -m pytest -n auto -m ""
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -36,6 +37,11 @@ format: $(READY)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,docs,data]"
+	touch $@
+
+# Keras, Flax, Haiku and ONNX, which only the slow tests use.
+$(ORACLES): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[oracles]"
 	touch $@
 
 clean:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from rnnkit import errors, testing
-    from rnnkit.cell import Cell, Projected, State, holding, parts_of, time_slices
+    from rnnkit import errors, init, interop, testing
+    from rnnkit.cell import Cell, Projected, State, holding, map_parts, parts_of, time_slices
+    from rnnkit.choice import CellLike
+    from rnnkit.drop_connect import WeightDrop, weight_drop
     from rnnkit.errors import RnnkitError
     from rnnkit.evaluation import evaluate
     from rnnkit.finite_differences import gradcheck
@@ -22,10 +24,12 @@ if TYPE_CHECKING:
     from rnnkit.task import Batch, Task
     from rnnkit.training import Record, train
     from rnnkit.unroll import Masks, Unroller, casts_automatically, check_step, prepare
+    from rnnkit.wrapper import Wrapper
 
 _HOMES = {
     "Batch": "task",
     "Cell": "cell",
+    "CellLike": "choice",
     "GradientReport": "gradient_report",
     "Masks": "unroll",
     "Model": "model",
@@ -36,6 +40,8 @@ _HOMES = {
     "State": "cell",
     "Task": "task",
     "Unroller": "unroll",
+    "WeightDrop": "drop_connect",
+    "Wrapper": "wrapper",
     "casts_automatically": "unroll",
     "cells": "registry",
     "check_step": "unroll",
@@ -43,18 +49,21 @@ _HOMES = {
     "gradcheck": "finite_differences",
     "holding": "cell",
     "hookimpl": "hookspecs",
+    "map_parts": "cell",
     "parts_of": "cell",
     "prepare": "unroll",
     "tasks": "registry",
     "time_slices": "cell",
     "train": "training",
     "unrollers": "registry",
+    "weight_drop": "drop_connect",
 }
-_MODULES = ("errors", "testing")
+_MODULES = ("errors", "init", "interop", "testing")
 
 __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "Batch",
     "Cell",
+    "CellLike",
     "GradientReport",
     "Masks",
     "Model",
@@ -65,6 +74,8 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "State",
     "Task",
     "Unroller",
+    "WeightDrop",
+    "Wrapper",
     "casts_automatically",
     "cells",
     "check_step",
@@ -73,6 +84,9 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "gradcheck",
     "holding",
     "hookimpl",
+    "init",
+    "interop",
+    "map_parts",
     "parts_of",
     "prepare",
     "tasks",
@@ -80,6 +94,7 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "time_slices",
     "train",
     "unrollers",
+    "weight_drop",
 ]
 
 

@@ -1,7 +1,7 @@
 """The cell: what is stepped. State in, state out, in plain tensor operations."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
 from typing import Any, ClassVar, TypeAlias
@@ -9,13 +9,13 @@ from typing import Any, ClassVar, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from rnnkit.errors import check_whole
+from rnnkit.errors import KindError, ShapeError, check_whole
 
 State: TypeAlias = tuple[Tensor, ...]
 """The recurrent state: one tensor (B, ...) for each of the cell's `state_names`; a tuple even for one."""
 
-Projected: TypeAlias = Tensor | tuple[Tensor, ...]
-"""What `Cell.project` returns: (T, B, P), or a tuple of tensors (T, B, ...)."""
+Projected: TypeAlias = "Tensor | tuple[Projected, ...]"
+"""What `Cell.project` returns: (T, B, P), or a tuple of tensors (T, B, ...), nested if need be."""
 
 
 class Cell(nn.Module, ABC):
@@ -32,8 +32,20 @@ class Cell(nn.Module, ABC):
     name: ClassVar[str]
     """What the registry and the command line call the cell."""
 
-    state_names: ClassVar[tuple[str, ...]] = ("h",)
+    state_names: tuple[str, ...] = ("h",)
     """One name for each tensor of the state; errors, gradient checks and plots use them."""
+
+    gates: ClassVar[tuple[str, ...]] = ()
+    """Names of the blocks of `hidden_size` rows in weight_ih, weight_hh, bias_ih and bias_hh, in their order.
+
+    `rnnkit.init` goes by these; a cell that has no such blocks leaves them out.
+    """
+
+    forget_gate: ClassVar[str | None] = None
+    """Which of `gates` keeps the state when it is open."""
+
+    input_gate: ClassVar[str | None] = None
+    """Which of `gates` lets new input into the state, if it is another."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Name a cell that has no name after its class."""
@@ -53,14 +65,19 @@ class Cell(nn.Module, ABC):
         """Width O of the output `y`; `hidden_size` unless the cell says otherwise."""
         return self.hidden_size
 
-    def initial_state(self, batch_size: int) -> State:
-        """Give the state before the first step: zeros (B, H) for each of `state_names`.
+    @property
+    def state_sizes(self) -> tuple[int, ...]:
+        """Width of each state tensor; `hidden_size` unless the cell says otherwise."""
+        return (self.hidden_size,) * len(self.state_names)
 
-        A cell whose state has other shapes, or is learnt, overrides this.
+    def initial_state(self, batch_size: int) -> State:
+        """Give the state before the first step: zeros (B, width) for each of `state_sizes`.
+
+        A cell whose state has more dimensions, or is learnt, overrides this.
         """
         like = next(chain(self.parameters(), self.buffers()), None)
         dtype, device = (None, None) if like is None else (like.dtype, like.device)
-        return tuple(torch.zeros(batch_size, self.hidden_size, dtype=dtype, device=device) for _ in self.state_names)
+        return tuple(torch.zeros(batch_size, size, dtype=dtype, device=device) for size in self.state_sizes)
 
     def project(self, xs: Tensor) -> Projected:
         """Compute what depends on the input alone, for all steps at once: (T, B, D) -> (T, B, P).
@@ -78,6 +95,14 @@ class Cell(nn.Module, ABC):
         `p` is one time slice of what `project` returned, (B, P) or a tuple of such; `state` one tensor for each
         name. Returns the output y (B, O) and the new state.
         """
+
+    def advance(self, p: Any, read: State, state: State) -> tuple[Tensor, State]:
+        """Advance one step whose products read `read` in place of `state`: for dropout of recurrent connections.
+
+        By default all of the step reads it. A cell that also hands a state on directly, as a GRU does by z ⊙ h,
+        overrides this, so that what is handed on stays whole.
+        """
+        return self.step(p, read)
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Advance one step from the raw input x (B, D), projection and all, by default from the initial state."""
@@ -102,27 +127,44 @@ def starting_state(cell: Cell, batch_size: int, like: Tensor | None = None) -> S
 
 @contextmanager
 def building(device: torch.device | str | None, dtype: torch.dtype | None) -> Iterator[None]:
-    """Let tensors be created on `device` and in `dtype`: cells mention neither."""
+    """Let tensors be created on `device` and in `dtype`: cells mention neither.
+
+    Raises:
+        UsageError: a dtype that is not of floating point, or a device that torch does not know.
+    """
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise KindError(f"dtype is {dtype!r}; it must be a floating-point dtype of torch's, such as torch.float32")
+    try:
+        where = torch.get_default_device() if device is None else torch.device(device)
+    except (RuntimeError, TypeError):
+        raise ShapeError(f"device is {device!r}; it must be a device of torch's, such as 'cpu' or 'cuda:0'") from None
     before = torch.get_default_dtype()
     try:
         if dtype is not None:
             torch.set_default_dtype(dtype)
-        with torch.device(device if device is not None else torch.get_default_device()):
+        with where:
             yield
     finally:
         torch.set_default_dtype(before)
 
 
 def parts_of(projected: Projected) -> tuple[Tensor, ...]:
-    """Give what `project` returned as a tuple of tensors, one or several."""
-    return (projected,) if isinstance(projected, Tensor) else projected
+    """Give the tensors of what `project` returned, one or several, nested or not."""
+    if isinstance(projected, Tensor):
+        return (projected,)
+    return tuple(tensor for part in projected for tensor in parts_of(part))
+
+
+def map_parts(function: Callable[[Tensor], Tensor], projected: Projected) -> Projected:
+    """Apply a function to each tensor of what `project` returned."""
+    if isinstance(projected, Tensor):
+        return function(projected)
+    return tuple(map_parts(function, part) for part in projected)
 
 
 def time_slice(projected: Projected, t: int) -> Projected:
     """Give step t of what `project` returned: (T, B, ...) -> (B, ...)."""
-    if isinstance(projected, Tensor):
-        return projected[t]
-    return tuple(part[t] for part in projected)
+    return map_parts(lambda part: part[t], projected)
 
 
 def time_slices(projected: Projected) -> list[Projected]:
@@ -132,7 +174,7 @@ def time_slices(projected: Projected) -> list[Projected]:
     """
     if isinstance(projected, Tensor):
         return list(projected.unbind(0))
-    return list(zip(*(part.unbind(0) for part in projected), strict=True))
+    return list(zip(*map(time_slices, projected), strict=True))
 
 
 @contextmanager

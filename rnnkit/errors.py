@@ -25,8 +25,15 @@ class UnknownNameError(UsageError, KeyError):
     """A name that nothing is registered under; the message offers the nearest one (exit 2)."""
 
 
-class ShapeError(UsageError):
-    """A tensor of the wrong shape, dtype or device, or the wrong number of tensors (exit 2)."""
+class KindError(UsageError, TypeError):
+    """An argument of the wrong type (exit 2)."""
+
+
+class ShapeError(UsageError, RuntimeError):
+    """A tensor of the wrong shape, dtype or device, or the wrong number of tensors (exit 2).
+
+    Also a RuntimeError: that is what torch's own layers raise, and code around them may wait for it.
+    """
 
 
 class CheckError(RnnkitError, AssertionError):
@@ -94,5 +101,21 @@ def first_line(error: BaseException) -> str:
 
 def check_whole(label: str, value: object, least: int = 1) -> None:
     """Raise UsageError unless `value` is a whole number of at least `least`."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise UsageError(f"{label} is {value!r}; it must be a whole number >= {least}")
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or value < least:  # type: ignore[operator]
+        kind = UsageError if whole else KindError
+        raise kind(f"{label} is {value!r}; it must be a whole number >= {least}")
+
+
+def check_flag(label: str, value: object) -> None:
+    """Raise KindError unless `value` is True or False."""
+    if not isinstance(value, bool):
+        raise KindError(f"{label} is {value!r}; it must be True or False")
+
+
+def check_rate(label: str, value: object) -> None:
+    """Raise UsageError unless `value` is a number from 0 to 1."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise KindError(f"{label} is {value!r}; it must be a rate from 0 to 1")
+    if not 0 <= value <= 1:
+        raise UsageError(f"{label} is {value!r}; it must be a rate from 0 to 1")

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from rnnkit.cell import Cell, State, building, starting_state
+from rnnkit.choice import CellLike, choose
 from rnnkit.errors import RnnkitError, UsageError, first_line
 from rnnkit.gradient_report import GradientReport, Row
 from rnnkit.layer import RNN
 from rnnkit.purity import writes_in_place
-from rnnkit.resolve import accepted_options, resolve_cell, resolve_unroller
+from rnnkit.resolve import resolve_unroller
 from rnnkit.unroll import Unroller
 
 STEP = 1e-6
@@ -26,7 +27,7 @@ above errs by about 1e-9: rounding 1e-16 x |loss| / 1e-6, truncation 1e-12 x thi
 
 
 def gradcheck(
-    subject: str | type[Cell] | Cell | RNN,
+    subject: CellLike | Cell | RNN,
     unroller: str | type[Unroller] | Unroller = "loop",
     order: int = 1,
     *,
@@ -87,7 +88,7 @@ def gradcheck(
 
 
 def _in_float64(
-    subject: str | type[Cell] | Cell | RNN, input_size: int, hidden_size: int, options: dict[str, Any]
+    subject: CellLike | Cell | RNN, input_size: int, hidden_size: int, options: dict[str, Any]
 ) -> tuple[Cell | RNN, dict[str, torch.dtype]]:
     """Give a float64 copy, and the dtypes of parameters that did not follow the others by themselves."""
     if isinstance(subject, Cell | RNN):
@@ -97,9 +98,9 @@ def _in_float64(
         dtypes = Counter(p.dtype for p in module.parameters() if p.is_floating_point())
         expected = max(dtypes, key=lambda dtype: (dtypes[dtype], dtype.itemsize), default=torch.float64)
     else:
-        kind = resolve_cell(subject)
+        choice = choose(subject)
         with building(None, torch.float64):
-            module = kind(input_size, hidden_size, **accepted_options(kind, True, options))
+            module = choice.kind(input_size, hidden_size, **choice.accepted(options))
         expected = torch.float64
     tensors = [*module.named_parameters(), *module.named_buffers()]
     strays = {name: t.dtype for name, t in tensors if t.is_floating_point() and t.dtype != expected}
@@ -126,10 +127,13 @@ class _Probe:
             module.unroller = unroller
             module.batch_first = False
         device = next((p.device for p in module.parameters()), None)
-        initial = module.initial_state(batch_size) if isinstance(module, RNN) else starting_state(module, batch_size)
-        state = (initial,) if isinstance(initial, Tensor) else initial
+        if isinstance(module, RNN):
+            self.states = module.layout.names("0")
+            state = module.layout.flat(module.initial_state(batch_size))
+        else:
+            self.states = [f"{name}0" for name in module.state_names]
+            state = list(starting_state(module, batch_size))
         self.tensors = {"input": torch.randn(steps, batch_size, module.input_size, dtype=torch.float64, device=device)}
-        self.states = [f"{name}0" for name in module.state_names]
         for name, tensor in zip(self.states, state, strict=True):
             # A cell without parameters begins in torch's default dtype, having none of its own.
             self.tensors[name] = _random_like(tensor.double() if tensor.is_floating_point() else tensor)
@@ -149,18 +153,19 @@ class _Probe:
 
     def outputs(self) -> list[Tensor]:
         """Unroll: the output and every final state, and again from the cell's own initial state if it has one."""
-        outputs = self._unroll(tuple(self.tensors[name] for name in self.states))
+        outputs = self._unroll([self.tensors[name] for name in self.states])
         return outputs + self._unroll(None) if self.begins_in_its_own_way else outputs
 
-    def _unroll(self, state: State | None) -> list[Tensor]:
+    def _unroll(self, state: list[Tensor] | None) -> list[Tensor]:
         """Unroll once; what the cell draws is the same every time."""
         torch.manual_seed(self.seed)
         xs = self.tensors["input"]
         if isinstance(self.module, RNN):
-            output, last = self.module(xs, state[0] if state and len(state) == 1 else state, lengths=self.lengths)
-        else:
-            output, last = self.unroller(self.module, xs, state, lengths=self.lengths)
-        return [output, *((last,) if isinstance(last, Tensor) else last)]
+            layout = self.module.layout
+            output, last = self.module(xs, None if state is None else layout.unflat(state), lengths=self.lengths)
+            return [output, *layout.flat(last)]
+        output, last = self.unroller(self.module, xs, None if state is None else tuple(state), lengths=self.lengths)
+        return [output, *last]
 
     def loss(self) -> Tensor:
         """Weigh every output and final state with random numbers, the same ones every time."""

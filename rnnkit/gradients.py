@@ -1,7 +1,6 @@
 """The size of every gradient of a model on one batch."""
 
 import torch
-from torch import Tensor
 
 from rnnkit.model import Model, last_outputs
 from rnnkit.task import Batch, Task
@@ -16,15 +15,15 @@ def gradient_norms(model: Model, task: Task, batch: Batch) -> dict[str, float]:
     features = model.embed(batch.xs)
     if not features.requires_grad:
         features = features.detach().requires_grad_()
-    initial = model.layer.initial_state(batch.xs.shape[1])
-    state = (initial,) if isinstance(initial, Tensor) else initial
+    layout = model.layer.layout
+    state = layout.flat(model.layer.initial_state(batch.xs.shape[1]))
     # A learnt initial state keeps its graph, so that what it is made of has its gradient too.
-    state = tuple(t if t.requires_grad else t.detach().requires_grad_(t.is_floating_point()) for t in state)
-    ys, _ = model.layer(features, state[0] if len(state) == 1 else state, lengths=batch.lengths)
+    state = [t if t.requires_grad else t.detach().requires_grad_(t.is_floating_point()) for t in state]
+    ys, _ = model.layer(features, layout.unflat(state), lengths=batch.lengths)
     outputs = model.readout(ys)
     judged = outputs if task.every_step else last_outputs(outputs, batch.lengths)
     tensors = {"input": features}
-    tensors |= {f"{name}0": t for name, t in zip(model.layer.state_names, state, strict=True) if t.requires_grad}
+    tensors |= {name: t for name, t in zip(layout.names("0"), state, strict=True) if t.requires_grad}
     tensors |= {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     found = torch.autograd.grad(task.loss(judged, batch.targets), list(tensors.values()), allow_unused=True)
     return {name: 0.0 if g is None else float(g.norm()) for name, g in zip(tensors, found, strict=True)}

@@ -1,13 +1,15 @@
 """The model: embedding (for symbols), recurrent layer, linear readout."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from rnnkit.cell import Cell, State
+from rnnkit.choice import CellLike
 from rnnkit.layer import RNN
-from rnnkit.resolve import check_options, resolve_cell
+from rnnkit.stack import Stack
+from rnnkit.states import States
 from rnnkit.task import Task
 from rnnkit.unroll import Unroller
 
@@ -17,7 +19,7 @@ class Model(nn.Module):
 
     Args:
         task: gives the sizes of input and output, and whether inputs are symbols.
-        cell: a registered name or a Cell class.
+        cell: as in `rnnkit.RNN`.
         hidden_size: H.
         num_layers: layers of the RNN.
         embedding_size: width of the vectors that stand for symbols; not used for real inputs.
@@ -29,8 +31,8 @@ class Model(nn.Module):
     def __init__(
         self,
         task: Task,
-        cell: str | type[Cell] = "lstm",
-        hidden_size: int = 128,
+        cell: CellLike | Sequence[CellLike] = "lstm",
+        hidden_size: int | Sequence[int] = 128,
         *,
         num_layers: int = 1,
         embedding_size: int = 64,
@@ -39,7 +41,8 @@ class Model(nn.Module):
         **cell_options: Any,
     ) -> None:
         super().__init__()
-        check_options("cell", resolve_cell(cell), cell_options)
+        for choice in Stack.read(cell, hidden_size, num_layers).choices:
+            choice.accepted(cell_options)  # so that a word of the layer's own is refused here
         self.embedding = nn.Embedding(task.input_size, embedding_size) if task.symbols else None
         self.layer = RNN(
             cell,
@@ -60,8 +63,8 @@ class Model(nn.Module):
         return embedded
 
     def forward(
-        self, xs: Tensor, state: Tensor | State | None = None, *, lengths: Tensor | None = None
-    ) -> tuple[Tensor, Tensor | State]:
+        self, xs: Tensor, state: States | None = None, *, lengths: Tensor | None = None
+    ) -> tuple[Tensor, States]:
         """Give the readout (T, B, output_size) of every step, and the state after the last."""
         ys, state = self.layer(self.embed(xs), state, lengths=lengths)
         return self.readout(ys), state

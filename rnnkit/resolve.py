@@ -5,28 +5,24 @@ from typing import Any, TypeVar
 
 from rnnkit.cell import Cell
 from rnnkit.errors import UsageError, nearest
-from rnnkit.registry import Registry, cells, unrollers
+from rnnkit.registry import Registry, unrollers
 from rnnkit.unroll import Unroller
 
 Kind = TypeVar("Kind")
 
 
-def resolve_cell(cell: str | type[Cell]) -> type[Cell]:
-    """Give the class that a name or class stands for."""
-    return resolve(cell, Cell, cells, "cell")
-
-
-def resolve_unroller(unroller: str | type[Unroller] | Unroller, cell: Cell) -> Unroller:
-    """Give the unroller that a name, class or instance stands for; "auto" picks the fastest that takes `cell`."""
+def resolve_unroller(unroller: str | type[Unroller] | Unroller, *cells: Cell) -> Unroller:
+    """Give the unroller that a name, class or instance stands for; "auto" picks the fastest that takes all `cells`."""
     if isinstance(unroller, Unroller):
         return unroller
     if unroller == "auto":
         ranked = [kind for kind in unrollers.values() if kind.auto_rank is not None]
         for kind in sorted(ranked, key=lambda kind: -(kind.auto_rank or 0)):
             candidate = kind()
-            if candidate.applies(cell):
+            if all(map(candidate.applies, cells)):
                 return candidate
-        raise UsageError(f"no unroller applies to cell {cell.name!r}; name one with unroller=")
+        names = ", ".join(dict.fromkeys(repr(cell.name) for cell in cells))
+        raise UsageError(f"no unroller applies to cell {names}; name one with unroller=")
     return resolve(unroller, Unroller, unrollers, "unroller")()
 
 
@@ -36,8 +32,6 @@ def resolve(given: str | type[Kind], base: type, registry: Registry[Kind], noun:
         return registry[given]
     if inspect.isclass(given) and issubclass(given, base):
         return given
-    if isinstance(given, list | tuple):
-        raise UsageError(f"a list of {noun}s is not supported yet; give one name or class")
     raise UsageError(f"the {noun} is {given!r}; it must be a registered name or a class derived from {base.__name__}")
 
 
@@ -56,26 +50,3 @@ def check_options(noun: str, kind: Any, options: dict[str, Any]) -> None:
         if name not in names and not takes_any:
             known = ", ".join(names) or "none"
             raise UsageError(f"{noun} {kind.name!r} has no option {name!r}{nearest(name, names)}; its options: {known}")
-
-
-RESERVED = {
-    *("cell", "input_size", "hidden_size", "num_layers", "batch_first", "dropout", "bidirectional"),
-    *("device", "dtype", "unroller", "task", "embedding_size"),
-}
-"""Keywords of RNN and Model, which take options of the cell's own beside them."""
-
-
-def accepted_options(kind: type[Cell], bias: bool, options: dict[str, Any]) -> dict[str, Any]:
-    """Give the keywords to build a cell with; `bias=True`, the default, goes only to cells that have it.
-
-    Raises:
-        UsageError: the cell lacks an option, or has one that would be taken for somebody else's.
-    """
-    names, _ = option_names(kind)
-    for name in names:
-        if name in RESERVED:
-            raise UsageError(f"cell {kind.name!r} has an option {name!r}, a word of the layer's own; name it otherwise")
-    if not bias or "bias" in names:
-        options = {"bias": bias, **options}
-    check_options("cell", kind, options)
-    return options

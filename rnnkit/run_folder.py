@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -34,7 +35,8 @@ class RunFolder:
 
     def __init__(self, path: Path | None, settings: Settings) -> None:
         stamp = time.strftime("%Y%m%d-%H%M%S")
-        self.path = path or _free(Path("runs") / f"{settings.task}-{settings.cell}-{stamp}")
+        cell = re.sub(r"[^\w.-]+", "-", settings.cell).strip("-")
+        self.path = path or _free(Path("runs") / f"{settings.task}-{cell}-{stamp}")
         self._settings = settings
         self._metrics: TextIO | None = None
         if os.path.lexists(self.path):

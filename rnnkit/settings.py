@@ -8,9 +8,10 @@ from typing import Any
 import torch
 
 from rnnkit.cell import building
+from rnnkit.choice import choose
 from rnnkit.errors import CheckpointError, ResourceError, UsageError, nearest
 from rnnkit.model import Model
-from rnnkit.registry import cells, tasks, unrollers
+from rnnkit.registry import tasks, unrollers
 from rnnkit.resolve import check_options, resolve
 from rnnkit.task import Task
 from rnnkit.unroll import Unroller
@@ -58,7 +59,7 @@ class Settings:
 
     def make_model(self, task: Task) -> Model:
         """Build the model, its weights drawn from `seed`, on `device` and in `dtype`."""
-        check_options("cell", cells[self.cell], self.cell_options)
+        choose(self.cell).accepted(self.cell_options)
         device = usable_device(self.device)
         torch.manual_seed(self.seed)
         with building(device, DTYPES[self.dtype]):
@@ -129,6 +130,8 @@ def _toml(value: object) -> str:
         return '"' + "".join(_escape(character) for character in value) + '"'
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_toml(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{_toml(str(key))} = {_toml(item)}" for key, item in value.items()) + " }"
     return repr(value)
 
 

@@ -1,13 +1,16 @@
 """The unroller: how a cell is stepped over a sequence and differentiated. And the one boundary check."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
 from rnnkit.cell import Cell, State, starting_state
-from rnnkit.errors import ShapeError
+from rnnkit.errors import KindError, ShapeError
+
+INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
 class Unroller(ABC):
@@ -101,16 +104,23 @@ def prepare(cell: Cell, xs: Tensor, state: State | None, lengths: Tensor | None,
     Raises:
         ShapeError: in one sentence, the tensor at fault, its shape and the shape that fits.
     """
-    _check_input(cell, xs)
+    if xs.ndim != 3:
+        raise ShapeError(
+            f"{describe(cell)}: the input has shape {tuple(xs.shape)}; an unroller takes (time, batch, input_size)"
+        )
+    check_input(cell, xs, xs.shape[0], cell.parameters())
     time, batch = xs.shape[:2]
+    if lengths is not None:
+        lengths = check_lengths(lengths, time, batch, xs.device)
+    if reset is not None:
+        reset = check_reset(reset, time, batch, xs.device)
     initial = starting_state(cell, batch, xs)
     if state is None:
         state = initial
     check_state(cell, state, initial, "initial state")
-    live = None if lengths is None else _live(lengths, time, batch, xs.device)
-    if reset is not None:
-        _check_reset(reset, time, batch, xs.device)
-    if live is not None:
+    live = None
+    if lengths is not None:
+        live = torch.arange(time, device=xs.device).unsqueeze(1) < lengths.to(xs.device).unsqueeze(0)
         xs = xs.masked_fill(~live.unsqueeze(-1), 0)
     return Prepared(xs, state, Masks(live, reset, () if reset is None else initial))
 
@@ -166,52 +176,70 @@ def check_step(cell: Cell, result: object, before: State) -> None:
         )
 
 
-def _check_input(cell: Cell, xs: Tensor) -> None:
-    if xs.ndim != 3:
-        raise ShapeError(
-            f"{describe(cell)}: the input has shape {tuple(xs.shape)}; an unroller takes (time, batch, input_size)"
-        )
-    if xs.shape[2] != cell.input_size:
-        raise ShapeError(
-            f"{describe(cell)}: the input has {xs.shape[2]} features a step; input_size is {cell.input_size}"
-        )
-    if xs.shape[0] == 0:
+def check_input(cell: Cell, values: Tensor, steps: int, weights: Iterator[Tensor]) -> None:
+    """Raise ShapeError unless `steps` of numbers (..., D) fit a cell that uses such weights."""
+    if steps == 0:
         raise ShapeError(f"{describe(cell)}: the input has no steps; a sequence needs at least one")
-    if not xs.is_floating_point() and not xs.is_complex():
-        raise ShapeError(f"{describe(cell)}: the input is {xs.dtype}; it must be floating point, embedded if symbols")
-    weight = next(cell.parameters(), None)
+    if values.ndim == 0 or values.shape[-1] != cell.input_size:
+        features = values.shape[-1] if values.ndim else "no"
+        raise ShapeError(f"{describe(cell)}: the input has {features} features a step; input_size is {cell.input_size}")
+    if not values.is_floating_point() and not values.is_complex():
+        raise ShapeError(
+            f"{describe(cell)}: the input is {values.dtype}; it must be floating point, embedded if symbols"
+        )
+    known = list(weights)
+    weight = next((w for w in known if w.is_complex() == values.is_complex() != w.is_floating_point()), None)
+    if weight is None and values.is_complex() and known:
+        raise ShapeError(f"{describe(cell)}: the input's dtype is {values.dtype}, the weights' {known[0].dtype}")
     if weight is None:
         return
-    if xs.device != weight.device:
-        raise ShapeError(f"{describe(cell)}: the input is on {xs.device}, the weights are on {weight.device}")
-    real = xs.is_floating_point() and weight.is_floating_point()
-    if real and xs.dtype != weight.dtype and not casts_automatically(xs.device):
-        raise ShapeError(f"{describe(cell)}: the input is {xs.dtype}, the weights are {weight.dtype}")
+    if values.device != weight.device:
+        raise ShapeError(f"{describe(cell)}: the input is on {values.device}, the weights are on {weight.device}")
+    if values.dtype != weight.dtype and not casts_automatically(values.device):
+        raise ShapeError(
+            f"{describe(cell)}: the input's dtype is {values.dtype}, the weights' {weight.dtype}; use .to()"
+        )
 
 
-def _live(lengths: Tensor, time: int, batch: int, device: torch.device) -> Tensor | None:
-    lengths = torch.as_tensor(lengths)
-    if lengths.shape != (batch,) or lengths.is_floating_point() or lengths.dtype == torch.bool:
+def as_tensor(label: str, value: object) -> Tensor:
+    """Give integers or booleans that may be a list as a tensor; raises KindError if they cannot be one."""
+    try:
+        return torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise KindError(f"{label} is a {type(value).__name__}, which is no tensor; give one, or a list") from None
+
+
+def check_lengths(lengths: object, time: int, batch: int, device: torch.device) -> Tensor | None:
+    """Give the steps of each row (B,); None if all rows run to the end: then there are no masks to pay for.
+
+    Raises:
+        ShapeError: there is not one whole number from 1 to `time` for each row.
+    """
+    lengths = as_tensor("lengths", lengths)
+    if lengths.shape != (batch,) or lengths.dtype not in INTEGERS:
         raise ShapeError(
             f"lengths has shape {tuple(lengths.shape)} and dtype {lengths.dtype}; "
-            f"it must be one integer for each of the {batch} rows"
+            f"it must be one integer for each of the {batch} row{'s' * (batch != 1)}"
         )
     if lengths.device not in (device, torch.device("cpu")):
         raise ShapeError(f"lengths is on {lengths.device}, the input is on {device}")
-    shortest, longest = (int(lengths.min()), int(lengths.max())) if batch else (1, 1)
+    if lengths.is_meta:
+        raise ShapeError("lengths is on meta, where tensors have no values; give it on the CPU")
+    shortest, longest = (int(lengths.min()), int(lengths.max())) if batch else (time, time)
     if shortest < 1 or longest > time:
         raise ShapeError(
             f"lengths runs from {shortest} to {longest}; each must be from 1 to the number of steps, {time}"
         )
-    if shortest == time:  # no row ends early: no masks to pay for
-        return None
-    return torch.arange(time, device=device).unsqueeze(1) < lengths.to(device).unsqueeze(0)
+    return None if shortest == time else lengths
 
 
-def _check_reset(reset: Tensor, time: int, batch: int, device: torch.device) -> None:
+def check_reset(reset: object, time: int, batch: int, device: torch.device) -> Tensor:
+    """Give the starts (T, B); raises ShapeError unless they are such booleans where the input is."""
+    reset = as_tensor("reset", reset)
     if reset.shape != (time, batch) or reset.dtype != torch.bool:
         raise ShapeError(
             f"reset has shape {tuple(reset.shape)} and dtype {reset.dtype}; it must be booleans ({time}, {batch})"
         )
     if reset.device != device:
         raise ShapeError(f"reset is on {reset.device}, the input is on {device}")
+    return reset

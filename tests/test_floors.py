@@ -11,7 +11,17 @@ ROOT = Path(__file__).parents[1]
 SOURCES = sorted([*ROOT.glob("rnnkit/**/*.py"), *ROOT.glob("plugins/**/*.py")])
 
 # Each may import from the floors before its own.
-MATHEMATICS = ["errors", "cell", "unroll task", "layer", "model", "training finite_differences"]
+MATHEMATICS = [
+    "errors",
+    "cell expression",
+    "unroll task",
+    "choice",
+    "wrapper",
+    "adoption sequence stack states tap",
+    "layer",
+    "model",
+    "training finite_differences",
+]
 PLUGINS = ["hookspecs", "plugins", "registry"]
 PLUGINS_MAY_IMPORT = {"torch", "numpy", "sklearn", "rnnkit"}
 NOT_IN_THE_COMMAND_LINE = {"torch", "numpy", "safetensors", "rich"}

@@ -19,12 +19,15 @@ def problem(task_name, cell, **options):
 @pytest.mark.parametrize("cell", list(rnnkit.cells))
 def test_equals_autograd_s_gradients(cell, task_name):
     model, task, batch = problem(task_name, cell, num_layers=2)
+    model.eval()  # some cells draw masks
     norms = gradient_norms(model, task, batch)
     assert all(parameter.grad is None for parameter in model.parameters())
 
     features = model.embed(batch.xs).detach().requires_grad_()
     state = model.layer.initial_state(4)
-    state = tuple(t.requires_grad_() for t in (state if isinstance(state, tuple) else (state,)))
+    state = state if isinstance(state, tuple) else (state,)
+    for tensor in state:  # a learnt one is made of parameters
+        tensor.requires_grad_().retain_grad()
     ys, _ = model.layer(features, state if len(state) > 1 else state[0])
     outputs = model.readout(ys)
     task.loss(outputs if task.every_step else outputs[-1], batch.targets).backward()

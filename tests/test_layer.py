@@ -124,7 +124,7 @@ def test_lengths_are_what_packing_is_to_torch(name, shape):
 def test_a_reset_cuts_the_sequence_in_two(name, bidirectional):
     """Both directions: a segment between two starts knows nothing of what is outside of it."""
     torch.manual_seed(0)
-    layer = rnnkit.RNN(name, D, H, num_layers=2, bidirectional=bidirectional, dtype=torch.float64)
+    layer = rnnkit.RNN(name, D, H, num_layers=2, bidirectional=bidirectional, dtype=torch.float64).eval()
     xs = torch.randn(T, 1, D, dtype=torch.float64)
     cuts = [0, 2, 3, T]
     reset = torch.zeros(T, 1, dtype=torch.bool)

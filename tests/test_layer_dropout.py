@@ -3,10 +3,12 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence
 
 import rnnkit
 
 xs = torch.randn(7, 3, 4, generator=torch.Generator().manual_seed(0))
+PACKED = pack_padded_sequence(xs, torch.tensor([3, 7, 2]), enforce_sorted=False)
 
 
 def build(dropout, num_layers=2, **options):
@@ -40,8 +42,9 @@ def test_the_last_output_is_not_dropped():
     assert (output != 0).all()
 
 
+@pytest.mark.parametrize("input", [xs, PACKED], ids=["padded", "packed"])
 @pytest.mark.parametrize("bidirectional", [False, True])
-def test_the_same_draws_as_torch_at_the_same_places(bidirectional):
+def test_the_same_draws_as_torch_at_the_same_places(bidirectional, input):
     torch.manual_seed(0)
     reference = nn.GRU(4, 5, 3, dropout=0.4, bidirectional=bidirectional)
     layer = build(0.4, 3, bidirectional=bidirectional)
@@ -49,7 +52,8 @@ def test_the_same_draws_as_torch_at_the_same_places(bidirectional):
     results = []
     for module in (layer, reference):
         torch.manual_seed(1)
-        results.append(module(xs)[0])
+        output = module(input)[0]
+        results.append(output if isinstance(output, torch.Tensor) else output.data)
     torch.testing.assert_close(*results)
 
 

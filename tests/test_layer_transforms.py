@@ -19,7 +19,7 @@ T, B, D, H = 5, 3, 4, 6
 
 def build(name="lstm", seed=0, dtype=torch.float64, **options):
     torch.manual_seed(seed)
-    return rnnkit.RNN(name, D, H, num_layers=2, dtype=dtype, **options)
+    return rnnkit.RNN(name, D, H, num_layers=2, dtype=dtype, **options).eval()  # some cells draw masks
 
 
 def draw(dtype=torch.float64):

@@ -12,7 +12,7 @@ adding, copy = rnnkit.tasks["adding"](seq_len=6), rnnkit.tasks["copy"](seq_len=5
 @pytest.mark.parametrize("cell", list(rnnkit.cells))
 def test_symbols_are_embedded_and_read_out(cell):
     torch.manual_seed(0)
-    model = rnnkit.Model(copy, cell, 7, embedding_size=3, num_layers=2)
+    model = rnnkit.Model(copy, cell, 7, embedding_size=3, num_layers=2).eval()
     xs = torch.randint(copy.input_size, (5, 2))
     outputs, state = model(xs)
     ys, expected_state = model.layer(model.embedding.weight[xs])

@@ -80,7 +80,10 @@ def test_the_law(cell, unroller, dtype, masks):
 @every_pair
 def test_gradients_equal_differences(cell, unroller, order, lengths):
     report = rnnkit.gradcheck(cell, unroller, order, lengths=lengths).raise_if_failed()
-    expected = ["input", *(f"{name}0" for name in rnnkit.cells[cell].state_names)]
-    expected += [name for name, _ in build(cell, torch.float64).named_parameters()]
+    subject = build(cell, torch.float64)
+    expected = ["input", *(f"{name}0" for name in subject.state_names)]
+    expected += [name for name, _ in subject.named_parameters()]
     assert [row.tensor for row in report.rows] == expected
-    assert all(row.gradient_norm > 0 for row in report.rows)
+    # A bias that is added last moves the output by itself: its second derivatives are zero.
+    idle = [row.tensor for row in report.rows if row.gradient_norm == 0]
+    assert [name for name in idle if order == 1 or "bias" not in name] == []

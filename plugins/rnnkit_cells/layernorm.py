@@ -2,7 +2,7 @@
 
     (i, f, g, o) = LN(W_ih x; α_ih, b_ih) + LN(W_hh h; α_hh, b_hh)
     c = σ(f) ⊙ c + σ(i) ⊙ tanh(g)
-    h = σ(o) ⊙ tanh(LN(c; α_c, b_c)),  y = h
+    h = σ(o) ⊙ tanh(LN(c; α_c, b_c)),  y = h; with a projection h = W_hr (σ(o) ⊙ ...)
 
     LN(z; α, b) = α ⊙ (z - mean(z)) / √(var(z) + ε) + b, mean and biased variance over all units of z, ε = 1e-5
 
@@ -26,13 +26,16 @@ from rnnkit_cells._gated import Gated
 class LayerNormLSTM(Gated):
     """LSTM with layer-normalised gates and cell state (Ba 2016).
 
-    State: h (B, H), c (B, H). Parameters: weight_ih (4H, D), weight_hh (4H, H); gains gain_ih and gain_hh (4H,),
-    gain_c (H,), which start at one; biases bias_ih and bias_hh (4H,), bias_c (H,), which start at zero.
+    State: h (B, P), c (B, H), where P is `proj_size` or H. Parameters: weight_ih (4H, D), weight_hh (4H, P), with a
+    projection weight_hr (P, H); gains gain_ih and gain_hh (4H,), gain_c (H,), which start at one; biases bias_ih and
+    bias_hh (4H,), bias_c (H,), which start at zero.
     """
 
     name = "layernorm"
     state_names = ("h", "c")
-    gates = 4
+    gates = ("i", "f", "g", "o")
+    forget_gate = "f"
+    input_gate = "i"
 
     bias_c: nn.Parameter | None
 
@@ -57,12 +60,12 @@ class LayerNormLSTM(Gated):
         return layer_norm(F.linear(xs, self.weight_ih), self.gain_ih, self.bias_ih)
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
-        """Advance one step: p (B, 4H), h and c (B, H)."""
+        """Advance one step: p (B, 4H), h (B, P), c (B, H)."""
         h, c = state
         gates = p + layer_norm(h @ self.weight_hh.t(), self.gain_hh, self.bias_hh)
         i, f, g, o = gates.chunk(4, dim=1)
         c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-        h = torch.sigmoid(o) * torch.tanh(layer_norm(c, self.gain_c, self.bias_c))
+        h = self.seen(torch.sigmoid(o) * torch.tanh(layer_norm(c, self.gain_c, self.bias_c)))
         return h, (h, c)
 
 

@@ -5,10 +5,12 @@
     g = tanh(W_ig x + b_ig + W_hg h + b_hg)     candidate
     o = σ(W_io x + b_io + W_ho h + b_ho)        output gate
     c = f ⊙ c + i ⊙ g
-    h = o ⊙ tanh(c),  y = h
+    h = o ⊙ tanh(c),  y = h; with a projection h = W_hr (o ⊙ tanh(c))
 
 Paper: Hochreiter & Schmidhuber, "Long Short-Term Memory", Neural Computation 9(8), 1997, with the forget gate of
-Gers, Schmidhuber & Cummins, "Learning to Forget", Neural Computation 12(10), 2000.
+Gers, Schmidhuber & Cummins, "Learning to Forget", Neural Computation 12(10), 2000; the projection: Sak, Senior &
+Beaufays, "Long Short-Term Memory Recurrent Neural Network Architectures for Large Scale Acoustic Modeling",
+Interspeech 2014.
 
 Gate order: i, f, g, o in the rows of every weight, as in torch.nn.LSTM.
 
@@ -27,20 +29,22 @@ from rnnkit_cells._gated import Gated
 class LSTM(Gated):
     """Long short-term memory with a forget gate (Hochreiter & Schmidhuber 1997, Gers 2000).
 
-    State: h (B, H), c (B, H). Parameters in the rows i, f, g, o: weight_ih (4H, D), weight_hh (4H, H), bias_ih
-    and bias_hh (4H,).
+    State: h (B, P), c (B, H), where P is `proj_size` or H. Parameters in the rows i, f, g, o: weight_ih (4H, D),
+    weight_hh (4H, P), bias_ih and bias_hh (4H,); with a projection (Sak 2014) weight_hr (P, H).
     """
 
     name = "lstm"
     state_names = ("h", "c")
-    gates = 4
+    gates = ("i", "f", "g", "o")
+    forget_gate = "f"
+    input_gate = "i"
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
-        """Advance one step: p (B, 4H), h and c (B, H)."""
+        """Advance one step: p (B, 4H), h (B, P), c (B, H)."""
         h, c = state
         i, f, g, o = torch.addmm(p, h, self.weight_hh.t()).chunk(4, dim=1)
         c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-        h = torch.sigmoid(o) * torch.tanh(c)
+        h = self.seen(torch.sigmoid(o) * torch.tanh(c))
         return h, (h, c)
 
 

@@ -5,7 +5,7 @@
     g = tanh(W_ig x + b_ig + W_hg h + b_hg)
     c' = f ⊙ c + i ⊙ g
     o = σ(W_io x + b_io + W_ho h + b_ho + p_o ⊙ c')        the output gate sees the new cell state
-    h = o ⊙ tanh(c'),  y = h
+    h = o ⊙ tanh(c'),  y = h; with a projection h = W_hr (o ⊙ tanh(c'))
 
 Paper: Gers, Schraudolph & Schmidhuber, "Learning Precise Timing with LSTM Recurrent Networks", JMLR 3, 2002.
 
@@ -27,12 +27,15 @@ from rnnkit_cells._gated import Gated
 class Peephole(Gated):
     """LSTM with diagonal connections from the cell state to the gates (Gers 2002).
 
-    State: h (B, H), c (B, H). Parameters: the LSTM's, and peephole_i, peephole_f, peephole_o (H,).
+    State: h (B, P), c (B, H), where P is `proj_size` or H. Parameters: the LSTM's, and peephole_i, peephole_f,
+    peephole_o (H,).
     """
 
     name = "peephole"
     state_names = ("h", "c")
-    gates = 4
+    gates = ("i", "f", "g", "o")
+    forget_gate = "f"
+    input_gate = "i"
 
     def add_parameters(self, bias: bool) -> None:
         """Add the peepholes."""
@@ -41,14 +44,14 @@ class Peephole(Gated):
         self.peephole_o = nn.Parameter(torch.empty(self.hidden_size))
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
-        """Advance one step: p (B, 4H), h and c (B, H)."""
+        """Advance one step: p (B, 4H), h (B, P), c (B, H)."""
         h, c = state
         i, f, g, o = torch.addmm(p, h, self.weight_hh.t()).chunk(4, dim=1)
         i = torch.sigmoid(i + self.peephole_i * c)
         f = torch.sigmoid(f + self.peephole_f * c)
         c = f * c + i * torch.tanh(g)
         o = torch.sigmoid(o + self.peephole_o * c)
-        h = o * torch.tanh(c)
+        h = self.seen(o * torch.tanh(c))
         return h, (h, c)
 
 

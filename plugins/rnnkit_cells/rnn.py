@@ -1,6 +1,6 @@
 """Simple recurrent network.
 
-    h = φ(W_ih x + b_ih + W_hh h + b_hh),  y = h        φ = tanh or relu
+    h = φ(W_ih x + b_ih + W_hh h + b_hh),  y = h        φ = tanh or relu; with a projection h = W_hr φ(...)
 
 Paper: Elman, "Finding Structure in Time", Cognitive Science 14(2), 1990; with relu and an identity recurrent weight
 it is the IRNN of Le, Jaitly & Hinton, arXiv 1504.00941, 2015.
@@ -24,24 +24,27 @@ NONLINEARITIES: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh, "re
 class RNN(Gated):
     """Simple recurrent network (Elman 1990), `nonlinearity` "tanh" or "relu".
 
-    State: h (B, H). Parameters: weight_ih (H, D), weight_hh (H, H), bias_ih and bias_hh (H,).
+    State: h (B, P), where P is `proj_size` or H. Parameters: weight_ih (H, D), weight_hh (H, P), bias_ih and bias_hh
+    (H,); with a projection weight_hr (P, H).
     """
 
     name = "rnn"
-    gates = 1
+    gates = ("h",)
 
-    def __init__(self, input_size: int, hidden_size: int, *, nonlinearity: str = "tanh", bias: bool = True) -> None:
+    def __init__(
+        self, input_size: int, hidden_size: int, *, nonlinearity: str = "tanh", bias: bool = True, proj_size: int = 0
+    ) -> None:
         if nonlinearity not in NONLINEARITIES:
             raise rnnkit.errors.UsageError(
                 f"cell 'rnn': nonlinearity is {nonlinearity!r}; it must be one of {', '.join(NONLINEARITIES)}"
             )
-        super().__init__(input_size, hidden_size, bias=bias)
+        super().__init__(input_size, hidden_size, bias=bias, proj_size=proj_size)
         self.nonlinearity = nonlinearity
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
-        """Advance one step: p and h (B, H)."""
+        """Advance one step: p (B, H), h (B, P)."""
         (h,) = state
-        h = NONLINEARITIES[self.nonlinearity](torch.addmm(p, h, self.weight_hh.t()))
+        h = self.seen(NONLINEARITIES[self.nonlinearity](torch.addmm(p, h, self.weight_hh.t())))
         return h, (h,)
 
     def extra_repr(self) -> str:

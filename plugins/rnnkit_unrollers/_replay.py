@@ -83,7 +83,7 @@ class Replay(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*tensors)
         xs, state, _, _ = unrolling.inputs(tensors)
-        ctx.surroundings = Surroundings(xs)
+        ctx.surroundings = Surroundings(unrolling.cell, xs)
         schedule = unrolling.schedule
         projected = unrolling.cell.project(xs)
         ctx.kept = [(0, state)]
@@ -104,7 +104,7 @@ class Replay(torch.autograd.Function):
         if torch.is_grad_enabled():
             # By views, so that each has the gradient of its own uses alone: a learnt state is made of a weight.
             tensors = tuple(tensor.view_as(tensor) for tensor in tensors)
-        with surroundings.fork(), surroundings.casting(), unrolling.equipped(tensors):
+        with surroundings.fork(), surroundings.casting(), surroundings.training(), unrolling.equipped(tensors):
             surroundings.restore()
             if torch.is_grad_enabled():  # create_graph: let autograd record the plain loop
                 return None, *_through_the_loop(unrolling, tensors, gradients)

@@ -1,18 +1,21 @@
-"""What a step depends on besides its arguments: random state and autocast."""
+"""What a step depends on besides its arguments: random state, autocast, and whether the cell is in training."""
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 
 import rnnkit
+from rnnkit import Cell
 
 
 class Surroundings:
-    """Random state and autocast of the first pass, so that a replay computes the same."""
+    """Random state, autocast and mode of the first pass, so that a replay computes the same."""
 
-    def __init__(self, xs: Tensor) -> None:
+    def __init__(self, cell: Cell, xs: Tensor) -> None:
+        self.modes = {module: module.training for module in cell.modules()}
         self.devices = devices_of(xs)
         self.device_type = xs.device.type
         self.random = torch.get_rng_state()
@@ -36,6 +39,18 @@ class Surroundings:
         if self.autocast_dtype is None:
             return nullcontext()
         return torch.autocast(self.device_type, dtype=self.autocast_dtype)
+
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        """Let the cell be in training if it was in the first pass, whatever it is by now."""
+        now = {module: module.training for module in self.modes}
+        try:
+            for module, mode in self.modes.items():
+                module.training = mode
+            yield
+        finally:
+            for module, mode in now.items():
+                module.training = mode
 
 
 def devices_of(xs: Tensor) -> list[torch.device]:

@@ -33,7 +33,9 @@ class Loop(rnnkit.Unroller):
         """Unroll `cell` over `xs` (T, B, D); see `rnnkit.Unroller`."""
         xs, state, masks = rnnkit.prepare(cell, xs, state, lengths, reset)
         ys: list[Tensor] = []
-        state = run(cell, cell.project(xs), state, masks, ys.append)
+        # By a view, in which the gradients of the input gather before they join others: elsewhere their sum would
+        # depend on what else reads the input.
+        state = run(cell, cell.project(xs.view_as(xs)), state, masks, ys.append)
         return torch.stack(ys), state
 
 

@@ -20,16 +20,19 @@ KINDS = ("cell", "unroller", "task")
 def check(subject: str, assignments: tuple[str, ...], as_json: bool) -> None:
     """Test every promise of a cell, unroller or task, one sentence for each that is broken.
 
-    NAME is a registered one; MODULE:CLASS (such as my_package.cells:MyCell) need not be. Exit 3 if a promise is broken.
+    NAME is a registered one, or an expression such as 'zoneout(gru)'; MODULE:CLASS (such as my_package.cells:MyCell)
+    need not be. Exit 3 if a promise is broken.
     """
     from rnnkit.testing import inspect_any, noun_of
 
     tables = parse_assignments(assignments, KINDS)
-    kind = _from_module(subject) if ":" in subject else _from_registries(subject)
+    kind, given = _from_module(subject) if ":" in subject.partition("(")[0] else _from_registries(subject)
     noun = noun_of(kind)
-    options = tables.pop(noun)
+    options = {**given, **tables.pop(noun)}
     if any(tables.values()):
         raise UsageError(f"{subject} is a {noun}; its options are set with --set {noun}.KEY=VALUE")
+    if noun == "cell" and options:
+        _refuse(kind, options)
     result = inspect_any(kind, **options)
     if as_json:
         print_json({"subject": result.subject, "ok": result.ok, "promises": result.found})
@@ -43,19 +46,37 @@ def check(subject: str, assignments: tuple[str, ...], as_json: bool) -> None:
         raise CheckError(f"{result.subject} breaks {result.broken} of its promises", result.failures)
 
 
-def _from_registries(name: str) -> Any:
+def _refuse(kind: Any, options: dict[str, Any]) -> None:
+    """Raise UsageError if the cell cannot be built with the options: then they are at fault, and not the cell."""
+    from rnnkit.cell import building
+    from rnnkit.choice import CellChoice
+
+    try:
+        with building("meta", None):
+            kind(8, 8, **CellChoice(kind).accepted(options))
+    except UsageError:
+        raise
+    except Exception:
+        return  # the check itself says what
+
+
+def _from_registries(name: str) -> tuple[Any, dict[str, Any]]:
+    from rnnkit.choice import choose
     from rnnkit.registry import cells, tasks, unrollers
 
+    if "(" in name:
+        choice = choose(name)
+        return choice.kind, dict(choice.options)
     for registry in (cells, unrollers, tasks):
         try:
-            return registry[name]
+            return registry[name], {}
         except UnknownNameError:
             continue
     known = [*cells, *unrollers, *tasks]
     raise UnknownNameError(f"unknown cell, unroller or task {name!r}{nearest(name, known)}")
 
 
-def _from_module(path: str) -> Any:
+def _from_module(path: str) -> tuple[Any, dict[str, Any]]:
     module, _, name = path.partition(":")
     sys.path.insert(0, "")  # as `python -m` does: a class in the folder one stands in
     try:
@@ -66,4 +87,4 @@ def _from_module(path: str) -> Any:
         sys.path.remove("")
     if not hasattr(found, name):
         raise UsageError(f"module {module!r} has no {name!r}{nearest(name, vars(found))}")
-    return getattr(found, name)
+    return getattr(found, name), {}

@@ -51,9 +51,9 @@ def gradcheck(
     The input, each initial state by name and each parameter are perturbed element by element, through any unroller.
     Exit 3 if a gradient is wrong, naming tensor and index.
     """
+    from rnnkit.choice import choose
     from rnnkit.finite_differences import gradcheck as check
     from rnnkit.registry import cells, unrollers
-    from rnnkit.resolve import check_options
     from rnnkit.settings import Settings
 
     options = parse_assignments(assignments, ("cell", "unroller"))
@@ -72,7 +72,7 @@ def gradcheck(
         cases = [(cell, unroller, order)]
     failures: list[str] = []
     for name, through, k in cases:
-        check_options("cell", cells[name], options["cell"])
+        choose(name).accepted(options["cell"])
         for option in options["cell"].keys() & inspect.signature(check).parameters.keys():
             raise UsageError(f"--set cell.{option}: a word of gradcheck's own; build the cell in Python and check that")
         how = Settings(unroller=through, unroller_options=options["unroller"]).make_unroller()

@@ -8,6 +8,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from rnnkit.errors import UsageError, nearest
+from rnnkit.expression import value_of
 
 
 class PositiveFloat(click.ParamType[float]):
@@ -61,7 +62,7 @@ cell_option = click.option(
     show_default=True,
     metavar="NAME",
     shell_complete=complete_names("cell"),
-    help="What is stepped; `rnnkit cells` lists them.",
+    help="What is stepped; `rnnkit cells` lists them. Wrappers take another: 'zoneout(gru, rate=0.1)'.",
 )
 
 
@@ -79,7 +80,7 @@ def set_option(*tables: str) -> Callable[[Any], Any]:
 
 
 def parse_assignments(assignments: Iterable[str], tables: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-    """Read `table.key=value` texts into a table each; numbers and true/false become such."""
+    """Read `table.key=value` texts into a table each; values as in the expressions that stand for cells."""
     options: dict[str, dict[str, Any]] = {table: {} for table in tables}
     for text in assignments:
         path, equals, value = text.partition("=")
@@ -90,16 +91,5 @@ def parse_assignments(assignments: Iterable[str], tables: tuple[str, ...]) -> di
             raise UsageError(
                 f"--set {text!r}: unknown table {table!r}{nearest(table, tables)}; one of {', '.join(tables)}"
             )
-        options[table][key] = _value(value)
+        options[table][key] = value_of(value)
     return options
-
-
-def _value(text: str) -> Any:
-    if text in ("true", "false"):
-        return text == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text

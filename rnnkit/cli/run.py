@@ -93,12 +93,13 @@ def run(
     At the end: the validation figure beside the task's baselines, a sample of text, and the norm of every
     gradient. The run is written to a folder of its own, which `rnnkit sample` reads.
     """
-    from rnnkit.registry import cells, tasks
+    from rnnkit.choice import choose
+    from rnnkit.registry import tasks
     from rnnkit.run_folder import RunFolder, as_plain
     from rnnkit.settings import Settings
     from rnnkit.training import make_optimizer, train
 
-    cells[cell]
+    choose(cell)
     options = parse_assignments(assignments, ("cell", "task", "unroller"))
     shortcuts = {"text": None if text is None else str(Path(text).absolute()), "seq_len": seq_len}
     options["task"] |= {key: value for key, value in shortcuts.items() if value is not None}

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from rnnkit.cell import Cell, State, building, parts_of, starting_state, time_slice
+from rnnkit.choice import CellChoice
 from rnnkit.errors import first_line
 from rnnkit.finite_differences import gradcheck
 from rnnkit.purity import writes_in_place
 from rnnkit.registry import unrollers
-from rnnkit.resolve import accepted_options, resolve_unroller
+from rnnkit.resolve import resolve_unroller
 from rnnkit.testing.conformance import BATCH, HIDDEN, INPUT, STEPS, Conformance, Promise, keep_promises
 from rnnkit.testing.law import differences, labels, random, random_state
 from rnnkit.unroll import check_step
@@ -54,7 +55,7 @@ class _CellCheck:
 
     def build(self, dtype: torch.dtype = torch.float64, device: str | None = None) -> Cell:
         with building(device, dtype):
-            return self.kind(INPUT, HIDDEN, **accepted_options(self.kind, True, self.options)).eval()
+            return self.kind(INPUT, HIDDEN, **CellChoice(self.kind).accepted(self.options)).eval()
 
     def shapes(self) -> Iterator[str]:
         """Names, initial state, projection, output and new state have the shapes that they must."""

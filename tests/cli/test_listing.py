@@ -24,7 +24,7 @@ def test_lists_every_name_with_its_origin(cli, lines, noun):
 def test_a_cell_in_full(cli, lines, name):
     shown = cli("cells", name).stdout
     assert shown.startswith(f"cell {name} (rnnkit {rnnkit.__version__})\n")
-    for part in ("h = ", "W_", "Paper: ", "What differs: ", "Options: ", "Parameters for D = 64, H = 128: "):
+    for part in (" = ", "Paper: ", "What differs: ", "Options: ", "Parameters for D = 64, H = 128: "):
         assert part in shown
     (told,) = lines(cli("cells", name, "--json").stdout)
     parameters = {label: list(tensor.shape) for label, tensor in rnnkit.cells[name](64, 128).named_parameters()}
@@ -41,7 +41,7 @@ def test_the_count_of_parameters(cli):
 @pytest.mark.parametrize(
     ("words", "options"),
     [
-        (("cells", "rnn"), ["nonlinearity", "bias"]),
+        (("cells", "rnn"), ["nonlinearity", "bias", "proj_size"]),
         (("unrollers", "checkpoint"), ["segment", "budget"]),
         (("unrollers", "loop"), []),
         (("tasks", "chars"), ["text", "seq_len"]),

@@ -7,6 +7,8 @@
 Paper: Zhou, Wu, Zhang & Zhou, "Minimal Gated Unit for Recurrent Neural Networks", arXiv 1603.09420, 2016.
 """
 
+import math
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -30,7 +32,7 @@ class MGU(rnnkit.Cell):
 
     def reset_parameters(self):
         """Draw every parameter from U(-1/√H, 1/√H)."""
-        bound = self.hidden_size**-0.5
+        bound = 1 / math.sqrt(self.hidden_size)
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -bound, bound)
 

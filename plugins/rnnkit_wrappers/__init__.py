@@ -1,0 +1,1 @@
+"""First-party wrappers of cells, one a file."""
