@@ -83,14 +83,14 @@ def gradcheck(
         elif matrix:
             _print_line(report)
         else:
-            _print_report(report)
+            _print_report(name, report)
     if failures:
         more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
         raise CheckError(f"{failures[0]}{more}", failures)
 
 
-def _print_report(report: "GradientReport") -> None:
-    click.echo(f"cell {report.cell}, unroller {report.unroller}, order {report.order}, float64\n")
+def _print_report(cell: str, report: "GradientReport") -> None:
+    click.echo(f"cell {cell}, unroller {report.unroller}, order {report.order}, float64\n")
     rows = [
         (
             row.tensor,

@@ -73,9 +73,8 @@ def untouched(tmp_path, monkeypatch):
     torch.set_default_dtype(dtype)
 
 
-@pytest.mark.filterwarnings(
-    "ignore:.torch.jit.script. is deprecated:DeprecationWarning"
-)  # torch's own use of it in jvp
+# What torch itself says in jvp.
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
 @every_page
 @pytest.mark.usefixtures("untouched")
 def test_code_runs_and_prints_what_the_page_says(page):
