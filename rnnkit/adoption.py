@@ -1,27 +1,32 @@
 """Adoption: a layer owns the tensors of its cells, under names of its own, and lends them for the time of a call."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from itertools import islice
+from typing import Any, NamedTuple, Self
 
 from torch import Tensor, nn
 
 from rnnkit.cell import Cell
 from rnnkit.errors import UsageError, nearest
-from rnnkit.wrapper import Wrapper
+from rnnkit.twin import children, parameter_paths, plain, shells, twin
 
 
 class Loan(NamedTuple):
-    """A tensor of a cell, or of a cell inside of it, and what the owner calls it."""
+    """A tensor or submodule of a cell, or of a cell inside of it, and what the owner calls it."""
 
-    module: nn.Module
+    depth: int
+    """How many wrappers are around the cell that has it."""
+
+    table: str
+    """Where that cell keeps it: "_parameters", "_buffers" or "_modules"."""
+
     name: str
     alias: str
 
-    @property
-    def store(self) -> dict[str, Any]:
-        """Where the module keeps the tensor."""
-        return self.module._parameters if self.name in self.module._parameters else self.module._buffers
+    def store(self, cell: Cell) -> dict[str, Any]:
+        """Give the table of the cell, or of the one inside of it, that holds it."""
+        tables: dict[str, Any] = getattr(next(islice(shells(cell), self.depth, None)), self.table)
+        return tables
 
 
 class Owner(nn.Module):
@@ -47,18 +52,19 @@ class Owner(nn.Module):
         """Take over a cell's tensors and submodules; those of cells that it wraps keep their names."""
         loans: list[Loan] = []
         prefix = ""
-        for shell in shells(cell):
+        for depth, shell in enumerate(shells(cell)):
             for name, parameter in shell._parameters.items():
                 if parameter is not None:
-                    loans.append(Loan(shell, name, self._free(name + suffix, prefix)))
+                    loans.append(Loan(depth, "_parameters", name, self._free(name + suffix, prefix)))
                     self.register_parameter(loans[-1].alias, parameter)
             for name, buffer in shell._buffers.items():
                 if buffer is not None:
-                    loans.append(Loan(shell, name, self._free(name + suffix, prefix)))
+                    loans.append(Loan(depth, "_buffers", name, self._free(name + suffix, prefix)))
                     persistent = name not in shell._non_persistent_buffers_set
                     self.register_buffer(loans[-1].alias, buffer, persistent=persistent)
             for name, module in children(shell):
-                self.add_module(self._free(name + suffix, prefix), module)
+                loans.append(Loan(depth, "_modules", name, self._free(name + suffix, prefix)))
+                self.add_module(loans[-1].alias, module)
             prefix += "inner_"
         self._cells.append(cell)
         self._suffixes.append(suffix)
@@ -68,42 +74,58 @@ class Owner(nn.Module):
         """Give the alias, or where a wrapper around has taken it, one that tells the two apart."""
         return prefix + alias if hasattr(self, alias) else alias
 
-    @contextmanager
-    def equipped(self, position: int) -> Iterator[Cell]:
-        """Give a cell that uses what stands under its names in the owner now, whoever put it there."""
+    def equipped(self, position: int) -> Cell:
+        """Give a cell that uses what stands under its names in the owner now, whoever put it there.
+
+        Where that is computed, by a parametrization or under `functional_call`, it is a twin of the cell, so that
+        nothing of one call is left for the next one, or seen by another thread.
+        """
         cell = self._cells[position]
         for shell in shells(cell):
-            shell.training = self.training
-        borrowed = []
+            if shell.training is not self.training:
+                shell.training = self.training
+        computed = []
         for loan in self._loans[position]:
-            store, tensor = loan.store, getattr(self, loan.alias)
-            held = store[loan.name]
-            if tensor is held:
+            store, owned = loan.store(cell), getattr(self, loan.alias)
+            used = plain(owned) if loan.table == "_modules" else owned
+            if used is store[loan.name]:
                 continue
-            # A parameter or buffer was replaced for good: moved, loaded or assigned. All else is computed.
-            if not isinstance(tensor, nn.Parameter) and store is not loan.module._buffers:
-                borrowed.append((store, loan.name, held))
-            store[loan.name] = tensor
-        try:
-            yield cell
-        finally:
-            for store, name, held in borrowed:
-                store[name] = held
+            if isinstance(owned, nn.Parameter) or (used is owned and loan.table == "_modules"):
+                store[loan.name] = owned  # replaced for good: loaded or assigned
+            else:
+                computed.append((loan, used))
+        if computed:
+            cell = twin(cell)
+            for loan, used in computed:
+                loan.store(cell)[loan.name] = used
+        return cell
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move or convert; the cells' buffers are replaced by that, unlike parameters, so they are handed on."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for cell, loans in zip(self._cells, self._loans, strict=True):
+            for loan in loans:
+                if loan.alias in self._buffers:
+                    loan.store(cell)[loan.name] = self._buffers[loan.alias]
+        return self
 
     def parameters_of(self, position: int) -> dict[str, Tensor]:
         """Give the parameters that a cell uses now, computed ones too, under the names without suffix."""
         suffix = self._suffixes[position]
         found: dict[str, Tensor] = {}
         for loan in self._loans[position]:
-            if loan.name in loan.module._parameters:
-                found[loan.alias.removesuffix(suffix)] = getattr(self, loan.alias)
-        for shell in shells(self._cells[position]):
-            for name, module in children(shell):
+            name = loan.alias.removesuffix(suffix)
+            if loan.table == "_parameters":
+                found[name] = getattr(self, loan.alias)
+            elif loan.table == "_modules":
+                module = plain(getattr(self, loan.alias))
                 found |= {f"{name}.{path}": tensor for path, tensor in module.named_parameters()}
         return found
 
     def parameter_names(self, name: str) -> list[str]:
         """Give the names of one weight in every cell that has it: "weight_hh" -> ["weight_hh_l0", "weight_hh_l1", ...].
+
+        That of a submodule is a path: "read.weight" -> ["read_l0.weight", ...].
 
         Raises:
             UsageError: no cell has such a weight.
@@ -111,23 +133,16 @@ class Owner(nn.Module):
         found: list[str] = []
         known: dict[str, str] = {}
         for suffix, loans in zip(self._suffixes, self._loans, strict=True):
-            aliases = {loan.alias.removesuffix(suffix): loan.alias for loan in loans}
+            aliases: dict[str, str] = {}
+            for loan in loans:
+                own = loan.alias.removesuffix(suffix)
+                if loan.table == "_parameters":
+                    aliases[own] = loan.alias
+                elif loan.table == "_modules":
+                    paths = parameter_paths(getattr(self, loan.alias))
+                    aliases |= {f"{own}.{path}": f"{loan.alias}.{path}" for path in paths}
             known |= aliases
             found += [aliases[name]] if name in aliases else []
         if not found:
             raise UsageError(f"no cell has a weight {name!r}{nearest(name, known)}; there are {', '.join(known)}")
         return found
-
-
-def shells(cell: Cell) -> Iterator[Cell]:
-    """Give a cell and, if it is a wrapper, those inside of it, from the outside in."""
-    yield cell
-    while isinstance(cell, Wrapper):
-        cell = cell.inner
-        yield cell
-
-
-def children(shell: Cell) -> Iterator[tuple[str, nn.Module]]:
-    """Give the submodules of a cell by name, but for the cell that it wraps."""
-    inner = shell.inner if isinstance(shell, Wrapper) else None
-    return ((name, module) for name, module in shell.named_children() if module is not inner)

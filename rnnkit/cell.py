@@ -121,6 +121,9 @@ def starting_state(cell: Cell, batch_size: int, like: Tensor | None = None) -> S
     first = next(tensors, like)
     if first is None or (first is not like and type(cell).initial_state is Cell.initial_state):
         return cell.initial_state(batch_size)
+    here = torch.empty(0)  # mostly there is nothing to change, which is cheaper and can be traced
+    if first.device == here.device and (first.dtype == here.dtype or not first.is_floating_point()):
+        return cell.initial_state(batch_size)
     with building(first.device, first.dtype if first.is_floating_point() else None):
         return cell.initial_state(batch_size)
 

@@ -48,7 +48,7 @@ def weight_drop(layer: RNN, rate: float = 0.5, weights: str | Sequence[str] = ("
     Args:
         layer: whose weights.
         rate: the probability of zero.
-        weights: their names, without layer and direction.
+        weights: their names, without layer and direction; "read.weight" for those of a cell's submodules.
 
     Raises:
         UsageError: no cell of the layer has a weight of that name, or the rate is none; nothing is changed then.
@@ -58,4 +58,5 @@ def weight_drop(layer: RNN, rate: float = 0.5, weights: str | Sequence[str] = ("
     check_rate("weight_drop: rate", rate)
     named = [weights] if isinstance(weights, str) else weights
     for name in [own for weight in named for own in layer.parameter_names(weight)]:
-        parametrize.register_parametrization(layer, name, WeightDrop(rate))
+        module, _, own = name.rpartition(".")
+        parametrize.register_parametrization(layer.get_submodule(module), own, WeightDrop(rate))

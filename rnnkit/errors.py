@@ -25,8 +25,8 @@ class UnknownNameError(UsageError, KeyError):
     """A name that nothing is registered under; the message offers the nearest one (exit 2)."""
 
 
-class KindError(UsageError, TypeError):
-    """An argument of the wrong type (exit 2)."""
+class KindError(UsageError, TypeError, RuntimeError):
+    """An argument of the wrong type, or one that there is not (exit 2); torch says RuntimeError to some."""
 
 
 class ShapeError(UsageError, RuntimeError):

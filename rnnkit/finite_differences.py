@@ -46,8 +46,8 @@ def gradcheck(
     backward, and compares that with differences of the combination.
 
     Args:
-        subject: a registered name or Cell class, built small in float64; or a Cell or layer, of which a float64 copy is
-            checked.
+        subject: what `rnnkit.RNN` takes as a cell, built small in float64; or a Cell or layer, of which a float64 copy
+            is checked.
         unroller: through which to differentiate, a layer too.
         order: 1 or 2.
         steps: T.
@@ -71,11 +71,11 @@ def gradcheck(
         torch.manual_seed(seed)
         module, strays = _in_float64(subject, input_size, hidden_size, cell_options)
         cell = module.cells[0] if isinstance(module, RNN) else module
-        through = resolve_unroller(unroller, cell)
+        through = resolve_unroller(unroller, *(module.cells if isinstance(module, RNN) else (cell,)))
         rows: tuple[Row, ...] = ()
         try:
             probe = _Probe(module, through, steps, batch_size, lengths, seed)
-            problems = writes_in_place(cell, *probe.cell_inputs())
+            problems = writes_in_place(*probe.first_step())
             if not problems and not any(gradient.any() for gradient in probe.gradients(probe.loss()).values()):
                 problems = [f"cell {cell.name!r}: all gradients are zero; nothing depends on anything differentiably"]
             if not problems:
@@ -145,11 +145,11 @@ class _Probe:
         cells = module.cells if isinstance(module, RNN) else (module,)
         self.begins_in_its_own_way = any(type(cell).initial_state is not Cell.initial_state for cell in cells)
 
-    def cell_inputs(self) -> tuple[Tensor, State]:
-        """Give an input and a state for one step of the (first) cell."""
-        cell = self.module.cells[0] if isinstance(self.module, RNN) else self.module
+    def first_step(self) -> tuple[Cell, Tensor, State]:
+        """Give the (first) cell, with the weights that it uses, and an input and a state for one step of it."""
+        cell = self.module.equipped(0) if isinstance(self.module, RNN) else self.module
         xs = self.tensors["input"].detach()
-        return xs, tuple(_random_like(tensor) for tensor in starting_state(cell, xs.shape[1], xs))
+        return cell, xs, tuple(_random_like(tensor) for tensor in starting_state(cell, xs.shape[1], xs))
 
     def outputs(self) -> list[Tensor]:
         """Unroll: the output and every final state, and again from the cell's own initial state if it has one."""

@@ -149,14 +149,10 @@ def _gates_of(function: str, layer: RNN | Cell) -> list[_Gates]:
 def _cells_of(function: str, layer: RNN | Cell) -> list[tuple[Cell, Mapping[str, Tensor | None]]]:
     """Give each cell without its wrappers, and the tensors that it uses now."""
     names = ("weight_hh", "bias_ih", "bias_hh")
-    if isinstance(layer, RNN):
-        used = [layer.parameters_of(position) for position in range(len(layer.cells))]
-        cells = zip(layer.cells, used, strict=True)
-        return [(innermost(cell), {name: tensors.get(name) for name in names}) for cell, tensors in cells]
-    if isinstance(layer, Cell):
-        cell = innermost(layer)
-        return [(cell, {name: getattr(cell, name, None) for name in names})]
-    raise KindError(f"{function}: the layer is a {type(layer).__name__}; it must be an rnnkit.RNN or a Cell")
+    if not isinstance(layer, RNN | Cell):
+        raise KindError(f"{function}: the layer is a {type(layer).__name__}; it must be an rnnkit.RNN or a Cell")
+    shells = map(layer.equipped, range(len(layer.cells))) if isinstance(layer, RNN) else [layer]
+    return [(cell, {name: getattr(cell, name, None) for name in names}) for cell in map(innermost, shells)]
 
 
 def _fill(biases: list[Tensor], value: Tensor) -> None:

@@ -87,6 +87,8 @@ class RNN(Owner):
         check_whole("proj_size", proj_size, least=0)
         check_rate("dropout", dropout)
         stack = Stack.read(cell, hidden_size, num_layers)
+        if unroller != "auto":
+            unroller = resolve_unroller(unroller)  # refused before anything is drawn
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.num_layers = len(stack.choices)
@@ -134,7 +136,7 @@ class RNN(Owner):
 
     @property
     def all_weights(self) -> list[list[Tensor]]:
-        """The parameters of each cell, as torch.nn.LSTM has them."""
+        """The parameters of each cell, as torch.nn.LSTM has them; parametrized ones are computed to be given."""
         return [list(self.parameters_of(position).values()) for position in range(len(self._cells))]
 
     def forward(
@@ -157,7 +159,7 @@ class RNN(Owner):
             lengths: (B,) steps of each row, 1 to T. Past its end a row's output is zero and its state stays; the
                 reverse direction begins at the end.
             reset: (T, B) booleans, whatever `batch_first`: the row starts again before that step.
-            return_states: also give the states after every step.
+            return_states: also give the states after every step; under autocast the output then has the states' dtype.
 
         Returns:
             The output (T, B, directions * O) in the form of the input, and the last states, laid out as `hx`. With
@@ -169,9 +171,11 @@ class RNN(Owner):
         """
         sequences = read(input, self.batch_first)
         check_input(self._cells[0], sequences.values, sequences.steps, self.parameters())
-        sequences.take(lengths, reset)
         if hx is not None:
             self.layout.check(hx, sequences.rows if sequences.batched else None, sequences.values)
+        sequences.take(lengths, reset)
+        if return_states:
+            self.layout.check_floating()
         states = self.layout.split(hx, sequences.state_in)
         ys, last, history = self._run(sequences.padded(), states, sequences, return_states)
         output = sequences.like_input(ys)
@@ -207,22 +211,19 @@ class RNN(Owner):
         if reverse:
             xs = flip(xs, lengths)
             reset = None if reset is None else flip_starts(reset, lengths)
-        with self.equipped(position) as cell:
-            ys, state = self.unroller(Tap(cell) if tapped else cell, xs, state, lengths=lengths, reset=reset)
+        cell = self.equipped(position)
+        ys, state = self.unroller(Tap(cell) if tapped else cell, xs, state, lengths=lengths, reset=reset)
         if reverse:
             ys = flip(ys, lengths)
         if not tapped:
             return ys, state, ()
-        ys, over_time = untap(ys, state, cell.state_names)
+        ys, over_time = untap(ys, state)
         return ys, state, over_time
 
     def initial_state(self, batch_size: int) -> States:
         """Give the states that `hx=None` stands for: zeros (num_layers * directions, B, H), or the cells' own."""
-        states = []
-        for position in range(len(self._cells)):
-            with self.equipped(position) as cell:
-                states.append(starting_state(cell, batch_size))
-        return self.layout.join(states)
+        cells = map(self.equipped, range(len(self._cells)))
+        return self.layout.join([starting_state(cell, batch_size) for cell in cells])
 
     def reset_parameters(self) -> None:
         """Draw the parameters of every cell again, each in its own way.
@@ -233,11 +234,11 @@ class RNN(Owner):
         if is_parametrized(self):
             raise UsageError("the layer is parametrized, so its cells cannot draw their parameters; remove that first")
         for position in range(len(self._cells)):
-            with self.equipped(position) as cell:
-                reset = getattr(cell, "reset_parameters", None)
-                if reset is None:
-                    raise UsageError(f"cell {cell.name!r} has no reset_parameters(); build the layer anew")
-                reset()
+            cell = self.equipped(position)
+            reset = getattr(cell, "reset_parameters", None)
+            if reset is None:
+                raise UsageError(f"cell {cell.name!r} has no reset_parameters(); build the layer anew")
+            reset()
 
     def flatten_parameters(self) -> None:
         """Do nothing: there is no flat copy of the weights; here for code written for torch.nn.LSTM."""
@@ -261,10 +262,11 @@ class RNN(Owner):
 
 
 def _warn_of_one_layer(*, dropout: float, residual: bool) -> None:
-    for label, given in (("dropout", dropout), ("residual", residual)):
-        if given:
-            warnings.warn(
-                f"{label}={given} acts between layers, and there is only one; set num_layers > 1",
-                UserWarning,
-                stacklevel=3,
-            )
+    """Say what has no effect in a single layer; of dropout in torch's words, for filters that know them."""
+    sentences = {
+        "dropout option adds dropout after all but last recurrent layer, so non-zero dropout expects num_layers "
+        f"greater than 1, but got dropout={dropout} and num_layers=1": dropout,
+        "residual=True acts between layers, and there is only one; set num_layers > 1": residual,
+    }
+    for sentence in filter(sentences.get, sentences):
+        warnings.warn(sentence, UserWarning, stacklevel=3)

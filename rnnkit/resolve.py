@@ -4,7 +4,7 @@ import inspect
 from typing import Any, TypeVar
 
 from rnnkit.cell import Cell
-from rnnkit.errors import UsageError, nearest
+from rnnkit.errors import KindError, UsageError, nearest
 from rnnkit.registry import Registry, unrollers
 from rnnkit.unroll import Unroller
 
@@ -36,10 +36,10 @@ def resolve(given: str | type[Kind], base: type, registry: Registry[Kind], noun:
 
 
 def option_names(kind: type) -> tuple[list[str], bool]:
-    """Give the keyword options of a constructor, and whether it takes any others too."""
+    """Give the keyword options of a constructor, and whether it takes any others too; a cell's two sizes are none."""
     parameters = list(inspect.signature(kind).parameters.values())
-    fixed = ("input_size", "hidden_size") if issubclass(kind, Cell) else ()
-    names = [p.name for p in parameters if p.name not in fixed and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+    own = parameters[2:] if issubclass(kind, Cell) else parameters
+    names = [p.name for p in own if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
     return names, any(p.kind is p.VAR_KEYWORD for p in parameters)
 
 
@@ -49,4 +49,4 @@ def check_options(noun: str, kind: Any, options: dict[str, Any]) -> None:
     for name in options:
         if name not in names and not takes_any:
             known = ", ".join(names) or "none"
-            raise UsageError(f"{noun} {kind.name!r} has no option {name!r}{nearest(name, names)}; its options: {known}")
+            raise KindError(f"{noun} {kind.name!r} has no option {name!r}{nearest(name, names)}; its options: {known}")

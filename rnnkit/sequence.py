@@ -132,14 +132,13 @@ class Packed(Sequences):
         self.values = input.data
         self.steps = len(input.batch_sizes)
         self.rows = int(input.batch_sizes[0]) if self.steps else 0
-        counts = input.batch_sizes
-        lengths = (counts.unsqueeze(1) > torch.arange(self.rows)).sum(0)
-        self._packing = lengths
-        self.lengths = None if self.rows == 0 or int(lengths[-1]) == self.steps else lengths
 
     def take(self, lengths: Any, reset: Any) -> None:
         """Check resets, given in the order before packing; lengths there are already."""
         _refuse_lengths(lengths, "a PackedSequence")
+        counts = self.input.batch_sizes
+        self._packing = (counts.unsqueeze(1) > torch.arange(self.rows, device=counts.device)).sum(0)
+        self.lengths = None if self.rows == 0 or int(self._packing[-1]) == self.steps else self._packing
         super().take(None, reset)
         if self.reset is not None:
             self.reset = _select(self.reset, 1, self.input.sorted_indices)
@@ -189,16 +188,16 @@ class Nested(Sequences):
         self.values = input.values()
         self.rows = input.shape[0]
         self.offsets: Tensor = input.offsets()  # type: ignore[attr-defined]
-        lengths = self.offsets.diff()
+        self.steps = self.values.shape[0]  # at most; `take` counts
         if not self.rows:
             raise ShapeError("the input is a nested tensor of no rows; give at least one")
-        self.steps = int(lengths.max())
-        self.lengths = check_lengths(lengths, self.steps, self.rows, self.values.device)
 
     def take(self, lengths: Any, reset: Any) -> None:
         """Check resets; lengths there are already."""
         _refuse_lengths(lengths, "a nested tensor")
-        super().take(None, reset)
+        lengths = self.offsets.diff()
+        self.steps = int(lengths.max())
+        super().take(lengths, reset)
 
     def padded(self) -> Tensor:
         """Give the input, padded with zeros."""

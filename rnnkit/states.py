@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from rnnkit.cell import Cell, State, starting_state
-from rnnkit.errors import ShapeError
+from rnnkit.errors import ShapeError, UsageError
 from rnnkit.unroll import casts_automatically
 
 Stacked: TypeAlias = Tensor | State
@@ -63,13 +63,22 @@ class StateLayout:
                 shape = (len(group), *(() if rows is None else (rows,)), *like.shape[1:])
                 _check_tensor(f"{where}: {name!r}", tensor, shape, like, values)
 
+    def check_floating(self) -> None:
+        """Raise UsageError for a state of integers, say, which cannot be returned over time beside the output."""
+        for cell, like in zip(self._cells, self._like, strict=True):
+            for name, tensor in zip(cell.state_names, like, strict=True):
+                if not tensor.is_floating_point():
+                    raise UsageError(
+                        f"return_states: state {name!r} is {tensor.dtype}; only floating-point states are returned"
+                    )
+
     def _parts(self, hx: object) -> list[object]:
         """Take `hx` apart into groups."""
         if not self.by_layer:
             return [hx]
         if not isinstance(hx, list | tuple) or len(hx) != len(self._groups):
-            given = f"{len(hx)} entries" if isinstance(hx, list | tuple) else f"a {type(hx).__name__}"
-            raise ShapeError(f"hx has {given}; it must be a list of {len(self._groups)}, the states of each layer")
+            given = f"a {type(hx).__name__}" + (f" of {len(hx)}" if isinstance(hx, list | tuple) else "")
+            raise ShapeError(f"hx is {given}; it must be a list of {len(self._groups)}, the states of each layer")
         return list(hx)
 
     def split(self, hx: States | None, prepare: Callable[[Tensor], Tensor]) -> list[State] | list[None]:
@@ -113,7 +122,11 @@ def _check_tensor(what: str, tensor: Tensor, shape: tuple[int, ...], like: Tenso
         raise ShapeError(
             f"{what} has shape {tuple(tensor.shape)}; it must be (layers * directions{batch}, ...) = {shape}"
         )
-    dtype = values.dtype if like.is_floating_point() else like.dtype
+    dtype = like.dtype
+    if like.is_floating_point():
+        dtype = values.dtype.to_real()
+    elif like.is_complex():
+        dtype = values.dtype.to_complex()
     if tensor.dtype != dtype and not casts_automatically(values.device):
         raise ShapeError(f"{what} is {tensor.dtype}, the input is {dtype}; convert one of them by .to()")
     if tensor.device != values.device:

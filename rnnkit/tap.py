@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from rnnkit.cell import Cell, State
-from rnnkit.errors import UsageError
 from rnnkit.wrapper import Wrapper
 
 
@@ -14,10 +13,7 @@ class Tap(Wrapper):
     """A cell whose output carries its new state beside its own output, so that an unroller hands out both.
 
     Args:
-        inner: the cell, built already.
-
-    Raises:
-        UsageError: a state tensor is of integers, which do not fit into an output.
+        inner: the cell, built already; all its states of floating point, so that they fit into an output.
     """
 
     name = "tap"
@@ -35,14 +31,9 @@ class Tap(Wrapper):
         ), state
 
 
-def untap(ys: Tensor, last: State, names: tuple[str, ...]) -> tuple[Tensor, State]:
+def untap(ys: Tensor, last: State) -> tuple[Tensor, State]:
     """Take a tapped output (T, B, O + states) apart: output and states over time, each (T, B, ...)."""
-    for name, tensor in zip(names, last, strict=True):
-        if not tensor.is_floating_point():
-            raise UsageError(
-                f"return_states: state {name!r} is {tensor.dtype}; only floating-point states are returned"
-            )
-    widths = [tensor[0].numel() for tensor in last]
+    widths = [tensor.shape[1:].numel() for tensor in last]
     y, *parts = torch.split(ys, [ys.shape[2] - sum(widths), *widths], dim=2)
     # Contiguous, so that the next layer's products round as without a tap.
     return y.contiguous(), tuple(

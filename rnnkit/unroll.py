@@ -32,7 +32,11 @@ class Unroller(ABC):
     """`unroller="auto"` takes the highest rank among those that apply; None: only by name."""
 
     def applies(self, cell: Cell) -> bool:
-        """Tell whether this unroller can run `cell` here; `auto` passes over those that can't."""
+        """Tell whether this unroller can run `cell`; `auto` passes over those that can't.
+
+        It is asked once, when a layer is built. What it says must hold for the cell wherever it is moved, in any dtype,
+        and within a wrapper that returns its states; where that is too much to promise, fall back to the plain loop.
+        """
         return True
 
     @abstractmethod
@@ -187,11 +191,12 @@ def check_input(cell: Cell, values: Tensor, steps: int, weights: Iterator[Tensor
         raise ShapeError(
             f"{describe(cell)}: the input is {values.dtype}; it must be floating point, embedded if symbols"
         )
-    known = list(weights)
-    weight = next((w for w in known if w.is_complex() == values.is_complex() != w.is_floating_point()), None)
-    if weight is None and values.is_complex() and known:
-        raise ShapeError(f"{describe(cell)}: the input's dtype is {values.dtype}, the weights' {known[0].dtype}")
+    first = weight = next(weights, None)
+    while weight is not None and not weight.is_complex() == values.is_complex() != weight.is_floating_point():
+        weight = next(weights, None)
     if weight is None:
+        if first is not None and values.is_complex():
+            raise ShapeError(f"{describe(cell)}: the input's dtype is {values.dtype}, the weights' {first.dtype}")
         return
     if values.device != weight.device:
         raise ShapeError(f"{describe(cell)}: the input is on {values.device}, the weights are on {weight.device}")
@@ -203,6 +208,8 @@ def check_input(cell: Cell, values: Tensor, steps: int, weights: Iterator[Tensor
 
 def as_tensor(label: str, value: object) -> Tensor:
     """Give integers or booleans that may be a list as a tensor; raises KindError if they cannot be one."""
+    if isinstance(value, Tensor):
+        return value  # `as_tensor` would move it to torch's default device
     try:
         return torch.as_tensor(value)
     except (TypeError, ValueError, RuntimeError):
@@ -225,7 +232,10 @@ def check_lengths(lengths: object, time: int, batch: int, device: torch.device) 
         raise ShapeError(f"lengths is on {lengths.device}, the input is on {device}")
     if lengths.is_meta:
         raise ShapeError("lengths is on meta, where tensors have no values; give it on the CPU")
-    shortest, longest = (int(lengths.min()), int(lengths.max())) if batch else (time, time)
+    try:
+        shortest, longest = (int(lengths.min()), int(lengths.max())) if batch else (time, time)
+    except RuntimeError:  # under vmap, where values are hidden: the masks do without
+        return lengths
     if shortest < 1 or longest > time:
         raise ShapeError(
             f"lengths runs from {shortest} to {longest}; each must be from 1 to the number of steps, {time}"

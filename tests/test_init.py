@@ -283,3 +283,14 @@ def test_arguments_that_make_no_sense(call, sentence):
         call(layer)
     assert str(caught.value) == sentence
     assert changed(layer, before) == {}
+
+
+def test_a_wrapper_s_own_bias_is_not_the_cell_s():
+    class Biased(rnnkit.Wrapper):
+        def __init__(self, input_size, hidden_size, *, inner="lstm", **options):
+            super().__init__(input_size, hidden_size, inner=inner, **options)
+            self.bias_hh = torch.nn.Parameter(torch.full((hidden_size,), 7.0))
+
+    layer = rnnkit.init.forget_bias_(rnnkit.RNN(Biased, 3, 4))
+    assert (layer.bias_hh_l0 == 7).all()
+    assert ((layer.bias_ih_l0 + layer.inner_bias_hh_l0)[4:8] == 1).all()

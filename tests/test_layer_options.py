@@ -189,3 +189,29 @@ def test_a_parametrized_layer_does_not_pretend_to_draw_anew():
 def test_other_dtypes_and_kinds_are_refused_in_a_sentence(call, sentence):
     with pytest.raises(ShapeError, match=sentence):
         call(rnnkit.RNN("lstm", 3, 4))
+
+
+@pytest.mark.parametrize(
+    "word", sorted(RESERVED - {"cell", "input_size", "hidden_size", "num_layers", "dropout", "embedding_size"})
+)
+def test_a_wrapper_lets_no_word_of_the_layer_through(word):
+    with pytest.raises((UsageError, TypeError), match=word):
+        rnnkit.Model(rnnkit.tasks["adding"](), "zoneout(gru)", 4, **{word: True})
+
+
+def test_the_sizes_of_a_cell_may_be_called_otherwise():
+    class Short(Plain):
+        def __init__(self, i, h, *, slope=1.0):
+            super().__init__(i, h, slope=slope)
+
+    assert rnnkit.RNN(Short, 3, 4, slope=2.0).cells[0].slope == 2.0
+    with pytest.raises(UsageError, match=r"has no option 'i'.*; its options: slope$"):
+        rnnkit.RNN(Short, 3, 4, i=5)
+
+
+def test_a_refused_layer_has_drawn_nothing():
+    before = torch.get_rng_state()
+    for options in ({"unroller": "lop"}, {"dropout": 2}, {"slope": 1}):
+        with pytest.raises(UsageError):
+            rnnkit.RNN("lstm", 3, 4, **options)
+    assert torch.equal(torch.get_rng_state(), before)

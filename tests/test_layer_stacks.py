@@ -104,8 +104,8 @@ def test_a_stack_that_cannot_be_is_said_in_a_sentence(sentence):
 
 
 MISFITS = {
-    "hx has a Tensor; it must be a list of 2, the states of each layer": lambda h: h,
-    "hx has 1 entries; it must be a list of 2, the states of each layer": lambda h: [h],
+    "hx is a Tensor; it must be a list of 2, the states of each layer": lambda h: h,
+    "hx is a list of 1; it must be a list of 2, the states of each layer": lambda h: [h],
     "hx of layer 0 has 1 tensor; cell 'lstm' takes a tuple of 2 tensors: h, c": lambda h: [h, h],
     "hx of layer 1: 'h' has shape (1, 3, 9); it must be (layers * directions, batch, ...) = (1, 3, 5)": lambda h: [
         (h, h),

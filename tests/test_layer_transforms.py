@@ -155,3 +155,36 @@ def test_learning_moves_every_weight(unroller):
     assert layer(xs)[0].square().sum() < loss
     for name, parameter in layer.named_parameters():
         assert not torch.equal(parameter, before[name]), name
+
+
+@every_cell
+def test_gradients_of_each_row_of_its_own_length_by_vmap(name):
+    layer, xs, lengths = build(name, unroller="loop", bidirectional=True), draw(), torch.tensor([5, 1, 3])
+    weights = {key: parameter.detach() for key, parameter in layer.named_parameters()}
+
+    def loss(weights, row, length):
+        output, _ = functional_call(layer, weights, (row.unsqueeze(1),), {"lengths": length.unsqueeze(0)})
+        return output.sin().sum()
+
+    found = vmap(grad(loss), in_dims=(None, 1, 0))(weights, xs, lengths)
+    for row, length in enumerate(lengths):
+        layer.zero_grad()
+        layer(xs[:length, row : row + 1])[0].sin().sum().backward()
+        for key, parameter in layer.named_parameters():
+            torch.testing.assert_close(found[key][row], parameter.grad, rtol=0, atol=1e-12)
+
+
+def test_a_checked_layer_may_be_parametrized():
+    layer = build("gru", dtype=torch.float32)
+    parametrize.register_parametrization(layer, "weight_hh_l0", Doubled())
+    assert rnnkit.gradcheck(layer).ok
+
+
+def test_a_default_device_moves_nothing():
+    layer, xs = build("gru", bidirectional=True), draw()
+    packed = nn.utils.rnn.pack_padded_sequence(xs, torch.tensor([5, 1, 3]), enforce_sorted=False)
+    expected = layer(packed)[0].data, layer(xs, lengths=torch.tensor([5, 1, 3]))[0]
+    with torch.device("meta"):
+        lengths = torch.tensor([5, 1, 3], device="cpu")
+        assert torch.equal(layer(packed)[0].data, expected[0])
+        assert torch.equal(layer(xs, lengths=lengths)[0], expected[1])

@@ -71,7 +71,9 @@ class Gated(rnnkit.Cell):
 
     def seen(self, h: Tensor) -> Tensor:
         """Give what the recurrent product and the output see of h: (B, H) -> (B, P)."""
-        return h if self.weight_hr is None else F.linear(h, self.weight_hr)
+        if not self.proj_size:  # asked every step, and cheaper to ask than the parameter
+            return h
+        return F.linear(h, self.weight_hr)  # type: ignore[arg-type]
 
     def extra_repr(self) -> str:
         """Show the sizes, the projection's too."""

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 import rnnkit
 from rnnkit import CellLike, State
-from rnnkit_wrappers._states import floating_names
+from rnnkit_wrappers._states import continuous_names
 
 
 class LearntState(rnnkit.Wrapper):
@@ -39,23 +39,33 @@ class LearntState(rnnkit.Wrapper):
 
     def __init__(self, input_size: int, hidden_size: int, *, inner: CellLike = "lstm", **options: Any) -> None:
         super().__init__(input_size, hidden_size, inner=inner, **options)
-        rows = self._rows()
+        rows = {} if self._is_learnt_already() else self._rows()
         # A state called "state" would claim the name of a method.
         self.parameter_names = {name: f"initial_{name}" + "_" * hasattr(self, f"initial_{name}") for name in rows}
         for name, row in rows.items():
             self.register_parameter(self.parameter_names[name], nn.Parameter(row.clone()))
 
+    def _is_learnt_already(self) -> bool:
+        """Tell whether a cell inside learns the state: parameters in its place would leave its own without use."""
+        cell = self.inner
+        while isinstance(cell, rnnkit.Wrapper):
+            if isinstance(cell, LearntState):
+                return True
+            cell = cell.inner
+        return False
+
     def _rows(self) -> dict[str, Tensor]:
         """Give one row of each tensor of the inner cell's initial state that can be learnt."""
         state = dict(zip(self.state_names, super().initial_state(1), strict=True))
-        return {name: state[name][0].detach() for name in floating_names(self.inner)}
+        return {name: state[name][0].detach() for name in continuous_names(self.inner)}
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
         """Draw the inner cell's parameters again; begin as it does."""
         super().reset_parameters()
-        for name, row in self._rows().items():
-            self.get_parameter(self.parameter_names[name]).copy_(row)
+        rows = self._rows()
+        for name, own in self.parameter_names.items():
+            self.get_parameter(own).copy_(rows[name])
 
     def initial_state(self, batch_size: int) -> State:
         """Give every row the learnt state."""

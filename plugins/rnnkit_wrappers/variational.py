@@ -21,7 +21,7 @@ from torch.nn import functional as F
 import rnnkit
 from rnnkit import CellLike, Projected, State
 from rnnkit.errors import check_rate
-from rnnkit_wrappers._states import floating_names
+from rnnkit_wrappers._states import continuous_names
 
 
 class Variational(rnnkit.Wrapper):
@@ -31,7 +31,8 @@ class Variational(rnnkit.Wrapper):
         input_size: D.
         hidden_size: H.
         rate: of dropout on what the recurrent products read of the state: a number for the first state tensor, or a
-            table by name, such as {"h": 0.2}.
+            table by name, such as {"h": 0.2}. A cell without an `advance` of its own reads the masked state in all of
+            its step.
         input_rate: of dropout on the input.
         inner: the cell: a name, an expression, a class or a `functools.partial` of one.
         **options: of the inner cell.
@@ -51,7 +52,7 @@ class Variational(rnnkit.Wrapper):
     ) -> None:
         super().__init__(input_size, hidden_size, inner=inner, **options)
         check_rate(f"cell {self.name!r}: input_rate", input_rate)
-        names = floating_names(self)
+        names = continuous_names(self)
         rates = self.rates_for("rate", rate, names if isinstance(rate, dict) else names[:1])
         self.rates = {name: value for name, value in rates.items() if value}
         self.input_rate = float(input_rate)
@@ -61,9 +62,9 @@ class Variational(rnnkit.Wrapper):
         if not self.training:
             return (self.inner.project(xs),)
         if self.input_rate:
-            xs = xs * F.dropout(torch.ones_like(xs[0]), self.input_rate)
+            xs = xs * F.dropout(torch.ones_like(xs[0].real), self.input_rate)
         state = dict(zip(self.state_names, self.initial_state(xs.shape[1]), strict=True))
-        masks = (F.dropout(torch.ones_like(state[name]), rate) for name, rate in self.rates.items())
+        masks = (F.dropout(torch.ones_like(state[name].real), rate) for name, rate in self.rates.items())
         return (self.inner.project(xs), *(mask.expand(len(xs), *mask.shape) for mask in masks))
 
     def step(self, p: Any, state: State) -> tuple[Tensor, State]:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 import rnnkit
 from rnnkit import CellLike, Projected, State
-from rnnkit_wrappers._states import floating_names
+from rnnkit_wrappers._states import continuous_names
 
 
 class Zoneout(rnnkit.Wrapper):
@@ -47,7 +47,7 @@ class Zoneout(rnnkit.Wrapper):
         **options: Any,
     ) -> None:
         super().__init__(input_size, hidden_size, inner=inner, **options)
-        rates = self.rates_for("rate", rate, floating_names(self))
+        rates = self.rates_for("rate", rate, continuous_names(self))
         self.rates = {name: value for name, value in rates.items() if value}
 
     def project(self, xs: Tensor) -> Projected:

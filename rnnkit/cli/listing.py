@@ -21,7 +21,8 @@ def _listing(noun: str) -> click.Command:
 
         known: registry.Registry[Any] = getattr(registry, f"{noun}s")
         if name is not None:
-            _show(noun, known[name], known.origin(name), as_json)
+            kind, options = (known[name], {}) if noun != "cell" else _chosen(name)
+            _show(noun, kind, known.origin(kind.name), options, as_json)
             return
         rows = [(n, summary(kind), known.origin(n)) for n, kind in known.items()]
         if as_json:
@@ -33,19 +34,26 @@ def _listing(noun: str) -> click.Command:
     return command
 
 
+def _chosen(name: str) -> tuple[Any, dict[str, Any]]:
+    from rnnkit.choice import choose
+
+    choice = choose(name)
+    return choice.kind, choice.accepted({})
+
+
 def summary(kind: type) -> str:
     """Give the first line of a class's docstring."""
     return inspect.cleandoc(kind.__doc__ or "no description").splitlines()[0]
 
 
-def _show(noun: str, kind: Any, origin: str, as_json: bool) -> None:
+def _show(noun: str, kind: Any, origin: str, given: dict[str, Any], as_json: bool) -> None:
     """Print the module's docstring (a cell's has the equation and the paper), options and parameters."""
     from rnnkit.resolve import option_names
 
     module = inspect.getdoc(sys.modules[kind.__module__]) or ""
     text = inspect.getdoc(kind) or ""
     options = option_names(kind)[0]
-    shapes = _parameters(kind) if noun == "cell" else {}
+    shapes = _parameters(kind, given) if noun == "cell" else {}
     if as_json:
         shown = {
             "name": kind.name,
@@ -63,11 +71,11 @@ def _show(noun: str, kind: Any, origin: str, as_json: bool) -> None:
         print_table(["parameter", "shape"], [(name, str(tuple(shape))) for name, shape in shapes.items()])
 
 
-def _parameters(kind: Any) -> dict[str, tuple[int, ...]]:
+def _parameters(kind: Any, options: dict[str, Any]) -> dict[str, tuple[int, ...]]:
     from rnnkit.cell import building
 
     with building("meta", None):
-        cell = kind(SHOWN_INPUT, SHOWN_HIDDEN)
+        cell = kind(SHOWN_INPUT, SHOWN_HIDDEN, **options)
     return {name: tuple(parameter.shape) for name, parameter in cell.named_parameters()}
 
 

@@ -11,7 +11,7 @@ from rnnkit.interop.keras import from_keras, to_keras
 from rnnkit.interop.layers import export_weights, import_weights
 from rnnkit.interop.nnx import from_nnx, to_nnx
 from rnnkit.interop.onnx import from_onnx, to_onnx
-from rnnkit.interop.torch import from_torch, to_torch
+from rnnkit.interop.torch_cells import from_torch, to_torch
 from rnnkit.interop.weights import Weights
 
 __all__ = [

@@ -8,13 +8,14 @@ from torch import Tensor
 from torch.nn.utils.parametrize import is_parametrized
 
 from rnnkit.cell import Cell
-from rnnkit.errors import ShapeError, UnknownNameError, UsageError, nearest
+from rnnkit.errors import KindError, ShapeError, UnknownNameError, UsageError, nearest
+from rnnkit.evaluation import evaluating
 from rnnkit.interop.flax import from_flax, to_flax
 from rnnkit.interop.haiku import from_haiku, to_haiku
 from rnnkit.interop.keras import from_keras, to_keras
 from rnnkit.interop.nnx import from_nnx, to_nnx
 from rnnkit.interop.onnx import from_onnx, to_onnx
-from rnnkit.interop.torch import from_torch, to_torch
+from rnnkit.interop.torch_cells import from_torch, to_torch
 from rnnkit.interop.weights import Weights
 from rnnkit.layer import RNN
 
@@ -55,8 +56,9 @@ def export_weights(layer: RNN, format: str) -> list[Any]:
         UsageError: the format has no such cell, or a weight has no place there.
     """
     form = format_of(format)
+    _check_layer(layer)
     cells = layer.cells
-    with torch.no_grad():
+    with evaluating(layer):  # so that nothing is dropped from a weight
         weights = [layer.parameters_of(n) for n in range(len(cells))]
         step = layer.directions if form.stacked else 1
         return [
@@ -79,6 +81,7 @@ def import_weights(layer: RNN, format: str, weights: Sequence[Any]) -> None:
         UsageError: the weights are not those of such a layer.
         ShapeError: a tensor has another shape than the layer's.
     """
+    _check_layer(layer)
     if is_parametrized(layer):
         raise UsageError("the layer is parametrized, so its weights cannot be written; remove that first")
     copies = []
@@ -89,15 +92,20 @@ def import_weights(layer: RNN, format: str, weights: Sequence[Any]) -> None:
             target.copy_(source)
 
 
+def _check_layer(layer: object) -> None:
+    if not isinstance(layer, RNN):
+        raise KindError(f"the layer is a {type(layer).__name__}; it must be an rnnkit.RNN")
+
+
 def cell_weights(layer: RNN, format: str, entries: Sequence[Any]) -> Iterator[dict[str, Tensor]]:
     """Give the weights of each cell from the entries of a format."""
     form = format_of(format)
     step = layer.directions if form.stacked else 1
     wanted = len(layer.cells) // step
     if not isinstance(entries, Sequence) or len(entries) != wanted:
-        given = f"{len(entries)} entries" if isinstance(entries, Sequence) else f"a {type(entries).__name__}"
+        given = f"{len(entries)} given" if isinstance(entries, Sequence) else f"a {type(entries).__name__}"
         noun = "layer" if form.stacked else "cell"
-        raise UsageError(f"format {format!r}: {given} given; it must be a list of {wanted}, one for each {noun}")
+        raise UsageError(f"format {format!r}: {given}; it must be a list of {wanted}, one for each {noun}")
     for n, cell in enumerate(layer.cells):
         place = {"direction": n % step, "directions": step} if form.stacked else {}
         try:

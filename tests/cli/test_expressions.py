@@ -44,6 +44,12 @@ def test_gradients_and_promises_of_a_wrapped_cell(cli):
     assert json.loads(checked.stdout)["subject"] == "cell 'variational'"
 
 
+def test_a_wrapped_cell_is_shown(cli):
+    shown = cli("cells", "residual(gru(bias=false))", "--json")
+    assert shown.exit_code == 0, shown.stderr
+    assert list(json.loads(shown.stdout)["parameters"]) == ["weight_skip", "inner.weight_ih", "inner.weight_hh"]
+
+
 def test_what_is_wrong_in_an_expression_is_one_line(cli):
     for cell, sentence in {
         "zoneout(lsmt)": "unknown cell 'lsmt' (did you mean 'lstm'?)",
@@ -51,7 +57,7 @@ def test_what_is_wrong_in_an_expression_is_one_line(cli):
         "zoneout(lstm, rte=0.1)": "cell 'lstm' has no option 'rte'",
         "zoneout(lstm, rate=2)": "rate of 'h' is 2; it must be a rate from 0 to 1",
     }.items():
-        for words in (("run", "--cell", cell, *SMALL), ("gradcheck", "--cell", cell), ("check", cell)):
+        for words in (("run", "--cell", cell, *SMALL), ("gradcheck", "--cell", cell), ("check", cell), ("cells", cell)):
             result = cli(*words)
             assert (result.exit_code, result.stdout) == (2, ""), (words, result.output)
             assert sentence in result.stderr

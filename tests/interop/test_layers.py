@@ -157,9 +157,9 @@ def test_an_entry_that_is_wrong_is_named():
 @pytest.mark.parametrize(
     ("format", "entries", "sentence"),
     [
-        ("keras", [], "format 'keras': 0 entries given; it must be a list of 4, one for each cell"),
-        ("onnx", [{}], "format 'onnx': 1 entries given; it must be a list of 2, one for each layer"),
-        ("flax", {}, "format 'flax': a dict given; it must be a list of 4, one for each cell"),
+        ("keras", [], "format 'keras': 0 given; it must be a list of 4, one for each cell"),
+        ("onnx", [{}], "format 'onnx': 1 given; it must be a list of 2, one for each layer"),
+        ("flax", {}, "format 'flax': a dict; it must be a list of 4, one for each cell"),
     ],
 )
 def test_another_number_of_entries(format, entries, sentence):
@@ -195,3 +195,18 @@ def test_what_wraps_a_cell_is_not_dropped(options):
     names = ["weight_ih", "weight_hh", "bias_ih", "bias_hh"]
     inner = {name: layer.parameters_of(0)[name].detach() for name in names}
     assert torch.equal(interop.to_keras("lstm", inner)[0], layer.weight_ih_l0.t())
+
+
+def test_what_is_dropped_in_training_is_exported_whole():
+    layer = rnnkit.RNN("lstm", 4, 5)
+    whole = layer.weight_hh_l0.detach().clone()
+    rnnkit.weight_drop(layer, 0.5)
+    ((_, recurrent, _),) = rnnkit.interop.export_weights(layer, "keras")
+    assert torch.equal(recurrent.T, whole)
+    assert layer.training
+
+
+def test_another_layer_than_rnnkit_s_is_refused():
+    for call in (rnnkit.interop.export_weights, lambda *given: rnnkit.interop.import_weights(*given, [])):
+        with pytest.raises(rnnkit.errors.KindError, match=r"the layer is a LSTM; it must be an rnnkit\.RNN"):
+            call(torch.nn.LSTM(3, 4), "keras")
