@@ -128,12 +128,13 @@ def test_square_root_segments_keep_a_tenth_of_the_loop_s_activations_at_most():
 
 
 PEAK = """
-import resource, sys, torch, rnnkit
+import sys, torch, rnnkit
 torch.set_num_threads(1)
 torch.manual_seed(0)
 layer = rnnkit.RNN("lstm", 16, 256, unroller=sys.argv[1])
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def peak():  # of this program alone: getrusage counts what the process was before it, a large test process
+    (line,) = [line for line in open("/proc/self/status") if line.startswith("VmHWM")]
+    return int(line.split()[1]) * 1024
 layer(torch.randn(2, 32, 16))[0].sum().backward()
 xs = torch.randn(1000, 32, 16)
 before = peak()
@@ -143,6 +144,7 @@ print(peak() - before)
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_process_needs_less_than_half_of_the_loop_s_memory():
     peaks = {}
     for name in ("loop", "checkpoint"):
