@@ -46,6 +46,11 @@ class Owner(nn.Module):
     @property
     def cells(self) -> tuple[Cell, ...]:
         """The cells, in the order of the states: layer by layer, forward before reverse."""
+        for cell, loans in zip(self._cells, self._loans, strict=True):
+            for loan in loans:
+                owned = getattr(self, loan.table).get(loan.alias)
+                if isinstance(owned, nn.Parameter | nn.Module):  # what was loaded or assigned since the last call
+                    loan.store(cell)[loan.name] = owned
         return tuple(self._cells)
 
     def adopt(self, cell: Cell, suffix: str) -> None:

@@ -75,6 +75,16 @@ def test_two_wrappers_of_one_kind_keep_their_own(cell):
     assert torch.equal(twin(xs.double())[0], layer(xs.double())[0])
 
 
+def test_a_cell_has_what_was_assigned_to_the_layer():
+    layer = rnnkit.RNN("residual(gru)", 4, 3)
+    layer.load_state_dict({name: torch.zeros_like(tensor) for name, tensor in layer.state_dict().items()}, assign=True)
+    rnnkit.init.orthogonal_(layer.cells[0])
+    block = layer.weight_hh_l0[:3]
+    torch.testing.assert_close(block @ block.T, torch.eye(3))
+    layer.weight_skip_l0 = nn.Parameter(torch.ones(3, 4))
+    assert layer.cells[0].weight_skip is layer.weight_skip_l0
+
+
 def test_the_mode_reaches_the_innermost_cell():
     layer = rnnkit.RNN("zoneout(variational(gru))", 4, 3)
     for mode in (False, True):
