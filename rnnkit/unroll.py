@@ -1,7 +1,8 @@
 """The unroller: how a cell is stepped over a sequence and differentiated. And the one boundary check."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -118,10 +119,12 @@ def prepare(cell: Cell, xs: Tensor, state: State | None, lengths: Tensor | None,
         lengths = check_lengths(lengths, time, batch, xs.device)
     if reset is not None:
         reset = check_reset(reset, time, batch, xs.device)
-    initial = starting_state(cell, batch, xs)
+    initial: State = ()
+    if state is None or reset is not None or type(cell).initial_state is not Cell.initial_state:
+        initial = starting_state(cell, batch, xs)
     if state is None:
         state = initial
-    check_state(cell, state, initial, "initial state")
+    check_state(cell, state, initial or plain_state(cell, batch, xs), "initial state")
     live = None
     if lengths is not None:
         live = torch.arange(time, device=xs.device).unsqueeze(1) < lengths.to(xs.device).unsqueeze(0)
@@ -140,7 +143,21 @@ def describe(cell: Cell) -> str:
     return f"cell {getattr(kind, 'name', kind.__name__)!r} ({kind.__module__}.{kind.__qualname__})"
 
 
-def check_state(cell: Cell, state: object, like: State, what: str) -> None:
+class Kind(NamedTuple):
+    """What a tensor must be like."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    device: torch.device
+
+
+def plain_state(cell: Cell, batch: int, xs: Tensor) -> tuple[Kind, ...]:
+    """Say what the zeros are like that a cell begins with by default, without making them."""
+    like = next(chain(cell.parameters(), cell.buffers()), xs)
+    return tuple(Kind((batch, size), like.dtype, like.device) for size in cell.state_sizes)
+
+
+def check_state(cell: Cell, state: object, like: Sequence[Tensor | Kind], what: str) -> None:
     """Raise ShapeError unless `state` has one tensor for each state name, shaped and typed as `like`."""
     names = cell.state_names
     if not isinstance(state, tuple):
