@@ -5,6 +5,7 @@ from itertools import islice
 from typing import Any, NamedTuple, Self
 
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from rnnkit.cell import Cell
 from rnnkit.errors import UsageError, nearest
@@ -49,7 +50,8 @@ class Owner(nn.Module):
         for cell, loans in zip(self._cells, self._loans, strict=True):
             for loan in loans:
                 owned = getattr(self, loan.table).get(loan.alias)
-                if isinstance(owned, nn.Parameter | nn.Module):  # what was loaded or assigned since the last call
+                # What was loaded or assigned since the last call; computed weights have no place among the owner's.
+                if isinstance(owned, nn.Parameter | nn.Module) or (loan.table == "_buffers" and owned is not None):
                     loan.store(cell)[loan.name] = owned
         return tuple(self._cells)
 
@@ -90,16 +92,18 @@ class Owner(nn.Module):
             if shell.training is not self.training:
                 shell.training = self.training
         computed = []
+        done: dict[nn.Module, nn.Module] = {}
         for loan in self._loans[position]:
             store, owned = loan.store(cell), getattr(self, loan.alias)
-            used = plain(owned) if loan.table == "_modules" else owned
+            used = plain(owned, done) if loan.table == "_modules" and owned is not None else owned
             if used is store[loan.name]:
                 continue
             if isinstance(owned, nn.Parameter) or (used is owned and loan.table == "_modules"):
                 store[loan.name] = owned  # replaced for good: loaded or assigned
             else:
                 computed.append((loan, used))
-        if computed:
+        # With submodules too: they may be replaced before the way back.
+        if computed or any(loan.table == "_modules" for loan in self._loans[position]):
             cell = twin(cell)
             for loan, used in computed:
                 loan.store(cell)[loan.name] = used
@@ -113,6 +117,11 @@ class Owner(nn.Module):
                 if loan.alias in self._buffers:
                     loan.store(cell)[loan.name] = self._buffers[loan.alias]
         return self
+
+    def computes_weights(self) -> bool:
+        """Tell whether some weight is computed from others, by a parametrization, pruning or the like."""
+        loans = [loan for loans in self._loans for loan in loans if loan.table == "_parameters"]
+        return any(loan.alias not in self._parameters for loan in loans) or any(map(is_parametrized, self.modules()))
 
     def parameters_of(self, position: int) -> dict[str, Tensor]:
         """Give the parameters that a cell uses now, computed ones too, under the names without suffix."""

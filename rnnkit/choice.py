@@ -32,7 +32,7 @@ class CellChoice:
             UsageError: the cell lacks an option, has it twice, or has one that would be taken for somebody else's.
         """
         names, _ = option_names(self.kind)
-        for name in options.keys() & RESERVED:
+        for name in (options.keys() | self.options.keys()) & {*RESERVED, "self"}:
             raise UsageError(f"cell {self.kind.name!r} has no option {name!r}; it is a word of the layer's own")
         for name in names:
             if name in RESERVED:

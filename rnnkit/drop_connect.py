@@ -56,7 +56,7 @@ def weight_drop(layer: RNN, rate: float = 0.5, weights: str | Sequence[str] = ("
     if not isinstance(layer, RNN):
         raise KindError(f"weight_drop: the layer is a {type(layer).__name__}; it must be an rnnkit.RNN")
     check_rate("weight_drop: rate", rate)
-    named = [weights] if isinstance(weights, str) else weights
+    named = [weights] if isinstance(weights, str) else dict.fromkeys(weights)
     for name in [own for weight in named for own in layer.parameter_names(weight)]:
         module, _, own = name.rpartition(".")
         parametrize.register_parametrization(layer.get_submodule(module), own, WeightDrop(rate))

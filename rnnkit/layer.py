@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.utils.parametrize import is_parametrized
 from torch.nn.utils.rnn import PackedSequence
 
 from rnnkit.adoption import Owner
@@ -159,12 +158,13 @@ class RNN(Owner):
             lengths: (B,) steps of each row, 1 to T. Past its end a row's output is zero and its state stays; the
                 reverse direction begins at the end.
             reset: (T, B) booleans, whatever `batch_first`: the row starts again before that step.
-            return_states: also give the states after every step; under autocast the output then has the states' dtype.
+            return_states: also give the states after every step; the output then has the widest dtype among them, which
+                under autocast is the states'.
 
         Returns:
             The output (T, B, directions * O) in the form of the input, and the last states, laid out as `hx`. With
             `return_states` a third: the states over time, laid out as `hx` with the time beside the batch as in the
-            input, (num_layers * directions, T, B, ...), zero past a row's end.
+            input (T before B if it is packed), (num_layers * directions, T, B, ...), zero past a row's end.
 
         Raises:
             ShapeError: in one sentence, which tensor does not fit and what would; nothing has been computed.
@@ -231,7 +231,7 @@ class RNN(Owner):
         Raises:
             UsageError: a cell has no `reset_parameters`, or a parametrization stands before its parameters.
         """
-        if is_parametrized(self):
+        if self.computes_weights():
             raise UsageError("the layer is parametrized, so its cells cannot draw their parameters; remove that first")
         for position in range(len(self._cells)):
             cell = self.equipped(position)

@@ -201,14 +201,20 @@ class Nested(Sequences):
 
     def padded(self) -> Tensor:
         """Give the input, padded with zeros."""
-        padded: Tensor = torch.nested.to_padded_tensor(self.input, 0.0)
+        # The input may not know its longest row, and torch then pads to the sum of all.
+        known = torch.nested.nested_tensor_from_jagged(self.values, self.offsets, max_seqlen=self.steps)
+        padded: Tensor = torch.nested.to_padded_tensor(known, 0.0)
         return padded.transpose(0, 1)
+
+    def history(self, tensor: Tensor) -> Tensor:
+        """Put the batch first, as in the input."""
+        return tensor.transpose(0, 1)
 
     def like_input(self, ys: Tensor) -> Tensor:
         """Give a nested output with the offsets of the input, so that the two go together."""
         ends = self.offsets.diff().unsqueeze(1)
         inside = torch.arange(self.steps, device=ends.device) < ends
-        return torch.nested.nested_tensor_from_jagged(ys.transpose(0, 1)[inside], self.offsets)
+        return torch.nested.nested_tensor_from_jagged(ys.transpose(0, 1)[inside], self.offsets, max_seqlen=self.steps)
 
 
 def read(input: object, batch_first: bool) -> Sequences:

@@ -31,10 +31,8 @@ class Stack(NamedTuple):
             for label, value, cast in (("cell", cell, given), ("hidden_size", hidden_size, sizes))
             if isinstance(value, list | tuple)
         }
-        count = num_layers
+        count = max(lists.values(), default=1) if num_layers == 1 else num_layers
         for label, length in lists.items():
-            if count == 1:
-                count = length
             if length != count or not length:
                 raise UsageError(f"{label} is a list of {length} for {count} layers; give one for each layer")
         for size in sizes:

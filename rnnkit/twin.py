@@ -1,6 +1,7 @@
 """Twins: cells and modules in whose place copies stand, so that tensors of one call can be put in and none is left."""
 
 from collections.abc import Iterator
+from types import MethodType
 from typing import TypeVar
 
 from torch import nn
@@ -28,16 +29,19 @@ def twin(cell: Cell) -> Cell:
     return copied
 
 
-def plain(module: nn.Module) -> nn.Module:
+def plain(module: nn.Module, done: dict[nn.Module, nn.Module] | None = None) -> nn.Module:
     """Give a module whose parametrized weights stand there as tensors, computed once; itself if there are none."""
     if not any(map(is_parametrized, module.modules())):
         return module
-    copied = shallow(module, type_before_parametrizations(module))
+    done = {} if done is None else done
+    if module in done:  # tied: computed once for all places
+        return done[module]
+    done[module] = copied = shallow(module, type_before_parametrizations(module))
     if is_parametrized(module):
         for name in copied._modules.pop("parametrizations"):  # type: ignore[union-attr]
             copied._parameters[name] = getattr(module, name)
     for name, child in copied._modules.items():
-        copied._modules[name] = child and plain(child)
+        copied._modules[name] = None if child is None else plain(child, done)
     return copied
 
 
@@ -46,6 +50,9 @@ def shallow(module: Module, kind: type | None = None) -> Module:
     # Not by `copy`, which parametrized modules refuse.
     copied: Module = object.__new__(kind or type(module))
     copied.__dict__.update(module.__dict__)
+    for name, value in module.__dict__.items():
+        if isinstance(value, MethodType) and value.__self__ is module:  # else it would read the module's own tensors
+            copied.__dict__[name] = MethodType(value.__func__, copied)
     for table in ("_parameters", "_buffers", "_modules"):
         copied.__dict__[table] = dict(module.__dict__[table])
     return copied
@@ -64,4 +71,4 @@ def parameter_paths(module: nn.Module) -> Iterator[str]:
 def children(shell: Cell) -> Iterator[tuple[str, nn.Module]]:
     """Give the submodules of a cell by name, but for the cell that it wraps."""
     inner = shell.inner if isinstance(shell, Wrapper) else None
-    return ((name, module) for name, module in shell.named_children() if module is not inner)
+    return ((name, module) for name, module in shell._modules.items() if module is not None and module is not inner)

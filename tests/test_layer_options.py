@@ -215,3 +215,14 @@ def test_a_refused_layer_has_drawn_nothing():
         with pytest.raises(UsageError):
             rnnkit.RNN("lstm", 3, 4, **options)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("word", ["hidden_size", "input_size", "self", "dtype", "num_layers"])
+def test_an_expression_lets_no_word_of_the_layer_through(word):
+    with pytest.raises(UsageError, match=f"cell 'zoneout' has no option '{word}'; it is a word of the layer's own"):
+        rnnkit.RNN(f"zoneout(lstm, {word}=3)", 4, 5)
+
+
+def test_lists_of_one_are_lists_too():
+    with pytest.raises(UsageError, match="cell is a list of 1 for 2 layers; give one for each layer"):
+        rnnkit.RNN(["lstm"], 4, [8, 8])

@@ -87,8 +87,8 @@ def test_the_gradients_of_a_stack_are_differences(unroller):
 
 
 REFUSED = {
-    "cell is a list of 2 for 3 layers; give one for each layer": ((["lstm", "gru"], 4), {"num_layers": 3}),
-    "hidden_size is a list of 3 for 2 layers; give one for each layer": ((["lstm", "gru"], [4, 4, 4]), {}),
+    "cell is a list of 2 for 3 layers; give one for each layer": ((["lstm", "gru"], [4] * 3), {}),
+    "hidden_size is a list of 3 for 2 layers; give one for each layer": (("lstm", [4, 4, 4]), {"num_layers": 2}),
     "hidden_size is 0; it must be a whole number >= 1": (("lstm", [4, 0]), {}),
     "cell 'peephole' has no option 'nonlinearity'": ((["rnn", "peephole"], 4), {"nonlinearity": "relu"}),
     "residual: layer 1 has an input of 4 and an output of 5; they must agree": (("gru", [4, 5]), {"residual": True}),

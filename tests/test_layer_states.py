@@ -151,6 +151,19 @@ def test_a_jagged_tensor_goes_in_and_comes_out(name, bidirectional, batch_first)
         torch.testing.assert_close(gradient, row.grad, rtol=0, atol=1e-12)
 
 
+def test_a_nested_output_is_an_input_that_knows_its_longest_row():
+    first, second = build("gru"), rnnkit.RNN("gru", H, H, dtype=torch.float64)
+    values, offsets = draw(11, D), torch.tensor([0, 3, 10, 11])
+    nested = torch.nested.nested_tensor_from_jagged(values, offsets)
+    output, _ = first(nested)
+    assert torch.nested.to_padded_tensor(output, 0.0).shape == (3, 7, H)
+    again, _, states = second(output, reset=torch.zeros(7, 3, dtype=torch.bool), return_states=True)
+    assert states.shape == (1, 3, 7, H)
+    for ys, over_time, row in zip(again.unbind(), states[0], values.split([3, 7, 1]), strict=True):
+        torch.testing.assert_close(ys, second(first(row)[0])[0], rtol=0, atol=1e-12)
+        torch.testing.assert_close(over_time[: len(row)], ys, rtol=0, atol=1e-12)
+
+
 @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")  # torch, of the strided layout
 def test_other_nested_tensors_are_refused_in_a_sentence():
     layer = build()

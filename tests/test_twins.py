@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 from torch.func import functional_call, vmap
-from torch.nn.utils import parametrize
+from torch.nn.utils import parametrize, prune
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 import rnnkit
@@ -161,3 +161,107 @@ def test_threads_do_not_meet_in_a_layer():
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(run, inputs))
     assert all(map(torch.equal, found, expected))
+
+
+class Choosing(rnnkit.Cell):
+    """Keeps one of its own methods as an attribute."""
+
+    name = "choosing"
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.w = nn.Parameter(torch.randn(hidden_size, input_size))
+        self.u = nn.Parameter(torch.randn(hidden_size, hidden_size))
+        self.mix = self.product
+
+    def product(self, h):
+        return h @ self.u.T
+
+    def step(self, p, state):
+        h = torch.tanh(p @ self.w.T + self.mix(state[0]))
+        return h, (h,)
+
+
+def test_a_method_kept_as_an_attribute_is_the_twin_s():
+    layer, xs = build(Choosing), draw()
+    weights = {name: parameter.detach() for name, parameter in layer.named_parameters()}
+    found = torch.func.grad(lambda weights: functional_call(layer, weights, (xs,))[0].sin().sum())(weights)
+    layer(xs)[0].sin().sum().backward()
+    for name, parameter in layer.named_parameters():
+        torch.testing.assert_close(found[name], parameter.grad, rtol=0, atol=1e-12)
+    assert found["u_l0"].any()
+
+
+class Tied(rnnkit.Cell):
+    """Uses one submodule under two names."""
+
+    name = "tied"
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.read = nn.Linear(input_size, hidden_size)
+        self.one = nn.Linear(hidden_size, hidden_size)
+        self.other = self.one
+
+    def project(self, xs):
+        return self.read(xs)
+
+    def step(self, p, state):
+        h = torch.tanh(p + self.one(state[0]))
+        h = torch.tanh(p + self.other(h))
+        return h, (h,)
+
+
+@every_unroller
+def test_a_tied_submodule_is_computed_once_for_both(unroller):
+    layer = build(Tied, unroller=unroller)
+    rnnkit.weight_drop(layer, 0.5, "one.weight")
+    cell = layer.equipped(0)
+    assert cell.one is cell.other
+    results = []
+    for through in ("loop", unroller):
+        layer.unroller = rnnkit.unrollers[through]()
+        torch.manual_seed(3)
+        results.append(torch.autograd.grad(layer(draw())[0].sin().sum(), list(layer.parameters())))
+    torch.testing.assert_close(results[0], results[1], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("compute", [lambda layer: rnnkit.weight_drop(layer, 0.5, "one.weight"), None])
+def test_what_is_computed_is_not_drawn_again_in_silence(compute):
+    layer = build(Tied) if compute else build("lstm")
+    if compute:
+        compute(layer)
+    else:
+        prune.l1_unstructured(layer, "weight_hh_l0", 0.3)
+    with pytest.raises(rnnkit.errors.UsageError, match="the layer is parametrized"):
+        layer.reset_parameters()
+
+
+@every_unroller
+def test_a_submodule_replaced_before_the_way_back_changes_no_gradient(unroller):
+    gradients = []
+    for replace in (False, True):
+        layer = build(unroller=unroller)
+        weight = layer.both_l0["n"].weight
+        output, _ = layer(draw())
+        if replace:
+            layer.read_l0 = nn.Linear(D, 2 * H, dtype=torch.float64)
+            layer(draw())
+        output.sin().sum().backward()
+        gradients.append(weight.grad)
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=0, atol=1e-12)
+
+
+@every_unroller
+def test_a_lazy_submodule_is_made_by_the_first_call(unroller):
+    class Lazy(Modular):
+        name = "lazy"
+
+        def __init__(self, input_size, hidden_size):
+            super().__init__(input_size, hidden_size)
+            self.read = nn.LazyLinear(2 * hidden_size)
+
+    layer = build(Lazy, unroller=unroller)
+    layer(draw())[0].sum().backward()
+    assert layer.read_l0.weight.grad.shape == (2 * H, D)
+    layer(draw())[0].sum().backward()

@@ -6,6 +6,7 @@ segments); Gruslys et al., "Memory-Efficient Backpropagation Through Time", NIPS
 
 import torch
 from torch import Tensor
+from torch.nn.parameter import is_lazy
 
 import rnnkit
 from rnnkit import Cell, State
@@ -14,7 +15,7 @@ from rnnkit_unrollers._projected import detached
 from rnnkit_unrollers._replay import Replay, Unrolling
 from rnnkit_unrollers._schedule import Schedule, budget_schedule, sqrt_schedule
 from rnnkit_unrollers._surroundings import devices_of
-from rnnkit_unrollers.loop import run
+from rnnkit_unrollers.loop import Loop, run
 
 
 class Checkpoint(rnnkit.Unroller):
@@ -53,6 +54,8 @@ class Checkpoint(rnnkit.Unroller):
     ) -> tuple[Tensor, State]:
         """Unroll `cell` over `xs` (T, B, D); see `rnnkit.Unroller`."""
         xs, state, masks = rnnkit.prepare(cell, xs, state, lengths, reset)
+        if any(map(is_lazy, cell.parameters())):  # what the first step is to make cannot be recorded before it
+            return Loop()(cell, xs, state, lengths=lengths, reset=reset)
         named = [
             *cell.named_parameters(remove_duplicate=False),
             *cell.named_buffers(remove_duplicate=False),

@@ -64,7 +64,7 @@ class Variational(rnnkit.Wrapper):
         if self.input_rate:
             xs = xs * F.dropout(torch.ones_like(xs[0].real), self.input_rate)
         state = dict(zip(self.state_names, self.initial_state(xs.shape[1]), strict=True))
-        masks = (F.dropout(torch.ones_like(state[name].real), rate) for name, rate in self.rates.items())
+        masks = (F.dropout(xs.real.new_ones(state[name].shape), rate) for name, rate in self.rates.items())
         return (self.inner.project(xs), *(mask.expand(len(xs), *mask.shape) for mask in masks))
 
     def step(self, p: Any, state: State) -> tuple[Tensor, State]:

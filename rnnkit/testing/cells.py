@@ -64,7 +64,7 @@ class _CellCheck:
         if not isinstance(names, tuple) or len(set(names)) != len(names) or not all(isinstance(n, str) for n in names):
             yield f"state_names is {names!r}; it must be a tuple of different words"
             return
-        state = starting_state(cell, BATCH)
+        state = starting_state(cell, BATCH, random(1))
         if not isinstance(state, tuple) or len(state) != len(names):
             count = len(state) if isinstance(state, tuple) else type(state).__name__
             yield f"initial_state() returns {count} state tensors; state_names declares {names}"
@@ -136,9 +136,8 @@ class _CellCheck:
     def determinism(self) -> Iterator[str]:
         """The same seed gives the same numbers, and `step` draws none."""
         cell = self.build().train()
-        for name, first, second in zip(
-            cell.state_names, starting_state(cell, BATCH), starting_state(cell, BATCH), strict=True
-        ):
+        begun = (starting_state(cell, BATCH, random(1)) for _ in range(2))
+        for name, first, second in zip(cell.state_names, *begun, strict=True):
             if not torch.equal(first, second):
                 yield f"initial_state() gives another {name!r} at each call; hand a random state in instead"
         xs, state = random(STEPS, BATCH, INPUT), random_state(cell, BATCH)

@@ -107,3 +107,15 @@ def test_rates_that_cannot_be_honoured(build, options, sentence):
 
 def test_shows_its_rates(build):
     assert "rate={'h': 0.2}, input_rate=0.5" in repr(build("variational(lstm, rate=0.2, input_rate=0.5)"))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64], ids=str)
+def test_masks_are_in_the_dtype_of_the_input_for_a_cell_without_tensors(dtype):
+    class Bare(rnnkit.Cell):
+        def step(self, p, state):
+            h = 0.5 * state[0] + p.mean(1, keepdim=True)
+            return h, (h,)
+
+    layer = rnnkit.RNN("variational", 4, 4, inner=Bare, rate=0.1, input_rate=0)
+    assert layer(torch.ones(5, 2, 4, dtype=dtype))[0].dtype == dtype
+    assert not rnnkit.testing.inspect_cell(Bare).found["shapes and state"]
