@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import click
 
 import rnnkit
+from rnnkit.cli.bench import bench
 from rnnkit.cli.check import check
 from rnnkit.cli.doctor import doctor
 from rnnkit.cli.gradcheck import gradcheck
@@ -131,5 +132,5 @@ def main() -> None:
     """
 
 
-for _command in (run, gradcheck, check, cells, unrollers, tasks, plugins, sample, doctor):
+for _command in (run, gradcheck, bench, check, cells, unrollers, tasks, plugins, sample, doctor):
     main.add_command(_command)

@@ -1,0 +1,54 @@
+"""The picture of a contest: for each size, how many times as long each rival takes."""
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from rnnkit.benchmark.contest import Outcome
+from rnnkit.errors import ResourceError, UsageError
+
+FORMATS = (".png", ".svg")
+
+
+def check_plot(path: Path) -> None:
+    """Raise UsageError if a picture cannot be drawn there: before an hour is measured."""
+    if path.suffix not in FORMATS:
+        raise UsageError(f"--plot {path}: it must end in {' or '.join(FORMATS)}")
+    if not path.parent.is_dir():
+        raise UsageError(f"--plot {path}: there is no folder {path.parent}")
+    if find_spec("matplotlib") is None:
+        raise UsageError("--plot needs matplotlib; pip install 'rnnkit[plot]'")
+
+
+def draw(outcomes: Sequence[Outcome], path: Path) -> None:
+    """Draw medians and intervals, one line a rival, on a logarithmic axis; the line at 1 is rnnkit.
+
+    Raises:
+        ResourceError: the file cannot be written.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 0.45 * len(outcomes) + 1.6), layout="constrained")
+    axes: Any = figure.subplots()
+    places = range(len(outcomes))
+    for k, label in enumerate(outcomes[0].rivals):
+        found = [outcome.rivals[label] for outcome in outcomes]
+        middle = [r.median for r in found]
+        spread = [[r.median - r.low for r in found], [r.high - r.median for r in found]]
+        offset = 0.12 * (k - (len(outcomes[0].rivals) - 1) / 2)
+        axes.errorbar(middle, [place + offset for place in places], xerr=spread, fmt="o", capsize=3, label=label)
+    first = outcomes[0]
+    axes.axvline(1, color="black", linewidth=1)
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.set_yticks(list(places), [str(outcome.size) for outcome in outcomes])
+    axes.invert_yaxis()
+    axes.set_ylabel("B x T x I x H")
+    axes.set_xlabel(f"time as a multiple of rnnkit's ({first.cell}, {first.unroller}); right of 1, rnnkit is faster")
+    axes.grid(axis="x", alpha=0.3)
+    figure.legend(loc="outside upper right", ncols=len(first.rivals))
+    try:
+        figure.savefig(path)
+    except OSError as error:
+        raise ResourceError(f"{path} cannot be written: {error.strerror}") from None

@@ -1,0 +1,47 @@
+"""Timing by interleaved pairs: what slows the machine down slows both sides down."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+RESAMPLES = 2000
+
+
+class Ratio(NamedTuple):
+    """The median of the pairs' ratios and the middle 95 % of its bootstrap."""
+
+    median: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.median:.2f} ({self.low:.2f} to {self.high:.2f})"
+
+
+def interleaved(functions: Sequence[Callable[[], object]], rounds: int, warm_up: int = 2) -> list[list[float]]:
+    """Time each function in turn, round after round; seconds of each, without those of the first `warm_up` rounds.
+
+    Every second round goes backward, so that none always comes after the same other one.
+    """
+    times: list[list[float]] = [[] for _ in functions]
+    for k in range(warm_up + rounds):
+        for function, taken in list(zip(functions, times, strict=True))[:: -1 if k % 2 else 1]:
+            began = time.perf_counter()
+            function()
+            taken.append(time.perf_counter() - began)
+    return [taken[warm_up:] for taken in times]
+
+
+def ratio(times: Sequence[float], reference: Sequence[float]) -> Ratio:
+    """Compare times pair by pair: above one, `reference` was the faster."""
+    ratios = np.array(times) / np.array(reference)
+    draws = np.random.default_rng(0).choice(ratios, (RESAMPLES, len(ratios)))
+    low, high = np.percentile(np.median(draws, axis=1), [2.5, 97.5])
+    return Ratio(float(np.median(ratios)), float(low), float(high))
+
+
+def geometric_mean(values: Sequence[float]) -> float:
+    """Average ratios, so that twice and half make one."""
+    return float(np.exp(np.mean(np.log(values))))
