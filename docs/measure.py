@@ -9,32 +9,22 @@ its bootstrap. Memory: a fresh process each, resident memory as the kernel count
 
 import argparse
 import os
-import platform
-import re
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 import rnnkit
+from rnnkit.benchmark.contest import one_pass
+from rnnkit.benchmark.machine import count_peak_anew, machine, resident
+from rnnkit.benchmark.sizes import DEFAULT
+from rnnkit.benchmark.timing import interleaved, ratio
 
 ASSETS = Path(__file__).parent / "assets"
-SIZES = [
-    (1, 100, 64, 64),
-    (1, 1000, 128, 128),
-    (8, 200, 64, 64),
-    (32, 100, 128, 128),
-    (64, 128, 256, 256),
-    (32, 128, 256, 512),
-    (128, 64, 512, 512),
-    (16, 64, 1024, 1024),
-]
 UNROLLERS = {
     "loop": "",
     "checkpoint": "",
@@ -42,6 +32,7 @@ UNROLLERS = {
     "checkpoint, budget 2 MiB": "budget=2 * 2**20",
 }
 STEPS, BATCH, HIDDEN = 1000, 32, 128
+MIB = 2**20
 
 
 class Textbook(nn.Module):
@@ -55,7 +46,7 @@ class Textbook(nn.Module):
         self.weights = nn.ParameterList(torch.empty(shape).uniform_(-bound, bound) for _ in range(4))
         self.biases = nn.ParameterList(torch.zeros(hidden_size) for _ in range(4))
 
-    def forward(self, xs: Tensor) -> Tensor:
+    def forward(self, xs: Tensor) -> tuple[Tensor]:
         h = c = torch.zeros(xs.shape[1], self.hidden_size)
         ys = []
         for x in xs.unbind(0):
@@ -64,41 +55,22 @@ class Textbook(nn.Module):
             c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
             h = torch.sigmoid(o) * torch.tanh(c)
             ys.append(h)
-        return torch.stack(ys)
+        return (torch.stack(ys),)
 
 
 def speed(pairs: int) -> str:
     """Compare `loop` with the textbook form and with torch.nn.LSTM at each size."""
     lines = ["| B, T, I, H | textbook form | `torch.nn.LSTM` |", "| --- | ---: | ---: |"]
-    for batch, steps, input_size, hidden in SIZES:
+    for batch, steps, input_size, hidden in DEFAULT:
         torch.manual_seed(0)
-        xs = torch.randn(steps, batch, input_size, requires_grad=True)
+        xs = torch.randn(steps, batch, input_size)
         loop = rnnkit.RNN("lstm", input_size, hidden, unroller="loop")
         fused, textbook = nn.LSTM(input_size, hidden), Textbook(input_size, hidden)
-        times = interleaved([lambda: loop(xs)[0], lambda: textbook(xs), lambda: fused(xs)[0]], pairs)  # noqa: B023
+        times = interleaved([one_pass(module, xs, training=True) for module in (loop, textbook, fused)], pairs)
         ratios = [ratio(times[k], times[0]) for k in (1, 2)]
         lines.append(f"| {batch}, {steps}, {input_size}, {hidden} | {ratios[0]} | {ratios[1]} |")
         print(lines[-1], file=sys.stderr)
-    return "\n".join([*lines, "", f"Times as multiples of `loop`'s, {pairs} pairs; {machine()}."])
-
-
-def interleaved(functions: list[Callable[[], Tensor]], rounds: int) -> list[list[float]]:
-    """Time forward and backward of each in turn, round after round, after one that does not count."""
-    times: list[list[float]] = [[] for _ in functions]
-    for _ in range(rounds + 1):
-        for function, taken in zip(functions, times, strict=True):
-            began = time.perf_counter()
-            function().sum().backward()
-            taken.append(time.perf_counter() - began)
-    return [taken[1:] for taken in times]
-
-
-def ratio(times: list[float], reference: list[float]) -> str:
-    """Give the median of the pairs' ratios and its 95 % bootstrap interval."""
-    ratios = np.array(times) / np.array(reference)
-    draws = np.random.default_rng(0).choice(ratios, (2000, len(ratios)))
-    low, high = np.percentile(np.median(draws, axis=1), [2.5, 97.5])
-    return f"{np.median(ratios):.2f} ({low:.2f} to {high:.2f})"
+    return "\n".join([*lines, "", f"Times as multiples of `loop`'s, {pairs} pairs; {setting()}."])
 
 
 def memory(repeats: int) -> str:
@@ -115,10 +87,10 @@ def memory(repeats: int) -> str:
     for label, (kept, peak, seconds) in rows.items():
         share, slower = kept / rows["loop"][0], seconds / rows["loop"][2]
         lines.append(f"| `{label}` | {kept:.1f} MiB | {share:.1%} | {peak:.1f} MiB | {slower:.2f} |")
-    setting = f"LSTM, T = {STEPS}, B = {BATCH}, I = H = {HIDDEN}, float32"
+    shape = f"LSTM, T = {STEPS}, B = {BATCH}, I = H = {HIDDEN}, float32"
     caption = (
-        f"{setting}; resident memory above what stood before the forward pass, input, output and their gradients left "
-        f"out; time as a multiple of the loop's; {machine()}."
+        f"{shape}; resident memory above what stood before the forward pass, input, output and their gradients left "
+        f"out; time as a multiple of the loop's; {setting()}."
     )
     return "\n".join([*lines, "", caption])
 
@@ -141,27 +113,20 @@ def probe(unroller: str) -> str:
     xs.grad = torch.zeros_like(xs)
     given = torch.ones(STEPS, BATCH, HIDDEN)
     before = resident("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
+    assert count_peak_anew()
     began = time.perf_counter()
     ys, _ = layer(xs)
-    kept = resident("VmRSS") - before - ys.nbytes / 2**20
+    kept = resident("VmRSS") - before - ys.nbytes
     ys.backward(given)
     seconds = time.perf_counter() - began
-    peak = resident("VmHWM") - before - ys.nbytes / 2**20
-    return f"{kept} {peak} {seconds}"
+    peak = resident("VmHWM") - before - ys.nbytes
+    return f"{kept / MIB} {peak / MIB} {seconds}"
 
 
-def resident(field: str) -> float:
-    """Read a figure of this process, in MiB."""
-    found = re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    assert found is not None
-    return int(found[1]) / 1024
-
-
-def machine() -> str:
+def setting() -> str:
     """Name what was measured on."""
-    processor = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
-    return f"torch {torch.__version__.split('+')[0]}, {torch.get_num_threads()} threads, {processor}"
+    facts = machine()
+    return f"torch {str(facts['torch']).split('+')[0]}, {facts['threads']} threads, {facts['processor']}"
 
 
 def main() -> None:

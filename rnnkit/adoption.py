@@ -47,12 +47,7 @@ class Owner(nn.Module):
     @property
     def cells(self) -> tuple[Cell, ...]:
         """The cells, in the order of the states: layer by layer, forward before reverse."""
-        for cell, loans in zip(self._cells, self._loans, strict=True):
-            for loan in loans:
-                owned = getattr(self, loan.table).get(loan.alias)
-                # What was loaded or assigned since the last call; computed weights have no place among the owner's.
-                if isinstance(owned, nn.Parameter | nn.Module) or (loan.table == "_buffers" and owned is not None):
-                    loan.store(cell)[loan.name] = owned
+        self._hand_on()
         return tuple(self._cells)
 
     def adopt(self, cell: Cell, suffix: str) -> None:
@@ -110,13 +105,18 @@ class Owner(nn.Module):
         return cell
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """Move or convert; the cells' buffers are replaced by that, unlike parameters, so they are handed on."""
+        """Move or convert; what is replaced by that, as buffers are, the cells get at once."""
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self._hand_on()
+        return self
+
+    def _hand_on(self) -> None:
+        """Give the cells what has been loaded, assigned or moved; computed weights have no place among the owner's."""
         for cell, loans in zip(self._cells, self._loans, strict=True):
             for loan in loans:
-                if loan.alias in self._buffers:
-                    loan.store(cell)[loan.name] = self._buffers[loan.alias]
-        return self
+                owned = getattr(self, loan.table).get(loan.alias)
+                if isinstance(owned, nn.Parameter | nn.Module) or (loan.table == "_buffers" and owned is not None):
+                    loan.store(cell)[loan.name] = owned
 
     def computes_weights(self) -> bool:
         """Tell whether some weight is computed from others, by a parametrization, pruning or the like."""

@@ -16,19 +16,18 @@ from torch.nn.utils.parametrize import is_parametrized
 from rnnkit.cell import Cell
 from rnnkit.errors import KindError, UsageError, check_whole
 from rnnkit.layer import RNN
-from rnnkit.wrapper import innermost
+from rnnkit.wrapper import innermost, resetter
 
 Subject = TypeVar("Subject", RNN, Cell)
 
 
 def default_(layer: Subject) -> Subject:
     """Draw all parameters again as the cells themselves do: torch's initialisation for those that torch has."""
-    for cell, _ in _cells_of("default_", layer):
-        if not hasattr(cell, "reset_parameters"):
-            raise UsageError(f"default_: cell {cell.name!r} has no reset_parameters(); build the layer anew")
-    if any(map(is_parametrized, layer.modules())):
+    _cells_of("default_", layer)
+    if layer.computes_weights() if isinstance(layer, RNN) else any(map(is_parametrized, layer.modules())):
         raise UsageError("default_: a parametrization computes some of the parameters; initialise first, then add that")
-    layer.reset_parameters()  # type: ignore[operator]
+    draw = layer.reset_parameters if isinstance(layer, RNN) else resetter(layer)
+    draw()
     return layer
 
 

@@ -19,6 +19,7 @@ from rnnkit.stack import Stack
 from rnnkit.states import StateLayout, States
 from rnnkit.tap import Tap, untap
 from rnnkit.unroll import Unroller, check_input
+from rnnkit.wrapper import resetter
 
 
 class RNN(Owner):
@@ -233,11 +234,8 @@ class RNN(Owner):
         """
         if self.computes_weights():
             raise UsageError("the layer is parametrized, so its cells cannot draw their parameters; remove that first")
-        for position in range(len(self._cells)):
-            cell = self.equipped(position)
-            reset = getattr(cell, "reset_parameters", None)
-            if reset is None:
-                raise UsageError(f"cell {cell.name!r} has no reset_parameters(); build the layer anew")
+        # All are asked before any is drawn.
+        for reset in [resetter(self.equipped(position)) for position in range(len(self._cells))]:
             reset()
 
     def flatten_parameters(self) -> None:

@@ -1,5 +1,6 @@
 """The wrapper: a cell around any cell."""
 
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
@@ -63,10 +64,7 @@ class Wrapper(Cell):
 
     def reset_parameters(self) -> None:
         """Draw the inner cell's parameters again, in its own way."""
-        reset = getattr(self.inner, "reset_parameters", None)
-        if reset is None:
-            raise UsageError(f"cell {self.inner.name!r} has no reset_parameters(); build the layer anew")
-        reset()
+        resetter(self.inner)()
 
     def rates_for(self, label: str, rate: float | dict[str, float], names: tuple[str, ...]) -> dict[str, float]:
         """Read a rate for all of `names`, or a table of some of them; the others have rate 0."""
@@ -83,3 +81,16 @@ def innermost(cell: Cell) -> Cell:
     while isinstance(cell, Wrapper):
         cell = cell.inner
     return cell
+
+
+def resetter(cell: Cell) -> Callable[[], None]:
+    """Give what draws a cell's parameters again, in its own way.
+
+    Raises:
+        UsageError: the cell, or the one inside of it, cannot; nothing has been drawn.
+    """
+    inner = innermost(cell)
+    if not hasattr(inner, "reset_parameters"):
+        raise UsageError(f"cell {inner.name!r} has no reset_parameters(); build the layer anew")
+    reset: Callable[[], None] = cell.reset_parameters  # type: ignore[assignment]
+    return reset

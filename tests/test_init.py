@@ -243,7 +243,7 @@ def test_what_a_cell_cannot_honour_changes_nothing(function, cell, why):
 def test_a_cell_that_cannot_draw_changes_nothing():
     layer = rnnkit.RNN(["lstm", Bare], 3, 4)
     before = copies(layer)
-    with pytest.raises(rnnkit.errors.UsageError, match=r"default_: cell 'bare' has no reset_parameters\(\)"):
+    with pytest.raises(rnnkit.errors.UsageError, match=r"cell 'bare' has no reset_parameters\(\)"):
         init.default_(layer)
     assert changed(layer, before) == {}
 

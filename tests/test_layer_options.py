@@ -226,3 +226,11 @@ def test_an_expression_lets_no_word_of_the_layer_through(word):
 def test_lists_of_one_are_lists_too():
     with pytest.raises(UsageError, match="cell is a list of 1 for 2 layers; give one for each layer"):
         rnnkit.RNN(["lstm"], 4, [8, 8])
+
+
+def test_a_stack_is_drawn_again_whole_or_not_at_all():
+    layer = rnnkit.RNN(["lstm", Plain], 3, 4)
+    before = layer.weight_hh_l0.detach().clone()
+    with pytest.raises(UsageError, match="cell 'plain' has no reset_parameters"):
+        layer.reset_parameters()
+    assert torch.equal(layer.weight_hh_l0, before)

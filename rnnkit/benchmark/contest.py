@@ -16,7 +16,7 @@ from rnnkit.choice import CellLike, choose
 from rnnkit.errors import UsageError, check_whole
 from rnnkit.unroll import Unroller
 
-LEAST_PAIRS = 30
+PAIRS = 30
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def contest(
     against: Sequence[str],
     *,
     training: bool = True,
-    pairs: int = LEAST_PAIRS,
+    pairs: int = PAIRS,
     dtype: torch.dtype = torch.float32,
 ) -> Iterator[Outcome]:
     """Time a cell against each rival, one size after the other, interleaved; see `Outcome`.

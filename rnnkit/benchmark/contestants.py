@@ -40,7 +40,7 @@ def rival(name: str, cell: CellLike) -> tuple[str, Build]:
     choice = choose(cell)
     if name == "torch":
         kind = TORCH.get(choice.kind.name, nn.LSTM)
-        return f"nn.{kind.__name__}", _sized(kind, _shared(choice))
+        return f"nn.{kind.__name__}", _sized(kind, _shared(choice, kind))
     if name == "loop":
         return "loop", ours(cell, "loop")
     if name == "compile":
@@ -56,9 +56,9 @@ def _sized(kind: Any, options: dict[str, Any]) -> Build:
     return lambda size: kind(size.input_size, size.hidden_size, **options)
 
 
-def _shared(choice: CellChoice) -> dict[str, Any]:
+def _shared(choice: CellChoice, kind: type[nn.Module]) -> dict[str, Any]:
     """Give the options of a cell that torch's module has, too."""
-    known = ("bias", "nonlinearity") if choice.kind.name in TORCH else ("bias",)
+    known = {"bias", *(["proj_size"] if kind is nn.LSTM else []), *(["nonlinearity"] if kind is nn.RNN else [])}
     return {name: value for name, value in choice.options.items() if name in known}
 
 

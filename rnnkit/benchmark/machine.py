@@ -45,24 +45,31 @@ def _seconds(function: Callable[[], object]) -> float:
 
 def peak_memory(function: Callable[[], object]) -> int | None:
     """Measure the bytes of resident memory that a call takes at its peak, above what stood before; None: not Linux."""
-    status, clear = Path("/proc/self/status"), Path("/proc/self/clear_refs")
     taken: list[int] = []
     for _ in range(2):  # the first call may set up what stays
-        try:
-            clear.write_text("5")  # the peak counts from here
-        except OSError:
-            return None
         library = _glibc()
         if library is not None:
             library.malloc_trim(0)  # what is kept from before would be used again, uncounted
-        before = _resident(status, "VmRSS")
+        if not count_peak_anew():
+            return None
+        before = resident("VmRSS")
         function()
-        taken.append(_resident(status, "VmHWM") - before)
+        taken.append(resident("VmHWM") - before)
     return max(0, taken[-1])
 
 
-def _resident(status: Path, field: str) -> int:
-    found = re.search(rf"{field}:\s+(\d+) kB", status.read_text())
+def count_peak_anew() -> bool:
+    """Let the peak of resident memory count from here; False where there is no such switch."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+def resident(field: str) -> int:
+    """Read bytes of resident memory: "VmRSS" now, "VmHWM" at the peak."""
+    found = re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert found is not None
     return int(found[1]) * 1024
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnnkit.cli.options import cell_option, complete_names, parse_assignments, set_option
+from rnnkit.cli.options import cell_option, parse_assignments, set_option, unroller_option
 from rnnkit.cli.output import json_option, print_json, print_table
 
 if TYPE_CHECKING:
@@ -17,14 +17,7 @@ MIB = 2**20
 
 @click.command()
 @cell_option
-@click.option(
-    "--unroller",
-    default="auto",
-    show_default=True,
-    metavar="NAME",
-    shell_complete=complete_names("unroller"),
-    help="How the steps are differentiated.",
-)
+@unroller_option("auto")
 @click.option(
     "--sizes", metavar="BxTxIxH,...", help="Rows, steps, input and hidden size. [default: eight, from small to large]"
 )

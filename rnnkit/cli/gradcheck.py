@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnnkit.cli.options import cell_option, parse_assignments, set_option
+from rnnkit.cli.options import cell_option, parse_assignments, set_option, unroller_option
 from rnnkit.cli.output import json_option, print_table
 from rnnkit.errors import CheckError, UsageError
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @cell_option
-@click.option("--unroller", default="loop", show_default=True, metavar="NAME", help="How the steps are differentiated.")
+@unroller_option("loop")
 @click.option("--order", type=click.IntRange(1, 2), default=1, show_default=True, help="1: gradients; 2: of gradients.")
 @click.option("--matrix", is_flag=True, help="Check every cell through every unroller, orders 1 and 2.")
 @click.option("--steps", type=click.IntRange(min=1), default=5, show_default=True, help="Length of the sequence.")

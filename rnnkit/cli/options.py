@@ -66,6 +66,18 @@ cell_option = click.option(
 )
 
 
+def unroller_option(default: str) -> Callable[[Any], Any]:
+    """Make `--unroller NAME`."""
+    return click.option(
+        "--unroller",
+        default=default,
+        show_default=True,
+        metavar="NAME",
+        shell_complete=complete_names("unroller"),
+        help="How the steps are differentiated; `rnnkit unrollers` lists them.",
+    )
+
+
 def set_option(*tables: str) -> Callable[[Any], Any]:
     """Make `--set TABLE.KEY=VALUE`, for options of the plugins' own."""
     whose = " or ".join([", ".join(tables[:-1]), tables[-1]] if len(tables) > 1 else tables)

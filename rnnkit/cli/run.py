@@ -12,6 +12,7 @@ from rnnkit.cli.options import (
     complete_names,
     parse_assignments,
     set_option,
+    unroller_option,
 )
 from rnnkit.cli.output import json_option, print_json, print_table
 from rnnkit.cli.progress import shown
@@ -40,14 +41,7 @@ SAMPLE_LENGTH, TEMPERATURE = 400, 0.7
     help="What is learned; `rnnkit tasks` lists them.",
 )
 @click.option("--text", type=click.Path(), help="Text to learn, for the task chars; default: Python's documentation.")
-@click.option(
-    "--unroller",
-    default="auto",
-    show_default=True,
-    metavar="NAME",
-    shell_complete=complete_names("unroller"),
-    help="How the steps are differentiated; `rnnkit unrollers` lists them.",
-)
+@unroller_option("auto")
 @click.option("--hidden", type=WHOLE, help="Hidden size. [default: the task's]")
 @click.option("--layers", type=WHOLE, default=1, show_default=True, help="Layers.")
 @click.option("--steps", type=WHOLE, help="Updates of the weights. [default: the task's]")

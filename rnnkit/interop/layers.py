@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.utils.parametrize import is_parametrized
 
 from rnnkit.cell import Cell
 from rnnkit.errors import KindError, ShapeError, UnknownNameError, UsageError, nearest
@@ -82,7 +81,7 @@ def import_weights(layer: RNN, format: str, weights: Sequence[Any]) -> None:
         ShapeError: a tensor has another shape than the layer's.
     """
     _check_layer(layer)
-    if is_parametrized(layer):
+    if layer.computes_weights():
         raise UsageError("the layer is parametrized, so its weights cannot be written; remove that first")
     copies = []
     for n, found in enumerate(cell_weights(layer, format, weights)):

@@ -115,3 +115,30 @@ def test_kept_memory_costs_no_page_faults():
     done = subprocess.run([sys.executable, "-c", KEEP], check=True, capture_output=True, text=True)
     default, keep = map(int, done.stdout.split())
     assert keep < 0.1 * default
+
+
+def test_a_rival_has_the_options_that_it_shares():
+    for cell, options in {
+        "lstm(proj_size=2, bias=false)": {"proj_size": 2, "bias": False},
+        "peephole(proj_size=2)": {"proj_size": 2},
+        "rnn(nonlinearity=relu)": {"nonlinearity": "relu"},
+        "gru(reset_after=false)": {},
+    }.items():
+        _, build = rival("torch", cell)
+        module = build(TINY)
+        assert {name: getattr(module, name) for name in options} == options
+
+
+def test_a_rival_that_is_not_installed_is_said_in_a_sentence(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchrecurrent", None)
+    with pytest.raises(UsageError, match="torchrecurrent is not installed; pip install torchrecurrent"):
+        rival("torchrecurrent", "lstm")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is measured on Linux alone")
+def test_memory_that_was_freed_before_is_not_counted():
+    kept = [torch.ones(2**18) for _ in range(64)]  # small enough to come from the heap and stay there
+    del kept
+    taken = peak_memory(lambda: torch.ones(2**20))
+    assert taken is not None
+    assert taken < 2**24

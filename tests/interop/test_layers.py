@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.utils.prune
 from torch.nn.utils.parametrizations import weight_norm
 
 import rnnkit
@@ -210,3 +211,11 @@ def test_another_layer_than_rnnkit_s_is_refused():
     for call in (rnnkit.interop.export_weights, lambda *given: rnnkit.interop.import_weights(*given, [])):
         with pytest.raises(rnnkit.errors.KindError, match=r"the layer is a LSTM; it must be an rnnkit\.RNN"):
             call(torch.nn.LSTM(3, 4), "keras")
+
+
+def test_weights_are_not_written_where_they_are_computed():
+    layer = rnnkit.RNN("lstm", 4, 5)
+    entries = rnnkit.interop.export_weights(layer, "keras")
+    torch.nn.utils.prune.l1_unstructured(layer, "weight_hh_l0", 0.3)
+    with pytest.raises(rnnkit.errors.UsageError, match="the layer is parametrized, so its weights cannot be written"):
+        rnnkit.interop.import_weights(layer, "keras", entries)
