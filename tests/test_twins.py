@@ -245,7 +245,7 @@ def test_a_submodule_replaced_before_the_way_back_changes_no_gradient(unroller):
         weight = layer.both_l0["n"].weight
         output, _ = layer(draw())
         if replace:
-            layer.read_l0 = nn.Linear(D, 2 * H, dtype=torch.float64)
+            layer.read_l0 = nn.Sequential(nn.Linear(D, 2 * H, dtype=torch.float64), nn.ReLU())
             layer(draw())
         output.sin().sum().backward()
         gradients.append(weight.grad)
