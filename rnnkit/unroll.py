@@ -67,6 +67,20 @@ class Unroller(ABC):
             ShapeError: an input does not fit the cell, see `prepare`.
         """
 
+    def explain(self, cell: Cell) -> str:
+        """Say how this unroller runs `cell`, in one line or several: what is fused, what is not and why."""
+        return "steps through time with torch's operations"
+
+    @classmethod
+    def facts(cls) -> dict[str, str]:
+        """Say what `rnnkit doctor` shows of it: what it needs of the machine and keeps on disk, and what it lacks."""
+        return {}
+
+    @classmethod
+    def clear_cache(cls) -> int:
+        """Remove what it keeps on disk; gives how many bytes that were."""
+        return 0
+
     def __repr__(self) -> str:
         return self.name
 

@@ -1,125 +1,147 @@
 """The contest: a cell and unroller against each rival, size by size."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from torch import nn
 
-from rnnkit.benchmark.contestants import flops, ours, rival
-from rnnkit.benchmark.machine import peak_memory, product_peak
+from rnnkit.benchmark import flops
+from rnnkit.benchmark.contestants import SAME_CELL, Build, ours, rival
+from rnnkit.benchmark.course import Course, one_pass
+from rnnkit.benchmark.machine import product_peak
+from rnnkit.benchmark.memory import fresh_memory, peak_memory
+from rnnkit.benchmark.process import Surroundings
 from rnnkit.benchmark.sizes import Size
-from rnnkit.benchmark.timing import Ratio, geometric_mean, interleaved, ratio
+from rnnkit.benchmark.timing import Ratio, interleaved, mean_ratio, ratio
 from rnnkit.choice import CellLike, choose
 from rnnkit.errors import UsageError, check_whole
 from rnnkit.unroll import Unroller
 
 PAIRS = 30
 
+Memory = Literal["pass", "process", "none"]
+"""Where memory is measured: around a pass in this process, in a new process for each contestant, or not at all."""
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """One size: what a pass of ours takes, and how many times as long each rival's takes."""
+    """One course: what a pass of ours takes, and how many times as long each rival's takes."""
 
     cell: str
     unroller: str
     size: Size
     training: bool
+    dtype: str
+    ragged: bool
     pairs: int
     seconds: float
     """Median of a pass: forward, and if training backward with all gradients."""
+
+    flops: int
+    """Of the matrix products of a pass."""
 
     share: float
     """Of the machine's measured product peak, matrix products alone counted."""
 
     bytes: int | None
-    """Resident memory at the peak of a pass; None where it cannot be measured."""
+    """Resident memory at the peak of a pass; None where it is not measured."""
 
     rivals: dict[str, Ratio]
     """How many times as long a rival takes; above one, ours is the faster."""
 
+    rival_flops: dict[str, int]
+    """The same products of each rival."""
+
     rival_bytes: dict[str, int | None]
     """The same memory of each rival."""
 
+    def scaled(self, label: str) -> Ratio:
+        """Give how many times as long a rival takes for each of its operations as ours for each of its own."""
+        return self.rivals[label].times(self.flops / self.rival_flops[label])
+
     def as_plain(self) -> dict[str, Any]:
         """Give plain values, for JSON."""
-        return {**asdict(self), "size": str(self.size), "rivals": {k: r._asdict() for k, r in self.rivals.items()}}
+        return {
+            **asdict(self),
+            "size": str(self.size),
+            "rivals": {label: found._asdict() for label, found in self.rivals.items()},
+            "scaled": {label: self.scaled(label)._asdict() for label in self.rivals},
+        }
 
 
 def contest(
     cell: CellLike,
     unroller: str | Unroller,
-    sizes: Sequence[Size],
+    courses: Sequence[Course],
     against: Sequence[str],
-    *,
-    training: bool = True,
     pairs: int = PAIRS,
-    dtype: torch.dtype = torch.float32,
+    memory: Memory = "pass",
+    surroundings: Surroundings | None = None,
 ) -> Iterator[Outcome]:
-    """Time a cell against each rival, one size after the other, interleaved; see `Outcome`.
+    """Time a cell against each rival, one course after the other, interleaved; see `Outcome`.
 
     Args:
         cell: as in `rnnkit.RNN`.
         unroller: a registered name, or an instance.
-        sizes: what is measured, in this order.
+        courses: what is run, in this order.
         against: names of `RIVALS`.
-        training: forward and backward with all gradients; otherwise forward without any.
         pairs: rounds that are timed, after two that are not.
-        dtype: of weights and input.
+        memory: where memory is measured.
+        surroundings: put in force in the new processes that measure memory; in this one it is the caller's to do.
 
     Raises:
-        UsageError: a rival that there is not.
+        UsageError: a rival that there is not, or that takes no packed input.
     """
     check_whole("pairs", pairs)
-    choice = choose(cell)
-    named = dict(rival(name, cell) for name in against)
+    if "torchrecurrent" in against and any(course.ragged for course in courses):
+        raise UsageError("torchrecurrent takes no PackedSequence; leave it out, or the ragged rows")
+    named = {label: (name, build) for name in against for label, build in [rival(name, cell)]}
     if len(named) < len(against):
         raise UsageError("a rival is named twice; name each once")
-    peak = product_peak(dtype)
-    for size in sizes:
+    builds = [ours(cell, unroller), *(build for _, build in named.values())]
+    peaks = {dtype: product_peak(dtype) for dtype in {course.dtype for course in courses}}
+    for course in courses:
         torch.manual_seed(0)
-        xs = torch.randn(size.steps, size.batch, size.input_size, dtype=dtype)
-        layer = ours(cell, unroller)(size).to(dtype)
-        modules = [layer, *(build(size).to(dtype) for build in named.values())]
-        passes = [one_pass(module, xs, training) for module in modules]
+        xs = course.input()
+        modules = [build(course.size).to(course.dtype) for build in builds]
+        passes = [one_pass(module, xs, course.training) for module in modules]
         times = interleaved(passes, pairs)
-        memory = [peak_memory(each) for each in passes]
-        seconds = median(times[0])
+        taken = _memory(memory, passes, builds, course, surroundings or Surroundings())
+        seconds, work = median(times[0]), flops.of_cell(cell, course)
         yield Outcome(
-            cell=cell if isinstance(cell, str) else str(choice),
-            unroller=str(layer.unroller),
-            size=size,
-            training=training,
+            cell=cell if isinstance(cell, str) else str(choose(cell)),
+            unroller=str(modules[0].unroller),
+            size=course.size,
+            training=course.training,
+            dtype=str(course.dtype).removeprefix("torch."),
+            ragged=course.ragged,
             pairs=pairs,
             seconds=seconds,
-            share=flops(layer, size, training) / seconds / peak,
-            bytes=memory[0],
-            rivals={label: ratio(taken, times[0]) for label, taken in zip(named, times[1:], strict=True)},
-            rival_bytes=dict(zip(named, memory[1:], strict=True)),
+            flops=work,
+            share=work / seconds / peaks[course.dtype],
+            bytes=taken[0],
+            rivals={label: ratio(theirs, times[0]) for label, theirs in zip(named, times[1:], strict=True)},
+            rival_flops={
+                label: work if name in SAME_CELL else flops.of_weights(module, course)
+                for (label, (name, _)), module in zip(named.items(), modules[1:], strict=True)
+            },
+            rival_bytes=dict(zip(named, taken[1:], strict=True)),
         )
 
 
-def one_pass(module: nn.Module, xs: torch.Tensor, training: bool) -> Callable[[], object]:
-    """Give a pass through a module: as in training, with the gradients of input and weights, or without any."""
-    given = torch.ones(())
-
-    def train() -> None:
-        inputs = xs.detach().requires_grad_()
-        module.zero_grad(set_to_none=True)
-        output = module(inputs)[0]
-        output.backward(given.to(output).expand_as(output))
-
-    def infer() -> None:
-        with torch.no_grad():
-            module(xs)
-
-    module.train(training)
-    return train if training else infer
+def _memory(
+    where: Memory, passes: Sequence[Any], builds: Sequence[Build], course: Course, surroundings: Surroundings
+) -> list[int | None]:
+    if where == "pass":
+        return [peak_memory(run) for run in passes]
+    if where == "process":
+        return [fresh_memory(build, course, surroundings) for build in builds]
+    return [None] * len(passes)
 
 
-def means(outcomes: Sequence[Outcome]) -> dict[str, float]:
-    """Give the geometric mean of each rival's ratios over all sizes."""
+def means(outcomes: Sequence[Outcome]) -> dict[str, Ratio]:
+    """Give the geometric mean of each rival's ratios over all sizes, with its interval."""
     labels = outcomes[0].rivals if outcomes else ()
-    return {label: geometric_mean([outcome.rivals[label].median for outcome in outcomes]) for label in labels}
+    return {label: mean_ratio([outcome.rivals[label] for outcome in outcomes]) for label in labels}

@@ -1,6 +1,7 @@
 """The contestants: what is timed, each a module of the same sizes."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -14,6 +15,7 @@ from rnnkit.layer import RNN
 from rnnkit.unroll import Unroller
 
 Build = Callable[[Size], nn.Module]
+"""Makes a module of a size. A partial of a function known by name, so that another process can be given it."""
 
 TORCH: dict[str, type[nn.Module]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 """torch's module for the cells that it has; the others are measured by nn.LSTM."""
@@ -21,11 +23,13 @@ TORCH: dict[str, type[nn.Module]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.R
 TORCHRECURRENT = {"lstm": "LSTM", "gru": "GRU", "peephole": "PeepholeLSTM"}
 
 RIVALS = ("torch", "loop", "compile", "torchrecurrent")
+SAME_CELL = ("loop", "compile")
+"""Rivals that do the same work as rnnkit's layer, operation for operation."""
 
 
 def ours(cell: CellLike, unroller: str | Unroller) -> Build:
     """Give rnnkit's layer of a cell."""
-    return lambda size: RNN(cell, size.input_size, size.hidden_size, unroller=unroller)
+    return partial(_layer, cell, unroller)
 
 
 def rival(name: str, cell: CellLike) -> tuple[str, Build]:
@@ -40,20 +44,30 @@ def rival(name: str, cell: CellLike) -> tuple[str, Build]:
     choice = choose(cell)
     if name == "torch":
         kind = TORCH.get(choice.kind.name, nn.LSTM)
-        return f"nn.{kind.__name__}", _sized(kind, _shared(choice, kind))
+        return f"nn.{kind.__name__}", partial(_sized, kind, _shared(choice, kind))
     if name == "loop":
         return "loop", ours(cell, "loop")
     if name == "compile":
-        return "torch.compile of loop", lambda size: torch.compile(ours(cell, "loop")(size))  # type: ignore[return-value]
+        return "torch.compile of loop", partial(_compiled, cell)
     if name == "torchrecurrent":
-        return f"torchrecurrent.{_torchrecurrent(choice).__name__}", _sized(_torchrecurrent(choice), {})
+        kind = _torchrecurrent(choice)
+        return f"torchrecurrent.{kind.__name__}", partial(_sized, kind, {})
     raise UsageError(
         f"nothing called {name!r} to measure against{nearest(name, RIVALS)}; there are {', '.join(RIVALS)}"
     )
 
 
-def _sized(kind: Any, options: dict[str, Any]) -> Build:
-    return lambda size: kind(size.input_size, size.hidden_size, **options)
+def _layer(cell: CellLike, unroller: str | Unroller, size: Size) -> RNN:
+    return RNN(cell, size.input_size, size.hidden_size, unroller=unroller)
+
+
+def _compiled(cell: CellLike, size: Size) -> nn.Module:
+    return torch.compile(_layer(cell, "loop", size))  # type: ignore[return-value]
+
+
+def _sized(kind: Any, options: dict[str, Any], size: Size) -> nn.Module:
+    module: nn.Module = kind(size.input_size, size.hidden_size, **options)
+    return module
 
 
 def _shared(choice: CellChoice, kind: type[nn.Module]) -> dict[str, Any]:
@@ -71,9 +85,3 @@ def _torchrecurrent(choice: CellChoice) -> Any:
         return getattr(import_module("torchrecurrent"), TORCHRECURRENT[choice.kind.name])
     except ImportError:
         raise UsageError("torchrecurrent is not installed; pip install torchrecurrent") from None
-
-
-def flops(module: nn.Module, size: Size, training: bool) -> int:
-    """Count the operations of the matrix products: 2 for each weight, row and step; thrice that with gradients."""
-    weights: Iterable[int] = (p.numel() for p in module.parameters() if p.ndim == 2)
-    return 2 * sum(weights) * size.batch * size.steps * (3 if training else 1)

@@ -1,4 +1,4 @@
-"""The machine: how fast it multiplies matrices, how much memory a pass takes, how its allocator behaves."""
+"""The machine: how fast it multiplies matrices, how much memory is resident, how its allocator behaves."""
 
 import ctypes
 import platform
@@ -23,7 +23,7 @@ NEVER = -1
 def product_peak(dtype: torch.dtype, repeats: int = 15) -> float:
     """Measure floating-point operations a second of the best matrix product that torch offers, with its threads."""
     a, b = (torch.randn(PRODUCT, PRODUCT, dtype=dtype) for _ in range(2))
-    best = min(min(_seconds(lambda f=f: f(a, b)) for _ in range(repeats)) for f in _products(dtype))  # type: ignore[misc]
+    best = min(min(seconds_of(lambda f=f: f(a, b)) for _ in range(repeats)) for f in _products(dtype))  # type: ignore[misc]
     return 2 * PRODUCT**3 / best
 
 
@@ -37,25 +37,18 @@ def _products(dtype: torch.dtype) -> list[Callable[[Tensor, Tensor], Tensor]]:
     return found
 
 
-def _seconds(function: Callable[[], object]) -> float:
+def seconds_of(function: Callable[[], object]) -> float:
+    """Time one call."""
     began = time.perf_counter()
     function()
     return time.perf_counter() - began
 
 
-def peak_memory(function: Callable[[], object]) -> int | None:
-    """Measure the bytes of resident memory that a call takes at its peak, above what stood before; None: not Linux."""
-    taken: list[int] = []
-    for _ in range(2):  # the first call may set up what stays
-        library = _glibc()
-        if library is not None:
-            library.malloc_trim(0)  # what is kept from before would be used again, uncounted
-        if not count_peak_anew():
-            return None
-        before = resident("VmRSS")
-        function()
-        taken.append(resident("VmHWM") - before)
-    return max(0, taken[-1])
+def trim() -> None:
+    """Give back what the C library keeps of freed memory, if it is glibc."""
+    library = _glibc()
+    if library is not None:
+        library.malloc_trim(0)
 
 
 def count_peak_anew() -> bool:

@@ -42,7 +42,7 @@ def draw(outcomes: Sequence[Outcome], path: Path) -> None:
     axes.axvline(1, color="black", linewidth=1)
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.set_yticks(list(places), [str(outcome.size) for outcome in outcomes])
+    axes.set_yticks(list(places), [_label(outcome) for outcome in outcomes])
     axes.invert_yaxis()
     axes.set_ylabel("B x T x I x H")
     axes.set_xlabel(f"time as a multiple of rnnkit's ({first.cell}, {first.unroller}); right of 1, rnnkit is faster")
@@ -52,3 +52,7 @@ def draw(outcomes: Sequence[Outcome], path: Path) -> None:
         figure.savefig(path)
     except OSError as error:
         raise ResourceError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def _label(outcome: Outcome) -> str:
+    return f"{outcome.size}{'' if outcome.training else ' forward'}"

@@ -30,6 +30,14 @@ DEFAULT = (
 )
 """From one short row to large layers."""
 
+ODD = (
+    Size(7, 33, 50, 100),
+    Size(3, 50, 17, 65),
+    Size(20, 80, 200, 300),
+    Size(48, 40, 96, 144),
+)
+"""Sizes that no register and no cache line divides."""
+
 
 def parse_sizes(text: str) -> tuple[Size, ...]:
     """Read "BxTxIxH,...", such as "32x100x128x128,1x10x7x9".

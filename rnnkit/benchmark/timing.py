@@ -19,6 +19,10 @@ class Ratio(NamedTuple):
     def __str__(self) -> str:
         return f"{self.median:.2f} ({self.low:.2f} to {self.high:.2f})"
 
+    def times(self, factor: float) -> "Ratio":
+        """Scale the median and its interval."""
+        return Ratio(*(factor * bound for bound in self))
+
 
 def interleaved(functions: Sequence[Callable[[], object]], rounds: int, warm_up: int = 2) -> list[list[float]]:
     """Time each function in turn, round after round; seconds of each, without those of the first `warm_up` rounds.
@@ -45,3 +49,14 @@ def ratio(times: Sequence[float], reference: Sequence[float]) -> Ratio:
 def geometric_mean(values: Sequence[float]) -> float:
     """Average ratios, so that twice and half make one."""
     return float(np.exp(np.mean(np.log(values))))
+
+
+def mean_ratio(ratios: Sequence[Ratio]) -> Ratio:
+    """Average ratios of independent measurements: their geometric mean, its interval from theirs by error propagation.
+
+    In logarithms the mean of n values errs by the root of the sum of their squared errors, divided by n.
+    """
+    middle, low, high = np.log(np.array(ratios)).T
+    below, above = (np.sqrt(np.sum(np.square(middle - bound))) / len(ratios) for bound in (low, high))
+    mean = np.mean(middle)
+    return Ratio(*(float(np.exp(value)) for value in (mean, mean - below, mean + above)))

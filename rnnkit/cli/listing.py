@@ -7,7 +7,10 @@ from typing import Any
 
 import click
 
+from rnnkit.cli.importing import imported, is_path
+from rnnkit.cli.options import complete_names
 from rnnkit.cli.output import json_option, print_json, print_table
+from rnnkit.errors import UsageError
 
 SHOWN_INPUT, SHOWN_HIDDEN = 64, 128
 
@@ -17,21 +20,81 @@ def _listing(noun: str) -> click.Command:
     @click.argument("name", required=False)
     @json_option
     def command(name: str | None, as_json: bool) -> None:
-        from rnnkit import registry
-
-        known: registry.Registry[Any] = getattr(registry, f"{noun}s")
-        if name is not None:
-            kind, options = (known[name], {}) if noun != "cell" else _chosen(name)
-            _show(noun, kind, known.origin(kind.name), options, as_json)
-            return
-        rows = [(n, summary(kind), known.origin(n)) for n, kind in known.items()]
-        if as_json:
-            for n, line, origin in rows:
-                print_json({"name": n, "summary": line, "origin": origin})
+        if name is None:
+            _list(noun, as_json)
         else:
-            print_table([noun, "what it is", "from"], rows)
+            _show_registered(noun, name, as_json)
 
     return command
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option(
+    "--explain",
+    is_flag=True,
+    allow_from_autoenv=False,
+    help="Say how the unroller runs the cell instead; NAME may be MODULE:CLASS too.",
+)
+@click.option(
+    "--unroller",
+    metavar="NAME",
+    shell_complete=complete_names("unroller"),
+    help="Of --explain. [default: the one that auto takes]",
+)
+@click.option("--input-size", type=click.IntRange(min=1), help=f"Of --explain. [default: {SHOWN_INPUT}]")
+@click.option("--hidden", type=click.IntRange(min=1), help=f"Of --explain. [default: {SHOWN_HIDDEN}]")
+@json_option
+def cells(
+    name: str | None, explain: bool, unroller: str | None, input_size: int | None, hidden: int | None, as_json: bool
+) -> None:
+    """List the cells with their origin, show the one called NAME in full, or how an unroller runs it."""
+    given = {"--unroller": unroller, "--input-size": input_size, "--hidden": hidden}
+    if explain:
+        if name is None:
+            raise UsageError("--explain needs the NAME of a cell, such as `rnnkit cells lstm --explain`")
+        _explain(name, unroller or "auto", input_size or SHOWN_INPUT, hidden or SHOWN_HIDDEN, as_json)
+        return
+    for option, value in given.items():
+        if value is not None:
+            raise UsageError(f"{option} goes with --explain; add it, or leave {option} out")
+    if name is None:
+        _list("cell", as_json)
+    else:
+        _show_registered("cell", name, as_json)
+
+
+def _explain(name: str, unroller: str, input_size: int, hidden: int, as_json: bool) -> None:
+    """Print what the unroller tells of a layer's cell; in a layer, since that is what makes the choice."""
+    from rnnkit.layer import RNN
+
+    layer = RNN(imported(name) if is_path(name) else name, input_size, hidden, unroller=unroller)
+    text = layer.unroller.explain(layer.equipped(0))
+    if as_json:
+        sizes = {"input_size": input_size, "hidden_size": hidden}
+        print_json({"name": name, "unroller": str(layer.unroller), **sizes, "explanation": text})
+    else:
+        click.echo(f"cell {name}, D = {input_size}, H = {hidden}, unroller {layer.unroller}\n\n{text}")
+
+
+def _list(noun: str, as_json: bool) -> None:
+    from rnnkit import registry
+
+    known: registry.Registry[Any] = getattr(registry, f"{noun}s")
+    rows = [(name, summary(kind), known.origin(name)) for name, kind in known.items()]
+    if as_json:
+        for name, line, origin in rows:
+            print_json({"name": name, "summary": line, "origin": origin})
+    else:
+        print_table([noun, "what it is", "from"], rows)
+
+
+def _show_registered(noun: str, name: str, as_json: bool) -> None:
+    from rnnkit import registry
+
+    known: registry.Registry[Any] = getattr(registry, f"{noun}s")
+    kind, options = (known[name], {}) if noun != "cell" else _chosen(name)
+    _show(noun, kind, known.origin(kind.name), options, as_json)
 
 
 def _chosen(name: str) -> tuple[Any, dict[str, Any]]:
@@ -79,4 +142,4 @@ def _parameters(kind: Any, options: dict[str, Any]) -> dict[str, tuple[int, ...]
     return {name: tuple(parameter.shape) for name, parameter in cell.named_parameters()}
 
 
-cells, unrollers, tasks = _listing("cell"), _listing("unroller"), _listing("task")
+unrollers, tasks = _listing("unroller"), _listing("task")

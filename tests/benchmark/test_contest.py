@@ -1,6 +1,5 @@
 """The contest: what is timed and counted."""
 
-import subprocess
 import sys
 import time
 
@@ -9,13 +8,30 @@ import torch
 from torch import nn
 
 import rnnkit
-from rnnkit.benchmark.contest import contest, means, one_pass
-from rnnkit.benchmark.contestants import flops, rival
-from rnnkit.benchmark.machine import peak_memory, product_peak
+from rnnkit.benchmark import flops
+from rnnkit.benchmark.contest import contest, means
+from rnnkit.benchmark.contestants import ours, rival
+from rnnkit.benchmark.course import Course
+from rnnkit.benchmark.machine import product_peak
 from rnnkit.benchmark.sizes import DEFAULT, Size, parse_sizes
 from rnnkit.errors import UsageError
 
-TINY = Size(2, 5, 3, 4)
+TINY = Course(Size(2, 5, 3, 4))
+AHEAD = Course(TINY.size, training=False)
+RAGGED = Course(Size(5, 12, 3, 4), ragged=True)
+
+
+class TwoProducts(rnnkit.Cell):
+    """A cell without a projection whose step multiplies by a square matrix, and by another one."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.weight_ih = nn.Parameter(torch.randn(input_size, hidden_size))
+        self.weight_hh = nn.Parameter(torch.randn(hidden_size, hidden_size))
+
+    def step(self, p, state):
+        h = torch.tanh(p @ self.weight_ih + torch.tanh(state[0] @ self.weight_hh) @ self.weight_hh)
+        return h, (h,)
 
 
 def test_sizes_are_read_and_written():
@@ -29,11 +45,16 @@ def test_what_is_no_size_is_said_in_a_sentence(text):
         parse_sizes(text)
 
 
-def test_operations_are_those_of_the_products():
-    lstm = nn.LSTM(3, 4)
-    assert flops(lstm, TINY, training=False) == 2 * 2 * 5 * 16 * (3 + 4)
-    assert flops(lstm, TINY, training=True) == 3 * flops(lstm, TINY, training=False)
-    assert flops(rnnkit.RNN("lstm", 3, 4), TINY, training=True) == flops(lstm, TINY, training=True)
+@pytest.mark.parametrize("course", [TINY, AHEAD, RAGGED], ids=["training", "forward", "ragged"])
+def test_operations_are_those_of_the_products(course):
+    rows = sum(course.lengths())
+    assert rows == course.size.batch * course.size.steps or course.ragged
+    there_and_back = 3 if course.training else 1
+    lstm = there_and_back * rows * 2 * 16 * (3 + 4)
+    assert flops.of_weights(nn.LSTM(3, 4), course) == lstm
+    assert flops.of_cell("lstm", course) == flops.of_cell("peephole", course) == lstm
+    assert flops.of_weights(nn.GRU(3, 4), course) == flops.of_cell("gru", course) == lstm * 3 // 4
+    assert flops.of_cell(TwoProducts, course) == there_and_back * rows * 2 * 4 * (3 + 4 + 4)
 
 
 @pytest.mark.parametrize("cell", list(rnnkit.cells))
@@ -41,10 +62,35 @@ def test_every_cell_against_torch_and_the_loop(cell):
     (outcome,) = contest(cell, "checkpoint", [TINY], ["torch", "loop"], pairs=3)
     own = {"lstm": "nn.LSTM", "gru": "nn.GRU", "rnn": "nn.RNN"}.get(cell, "nn.LSTM")
     assert list(outcome.rivals) == [own, "loop"]
-    assert (outcome.cell, outcome.unroller, outcome.size, outcome.pairs) == (cell, "checkpoint", TINY, 3)
+    assert (outcome.cell, outcome.unroller, outcome.size, outcome.pairs) == (cell, "checkpoint", TINY.size, 3)
     assert 0 < outcome.seconds < 10
     assert 0 < outcome.share < 1
-    assert means([outcome]) == pytest.approx({label: found.median for label, found in outcome.rivals.items()})
+    assert means([outcome]) == {label: pytest.approx(found) for label, found in outcome.rivals.items()}
+
+
+def test_time_is_given_for_each_operation_too():
+    (outcome,) = contest(TwoProducts, "loop", [TINY], ["torch", "loop"], pairs=3, memory="none")
+    assert outcome.flops / outcome.rival_flops["nn.LSTM"] == pytest.approx(4 * 11 / (16 * 7))
+    assert outcome.scaled("nn.LSTM") == pytest.approx([44 / 112 * bound for bound in outcome.rivals["nn.LSTM"]])
+    assert outcome.scaled("loop") == outcome.rivals["loop"]
+    assert outcome.bytes is None
+    assert outcome.rival_bytes == {"nn.LSTM": None, "loop": None}
+    assert outcome.cell == "twoproducts"
+
+
+def test_packed_rows_in_float64_on_both_sides():
+    course = Course(Size(5, 12, 3, 4), dtype=torch.float64, ragged=True)
+    given = []
+
+    class Looking(rnnkit.unrollers["loop"]):
+        def __call__(self, cell, xs, state=None, *, lengths=None, reset=None):
+            given.append((xs.dtype, lengths.tolist()))
+            return super().__call__(cell, xs, state, lengths=lengths, reset=reset)
+
+    (outcome,) = contest("gru", Looking(), [course], ["torch"], pairs=2, memory="none")
+    assert (outcome.dtype, outcome.ragged) == ("float64", True)
+    lengths = sorted(course.lengths(), reverse=True)
+    assert {(dtype, tuple(steps)) for dtype, steps in given} == {(torch.float64, tuple(lengths))}
 
 
 def test_a_slow_one_is_slower():
@@ -53,24 +99,8 @@ def test_a_slow_one_is_slower():
             time.sleep(0.05)  # a pass takes a millisecond
             return super().__call__(*given, **masks)
 
-    (outcome,) = contest("gru", Slow(), [TINY], ["loop"], training=False, pairs=11)
+    (outcome,) = contest("gru", Slow(), [AHEAD], ["loop"], pairs=11)
     assert outcome.rivals["loop"].high < 0.6
-
-
-def test_a_pass_is_training_or_inference():
-    layer, xs = rnnkit.RNN("gru", 3, 4), torch.randn(5, 2, 3)
-    one_pass(layer, xs, training=True)()
-    gradient = layer.weight_hh_l0.grad.clone()
-    one_pass(layer, xs, training=True)()
-    assert torch.equal(layer.weight_hh_l0.grad, gradient)  # not gathered
-    layer.zero_grad()
-    inputs = xs.clone().requires_grad_()
-    layer(inputs)[0].sum().backward()
-    torch.testing.assert_close(layer.weight_hh_l0.grad, gradient)
-    layer.zero_grad()
-    one_pass(layer, xs, training=False)()
-    assert layer.weight_hh_l0.grad is None
-    assert not layer.training
 
 
 def test_rivals_that_are_not_there_are_said_in_a_sentence():
@@ -80,41 +110,8 @@ def test_rivals_that_are_not_there_are_said_in_a_sentence():
         rival("torchrecurrent", "norm")
     with pytest.raises(UsageError, match="a rival is named twice"):
         next(contest("lstm", "loop", [TINY], ["torch", "torch"]))
-
-
-def test_the_peak_of_products():
-    assert 1e9 < product_peak(torch.float32, repeats=2) < 1e14
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="memory is measured on Linux alone")
-def test_memory_is_that_of_the_call():
-    taken = peak_memory(lambda: torch.ones(2**23))
-    assert taken is not None
-    assert 0.9 * 2**25 < taken < 1.5 * 2**25
-
-
-KEEP = """
-import resource, torch
-from rnnkit.benchmark.machine import keep_memory
-torch.set_num_threads(1)
-def faults():
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    torch.empty(2**23).fill_(1)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-faults()
-print(sum(faults() for _ in range(5)))
-keep_memory()
-for _ in range(30):  # until the heap is as large as it gets
-    faults()
-print(sum(faults() for _ in range(5)))
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="a switch of glibc")
-def test_kept_memory_costs_no_page_faults():
-    done = subprocess.run([sys.executable, "-c", KEEP], check=True, capture_output=True, text=True)
-    default, keep = map(int, done.stdout.split())
-    assert keep < 0.1 * default
+    with pytest.raises(UsageError, match="torchrecurrent takes no PackedSequence"):
+        next(contest("lstm", "loop", [RAGGED], ["torchrecurrent"]))
 
 
 def test_a_rival_has_the_options_that_it_shares():
@@ -125,7 +122,7 @@ def test_a_rival_has_the_options_that_it_shares():
         "gru(reset_after=false)": {},
     }.items():
         _, build = rival("torch", cell)
-        module = build(TINY)
+        module = build(TINY.size)
         assert {name: getattr(module, name) for name in options} == options
 
 
@@ -135,21 +132,9 @@ def test_a_rival_that_is_not_installed_is_said_in_a_sentence(monkeypatch):
         rival("torchrecurrent", "lstm")
 
 
-FREED = """
-import torch
-from rnnkit.benchmark.machine import keep_memory, peak_memory
-torch.set_num_threads(1)
-keep_memory()
-torch.ones(2**24)
-print(peak_memory(lambda: torch.ones(2**16)))
-torch.ones(2**24)
-print(peak_memory(lambda: torch.ones(2**23)))
-"""
+def test_ours_goes_through_the_unroller():
+    assert str(ours("lstm", "checkpoint")(TINY.size).unroller) == "checkpoint"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="memory is measured on Linux alone")
-def test_memory_that_was_freed_before_counts_neither_way():
-    done = subprocess.run([sys.executable, "-c", FREED], check=True, capture_output=True, text=True)
-    small, large = map(int, done.stdout.split())
-    assert small < 2**24
-    assert 0.9 * 2**25 < large < 1.5 * 2**25
+def test_the_peak_of_products():
+    assert 1e9 < product_peak(torch.float32, repeats=2) < 1e14

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rnnkit.benchmark.timing import geometric_mean, interleaved, ratio
+from rnnkit.benchmark.timing import Ratio, geometric_mean, interleaved, mean_ratio, ratio
 
 
 def test_every_second_round_goes_backward_and_the_first_do_not_count():
@@ -36,3 +36,26 @@ def test_the_interval_covers_the_truth_and_shrinks():
 def test_twice_and_half_make_one():
     assert geometric_mean([2, 0.5]) == pytest.approx(1)
     assert geometric_mean([1, 10, 100]) == pytest.approx(10)
+
+
+def test_a_mean_of_ratios_is_as_sure_as_its_parts():
+    assert mean_ratio([Ratio(2, 1, 4)]) == pytest.approx((2, 1, 4))
+    same = [Ratio(2, 1, 4)] * 4
+    assert mean_ratio(same) == pytest.approx((2, 2 / 2**0.5, 2 * 2**0.5))  # half the error, in logarithms
+    assert mean_ratio([Ratio(4, 4, 4), Ratio(1, 0.5, 1)]) == pytest.approx((2, 2**0.5, 2))
+
+
+def test_the_interval_of_a_mean_covers_the_truth():
+    noise = np.random.default_rng(1)
+    covered = 0
+    for _ in range(40):
+        parts = []
+        for true in (1.5, 0.7, 1.1):
+            parts.append(ratio(true * noise.lognormal(0, 0.1, 40), noise.lognormal(0, 0.1, 40)))
+        low, high = mean_ratio(parts)[1:]
+        covered += low < geometric_mean([1.5, 0.7, 1.1]) < high
+    assert 32 <= covered <= 40
+
+
+def test_scaled():
+    assert Ratio(2, 1, 3).times(0.5) == Ratio(1, 0.5, 1.5)

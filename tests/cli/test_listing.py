@@ -1,4 +1,6 @@
-"""`rnnkit cells`, `unrollers`, `tasks`, `plugins`, `doctor`: what there is."""
+"""`rnnkit cells`, `unrollers`, `tasks`, `plugins`: what there is."""
+
+import sys
 
 import pytest
 import torch
@@ -90,21 +92,74 @@ def test_a_long_reason_is_not_broken_in_a_pipe(site, cli, cell_source):
     assert reason in row
 
 
-def test_doctor(cli, lines):
-    result = cli("doctor", "--json")
-    assert result.exit_code == 0
-    (facts,) = lines(result.stdout)
-    assert facts["problems"] == []
-    assert facts["rnnkit"] == rnnkit.__version__
-    assert facts["torch"] == torch.__version__
-    assert facts["devices"].startswith("cpu (")
-    assert facts["plugins"].endswith(" found, 0 problems")
-    assert {"python", "platform", "C++ compiler", "RNNKIT_PLUGINS"} <= set(facts)
-    table = " ".join(cli("doctor").stdout.split())
-    assert f"torch {torch.__version__}" in table
+TELLING = """
+import rnnkit
 
 
-def test_doctor_without_a_compiler(cli, lines, monkeypatch):
-    monkeypatch.setenv("CXX", "no-such-compiler")
-    (facts,) = lines(cli("doctor", "--json").stdout)
-    assert facts["C++ compiler"] == "no-such-compiler, not found"
+class Telling(rnnkit.unrollers["loop"]):
+    name = "telling"
+    auto_rank = 1_000
+
+    def explain(self, cell):
+        weights = sum(parameter.numel() for parameter in cell.parameters())
+        return f"{cell.name} {cell.input_size} {cell.hidden_size}\\n{weights} weights"
+
+
+@rnnkit.hookimpl
+def rnnkit_unrollers():
+    return [Telling]
+"""
+
+
+def test_an_unroller_explains_how_it_runs_a_cell(site, cli, lines):
+    site.install("fake-telling", telling=TELLING)
+    shown = cli("cells", "gru", "--explain")
+    assert shown.exit_code == 0, shown.stderr
+    weights = sum(parameter.numel() for parameter in torch.nn.GRU(64, 128).parameters())
+    assert shown.stdout == f"cell gru, D = 64, H = 128, unroller telling\n\ngru 64 128\n{weights} weights\n"
+    sizes = ("--input-size", 3, "--hidden", 5)
+    (told,) = lines(cli("cells", "rnn(bias=false)", "--explain", *sizes, "--json").stdout)
+    assert told == {
+        "name": "rnn(bias=false)",
+        "unroller": "telling",
+        "input_size": 3,
+        "hidden_size": 5,
+        "explanation": "rnn 3 5\n40 weights",
+    }
+
+
+def test_what_an_unroller_says_that_has_nothing_to_explain(cli):
+    for name in ("loop", "checkpoint"):
+        shown = cli("cells", "zoneout(gru)", "--explain", "--unroller", name).stdout
+        assert shown == (
+            f"cell zoneout(gru), D = 64, H = 128, unroller {name}\n\nsteps through time with torch's operations\n"
+        )
+
+
+def test_a_class_that_is_not_registered_is_explained(cli, tmp_path, monkeypatch, cell_source):
+    (tmp_path / "my_unlisted_cells.py").write_text(cell_source())
+    monkeypatch.chdir(tmp_path)
+    shown = cli("cells", "my_unlisted_cells:Fake", "--explain", "--unroller", "loop")
+    assert shown.stdout.startswith("cell my_unlisted_cells:Fake, D = 64, H = 128, unroller loop\n"), shown.stderr
+    assert str(tmp_path) not in sys.path
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence", "code"),
+    [
+        (("--explain",), "--explain needs the NAME of a cell", 2),
+        (("lstm", "--hidden", 3), "--hidden goes with --explain; add it, or leave --hidden out", 2),
+        (("lstm", "--unroller", "loop"), "--unroller goes with --explain", 2),
+        (("--input-size", 3), "--input-size goes with --explain", 2),
+        (("lsmt", "--explain"), "(did you mean 'lstm'?)", 2),
+        (("lstm", "--explain", "--unroller", "lop"), "(did you mean 'loop'?)", 2),
+        (("nowhere.at_all:Cell", "--explain"), "'nowhere.at_all' cannot be imported: ModuleNotFoundError", 4),
+        (("rnnkit:Cel", "--explain"), "module 'rnnkit' has no 'Cel'", 2),
+        (("rnnkit:RNN", "--explain"), "it must be a registered name or a class derived from Cell", 2),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_explained_is_said_in_a_sentence(cli, words, sentence, code):
+    result = cli("cells", *words)
+    assert (result.exit_code, result.stdout) == (code, ""), result.output
+    assert sentence in result.stderr

@@ -1,0 +1,111 @@
+"""The start: what the first pass costs beyond the later ones, with nothing on disk and with all of it."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from rnnkit.benchmark.contestants import ours
+from rnnkit.benchmark.course import Course, one_pass
+from rnnkit.benchmark.machine import seconds_of
+from rnnkit.benchmark.process import Surroundings, in_new_process
+from rnnkit.benchmark.sizes import Size
+from rnnkit.choice import CellLike, choose
+from rnnkit.registry import installed
+from rnnkit.unroll import Unroller
+
+LATER = 5
+"""Passes after the first, the quickest of which counts: the first one's cost is rather given too high than too low."""
+
+
+class Start(NamedTuple):
+    """One process: seconds of each part of its beginning."""
+
+    unroller: str
+    plugins: float
+    """Loading the plugins, which every program does once."""
+
+    first: float
+    """Building the layer and its first pass."""
+
+    later: float
+    """The quickest pass after it."""
+
+    @property
+    def cost(self) -> float:
+        """What the first pass costs beyond the others."""
+        return self.first - self.later
+
+
+@dataclass(frozen=True)
+class Startup:
+    """One size: what starting costs, in seconds."""
+
+    cell: str
+    unroller: str
+    size: Size
+    cold: float
+    """With an empty cache: the first pass beyond a later one."""
+
+    warm: float
+    """The same with a filled cache; if an earlier size has the same D and H, filled by that."""
+
+    later: float
+    """A pass after the first."""
+
+    plugins: float
+    """Loading the plugins, with a filled cache."""
+
+    def as_plain(self) -> dict[str, Any]:
+        """Give plain values, for JSON."""
+        return {**asdict(self), "size": str(self.size)}
+
+
+def startups(
+    cell: CellLike, unroller: str | Unroller, courses: Sequence[Course], surroundings: Surroundings, repeats: int = 3
+) -> Iterator[Startup]:
+    """Start anew for each course: once with an empty cache, then `repeats` times with a filled one, as a median.
+
+    Each start is a process of its own. Before it counts, it runs a pass of nn.LSTM: what torch itself sets up is
+    in no figure.
+    """
+    with TemporaryDirectory() as folder:
+        filled: dict[tuple[int, int], str] = {}
+        for k, course in enumerate(courses):
+            empty = f"{folder}/{k}"
+            cold = in_new_process(_start, cell, unroller, course, replace(surroundings, cache=empty))
+            cache = filled.setdefault(course.size[2:], empty)
+            warm = [
+                in_new_process(_start, cell, unroller, course, replace(surroundings, cache=cache))
+                for _ in range(repeats)
+            ]
+            yield Startup(
+                cell=cell if isinstance(cell, str) else str(choose(cell)),
+                unroller=cold.unroller,
+                size=course.size,
+                cold=cold.cost,
+                warm=median(start.cost for start in warm),
+                later=median(start.later for start in warm),
+                plugins=median(start.plugins for start in warm),
+            )
+
+
+def _start(cell: CellLike, unroller: str | Unroller, course: Course, surroundings: Surroundings) -> Start:
+    surroundings.settle()
+    xs = course.input()
+    other = nn.LSTM(course.size.input_size, course.size.hidden_size).to(course.dtype)
+    one_pass(other, xs, course.training)()
+    plugins = seconds_of(installed)
+    marks = [time.perf_counter()]
+    layer = ours(cell, unroller)(course.size).to(course.dtype)
+    run = one_pass(layer, xs, course.training)
+    for _ in range(1 + LATER):
+        run()
+        marks.append(time.perf_counter())
+    first, *later = (after - before for before, after in pairwise(marks))
+    return Start(str(layer.unroller), plugins, first, min(later))

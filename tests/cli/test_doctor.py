@@ -1,0 +1,126 @@
+"""`rnnkit doctor`: versions, machine, unrollers, plugins."""
+
+import pytest
+import torch
+
+import rnnkit
+
+KEEPING = """
+from pathlib import Path
+
+import rnnkit
+
+FILE = Path("kept")
+
+
+class Keeping(rnnkit.unrollers["loop"]):
+    name = "keeping"
+
+    @classmethod
+    def facts(cls):
+        return {"cache": f"{FILE.stat().st_size if FILE.exists() else 0} bytes", "tool": "a spanner"}
+
+    @classmethod
+    def clear_cache(cls):
+        size = FILE.stat().st_size
+        FILE.unlink()
+        return size
+
+
+@rnnkit.hookimpl
+def rnnkit_unrollers():
+    return [Keeping]
+"""
+
+
+@pytest.fixture(autouse=True)
+def users_own_caches_stay(monkeypatch):
+    """Let rnnkit's own unrollers remove nothing."""
+    for kind in rnnkit.unrollers.values():
+        monkeypatch.setattr(kind, "clear_cache", classmethod(lambda cls: 0))
+
+
+@pytest.fixture
+def keeping(site, tmp_path, monkeypatch):
+    """Install an unroller that keeps a file of 3 MiB in the folder one stands in."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "kept").write_bytes(bytes(3 * 2**20))
+    site.install("fake-keeping", keeping=KEEPING)
+    return site
+
+
+def test_doctor(cli, lines):
+    result = cli("doctor", "--json")
+    assert result.exit_code == 0
+    (facts,) = lines(result.stdout)
+    assert facts["problems"] == []
+    assert facts["rnnkit"] == rnnkit.__version__
+    assert facts["torch"] == torch.__version__
+    assert facts["devices"].startswith("cpu (")
+    assert facts["plugins"].endswith(" found, 0 problems")
+    assert set(facts["unrollers"]) == set(rnnkit.unrollers)
+    assert facts["unrollers"]["loop"] == {}
+    assert {"python", "platform", "C++ compiler", "RNNKIT_PLUGINS"} <= set(facts)
+    table = " ".join(cli("doctor").stdout.split())
+    assert f"torch {torch.__version__}" in table
+
+
+def test_doctor_without_a_compiler(cli, lines, monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    (facts,) = lines(cli("doctor", "--json").stdout)
+    assert facts["C++ compiler"] == "no-such-compiler, not found"
+
+
+@pytest.mark.usefixtures("keeping")
+def test_what_an_unroller_says_of_itself(cli, lines):
+    (facts,) = lines(cli("doctor", "--json").stdout)
+    assert facts["unrollers"]["keeping"] == {"cache": "3145728 bytes", "tool": "a spanner"}
+    table = " ".join(cli("doctor").stdout.split())
+    assert "keeping: cache 3145728 bytes keeping: tool a spanner" in table
+
+
+@pytest.mark.usefixtures("keeping")
+def test_caches_are_cleared_and_the_amount_is_said(cli, tmp_path):
+    result = cli("doctor", "--clear-cache")
+    assert result.exit_code == 0, result.stderr
+    assert "keeping: 3.0 MiB removed\n" in result.stdout
+    assert "loop" not in result.stdout
+    assert not (tmp_path / "kept").exists()
+
+
+@pytest.mark.usefixtures("keeping")
+def test_a_cache_that_cannot_be_cleared_is_said_in_a_sentence(cli, lines, tmp_path):
+    (tmp_path / "kept").unlink()
+    result = cli("doctor", "--clear-cache", "--json")
+    assert result.exit_code == 4
+    (told,) = lines(result.stdout)
+    assert told["cleared"]["loop"] == 0
+    assert "keeping" not in told["cleared"]
+    (problem,) = told["problems"]
+    assert problem.startswith("unroller 'keeping': clear_cache() failed: FileNotFoundError")
+    assert problem in result.stderr
+
+
+def test_an_unroller_that_cannot_say_is_a_problem(site, cli, lines):
+    site.install("fake-mute", mute=KEEPING.replace('return {"cache"', 'return {}["cache"], {"cache"'))
+    result = cli("doctor", "--json")
+    assert result.exit_code == 4
+    (facts,) = lines(result.stdout)
+    assert facts["problems"] == ["unroller 'keeping': facts() failed: KeyError: 'cache'"]
+    assert facts["plugins"].endswith(" found, 1 problem")
+
+
+def test_nothing_to_clear(cli, lines):
+    assert cli("doctor", "--clear-cache").stdout == "nothing to remove\n"
+    (told,) = lines(cli("doctor", "--clear-cache", "--json").stdout)
+    assert told == {"cleared": dict.fromkeys(rnnkit.unrollers, 0), "problems": []}
+
+
+def test_what_an_unroller_is_by_default():
+    class Plain(rnnkit.Unroller):
+        def __call__(self, cell, xs, state=None, *, lengths=None, reset=None):
+            raise NotImplementedError
+
+    assert Plain.facts() == {}
+    assert Plain.clear_cache() == 0
+    assert Plain().explain(rnnkit.cells["rnn"](2, 3)) == "steps through time with torch's operations"
