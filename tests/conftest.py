@@ -14,6 +14,9 @@ from click.testing import CliRunner
 from rnnkit import registry
 from rnnkit.cli import main
 
+# Kernels that tests compile are kept between runs, apart from the user's own.
+os.environ.setdefault("RNNKIT_CACHE", str(Path(__file__).parents[1] / ".pytest_cache" / "kernels"))
+
 CELL = '''
 import torch
 

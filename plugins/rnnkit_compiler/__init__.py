@@ -1,0 +1,1 @@
+"""The recurrence compiler: any cell as native code, one noun a file."""

@@ -1,0 +1,1 @@
+"""The system's compiler, and the cache of what it made."""

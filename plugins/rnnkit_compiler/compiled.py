@@ -1,0 +1,192 @@
+"""The compiled unroller: any cell at the speed of hand-written kernels.
+
+The step is recorded once as a list of operations. What depends on the input alone is done for all steps at once, what
+depends on the parameters alone once a call; the rest, forward and back, becomes a native kernel, in which each step's
+products and the pointwise operations on them are one pass over the weights. The gradients of the weights wait until all
+steps are done, and then take one product each.
+
+Where no kernel can be had, the same plan runs with torch's operations; where the step cannot be recorded, the loop runs.
+"""
+
+from collections import OrderedDict
+from collections.abc import Hashable, Sequence
+from threading import Lock
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+from torch.nn.parameter import is_lazy
+
+import rnnkit
+from rnnkit import Cell, State
+from rnnkit_compiler.building.cache import cache_folder, cache_size, clear_cache
+from rnnkit_compiler.building.toolchain import instruction_set, toolchain
+from rnnkit_compiler.native.linear import FastProducts
+from rnnkit_compiler.native.team import entry_points, threads
+from rnnkit_compiler.run.backend import Sequences
+from rnnkit_compiler.run.program import Program, compose
+from rnnkit_compiler.trace.fingerprint import Fingerprint
+from rnnkit_compiler.trace.recording import NotRecordable
+
+CAPACITY = 512
+"""Programs that are kept; the least recently used goes first."""
+
+
+class Refusal(NamedTuple):
+    """Why a cell is run by the loop."""
+
+    reason: str
+
+
+class Compiled(rnnkit.Unroller):
+    """Turns a cell's step into native code: forward and backward at the speed of hand-fused kernels.
+
+    Memory: the states and the gates that the way back reads, of every step. Time: a compilation of about two seconds the
+    first time that a cell is seen on a machine, whatever its sizes; then its speed is that of the matrix products.
+    """
+
+    name = "compiled"
+    auto_rank = 10
+
+    def applies(self, cell: Cell) -> bool:
+        """Tell whether the cell runs in a kernel here."""
+        return self.backend(cell) == "cpp"
+
+    def __call__(
+        self,
+        cell: Cell,
+        xs: Tensor,
+        state: State | None = None,
+        *,
+        lengths: Tensor | None = None,
+        reset: Tensor | None = None,
+    ) -> tuple[Tensor, State]:
+        """Unroll `cell` over `xs` (T, B, D); see `rnnkit.Unroller`."""
+        padded, before, masks = rnnkit.prepare(cell, xs, state, lengths, reset)
+        program = program_for(cell, padded, before)
+        if isinstance(program, Refusal) or not program.backend.is_worth_it(padded.shape[1]):
+            return rnnkit.unrollers["loop"]()(cell, xs, state, lengths=lengths, reset=reset)
+        with FastProducts():
+            projected = cell.project(padded.view_as(padded))
+        return program.run(cell, rnnkit.parts_of(projected), before, masks.initial, _sequences(padded, masks))
+
+    def explain(self, cell: Cell) -> str:
+        """Say what is computed ahead, fused and deferred, what it costs, and what fell back and why."""
+        program = program_for(cell, *example(cell))
+        if isinstance(program, Refusal):
+            return f"backend: loop\n{program.reason}"
+        return "\n".join(program.explain())
+
+    @staticmethod
+    def backend(cell: Cell) -> str:
+        """Tell what runs a cell on plain input: "cpp", "torch" or "loop"."""
+        program = program_for(cell, *example(cell))
+        return "loop" if isinstance(program, Refusal) else program.backend.name
+
+    @classmethod
+    def facts(cls) -> dict[str, str]:
+        """Tell the compiler, the instruction set, the threads and the cache."""
+        tools = toolchain()
+        files, size = cache_size()
+        without = "none, so the plan runs with torch's operations; install g++ or clang++, or set RNNKIT_CXX"
+        return {
+            "compiler": without if tools is None else " ".join(tools.command),
+            "instruction set": instruction_set(),
+            "threads": str(threads()) if entry_points().parallel else "1: torch's OpenMP was not found",
+            "cache": f"{cache_folder()}, {files} files, {size / 2**20:.1f} MiB",
+        }
+
+    @classmethod
+    def clear_cache(cls) -> int:
+        """Remove all stored kernels; gives their bytes."""
+        return clear_cache()[1]
+
+
+def _sequences(xs: Tensor, masks: rnnkit.Masks) -> Sequences:
+    if masks.live is None:
+        return Sequences(xs.shape[0], xs.shape[1], None, None, _contiguous(masks.restart))
+    lengths = masks.live.sum(0)
+    order = lengths.argsort(descending=True, stable=True)
+    return Sequences(xs.shape[0], xs.shape[1], lengths, order, _contiguous(masks.restart))
+
+
+def _contiguous(mask: Tensor | None) -> Tensor | None:
+    return None if mask is None else mask.contiguous()
+
+
+PLAIN = (Tensor, torch.nn.Parameter, torch.nn.Buffer)
+
+
+def obstacle(cell: Cell, found: Fingerprint, xs: Tensor, states: Sequence[Tensor]) -> str:
+    """Tell what in the surroundings asks for the loop; empty: nothing."""
+    if torch._C._functorch.peek_interpreter_stack() is not None:
+        return "a transform of torch.func is at work"
+    if torch._C._len_torch_dispatch_stack() or torch.compiler.is_compiling():
+        return "something looks at every operation"
+    if rnnkit.casts_automatically(xs.device):
+        return "autocast is on"
+    if forward_ad._current_level >= 0:
+        return "forward-mode differentiation is at work"
+    if not xs.shape[1] or not cell.state_names:
+        return "there is nothing to step"
+    for tensor in (xs, *states, *found.tensors):
+        if type(tensor) not in PLAIN or is_lazy(tensor):
+            return f"there is a {type(tensor).__name__} among the tensors"
+        if tensor.is_meta or tensor.layout is not torch.strided:
+            return f"a tensor is {'on meta' if tensor.is_meta else tensor.layout}"
+    if found.has_hooks:
+        return "a module of the cell has hooks"
+    return ""
+
+
+_programs: OrderedDict[Hashable, Program | Refusal] = OrderedDict()
+_lock = Lock()
+
+
+def program_of(cell: Cell, found: Fingerprint, xs: Tensor, states: Sequence[Tensor]) -> Program | Refusal:
+    """Give the program of a cell for such input and states, made at the first question."""
+    kinds = tuple((tensor.shape[1:], tensor.dtype) for tensor in states)
+    key = (found.key, xs.shape[2], xs.dtype, kinds, torch.get_default_dtype())
+    with _lock:
+        known = _programs.get(key)
+        if known is not None:
+            _programs.move_to_end(key)
+            return known
+    made = _make(cell, xs, states)
+    with _lock:
+        _programs[key] = made
+        while len(_programs) > CAPACITY:
+            _programs.popitem(last=False)
+    return made
+
+
+def _make(cell: Cell, xs: Tensor, states: Sequence[Tensor]) -> Program | Refusal:
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            projected = cell.project(xs[:1].detach())
+        return compose(cell, projected, states)
+    except NotRecordable as error:
+        return Refusal(str(error))
+
+
+def program_for(cell: Cell, xs: Tensor, states: Sequence[Tensor]) -> Program | Refusal:
+    """Give the program of a cell for such input, unless something in the surroundings asks for the loop."""
+    found = Fingerprint(cell)
+    reason = obstacle(cell, found, xs, states)
+    return Refusal(reason) if reason else program_of(cell, found, xs, states)
+
+
+def example(cell: Cell) -> tuple[Tensor, State]:
+    """Give plain input for a cell, and its initial state: one step of two rows."""
+    like = next(cell.parameters(), None)
+    dtype = torch.get_default_dtype() if like is None else like.dtype
+    xs = torch.zeros(1, 2, cell.input_size, dtype=dtype, device="cpu" if like is None else like.device)
+    prepared = rnnkit.prepare(cell, xs, None, None, None)
+    return xs, prepared.state
+
+
+@rnnkit.hookimpl
+def rnnkit_unrollers() -> list[type[rnnkit.Unroller]]:
+    """Offer the compiler."""
+    return [Compiled]

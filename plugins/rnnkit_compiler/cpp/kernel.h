@@ -1,0 +1,208 @@
+// What every generated kernel is built around: the call that comes from outside, who does which share of it, and the loop
+// over time, forward and back.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "vector.h"
+#include "elementary.h"
+#include "gates.h"
+#include "team.h"
+
+// One call of a kernel. T steps, B rows; buffers are numbered as in the generated code.
+struct Call {
+    std::int64_t steps, batch;
+    const std::int64_t* sizes;
+    const real* numbers;
+    void* const* buffers;
+    const Source* sources;       // of every gate, in the order of packing
+    const Functions* functions;  // what is compiled once for all kernels
+    real* packed;                // room for all packed gates
+    char* scratch;               // room for every thread
+    std::int64_t slots;          // of the state: steps + 1, or 2 that take turns
+    std::int64_t y_apart;        // whether the output is written, or is a state and so is there already
+    const std::int64_t* order;   // (B,) rows by falling length; null: as they come
+    const std::int64_t* lengths; // (B,); null: all rows run to the end
+    const std::uint8_t* reset;   // (T, B); null: no row starts again
+    std::int64_t unit_threads;   // how many threads share the units of a row; the others share the rows
+    Team team;
+};
+
+constexpr std::ptrdiff_t ALIGNMENT = 64;
+
+INLINE std::ptrdiff_t aligned(std::ptrdiff_t bytes) { return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; }
+
+template <bool full>
+INLINE vec get(const real* p, int left) {
+    if constexpr (full) return load(p);
+    else return load_n(p, left);
+}
+
+template <bool full>
+INLINE void put(real* p, vec v, int left) {
+    if constexpr (full) store(p, v);
+    else store_n(p, v, left);
+}
+
+// Lanes from `left` on replaced by `rest`, so that they leave a sum or maximum as it is.
+template <bool full>
+INLINE vec kept(vec v, int left, real rest) {
+    if constexpr (full) return v;
+    else return select(lane_numbers() < broadcast_integer(left), v, broadcast(rest));
+}
+
+INLINE vec truth(veci mask) { return select(mask, broadcast(1), broadcast(0)); }
+
+// c (rows, NV * VL) = A (rows, K) times one panel.
+INLINE void multiply_panel(const Call& call, real* c, Rows a, int rows, const real* panel, int K, int NV) {
+    for (int s = 0; s < sub_panels(NV); ++s) {
+        const int start = sub_panel_start(NV, s), width = sub_panel_start(NV, s + 1) - start;
+        call.functions->products[width - 1](c + start * VL, NV * VL, a, rows, panel + std::ptrdiff_t(K) * start * VL, K,
+                                            false);
+    }
+}
+
+struct Full { static constexpr bool full = true; };
+struct Partial { static constexpr bool full = false; };
+
+// Calls body(Full or Partial, j, left) for each vector of `width` elements.
+template <class Body>
+INLINE void each_vector(int width, Body body) {
+    int j = 0;
+    for (; j + VL <= width; j += VL) body(Full{}, j, VL);
+    if (j < width) body(Partial{}, j, width - j);
+}
+
+// The part of a call that one thread does: some of the rows, and of each row some of the units.
+struct Share {
+    const Call* call;
+    int row_share, row_shares;    // which of the shares of rows
+    int unit_share, unit_shares;  // which of the shares of units
+    int* rows;                    // the rows, the longest first
+    int count;                    // of them
+    int live;                     // how many of them run at this step
+    const real** list;            // room for a pointer to each row
+    char* scratch;
+    Barrier* barrier;
+
+    // Waits for the threads that share the rows.
+    void wait() const { barrier->wait(unit_shares); }
+
+    bool first() const { return unit_share == 0; }
+
+    // The rows that run, in a buffer of rows of `width` elements.
+    Rows rows_of(const real* buffer, std::ptrdiff_t width) const {
+        if (!call->lengths) return {buffer + rows[0] * width, width, nullptr};
+        for (int i = 0; i < live; ++i) list[i] = buffer + rows[i] * width;
+        return {nullptr, 0, list};
+    }
+};
+
+inline int rows_each(const Call& call, int row_shares) { return divide_up(int(call.batch), row_shares); }
+
+// What a share needs of its own, in bytes, beside what the kernel asks for.
+inline std::ptrdiff_t share_bytes(const Call& call) {
+    return aligned(call.batch * sizeof(int)) + aligned(call.batch * sizeof(real*));
+}
+
+inline Share take_share(const Call& call, int thread, int threads, Barrier* barriers, std::ptrdiff_t bytes) {
+    Share s{};
+    s.call = &call;
+    s.unit_shares = threads % int(call.unit_threads) ? 1 : int(call.unit_threads);
+    s.row_shares = threads / s.unit_shares;
+    s.row_share = thread / s.unit_shares;
+    s.unit_share = thread % s.unit_shares;
+    s.barrier = &barriers[s.row_share];
+    s.scratch = call.scratch + thread * (bytes + share_bytes(call));
+    s.rows = reinterpret_cast<int*>(s.scratch);
+    s.list = reinterpret_cast<const real**>(s.scratch + aligned(call.batch * sizeof(int)));
+    s.scratch += share_bytes(call);
+    if (call.order) {  // dealt out in turn, so that every thread has long rows and short ones
+        for (int r = s.row_share; r < call.batch; r += s.row_shares) s.rows[s.count++] = int(call.order[r]);
+    } else {
+        const int end = share_start(int(call.batch), s.row_share + 1, s.row_shares);
+        for (int r = share_start(int(call.batch), s.row_share, s.row_shares); r < end; ++r) s.rows[s.count++] = r;
+    }
+    s.live = s.count;
+    return s;
+}
+
+// ---- Rows that have ended, and rows that start again ----
+
+// Copies the rows of this share from `first` on, `width` elements each.
+inline void copy_rows(const Share& s, int first, real* to, const real* from, std::ptrdiff_t width) {
+    if (!s.first()) return;
+    for (int i = first; i < s.count; ++i)
+        std::memcpy(to + s.rows[i] * width, from + s.rows[i] * width, width * sizeof(real));
+}
+
+// Fills all rows of this share from `from`, or with zeros if that is null.
+inline void enter_rows(const Share& s, real* to, const real* from, std::ptrdiff_t width) {
+    if (!s.first()) return;
+    for (int i = 0; i < s.count; ++i) {
+        if (from) std::memcpy(to + s.rows[i] * width, from + s.rows[i] * width, width * sizeof(real));
+        else std::memset(to + s.rows[i] * width, 0, width * sizeof(real));
+    }
+}
+
+inline void clear_rows(const Share& s, int first, real* to, std::ptrdiff_t width) {
+    if (!s.first()) return;
+    for (int i = first; i < s.count; ++i) std::memset(to + s.rows[i] * width, 0, width * sizeof(real));
+}
+
+// Whether row r starts again at step t.
+inline bool restarts(const Call& call, std::int64_t t, int r) { return call.reset && call.reset[t * call.batch + r]; }
+
+// ---- The loop over time ----
+//
+// A kernel is a class with
+//     Kernel(const Call&)          sizes and places of everything
+//     packed_values                values of all packed gates
+//     scratch_bytes                of one thread
+//     pack(share, shares)          its share of the packing
+//     begin(share), end(share)     before the first step and behind the last
+//     step(share, t)               one step
+//     ended(share, t)              what becomes of the rows that have ended
+//     restart(share, t)            what becomes of those that start again
+
+template <class Kernel, bool forward>
+static void work(void* data, int thread, int threads) {
+    struct Both { Kernel* kernel; const Call* call; Barrier* all; Barrier* some; };
+    const Both& both = *static_cast<Both*>(data);
+    const Call& call = *both.call;
+    Kernel& kernel = *both.kernel;
+    Share s = take_share(call, thread, threads, both.some, kernel.scratch_bytes);
+    kernel.pack(thread, threads);
+    kernel.begin(s);
+    both.all->wait(threads);
+    for (std::int64_t n = 0; n < call.steps; ++n) {
+        const std::int64_t t = forward ? n : call.steps - 1 - n;
+        if (call.lengths) {
+            while (s.live > 0 && call.lengths[s.rows[s.live - 1]] <= t) --s.live;
+            while (s.live < s.count && call.lengths[s.rows[s.live]] > t) ++s.live;
+        }
+        if (forward && call.reset) {
+            if (s.first()) kernel.restart(s, t);
+            s.wait();
+        }
+        if (s.live || s.unit_shares > 1) kernel.step(s, t);
+        if (s.live < s.count) kernel.ended(s, t);
+        if (!forward && call.reset) {
+            s.wait();
+            if (s.first()) kernel.restart(s, t);
+        }
+        if (call.lengths || call.reset) s.wait();
+    }
+    kernel.end(s);
+}
+
+template <class Kernel, bool forward>
+static void drive(const Call& call) {
+    Kernel kernel(call);
+    Barrier all;
+    Barrier* some = new Barrier[call.team.threads < 1 ? 1 : call.team.threads];
+    struct { Kernel* kernel; const Call* call; Barrier* all; Barrier* some; } both{&kernel, &call, &all, some};
+    run(call.team, work<Kernel, forward>, &both);
+    delete[] some;
+}

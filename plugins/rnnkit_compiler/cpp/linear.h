@@ -1,0 +1,169 @@
+// The product of two whole matrices, C = A B + bias, for what is done once a sequence rather than at every step.
+//
+// Every thread of a team calls `linear` with its number and computes a part of C on its own: no thread waits for
+// another, each packs what it needs. A block of B is packed into panels that stay in the second cache, and multiplied
+// with all rows of A before the next. Rows of A that are contiguous are used where they lie; others are made so.
+#pragma once
+
+#include <cstddef>
+
+#include "product.h"
+
+// A matrix with value (i, j) at data[i * rs + j * cs].
+struct Matrix {
+    const real* data;
+    std::ptrdiff_t rs, cs;
+
+    Matrix at(std::ptrdiff_t i, std::ptrdiff_t j) const { return {data + i * rs + j * cs, rs, cs}; }
+};
+
+// A part of C: rows [m, m + rows), columns [n, n + columns).
+struct Part {
+    int m, rows, n, columns;
+};
+
+constexpr int WIDTH = TILE_VECTORS * VL;  // columns of a panel of B; the last has as many, or
+constexpr int HALF = WIDTH / 2;           // half of them: more widths would only take longer to compile
+constexpr int HEIGHT = tile_rows(TILE_VECTORS);
+
+constexpr int BLOCK_DEPTH = 512;                            // of the summed dimension, in a block of A or B
+constexpr int BLOCK_COLUMNS = 1024 / int(sizeof(real));     // of B, whose block is half a megabyte
+constexpr int BLOCK_ROWS = divide_up(96, HEIGHT) * HEIGHT;  // of A
+constexpr int ROW_STRIDE = BLOCK_DEPTH + VL;  // of packed rows: no power of 2, so that they do not share cache sets
+static_assert(BLOCK_COLUMNS % WIDTH == 0, "a block has whole panels");
+
+// Values that each thread needs as workspace, aligned as packed weights are.
+constexpr std::ptrdiff_t LINEAR_WORKSPACE =
+    std::ptrdiff_t(BLOCK_DEPTH) * BLOCK_COLUMNS + BLOCK_ROWS * ROW_STRIDE + BLOCK_ROWS * WIDTH;
+
+// ---- Division among threads ----
+
+// How long a thread takes for its part, in vector operations for each k: the product, and packing at a third a value.
+INLINE double part_cost(double rows, double columns, bool packs_rows) {
+    return rows * columns / VL + (columns + (packs_rows ? rows : 0)) / 3;
+}
+
+// The part of one thread, in the grid of threads over C whose busiest thread takes the least time.
+static inline Part part_of(int M, int N, bool packs_rows, int thread, int threads) {
+    const int halves = divide_up(N, HALF);
+    int down = 1;
+    double least = -1;
+    for (int candidate = 1; candidate <= threads; ++candidate) {
+        if (threads % candidate) continue;
+        const double columns = divide_up(halves, threads / candidate) * HALF;
+        const double cost = part_cost(divide_up(M, candidate), columns, packs_rows);
+        if (least < 0 || cost < least) down = candidate, least = cost;
+    }
+    const int across = threads / down, row = thread / across, column = thread % across;
+    const int m = share_start(M, row, down), n = share_start(halves, column, across) * HALF;
+    const int end = share_start(halves, column + 1, across) * HALF;
+    return {m, share_start(M, row + 1, down) - m, n, (end < N ? end : N) - n};
+}
+
+// ---- Blocks ----
+
+// Makes the rows of a block of A contiguous.
+static inline Rows contiguous_rows(real* to, Matrix a, int rows, int K) {
+    if (a.cs == 1) return {a.data, a.rs, nullptr};
+    for (int k = 0; k < K; k += VL)
+        pack_vector(to + k, ROW_STRIDE, a.data + k * a.cs, a.rs, a.cs, rows, K - k < VL ? K - k : VL);
+    return {to, ROW_STRIDE, nullptr};
+}
+
+// sums[r] (+)= the sum of row r of A.
+static inline void sum_rows(real* sums, Rows a, int rows, int K, bool add) {
+    for (int r = 0; r < rows; ++r) {
+        vec sum{};
+        for (int k = 0; k < K; k += VL) sum += load_n(a[r] + k, K - k < VL ? K - k : VL);
+        sums[r] = (add ? sums[r] : real(0)) + hsum(sum);
+    }
+}
+
+// Puts the bias where the product is added, or adds it to what is there.
+static inline void put_bias(real* c, std::ptrdiff_t ldc, const real* bias, int rows, int columns, bool add) {
+    for (int r = 0; r < rows; ++r, c += ldc)
+        for (int n = 0; n < columns; n += VL) {
+            const int count = columns - n < VL ? columns - n : VL;
+            const vec b = load_n(bias + n, count);
+            store_n(c + n, add ? b + load_n(c + n, count) : b, count);
+        }
+}
+
+// c (rows, columns) (+)= A times one panel of NV vectors, where columns <= NV * VL.
+template <int NV>
+static void panel_product(real* c, std::ptrdiff_t ldc, Rows a, int rows, const real* panel, int K, int columns,
+                          bool add, real* scratch) {
+    if (columns == NV * VL) return product<NV>(c, ldc, a, rows, panel, K, add);
+    product<NV>(scratch, NV * VL, a, rows, panel, K);
+    for (int r = 0; r < rows; ++r)
+        for (int n = 0; n < columns; n += VL) {
+            const int count = columns - n < VL ? columns - n : VL;
+            const vec sum = load(scratch + r * NV * VL + n);
+            store_n(c + r * ldc + n, add ? sum + load_n(c + r * ldc + n, count) : sum, count);
+        }
+}
+
+// C (rows, columns) (+)= a block of A times a packed block of B.
+static inline void block_product(real* c, std::ptrdiff_t ldc, Rows a, int rows, const real* packed, int K, int columns,
+                                 bool add, real* scratch) {
+    for (int n = 0; n < columns; n += WIDTH, packed += std::ptrdiff_t(K) * WIDTH) {
+        const int left = columns - n;
+        if (left <= HALF) panel_product<TILE_VECTORS / 2>(c + n, ldc, a, rows, packed, K, left, add, scratch);
+        else panel_product<TILE_VECTORS>(c + n, ldc, a, rows, packed, K, left < WIDTH ? left : WIDTH, add, scratch);
+    }
+}
+
+// Packs a block of B into panels of 4 vectors; what is left takes another, or half of one if that will do.
+static inline void pack_block(real* to, Matrix b, int K, int columns) {
+    const int whole = columns / WIDTH, rest = columns % WIDTH;
+    pack(to, b.data, b.rs, b.cs, K, 1, columns, TILE_VECTORS, 0, whole);
+    if (rest)
+        pack(to + std::ptrdiff_t(K) * whole * WIDTH, b.data + whole * WIDTH * b.cs, b.rs, b.cs, K, 1, rest,
+             rest <= HALF ? TILE_VECTORS / 2 : TILE_VECTORS, 0, 1);
+}
+
+// ---- The whole product ----
+
+// Some of a dimension: [start, start + size).
+struct Range {
+    int start, size;
+};
+
+// Piece `index` of `pieces` into which `total` things are cut between multiples of `grain`.
+INLINE Range piece(int total, int grain, int pieces, int index) {
+    const int grains = divide_up(total, grain);
+    const int start = share_start(grains, index, pieces) * grain, end = share_start(grains, index + 1, pieces) * grain;
+    return {start, (end < total ? end : total) - start};
+}
+
+// This thread's part of C (M, N) = A (M, K) B (K, N) + bias, or C += with `add`. Rows of C are contiguous, ldc apart.
+//
+// `bias` (N) may be null. `row_sums` (M), unless null, gets the sum of every row of A, or has it added: the gradient of
+// a weight multiplies the transpose of its output's gradient, whose row sums are the gradient of the bias.
+static inline void linear(real* c, std::ptrdiff_t ldc, int M, int N, int K, Matrix a, Matrix b, const real* bias,
+                          real* row_sums, bool add, real* workspace, int thread, int threads) {
+    real* const packed = workspace;
+    real* const copied = packed + std::ptrdiff_t(BLOCK_DEPTH) * BLOCK_COLUMNS;
+    real* const scratch = copied + BLOCK_ROWS * ROW_STRIDE;
+    const Part part = part_of(M, N, a.cs != 1, thread, threads);
+    const int across = divide_up(part.columns, BLOCK_COLUMNS), down = divide_up(part.rows, BLOCK_ROWS);
+    const int deep = K ? divide_up(K, BLOCK_DEPTH) : 1;  // a sum over nothing is zero, and put there too
+    for (int x = 0; x < across; ++x) {
+        const Range columns = piece(part.columns, WIDTH, across, x);
+        const int n = part.n + columns.start;
+        for (int z = 0; z < deep; ++z) {
+            const Range depth = piece(K, 1, deep, z);
+            const bool more = add || z;
+            pack_block(packed, b.at(depth.start, n), depth.size, columns.size);
+            for (int y = 0; y < down; ++y) {
+                const Range rows = piece(part.rows, HEIGHT, down, y);
+                const int m = part.m + rows.start;
+                real* const corner = c + m * ldc + n;
+                const Rows of_a = contiguous_rows(copied, a.at(m, depth.start), rows.size, depth.size);
+                if (row_sums && n == 0) sum_rows(row_sums + m, of_a, rows.size, depth.size, more);
+                if (bias && z == 0) put_bias(corner, ldc, bias + n, rows.size, columns.size, add);
+                block_product(corner, ldc, of_a, rows.size, packed, depth.size, columns.size, more || bias, scratch);
+            }
+        }
+    }
+}

@@ -1,0 +1,278 @@
+// The product of a few rows with packed weights: C = A W, or C += A W, inside a recurrence.
+//
+// W (K, G * H) has G gates of H units each in its columns. It is packed once a call into panels: panel u holds units
+// [u * V * VL, (u + 1) * V * VL) of every gate, V vectors a gate and NV = G * V in all, so that pointwise code finds all
+// gates of a unit in one panel. In a row of a panel's product, vector g * V + v is vector v of gate g. Units past H are
+// zero.
+//
+// In memory a panel is a row of sub-panels of at most 4 vectors, as many as a register tile holds; within a sub-panel
+// row k of W follows row k - 1, so that a product reads its weights from first to last. The processor's own prefetching
+// follows that; asking for lines ahead only made it slower.
+#pragma once
+
+#include <cstddef>
+#include <utility>
+
+#include "vector.h"
+
+#define NOINLINE static __attribute__((noinline))
+
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int REGISTERS = 32;
+#else
+constexpr int REGISTERS = 16;
+#endif
+
+#if defined(__FMA__) || defined(__aarch64__)
+constexpr bool FUSED = true;
+#else
+constexpr bool FUSED = false;
+#endif
+
+constexpr int TILE_VECTORS = 4;          // of a sub-panel, at most
+constexpr int BLOCK_BYTES = 128 * 1024;  // of a sub-panel, between two passes over the rows: stays in a second cache
+constexpr int PACK_STEPS = 64;           // rows of W that are packed before the next vector of columns
+
+// ---- Sizes ----
+
+constexpr int divide_up(int a, int b) { return (a + b - 1) / b; }
+
+// Where share `index` of `shares` begins when `total` things are dealt out as evenly as can be.
+constexpr int share_start(int total, int index, int shares) {
+    return total / shares * index + (index < total % shares ? index : total % shares);
+}
+
+// A panel of NV vectors has this many sub-panels, and sub-panel s begins at this vector.
+constexpr int sub_panels(int NV) { return divide_up(NV, TILE_VECTORS); }
+constexpr int sub_panel_start(int NV, int s) { return share_start(NV, s, sub_panels(NV)); }
+
+// Rows of a register tile NV vectors wide: so many, up to 8, that all of it stays in registers. Beside the sums there
+// are the vectors of one side, one of the other, and without a fused multiply-add the product.
+constexpr int tile_rows(int NV) {
+    int rows = 8;
+    while (rows * NV + (rows < NV ? rows : NV) + (FUSED ? 1 : 2) > REGISTERS) --rows;
+    return rows;
+}
+
+// Panels of V vectors a gate that cover H units.
+inline int panel_count(int H, int V) { return divide_up(H, V * VL); }
+
+// Values that `pack` writes for a matrix (K, G * H).
+inline std::ptrdiff_t packed_size(int K, int G, int H, int V) {
+    return std::ptrdiff_t(K) * G * V * VL * panel_count(H, V);
+}
+
+// Vectors a gate in one panel, for the least time of the busiest of `threads` that split the panels among them.
+inline int choose_vectors(int G, int H, int threads) {
+    const int hundredths[] = {0, 110, 102, 101, 100};  // time a vector, of tiles 1 to 4 vectors wide
+    int best = 1;
+    long least = -1;
+    for (int V = 1; V == 1 || G * V <= TILE_VECTORS; ++V) {
+        const int width = G * V / sub_panels(G * V);
+        const long time = long(divide_up(panel_count(H, V), threads)) * V * hundredths[width];
+        if (least < 0 || time <= least) best = V, least = time;
+    }
+    return best;
+}
+
+// ---- Packing ----
+
+// Swaps, within every square of 2 * half lanes, the two squares of `half` lanes off the diagonal.
+template <int half, int... lane>
+INLINE void swap_corners(vec& upper, vec& lower, std::integer_sequence<int, lane...>) {
+    const vec a = upper, b = lower;
+    upper = vec{(lane & half ? b[(lane - half) & (VL - 1)] : a[lane])...};
+    lower = vec{(lane & half ? b[lane] : a[(lane + half) & (VL - 1)])...};
+}
+
+// Transposes a square of VL vectors.
+template <int half = VL / 2>
+INLINE void transpose(vec* square) {
+#pragma GCC unroll 16
+    for (int i = 0; i < VL; ++i)
+        if (!(i & half)) swap_corners<half>(square[i], square[i + half], std::make_integer_sequence<int, VL>{});
+    if constexpr (half > 1) transpose<half / 2>(square);
+}
+
+// Packs one square whose columns are contiguous: K <= VL rows of W, n <= VL columns.
+NOINLINE void pack_square(real* to, std::ptrdiff_t step, const real* from, std::ptrdiff_t cs, int K, int n) {
+    vec square[VL];
+    if (K == VL && n == VL) {
+#pragma GCC unroll 16
+        for (int i = 0; i < VL; ++i) square[i] = load(from + i * cs);
+    } else {
+        for (int i = 0; i < VL; ++i) square[i] = i < n ? load_n(from + i * cs, K) : vec{};
+    }
+    transpose(square);
+    if (K == VL) {
+#pragma GCC unroll 16
+        for (int k = 0; k < VL; ++k) store(to + k * step, square[k]);
+    } else {
+        for (int k = 0; k < K; ++k) store(to + k * step, square[k]);
+    }
+}
+
+// Packs one vector of n <= VL columns: row k of W to `to + k * step`, zeros past n.
+static void pack_vector(real* to, std::ptrdiff_t step, const real* from, std::ptrdiff_t rs, std::ptrdiff_t cs, int K,
+                        int n) {
+    if (cs == 1 && n == VL) {
+        for (int k = 0; k < K; ++k) store(to + k * step, load(from + k * rs));
+    } else if (cs == 1) {
+        for (int k = 0; k < K; ++k) store(to + k * step, load_n(from + k * rs, n));
+    } else if (rs == 1) {
+        for (int k = 0; k < K; k += VL) pack_square(to + k * step, step, from + k, cs, K - k < VL ? K - k : VL, n);
+    } else {
+        for (int k = 0; k < K; ++k)
+            for (int i = 0; i < VL; ++i) to[k * step + i] = i < n ? from[k * rs + i * cs] : real(0);
+    }
+}
+
+// Packs panels [first, last) of W (K, G * H), whose value (k, n) is at from[k * rs + n * cs], to their places in `to`.
+static inline void pack(real* to, const real* from, std::ptrdiff_t rs, std::ptrdiff_t cs, int K, int G, int H, int V,
+                        int first, int last) {
+    const int NV = G * V;
+    for (int u = first; u < last; ++u) {
+        real* panel = to + std::ptrdiff_t(u) * K * NV * VL;
+        for (int s = 0; s < sub_panels(NV); ++s) {
+            const int start = sub_panel_start(NV, s), end = sub_panel_start(NV, s + 1);
+            const std::ptrdiff_t step = std::ptrdiff_t(end - start) * VL;
+            for (int k = 0; k < K; k += PACK_STEPS)
+                for (int i = start; i < end; ++i) {
+                    const int unit = (u * V + i % V) * VL, left = H - unit;
+                    pack_vector(panel + std::ptrdiff_t(K) * start * VL + k * step + (i - start) * VL, step,
+                                from + k * rs + (std::ptrdiff_t(i / V) * H + unit) * cs, rs, cs,
+                                K - k < PACK_STEPS ? K - k : PACK_STEPS, left < 0 ? 0 : left < VL ? left : VL);
+                }
+        }
+    }
+}
+
+// ---- The product ----
+
+// The rows of A: row r begins at list[r], or, without a list, at first + r * stride.
+struct Rows {
+    const real* first;
+    std::ptrdiff_t stride;
+    const real* const* list;
+
+    const real* operator[](int r) const { return list ? list[r] : first + r * stride; }
+};
+
+// The value, in a register where the compiler would rather read it from memory again for each use.
+INLINE vec keep(vec value) {
+#if defined(__x86_64__)
+    asm("" : "+v"(value));
+#elif defined(__aarch64__)
+    asm("" : "+w"(value));
+#endif
+    return value;
+}
+
+// sum[r][v] += x[r] * y[v]: the outer product of one column of the tile's rows, at a[r][k], and one row of W. The shorter
+// side is held in registers, the longer passes by.
+template <int NV, int ROWS>
+INLINE void add_outer(vec (&sum)[ROWS][NV], const real* const (&a)[ROWS], int k, const real* row) {
+    if constexpr (ROWS < NV) {
+        vec x[ROWS];
+#pragma GCC unroll 16
+        for (int r = 0; r < ROWS; ++r) x[r] = keep(broadcast(a[r][k]));
+#pragma GCC unroll 16
+        for (int v = 0; v < NV; ++v) {
+            const vec y = ROWS == 1 ? load(row + v * VL) : keep(load(row + v * VL));
+#pragma GCC unroll 16
+            for (int r = 0; r < ROWS; ++r) sum[r][v] = fma(x[r], y, sum[r][v]);
+        }
+    } else {
+        vec y[NV];
+#pragma GCC unroll 16
+        for (int v = 0; v < NV; ++v) y[v] = keep(load(row + v * VL));
+#pragma GCC unroll 16
+        for (int r = 0; r < ROWS; ++r) {
+            const vec x = NV == 1 ? broadcast(a[r][k]) : keep(broadcast(a[r][k]));
+#pragma GCC unroll 16
+            for (int v = 0; v < NV; ++v) sum[r][v] = fma(x, y[v], sum[r][v]);
+        }
+    }
+}
+
+// One register tile, ROWS rows by NV vectors: c[r] (+)= sum over k < K of a[r][k] * w[k].
+//
+// A tile of few vectors has several sums of each, over every 2nd, 4th or 8th k, to cover the latency of an addition.
+template <int NV, int ROWS>
+NOINLINE void tile(real* c, std::ptrdiff_t ldc, const real* const* rows, const real* w, int K, bool add) {
+    constexpr int chains = ROWS * NV >= 8 ? 1 : ROWS * NV >= 4 ? 2 : ROWS * NV >= 2 ? 4 : 8;
+    const real* a[ROWS];
+    vec sum[chains][ROWS][NV];
+#pragma GCC unroll 16
+    for (int r = 0; r < ROWS; ++r) {
+        a[r] = rows[r];
+#pragma GCC unroll 16
+        for (int v = 0; v < NV; ++v) {
+            sum[0][r][v] = add ? load(c + r * ldc + v * VL) : vec{};
+#pragma GCC unroll 16
+            for (int chain = 1; chain < chains; ++chain) sum[chain][r][v] = vec{};
+        }
+    }
+    int k = 0;
+    for (; k + chains <= K; k += chains)
+#pragma GCC unroll 16
+        for (int chain = 0; chain < chains; ++chain)
+            add_outer<NV, ROWS>(sum[chain], a, k + chain, w + std::ptrdiff_t(k + chain) * NV * VL);
+    for (; k < K; ++k) add_outer<NV, ROWS>(sum[0], a, k, w + std::ptrdiff_t(k) * NV * VL);
+#pragma GCC unroll 16
+    for (int r = 0; r < ROWS; ++r)
+#pragma GCC unroll 16
+        for (int v = 0; v < NV; ++v) {
+#pragma GCC unroll 16
+            for (int chain = 1; chain < chains; ++chain) sum[0][r][v] += sum[chain][r][v];
+            store(c + r * ldc + v * VL, sum[0][r][v]);
+        }
+}
+
+typedef void (*Tile)(real*, std::ptrdiff_t, const real* const*, const real*, int, bool);
+
+// The tile of NV vectors and `rows` rows.
+template <int NV, int... less>
+INLINE Tile tile_of(int rows, std::integer_sequence<int, less...>) {
+    static constexpr Tile tiles[] = {tile<NV, less + 1>...};
+    return tiles[rows - 1];
+}
+
+// The product of one sub-panel of NV vectors, in blocks of its rows that stay in the cache over all rows of A.
+template <int NV>
+static void sub_product(real* c, std::ptrdiff_t ldc, Rows a, int rows, const real* w, int K, bool add) {
+    constexpr int most = tile_rows(NV), block = BLOCK_BYTES / (NV * VECTOR_BYTES);
+    const int tiles = divide_up(rows, most), blocks = rows <= most || K <= block ? 1 : divide_up(K, block);
+    for (int b = 0; b < blocks; ++b) {
+        const int k = share_start(K, b, blocks), depth = share_start(K, b + 1, blocks) - k;
+        const real* from = w + std::ptrdiff_t(k) * NV * VL;
+        for (int t = 0; t < tiles; ++t) {
+            const int r = share_start(rows, t, tiles), count = share_start(rows, t + 1, tiles) - r;
+            const real* begin[most];
+            for (int i = 0; i < count; ++i) begin[i] = a[r + i] + k;
+            const Tile multiply = tile_of<NV>(count, std::make_integer_sequence<int, most>{});
+            multiply(c + r * ldc, ldc, begin, from, depth, add || b);
+        }
+    }
+}
+
+// c (rows, NV * VL) = A (rows, K) times one panel, or c += with `add`. Row r of c begins at c + r * ldc.
+template <int NV>
+static void product(real* c, std::ptrdiff_t ldc, Rows a, int rows, const real* panel, int K, bool add = false) {
+    constexpr int parts = sub_panels(NV), widest = divide_up(NV, parts), wide = NV % parts ? NV % parts : parts;
+    for (int s = 0; s < wide; ++s, c += widest * VL, panel += std::ptrdiff_t(K) * widest * VL)
+        sub_product<widest>(c, ldc, a, rows, panel, K, add);
+    if constexpr (wide < parts)
+        for (int s = wide; s < parts; ++s, c += (widest - 1) * VL, panel += std::ptrdiff_t(K) * (widest - 1) * VL)
+            sub_product<widest - 1>(c, ldc, a, rows, panel, K, add);
+}
+
+// The same for a width that is known at run time only.
+static inline void product(real* c, std::ptrdiff_t ldc, Rows a, int rows, const real* panel, int K, int NV,
+                           bool add = false) {
+    constexpr decltype(&sub_product<1>) of_width[] = {sub_product<1>, sub_product<2>, sub_product<3>, sub_product<4>};
+    for (int s = 0; s < sub_panels(NV); ++s) {
+        const int start = sub_panel_start(NV, s), width = sub_panel_start(NV, s + 1) - start;
+        of_width[width - 1](c + start * VL, ldc, a, rows, panel + std::ptrdiff_t(K) * start * VL, K, add);
+    }
+}

@@ -1,0 +1,1 @@
+"""The intermediate form: graphs of pointwise operations, products and reductions, and their derivatives."""

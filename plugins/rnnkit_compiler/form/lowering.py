@@ -1,0 +1,254 @@
+"""Lowering: from the recording of a step to the intermediate form.
+
+Each tensor of the recording that depends on state or projection becomes a `Value`; what depends on the parameters alone
+stays a tensor, computed once a call, and enters as an invariant vector or matrix. The rules for aten's operations are in
+rules.py.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+
+from rnnkit_compiler.form.graph import Graph, Node
+from rnnkit_compiler.form.values import NotLowerable, Value, batch_axis
+from rnnkit_compiler.trace.recording import Recording, Ref
+from rnnkit_compiler.trace.split import Split
+
+
+class Invariant(NamedTuple):
+    """A tensor of the recording that is the same at every step, and the form that it enters in."""
+
+    number: int
+    """Of the tensor in the recording."""
+
+    shape: tuple[int, ...]
+    """Of a vector: what it is expanded to before it is made flat. Of a matrix: its rows and columns, cut out."""
+
+    offset: int = 0
+    """Of a matrix: its first row."""
+
+    turned: bool = False
+    """Of a matrix: whether the transpose is meant."""
+
+
+class Hoisted(NamedTuple):
+    """A product of the input alone: computed for all steps at once, it enters as a part."""
+
+    part: int
+    """Which part is multiplied."""
+
+    offset: int
+    width: int
+    matrix: int
+
+
+@dataclass
+class Lowered:
+    """One step in the intermediate form."""
+
+    graph: Graph
+    dtype: torch.dtype
+    output: Node
+    next_states: list[Node]
+    part_widths: list[int]
+    state_widths: list[int]
+    vectors: list[Invariant]
+    matrices: list[Invariant]
+    hoisted: list[Hoisted]
+    output_shape: tuple[int, ...]
+    """Features of the output."""
+
+    @property
+    def invariants(self) -> list[int]:
+        """The numbers, in the recording, of the tensors that vectors and matrices are made of."""
+        return list(dict.fromkeys(entry.number for entry in (*self.vectors, *self.matrices)))
+
+
+@dataclass
+class Lowering:
+    """Lowers one recording."""
+
+    recording: Recording
+    split: Split
+    graph: Graph = field(default_factory=Graph)
+    vectors: list[Invariant] = field(default_factory=list)
+    matrices: list[Invariant] = field(default_factory=list)
+    hoisted: list[Hoisted] = field(default_factory=list)
+    values: dict[int, Value] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        transposes = [call for call in self.split.once if call.name == "t.default"]
+        self._turned = {
+            call.outputs[0]: call.reads[0] for call in transposes if len(self.recording.shapes[call.reads[0]]) == 2
+        }
+
+    def run(self, rules: dict[str, Any]) -> Lowered:
+        """Lower every call of the step that is not hoisted.
+
+        Raises:
+            NotLowerable: an operation or a shape has no counterpart.
+        """
+        recording = self.recording
+        dtype = self._dtype()
+        leaves = [("part", self.split.parts), ("state", recording.states)]
+        for op, numbers in leaves:
+            for k, number in enumerate(numbers):
+                self._enter(op, k, number)
+        for call in self.split.core:
+            rule = rules.get(call.operator._schema.name.removeprefix("aten::"))
+            if rule is None:
+                raise NotLowerable(f"{call.name} has no counterpart")
+            result = rule(self, call)
+            for number, value in zip(call.outputs, result if call.several else [result], strict=True):
+                if number is not None and value is not None:
+                    self.values[number] = value
+        states = [
+            self._result(number, before) for number, before in zip(recording.next_states, recording.states, strict=True)
+        ]
+        output = self.value(Ref(recording.output))
+        if output.axis != 0:
+            raise NotLowerable("the output's first dimension is not the batch")
+        return Lowered(
+            self.graph,
+            dtype,
+            output.full(),
+            states,
+            [self.values[number].width for number in self.split.parts]
+            + [self.matrices[hoisted.matrix].shape[1] for hoisted in self.hoisted],
+            [self.values[number].width for number in recording.states],
+            self.vectors,
+            self.matrices,
+            self.hoisted,
+            output.features,
+        )
+
+    def _dtype(self) -> torch.dtype:
+        dtypes = {self.recording.dtypes[number] for number in self.recording.states}
+        if len(dtypes) != 1:
+            raise NotLowerable("its states are of several dtypes")
+        (dtype,) = dtypes
+        if dtype not in (torch.float32, torch.float64):
+            raise NotLowerable(f"its state is {dtype}")
+        for call in self.split.core:
+            for number in (*call.reads, *call.outputs):
+                other = dtype if number is None else self.recording.dtypes[number]
+                if other not in (dtype, torch.bool) and self.recording.shapes[number]:
+                    raise NotLowerable(f"{call.name} has a tensor of {other} beside {dtype}")
+        return dtype
+
+    def _enter(self, op: str, k: int, number: int) -> None:
+        shape = self.recording.shapes[number]
+        width = torch.Size(shape[1:]).numel()
+        if not width:
+            raise NotLowerable("a tensor has no elements")
+        self.values[number] = Value(self.graph.make(op, (), width, k), shape, 0)
+
+    def _result(self, number: int, before: int) -> Node:
+        value = self.value(Ref(number))
+        if value.shape != self.recording.shapes[before] or value.axis != 0:
+            raise NotLowerable("a state changes its shape")
+        return value.full()
+
+    def shape(self, ref: Ref) -> tuple[int, ...]:
+        """Give the shape of a tensor of the recording."""
+        return self.recording.shapes[ref.number]
+
+    def value(self, ref: Ref) -> Value:
+        """Give what depends on the rows as a value."""
+        if ref.number not in self.values:
+            shape = self.shape(ref)
+            if batch_axis(shape, self.recording.rows) is not None:
+                raise NotLowerable("an invariant has a dimension for the batch")
+            rows = self.recording.rows
+            return self.spread(ref, (rows, *shape), 0)
+        return self.values[ref.number]
+
+    def is_value(self, argument: Any) -> bool:
+        """Tell whether an argument depends on the rows."""
+        return isinstance(argument, Ref) and argument.number in self.values
+
+    def spread(self, argument: Any, shape: tuple[int, ...], axis: int) -> Value:
+        """Give an argument of a pointwise operation with a result of such a shape as a value of that shape.
+
+        Raises:
+            NotLowerable: it is repeated along some of the features only.
+        """
+        if not isinstance(argument, Ref):
+            if isinstance(argument, complex):
+                raise NotLowerable("a literal is complex")
+            return Value(self.graph.number(float(argument)), shape, axis)
+        if argument.number in self.values:
+            return self._aligned(self.values[argument.number], shape, axis)
+        own = self.shape(argument)
+        aligned = (1,) * (len(shape) - len(own)) + own
+        features = shape[:axis] + shape[axis + 1 :]
+        own_features = aligned[:axis] + aligned[axis + 1 :]
+        if aligned[axis] != 1:
+            raise NotLowerable("an invariant has a dimension for the batch")
+        scalar = torch.Size(own_features).numel() == 1
+        node = self.vector(Invariant(argument.number, () if scalar else features))
+        return Value(node, shape, axis)
+
+    def _aligned(self, value: Value, shape: tuple[int, ...], axis: int) -> Value:
+        lead = len(shape) - len(value.shape)
+        own = (1,) * lead + value.shape
+        if value.axis + lead != axis:
+            raise NotLowerable("two tensors have the batch in different places")
+        features, wanted = own[:axis] + own[axis + 1 :], shape[:axis] + shape[axis + 1 :]
+        if features != wanted and value.node.width != 1:
+            raise NotLowerable(f"{features} is repeated along some of the features of {wanted}")
+        return Value(value.node, shape, axis)
+
+    def vector(self, invariant: Invariant) -> Node:
+        """Give the leaf of an invariant vector."""
+        literal = self.recording.constants.get(invariant.number)
+        if literal is not None and literal.numel() == 1:
+            return self.graph.number(float(literal))
+        if invariant not in self.vectors:
+            self.vectors.append(invariant)
+        return self.graph.make("vector", (), torch.Size(invariant.shape).numel(), self.vectors.index(invariant))
+
+    def matrix(self, ref: Ref, shape: tuple[int, int], turned: bool, offset: int = 0) -> int:
+        """Give the number of an invariant matrix of which rows from `offset` on are taken."""
+        number = ref.number
+        while number in self._turned:  # the transpose of a matrix is the matrix, read the other way
+            number, turned = self._turned[number], not turned
+        invariant = Invariant(number, shape, offset, turned)
+        if invariant not in self.matrices:
+            self.matrices.append(invariant)
+        return self.matrices.index(invariant)
+
+    def product(self, node: Node, ref: Ref, rows: int, columns: int, turned: bool) -> Node:
+        """Multiply by an invariant; of a joined operand, each piece of the input alone by its own rows, for all steps at once."""
+        if node.op != "concat" or not any(map(_is_part, node.inputs)):
+            if _is_part(node):
+                return self._hoist(node, self.matrix(ref, (rows, columns), turned))
+            return self.graph.product(node, self.matrix(ref, (rows, columns), turned), columns)
+        total = self.graph.number(0)
+        offset = 0
+        for piece in node.inputs:
+            matrix = self.matrix(ref, (piece.width, columns), turned, offset)
+            offset += piece.width
+            total = total + (
+                self._hoist(piece, matrix) if _is_part(piece) else self.graph.product(piece, matrix, columns)
+            )
+        return total
+
+    def _hoist(self, node: Node, matrix: int) -> Node:
+        leaf = node.inputs[0] if node.op == "slice" else node
+        hoisted = Hoisted(leaf.attr[0], node.attr[0] if node.op == "slice" else 0, node.width, matrix)
+        if hoisted not in self.hoisted:
+            self.hoisted.append(hoisted)
+        part = len(self.split.parts) + self.hoisted.index(hoisted)
+        return self.graph.make("part", (), self.matrices[matrix].shape[1], part)
+
+    def arguments(self, call: Any) -> dict[str, Any]:
+        """Give the arguments of a call by name, defaults filled in."""
+        schema = call.operator._schema.arguments
+        given = dict(zip((argument.name for argument in schema), call.args, strict=False)) | call.kwargs
+        return {argument.name: given.get(argument.name, argument.default_value) for argument in schema}
+
+
+def _is_part(node: Node) -> bool:
+    return node.op == "part" or (node.op == "slice" and node.inputs[0].op == "part")

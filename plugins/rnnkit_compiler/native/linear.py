@@ -1,0 +1,150 @@
+"""Products over all steps at once, on kernels of our own and recycled memory."""
+
+import ctypes
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+from rnnkit_compiler.building.compilation import CompileError
+from rnnkit_compiler.native.library import library_of
+from rnnkit_compiler.native.team import Team, team_of, threads
+from rnnkit_compiler.native.workspace import shared
+
+LEAST = 1 << 21
+"""Multiplications below which torch's own product is as fast."""
+
+
+class _Multiply(ctypes.Structure):
+    """Mirrors `Multiply` in cpp/multiply.h."""
+
+    _fields_ = (
+        ("M", ctypes.c_int64),
+        ("N", ctypes.c_int64),
+        ("K", ctypes.c_int64),
+        ("c", ctypes.c_void_p),
+        ("ldc", ctypes.c_int64),
+        ("a", ctypes.c_void_p),
+        ("a_rs", ctypes.c_int64),
+        ("a_cs", ctypes.c_int64),
+        ("b", ctypes.c_void_p),
+        ("b_rs", ctypes.c_int64),
+        ("b_cs", ctypes.c_int64),
+        ("bias", ctypes.c_void_p),
+        ("row_sums", ctypes.c_void_p),
+        ("workspace", ctypes.c_void_p),
+        ("team", Team),
+    )
+
+
+def multiply(a: Tensor, b: Tensor, bias: Tensor | None = None, row_sums: Tensor | None = None) -> Tensor:
+    """Give A (M, K) times B (K, N), both of any strides, plus a bias (N,) in each row.
+
+    Args:
+        a: (M, K).
+        b: (K, N).
+        bias: contiguous.
+        row_sums: (M,), gets the sum of each row of A.
+    """
+    (rows, depth), columns = a.shape, b.shape[1]
+    if rows * columns * depth < LEAST:
+        if row_sums is not None:
+            torch.sum(a, 1, out=row_sums)
+        return torch.mm(a, b) if bias is None else torch.addmm(bias, a, b)
+    library, values, _ = library_of(a.dtype)
+    result = shared.take((rows, columns), a.dtype)
+    count = threads()
+    room = shared.take((values * count + 16,), a.dtype)
+    call = _Multiply(
+        rows, columns, depth, result.data_ptr(), columns, a.data_ptr(), *a.stride(), b.data_ptr(), *b.stride()
+    )
+    call.bias = None if bias is None else bias.data_ptr()
+    call.row_sums = None if row_sums is None else row_sums.data_ptr()
+    call.workspace = (room.data_ptr() + 63) // 64 * 64
+    call.team = team_of(count)
+    library.multiply(ctypes.byref(call))
+    return result
+
+
+def product(rows: Tensor, matrix: Tensor) -> Tensor:
+    """Multiply rows (..., K) by a matrix (K, N)."""
+    return multiply(rows.reshape(-1, rows.shape[-1]), matrix).view(*rows.shape[:-1], matrix.shape[1])
+
+
+def gradient_of_weight(rows: Tensor, grads: Tensor) -> Tensor:
+    """Give the gradient (N, K) of a weight, from what it multiplied (M, K) and the gradient of the product (M, N)."""
+    return multiply(grads.t(), rows)
+
+
+class Linear(torch.autograd.Function):
+    """x Wᵀ + b, as torch.nn.functional.linear."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Multiply rows x (..., K) by a weight (N, K)."""
+        ctx.save_for_backward(x, weight)
+        rows = x.reshape(-1, x.shape[-1])
+        return multiply(rows, weight.t(), None if bias is None else bias.contiguous()).view(*x.shape[:-1], -1)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        """Give the gradients of x, weight and bias."""
+        x, weight = ctx.saved_tensors
+        needs = ctx.needs_input_grad
+        rows, grads = x.reshape(-1, x.shape[-1]), grad.reshape(-1, grad.shape[-1])
+        if torch.is_grad_enabled():  # to be differentiated again
+            return (
+                grad @ weight if needs[0] else None,
+                grads.t() @ rows if needs[1] else None,
+                grads.sum(0) if needs[2] else None,
+            )
+        sums = torch.empty(grads.shape[1], dtype=grad.dtype) if needs[2] else None
+        of_weight = None
+        if needs[1]:
+            of_weight = multiply(grads.t(), rows, row_sums=sums)
+        elif sums is not None:
+            torch.sum(grads, 0, out=sums)
+        return product(grad, weight) if needs[0] else None, of_weight, sums
+
+
+class FastProducts(TorchFunctionMode):
+    """Has `linear` and `matmul` with a matrix done by `Linear` where that is faster."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func is F.linear and not kwargs and _fits(args[0], args[1], 1):
+            return Linear.apply(args[0], args[1], args[2] if len(args) > 2 else None)  # type: ignore[no-untyped-call]
+        if func in MATMULS and not kwargs and _fits(args[0], args[1], 0):
+            return Linear.apply(args[0], args[1].t(), None)  # type: ignore[no-untyped-call]
+        return func(*args, **(kwargs or {}))
+
+
+MATMULS = (torch.matmul, torch.mm, torch.Tensor.matmul, torch.Tensor.__matmul__, torch.Tensor.mm)
+
+
+def _fits(x: Any, weight: Any, depth_axis: int) -> bool:
+    """Whether x (..., K) and a matrix are such that kernels of our own do their product, and do it faster."""
+    return (
+        isinstance(x, Tensor)
+        and isinstance(weight, Tensor)
+        and weight.ndim == 2
+        and x.ndim >= 2
+        and x.dtype == weight.dtype
+        and x.dtype in (torch.float32, torch.float64)
+        and x.shape[-1] == weight.shape[depth_axis]
+        and x.numel() * weight.shape[1 - depth_axis] >= LEAST
+        and _has_kernel(x.dtype)
+    )
+
+
+@cache
+def _has_kernel(dtype: torch.dtype) -> bool:
+    try:
+        library_of(dtype)
+    except CompileError:
+        return False
+    return True

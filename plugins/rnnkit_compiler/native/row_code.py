@@ -1,0 +1,121 @@
+"""Code for the numbers of a row: sums and maxima over its units, and what follows from them."""
+
+from collections.abc import Iterator
+
+from rnnkit_compiler.form.graph import Node
+from rnnkit_compiler.native.names import Names, expression
+from rnnkit_compiler.native.stages import Stage, Store
+
+
+class RowCode:
+    """Writes what a stage does before its regions."""
+
+    def __init__(self, names: Names) -> None:
+        self.names = names
+
+    def lines(self, stage: Stage) -> Iterator[str]:
+        """Give the lines of a stage."""
+        if not stage.reductions and not stage.row_stores:
+            return
+        yield "        for (int i = 0; i < s.live; ++i) {"
+        yield "            const std::ptrdiff_t r = s.rows[i];"
+        yield "            (void)r;"
+        known: dict[Node, str] = {}
+        for group in stage.reductions:
+            if group[0].op in ("sum", "max"):
+                yield from self._row_loop(group, known)
+            else:
+                (node,) = group
+                yield from self._row_node(node, known)
+            for node in group:
+                place = self.names.rows.setdefault(node, len(self.names.rows))
+                known[node] = f"n{node.number}"
+                yield f"            numbers[{place} * batch + i] = n{node.number}[0];"
+        for store in stage.row_stores:
+            yield from self._store_row(store, known)
+        yield "        }"
+
+    def _row_value(self, node: Node, known: dict[Node, str]) -> Iterator[str]:
+        """Make a number of the row known by name, as a vector of equal lanes."""
+        if node in known:
+            return
+        name = f"n{node.number}"
+        if node.op == "number":
+            known[node] = self.names.literal(node)
+            return
+        if node in self.names.rows:
+            expression = f"broadcast(numbers[{self.names.rows[node]} * batch + i])"
+        else:
+            expression = f"broadcast(({self.names.at(self.names.source(node))})[0])"
+        known[node] = name
+        yield f"            const vec {name} = {expression};"
+
+    def _row_node(self, node: Node, known: dict[Node, str]) -> Iterator[str]:
+        for operand in node.inputs:
+            yield from self._row_value(operand, known)
+        if node.op == "slice":
+            yield f"            const vec n{node.number} = broadcast(({self.names.at(self.names.source(node))})[0]);"
+            return
+        names = [known[operand] for operand in node.inputs]
+        yield f"            const vec n{node.number} = {expression(node, names)};  // {self.names.note(node)}"
+
+    def _row_loop(self, group: list[Node], known: dict[Node, str]) -> Iterator[str]:
+        """Add up, or take the largest of, expressions over the units of a row."""
+        inside: list[str] = []
+        local = dict(known)
+        outside: list[str] = []
+        for node in group:
+            outside += self._inline(node.inputs[0], local, known, inside)
+        yield from outside
+        for node in group:
+            start = "vec{}" if node.op == "sum" else "broadcast(-INFINITY)"
+            yield f"            vec n{node.number}_lanes = {start};"
+        width = self.names.size(group[0].inputs[0].width)
+        yield f"            each_vector({width}, [&](auto whole, int j, int left) __attribute__((always_inline)) {{"
+        yield "                constexpr bool full = decltype(whole)::full;"
+        yield "                (void)j, (void)left;"
+        yield from (f"                {line}" for line in inside)
+        for node in group:
+            value = local[node.inputs[0]]
+            if node.op == "sum":
+                yield f"                n{node.number}_lanes += kept<full>({value}, left, 0);"
+            else:
+                kept = f"kept<full>({value}, left, -INFINITY)"
+                yield f"                n{node.number}_lanes = vmax(n{node.number}_lanes, {kept});"
+        yield "            });"
+        for node in group:
+            fold = "hsum" if node.op == "sum" else "hmax"
+            folded = f"broadcast({fold}(n{node.number}_lanes))"
+            yield f"            const vec n{node.number} = {folded};  // {self.names.note(node)}"
+
+    def _inline(self, node: Node, local: dict[Node, str], known: dict[Node, str], inside: list[str]) -> list[str]:
+        """Write what a loop over a row computes for `node` into `inside`; gives what stands before the loop."""
+        before: list[str] = []
+        if node in local:
+            return before
+        if node.op == "number":
+            local[node] = self.names.literal(node)
+        elif node.width == 1:
+            before += self._row_value(node, known)
+            local[node] = known[node]
+        elif self.names.is_stored(node):
+            inside.append(f"const vec x{node.number} = get<full>({self.names.at(self.names.source(node))} + j, left);")
+            local[node] = f"x{node.number}"
+        else:
+            for operand in node.inputs:
+                before += self._inline(operand, local, known, inside)
+            names = [local[operand] for operand in node.inputs]
+            inside.append(f"const vec x{node.number} = {expression(node, names)};  // {self.names.note(node)}")
+            local[node] = f"x{node.number}"
+        return before
+
+    def _store_row(self, store: Store, known: dict[Node, str]) -> Iterator[str]:
+        yield from self._row_value(store.node, known)
+        value = f"{known[store.node]}[0]"
+        kind = store.place.buffer
+        if kind.startswith("grad_vector"):
+            yield f"            if (s.first()) ({self.names.at_vector(store.place)})[0] += {value};"
+        elif kind == "y":
+            yield f"            if (call.y_apart) ({self.names.at(store.place)})[0] = {value};"
+        else:
+            yield f"            ({self.names.at(store.place)})[0] = {value};"

@@ -1,0 +1,1 @@
+"""Programs: what runs a cell, by which backend, and why."""

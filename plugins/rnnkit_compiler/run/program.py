@@ -1,0 +1,180 @@
+"""From a cell to what runs it: recorded, split by what it depends on, handed to the first backend that takes it."""
+
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+import rnnkit
+from rnnkit_compiler.building.compilation import CompileError
+from rnnkit_compiler.form.lowering import Lowering
+from rnnkit_compiler.form.rules import RULES, is_cheap
+from rnnkit_compiler.form.values import NotLowerable
+from rnnkit_compiler.native.backend import Native
+from rnnkit_compiler.run.backend import Backend, Sequences, Tensors, Unrolled
+from rnnkit_compiler.run.torch_steps import TorchSteps
+from rnnkit_compiler.trace.recording import Call, Recording, Ref, record
+from rnnkit_compiler.trace.script import Script
+from rnnkit_compiler.trace.split import Depends, Split, dependence, split
+
+
+@dataclass
+class Program:
+    """A step, recorded and split, and the backend that runs it."""
+
+    recording: Recording
+    split: Split
+    invariants: list[int]
+    """The numbers, in the recording, of the tensors that are the same at every step."""
+
+    once: Script
+    """From the parameters to the invariants, and what `ahead` reads of them."""
+
+    ahead: Script | None
+    """From the projection, all rows of all steps, to what the steps read of it."""
+
+    backend: Backend
+    reason: str
+    """Why the native backend does not run it; empty if it does."""
+
+    def run(
+        self,
+        cell: rnnkit.Cell,
+        parts: Sequence[Tensor],
+        states: Sequence[Tensor],
+        initial: Sequence[Tensor],
+        sequences: Sequences,
+    ) -> Unrolled:
+        """Unroll: what depends on parameters alone and on the input alone first, then the steps."""
+        tensors = [tensor_at(cell, path) for path in self.recording.weights]
+        found = self.once(0, *tensors, *self.recording.constants.values())
+        invariants, others = found[: len(self.invariants)], found[len(self.invariants) :]
+        parts = self._ahead(parts, others, sequences)
+        return self.backend.run(Tensors(parts, states, initial, invariants), sequences)
+
+    def _ahead(self, parts: Sequence[Tensor], others: Sequence[Tensor], sequences: Sequences) -> list[Tensor]:
+        """Compute what depends on the input alone, all steps' rows at once."""
+        known = dict(zip(self.recording.parts, parts, strict=True))
+        if self.ahead is not None:
+            rows = sequences.steps * sequences.batch
+            found = self.ahead(rows, *(part.flatten(0, 1) for part in parts), *others)
+            made = [number for number in self.split.parts if number not in known]
+            size = (sequences.steps, sequences.batch)
+            known |= {number: tensor.unflatten(0, size) for number, tensor in zip(made, found, strict=True)}
+        return [known[number] for number in self.split.parts]
+
+    def explain(self) -> Iterator[str]:
+        """Say how the cell is run, line by line."""
+        yield f"backend: {self.backend.name}"
+        if self.reason:
+            yield f"no native kernel: {self.reason}"
+        once, ahead, core = self.split.once, self.split.ahead, self.split.core
+        depends = dependence(self.recording, [*once, *ahead, *core])
+        recurrent = [call for call in core if any(depends[k] is Depends.STATE for k in call.reads)]
+        yield "once a call, of the parameters alone: " + (", ".join(call.name for call in once) or "nothing")
+        yield "once a sequence, of the input alone: " + ", ".join(["project()", *(call.name for call in ahead)])
+        yield f"at every step: {len(core)} operations, {len(recurrent)} of them on the state"
+        yield from self.backend.explain()
+
+
+def tensor_at(cell: torch.nn.Module, path: str) -> Tensor:
+    """Give the parameter or buffer of a dotted path."""
+    *parents, name = path.split(".")
+    module = cell
+    for parent in parents:
+        module = module._modules[parent]  # type: ignore[assignment]
+    found = module._parameters.get(name)
+    tensor = module._buffers[name] if found is None else found
+    assert tensor is not None
+    return tensor
+
+
+def compose(cell: rnnkit.Cell, projected: rnnkit.Projected, states: Sequence[Tensor]) -> Program:
+    """Make the program of a cell.
+
+    Raises:
+        NotRecordable: the step cannot be run from a recording.
+    """
+    parts = rnnkit.parts_of(projected)
+    recording = record(cell, parts, states, nesting(projected))
+    found = split(recording, is_cheap)
+    try:
+        if any(tensor.device.type != "cpu" for tensor in (*parts, *states)):
+            raise NotLowerable(f"there is no native backend for {states[0].device}")
+        step = Lowering(recording, found).run(RULES)
+        again = _torch_steps(recording, found, step.invariants, defer=False)
+        native = Native(step, cell.name, equation_of(cell), again)
+        return _program(recording, found, step.invariants, native, "")
+    except (NotLowerable, CompileError) as error:
+        steps = _torch_steps(recording, found, found.invariants, defer=True)
+        return _program(recording, found, found.invariants, steps, str(error))
+
+
+def _torch_steps(recording: Recording, found: Split, invariants: list[int], defer: bool) -> TorchSteps:
+    # What a backend takes may come before what the recorded step reads, as a weight before its transpose.
+    late = [call for call in _needed(found.once, found.invariants) if not set(call.outputs) & set(invariants)]
+    inputs = [*found.parts, *recording.states, *invariants]
+    script = Script([*late, *found.core], recording, inputs, [recording.output, *recording.next_states], invariants)
+    products = [call.args[-1] for call in found.core if call.name in ("mm.default", "addmm.default")]
+    multiplied = {argument.number for argument in products if isinstance(argument, Ref)}
+    places = [k for k, number in enumerate(invariants) if number in multiplied]
+    elements = sum(torch.Size(recording.shapes[invariants[place]]).numel() for place in places)
+    return TorchSteps(script, places, elements, defer)
+
+
+def _program(recording: Recording, found: Split, invariants: list[int], backend: Backend, reason: str) -> Program:
+    """Write the scripts of what is done once and ahead."""
+    made = {number for call in found.once for number in call.outputs if number is not None}
+    tensors = [*recording.weights.values(), *recording.constants]
+    others = sorted({number for call in found.ahead for number in call.reads} & {*made, *tensors})
+    calls = _needed(found.once, [*invariants, *others])
+    once = Script(calls, recording, _once_each(tensors), [*invariants, *others])
+    ahead = None
+    if found.ahead:
+        new = [number for number in found.parts if number not in recording.parts]
+        ahead = Script(found.ahead, recording, [*recording.parts, *others], new)
+    return Program(recording, found, invariants, once, ahead, backend, reason)
+
+
+def _once_each(numbers: Iterable[int]) -> list[str | int]:
+    """Give the numbers, but a name of no use for each that was there before: tied tensors have one number."""
+    named: list[str | int] = []
+    for k, number in enumerate(numbers):
+        named.append(f"_tied{k}" if number in named else number)
+    return named
+
+
+def _needed(calls: Sequence[Call], wanted: Iterable[int]) -> list[Call]:
+    """Choose the calls that give what is wanted, and what these need."""
+    numbers = set(wanted)
+    chosen = []
+    for call in reversed(calls):
+        if numbers.intersection(call.outputs):
+            chosen.append(call)
+            numbers.update(call.reads)
+    return chosen[::-1]
+
+
+def nesting(projected: rnnkit.Projected) -> Callable[[Sequence[Tensor]], rnnkit.Projected]:
+    """Give the function that puts a list of parts into the form of `projected`."""
+
+    def nest(parts: Sequence[Tensor]) -> rnnkit.Projected:
+        left = iter(parts)
+        return rnnkit.map_parts(lambda _: next(left), projected)
+
+    return nest
+
+
+def equation_of(cell: rnnkit.Cell) -> str:
+    """Give the first indented block of the module's docstring: in rnnkit's own cells, the equation."""
+    module = sys.modules.get(type(cell).__module__)
+    block: list[str] = []
+    for line in (inspect.getdoc(module) or "").splitlines():
+        if line.startswith("    "):
+            block.append(line[4:])
+        elif block and line.strip():
+            break
+    return "\n".join(block)

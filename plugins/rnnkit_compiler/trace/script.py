@@ -1,0 +1,98 @@
+"""The script: calls of a recording as a Python function, so that they can be made again without looking them up."""
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rnnkit_compiler.trace.recording import Call, Recording, Ref
+
+Multiply = Callable[[Tensor, Tensor], Tensor]
+"""Does a product of rows with an invariant matrix."""
+
+
+class Script:
+    """A function of tensors that makes the calls of a recording again.
+
+    Args:
+        calls: in order.
+        recording: that they are of.
+        inputs: the numbers of the tensors that it takes; a name for one that it does not use.
+        outputs: the numbers of those that it gives.
+        invariants: matrices whose products go through the function that a call is given.
+    """
+
+    def __init__(
+        self,
+        calls: Sequence[Call],
+        recording: Recording,
+        inputs: Sequence[int | str],
+        outputs: Sequence[int],
+        invariants: Collection[int] = (),
+    ) -> None:
+        self._recording = recording
+        self._invariants = set(invariants)
+        self._names: dict[str, Any] = {}
+        lines = [f"    {self._line(call)}" for call in calls]
+        taken = "".join(f", {number if isinstance(number, str) else f'v{number}'}" for number in inputs)
+        given = "".join(f"v{number}, " for number in outputs)
+        self.text = "\n".join([f"def run(rows, multiply{taken}):", *lines, f"    return ({given})"])
+        exec(compile(self.text, "<recorded step>", "exec"), self._names)
+        self._run: Callable[..., tuple[Tensor, ...]] = self._names["run"]
+
+    def __call__(self, rows: int, *tensors: Tensor, multiply: Multiply = torch.mm) -> tuple[Tensor, ...]:
+        """Make the calls on other tensors, with another number of rows in the batch."""
+        return self._run(rows, multiply, *tensors)
+
+    def _line(self, call: Call) -> str:
+        targets = [f"v{number}" if number is not None else "_" for number in call.outputs]
+        target = ", ".join(targets) + "," * call.several
+        return f"{target} = {self._product(call) or self._plain(call)}"
+
+    def _product(self, call: Call) -> str | None:
+        """Write a product with an invariant matrix, of which the gradient may be deferred."""
+        name = call.name
+        if name == "mm.default" and self._is_invariant(call.args[1]) and not self._is_invariant(call.args[0]):
+            return f"multiply({self._value(call.args[0])}, {self._value(call.args[1])})"
+        plain = name == "addmm.default" and not call.kwargs and len(call.args) == 3
+        if plain and self._is_invariant(call.args[2]) and not self._is_invariant(call.args[1]):
+            bias, rows, matrix = map(self._value, call.args)
+            return f"multiply({rows}, {matrix}) + {bias}"
+        return None
+
+    def _is_invariant(self, argument: Any) -> bool:
+        return isinstance(argument, Ref) and argument.number in self._invariants
+
+    def _plain(self, call: Call) -> str:
+        names = [argument.name for argument in call.operator._schema.arguments]
+        given = dict(zip(names, call.args, strict=False)) | call.kwargs
+        words = []
+        for k, name in enumerate(given):
+            value = self._resized(call, name, given)
+            words.append(value if k < len(call.args) else f"{name}={value}")
+        return f"{self._constant(call.operator)}({', '.join(words)})"
+
+    def _resized(self, call: Call, name: str, given: dict[str, Any]) -> str:
+        """Write an argument; where it is a size of the batch, with the rows of the call."""
+        value, rows = given[name], self._recording.rows
+        if name == "size":
+            sizes = [f"rows * {size // rows}" if size > 0 and size % rows == 0 else str(size) for size in value]
+            return f"[{', '.join(sizes)}]"
+        if name == "end" and value == rows and self._recording.shapes[call.reads[0]][given.get("dim", 0)] == rows:
+            return "rows"
+        return self._value(value)
+
+    def _value(self, value: Any) -> str:
+        if isinstance(value, Ref):
+            return f"v{value.number}"
+        if isinstance(value, list | tuple):
+            return f"[{', '.join(map(self._value, value))}]"
+        if value is None or isinstance(value, bool | int):
+            return repr(value)
+        return self._constant(value)
+
+    def _constant(self, value: Any) -> str:
+        name = f"c{len(self._names)}"
+        self._names[name] = value
+        return name

@@ -1,0 +1,101 @@
+"""What a step computes, split by what it depends on: parameters, input, or state.
+
+What depends on the parameters alone is computed once a call; what depends on the input alone, once a sequence with all
+steps' rows together, where that saves a product or a reduction; the rest is the recurrence.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from rnnkit_compiler.trace.recording import Call, Recording
+
+
+class Depends(IntEnum):
+    """What a tensor depends on, the last of these that holds."""
+
+    PARAMETERS = 0
+    INPUT = 1
+    STATE = 2
+
+
+@dataclass
+class Split:
+    """The calls of a recording in three groups."""
+
+    once: list[Call]
+    """Of parameters alone."""
+
+    ahead: list[Call]
+    """Of the input alone, for all steps at once."""
+
+    core: list[Call]
+    parts: list[int]
+    """What the core reads of the input: tensors of the recording, given or computed ahead."""
+
+    invariants: list[int]
+    """What the core reads of the parameters and what was computed of them."""
+
+
+def split(recording: Recording, is_cheap: Callable[[Call], bool]) -> Split:
+    """Split a recording; what the results do not need is left out.
+
+    Args:
+        recording: of one step.
+        is_cheap: whether a call of the input alone may as well be made at every step.
+    """
+    calls = _live(recording)
+    depends = dependence(recording, calls)
+    once = [call for call in calls if _of(call, depends) is Depends.PARAMETERS]
+    ahead = _ahead([call for call in calls if _of(call, depends) is Depends.INPUT], is_cheap)
+    core = [call for call in calls if call not in once and call not in ahead]
+    made = {number for call in core for number in call.outputs}
+    read = [number for call in core for number in call.reads] + [recording.output, *recording.next_states]
+    outside = [number for number in dict.fromkeys(read) if number not in made and number not in recording.states]
+    return Split(
+        once,
+        ahead,
+        core,
+        [number for number in outside if depends[number] is Depends.INPUT],
+        [number for number in outside if depends[number] is Depends.PARAMETERS],
+    )
+
+
+def dependence(recording: Recording, calls: Sequence[Call]) -> dict[int, Depends]:
+    """Tell for each tensor what it depends on."""
+    depends = dict.fromkeys((*recording.weights.values(), *recording.constants), Depends.PARAMETERS)
+    depends |= dict.fromkeys(recording.parts, Depends.INPUT) | dict.fromkeys(recording.states, Depends.STATE)
+    for call in calls:
+        found = max((depends[number] for number in call.reads), default=Depends.PARAMETERS)
+        for number in call.outputs:
+            if number is None:
+                continue
+            has_rows = any(size % recording.rows == 0 for size in recording.shapes[number])
+            # a constant with a row for each of the batch is made where the batch is known
+            depends[number] = Depends.STATE if has_rows and found is Depends.PARAMETERS else found
+    return depends
+
+
+def _of(call: Call, depends: dict[int, Depends]) -> Depends:
+    return max((depends[number] for number in call.outputs if number is not None), default=Depends.PARAMETERS)
+
+
+def _live(recording: Recording) -> list[Call]:
+    wanted = {recording.output, *recording.next_states}
+    live = []
+    for call in reversed(recording.calls):
+        if wanted.intersection(call.outputs):
+            live.append(call)
+            wanted.update(call.reads)
+    return live[::-1]
+
+
+def _ahead(calls: list[Call], is_cheap: Callable[[Call], bool]) -> list[Call]:
+    """Choose the calls that are not cheap, and what they need."""
+    wanted: set[int] = set()
+    chosen = []
+    for call in reversed(calls):
+        if not is_cheap(call) or wanted.intersection(call.outputs):
+            chosen.append(call)
+            wanted.update(call.reads)
+    return chosen[::-1]

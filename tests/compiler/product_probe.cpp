@@ -1,0 +1,94 @@
+// What test_product.py calls: products of whole matrices of packed panels and whole, and teams of threads.
+#include <cstdlib>
+#include <vector>
+
+#include "linear.h"
+#include "team.h"
+
+extern "C" int lanes() { return VL; }
+
+extern "C" int vectors(int G, int H, int threads) { return choose_vectors(G, H, threads); }
+
+// The product of one panel, with its width known to the compiler or not.
+static void multiply_panel(real* c, Rows a, int rows, const real* panel, int K, int NV, bool add, bool known) {
+    if (known && NV == 4) product<4>(c, NV * VL, a, rows, panel, K, add);
+    else if (known && NV == 5) product<5>(c, NV * VL, a, rows, panel, K, add);
+    else if (known && NV == 6) product<6>(c, NV * VL, a, rows, panel, K, add);
+    else product(c, NV * VL, a, rows, panel, K, NV, add);
+}
+
+// C (rows, G * H) = A W, or C += A W, where A has K columns and `list` says which of its rows are meant. W is packed in
+// two shares.
+extern "C" void multiply(real* C, const real* A, long lda, const int* list, int rows, const real* W, long rs, long cs,
+                         int K, int G, int H, int V, int add, int known) {
+    const int units = V * VL, ldc = G * units, panels = panel_count(H, V);
+    std::vector<real> packed(packed_size(K, G, H, V), real(1e30)), c(rows * ldc);
+    pack(packed.data(), W, rs, cs, K, G, H, V, panels / 2, panels);
+    pack(packed.data(), W, rs, cs, K, G, H, V, 0, panels / 2);
+    std::vector<const real*> begin;
+    for (int r = 0; list && r < rows; ++r) begin.push_back(A + list[r] * lda);
+    const Rows a{A, lda, list ? begin.data() : nullptr};
+    for (int u = 0; u < panels; ++u) {
+        auto whole = [&](int r, int n) { return &C[(r * G + n / units) * H + u * units + n % units]; };
+        auto inside = [&](int n) { return u * units + n % units < H; };
+        for (int r = 0; r < rows; ++r)
+            for (int n = 0; n < ldc; ++n) c[r * ldc + n] = inside(n) ? *whole(r, n) : 0;
+        multiply_panel(c.data(), a, rows, &packed[std::ptrdiff_t(u) * K * ldc], K, G * V, add, known);
+        for (int r = 0; r < rows; ++r)
+            for (int n = 0; n < ldc; ++n) {
+                if (inside(n)) *whole(r, n) = c[r * ldc + n];
+                else if (c[r * ldc + n] != 0) std::abort();  // units past H are zero
+            }
+    }
+}
+
+struct Call {
+    real* c;
+    std::ptrdiff_t ldc;
+    int M, N, K;
+    Matrix a, b;
+    const real* bias;
+    real* row_sums;
+    int add;
+};
+
+static void part_of_call(void* data, int thread, int threads) {
+    const Call& call = *static_cast<const Call*>(data);
+    std::vector<real> workspace(LINEAR_WORKSPACE, real(1e30));
+    linear(call.c, call.ldc, call.M, call.N, call.K, call.a, call.b, call.bias, call.row_sums, call.add,
+           workspace.data(), thread, threads);
+}
+
+// The whole product, by the members of a team one after another.
+extern "C" void multiply_whole(real* c, long ldc, int M, int N, int K, const real* a, long rs_a, long cs_a,
+                               const real* b, long rs_b, long cs_b, const real* bias, real* row_sums, int add, int threads) {
+    Call call{c, ldc, M, N, K, {a, rs_a, cs_a}, {b, rs_b, cs_b}, bias, row_sums, add};
+    for (int thread = 0; thread < threads; ++thread) part_of_call(&call, thread, threads);
+}
+
+struct Relay {
+    Barrier barrier;
+    int rounds;
+    std::vector<int> shares;
+    int errors;
+};
+
+// Every thread writes the round into its own share and, past the barrier, reads the others'.
+static void run_relay(void* data, int thread, int threads) {
+    Relay& relay = *static_cast<Relay*>(data);
+    for (int round = 1; round <= relay.rounds; ++round) {
+        relay.shares[thread] = round;
+        relay.barrier.wait(threads);
+        for (int other = 0; other < threads; ++other)
+            if (relay.shares[other] != round) __atomic_add_fetch(&relay.errors, 1, __ATOMIC_RELAXED);
+        relay.barrier.wait(threads);
+    }
+    if (thread == 0) relay.rounds = threads;
+}
+
+// Runs a relay on a pool given by its entry points; gives the number of threads that took part, or -1 after errors.
+extern "C" int relay(void* parallel, void* number, void* count, int threads, int rounds) {
+    Relay relay{{}, rounds, std::vector<int>(threads), 0};
+    run(Team{(decltype(Team::parallel))parallel, (int (*)())number, threads, (int (*)())count}, run_relay, &relay);
+    return relay.errors ? -1 : relay.rounds;
+}

@@ -1,0 +1,115 @@
+"""The law on random cells: whatever a step is composed of, compiled it gives the loop's numbers."""
+
+from collections import Counter
+
+import pytest
+import torch
+from hypothesis import HealthCheck, Phase, assume, given, note, seed, settings
+from hypothesis import strategies as st
+
+from .random_cells import FEATURES, OPERATIONS, Program, alone, calls, programs
+from .test_compiled_law import DTYPES, Call, backend_of, differences, noise
+
+CHUNKS, CELLS = 20, 25
+"""Parts of the slow test, and cells in each."""
+
+
+def law_on(cells, start, seen):
+    """Hold that many random cells to the law, and count in `seen` what ran them."""
+
+    @seed(start)
+    @settings(
+        max_examples=cells,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+        print_blob=False,
+        report_multiple_bugs=False,
+    )
+    @given(st.data(), programs(), st.sampled_from(DTYPES))
+    def law(data, program, dtype):
+        call = data.draw(calls(program), label="call")
+        hold(program, call, dtype, seen)
+
+    law()
+
+
+def hold(program: Program, call: Call, dtype: torch.dtype, seen: Counter[str]) -> None:
+    cell = program.build(dtype, call.seed)
+    # What is so sensitive that float32 loses half of its digits says nothing about who is right.
+    assume(noise(program.build(torch.float32, call.seed), call) < 1e-3)
+    note(f"dtype={dtype}, parameters drawn from {call.seed}, run by {backend_of(cell)}")
+    seen["cells"] += 1
+    seen[backend_of(cell)] += 1
+    found = differences(cell, call)
+    assert found == []
+
+
+def assert_most_are_native(seen: Counter[str]) -> None:
+    """Say that the law was tested where it matters: on kernels, not on the loop itself."""
+    assert seen["cpp"] >= 0.5 * seen["cells"], seen
+
+
+def test_the_law_on_a_few():
+    seen: Counter[str] = Counter()
+    law_on(30, 0, seen)
+    assert seen["cells"] >= 25
+    assert_most_are_native(seen)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("chunk", range(1, CHUNKS + 1))
+def test_the_law_on_many(chunk):
+    seen: Counter[str] = Counter()
+    law_on(CELLS, chunk, seen)
+    assert seen["cells"] >= 0.9 * CELLS
+    assert_most_are_native(seen)
+
+
+FEW_OF_ALL = {"linear", "cat product", "low rank", "softmax", "layer norm", "where", "gelu", "amax", "chunk", "slice"}
+
+
+@pytest.mark.parametrize(
+    "operation", [pytest.param(o, marks=[] if o in FEW_OF_ALL else [pytest.mark.slow]) for o in OPERATIONS]
+)
+def test_every_operation_alone(operation):
+    cell = alone(operation).build(torch.float64, 0)
+    for call in (Call(1, 1), Call(5, 4, state=True), Call(4, 3, lengths=True, reset=True, state=True)):
+        assert differences(cell, call) == []
+
+
+def test_every_feature_comes_up():
+    found: Counter[str] = Counter()
+    cells: list[Program] = []
+
+    @settings(max_examples=CELLS, deadline=None, database=None, phases=[Phase.generate])
+    @given(programs())
+    def look(program):
+        found.update(program.features)
+        cells.append(program)
+
+    for start in range(1, CHUNKS + 1):
+        seed(start)(look)()
+    assert len({program.source for program in cells}) > 0.6 * len(cells)
+    assert FEATURES - set(found) == set()
+    rare = {feature for feature in FEATURES if found[feature] < 0.01 * len(cells)}
+    assert len(rare) < 0.1 * len(FEATURES), sorted(rare)
+    assert set(found) == FEATURES
+
+
+def test_a_program_is_a_cell_that_can_be_pasted():
+    @settings(max_examples=10, deadline=None, database=None, phases=[Phase.generate])
+    @given(programs(), st.integers(0, 99))
+    def look(program, number):
+        pasted = Program(repr(program), program.features, program.widths).build(torch.float64, number)
+        cell = program.build(torch.float64, number)
+        assert all(map(torch.equal, pasted.parameters(), cell.parameters()))
+        x = torch.randn(3, cell.input_size, dtype=torch.float64)
+        ours, theirs = cell(x), pasted(x)
+        assert torch.equal(ours[0], theirs[0])
+        assert ours[0].shape == (3, cell.output_size)
+        assert all(map(torch.equal, ours[1], theirs[1]))
+
+    look()
