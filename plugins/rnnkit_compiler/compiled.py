@@ -5,7 +5,9 @@ depends on the parameters alone once a call; the rest, forward and back, becomes
 products and the pointwise operations on them are one pass over the weights. The gradients of the weights wait until all
 steps are done, and then take one product each.
 
-Where no kernel can be had, the same plan runs with torch's operations; where the step cannot be recorded, the loop runs.
+Where no kernel can be had, the same plan runs with torch's operations; where the step cannot be recorded, the loop
+runs. The folders, in this order: `trace` records the step, `form` turns it into a graph and differentiates that, `run`
+chooses what runs it, `native` writes the kernel out of `cpp`, and `building` compiles and keeps it.
 """
 
 from collections import OrderedDict
@@ -42,8 +44,8 @@ class Refusal(NamedTuple):
 class Compiled(rnnkit.Unroller):
     """Turns a cell's step into native code: forward and backward at the speed of hand-fused kernels.
 
-    Memory: the states and the gates that the way back reads, of every step. Time: a compilation of about two seconds the
-    first time that a cell is seen on a machine, whatever its sizes; then its speed is that of the matrix products.
+    Memory: the states and the gates that the way back reads, of every step. Time: a compilation of about two seconds
+    the first time that a cell is seen on a machine, whatever its sizes; then its speed is that of the matrix products.
     """
 
     name = "compiled"
@@ -51,6 +53,9 @@ class Compiled(rnnkit.Unroller):
 
     def applies(self, cell: Cell) -> bool:
         """Tell whether the cell runs in a kernel here."""
+        like = next(cell.parameters(), None)
+        if like is not None and like.is_meta:
+            return True  # built without memory, it is filled elsewhere, and may run in a kernel there
         return self.backend(cell) == "cpp"
 
     def __call__(

@@ -1,11 +1,13 @@
 """The vector-Jacobian product of one step, in the intermediate form.
 
-From the gradients of the output and of the next state it gives the gradients of the state before, of each part and of each
-invariant vector, and for each product the gradient of its result: the gradient of the matrix itself is a sum over time
-and batch of what the product read times that, which waits until all steps are done.
+From the gradients of the output and of the next state it gives the gradients of the state before, of each part and of
+each invariant vector, and for each product the gradient of its result: the gradient of the matrix itself is a sum over
+time and batch of what the product read times that, which waits until all steps are done.
 """
 
 from collections.abc import Iterable
+from itertools import pairwise
+from math import prod
 from typing import NamedTuple
 
 from rnnkit_compiler.form.graph import Graph, Node, needed
@@ -70,19 +72,9 @@ def derive(step: Lowered) -> Derivative:
     return Derivative(
         of("state", step.state_widths),
         of("part", step.part_widths),
-        of("vector", _vector_widths(step)),
+        of("vector", (prod(invariant.shape) for invariant in step.vectors)),
         deferred,
     )
-
-
-def _vector_widths(step: Lowered) -> list[int]:
-    sizes = []
-    for invariant in step.vectors:
-        size = 1
-        for count in invariant.shape:
-            size *= count
-        sizes.append(size)
-    return sizes
 
 
 def _pass_on(graph: Graph, node: Node, gradient: Node, gathered: dict[Node, list[Piece]]) -> None:
@@ -123,7 +115,7 @@ def _total(graph: Graph, node: Node, pieces: list[Piece]) -> Node:
     """Add up gradients, of which some are of a piece of the node only."""
     cuts = sorted({cut for piece in pieces for cut in (piece.offset, piece.offset + piece.width)} | {0, node.width})
     joined = []
-    for start, stop in zip(cuts, cuts[1:], strict=False):
+    for start, stop in pairwise(cuts):
         total = graph.number(0)
         for piece in pieces:
             if piece.offset <= start and stop <= piece.offset + piece.width:

@@ -12,7 +12,8 @@ Leaves, and what they stand for:
     grad_y, grad_state k     what comes back from the output, and from the steps behind
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 from rnnkit_compiler.form.operations import OPERATIONS
@@ -60,7 +61,7 @@ class Node:
     def __neg__(self) -> "Node":
         return self.graph.pointwise("neg", self)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Callable[..., "Node"]:
         if name in OPERATIONS:
             return lambda *others: self.graph.pointwise(name, self, *others)
         raise AttributeError(name)
@@ -118,7 +119,7 @@ class Graph:
             return self.concat(
                 [
                     self.pointwise(op, *(self.slice(node, start, stop - start) for node in nodes))
-                    for start, stop in zip(cuts, cuts[1:], strict=False)
+                    for start, stop in pairwise(cuts)
                 ]
             )
         if op in ("add", "mul"):
@@ -184,7 +185,10 @@ class Graph:
         return self.make("max", (node,), 1) if node.width > 1 else node
 
     def rebuilt(self, nodes: Iterable[Node]) -> dict[Node, Node]:
-        """Map nodes, and what they depend on, to the same without `stop`: once gradients are taken, it means nothing."""
+        """Map nodes, and what they depend on, to the same without `stop`.
+
+        Once gradients are taken, it means nothing.
+        """
         map_: dict[Node, Node] = {}
         for node in needed(nodes):
             inputs = [map_[operand] for operand in node.inputs]

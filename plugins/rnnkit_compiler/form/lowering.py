@@ -1,10 +1,11 @@
 """Lowering: from the recording of a step to the intermediate form.
 
-Each tensor of the recording that depends on state or projection becomes a `Value`; what depends on the parameters alone
-stays a tensor, computed once a call, and enters as an invariant vector or matrix. The rules for aten's operations are in
-rules.py.
+Each tensor of the recording that depends on state or projection becomes a `Value`; what depends on the parameters
+alone stays a tensor, computed once a call, and enters as an invariant vector or matrix. The rules for aten's operations
+are in rules/.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ import torch
 
 from rnnkit_compiler.form.graph import Graph, Node
 from rnnkit_compiler.form.values import NotLowerable, Value, batch_axis
-from rnnkit_compiler.trace.recording import Recording, Ref
+from rnnkit_compiler.trace.recording import Call, Recording, Ref
 from rnnkit_compiler.trace.split import Split
 
 
@@ -83,29 +84,24 @@ class Lowering:
             call.outputs[0]: call.reads[0] for call in transposes if len(self.recording.shapes[call.reads[0]]) == 2
         }
 
-    def run(self, rules: dict[str, Any]) -> Lowered:
-        """Lower every call of the step that is not hoisted.
+    def run(self, rules: Mapping[str, Callable[["Lowering", Call], Any]]) -> Lowered:
+        """Lower every call of the step.
+
+        Args:
+            rules: by the name of the operation; each gives a value, or a list where the operation gives several.
 
         Raises:
             NotLowerable: an operation or a shape has no counterpart.
         """
         recording = self.recording
         dtype = self._dtype()
-        leaves = [("part", self.split.parts), ("state", recording.states)]
-        for op, numbers in leaves:
+        for op, numbers in (("part", self.split.parts), ("state", recording.states)):
             for k, number in enumerate(numbers):
                 self._enter(op, k, number)
         for call in self.split.core:
-            rule = rules.get(call.operator._schema.name.removeprefix("aten::"))
-            if rule is None:
-                raise NotLowerable(f"{call.name} has no counterpart")
-            result = rule(self, call)
-            for number, value in zip(call.outputs, result if call.several else [result], strict=True):
-                if number is not None and value is not None:
-                    self.values[number] = value
-        states = [
-            self._result(number, before) for number, before in zip(recording.next_states, recording.states, strict=True)
-        ]
+            self._lower(call, rules)
+        pairs = zip(recording.next_states, recording.states, strict=True)
+        states = [self._result(after, before) for after, before in pairs]
         output = self.value(Ref(recording.output))
         if output.axis != 0:
             raise NotLowerable("the output's first dimension is not the batch")
@@ -123,6 +119,15 @@ class Lowering:
             output.features,
         )
 
+    def _lower(self, call: Call, rules: Mapping[str, Callable[["Lowering", Call], Any]]) -> None:
+        rule = rules.get(call.base_name)
+        if rule is None:
+            raise NotLowerable(f"{call.name} has no counterpart")
+        result = rule(self, call)
+        for number, value in zip(call.outputs, result if call.several else [result], strict=True):
+            if number is not None and value is not None:
+                self.values[number] = value
+
     def _dtype(self) -> torch.dtype:
         dtypes = {self.recording.dtypes[number] for number in self.recording.states}
         if len(dtypes) != 1:
@@ -131,8 +136,8 @@ class Lowering:
         if dtype not in (torch.float32, torch.float64):
             raise NotLowerable(f"its state is {dtype}")
         for call in self.split.core:
-            for number in (*call.reads, *call.outputs):
-                other = dtype if number is None else self.recording.dtypes[number]
+            for number in (*call.reads, *(made for made in call.outputs if made is not None)):
+                other = self.recording.dtypes[number]
                 if other not in (dtype, torch.bool) and self.recording.shapes[number]:
                     raise NotLowerable(f"{call.name} has a tensor of {other} beside {dtype}")
         return dtype
@@ -149,6 +154,19 @@ class Lowering:
         if value.shape != self.recording.shapes[before] or value.axis != 0:
             raise NotLowerable("a state changes its shape")
         return value.full()
+
+    def place(self, number: int | None, otherwise: str) -> tuple[tuple[int, ...], int]:
+        """Give the shape of a tensor of the recording, and where the batch is in it.
+
+        Raises:
+            NotLowerable: the batch is not in it; says `otherwise`.
+        """
+        assert number is not None
+        shape = self.recording.shapes[number]
+        axis = batch_axis(shape, self.recording.rows)
+        if axis is None:
+            raise NotLowerable(otherwise)
+        return shape, axis
 
     def shape(self, ref: Ref) -> tuple[int, ...]:
         """Give the shape of a tensor of the recording."""
@@ -220,7 +238,10 @@ class Lowering:
         return self.matrices.index(invariant)
 
     def product(self, node: Node, ref: Ref, rows: int, columns: int, turned: bool) -> Node:
-        """Multiply by an invariant; of a joined operand, each piece of the input alone by its own rows, for all steps at once."""
+        """Multiply by an invariant; what is of the input alone, for all steps at once.
+
+        Of a joined operand with a piece of the input alone, each piece is multiplied by the matrix's rows for it.
+        """
         if node.op != "concat" or not any(map(_is_part, node.inputs)):
             if _is_part(node):
                 return self._hoist(node, self.matrix(ref, (rows, columns), turned))
@@ -243,7 +264,7 @@ class Lowering:
         part = len(self.split.parts) + self.hoisted.index(hoisted)
         return self.graph.make("part", (), self.matrices[matrix].shape[1], part)
 
-    def arguments(self, call: Any) -> dict[str, Any]:
+    def arguments(self, call: Call) -> dict[str, Any]:
         """Give the arguments of a call by name, defaults filled in."""
         schema = call.operator._schema.arguments
         given = dict(zip((argument.name for argument in schema), call.args, strict=False)) | call.kwargs

@@ -1,7 +1,7 @@
 """The pointwise operations of the intermediate form: what each is in C++, what it costs, and its derivative.
 
-Truth is a number: a comparison gives 1 or 0, and `where` asks whether its first operand is 0. The C++ operands are vectors
-named `a`, `b`, `c`; the functions are those of cpp/vector.h and cpp/elementary.h.
+Truth is a number: a comparison gives 1 or 0, and `where` asks whether its first operand is 0. The C++ operands are
+vectors named `a`, `b`, `c`; the functions are those of cpp/vector.h and cpp/elementary.h.
 """
 
 from collections.abc import Callable

@@ -101,7 +101,7 @@ class Linear(torch.autograd.Function):
                 grads.t() @ rows if needs[1] else None,
                 grads.sum(0) if needs[2] else None,
             )
-        sums = torch.empty(grads.shape[1], dtype=grad.dtype) if needs[2] else None
+        sums = torch.empty(grads.shape[1], dtype=grad.dtype, device="cpu") if needs[2] else None
         of_weight = None
         if needs[1]:
             of_weight = multiply(grads.t(), rows, row_sums=sums)

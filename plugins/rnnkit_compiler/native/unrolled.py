@@ -239,7 +239,7 @@ class _Forward(_Run):
         last = []
         for k, state in enumerate(self.states):
             self.enter(f"first{k}", state)
-            last.append(torch.empty(state.shape, dtype=state.dtype))
+            last.append(torch.empty(state.shape, dtype=state.dtype, device="cpu"))
             self.enter(f"last{k}", last[k])
         for k, state in enumerate(self.initial):
             self.enter(f"initial{k}", state)
@@ -298,7 +298,7 @@ class _Backward(_Run):
         self.enter_memory(scratch, layout)
         self.enter_vectors()
         self._enter_grads()
-        before = [torch.empty(state.shape, dtype=state.dtype) for state in self.states]
+        before = [torch.empty(state.shape, dtype=state.dtype, device="cpu") for state in self.states]
         for k, tensor in enumerate(before):
             self.enter(f"last{k}", tensor)
         initial = [torch.zeros_like(state, memory_format=torch.contiguous_format) for state in self.initial]
@@ -323,7 +323,7 @@ class _Backward(_Run):
     def _enter_grads(self) -> None:
         grad_y, *grads = self.grads
         if grad_y is None:
-            grad_y = torch.zeros(self.steps, self.batch, self.step.output.width, dtype=self.dtype)
+            grad_y = torch.zeros(self.steps, self.batch, self.step.output.width, dtype=self.dtype, device="cpu")
         self.enter("grad_y", grad_y)
         for k, grad in enumerate(grads):
             if grad is not None:
@@ -345,7 +345,8 @@ class _Backward(_Run):
         found = {}
         for k, node in enumerate(self.plan.derivative.vectors):
             if node.op != "number":
-                found[k] = self.enter(f"grad_vector{k}", torch.zeros(self.shares.threads, node.width, dtype=self.dtype))
+                sums = torch.zeros(self.shares.threads, node.width, dtype=self.dtype, device="cpu")
+                found[k] = self.enter(f"grad_vector{k}", sums)
         return found
 
     def _operand(self, node: Node, memory: Tensor, kept: Layout, y_states: Tensor | None) -> Tensor:

@@ -63,7 +63,7 @@ class Program:
             found = self.ahead(rows, *(part.flatten(0, 1) for part in parts), *others)
             made = [number for number in self.split.parts if number not in known]
             size = (sequences.steps, sequences.batch)
-            known |= {number: tensor.unflatten(0, size) for number, tensor in zip(made, found, strict=True)}
+            known |= {n: tensor.view(*size, *tensor.shape[1:]) for n, tensor in zip(made, found, strict=True)}
         return [known[number] for number in self.split.parts]
 
     def explain(self) -> Iterator[str]:

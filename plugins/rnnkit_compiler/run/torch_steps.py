@@ -74,7 +74,8 @@ def _deferring(invariants: Sequence[Tensor], products: Sequence[int]) -> tuple[M
     pairs: dict[int, list[tuple[Tensor, Tensor]]] = {}
     handles = list(invariants)
     for place in products:
-        handles[place] = Handle.apply(own := [], invariants[place])  # type: ignore[no-untyped-call]
+        own: list[tuple[Tensor, Tensor]] = []
+        handles[place] = Handle.apply(own, invariants[place])  # type: ignore[no-untyped-call]
         pairs[id(handles[place])] = own
 
     def multiply(rows: Tensor, matrix: Tensor) -> Tensor:
@@ -89,11 +90,13 @@ class Handle(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, pairs: list[tuple[Tensor, Tensor]], matrix: Tensor) -> Tensor:
+        """Give the matrix under a handle of its own."""
         ctx.pairs = pairs
         return matrix.view_as(matrix)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:
+        """Add what the products have left, in one product over all steps."""
         if ctx.pairs:
             rows, grads = (torch.cat(tensors) for tensors in zip(*ctx.pairs, strict=True))
             ctx.pairs.clear()
@@ -106,12 +109,14 @@ class Product(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, pairs: list[tuple[Tensor, Tensor]], rows: Tensor, matrix: Tensor) -> Tensor:
+        """Multiply."""
         ctx.pairs = pairs
         ctx.save_for_backward(rows, matrix)
         return rows @ matrix
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor, Tensor | None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor, Tensor | None]:
+        """Give the gradient of the rows, and leave the matrix's to its Handle."""
         rows, matrix = ctx.saved_tensors
         if torch.is_grad_enabled():
             return None, grad @ matrix.t(), rows.t() @ grad

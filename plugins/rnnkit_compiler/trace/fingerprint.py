@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device, torch.Size)
 
@@ -44,7 +45,7 @@ class Fingerprint:
 
     def __init__(self, cell: nn.Module) -> None:
         self.tensors: list[Tensor] = []
-        """Parameters and buffers, module by module; None where there is none under a name."""
+        """Parameters and buffers, module by module."""
 
         self.has_hooks = False
         """Whether a module inside of the cell has hooks, which a recorded step would not call."""
@@ -54,7 +55,7 @@ class Fingerprint:
         """Equal for two cells whose steps are the same but for the values of their tensors."""
 
     def _module(self, module: nn.Module) -> Hashable:
-        own: list[Hashable] = [type(module)]
+        own: list[object] = [type(module)]
         for name, value in module.__dict__.items():
             if name in HOOKS:
                 self.has_hooks |= bool(value)
@@ -74,7 +75,8 @@ class Fingerprint:
         """Describe a tensor; the same tensor under two names is told from two equal ones."""
         self.tensors.append(tensor)
         place = self._first.setdefault(id(tensor), len(self._first))
-        return (place, tensor.shape, tensor.dtype, tensor.device)
+        shape = None if is_lazy(tensor) else tensor.shape
+        return (place, shape, tensor.dtype, tensor.device)
 
 
 def _frozen(value: Any, depth: int) -> Hashable:

@@ -1,10 +1,11 @@
 """The recording: every operation of one step of a cell, in order, with what it reads and gives.
 
-A step is run once on small tensors, under a dispatch mode that sees each aten operation below autograd. The batch has a
-prime number of rows that divides no size of the cell, so that wherever it stands in a shape it can be told from the rest.
+A step is run once on small tensors, under a dispatch mode that sees each aten operation below autograd. The batch has
+a prime number of rows that divides no size of the cell, so that wherever it stands in a shape it can be told from the
+rest.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -43,6 +44,16 @@ class Call(NamedTuple):
     def name(self) -> str:
         """Name it as aten does: "mul.Tensor"."""
         return str(self.operator).removeprefix("aten.")
+
+    @property
+    def base_name(self) -> str:
+        """Name it without its overload: "mul"."""
+        return str(self.operator._schema.name).removeprefix("aten::")
+
+    @property
+    def output(self) -> int:
+        """Give the number of the first tensor that it gives."""
+        return next(number for number in self.outputs if number is not None)
 
     @property
     def reads(self) -> list[int]:
@@ -87,13 +98,8 @@ def record(cell: rnnkit.Cell, parts: Sequence[Tensor], states: Sequence[Tensor],
         NotRecordable: the step reads values, draws numbers, overwrites what others see, or the like.
     """
     tensors = {**dict(cell.named_parameters()), **dict(cell.named_buffers())}
-    sizes = {size for tensor in (*tensors.values(),) for size in tensor.shape}
-    sizes |= {size for part in parts for size in part.shape[2:]} | {
-        size for state in states for size in state.shape[1:]
-    }
-    rows = next((prime for prime in PRIMES if all(size % prime for size in sizes)), None)
-    if rows is None:
-        raise NotRecordable("its sizes leave no number of rows that could be told from them")
+    shapes = (*(t.shape for t in tensors.values()), *(part.shape[2:] for part in parts), *(s.shape[1:] for s in states))
+    rows = _rows_beside({size for shape in shapes for size in shape})
     with torch.inference_mode(False), torch.enable_grad():
         recorder = _Recorder(Recording(rows))
         recorder.enter(tensors)
@@ -107,6 +113,14 @@ def record(cell: rnnkit.Cell, parts: Sequence[Tensor], states: Sequence[Tensor],
         recorder.leave(*result)
         _check_rows(cell, given, before, nest, result)
     return recorder.recording
+
+
+def _rows_beside(sizes: Collection[int]) -> int:
+    """Choose a number of rows that can be told from the sizes and their multiples."""
+    rows = next((prime for prime in PRIMES if all(size % prime for size in sizes)), None)
+    if rows is None:
+        raise NotRecordable("its sizes leave no number of rows that could be told from them")
+    return rows
 
 
 def _check_rows(cell: rnnkit.Cell, parts: list[Tensor], states: rnnkit.State, nest: Any, result: Any) -> None:
@@ -128,7 +142,7 @@ def _example(rows: int, shape: Sequence[int], like: Tensor) -> Tensor:
     return example.view(rows, *shape).requires_grad_()
 
 
-class _Recorder(TorchDispatchMode):
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notes each operation."""
 
     @classmethod
@@ -136,7 +150,7 @@ class _Recorder(TorchDispatchMode):
         return False  # else torch wraps what is below in its own compiler, whose import takes a second
 
     def __init__(self, recording: Recording) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.recording = recording
         self._numbers: dict[int, int] = {}
         self._kept: list[Tensor] = []  # so that no id is used twice
@@ -224,7 +238,8 @@ def _check(func: Any) -> None:
 
 def _check_graph(tensors: Sequence[Tensor]) -> None:
     """Raise NotRecordable if a Function written in Python is on the way back: the recording shows its forward alone."""
-    stack, seen = [tensor.grad_fn for tensor in tensors], set()
+    stack: list[Any] = [tensor.grad_fn for tensor in tensors]
+    seen = set()
     while stack:
         node = stack.pop()
         if node is None or node in seen:

@@ -1,0 +1,117 @@
+"""Pointwise operations: each a function from nodes, and other arguments by name, to a node."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rnnkit_compiler.form.graph import Node
+from rnnkit_compiler.form.lowering import Lowering
+from rnnkit_compiler.form.rules.table import Table
+from rnnkit_compiler.form.values import NotLowerable, Value
+from rnnkit_compiler.trace.recording import Call
+
+Function = Callable[..., Node]
+
+TABLE = Table(cheap=True)
+
+UNARY = (
+    *("neg", "sigmoid", "tanh", "exp", "expm1", "exp2", "log", "log1p", "log2", "log10", "sqrt", "rsqrt", "sin", "cos"),
+    *("tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh", "erf", "erfc", "abs", "sign", "floor"),
+    *("ceil", "trunc", "relu"),
+)
+BINARY = ("maximum", "minimum", "eq", "ne", "lt", "le", "gt", "ge", "mul", "atan2")
+"""Operations that have aten's name in the intermediate form."""
+
+
+def pointwise(table: Table, *names: str, operands: Sequence[str] = ("self",)) -> Callable[[Function], Function]:
+    """Enter a function for pointwise operations of these names.
+
+    Args:
+        table: to enter it in.
+        names: of the operations.
+        operands: the arguments that it takes as nodes, in order; it takes the others by name.
+    """
+
+    def enter(function: Function) -> Function:
+        def lower(lowering: Lowering, call: Call) -> Value:
+            given = lowering.arguments(call)
+            shape, axis = lowering.place(call.output, f"{call.name} gives a tensor without the batch")
+            nodes = [
+                None if given[name] is None else lowering.spread(given[name], shape, axis).node for name in operands
+            ]
+            others = {name: value for name, value in given.items() if name not in operands}
+            return Value(function(*nodes, **others), shape, axis)
+
+        table.rule(*names)(lower)
+        return function
+
+    return enter
+
+
+def scaled(node: Node, factor: Any) -> Node:
+    """Multiply by a literal, unless it is 1."""
+    return node if factor == 1 else node * float(factor)
+
+
+def _same_name(op: str) -> Function:
+    return lambda *nodes, **_: nodes[0].graph.pointwise(op, *nodes)
+
+
+def _enter(*names: str, operands: Sequence[str] = ("self",)) -> Callable[[Function], Function]:
+    return pointwise(TABLE, *names, operands=operands)
+
+
+for _name in UNARY:
+    _enter(_name)(_same_name(_name))
+for _name in BINARY:
+    _enter(_name, operands=("self", "other"))(_same_name(_name))
+_enter("sgn")(_same_name("sign"))
+_enter("reciprocal")(lambda a, **_: 1 / a)
+_enter("isnan")(lambda a, **_: a.ne(a))
+_enter("logical_not", "bitwise_not")(lambda a, **_: a.eq(0))
+_enter("logical_and", "bitwise_and", operands=("self", "other"))(lambda a, b, **_: a.ne(0) * b.ne(0))
+_enter("logical_or", "bitwise_or", operands=("self", "other"))(
+    lambda a, b, **_: a.ne(0).maximum(b.ne(0)).stop()
+)
+_enter("add", operands=("self", "other"))(lambda a, b, alpha, **_: a + scaled(b, alpha))
+_enter("sub", operands=("self", "other"))(lambda a, b, alpha, **_: a - scaled(b, alpha))
+_enter("rsub", operands=("self", "other"))(lambda a, b, alpha, **_: b - scaled(a, alpha))
+_enter("where", operands=("condition", "self", "other"))(lambda c, a, b, **_: c.where(a, b))
+_enter("lerp", operands=("self", "end", "weight"))(lambda a, b, w, **_: a + w * (b - a))
+_enter("addcmul", operands=("self", "tensor1", "tensor2"))(lambda a, b, c, value, **_: a + scaled(b * c, value))
+_enter("addcdiv", operands=("self", "tensor1", "tensor2"))(lambda a, b, c, value, **_: a + scaled(b / c, value))
+
+
+@_enter("div", operands=("self", "other"))
+def _div(a: Node, b: Node, rounding_mode: str | None = None, **_: Any) -> Node:
+    if rounding_mode is None:
+        return a / b
+    return {"floor": (a / b).floor, "trunc": (a / b).trunc}[rounding_mode]()
+
+
+@_enter("pow", operands=("self", "exponent"))
+def _pow(a: Node, b: Node, **_: Any) -> Node:
+    powers: dict[Any, Callable[[], Node]] = {
+        0.5: a.sqrt,
+        1.0: lambda: a,
+        2.0: lambda: a * a,
+        3.0: lambda: a * a * a,
+        -0.5: a.rsqrt,
+        -1.0: lambda: 1 / a,
+    }
+    exponent = b.attr[0] if b.op == "number" else None
+    return powers[exponent]() if exponent in powers else a.pow(b)
+
+
+@_enter("round")
+def _round(a: Node, decimals: int = 0, **_: Any) -> Node:
+    if decimals:
+        raise NotLowerable("round with decimals has no counterpart")
+    return a.graph.pointwise("round", a)
+
+
+@TABLE.rule("logaddexp")
+def _logaddexp(lowering: Lowering, call: Call) -> Value:
+    shape, axis = lowering.place(call.output, "logaddexp gives a tensor without the batch")
+    a, b = (lowering.spread(argument, shape, axis).node for argument in call.args)
+    top = a.maximum(b).stop()
+    return Value(top + ((a - top).exp() + (b - top).exp()).log(), shape, axis)
