@@ -82,7 +82,6 @@ struct Share {
     int* rows;                    // the rows, the longest first
     int count;                    // of them
     int live;                     // how many of them run at this step
-    const real** list;            // room for a pointer to each row
     char* scratch;
     Barrier* barrier;
 
@@ -91,8 +90,8 @@ struct Share {
 
     bool first() const { return unit_share == 0; }
 
-    // The rows that run, in a buffer of rows of `width` elements.
-    Rows rows_of(const real* buffer, std::ptrdiff_t width) const {
+    // The rows that run, in a buffer of rows of `width` elements; `list` has room for a pointer to each.
+    Rows rows_of(const real* buffer, std::ptrdiff_t width, const real** list) const {
         if (!call->lengths) return {buffer + rows[0] * width, width, nullptr};
         for (int i = 0; i < live; ++i) list[i] = buffer + rows[i] * width;
         return {nullptr, 0, list};
@@ -103,7 +102,7 @@ inline int rows_each(const Call& call, int row_shares) { return divide_up(int(ca
 
 // What a share needs of its own, in bytes, beside what the kernel asks for.
 inline std::ptrdiff_t share_bytes(const Call& call) {
-    return aligned(call.batch * sizeof(int)) + aligned(call.batch * sizeof(real*));
+    return aligned(call.batch * sizeof(int));
 }
 
 inline Share take_share(const Call& call, int thread, int threads, Barrier* barriers, std::ptrdiff_t bytes) {
@@ -116,7 +115,6 @@ inline Share take_share(const Call& call, int thread, int threads, Barrier* barr
     s.barrier = &barriers[s.row_share];
     s.scratch = call.scratch + thread * (bytes + share_bytes(call));
     s.rows = reinterpret_cast<int*>(s.scratch);
-    s.list = reinterpret_cast<const real**>(s.scratch + aligned(call.batch * sizeof(int)));
     s.scratch += share_bytes(call);
     if (call.order) {  // dealt out in turn, so that every thread has long rows and short ones
         for (int r = s.row_share; r < call.batch; r += s.row_shares) s.rows[s.count++] = int(call.order[r]);

@@ -36,7 +36,7 @@ class KernelCode:
         yield "    std::ptrdiff_t scratch_bytes = 0;"
         yield from (f"    int v{k};" for k in range(len(self.region_code.vectors)))
         yield from (f"    real* w{k};" for k in range(len(self.region_code.products)))
-        yield from (f"    std::ptrdiff_t c{k};" for k in range(len(self.region_code.products)))
+        yield from (f"    std::ptrdiff_t c{k}, l{k};" for k in range(len(self.region_code.products)))
         yield "    std::ptrdiff_t rows_at;"
         yield ""
         yield from self._constructor()
@@ -68,6 +68,8 @@ class KernelCode:
                 if own == region:
                     yield f"            c{k} = bytes;"
                     yield f"            bytes += aligned(rows * {len(product.gates)} * v{region} * VECTOR_BYTES);"
+                    yield f"            l{k} = bytes;"
+                    yield "            bytes += aligned(rows * sizeof(real*));"
             yield "            if (bytes > scratch_bytes) scratch_bytes = bytes;"
             yield "        }"
         yield "        rows_at = scratch_bytes;"
@@ -140,18 +142,16 @@ class KernelCode:
             size = self.names.size(width)
             there, here = self.names.address(f"{to}{k}", width), self.names.address(f"{from_}{k}", width)
             yield f"        copy_rows(s, s.live, {there}, {here}, {size});"
-        cleared = {"y": step.output.width} if self.forward else self._sequences()
-        for name, width in cleared.items():
+        for name, width in self._factors().items():
             yield f"        clear_rows(s, s.live, {self.names.address(name, width)}, {self.names.size(width)});"
         yield "        (void)batch, (void)t;"
         yield "    }"
         yield ""
 
-    def _sequences(self) -> dict[str, int]:
-        """Gradients with a slice for each step, which must be zero in rows that have ended."""
-        return {
-            name: width for name, width in self.names.buffers.items() if name.startswith(("grad_part", "grad_product"))
-        }
+    def _factors(self) -> dict[str, int]:
+        """What must be zero in rows that have ended: the output, and the factors of the weights' gradients."""
+        kinds = ("y", "operand") if self.forward else ("grad_part", "grad_product")
+        return {name: width for name, width in self.names.buffers.items() if name.startswith(kinds)}
 
     def _restart(self) -> Iterator[str]:
         yield "    void restart(const Share& s, std::int64_t t) const {"

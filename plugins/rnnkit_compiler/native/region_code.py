@@ -35,7 +35,8 @@ class RegionCode:
             for gate in product.gates:
                 self.gates.append((gate.matrix, gate.turned, gate.offset))
             begin = f"{place.buffer}{plus(self.names.size(place.offset))}"
-            yield f"            const Rows a{k} = s.rows_of({begin}, {self.names.size(place.width)});"
+            room = f"reinterpret_cast<const real**>(s.scratch + l{k})"  # its own: all products of a region run together
+            yield f"            const Rows a{k} = s.rows_of({begin}, {self.names.size(place.width)}, {room});"
             yield f"            real* const c{k}_ = reinterpret_cast<real*>(s.scratch + c{k});"
         yield "            for (int u = share_start(panels, s.unit_share, s.unit_shares); u < last; ++u) {"
         for k, product in enumerate(region.products, first):

@@ -51,11 +51,11 @@ class RowCode:
         yield f"            const vec {name} = {expression};"
 
     def _row_node(self, node: Node, known: dict[Node, str]) -> Iterator[str]:
-        for operand in node.inputs:
-            yield from self._row_value(operand, known)
-        if node.op == "slice":
+        if node.op == "slice":  # what it is cut from is a whole row, no number of it
             yield f"            const vec n{node.number} = broadcast(({self.names.at(self.names.source(node))})[0]);"
             return
+        for operand in node.inputs:
+            yield from self._row_value(operand, known)
         names = [known[operand] for operand in node.inputs]
         yield f"            const vec n{node.number} = {expression(node, names)};  // {self.names.note(node)}"
 

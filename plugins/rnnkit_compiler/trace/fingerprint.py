@@ -55,7 +55,7 @@ class Fingerprint:
         """Equal for two cells whose steps are the same but for the values of their tensors."""
 
     def _module(self, module: nn.Module) -> Hashable:
-        own: list[object] = [type(module)]
+        own: list[object] = [type(module), _surroundings(type(module))]
         for name, value in module.__dict__.items():
             if name in HOOKS:
                 self.has_hooks |= bool(value)
@@ -77,6 +77,22 @@ class Fingerprint:
         place = self._first.setdefault(id(tensor), len(self._first))
         shape = None if is_lazy(tensor) else tensor.shape
         return (place, shape, tensor.dtype, tensor.device)
+
+
+def _surroundings(kind: type[nn.Module]) -> Hashable:
+    """Describe what the code of a step reads beside the module: plain globals, class attributes and closures."""
+    function = getattr(kind, "step", None) or kind.forward
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return Identity(function)
+    found: list[object] = [Identity(code)]
+    for name in code.co_names:
+        for value in (function.__globals__.get(name), getattr(kind, name, None)):
+            if isinstance(value, PLAIN) and value is not None:
+                found.append(_frozen(value, 0))
+    for cell in function.__closure__ or ():
+        found.append(_frozen(cell.cell_contents, 3))
+    return tuple(found)
 
 
 def _frozen(value: Any, depth: int) -> Hashable:

@@ -19,6 +19,9 @@ aten = torch.ops.aten
 
 PRIMES = (3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53)
 
+ATTEMPTS = 3
+"""Numbers of rows that are tried until none of the sizes that the step makes is a multiple of theirs."""
+
 
 class NotRecordable(Exception):  # noqa: N818 - a reason, not an error: what raises it falls back
     """The step does something that cannot be run from a recording; says what."""
@@ -84,6 +87,11 @@ class Recording:
     output: int = -1
     next_states: list[int] = field(default_factory=list)
 
+    @property
+    def is_ambiguous(self) -> bool:
+        """Whether a size that the step makes, as by joining tensors, could be taken for several batches."""
+        return any(size % self.rows == 0 and size > self.rows for shape in self.shapes for size in shape)
+
 
 def record(cell: rnnkit.Cell, parts: Sequence[Tensor], states: Sequence[Tensor], nest: Callable[..., Any]) -> Recording:
     """Record one step of `cell`.
@@ -99,7 +107,21 @@ def record(cell: rnnkit.Cell, parts: Sequence[Tensor], states: Sequence[Tensor],
     """
     tensors = {**dict(cell.named_parameters()), **dict(cell.named_buffers())}
     shapes = (*(t.shape for t in tensors.values()), *(part.shape[2:] for part in parts), *(s.shape[1:] for s in states))
-    rows = _rows_beside({size for shape in shapes for size in shape})
+    for rows in _rows_beside({size for shape in shapes for size in shape}):
+        recording = _record(rows, cell, tensors, parts, states, nest)
+        if not recording.is_ambiguous:
+            break
+    return recording
+
+
+def _record(
+    rows: int,
+    cell: rnnkit.Cell,
+    tensors: Mapping[str, Tensor],
+    parts: Sequence[Tensor],
+    states: Sequence[Tensor],
+    nest: Callable[..., Any],
+) -> Recording:
     with torch.inference_mode(False), torch.enable_grad():
         recorder = _Recorder(Recording(rows))
         recorder.enter(tensors)
@@ -115,12 +137,12 @@ def record(cell: rnnkit.Cell, parts: Sequence[Tensor], states: Sequence[Tensor],
     return recorder.recording
 
 
-def _rows_beside(sizes: Collection[int]) -> int:
-    """Choose a number of rows that can be told from the sizes and their multiples."""
-    rows = next((prime for prime in PRIMES if all(size % prime for size in sizes)), None)
-    if rows is None:
+def _rows_beside(sizes: Collection[int]) -> list[int]:
+    """List numbers of rows that can be told from the sizes and their multiples."""
+    found = [prime for prime in PRIMES if all(size % prime for size in sizes)]
+    if not found:
         raise NotRecordable("its sizes leave no number of rows that could be told from them")
-    return rows
+    return found[:ATTEMPTS]
 
 
 def _check_rows(cell: rnnkit.Cell, parts: list[Tensor], states: rnnkit.State, nest: Any, result: Any) -> None:

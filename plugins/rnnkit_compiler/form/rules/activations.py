@@ -29,14 +29,22 @@ def _clamp(a: Node, low: Node | None, high: Node | None, **_: Any) -> Node:
         if bound is not None and bound.op != "number":
             raise NotLowerable("clamp by tensors has no counterpart")
     if low is not None and high is not None and low.attr[0] > high.attr[0]:
-        low = high
+        return a.ne(a).where(a, high)  # nothing lies between them, so no gradient passes
     return _between(a, low, high, closed=True)
 
 
 pointwise(TABLE, "clamp_min", operands=("self", "min"))(lambda a, low, **_: _clamp(a, low, None))
 pointwise(TABLE, "clamp_max", operands=("self", "max"))(lambda a, high, **_: _clamp(a, None, high))
 pointwise(TABLE, "hardtanh")(lambda a, min_val, max_val, **_: _between(a, min_val, max_val, closed=False))
-pointwise(TABLE, "hardsigmoid")(lambda a, **_: a.le(-3).where(0, a.ge(3).where(1, (a + 3) / 6)))
+
+
+@pointwise(TABLE, "hardsigmoid")
+def _hardsigmoid(a: Node, **_: Any) -> Node:
+    # torch's derivative has a sixth that is rounded to float32, in float64 too
+    slope = a * 0.1666666716337204
+    return a.le(-3).where(0, a.ge(3).where(1, slope + ((a + 3) / 6 - slope).stop()))
+
+
 pointwise(TABLE, "hardswish")(lambda a, **_: a.le(-3).where(0, a.ge(3).where(a, a * (a + 3) / 6)))
 pointwise(TABLE, "leaky_relu")(lambda a, negative_slope, **_: a.gt(0).where(a, a * float(negative_slope)))
 pointwise(TABLE, "threshold")(lambda a, threshold, value, **_: a.le(threshold).where(value, a))

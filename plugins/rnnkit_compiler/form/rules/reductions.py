@@ -68,7 +68,8 @@ def _var(lowering: Lowering, call: Call) -> Value:
 
 @TABLE.rule("std")
 def _std(lowering: Lowering, call: Call) -> Value:
-    return _reduced(lowering, call, _variance_of(_operand(lowering, call), _correction(lowering, call)).sqrt())
+    variance = _variance_of(_operand(lowering, call), _correction(lowering, call))
+    return _reduced(lowering, call, _root(variance))
 
 
 @TABLE.rule("var_mean")
@@ -84,6 +85,8 @@ def _mean_of(value: Value) -> Node:
 
 
 def _variance_of(value: Value, correction: float) -> Node:
+    if value.width == 1:
+        raise NotLowerable("a variance of one unit is rounding alone")
     node = value.full()
     # The deviations from the mean add up to zero, so no gradient goes by way of the mean.
     centred = node - _mean_of(value).stop()
@@ -109,9 +112,13 @@ def _norm(lowering: Lowering, call: Call) -> Value:
         return _reduced(lowering, call, lowering.graph.sum(node.abs(), value.width))
     if order not in (2, None):
         raise NotLowerable(f"a norm of order {order} has no counterpart")
-    squares = lowering.graph.sum(node * node, value.width)
-    zero = squares.eq(0)  # where the norm has no derivative, torch gives 0
-    return _reduced(lowering, call, zero.where(0, zero.where(1, squares).sqrt()))
+    return _reduced(lowering, call, _root(lowering.graph.sum(node * node, value.width)))
+
+
+def _root(squares: Node) -> Node:
+    """Give the square root of a sum of squares; at 0, where it has no derivative, torch gives 0."""
+    zero = squares.eq(0)
+    return zero.where(0, zero.where(1, squares).sqrt())
 
 
 @TABLE.rule("_softmax")

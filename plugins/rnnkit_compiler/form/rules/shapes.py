@@ -12,7 +12,7 @@ from rnnkit_compiler.trace.recording import Call
 TABLE = Table(cheap=True)
 
 
-@TABLE.rule("alias", "clone", "lift_fresh", "_reshape_alias")
+@TABLE.rule("alias", "clone", "_reshape_alias")
 def _same(lowering: Lowering, call: Call) -> Value:
     return lowering.value(call.args[0])
 

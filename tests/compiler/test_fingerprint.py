@@ -1,0 +1,147 @@
+"""Two cells have one fingerprint if their steps are the same but for the values of their tensors, and only then."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+import rnnkit
+from rnnkit_compiler.trace.fingerprint import Fingerprint
+
+
+class Settings:
+    """An object with a value that a step may read."""
+
+    def __init__(self, factor):
+        self.factor = factor
+
+
+class Printed(rnnkit.Cell):
+    """A cell with all sorts of attributes."""
+
+    name = "printed"
+
+    def __init__(self, hidden_size=3):
+        super().__init__(hidden_size, hidden_size)
+        self.weight = nn.Parameter(torch.randn(hidden_size, hidden_size))
+        self.inner = nn.Linear(hidden_size, hidden_size)
+        self.register_buffer("scale", torch.ones(hidden_size))
+        self.register_buffer("missing", None)
+        self.factor = 0.5
+        self.options = {"mode": ("a", 1), "depth": [2, 3]}
+        self.activation = torch.tanh
+
+    def step(self, p, state):
+        h = self.activation(self.inner(p) + state[0] @ self.weight) * self.factor
+        return h, (h,)
+
+
+class Other(Printed):
+    pass
+
+
+def key(cell):
+    return Fingerprint(cell).key
+
+
+def test_cells_that_differ_in_values_alone_are_equal():
+    assert key(Printed()) == key(Printed())
+    assert hash(key(Printed())) == hash(key(Printed()))
+    cell = Printed()
+    before = key(cell)
+    with torch.no_grad():
+        cell.weight.mul_(2)
+    cell.weight = nn.Parameter(torch.zeros(3, 3))
+    cell.weight.requires_grad_(False)
+    assert key(cell) == before
+    assert key(copy.deepcopy(cell)) == before
+
+
+def tie(cell):
+    cell.inner.weight = cell.weight
+
+
+def tie_other(cell):
+    cell.extra = nn.Parameter(torch.zeros(3, 3))
+
+
+def put_off(cell):
+    cell.scale = None
+
+
+CHANGES = {
+    "a float": lambda cell: setattr(cell, "factor", 0.25),
+    "a float for an int": lambda cell: setattr(cell, "factor", 1) or None,
+    "the sign of zero": lambda cell: setattr(cell, "factor", -0.0),
+    "training": lambda cell: cell.eval(),
+    "training of a submodule": lambda cell: cell.inner.eval(),
+    "a dict's value": lambda cell: cell.options.update(mode=("b", 1)),
+    "a dict's list": lambda cell: cell.options["depth"].append(4),
+    "a function": lambda cell: setattr(cell, "activation", torch.sigmoid),
+    "a new attribute": lambda cell: setattr(cell, "more", 1),
+    "a dtype": lambda cell: cell.double(),
+    "a shape": lambda cell: setattr(cell, "scale", torch.ones(1)),
+    "a buffer that goes": put_off,
+    "another submodule": lambda cell: setattr(cell, "inner", nn.Identity()),
+    "a submodule that goes": lambda cell: setattr(cell, "inner", None),
+    "a tie": tie,
+    "another parameter": tie_other,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_that_a_step_may_see_is_noticed(change):
+    cell = Printed()
+    before = key(cell)
+    CHANGES[change](cell)
+    assert key(cell) != before
+
+
+def test_equal_numbers_of_different_types_are_told_apart():
+    keys = []
+    for factor in (1, 1.0, True, 0.0, -0.0, 0, False):
+        cell = Printed()
+        cell.factor = factor
+        keys.append(key(cell))
+    assert len(set(keys)) == len(keys)
+
+
+def test_not_a_number_equals_itself():
+    cells = [Printed(), Printed()]
+    for cell in cells:
+        cell.factor = float("nan")
+    assert key(cells[0]) == key(cells[1])
+
+
+def test_two_classes_are_two():
+    assert key(Printed()) != key(Other())
+
+
+def test_an_object_is_equal_to_itself_alone_and_its_attributes_are_seen():
+    one, two = Printed(), Printed()
+    one.settings = two.settings = Settings(1)
+    before = key(one)
+    assert key(two) == before
+    one.settings.factor = 2
+    assert key(one) != before
+    two.settings = Settings(2)
+    assert key(one) != key(two)
+
+
+def test_tensors_are_listed_as_the_modules_hold_them():
+    cell = Printed()
+    found = Fingerprint(cell).tensors
+    assert [id(t) for t in found] == [id(t) for t in (cell.weight, cell.scale, cell.inner.weight, cell.inner.bias)]
+
+
+@pytest.mark.parametrize(
+    "register", ["register_forward_hook", "register_forward_pre_hook", "register_full_backward_hook"]
+)
+def test_hooks_are_found(register):
+    cell = Printed()
+    assert not Fingerprint(cell).has_hooks
+    handle = getattr(cell.inner, register)(lambda *_: None)
+    assert Fingerprint(cell).has_hooks
+    handle.remove()
+    assert not Fingerprint(cell).has_hooks
