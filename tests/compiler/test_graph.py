@@ -97,7 +97,7 @@ def test_what_changes_nothing_is_left_out(graph):
     assert a - 0 is a
     assert a * 1 is a
     assert a / 1 is a
-    assert -(-a) is a
+    assert a.neg().neg() is a
     assert 0 - a is -a
     assert (a * 0).op == "mul"  # 0 times infinity is not 0
     assert (1 / a).op == "div"

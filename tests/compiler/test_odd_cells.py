@@ -842,3 +842,11 @@ def test_outputs_without_features():
         xs, state = problem(cell)
         shapes = [unroller(cell, xs, state)[0].shape for unroller in (Loop(), Compiled())]
         assert shapes[0] == shapes[1]
+
+
+def test_second_derivatives_where_one_part_is_computed_from_another():
+    """The shortcut of `residual` is the input itself, from which the other part comes: each gradient ends at its part."""
+    cell = rnnkit.cells["residual"](2, 2).double()
+    xs = torch.randn(3, 2, 2, dtype=torch.float64, requires_grad=True)
+    assert rnnkit.unrollers["compiled"].backend(cell) == "cpp"
+    assert torch.autograd.gradgradcheck(lambda xs: rnnkit.unrollers["compiled"]()(cell, xs)[0], xs)

@@ -59,6 +59,11 @@ def in_place_on_the_state(cell, p, h):
     return plain(cell, p, h) + view.sum(1, keepdim=True)
 
 
+def out_of_an_argument(cell, p, h):
+    with torch.no_grad():
+        return torch.add(p, h, out=torch.zeros_like(h))
+
+
 def hooked(cell, p, h):
     h = plain(cell, p, h)
     h.register_hook(lambda grad: grad * 2)
@@ -68,10 +73,12 @@ def hooked(cell, p, h):
 REASONS = {
     "item": (lambda c, p, h: plain(c, p, h) * (h.sum().item() + 1), "step() reads the values of a tensor"),
     "branch": (lambda c, p, h: plain(c, p, h) if p.sum() > 0 else h, "step() reads the values of a tensor"),
-    "nonzero": (lambda c, p, h: h[:, c.scale.nonzero()[:, 0]], "step() reads the values of a tensor"),
+    "nonzero": (lambda c, p, h: h[:, c.scale.nonzero()[:, 0]], "has a shape that depends on values"),
     "random": (lambda c, p, h: plain(c, p, h) + torch.rand_like(h), "step() draws random numbers"),
     "dropout": (lambda c, p, h: nn.functional.dropout(plain(c, p, h), 0.5), "step() draws random numbers"),
     "rows mixed": (lambda c, p, h: torch.tanh(h - h.mean(0)), "step() mixes the rows of the batch"),
+    "the least of the rows": (lambda c, p, h: torch.tanh(h.amin(0) + 0 * h), "step() mixes the rows of the batch"),
+    "the sum so far": (lambda c, p, h: torch.tanh(h.cumsum(0)), "step() mixes the rows of the batch"),
     "rows moved": (lambda c, p, h: h.roll(1, 0) + p, "step() mixes the rows of the batch"),
     "in place on what others see": (in_place_on_the_state, "step() calls mul_ on a tensor that others see"),
     "in a view": (lambda c, p, h: (plain(c, p, h) * 2)[:, :4].detach().add_(1), "on a tensor that others see"),
@@ -81,7 +88,7 @@ REASONS = {
         "step() reads a tensor that is neither parameter, buffer, projection nor state",
     ),
     "a hook": (hooked, "step() puts hooks on tensors"),
-    "out=": (lambda c, p, h: torch.add(p, h, out=torch.zeros_like(h)).detach(), "which overwrites a tensor"),
+    "out=": (out_of_an_argument, "step() calls add, which overwrites a tensor"),
 }
 
 
@@ -109,7 +116,8 @@ def test_a_complex_state_is_refused():
 
 def test_sizes_that_leave_no_number_of_rows_are_refused():
     cell = Noted(plain)
-    cell.register_buffer("wide", torch.zeros(0, *PRIMES))
+    for prime in PRIMES:
+        cell.register_buffer(f"of_{prime}", torch.zeros(prime))
     with pytest.raises(NotRecordable, match="leave no number of rows"):
         recorded(cell)
 

@@ -126,7 +126,9 @@ def _again(
     """Give gradients that can be differentiated: the steps run again with torch's operations."""
     parts, states = unrolling.given_parts, len(unrolling.plan.step.state_widths)
     first = parts + states + (states if sequences.reset is not None else 0)
-    # The tensors of this graph are the saved ones themselves, so that second derivatives reach what they came from.
+    # By views: second derivatives reach what the tensors came from, and a gradient ends at each of them, though one may
+    # have been computed from another.
+    tensors = [tensor.view_as(tensor) if need else tensor for tensor, need in zip(tensors, needs, strict=True)]
     groups = Tensors(tensors[:parts], tensors[parts : parts + states], tensors[parts + states : first], tensors[first:])
     ys, last = unrolling.again.run(groups, sequences)
     pairs = [
