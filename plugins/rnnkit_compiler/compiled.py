@@ -12,6 +12,7 @@ chooses what runs it, `native` writes the kernel out of `cpp`, and `building` co
 
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
+from contextlib import nullcontext
 from threading import Lock
 from typing import NamedTuple
 
@@ -24,7 +25,7 @@ import rnnkit
 from rnnkit import Cell, State
 from rnnkit_compiler.building.cache import cache_folder, cache_size, clear_cache
 from rnnkit_compiler.building.toolchain import instruction_set, toolchain
-from rnnkit_compiler.native.linear import FastProducts
+from rnnkit_compiler.native.linear import LEAST, FastProducts
 from rnnkit_compiler.native.team import entry_points, threads
 from rnnkit_compiler.run.backend import Sequences
 from rnnkit_compiler.run.program import Program, compose
@@ -72,7 +73,8 @@ class Compiled(rnnkit.Unroller):
         program = program_for(cell, padded, before)
         if isinstance(program, Refusal) or not program.backend.is_worth_it(padded.shape[1]):
             return rnnkit.unrollers["loop"]()(cell, xs, state, lengths=lengths, reset=reset)
-        with FastProducts():
+        size = sum(tensor.numel() for tensor in cell.parameters())
+        with FastProducts() if size * padded.shape[0] * padded.shape[1] >= LEAST else nullcontext():
             projected = cell.project(padded.view_as(padded))
         return program.run(cell, rnnkit.parts_of(projected), before, masks.initial, _sequences(padded, masks))
 

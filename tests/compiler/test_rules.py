@@ -287,6 +287,21 @@ def test_a_rule_is_torchs(name):
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
 
 
+class FloorDivision(Applied):
+    def __init__(self):
+        super().__init__("above 0")
+        self.rows = {"div": lambda h, p, w: (torch.div(h, 0.1 + 0 * p, rounding_mode="floor"),)}
+
+
+def test_a_floor_division_is_left_to_torch():
+    cell = FloorDivision()
+    assert rnnkit.unrollers["compiled"].backend(cell) == "torch"
+    h, xs = problem(cell)
+    found, expected = (rnnkit.unrollers[name]()(cell, xs, (h,))[0] for name in ("compiled", "loop"))
+    assert torch.equal(found, expected)
+    assert float(expected[0, 0, 2]) == 9.0
+
+
 @pytest.mark.parametrize("name", TABLE)
 def test_a_row_comes_by_its_rule(name):
     cell = Applied(TABLE[name].domain)

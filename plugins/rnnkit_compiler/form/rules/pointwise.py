@@ -81,9 +81,9 @@ _enter("addcdiv", operands=("self", "tensor1", "tensor2"))(lambda a, b, c, value
 
 @_enter("div", operands=("self", "other"))
 def _div(a: Node, b: Node, rounding_mode: str | None = None, **_: Any) -> Node:
-    if rounding_mode is None:
-        return a / b
-    return {"floor": (a / b).floor, "trunc": (a / b).trunc}[rounding_mode]()
+    if rounding_mode == "floor":  # 1 // 0.1 is 9, and the quotient, rounded, 10
+        raise NotLowerable("a floor division has no counterpart")
+    return a / b if rounding_mode is None else (a / b).trunc()
 
 
 @_enter("pow", operands=("self", "exponent"))
