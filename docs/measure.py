@@ -2,9 +2,11 @@
 
     python docs/measure.py speed    ->  docs/assets/speed.md
     python docs/measure.py memory   ->  docs/assets/memory.md
+    python docs/measure.py training ->  docs/assets/training.md
 
 Speed: interleaved pairs in one process, forward and all gradients, float32; the median ratio with the middle 95 % of
-its bootstrap. Memory: a fresh process each, resident memory as the kernel counts it.
+its bootstrap. Memory: a fresh process each, resident memory as the kernel counts it. Training: the default text, data
+and readout included, beside the same model around torch.nn.LSTM.
 """
 
 import argparse
@@ -14,6 +16,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +35,7 @@ UNROLLERS = {
     "checkpoint, budget 2 MiB": "budget=2 * 2**20",
 }
 STEPS, BATCH, HIDDEN = 1000, 32, 128
+UPDATES = 5
 MIB = 2**20
 
 
@@ -71,6 +75,28 @@ def speed(pairs: int) -> str:
         lines.append(f"| {batch}, {steps}, {input_size}, {hidden} | {ratios[0]} | {ratios[1]} |")
         print(lines[-1], file=sys.stderr)
     return "\n".join([*lines, "", f"Times as multiples of `loop`'s, {pairs} pairs; {setting()}."])
+
+
+class Torchs(nn.LSTM):
+    """torch.nn.LSTM, called as a model calls its layer."""
+
+    def forward(self, xs: Tensor, state: tuple[Tensor, Tensor] | None = None, *, lengths: None = None) -> Any:
+        return super().forward(xs, state)
+
+
+def training(rounds: int) -> str:
+    """Compare updates of models around rnnkit's cells with updates of the same model around torch.nn.LSTM."""
+    task = rnnkit.tasks["chars"]()
+    lines = ["| cell | `torch.nn.LSTM` in its place |", "| --- | ---: |"]
+    for cell in ("lstm", "peephole", "layernorm", "gru"):
+        ours, theirs = rnnkit.Model(task, cell), rnnkit.Model(task, "lstm", unroller="loop")
+        theirs.layer = Torchs(ours.layer.input_size, ours.layer.hidden_size)
+        runs = [rnnkit.train(model, task, steps=UPDATES * (rounds + 2)) for model in (ours, theirs)]
+        times = interleaved([lambda run=run: [next(run) for _ in range(UPDATES)] for run in runs], rounds)
+        lines.append(f"| `{cell}` | {ratio(times[1], times[0])} |")
+        print(lines[-1], file=sys.stderr)
+    caption = f"Time as a multiple of rnnkit's, {rounds} pairs of {UPDATES} updates; {setting()}."
+    return "\n".join([*lines, "", caption])
 
 
 def memory(repeats: int) -> str:
@@ -131,14 +157,15 @@ def setting() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["speed", "memory", "probe"])
+    parser.add_argument("what", choices=["speed", "memory", "training", "probe"])
     parser.add_argument("unroller", nargs="?")
     parser.add_argument("--pairs", type=int, default=15)
     arguments = parser.parse_args()
     if arguments.what == "probe":
         print(probe(arguments.unroller))
         return
-    table = speed(arguments.pairs) if arguments.what == "speed" else memory(repeats=3)
+    tables = {"speed": speed, "training": training, "memory": lambda _: memory(repeats=3)}
+    table = tables[arguments.what](arguments.pairs)
     ASSETS.mkdir(exist_ok=True)
     (ASSETS / f"{arguments.what}.md").write_text(table + "\n")
     print(table)

@@ -14,9 +14,7 @@ from pathlib import Path
 import pytest
 
 from rnnkit_compiler.building import build as building
-from rnnkit_compiler.building import cache
-from rnnkit_compiler.building import compilation
-from rnnkit_compiler.building import toolchain
+from rnnkit_compiler.building import cache, compilation, toolchain
 from rnnkit_compiler.building.build import build, cache_key
 from rnnkit_compiler.building.compilation import CompileError
 

@@ -118,6 +118,29 @@ def test_two_classes_are_two():
     assert key(Printed()) != key(Other())
 
 
+SCALE = 2.0
+
+
+class Surrounded(Printed):
+    """A cell whose step reads a global and an attribute of its class."""
+
+    offset = 0.5
+
+    def step(self, p, state):
+        h = torch.tanh(p * SCALE + state[0] + self.offset)
+        return h, (h,)
+
+
+def test_plain_globals_and_class_attributes_that_a_step_reads_are_seen(monkeypatch):
+    cell = Surrounded()
+    keys = [key(cell)]
+    monkeypatch.setitem(globals(), "SCALE", 3.0)
+    keys.append(key(cell))
+    monkeypatch.setattr(Surrounded, "offset", 0.25)
+    keys.append(key(cell))
+    assert len(set(keys)) == 3
+
+
 def test_an_object_is_equal_to_itself_alone_and_its_attributes_are_seen():
     one, two = Printed(), Printed()
     one.settings = two.settings = Settings(1)

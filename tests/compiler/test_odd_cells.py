@@ -845,7 +845,7 @@ def test_outputs_without_features():
 
 
 def test_second_derivatives_where_one_part_is_computed_from_another():
-    """The shortcut of `residual` is the input itself, from which the other part comes: each gradient ends at its part."""
+    """The shortcut of `residual` is the input itself, from which the other part comes: a gradient ends at its part."""
     cell = rnnkit.cells["residual"](2, 2).double()
     xs = torch.randn(3, 2, 2, dtype=torch.float64, requires_grad=True)
     assert rnnkit.unrollers["compiled"].backend(cell) == "cpp"
