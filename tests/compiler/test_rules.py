@@ -313,3 +313,22 @@ def test_a_row_comes_by_its_rule(name):
 
 def test_every_rule_has_a_row():
     assert sorted(TABLE) == sorted(RULES)
+
+
+class Nothing(rnnkit.Cell):
+    """Takes logarithms of sums of which every term is zero, or infinite."""
+
+    def step(self, p, state):
+        (h,) = state
+        ends = torch.where(p > 0, torch.inf, -torch.inf)
+        sums = torch.cat([torch.logsumexp(ends, 1, keepdim=True), torch.logaddexp(ends, ends)], 1)
+        return torch.tanh(sums) + h.sum(1, keepdim=True), (torch.tanh(h + p),)
+
+
+def test_infinities_come_out_of_sums_of_exponentials_as_they_are():
+    cell = Nothing(3, 3)
+    xs = torch.tensor([[[1.0, 1, 1], [-1, -1, -1]], [[1, -1, 1], [-1, -1, -1]]])
+    assert rnnkit.unrollers["compiled"].backend(cell) == "cpp"
+    results = [rnnkit.unrollers[name]()(cell, xs)[0] for name in ("loop", "compiled")]
+    assert results[0].isfinite().all()
+    torch.testing.assert_close(results[1], results[0])

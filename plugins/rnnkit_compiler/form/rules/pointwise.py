@@ -1,5 +1,6 @@
 """Pointwise operations: each a function from nodes, and other arguments by name, to a node."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -107,9 +108,14 @@ def _round(a: Node, decimals: int = 0, **_: Any) -> Node:
     return a.graph.pointwise("round", a)
 
 
+def finite(a: Node) -> Node:
+    """Give 0 in place of an infinity: what is taken off before `exp`, so that infinities come out as they are."""
+    return a.abs().eq(math.inf).where(0, a)
+
+
 @TABLE.rule("logaddexp")
 def _logaddexp(lowering: Lowering, call: Call) -> Value:
     shape, axis = lowering.place(call.output, "logaddexp gives a tensor without the batch")
     a, b = (lowering.spread(argument, shape, axis).node for argument in call.args)
-    top = a.maximum(b).stop()
+    top = finite(a.maximum(b)).stop()
     return Value(top + ((a - top).exp() + (b - top).exp()).log(), shape, axis)

@@ -5,6 +5,7 @@ from typing import Any
 
 from rnnkit_compiler.form.graph import Node
 from rnnkit_compiler.form.lowering import Lowering
+from rnnkit_compiler.form.rules.pointwise import finite
 from rnnkit_compiler.form.rules.table import Table
 from rnnkit_compiler.form.values import NotLowerable, Value
 from rnnkit_compiler.trace.recording import Call
@@ -141,7 +142,7 @@ def _log_softmax(lowering: Lowering, call: Call) -> Value:
 def _logsumexp(lowering: Lowering, call: Call) -> Value:
     value = _operand(lowering, call)
     node = value.full()
-    top = lowering.graph.max(node).stop()
+    top = finite(lowering.graph.max(node)).stop()
     return _reduced(lowering, call, top + lowering.graph.sum((node - top).exp(), value.width).log())
 
 
