@@ -1,5 +1,6 @@
 """The start: what the first pass costs beyond the later ones, with nothing on disk and with all of it."""
 
+import gc
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -101,6 +102,7 @@ def _start(cell: CellLike, unroller: str | Unroller, course: Course, surrounding
     other = nn.LSTM(course.size.input_size, course.size.hidden_size).to(course.dtype)
     one_pass(other, xs, course.training)()
     plugins = seconds_of(installed)
+    gc.collect()  # what imports left is gone through once in any case, by whoever allocates next
     marks = [time.perf_counter()]
     layer = ours(cell, unroller)(course.size).to(course.dtype)
     run = one_pass(layer, xs, course.training)

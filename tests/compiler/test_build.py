@@ -602,3 +602,9 @@ def test_errors_are_new_each_time_so_that_tracebacks_do_not_grow(script, monkeyp
 @needs_compiler
 def test_a_library_is_one_of_ctypes(folder):
     assert isinstance(build(FORTY_TWO), ctypes.CDLL)
+
+
+def test_the_comment_at_the_head_of_a_source_is_no_part_of_its_key():
+    tools = toolchain.toolchain()
+    assert cache_key("// a\n//\n\n#define REAL float\n", tools) == cache_key("// b\n#define REAL float\n", tools)
+    assert cache_key("// a\n#define REAL float\n", tools) != cache_key("// a\n#define REAL double\n", tools)

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import time
+from itertools import dropwhile
 from pathlib import Path
 from threading import Lock
 
@@ -71,11 +72,17 @@ def _attempt(source: str, tools: Toolchain) -> ctypes.CDLL | CompileError:
 def cache_key(source: str, tools: Toolchain) -> str:
     """Give the name of a library in the cache: 64 hexadecimal digits, of all that its machine code depends on.
 
-    The headers are read each time, so that one that is edited while the process runs counts as it is.
+    The comment that a source begins with is left out: cells of other names with the same step share a kernel. The
+    headers are read each time, so that one that is edited while the process runs counts as it is.
     """
+    code = "\n".join(dropwhile(_is_comment, source.splitlines()))
     headers = {path.name: path.read_text(encoding="utf-8") for path in sorted(HEADERS.glob("*.h"))}
-    parts = [FORMAT, source, headers, instruction_set(), tools.identity, tools.flags]
+    parts = [FORMAT, code, headers, instruction_set(), tools.identity, tools.flags]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _is_comment(line: str) -> bool:
+    return line.startswith("//") or not line.strip()
 
 
 def _load_stored(key: str) -> ctypes.CDLL | None:
