@@ -12,7 +12,8 @@ from rnnkit_compiler.native.kernel import Kernel
 from rnnkit_compiler.native.library import library_of
 from rnnkit_compiler.native.plan import KernelPlan
 from rnnkit_compiler.native.source import generate
-from rnnkit_compiler.native.unrolled import Unrolling, apply
+from rnnkit_compiler.native.unrolled import apply
+from rnnkit_compiler.native.unrolling import Unrolling
 from rnnkit_compiler.run.backend import Backend, Sequences, Tensors, Unrolled
 
 
