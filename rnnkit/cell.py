@@ -75,7 +75,7 @@ class Cell(nn.Module, ABC):
 
         A cell whose state has more dimensions, or is learnt, overrides this.
         """
-        like = next(chain(self.parameters(), self.buffers()), None)
+        like = next(chain(parameters_of(self), self.buffers()), None)
         dtype, device = (None, None) if like is None else (like.dtype, like.device)
         return tuple(torch.zeros(batch_size, size, dtype=dtype, device=device) for size in self.state_sizes)
 
@@ -115,9 +115,19 @@ class Cell(nn.Module, ABC):
         return f"{self.input_size}, {self.hidden_size}"
 
 
+def parameters_of(module: nn.Module) -> Iterator[Tensor]:
+    """Go through the parameters in the order of `module.parameters()`, much faster; tied ones come more than once."""
+    for parameter in module._parameters.values():
+        if parameter is not None:
+            yield parameter
+    for child in module._modules.values():
+        if child is not None:
+            yield from parameters_of(child)
+
+
 def starting_state(cell: Cell, batch_size: int, like: Tensor | None = None) -> State:
     """Give the cell's initial state, in the dtype and on the device of its tensors; without any, of `like`."""
-    tensors = (t for t in chain(cell.parameters(), cell.buffers()) if t.is_floating_point())
+    tensors = (t for t in chain(parameters_of(cell), cell.buffers()) if t.is_floating_point())
     first = next(tensors, like)
     if first is None or (first is not like and type(cell).initial_state is Cell.initial_state):
         return cell.initial_state(batch_size)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from rnnkit.adoption import Owner
-from rnnkit.cell import State, building, starting_state
+from rnnkit.cell import State, building, parameters_of, starting_state
 from rnnkit.choice import CellChoice, CellLike
 from rnnkit.errors import UsageError, check_flag, check_rate, check_whole
 from rnnkit.registry import cells
@@ -171,7 +171,7 @@ class RNN(Owner):
             ShapeError: in one sentence, which tensor does not fit and what would; nothing has been computed.
         """
         sequences = read(input, self.batch_first)
-        check_input(self._cells[0], sequences.values, sequences.steps, self.parameters())
+        check_input(self._cells[0], sequences.values, sequences.steps, parameters_of(self))
         if hx is not None:
             self.layout.check(hx, sequences.rows if sequences.batched else None, sequences.values)
         sequences.take(lengths, reset)

@@ -95,7 +95,7 @@ class StateLayout:
         """Stack the states of the cells; the inverse of `split`."""
         joined: list[Stacked] = []
         for group in self._groups:
-            tensors = tuple(torch.stack(tensors) for tensors in zip(*(states[p] for p in group), strict=True))
+            tensors = tuple(map(_stacked, zip(*(states[p] for p in group), strict=True)))
             joined.append(tensors[0] if len(tensors) == 1 else tensors)
         return joined if self.by_layer else joined[0]
 
@@ -110,6 +110,10 @@ class StateLayout:
         parts = [tuple(next(left) for _ in self._of(group)) for group in self._groups]
         bare: list[Stacked] = [part[0] if len(part) == 1 else part for part in parts]
         return bare if self.by_layer else bare[0]
+
+
+def _stacked(tensors: tuple[Tensor, ...]) -> Tensor:
+    return torch.stack(tensors) if len(tensors) > 1 else tensors[0].unsqueeze(0)
 
 
 def _expected(names: tuple[str, ...]) -> str:

@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from rnnkit.cell import Cell, State, starting_state
+from rnnkit.cell import Cell, State, parameters_of, starting_state
 from rnnkit.errors import KindError, ShapeError
 
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
@@ -127,18 +127,18 @@ def prepare(cell: Cell, xs: Tensor, state: State | None, lengths: Tensor | None,
         raise ShapeError(
             f"{describe(cell)}: the input has shape {tuple(xs.shape)}; an unroller takes (time, batch, input_size)"
         )
-    check_input(cell, xs, xs.shape[0], cell.parameters())
+    check_input(cell, xs, xs.shape[0], parameters_of(cell))
     time, batch = xs.shape[:2]
     if lengths is not None:
         lengths = check_lengths(lengths, time, batch, xs.device)
     if reset is not None:
         reset = check_reset(reset, time, batch, xs.device)
-    initial: State = ()
-    if state is None or reset is not None or type(cell).initial_state is not Cell.initial_state:
-        initial = starting_state(cell, batch, xs)
-    if state is None:
-        state = initial
-    check_state(cell, state, initial or plain_state(cell, batch, xs), "initial state")
+    own = type(cell).initial_state is not Cell.initial_state
+    given = state is not None
+    initial = () if given and reset is None and not own else starting_state(cell, batch, xs)
+    state = initial if state is None else state
+    if given or own:  # zeros made here fit
+        check_state(cell, state, initial or plain_state(cell, batch, xs), "initial state")
     live = None
     if lengths is not None:
         live = torch.arange(time, device=xs.device).unsqueeze(1) < lengths.to(xs.device).unsqueeze(0)
@@ -167,7 +167,7 @@ class Kind(NamedTuple):
 
 def plain_state(cell: Cell, batch: int, xs: Tensor) -> tuple[Kind, ...]:
     """Say what the zeros are like that a cell begins with by default, without making them."""
-    like = next(chain(cell.parameters(), cell.buffers()), xs)
+    like = next(chain(parameters_of(cell), cell.buffers()), xs)
     return tuple(Kind((batch, size), like.dtype, like.device) for size in cell.state_sizes)
 
 

@@ -12,20 +12,17 @@ chooses what runs it, `native` writes the kernel out of `cpp`, and `building` co
 
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
-from contextlib import nullcontext
 from threading import Lock
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
-from torch.nn.parameter import is_lazy
 
 import rnnkit
 from rnnkit import Cell, State
 from rnnkit_compiler.building.cache import cache_folder, cache_size, clear_cache
 from rnnkit_compiler.building.toolchain import instruction_set, toolchain
-from rnnkit_compiler.native.linear import LEAST, FastProducts
 from rnnkit_compiler.native.team import entry_points, threads
 from rnnkit_compiler.run.backend import Sequences
 from rnnkit_compiler.run.program import Program, compose
@@ -73,10 +70,7 @@ class Compiled(rnnkit.Unroller):
         program = program_for(cell, padded, before)
         if isinstance(program, Refusal) or not program.backend.is_worth_it(padded.shape[1]):
             return rnnkit.unrollers["loop"]()(cell, xs, state, lengths=lengths, reset=reset)
-        size = sum(tensor.numel() for tensor in cell.parameters())
-        with FastProducts() if size * padded.shape[0] * padded.shape[1] >= LEAST else nullcontext():
-            projected = cell.project(padded.view_as(padded))
-        return program.run(cell, rnnkit.parts_of(projected), before, masks.initial, _sequences(padded, masks))
+        return program.run(cell, padded, before, masks.initial, _sequences(padded, masks))
 
     def explain(self, cell: Cell) -> str:
         """Say what is computed ahead, fused and deferred, what it costs, and what fell back and why."""
@@ -138,7 +132,7 @@ def obstacle(cell: Cell, found: Fingerprint, xs: Tensor, states: Sequence[Tensor
     if not xs.shape[1] or not cell.state_names:
         return "there is nothing to step"
     for tensor in (xs, *states, *found.tensors):
-        if type(tensor) not in PLAIN or is_lazy(tensor):
+        if type(tensor) not in PLAIN:
             return f"there is a {type(tensor).__name__} among the tensors"
         if tensor.is_meta or tensor.layout is not torch.strided:
             return f"a tensor is {'on meta' if tensor.is_meta else tensor.layout}"
@@ -170,9 +164,7 @@ def program_of(cell: Cell, found: Fingerprint, xs: Tensor, states: Sequence[Tens
 
 def _make(cell: Cell, xs: Tensor, states: Sequence[Tensor]) -> Program | Refusal:
     try:
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
-            projected = cell.project(xs[:1].detach())
-        return compose(cell, projected, states)
+        return compose(cell, xs, states)
     except NotRecordable as error:
         return Refusal(str(error))
 

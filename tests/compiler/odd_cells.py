@@ -363,6 +363,102 @@ class ConcatenatedWeights(Elman):
     state_names = ("h", "c")
 
 
+class JoinsStates(Elman):
+    """One product of both states, joined."""
+
+    state_names = ("h", "c")
+    times = 1
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.both = nn.Parameter(torch.randn(2 * hidden_size * self.times, hidden_size) / hidden_size)
+
+    def step(self, p, state):
+        h = torch.tanh(p + torch.cat(state * self.times, 1) @ self.both)
+        return h, (h, 0.5 * (h + state[1]))
+
+
+class JoinsStatesOften(JoinsStates):
+    """A joined operand of so many pieces that it is put together."""
+
+    times = 3
+
+
+class AddsPositions(Elman):
+    """Breaks the contract: what is projected depends on the step's number, which a recording of one step cannot see."""
+
+    def project(self, xs):
+        return self.inward(xs) + torch.arange(len(xs), dtype=xs.dtype).view(-1, 1, 1)
+
+
+class TakesSequencesOnly(Elman):
+    def project(self, xs):
+        return self.inward(xs) * xs.new_ones(1, xs.shape[1], 1)
+
+
+class ProjectsTwice(Elman):
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.further = nn.Linear(hidden_size, hidden_size)
+
+    def project(self, xs):
+        return self.further(self.inward(xs))
+
+
+class ProjectsASquare(Elman):
+    def project(self, xs):
+        return self.inward(xs * xs)
+
+
+class NormsTheInput(Elman):
+    def project(self, xs):
+        return self.inward(F.layer_norm(xs, xs.shape[-1:]))
+
+
+class NormsTheProjection(Elman):
+    def project(self, xs):
+        return F.layer_norm(self.inward(xs), (self.hidden_size,))
+
+
+class ProjectsPieces(Elman):
+    """Products of pieces of the input, which the step reads as well, with one bias for all that it adds elsewhere."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.bias = nn.Parameter(torch.randn(hidden_size))
+        self.pieces = nn.Parameter(torch.randn(2, 2, hidden_size))
+
+    def project(self, xs):
+        return (xs, F.linear(xs[..., :2], self.pieces[0].t(), self.bias), xs[..., -2:] @ self.pieces[1] + self.bias)
+
+    def step(self, p, state):
+        xs, one, other = p
+        h = torch.tanh(one * xs[:, :1] + other + self.bias + state[0] @ self.across)
+        return h, (h,)
+
+
+class ProjectsForNothing(Elman):
+    def project(self, xs):
+        return xs, self.inward(xs), self.inward(xs) - xs.sum(-1, keepdim=True)
+
+    def step(self, p, state):
+        h = torch.tanh(p[0][:, :1] + state[0] @ self.across)
+        return h, (h,)
+
+
+class ReadsTheGatesLater(Elman):
+    """What is saved cannot be written over the projection: a later stage reads that."""
+
+    def project(self, xs):
+        return torch.cat([self.inward(xs), -self.inward(xs)], -1)
+
+    def step(self, p, state):
+        gate, more = p.chunk(2, -1)
+        z = torch.sigmoid(gate + state[0] @ self.across)
+        h = torch.tanh((z * more) @ self.across + z * gate)
+        return h, (h * z,)
+
+
 class StackedWeights(ConcatenatedWeights):
     def step(self, p, state):
         weights = torch.cat(list(self.four))

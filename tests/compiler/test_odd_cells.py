@@ -201,6 +201,9 @@ class Scaled(Elman):
         self.part = nn.Linear(hidden_size, hidden_size)
         self.drop = nn.Dropout(0.0)
 
+    def project(self, xs):
+        return self.inward(xs) * FACTOR
+
     def step(self, p, state):
         h = self.scale * p + self.decay * state[0] @ self.across * self.table["power"] + GLOBAL * self.part(state[0])
         h = self.drop(self.squash(h)) * (1.0 if self.training else 0.5) * self.of_the_class
@@ -214,6 +217,7 @@ class ReadsPlain(Scaled):
 
 
 GLOBAL = 1.0
+FACTOR = 1.0
 
 
 def set_global(cell):
@@ -224,13 +228,19 @@ def set_global(cell):
 @pytest.fixture
 def restored():
     """Undo what a test changes outside of its cell."""
-    global GLOBAL
+    global GLOBAL, FACTOR
     yield
-    GLOBAL = 1.0
+    GLOBAL = FACTOR = 1.0
     Scaled.of_the_class = 1.0
 
 
+def set_what_project_reads(cell):
+    global FACTOR
+    FACTOR = 2.0
+
+
 CHANGES = {
+    "a global that the projection reads": set_what_project_reads,
     "an attribute": lambda cell: setattr(cell, "scale", 0.5),
     "an attribute of the class": lambda cell: setattr(Scaled, "of_the_class", 0.5),
     "a global": set_global,
@@ -338,6 +348,21 @@ every_cell = pytest.mark.parametrize("name", [*BUILT_IN, "residual", "learnt_sta
 
 
 class TestAutograd:
+    @pytest.mark.parametrize("frozen", ["xs", "weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "all biases", "all but xs"])
+    def test_gradients_that_nobody_asked_for(self, frozen):
+        layer = rnnkit.RNN("lstm", 3, 4, dtype=torch.float64)
+        xs = torch.randn(6, 2, 3, dtype=torch.float64, requires_grad=frozen != "xs")
+        for name, parameter in layer.named_parameters():
+            alike = (frozen == "all biases" and "bias" in name) or frozen == "all but xs"
+            parameter.requires_grad_(not (alike or name == frozen))
+        wanted = [tensor for tensor in (xs, *layer.parameters()) if tensor.requires_grad]
+
+        def found(unroller):
+            layer.unroller = unroller
+            return torch.autograd.grad(layer(xs)[0].sin().sum(), wanted)
+
+        both(found)
+
     @every_cell
     def test_second_derivatives(self, name):
         rnnkit.gradcheck(name, Compiled(), 2, steps=4).raise_if_failed()

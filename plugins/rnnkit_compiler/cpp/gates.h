@@ -14,10 +14,28 @@ struct Source {
 typedef void (*Product)(real* c, std::ptrdiff_t ldc, Rows a, int rows, const real* panel, int K, bool add);
 typedef void (*Pack)(real* to, const Source* sources, int K, int G, int H, int V, int share, int shares);
 
-// Products with sub-panels of 1 to 4 vectors, and the packing. They are most of what there is to compile.
+// A product of two whole matrices, C (M, N) = A (M, K) B (K, N) + bias; see `linear`. Strides are in elements.
+struct Multiply {
+    std::int64_t M, N, K;
+    real* c;
+    std::int64_t ldc;
+    const real* a;
+    std::int64_t a_rs, a_cs;
+    const real* b;
+    std::int64_t b_rs, b_cs;
+    const real* bias;
+    real* row_sums;
+};
+
+// Does one thread's share of such a product; `workspace` is for all threads.
+typedef void (*Whole)(const Multiply& product, real* workspace, int thread, int threads);
+
+// Products with sub-panels of 1 to 4 vectors, the packing, and whole products. They are most of what there is to
+// compile.
 struct Functions {
     Product products[TILE_VECTORS];
     Pack pack;
+    Whole multiply;
 };
 
 // Packs panels of G gates; gate g is `sources[g]`. The layout is that of `pack` in product.h.

@@ -18,6 +18,10 @@ struct Call {
     void* const* buffers;
     const Source* sources;       // of every gate, in the order of packing
     const Functions* functions;  // what is compiled once for all kernels
+    const Multiply* before;      // whole products that are done before the first step
+    const Multiply* after;       // and behind the last
+    std::int64_t before_count, after_count;
+    real* workspace;             // for them
     real* packed;                // room for all packed gates
     char* scratch;               // room for every thread
     std::int64_t slots;          // of the state: steps + 1, or 2 that take turns
@@ -128,9 +132,9 @@ inline Share take_share(const Call& call, int thread, int threads, Barrier* barr
 
 // ---- Rows that have ended, and rows that start again ----
 
-// Copies the rows of this share from `first` on, `width` elements each.
+// Copies the rows of this share from `first` on, `width` elements each; nowhere if `to` is null.
 inline void copy_rows(const Share& s, int first, real* to, const real* from, std::ptrdiff_t width) {
-    if (!s.first()) return;
+    if (!s.first() || !to) return;
     for (int i = first; i < s.count; ++i)
         std::memcpy(to + s.rows[i] * width, from + s.rows[i] * width, width * sizeof(real));
 }
@@ -171,6 +175,8 @@ static void work(void* data, int thread, int threads) {
     const Call& call = *both.call;
     Kernel& kernel = *both.kernel;
     Share s = take_share(call, thread, threads, both.some, kernel.scratch_bytes);
+    for (std::int64_t k = 0; k < call.before_count; ++k)
+        call.functions->multiply(call.before[k], call.workspace, thread, threads);
     kernel.pack(thread, threads);
     kernel.begin(s);
     both.all->wait(threads);
@@ -193,6 +199,10 @@ static void work(void* data, int thread, int threads) {
         if (call.lengths || call.reset) s.wait();
     }
     kernel.end(s);
+    if (!call.after_count) return;
+    both.all->wait(threads);
+    for (std::int64_t k = 0; k < call.after_count; ++k)
+        call.functions->multiply(call.after[k], call.workspace, thread, threads);
 }
 
 template <class Kernel, bool forward>

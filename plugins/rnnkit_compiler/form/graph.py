@@ -40,6 +40,11 @@ class Node:
         """Whether nothing has to be computed for it, sliced or not."""
         return self.op in LEAVES or (self.op == "slice" and self.inputs[0].op in LEAVES)
 
+    @property
+    def is_zero(self) -> bool:
+        """Whether it is the literal 0."""
+        return self.op == "number" and self.attr == (0.0,)
+
     def __add__(self, other: Any) -> "Node":
         return self.graph.pointwise("add", self, other)
 

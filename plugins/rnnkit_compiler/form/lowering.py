@@ -11,10 +11,13 @@ from typing import Any, NamedTuple
 
 import torch
 
-from rnnkit_compiler.form.graph import Graph, Node
+from rnnkit_compiler.form.graph import Graph, Node, needed
 from rnnkit_compiler.form.values import NotLowerable, Value, batch_axis
 from rnnkit_compiler.trace.recording import Call, Recording, Ref
 from rnnkit_compiler.trace.split import Split
+
+MOST_PIECES = 4
+"""Of a joined operand, up to which each is multiplied by itself."""
 
 
 class Invariant(NamedTuple):
@@ -42,6 +45,8 @@ class Hoisted(NamedTuple):
     offset: int
     width: int
     matrix: int
+    bias: int | None
+    """Which vector is added."""
 
 
 @dataclass
@@ -59,6 +64,17 @@ class Lowered:
     hoisted: list[Hoisted]
     output_shape: tuple[int, ...]
     """Features of the output."""
+
+    @property
+    def computes_ahead(self) -> bool:
+        """Whether there is a product or reduction at every step that waits for no state, so that it could be ahead."""
+        waiting: set[Node] = set()
+        for node in needed([self.output, *self.next_states]):
+            if node.op == "state" or waiting.intersection(node.inputs):
+                waiting.add(node)
+            elif node.op in ("product", "sum", "max"):
+                return True
+        return False
 
     @property
     def invariants(self) -> list[int]:
@@ -237,28 +253,33 @@ class Lowering:
             self.matrices.append(invariant)
         return self.matrices.index(invariant)
 
-    def product(self, node: Node, ref: Ref, rows: int, columns: int, turned: bool) -> Node:
-        """Multiply by an invariant; what is of the input alone, for all steps at once.
+    def product(self, node: Node, ref: Ref, rows: int, columns: int, turned: bool, bias: Node | None) -> Node:
+        """Multiply by an invariant and add a bias; what is of the input alone, for all steps at once.
 
-        Of a joined operand with a piece of the input alone, each piece is multiplied by the matrix's rows for it.
+        Of a joined operand, each piece is multiplied by the matrix's rows for it: nothing has to be put together first.
         """
-        if node.op != "concat" or not any(map(_is_part, node.inputs)):
-            if _is_part(node):
-                return self._hoist(node, self.matrix(ref, (rows, columns), turned))
-            return self.graph.product(node, self.matrix(ref, (rows, columns), turned), columns)
+        joined = node.op == "concat" and (any(map(self._is_given, node.inputs)) or len(node.inputs) <= MOST_PIECES)
         total = self.graph.number(0)
         offset = 0
-        for piece in node.inputs:
+        for piece in node.inputs if joined else [node]:
             matrix = self.matrix(ref, (piece.width, columns), turned, offset)
             offset += piece.width
-            total = total + (
-                self._hoist(piece, matrix) if _is_part(piece) else self.graph.product(piece, matrix, columns)
-            )
-        return total
+            if not self._is_given(piece):
+                total = total + self.graph.product(piece, matrix, columns)
+            elif bias is not None and bias.op == "vector" and bias.width == columns:
+                total, bias = total + self._hoist(piece, matrix, bias.attr[0]), None
+            else:
+                total = total + self._hoist(piece, matrix, None)
+        return total if bias is None else total + bias
 
-    def _hoist(self, node: Node, matrix: int) -> Node:
+    def _is_given(self, node: Node) -> bool:
+        """Tell whether a node is of the input and can be read before the first step."""
         leaf = node.inputs[0] if node.op == "slice" else node
-        hoisted = Hoisted(leaf.attr[0], node.attr[0] if node.op == "slice" else 0, node.width, matrix)
+        return leaf.op == "part" and leaf.attr[0] < len(self.split.parts)
+
+    def _hoist(self, node: Node, matrix: int, bias: int | None) -> Node:
+        leaf = node.inputs[0] if node.op == "slice" else node
+        hoisted = Hoisted(leaf.attr[0], node.attr[0] if node.op == "slice" else 0, node.width, matrix, bias)
         if hoisted not in self.hoisted:
             self.hoisted.append(hoisted)
         part = len(self.split.parts) + self.hoisted.index(hoisted)
@@ -269,7 +290,3 @@ class Lowering:
         schema = call.operator._schema.arguments
         given = dict(zip((argument.name for argument in schema), call.args, strict=False)) | call.kwargs
         return {argument.name: given.get(argument.name, argument.default_value) for argument in schema}
-
-
-def _is_part(node: Node) -> bool:
-    return node.op == "part" or (node.op == "slice" and node.inputs[0].op == "part")

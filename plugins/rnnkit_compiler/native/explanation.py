@@ -13,14 +13,19 @@ def explain(plan: KernelPlan) -> Iterator[str]:
     step = plan.step
     yield f"dtype: {str(step.dtype).removeprefix('torch.')}"
     for hoisted in step.hoisted:
-        yield (
-            f"split from a product with the state, once a sequence: {hoisted.width} columns of part {hoisted.part} "
-            f"times matrix {hoisted.matrix}"
-        )
+        rows, columns = step.matrices[hoisted.matrix].shape
+        bias = "" if hoisted.bias is None else f", plus vector {hoisted.bias}"
+        matrix = f"matrix {hoisted.matrix} ({rows}, {columns})"
+        yield f"once a sequence: {rows} columns of part {hoisted.part} times {matrix}{bias}"
     for name, schedule in (("forward", plan.forward), ("backward", plan.backward)):
         yield f"{name}: {_stages(schedule)}"
     saved = sum(node.width for node in plan.saved) + sum(node.width for node in plan.operands)
     yield f"kept for the way back, for each row and step: {saved} numbers beside the states' {sum(step.state_widths)}"
+    for k in plan.kept:
+        if k >= len(step.part_widths) - len(step.hoisted):
+            yield f"written over part {k}, a product of the input: what is kept"
+    for name, overlay in plan.written_over.items():
+        yield f"written over {overlay.over}: {name}"
     for deferred in plan.derivative.deferred:
         rows, columns = step.matrices[deferred.matrix].shape
         yield f"deferred to one product over all steps: the gradient of matrix {deferred.matrix} ({rows}, {columns})"
@@ -66,9 +71,8 @@ def _deferred_flops(plan: KernelPlan) -> int:
 
 
 def _bytes(plan: KernelPlan) -> int:
-    widths = sum(node.width for node in (*plan.saved, *plan.operands, *plan.product_gradients))
-    widths += sum(plan.step.state_widths)
-    widths += sum(width for k, width in enumerate(plan.step.part_widths) if k not in plan.part_products)
+    widths = sum(node.width for node in (*plan.saved, *plan.operands))
+    widths += sum(plan.step.state_widths) + sum(plan.gradient_widths.values())
     return widths * plan.step.dtype.itemsize
 
 

@@ -6,7 +6,6 @@ from math import prod
 import torch
 from torch import Tensor
 
-from rnnkit_compiler.native.linear import product
 from rnnkit_compiler.native.passes import Pass
 from rnnkit_compiler.native.unrolling import Unrolling
 from rnnkit_compiler.native.workspace import on_storage, shared
@@ -20,6 +19,9 @@ class ForwardPass(Pass):
         super().__init__(unrolling, sequences, tensors)
         self.name = "Forward" if training else "Inference"
         self.kept_parts: list[Tensor] = []
+        """Parts that the way back reads."""
+        self.kept: list[Tensor] = []
+        """What is kept in the form of parts."""
         layout = unrolling.layout(self.name, self.steps, self.batch)
         self.memory = shared.take((layout.size,), torch.uint8)
         self.enter_memory(self.memory, layout)
@@ -30,8 +32,8 @@ class ForwardPass(Pass):
         """Give outputs (T, B, O) and last states."""
         training = self.name == "Forward"
         ys = self._outputs(training)
-        self._enter_parts()
         self.enter_vectors()
+        self._enter_parts()
         last = []
         for k, state in enumerate(self.states):
             self.enter(f"first{k}", state)
@@ -56,13 +58,22 @@ class ForwardPass(Pass):
         return ys
 
     def _enter_parts(self) -> None:
-        """Let the kernel have the parts, and those that are split from products with the state."""
+        """Let the kernel have the parts, and those that are products of the input alone."""
         parts = [self.enter(f"part{k}", part.detach()) for k, part in enumerate(self.parts)]
         for hoisted in self.step.hoisted:
-            rows = parts[hoisted.part].view(self.steps, self.batch, -1)
-            piece = rows[..., hoisted.offset : hoisted.offset + hoisted.width]
-            parts.append(self.enter(f"part{len(parts)}", product(piece, self.matrix(hoisted.matrix))))
+            matrix = self.matrices[hoisted.matrix]
+            bias = None if hoisted.bias is None else self.addresses[f"vector{hoisted.bias}"]
+            product = self.multiply((self.steps, self.batch, matrix.columns), self.piece(hoisted), matrix, bias)
+            parts.append(self.enter(f"part{len(parts)}", product))
         self.kept_parts = [parts[k] for k in self.plan.reads_parts]
+        if self.name == "Forward":
+            self._enter_kept(parts)
+
+    def _enter_kept(self, parts: Sequence[Tensor]) -> None:
+        """Let the kernel have room for what is kept: over products that are its own, or else apart."""
+        for k, kept in self.plan.kept.items():
+            over = k >= self.unrolling.given_parts and self.may_overlay(kept.alone)
+            self.kept.append(self.enter(f"kept{k}", parts[k] if over else self.take(*parts[k].shape)))
 
 
 def _after_first(buffer: Tensor, shape: Sequence[int]) -> Tensor:

@@ -10,7 +10,8 @@ from torch import Tensor
 from rnnkit_compiler.native.library import library_of
 from rnnkit_compiler.native.source import Source
 from rnnkit_compiler.native.team import Team, team_of
-from rnnkit_compiler.native.workspace import shared
+from rnnkit_compiler.native.whole_products import Matrix, Multiply, array_of
+from rnnkit_compiler.native.workspace import scratch
 from rnnkit_compiler.run.backend import Sequences
 
 KERNELS = ("Forward", "Inference", "Backward")
@@ -27,6 +28,11 @@ class _Call(ctypes.Structure):
         ("buffers", ctypes.c_void_p),
         ("sources", ctypes.c_void_p),
         ("functions", ctypes.c_void_p),
+        ("before", ctypes.c_void_p),
+        ("after", ctypes.c_void_p),
+        ("before_count", ctypes.c_int64),
+        ("after_count", ctypes.c_int64),
+        ("workspace", ctypes.c_void_p),
         ("packed", ctypes.c_void_p),
         ("scratch", ctypes.c_void_p),
         ("slots", ctypes.c_int64),
@@ -37,22 +43,6 @@ class _Call(ctypes.Structure):
         ("unit_threads", ctypes.c_int64),
         ("team", Team),
     )
-
-
-class _Gate(ctypes.Structure):
-    """Mirrors `Source` in cpp/kernel.h."""
-
-    _fields_ = (("data", ctypes.c_void_p), ("rs", ctypes.c_int64), ("cs", ctypes.c_int64))
-
-
-class Matrix(NamedTuple):
-    """An invariant matrix (K, N) in memory."""
-
-    address: int
-    row_stride: int
-    """In elements, as the next."""
-
-    column_stride: int
 
 
 class Shares(NamedTuple):
@@ -76,7 +66,7 @@ class Kernel:
         real = ctypes.c_double if dtype == torch.float64 else ctypes.c_float
         self._numbers = (real * max(1, len(source.numbers)))(*source.numbers)
         self._sizes = (ctypes.c_int64 * max(1, len(source.sizes)))(*source.sizes)
-        self._products = library_of(dtype).functions
+        _, self._workspace, self._products = library_of(dtype)
         self._pointers = ctypes.c_void_p * max(1, len(source.buffers))
         self._known_rooms: dict[tuple[Any, ...], tuple[int, int]] = {}
 
@@ -89,6 +79,8 @@ class Kernel:
         shares: Shares,
         slots: int,
         y_apart: bool,
+        before: Sequence[Multiply] = (),
+        after: Sequence[Multiply] = (),
     ) -> None:
         """Run "Forward", "Inference" or "Backward" over all steps.
 
@@ -100,32 +92,38 @@ class Kernel:
             shares: of the threads.
             slots: of the state buffers.
             y_apart: whether the output is written to its own buffer.
+            before: whole products that are done before the first step.
+            after: and behind the last.
         """
         pointers = self._pointers(*map(addresses.get, self.source.buffers))
-        gates = self._gates(name, matrices)
-        call = _Call(sequences.steps, sequences.batch)
-        call.sizes, call.numbers = ctypes.addressof(self._sizes), ctypes.addressof(self._numbers)
-        call.buffers, call.sources = ctypes.addressof(pointers), ctypes.addressof(gates)
-        call.functions = ctypes.addressof(self._products)
-        call.slots, call.y_apart, call.unit_threads = slots, y_apart, shares.units
-        call.order, call.lengths, call.reset = map(_address, (sequences.order, sequences.lengths, sequences.reset))
-        call.team = team_of(shares.threads)
-        values, scratch_bytes = self._room(name, call)
-        packed_bytes = values * self.dtype.itemsize
-        room = shared.take((packed_bytes + scratch_bytes * shares.threads + 128,), torch.uint8)
+        gates, first, last = self._gates(name, matrices), array_of(before), array_of(after)
+        call = _Call(
+            *(sequences.steps, sequences.batch, ctypes.addressof(self._sizes), ctypes.addressof(self._numbers)),
+            *(ctypes.addressof(pointers), ctypes.addressof(gates), ctypes.addressof(self._products)),
+            *(ctypes.addressof(first), ctypes.addressof(last), len(before), len(after), None, None, None),
+            *(slots, y_apart, _address(sequences.order), _address(sequences.lengths), _address(sequences.reset)),
+            *(shares.units, team_of(shares.threads)),
+        )
+        packed_values, scratch_bytes = self._room(name, call)
+        packed_bytes, workspace_bytes = packed_values * self.dtype.itemsize, 0
+        if before or after:
+            workspace_bytes = self._workspace * shares.threads * self.dtype.itemsize
+        room = scratch.borrow(packed_bytes + workspace_bytes + scratch_bytes * shares.threads + 192)
         call.packed = _aligned(room.data_ptr())
-        call.scratch = _aligned(call.packed + packed_bytes)
+        call.workspace = _aligned(call.packed + packed_bytes)
+        call.scratch = _aligned(call.workspace + workspace_bytes)
         self._functions[name](ctypes.byref(call))
+        scratch.give_back(room)
 
-    def _gates(self, name: str, matrices: Sequence[Matrix]) -> "ctypes.Array[_Gate]":
+    def _gates(self, name: str, matrices: Sequence[Matrix]) -> "ctypes.Array[ctypes.c_int64]":
+        """Give the gates as the numbers of `Source` in cpp/gates.h: address and strides of each."""
         size = self.dtype.itemsize
-        found = []
+        found: list[int] = []
         for k, turned, column in self.source.gates[name]:
-            address, rows, columns = matrices[k]
-            if turned:
-                rows, columns = columns, rows
-            found.append(_Gate(address + column * columns * size, rows, columns))
-        return (_Gate * max(1, len(found)))(*found)
+            matrix = matrices[k].turned if turned else matrices[k]
+            strides = matrix.row_stride, matrix.column_stride
+            found += (matrix.address + column * matrix.column_stride * size, *strides)
+        return (ctypes.c_int64 * max(1, len(found)))(*found)
 
     def _room(self, name: str, call: _Call) -> tuple[int, int]:
         """Give the values of packed gates, and the bytes of scratch of one thread."""

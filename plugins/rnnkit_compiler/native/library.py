@@ -13,7 +13,7 @@ SOURCE = """// Products, compiled once for all kernels.
 #include "multiply.h"
 
 extern "C" std::int64_t workspace() {{ return LINEAR_WORKSPACE; }}
-extern "C" void multiply(Multiply* m) {{ run(m->team, multiply_share, m); }}
+extern "C" void multiply(Products* all) {{ run(all->team, multiply_shares, all); }}
 extern "C" void functions(Functions* f) {{ fill(f); }}
 """
 
@@ -21,7 +21,7 @@ extern "C" void functions(Functions* f) {{ fill(f); }}
 class Functions(ctypes.Structure):
     """Mirrors `Functions` in cpp/gates.h."""
 
-    _fields_ = (("products", ctypes.c_void_p * 4), ("pack", ctypes.c_void_p))
+    _fields_ = (("products", ctypes.c_void_p * 4), ("pack", ctypes.c_void_p), ("multiply", ctypes.c_void_p))
 
 
 class Library(NamedTuple):
@@ -29,7 +29,7 @@ class Library(NamedTuple):
 
     library: ctypes.CDLL
     workspace: int
-    """Values that `multiply` wants for each thread."""
+    """Values that whole products want for each thread."""
 
     functions: Functions
 

@@ -12,29 +12,19 @@ from torch.overrides import TorchFunctionMode
 from rnnkit_compiler.building.compilation import CompileError
 from rnnkit_compiler.native.library import library_of
 from rnnkit_compiler.native.team import Team, team_of, threads
+from rnnkit_compiler.native.whole_products import matrix_at, multiply_into
 from rnnkit_compiler.native.workspace import shared
 
 LEAST = 1 << 21
 """Multiplications below which torch's own product is as fast."""
 
 
-class _Multiply(ctypes.Structure):
-    """Mirrors `Multiply` in cpp/multiply.h."""
+class _Products(ctypes.Structure):
+    """Mirrors `Products` in cpp/multiply.h."""
 
     _fields_ = (
-        ("M", ctypes.c_int64),
-        ("N", ctypes.c_int64),
-        ("K", ctypes.c_int64),
-        ("c", ctypes.c_void_p),
-        ("ldc", ctypes.c_int64),
-        ("a", ctypes.c_void_p),
-        ("a_rs", ctypes.c_int64),
-        ("a_cs", ctypes.c_int64),
-        ("b", ctypes.c_void_p),
-        ("b_rs", ctypes.c_int64),
-        ("b_cs", ctypes.c_int64),
-        ("bias", ctypes.c_void_p),
-        ("row_sums", ctypes.c_void_p),
+        ("products", ctypes.c_void_p),
+        ("count", ctypes.c_int64),
         ("workspace", ctypes.c_void_p),
         ("team", Team),
     )
@@ -58,25 +48,11 @@ def multiply(a: Tensor, b: Tensor, bias: Tensor | None = None, row_sums: Tensor 
     result = shared.take((rows, columns), a.dtype)
     count = threads()
     room = shared.take((values * count + 16,), a.dtype)
-    call = _Multiply(
-        rows, columns, depth, result.data_ptr(), columns, a.data_ptr(), *a.stride(), b.data_ptr(), *b.stride()
-    )
-    call.bias = None if bias is None else bias.data_ptr()
-    call.row_sums = None if row_sums is None else row_sums.data_ptr()
-    call.workspace = (room.data_ptr() + 63) // 64 * 64
-    call.team = team_of(count)
+    pointers = (None if tensor is None else tensor.data_ptr() for tensor in (bias, row_sums))
+    each = multiply_into(result, matrix_at(a), matrix_at(b), *pointers)
+    call = _Products(ctypes.addressof(each), 1, (room.data_ptr() + 63) // 64 * 64, team_of(count))
     library.multiply(ctypes.byref(call))
     return result
-
-
-def product(rows: Tensor, matrix: Tensor) -> Tensor:
-    """Multiply rows (..., K) by a matrix (K, N)."""
-    return multiply(rows.reshape(-1, rows.shape[-1]), matrix).view(*rows.shape[:-1], matrix.shape[1])
-
-
-def gradient_of_weight(rows: Tensor, grads: Tensor) -> Tensor:
-    """Give the gradient (N, K) of a weight, from what it multiplied (M, K) and the gradient of the product (M, N)."""
-    return multiply(grads.t(), rows)
 
 
 class Linear(torch.autograd.Function):
@@ -107,7 +83,8 @@ class Linear(torch.autograd.Function):
             of_weight = multiply(grads.t(), rows, row_sums=sums)
         elif sums is not None:
             torch.sum(grads, 0, out=sums)
-        return product(grad, weight) if needs[0] else None, of_weight, sums
+        of_x = multiply(grads, weight).view(x.shape) if needs[0] else None
+        return of_x, of_weight, sums
 
 
 class FastProducts(TorchFunctionMode):

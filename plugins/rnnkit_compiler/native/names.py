@@ -6,7 +6,7 @@ from typing import Any
 
 from rnnkit_compiler.form.graph import Node
 from rnnkit_compiler.form.operations import OPERATIONS
-from rnnkit_compiler.native.stages import Place, Schedule
+from rnnkit_compiler.native.stages import Place, Schedule, place_of
 
 LITERALS = (0.0, 1.0, -1.0, 0.5, -0.5, 2.0)
 """Written into the source; others are numbers of the call."""
@@ -92,11 +92,9 @@ class Names:
 
     def source(self, node: Node) -> Place:
         """Give where a node is read that is not computed in place."""
-        sources = self.schedule.sources
-        if node in sources:
-            return sources[node]
-        place = sources[node.inputs[0]]
-        return place._replace(offset=place.offset + node.attr[0])
+        place = place_of(node, self.schedule.sources)
+        assert place is not None
+        return place
 
     def is_stored(self, node: Node) -> bool:
         """Tell whether the row of a node stands in a buffer by now: from before the step, or from an earlier stage."""

@@ -5,11 +5,12 @@ from math import prod
 
 from torch import Tensor
 
-from rnnkit_compiler.form.lowering import Invariant
-from rnnkit_compiler.native.kernel import Matrix, Shares
+from rnnkit_compiler.form.lowering import Hoisted, Invariant
+from rnnkit_compiler.native.kernel import Shares
 from rnnkit_compiler.native.layout import Layout
 from rnnkit_compiler.native.team import threads
 from rnnkit_compiler.native.unrolling import Unrolling
+from rnnkit_compiler.native.whole_products import Matrix, Multiply, multiply_into
 from rnnkit_compiler.native.workspace import shared
 from rnnkit_compiler.run.backend import Sequences
 
@@ -36,6 +37,12 @@ class Pass:
         self.invariants = tensors[first:]
         self.shares = shares(self.batch, unrolling.weight_bytes)
         self.addresses: dict[str, int] = {}
+        self.matrices = [
+            _matrix(self.invariants[place], invariant, self.dtype.itemsize)
+            for place, invariant in zip(unrolling.of_matrix, self.step.matrices, strict=True)
+        ]
+        """The invariant matrices (K, N)."""
+        self._products: list[Multiply] = []
         self._held: list[Tensor] = []
 
     def take(self, *shape: int) -> Tensor:
@@ -62,38 +69,49 @@ class Pass:
             tensor = self.invariants[place]
             self.enter(f"vector{k}", tensor if tensor.numel() == prod(vector.shape) else tensor.expand(vector.shape))
 
-    def matrix(self, k: int) -> Tensor:
-        """Give an invariant matrix (K, N) as a view of its tensor."""
-        return matrix_of(self.invariants[self.unrolling.of_matrix[k]], self.step.matrices[k])
+    def rows(self, name: str, width: int) -> Matrix:
+        """Describe a buffer with a slice for each step as a matrix: (T * B, width)."""
+        return Matrix(self.addresses[name], self.steps * self.batch, width, width, 1)
+
+    def piece(self, hoisted: Hoisted) -> Matrix:
+        """Describe what a product of the input alone multiplies: (T * B, K)."""
+        address = self.addresses[f"part{hoisted.part}"] + hoisted.offset * self.dtype.itemsize
+        stride = self.step.part_widths[hoisted.part]
+        return Matrix(address, self.steps * self.batch, hoisted.width, stride, 1)
+
+    def multiply(
+        self,
+        shape: Sequence[int],
+        a: Matrix,
+        b: Matrix,
+        bias: int | None = None,
+        row_sums: int | None = None,
+    ) -> Tensor:
+        """Have a product of whole matrices done with the launch; see `multiply_into`. Gives its result, of `shape`."""
+        result = self.take(*shape)
+        self._held.append(result)
+        self._products.append(multiply_into(result, a, b, bias, row_sums))
+        return result
+
+    def may_overlay(self, alone: bool) -> bool:
+        """Tell whether buffers may lie over each other, for which threads may have to have whole rows."""
+        return self.shares.units == 1 or not alone
 
     def launch(self, name: str, slots: int, y_apart: bool) -> None:
-        """Run a function of the kernel."""
-        size = self.dtype.itemsize
-        matrices = [
-            _address(self.invariants[place], invariant, size)
-            for place, invariant in zip(self.unrolling.of_matrix, self.step.matrices, strict=True)
-        ]
-        kernel = self.unrolling.kernel
-        kernel.run(name, self.sequences, self.addresses, matrices, self.shares, slots, y_apart)
+        """Run a function of the kernel; the whole products before a way forward, and behind a way back."""
+        kernel, products = self.unrolling.kernel, self._products
+        before, after = ([], products) if name == "Backward" else (products, [])
+        kernel.run(name, self.sequences, self.addresses, self.matrices, self.shares, slots, y_apart, before, after)
 
 
-def matrix_of(tensor: Tensor, invariant: Invariant) -> Tensor:
-    """Give an invariant matrix (K, N) as a view of the tensor that it is, or a part or the transpose of."""
-    if tensor.ndim == 1:
-        tensor = tensor.unsqueeze(0 if invariant.turned else 1)
-    tensor = tensor.reshape(tensor.shape[-2:])
-    if invariant.turned:
-        tensor = tensor.t()
-    return tensor[invariant.offset : invariant.offset + invariant.shape[0]]
-
-
-def _address(tensor: Tensor, invariant: Invariant, size: int) -> Matrix:
-    """Give an invariant matrix by address and strides, as `_matrix` would."""
+def _matrix(tensor: Tensor, invariant: Invariant, size: int) -> Matrix:
+    """Describe the invariant matrix (K, N) that a tensor is, or a part or the transpose of."""
     strides = tensor.stride()
     rows, columns = strides[-2:] if len(strides) > 1 else (0, strides[0]) if invariant.turned else (strides[0], 0)
     if invariant.turned:
         rows, columns = columns, rows
-    return Matrix(tensor.data_ptr() + invariant.offset * rows * size, rows, columns)
+    depth, width = invariant.shape
+    return Matrix(tensor.data_ptr() + invariant.offset * rows * size, depth, width, rows, columns)
 
 
 def shares(batch: int, weight_bytes: int) -> Shares:
@@ -107,6 +125,4 @@ def shares(batch: int, weight_bytes: int) -> Shares:
         return Shares(1, 1)
     if batch >= 2 * count and weight_bytes <= ROWS_ALONE:
         return Shares(count, 1)
-    if weight_bytes >= UNITS_PAY:
-        return Shares(count, count)
-    return Shares(min(count, batch), 1)
+    return Shares(count, count if weight_bytes >= UNITS_PAY else 1)

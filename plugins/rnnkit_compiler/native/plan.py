@@ -1,5 +1,6 @@
 """The plan of a native kernel: what each step reads, keeps for the way back, and gives, forward and backward."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -7,6 +8,7 @@ from rnnkit_compiler.form.derivative import Deferred, Derivative, derive
 from rnnkit_compiler.form.graph import Node, needed
 from rnnkit_compiler.form.lowering import Lowered
 from rnnkit_compiler.form.operations import OPERATIONS
+from rnnkit_compiler.native.overlay import Accesses, Kept, Overlay, fit_into
 from rnnkit_compiler.native.stages import Place, Schedule, Store, schedule
 
 
@@ -14,8 +16,9 @@ from rnnkit_compiler.native.stages import Place, Schedule, Store, schedule
 class KernelPlan:
     """The two schedules of a step, and what goes between them.
 
-    Buffers, by name, with a row for each row of the batch: part k, state k (before the step), next_state k, y; saved k
-    and operand k (kept for the way back, a slice for each step); on the way back grad_y, grad_state k (behind the
+    Buffers, by name, with a row for each row of the batch: part k, state k (before the step), next_state k, y; kept k,
+    saved k and operand k (for the way back, a slice for each step; kept k has the form of part k and may be written
+    over it); on the way back grad_y, grad_state k (behind the
     step), grad_before k, grad_part k, grad_product k (a slice for each step); vector k has one row, grad_vector k is
     the sum over rows and steps.
     """
@@ -72,6 +75,57 @@ class KernelPlan:
         return heavy <= 1
 
     @cached_property
+    def saved_places(self) -> dict[Node, Place]:
+        """Where what is saved goes: to a kept buffer, or to one of its own."""
+        places = self._own_places()
+        for k, kept in self.kept.items():
+            places |= {node: place._replace(buffer=f"kept{k}") for node, place in kept.places.items()}
+        return places
+
+    def _own_places(self) -> dict[Node, Place]:
+        return {node: Place(f"saved{k}", node.width) for k, node in enumerate(self.saved)}
+
+    @cached_property
+    def kept(self) -> dict[int, Kept]:
+        """By the numbers of parts, what is saved in the form of a part, so that it may be written over it."""
+        own = self._own_places()
+        accesses = Accesses(schedule(self._forward_results(own), self._leaves()))
+        left = {place.buffer: node for node, place in own.items()}
+        found = {}
+        for k, width in sorted(enumerate(self.step.part_widths), key=lambda part: -part[1]):
+            if k in self.reads_parts:
+                continue
+            kept = fit_into(accesses, Place(f"part{k}", width), left)
+            if 2 * sum(node.width for node in kept.places) > width:  # else much of its memory would be for nothing
+                found[k] = kept
+                left = {name: node for name, node in left.items() if node not in kept.places}
+        return found
+
+    @cached_property
+    def written_over(self) -> dict[str, Overlay]:
+        """By the names of gradients of products and parts, what was kept that they may be written over."""
+        accesses = Accesses(self.backward)
+        free = [Place(f"kept{k}", self.step.part_widths[k]) for k in self.kept]
+        found = {}
+        for name, width in self.gradient_widths.items():
+            for place in free:
+                overlay = accesses.overlay(name, place.buffer) if place.width == width else None
+                if overlay is not None:
+                    found[name] = overlay
+                    free.remove(place)
+                    break
+        return found
+
+    @cached_property
+    def gradient_widths(self) -> dict[str, int]:
+        """The buffers of the gradients of products and parts, and their widths; not of parts that no step reads."""
+        products = {f"grad_product{k}": node.width for k, node in enumerate(self.product_gradients)}
+        parts = enumerate(zip(self.derivative.parts, self.step.part_widths, strict=True))
+        return products | {
+            f"grad_part{k}": width for k, (node, width) in parts if k not in self.part_products and not node.is_zero
+        }
+
+    @cached_property
     def reads_parts(self) -> list[int]:
         """Which parts the way back reads."""
         found = needed(self.gradients, self.saved)
@@ -100,18 +154,18 @@ class KernelPlan:
     @cached_property
     def forward(self) -> Schedule:
         """The schedule of the forward step, with all that training keeps."""
-        return schedule(self._forward_results(training=True), self._leaves())
+        return schedule(self._forward_results(self.saved_places), self._leaves())
 
     @cached_property
     def inference(self) -> Schedule:
         """The schedule of the forward step alone."""
-        return schedule(self._forward_results(training=False), self._leaves())
+        return schedule(self._forward_results(None), self._leaves())
 
     @cached_property
     def backward(self) -> Schedule:
         """The schedule of the way back."""
         sources = self._leaves()
-        sources |= {node: Place(f"saved{k}", node.width) for k, node in enumerate(self.saved)}
+        sources |= self.saved_places
         for node in needed(self.gradients, self.saved):
             if node.op == "grad_y":
                 sources[node] = Place("grad_y", node.width)
@@ -126,11 +180,12 @@ class KernelPlan:
             if node.op in ("part", "state", "vector")
         }
 
-    def _forward_results(self, training: bool) -> list[Store]:
+    def _forward_results(self, saved: Mapping[Node, Place] | None) -> list[Store]:
+        """Give what a step stores; what is kept for the way back goes to `saved`, if it is given."""
         results = [Store(node, Place(f"next_state{k}", node.width)) for k, node in enumerate(self.step.next_states)]
         results.append(Store(self.step.output, Place("y", self.step.output.width)))
-        if training:
-            results += [Store(node, Place(f"saved{k}", node.width)) for k, node in enumerate(self.saved)]
+        if saved is not None:
+            results += [Store(node, place) for node, place in saved.items()]
             results += [Store(node, Place(f"operand{k}", node.width)) for k, node in enumerate(self.operands)]
         return results
 
@@ -141,7 +196,7 @@ class KernelPlan:
             for k, (node, width) in enumerate(zip(found.states, step.state_widths, strict=True))
         ]
         for k, (node, width) in enumerate(zip(found.parts, step.part_widths, strict=True)):
-            if k not in self.part_products:
+            if f"grad_part{k}" in self.gradient_widths:
                 results.append(Store(self._wide(node, width), Place(f"grad_part{k}", width)))
         for k, node in enumerate(self.product_gradients):
             results.append(Store(node, Place(f"grad_product{k}", node.width)))

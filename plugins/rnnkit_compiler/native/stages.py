@@ -5,7 +5,7 @@ units block by block: products with the weights' columns of that block, and the 
 while they are still in the first cache. A product reads whole rows, so what it reads ends the stage before it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import NamedTuple
@@ -80,6 +80,16 @@ class Schedule:
     """The sources that are there before the step."""
 
 
+def place_of(node: Node, sources: Mapping[Node, Place]) -> Place | None:
+    """Give where a node is read, if it or what it is cut from stands in a buffer."""
+    if node in sources:
+        return sources[node]
+    if node.op == "slice" and node.inputs[0] in sources:
+        place = sources[node.inputs[0]]
+        return place._replace(offset=place.offset + node.attr[0])
+    return None
+
+
 def schedule(results: Sequence[Store], sources: dict[Node, Place]) -> Schedule:
     """Order what gives `results` into stages.
 
@@ -90,7 +100,7 @@ def schedule(results: Sequence[Store], sources: dict[Node, Place]) -> Schedule:
     return _Scheduler(results, sources).run()
 
 
-READABLE = ("next_state", "saved", "operand", "grad_product", "grad_part")
+READABLE = ("next_state", "kept", "saved", "operand", "grad_product", "grad_part")
 """Buffers of results that a later stage of the same step may read."""
 
 
@@ -128,14 +138,6 @@ class _Scheduler:
         """Whether a node is a literal, or read from a buffer that is there before the step."""
         return node.op == "number" or node in self._given or (node.op == "slice" and node.inputs[0] in self._given)
 
-    def _source(self, node: Node) -> Place | None:
-        if node in self.sources:
-            return self.sources[node]
-        if node.op == "slice" and node.inputs[0] in self.sources:
-            place = self.sources[node.inputs[0]]
-            return place._replace(offset=place.offset + node.attr[0])
-        return None
-
     def _is_gate(self, node: Node) -> bool:
         return node.op == "product" or (node.op == "slice" and node.inputs[0] in self._sliced_only)
 
@@ -165,8 +167,8 @@ class _Scheduler:
         """Give the first stage at which the whole row of a node can be read."""
         if self.is_read(node):
             return 0
-        if node.op == "concat":
-            return max(self.ready(piece) for piece in node.inputs)
+        if node.op == "concat":  # which is put together where its last piece is computed, or read
+            return max(self.level(piece) for piece in node.inputs) + 1
         return self.level(node) + 1
 
     def _in_loop(self, node: Node) -> int:
@@ -191,7 +193,7 @@ class _Scheduler:
 
     def _place(self, node: Node) -> Place:
         """Give where a node computed in an earlier stage is read; have it stored if it is not."""
-        found = self._source(node)
+        found = place_of(node, self.sources)
         if found is not None:
             return found
         known = self._results.get(node)

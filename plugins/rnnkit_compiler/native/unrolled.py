@@ -36,20 +36,20 @@ class Unrolled(torch.autograd.Function):
         ys, last = call.run()
         if training:
             ctx.set_materialize_grads(False)
-            ctx.unrolling, ctx.sequences, ctx.kept_parts = unrolling, sequences, len(call.kept_parts)
-            ctx.save_for_backward(*tensors, *call.kept_parts, call.memory, call.y_states, ys)
+            ctx.unrolling, ctx.sequences = unrolling, sequences
+            ctx.save_for_backward(*tensors, *call.kept_parts, *call.kept, call.memory, call.y_states, ys)
         return (ys, *last)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         """Run the kernel back, or for a gradient that is to be differentiated, the steps again."""
         *saved, memory, y_states, _ = ctx.saved_tensors
-        count = len(saved) - ctx.kept_parts
-        tensors, parts, needs = saved[:count], saved[count:], ctx.needs_input_grad[3:]
+        needs, count = ctx.needs_input_grad[3:], len(ctx.unrolling.plan.reads_parts)
+        tensors, others = saved[: len(needs)], saved[len(needs) :]
         if torch.is_grad_enabled():
             return (None, None, None, *_again(ctx.unrolling, ctx.sequences, tensors, needs, grads))
         call = BackwardPass(ctx.unrolling, ctx.sequences, tensors, needs, grads)
-        return (None, None, None, *call.run(memory, y_states, parts))
+        return (None, None, None, *call.run(memory, y_states, others[:count], others[count:]))
 
 
 def _again(

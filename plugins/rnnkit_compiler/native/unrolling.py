@@ -27,7 +27,10 @@ class Unrolling:
         step = self.plan.step
         self.of_matrix = [self.numbers.index(matrix.number) for matrix in step.matrices]
         self.of_vector = [self.numbers.index(vector.number) for vector in step.vectors]
-        self.weight_bytes = sum(prod(matrix.shape) for matrix in step.matrices) * step.dtype.itemsize
+        ahead = {hoisted.matrix for hoisted in step.hoisted}
+        sizes = [prod(matrix.shape) for k, matrix in enumerate(step.matrices) if k not in ahead]
+        self.weight_bytes = sum(sizes) * step.dtype.itemsize
+        """Of what every step multiplies by."""
         self.given_parts = len(step.part_widths) - len(step.hoisted)
 
     def layout(self, name: str, steps: int, batch: int) -> Layout:
@@ -51,7 +54,8 @@ class Unrolling:
         states = [(f"state{k}", slots * width) for k, width in enumerate(step.state_widths) if k != plan.y_state]
         if name == "Inference":
             return [*states, *self._own_state(slots), *plan.inference.temporaries.items()]
-        saved = [(f"saved{k}", steps * node.width) for k, node in enumerate(plan.saved)]
+        places = [place for place in plan.saved_places.values() if place.buffer.startswith("saved")]
+        saved = [(place.buffer, steps * place.width) for place in places]
         operands = [(f"operand{k}", steps * node.width) for k, node in enumerate(plan.operands)]
         return [*states, *saved, *operands, *plan.forward.temporaries.items()]
 

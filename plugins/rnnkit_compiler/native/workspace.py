@@ -22,6 +22,13 @@ OWN = 2
 """References to a storage of which only the pool knows: its tensor's, and that of the look itself."""
 
 
+MOST_SCRATCH = 4 << 20
+"""Bytes of scratch memory up to which it is kept for the next call."""
+
+MOST_CALLS = 8
+"""Pieces of scratch memory that are kept."""
+
+
 class _Entry:
     __slots__ = ("last", "tensor")
 
@@ -69,4 +76,27 @@ def on_storage(tensor: Tensor, start: int, shape: Sequence[int], dtype: torch.dt
     return fresh.set_(tensor.untyped_storage(), start, tuple(shape))  # type: ignore[call-overload, no-any-return]
 
 
+class Scratch:
+    """Memory for the time of one call; any thread may ask."""
+
+    def __init__(self) -> None:
+        self._free: list[Tensor] = []
+
+    def borrow(self, size: int) -> Tensor:
+        """Give so many bytes, or more; what is in them is undefined."""
+        if size > MOST_SCRATCH:
+            return shared.take((size,), torch.uint8)
+        try:
+            room = self._free.pop()
+        except IndexError:
+            room = None
+        return torch.empty(size, dtype=torch.uint8, device="cpu") if room is None or room.nbytes < size else room
+
+    def give_back(self, room: Tensor) -> None:
+        """Take back what was borrowed."""
+        if room.nbytes <= MOST_SCRATCH and len(self._free) < MOST_CALLS:
+            self._free.append(room)
+
+
 shared = Workspace()
+scratch = Scratch()

@@ -3,6 +3,7 @@
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -14,9 +15,11 @@ from rnnkit_compiler.form.lowering import Lowering
 from rnnkit_compiler.form.rules import RULES, is_cheap
 from rnnkit_compiler.form.values import NotLowerable
 from rnnkit_compiler.native.backend import Native
+from rnnkit_compiler.native.linear import LEAST, FastProducts
 from rnnkit_compiler.run.backend import Backend, Sequences, Tensors, Unrolled
 from rnnkit_compiler.run.torch_steps import TorchSteps
-from rnnkit_compiler.trace.recording import Call, Recording, Ref, record
+from rnnkit_compiler.trace.projection import check_projection, of_one_step
+from rnnkit_compiler.trace.recording import Call, NotRecordable, Recording, Ref, record
 from rnnkit_compiler.trace.script import Script
 from rnnkit_compiler.trace.split import Depends, Split, dependence, split
 
@@ -40,15 +43,26 @@ class Program:
     reason: str
     """Why the native backend does not run it; empty if it does."""
 
+    takes_input: bool = False
+    """Whether the projection is in the recording, so that the step's part is the input itself."""
+
+    def _project(self, cell: rnnkit.Cell, xs: Tensor) -> Sequence[Tensor]:
+        """Give what the steps read of the input, all steps at once."""
+        if self.takes_input:
+            return (xs,)
+        with FastProducts() if self.recording.elements * xs.shape[0] * xs.shape[1] >= LEAST else nullcontext():
+            return rnnkit.parts_of(cell.project(xs.view_as(xs)))
+
     def run(
         self,
         cell: rnnkit.Cell,
-        parts: Sequence[Tensor],
+        xs: Tensor,
         states: Sequence[Tensor],
         initial: Sequence[Tensor],
         sequences: Sequences,
     ) -> Unrolled:
         """Unroll: what depends on parameters alone and on the input alone first, then the steps."""
+        parts = self._project(cell, xs)
         tensors = [tensor_at(cell, path) for path in self.recording.weights]
         found = self.once(0, *tensors, *self.recording.constants.values())
         invariants, others = found[: len(self.invariants)], found[len(self.invariants) :]
@@ -71,12 +85,14 @@ class Program:
         yield f"backend: {self.backend.name}"
         if self.reason:
             yield f"no native kernel: {self.reason}"
-        once, ahead, core = self.split.once, self.split.ahead, self.split.core
-        depends = dependence(self.recording, [*once, *ahead, *core])
+        ahead, core = self.split.ahead, self.split.core
+        depends = dependence(self.recording, [*self.split.once, *ahead, *core])
         recurrent = [call for call in core if any(depends[k] is Depends.STATE for k in call.reads)]
-        yield "once a call, of the parameters alone: " + (", ".join(call.name for call in once) or "nothing")
-        yield "once a sequence, of the input alone: " + ", ".join(["project()", *(call.name for call in ahead)])
-        yield f"at every step: {len(core)} operations, {len(recurrent)} of them on the state"
+        stepped = [call for call in core if call in recurrent or is_cheap(call)]
+        yield "once a call, of the parameters alone: " + (", ".join(call.name for call in self.once.calls) or "nothing")
+        project = "the products of project()" if self.takes_input else "project()"
+        yield "once a sequence, of the input alone: " + ", ".join([project, *(call.name for call in ahead)])
+        yield f"at every step: {len(stepped)} operations, {len(recurrent)} of them on the state"
         yield from self.backend.explain()
 
 
@@ -92,12 +108,38 @@ def tensor_at(cell: torch.nn.Module, path: str) -> Tensor:
     return tensor
 
 
-def compose(cell: rnnkit.Cell, projected: rnnkit.Projected, states: Sequence[Tensor]) -> Program:
-    """Make the program of a cell.
+def compose(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor]) -> Program:
+    """Make the program of a cell for such input (T, B, D) and states.
 
     Raises:
         NotRecordable: the step cannot be run from a recording.
     """
+    return _whole(cell, xs, states) or _projected(cell, xs, states)
+
+
+def _whole(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor]) -> Program | None:
+    """Make the program of projection and step in one, where all that waits for no state are products of the input."""
+    try:
+        with torch.random.fork_rng(devices=[]):
+            check_projection(cell, xs)
+            recording = record(cell, [xs], states, of_one_step(cell))
+        found = split(recording, lambda call: True)
+        step = Lowering(recording, found).run(RULES)
+    except (NotRecordable, NotLowerable):
+        return None
+    if step.computes_ahead:
+        return None
+    try:
+        again = _torch_steps(recording, found, step.invariants, defer=False)
+        return _program(recording, found, step.invariants, Native(step, cell.name, equation_of(cell), again), "", True)
+    except CompileError:
+        return None
+
+
+def _projected(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor]) -> Program:
+    """Make the program of the step alone; the projection is left to the cell."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        projected = cell.project(xs[:1].detach())
     parts = rnnkit.parts_of(projected)
     recording = record(cell, parts, states, nesting(projected))
     found = split(recording, is_cheap)
@@ -125,7 +167,9 @@ def _torch_steps(recording: Recording, found: Split, invariants: list[int], defe
     return TorchSteps(script, places, elements, defer)
 
 
-def _program(recording: Recording, found: Split, invariants: list[int], backend: Backend, reason: str) -> Program:
+def _program(
+    recording: Recording, found: Split, invariants: list[int], backend: Backend, reason: str, takes_input: bool = False
+) -> Program:
     """Write the scripts of what is done once and ahead."""
     made = {number for call in found.once for number in call.outputs if number is not None}
     tensors = [*recording.weights.values(), *recording.constants]
@@ -136,7 +180,7 @@ def _program(recording: Recording, found: Split, invariants: list[int], backend:
     if found.ahead:
         new = [number for number in found.parts if number not in recording.parts]
         ahead = Script(found.ahead, recording, [*recording.parts, *others], new)
-    return Program(recording, found, invariants, once, ahead, backend, reason)
+    return Program(recording, found, invariants, once, ahead, backend, reason, takes_input)
 
 
 def _once_each(numbers: Iterable[int]) -> list[str | int]:

@@ -81,14 +81,20 @@ class Fingerprint:
 
 def _surroundings(kind: type[nn.Module]) -> Hashable:
     """Describe what the code of a step reads beside the module: plain globals, class attributes and closures."""
-    function = getattr(kind, "step", None) or kind.forward
+    project = getattr(kind, "project", None)
+    found = _around(kind, getattr(kind, "step", None) or kind.forward)
+    return found if project is None else (found, _around(kind, project))
+
+
+def _around(kind: type[nn.Module], function: Any) -> Hashable:
     code = getattr(function, "__code__", None)
     if code is None:
         return Identity(function)
     found: list[object] = [Identity(code)]
+    outside = function.__globals__
     for name in code.co_names:
-        for value in (function.__globals__.get(name), getattr(kind, name, None)):
-            if isinstance(value, PLAIN) and value is not None:
+        for value in (outside.get(name), getattr(kind, name, None)):
+            if value is not None and isinstance(value, PLAIN):
                 found.append(_frozen(value, 0))
     for cell in function.__closure__ or ():
         found.append(_frozen(cell.cell_contents, 3))

@@ -7,6 +7,8 @@ rest.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from math import prod
 from typing import Any, NamedTuple
 
 import torch
@@ -86,6 +88,11 @@ class Recording:
     dtypes: list[torch.dtype] = field(default_factory=list)
     output: int = -1
     next_states: list[int] = field(default_factory=list)
+
+    @cached_property
+    def elements(self) -> int:
+        """The numbers in all parameters and buffers."""
+        return sum(prod(self.shapes[number]) for number in self.weights.values())
 
     @property
     def is_ambiguous(self) -> bool:

@@ -31,6 +31,7 @@ class Script:
         outputs: Sequence[int],
         invariants: Collection[int] = (),
     ) -> None:
+        self.calls = calls
         self._recording = recording
         self._invariants = set(invariants)
         self._names: dict[str, Any] = {}
@@ -48,7 +49,13 @@ class Script:
     def _line(self, call: Call) -> str:
         targets = [f"v{number}" if number is not None else "_" for number in call.outputs]
         target = ", ".join(targets) + "," * call.several
-        return f"{target} = {self._product(call) or self._plain(call)}"
+        return f"{target} = {self._product(call) or self._sum(call) or self._plain(call)}"
+
+    def _sum(self, call: Call) -> str | None:
+        """Write a sum by Python's sign, which takes a third of the time of a call by the operation's name."""
+        if call.name != "add.Tensor" or call.kwargs or not all(isinstance(argument, Ref) for argument in call.args):
+            return None
+        return " + ".join(map(self._value, call.args))
 
     def _product(self, call: Call) -> str | None:
         """Write a product with an invariant matrix, of which the gradient may be deferred."""

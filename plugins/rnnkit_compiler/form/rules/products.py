@@ -2,6 +2,7 @@
 
 from math import prod
 
+from rnnkit_compiler.form.graph import Node
 from rnnkit_compiler.form.lowering import Lowering
 from rnnkit_compiler.form.rules.pointwise import scaled
 from rnnkit_compiler.form.rules.table import Table
@@ -10,12 +11,13 @@ from rnnkit_compiler.trace.recording import Call, Ref
 
 TABLE = Table(cheap=False)
 
+BOTH = "a product of two tensors that both depend on the rows has no counterpart"
 
-def _product(lowering: Lowering, left: Ref, right: Ref, number: int) -> Value:
-    both = "a product of two tensors that both depend on the rows has no counterpart"
-    shape, axis = lowering.place(number, both)
+
+def _product(lowering: Lowering, left: Ref, right: Ref, number: int, bias: Node | None = None) -> Value:
+    shape, axis = lowering.place(number, BOTH)
     if lowering.is_value(left) == lowering.is_value(right):
-        raise NotLowerable(both)
+        raise NotLowerable(BOTH)
     turned = lowering.is_value(right)  # a matrix times columns: the rows of the batch stand upright
     value = lowering.value(right if turned else left)
     weight = left if turned else right
@@ -26,7 +28,7 @@ def _product(lowering: Lowering, left: Ref, right: Ref, number: int) -> Value:
     rows, columns = sizes[::-1] if turned else sizes
     if value.width != rows:
         raise NotLowerable("a product does not go over all of the features")
-    return Value(lowering.product(value.full(), weight, rows, columns, turned), shape, axis)
+    return Value(lowering.product(value.full(), weight, rows, columns, turned, bias), shape, axis)
 
 
 def _matrix_sizes(shape: tuple[int, ...], turned: bool) -> list[int]:
@@ -48,8 +50,10 @@ def _mm(lowering: Lowering, call: Call) -> Value:
 def _addmm(lowering: Lowering, call: Call) -> Value:
     given = lowering.arguments(call)
     left, right = (given[name] for name in (("mat1", "mat2") if "mat1" in given else ("batch1", "batch2")))
+    shape, axis = lowering.place(call.output, BOTH)
+    bias = lowering.spread(given["self"], shape, axis).node if given["beta"] else None
+    if given["alpha"] == 1 and given["beta"] in (0, 1):
+        return _product(lowering, left, right, call.output, bias)
     result = _product(lowering, left, right, call.output)
     node = scaled(result.node, given["alpha"])
-    if given["beta"]:
-        node = node + scaled(lowering.spread(given["self"], result.shape, result.axis).node, given["beta"])
-    return result.like(node)
+    return result.like(node if bias is None else node + scaled(bias, given["beta"]))
