@@ -138,7 +138,8 @@ class Packed(Sequences):
         _refuse_lengths(lengths, "a PackedSequence")
         counts = self.input.batch_sizes
         self._packing = (counts.unsqueeze(1) > torch.arange(self.rows, device=counts.device)).sum(0)
-        self.lengths = None if self.rows == 0 or int(self._packing[-1]) == self.steps else self._packing
+        self._even = self.rows > 0 and int(self._packing[-1]) == self.steps
+        self.lengths = None if self.rows == 0 or self._even else self._packing
         super().take(None, reset)
         if self.reset is not None:
             self.reset = _select(self.reset, 1, self.input.sorted_indices)
@@ -156,9 +157,11 @@ class Packed(Sequences):
         return self._unpack(super().dropped(self._pack(ys), rate))
 
     def _pack(self, ys: Tensor) -> Tensor:
-        return pack_padded_sequence(ys, self._packing).data
+        return ys.flatten(0, 1) if self._even else pack_padded_sequence(ys, self._packing).data
 
     def _unpack(self, values: Tensor) -> Tensor:
+        if self._even:  # as it lies, it is padded
+            return values.reshape(self.steps, self.rows, *values.shape[1:])
         return pad_packed_sequence(PackedSequence(values, self.input.batch_sizes))[0]
 
     def state_in(self, tensor: Tensor) -> Tensor:

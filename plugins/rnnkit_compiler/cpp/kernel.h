@@ -102,6 +102,14 @@ struct Share {
     }
 };
 
+// Asks for what the rows that run have at `at` in a buffer, `vectors` vectors of it, so that it is there when they are
+// worked on: steps are far apart in memory, and no prefetcher of the processor's own follows.
+template <bool written>
+INLINE void fetch(const Share& s, const real* at, std::ptrdiff_t width, int vectors) {
+    for (int i = 0; i < s.live; ++i)
+        for (int v = 0; v < vectors; ++v) __builtin_prefetch(at + s.rows[i] * width + v * VL, written, 2);
+}
+
 inline int rows_each(const Call& call, int row_shares) { return divide_up(int(call.batch), row_shares); }
 
 // What a share needs of its own, in bytes, beside what the kernel asks for.
@@ -168,6 +176,25 @@ inline bool restarts(const Call& call, std::int64_t t, int r) { return call.rese
 //     ended(share, t)              what becomes of the rows that have ended
 //     restart(share, t)            what becomes of those that start again
 
+// Steps for which whole products are done before they are taken: so many that what they give is still in the second
+// cache when it is read, and that packing the matrix again pays.
+inline std::int64_t steps_ahead(const Call& call) {
+    constexpr int ROWS = 512;
+    return call.before_count ? divide_up(ROWS, int(call.batch)) : call.steps;
+}
+
+// Does this thread's share of the products before steps [first, first + count).
+inline void multiply_ahead(const Call& call, std::int64_t first, std::int64_t count, int thread, int threads) {
+    const std::int64_t start = first * call.batch;
+    for (std::int64_t k = 0; k < call.before_count; ++k) {
+        Multiply m = call.before[k];
+        m.c += start * m.ldc;
+        m.a += start * m.a_rs;
+        m.M = m.M - start < count * call.batch ? m.M - start : count * call.batch;
+        call.functions->multiply(m, call.workspace, thread, threads);
+    }
+}
+
 template <class Kernel, bool forward>
 static void work(void* data, int thread, int threads) {
     struct Both { Kernel* kernel; const Call* call; Barrier* all; Barrier* some; };
@@ -175,13 +202,15 @@ static void work(void* data, int thread, int threads) {
     const Call& call = *both.call;
     Kernel& kernel = *both.kernel;
     Share s = take_share(call, thread, threads, both.some, kernel.scratch_bytes);
-    for (std::int64_t k = 0; k < call.before_count; ++k)
-        call.functions->multiply(call.before[k], call.workspace, thread, threads);
     kernel.pack(thread, threads);
     kernel.begin(s);
-    both.all->wait(threads);
+    const std::int64_t ahead = steps_ahead(call);
     for (std::int64_t n = 0; n < call.steps; ++n) {
         const std::int64_t t = forward ? n : call.steps - 1 - n;
+        if (n % ahead == 0) {
+            multiply_ahead(call, n, ahead, thread, threads);
+            both.all->wait(threads);
+        }
         if (call.lengths) {
             while (s.live > 0 && call.lengths[s.rows[s.live - 1]] <= t) --s.live;
             while (s.live < s.count && call.lengths[s.rows[s.live]] > t) ++s.live;

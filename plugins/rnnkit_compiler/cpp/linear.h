@@ -22,8 +22,7 @@ struct Part {
     int m, rows, n, columns;
 };
 
-constexpr int WIDTH = TILE_VECTORS * VL;  // columns of a panel of B; the last has as many, or
-constexpr int HALF = WIDTH / 2;           // half of them: more widths would only take longer to compile
+constexpr int WIDTH = TILE_VECTORS * VL;  // columns of a panel of B; the last has as few vectors as will do
 constexpr int HEIGHT = tile_rows(TILE_VECTORS);
 
 constexpr int BLOCK_DEPTH = 512;                            // of the summed dimension, in a block of A or B
@@ -45,18 +44,18 @@ INLINE double part_cost(double rows, double columns, bool packs_rows) {
 
 // The part of one thread, in the grid of threads over C whose busiest thread takes the least time.
 static inline Part part_of(int M, int N, bool packs_rows, int thread, int threads) {
-    const int halves = divide_up(N, HALF);
+    const int vectors = divide_up(N, VL);
     int down = 1;
     double least = -1;
     for (int candidate = 1; candidate <= threads; ++candidate) {
         if (threads % candidate) continue;
-        const double columns = divide_up(halves, threads / candidate) * HALF;
+        const double columns = divide_up(vectors, threads / candidate) * VL;
         const double cost = part_cost(divide_up(M, candidate), columns, packs_rows);
         if (least < 0 || cost < least) down = candidate, least = cost;
     }
     const int across = threads / down, row = thread / across, column = thread % across;
-    const int m = share_start(M, row, down), n = share_start(halves, column, across) * HALF;
-    const int end = share_start(halves, column + 1, across) * HALF;
+    const int m = share_start(M, row, down), n = share_start(vectors, column, across) * VL;
+    const int end = share_start(vectors, column + 1, across) * VL;
     return {m, share_start(M, row + 1, down) - m, n, (end < N ? end : N) - n};
 }
 
@@ -107,19 +106,20 @@ static void panel_product(real* c, std::ptrdiff_t ldc, Rows a, int rows, const r
 static inline void block_product(real* c, std::ptrdiff_t ldc, Rows a, int rows, const real* packed, int K, int columns,
                                  bool add, real* scratch) {
     for (int n = 0; n < columns; n += WIDTH, packed += std::ptrdiff_t(K) * WIDTH) {
-        const int left = columns - n;
-        if (left <= HALF) panel_product<TILE_VECTORS / 2>(c + n, ldc, a, rows, packed, K, left, add, scratch);
-        else panel_product<TILE_VECTORS>(c + n, ldc, a, rows, packed, K, left < WIDTH ? left : WIDTH, add, scratch);
+        const int left = columns - n < WIDTH ? columns - n : WIDTH;
+        constexpr decltype(&panel_product<1>) of_width[] = {panel_product<1>, panel_product<2>, panel_product<3>,
+                                                            panel_product<4>};
+        of_width[divide_up(left, VL) - 1](c + n, ldc, a, rows, packed, K, left, add, scratch);
     }
 }
 
-// Packs a block of B into panels of 4 vectors; what is left takes another, or half of one if that will do.
+// Packs a block of B into panels of 4 vectors; what is left takes another of as few as will do.
 static inline void pack_block(real* to, Matrix b, int K, int columns) {
     const int whole = columns / WIDTH, rest = columns % WIDTH;
     pack(to, b.data, b.rs, b.cs, K, 1, columns, TILE_VECTORS, 0, whole);
     if (rest)
         pack(to + std::ptrdiff_t(K) * whole * WIDTH, b.data + whole * WIDTH * b.cs, b.rs, b.cs, K, 1, rest,
-             rest <= HALF ? TILE_VECTORS / 2 : TILE_VECTORS, 0, 1);
+             divide_up(rest, VL), 0, 1);
 }
 
 // ---- The whole product ----

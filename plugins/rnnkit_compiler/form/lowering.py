@@ -72,7 +72,7 @@ class Lowered:
         for node in needed([self.output, *self.next_states]):
             if node.op == "state" or waiting.intersection(node.inputs):
                 waiting.add(node)
-            elif node.op in ("product", "sum", "max"):
+            elif node.op == "product":
                 return True
         return False
 

@@ -4,7 +4,12 @@ from collections.abc import Iterator
 
 from rnnkit_compiler.form.graph import Node
 from rnnkit_compiler.native.names import Names, expression, plus
-from rnnkit_compiler.native.stages import Place, Product, Region
+from rnnkit_compiler.native.stages import Place, Product, Region, place_of
+
+FETCHED = ("part", "kept", "saved", "state", "grad_y")
+"""Buffers that are read at each step from another place, long after it was written."""
+
+WRITTEN = ("next_state", "saved", "operand", "grad_product", "grad_part", "y")
 
 
 class RegionCode:
@@ -38,7 +43,12 @@ class RegionCode:
             room = f"reinterpret_cast<const real**>(s.scratch + l{k})"  # its own: all products of a region run together
             yield f"            const Rows a{k} = s.rows_of({begin}, {self.names.size(place.width)}, {room});"
             yield f"            real* const c{k}_ = reinterpret_cast<real*>(s.scratch + c{k});"
+        body = list(self._body(region, first))
+        ahead = "u" if region.products else "(u + 1)"  # the products, or else the units before, are time enough
         yield "            for (int u = share_start(panels, s.unit_share, s.unit_shares); u < last; ++u) {"
+        for place, written in self._touched(region):
+            at = f"{place.buffer}{plus(self.names.size(place.offset))} + {ahead} * V * VL"
+            yield f"                fetch<{str(written).lower()}>(s, {at}, {self.names.size(place.width)}, V);"
         for k, product in enumerate(region.products, first):
             count, depth = len(product.gates), self.depth(product)
             panel = f"w{k} + std::ptrdiff_t(u) * {depth} * {count} * V * VL"
@@ -46,7 +56,7 @@ class RegionCode:
         yield "                for (int v = 0; v < V; ++v) {"
         yield f"                    const int j = (u * V + v) * VL, left = {width} - j;"
         yield "                    auto body = [&](auto whole) __attribute__((always_inline)) {"
-        yield from (f"                        {line}" for line in self._body(region, first))
+        yield from (f"                        {line}" for line in body)
         yield "                    };"
         yield "                    if (left >= VL) body(Full{});"
         yield "                    else if (left > 0) body(Partial{});"
@@ -54,6 +64,14 @@ class RegionCode:
         yield "            }"
         yield "        }"
         self.names.stored.update(store.node for store in region.stores)
+
+    def _touched(self, region: Region) -> list[tuple[Place, bool]]:
+        """List what a region reads and writes for each step apart, and which of the two."""
+        nodes = dict.fromkeys(operand for node in region.nodes for operand in node.inputs)
+        read = (place_of(node, self.names.schedule.sources) for node in nodes if node not in region.nodes)
+        found = [(place, False) for place in read if place is not None and place.buffer.startswith(FETCHED)]
+        stored = [store.place for store in region.stores if store.place.buffer.startswith(WRITTEN)]
+        return list(dict.fromkeys([*found, *((place, True) for place in stored)]))
 
     def _body(self, region: Region, first: int) -> Iterator[str]:
         """Write what is done for one vector of units: what is the same for all rows, then the rows."""
