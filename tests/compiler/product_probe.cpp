@@ -23,8 +23,10 @@ extern "C" void multiply(real* C, const real* A, long lda, const int* list, int 
                          int K, int G, int H, int V, int add, int known) {
     const int units = V * VL, ldc = G * units, panels = panel_count(H, V);
     std::vector<real> packed(packed_size(K, G, H, V), real(1e30)), c(rows * ldc);
-    pack(packed.data(), W, rs, cs, K, G, H, V, panels / 2, panels);
-    pack(packed.data(), W, rs, cs, K, G, H, V, 0, panels / 2);
+    std::vector<Matrix> gates;
+    for (int g = 0; g < G; ++g) gates.push_back({W + g * H * cs, rs, cs});
+    pack(packed.data(), gates.data(), K, G, H, V, panels / 2, panels);
+    pack(packed.data(), gates.data(), K, G, H, V, 0, panels / 2);
     std::vector<const real*> begin;
     for (int r = 0; list && r < rows; ++r) begin.push_back(A + list[r] * lda);
     const Rows a{A, lda, list ? begin.data() : nullptr};

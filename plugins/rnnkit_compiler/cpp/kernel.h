@@ -7,7 +7,7 @@
 
 #include "vector.h"
 #include "elementary.h"
-#include "gates.h"
+#include "functions.h"
 #include "team.h"
 
 // One call of a kernel. T steps, B rows; buffers are numbered as in the generated code.
@@ -16,7 +16,7 @@ struct Call {
     const std::int64_t* sizes;
     const real* numbers;
     void* const* buffers;
-    const Source* sources;       // of every gate, in the order of packing
+    const Matrix* gates;         // columns of the weights, in the order of packing
     const Functions* functions;  // what is compiled once for all kernels
     const Multiply* before;      // whole products that are done before the first step
     const Multiply* after;       // and behind the last

@@ -9,14 +9,6 @@
 
 #include "product.h"
 
-// A matrix with value (i, j) at data[i * rs + j * cs].
-struct Matrix {
-    const real* data;
-    std::ptrdiff_t rs, cs;
-
-    Matrix at(std::ptrdiff_t i, std::ptrdiff_t j) const { return {data + i * rs + j * cs, rs, cs}; }
-};
-
 // A part of C: rows [m, m + rows), columns [n, n + columns).
 struct Part {
     int m, rows, n, columns;
@@ -116,10 +108,10 @@ static inline void block_product(real* c, std::ptrdiff_t ldc, Rows a, int rows, 
 // Packs a block of B into panels of 4 vectors; what is left takes another of as few as will do.
 static inline void pack_block(real* to, Matrix b, int K, int columns) {
     const int whole = columns / WIDTH, rest = columns % WIDTH;
-    pack(to, b.data, b.rs, b.cs, K, 1, columns, TILE_VECTORS, 0, whole);
-    if (rest)
-        pack(to + std::ptrdiff_t(K) * whole * WIDTH, b.data + whole * WIDTH * b.cs, b.rs, b.cs, K, 1, rest,
-             divide_up(rest, VL), 0, 1);
+    pack(to, &b, K, 1, columns, TILE_VECTORS, 0, whole);
+    if (!rest) return;
+    const Matrix right = b.at(0, whole * WIDTH);
+    pack(to + std::ptrdiff_t(K) * whole * WIDTH, &right, K, 1, rest, divide_up(rest, VL), 0, 1);
 }
 
 // ---- The whole product ----

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <utility>
 
 #include "vector.h"
@@ -77,6 +78,14 @@ inline int choose_vectors(int G, int H, int threads) {
 
 // ---- Packing ----
 
+// A matrix with value (i, j) at data[i * rs + j * cs].
+struct Matrix {
+    const real* data;
+    std::int64_t rs, cs;
+
+    Matrix at(std::ptrdiff_t i, std::ptrdiff_t j) const { return {data + i * rs + j * cs, rs, cs}; }
+};
+
 // Swaps, within every square of 2 * half lanes, the two squares of `half` lanes off the diagonal.
 template <int half, int... lane>
 INLINE void swap_corners(vec& upper, vec& lower, std::integer_sequence<int, lane...>) {
@@ -127,9 +136,8 @@ static void pack_vector(real* to, std::ptrdiff_t step, const real* from, std::pt
     }
 }
 
-// Packs panels [first, last) of W (K, G * H), whose value (k, n) is at from[k * rs + n * cs], to their places in `to`.
-static inline void pack(real* to, const real* from, std::ptrdiff_t rs, std::ptrdiff_t cs, int K, int G, int H, int V,
-                        int first, int last) {
+// Packs panels [first, last) of G gates of H units to their places in `to`.
+static inline void pack(real* to, const Matrix* gates, int K, int G, int H, int V, int first, int last) {
     const int NV = G * V;
     for (int u = first; u < last; ++u) {
         real* panel = to + std::ptrdiff_t(u) * K * NV * VL;
@@ -139,9 +147,10 @@ static inline void pack(real* to, const real* from, std::ptrdiff_t rs, std::ptrd
             for (int k = 0; k < K; k += PACK_STEPS)
                 for (int i = start; i < end; ++i) {
                     const int unit = (u * V + i % V) * VL, left = H - unit;
-                    pack_vector(panel + std::ptrdiff_t(K) * start * VL + k * step + (i - start) * VL, step,
-                                from + k * rs + (std::ptrdiff_t(i / V) * H + unit) * cs, rs, cs,
-                                K - k < PACK_STEPS ? K - k : PACK_STEPS, left < 0 ? 0 : left < VL ? left : VL);
+                    const Matrix from = gates[i / V].at(k, unit);
+                    pack_vector(panel + std::ptrdiff_t(K) * start * VL + k * step + (i - start) * VL, step, from.data,
+                                from.rs, from.cs, K - k < PACK_STEPS ? K - k : PACK_STEPS,
+                                left < 0 ? 0 : left < VL ? left : VL);
                 }
         }
     }

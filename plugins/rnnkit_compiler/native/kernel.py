@@ -26,7 +26,7 @@ class _Call(ctypes.Structure):
         ("sizes", ctypes.c_void_p),
         ("numbers", ctypes.c_void_p),
         ("buffers", ctypes.c_void_p),
-        ("sources", ctypes.c_void_p),
+        ("gates", ctypes.c_void_p),
         ("functions", ctypes.c_void_p),
         ("before", ctypes.c_void_p),
         ("after", ctypes.c_void_p),
@@ -116,7 +116,7 @@ class Kernel:
         scratch.give_back(room)
 
     def _gates(self, name: str, matrices: Sequence[Matrix]) -> "ctypes.Array[ctypes.c_int64]":
-        """Give the gates as the numbers of `Source` in cpp/gates.h: address and strides of each."""
+        """Give the gates as the numbers of `Matrix` in cpp/product.h: address and strides of each."""
         size = self.dtype.itemsize
         found: list[int] = []
         for k, turned, column in self.source.gates[name]:

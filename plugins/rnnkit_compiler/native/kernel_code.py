@@ -38,6 +38,7 @@ class KernelCode:
         yield from (f"    real* w{k};" for k in range(len(self.region_code.products)))
         yield from (f"    std::ptrdiff_t c{k}, l{k};" for k in range(len(self.region_code.products)))
         yield "    std::ptrdiff_t rows_at;"
+        yield from (f"    std::ptrdiff_t m{k};" for k in self.names.remembered.values())
         yield ""
         yield from self._constructor()
         yield from self.methods
@@ -74,6 +75,9 @@ class KernelCode:
             yield "        }"
         yield "        rows_at = scratch_bytes;"
         yield f"        scratch_bytes += aligned({max(1, len(self.names.rows))} * rows * sizeof(real));"
+        for node, k in self.names.remembered.items():
+            yield f"        m{k} = scratch_bytes;"
+            yield f"        scratch_bytes += aligned(rows * {self.names.size(node.width)} * sizeof(real));"
         yield "    }"
         yield ""
 
@@ -84,7 +88,7 @@ class KernelCode:
             width = self.names.size(self.region_code.vectors[region][1])
             count = len(product.gates)
             shape = f"{self.region_code.depth(product)}, {count}, {width}, v{region}"
-            yield f"        call.functions->pack(w{k}, call.sources + {start}, {shape}, share, shares);"
+            yield f"        call.functions->pack(w{k}, call.gates + {start}, {shape}, share, shares);"
             start += count
         if not self.region_code.products:
             yield "        (void)share, (void)shares;"
@@ -98,6 +102,8 @@ class KernelCode:
         yield "        (void)numbers, (void)t, (void)batch;"
         for name, width in self.names.buffers.items():
             yield f"        real* const {name} = {self.names.address(name, width)};"
+        for k in self.names.remembered.values():
+            yield f"        real* const m{k}_ = reinterpret_cast<real*>(s.scratch + m{k});"
         yield from stages
         yield "    }"
         yield ""

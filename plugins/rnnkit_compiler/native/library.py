@@ -19,7 +19,7 @@ extern "C" void functions(Functions* f) {{ fill(f); }}
 
 
 class Functions(ctypes.Structure):
-    """Mirrors `Functions` in cpp/gates.h."""
+    """Mirrors `Functions` in cpp/functions.h."""
 
     _fields_ = (("products", ctypes.c_void_p * 4), ("pack", ctypes.c_void_p), ("multiply", ctypes.c_void_p))
 

@@ -50,6 +50,8 @@ class Names:
         """Expressions of literals, and the name of each."""
         self.stored: set[Node] = set()
         """What the stages before have stored."""
+        self.remembered: dict[Node, int] = {}
+        """What loops over the rows have computed and put aside, each thread for itself: the place of each."""
 
     def size(self, value: int) -> str:
         """Name a size."""
@@ -89,6 +91,10 @@ class Names:
         self.buffers[place.buffer] = place.width
         offset = self.size(place.offset)
         return place.buffer if offset == "0" else f"{place.buffer} + {offset}"
+
+    def remembered_at(self, node: Node) -> str:
+        """Name the elements of what was put aside for the row i."""
+        return f"m{self.remembered[node]}_ + i * {self.size(node.width)}"
 
     def source(self, node: Node) -> Place:
         """Give where a node is read that is not computed in place."""

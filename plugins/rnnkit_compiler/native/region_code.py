@@ -65,10 +65,22 @@ class RegionCode:
         yield "        }"
         self.names.stored.update(store.node for store in region.stores)
 
+    def _computed(self, region: Region) -> list[Node]:
+        """List what is left to be computed, in order, when loops over the rows have put some aside."""
+        remembered = self.names.remembered
+        wanted = {store.node for store in region.stores}
+        found = []
+        for node in reversed(region.nodes):
+            if node in wanted and node not in remembered:
+                found.append(node)
+                wanted.update(node.inputs)
+        return found[::-1]
+
     def _touched(self, region: Region) -> list[tuple[Place, bool]]:
         """List what a region reads and writes for each step apart, and which of the two."""
-        nodes = dict.fromkeys(operand for node in region.nodes for operand in node.inputs)
-        read = (place_of(node, self.names.schedule.sources) for node in nodes if node not in region.nodes)
+        nodes = self._computed(region)
+        operands = dict.fromkeys(operand for node in nodes for operand in node.inputs)
+        read = (place_of(node, self.names.schedule.sources) for node in operands if node not in nodes)
         found = [(place, False) for place in read if place is not None and place.buffer.startswith(FETCHED)]
         stored = [store.place for store in region.stores if store.place.buffer.startswith(WRITTEN)]
         return list(dict.fromkeys([*found, *((place, True) for place in stored)]))
@@ -78,13 +90,14 @@ class RegionCode:
         known: dict[Node, str] = {}
         outside: list[str] = []
         inside: list[str] = []
-        own = set(region.nodes)
+        nodes = self._computed(region)
+        own = set(nodes)
         for k, product in enumerate(region.products, first):
             for g, gate in enumerate(product.gates):
                 known[gate.node] = f"x{gate.node.number}"
                 at = f"c{k}_ + (std::ptrdiff_t(i) * {len(product.gates)} * V + {g} * V + v) * VL"
                 inside.append(f"const vec x{gate.node.number} = load({at});  // {self.names.note(gate.node)}")
-        for node in region.nodes:
+        for node in nodes:
             for operand in node.inputs:
                 self._operand(operand, own, known, outside, inside)
             names = [known[operand] for operand in node.inputs]
@@ -122,6 +135,10 @@ class RegionCode:
         name = f"x{node.number}"
         if node.op == "number":
             known[node] = self.names.literal(node)
+            return
+        if node in self.names.remembered:
+            inside.append(f"const vec {name} = get<full>({self.names.remembered_at(node)} + j, left);")
+            known[node] = name
             return
         if node in self.names.rows:
             at = f"numbers[{self.names.rows[node]} * batch + i]"

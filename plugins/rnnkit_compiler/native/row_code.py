@@ -3,8 +3,12 @@
 from collections.abc import Iterator
 
 from rnnkit_compiler.form.graph import Node
+from rnnkit_compiler.form.operations import OPERATIONS
 from rnnkit_compiler.native.names import Names, expression
 from rnnkit_compiler.native.stages import Stage, Store
+
+LOOPS = ("sum", "max")
+"""Numbers of a row that a loop over its units gives."""
 
 
 class RowCode:
@@ -12,17 +16,19 @@ class RowCode:
 
     def __init__(self, names: Names) -> None:
         self.names = names
+        self._again: set[Node] = set()
 
     def lines(self, stage: Stage) -> Iterator[str]:
         """Give the lines of a stage."""
         if not stage.reductions and not stage.row_stores:
             return
+        self._again = self._needed_again(stage)
         yield "        for (int i = 0; i < s.live; ++i) {"
         yield "            const std::ptrdiff_t r = s.rows[i];"
         yield "            (void)r;"
         known: dict[Node, str] = {}
         for group in stage.reductions:
-            if group[0].op in ("sum", "max"):
+            if group[0].op in LOOPS:
                 yield from self._row_loop(group, known)
             else:
                 (node,) = group
@@ -34,6 +40,28 @@ class RowCode:
         for store in stage.row_stores:
             yield from self._store_row(store, known)
         yield "        }"
+
+    def _needed_again(self, stage: Stage) -> set[Node]:
+        """Choose what takes long to compute and is wanted by several loops, or by the regions as well."""
+        groups = [self._computed(group) for group in stage.reductions if group[0].op in LOOPS]
+        groups += [set(region.nodes) for region in stage.regions]
+        seen: set[Node] = set()
+        found: set[Node] = set()
+        for nodes in groups:
+            found |= {node for node in seen & nodes if node.op in OPERATIONS and OPERATIONS[node.op].heavy}
+            seen |= nodes
+        return found
+
+    def _computed(self, group: list[Node]) -> set[Node]:
+        """Give what a loop over the row computes."""
+        found: set[Node] = set()
+        stack = [node.inputs[0] for node in group]
+        while stack:
+            node = stack.pop()
+            if node not in found and node.width > 1 and not self.names.is_stored(node):
+                found.add(node)
+                stack += node.inputs
+        return found
 
     def _row_value(self, node: Node, known: dict[Node, str]) -> Iterator[str]:
         """Make a number of the row known by name, as a vector of equal lanes."""
@@ -66,6 +94,10 @@ class RowCode:
         outside: list[str] = []
         for node in group:
             outside += self._inline(node.inputs[0], local, known, inside)
+        new = self._again.intersection(local).difference(self.names.remembered)
+        for node in sorted(new, key=lambda node: node.number):  # the same order in every process
+            self.names.remembered[node] = len(self.names.remembered)
+            inside.append(f"put<full>({self.names.remembered_at(node)} + j, {local[node]}, left);")
         yield from outside
         for node in group:
             start = "vec{}" if node.op == "sum" else "broadcast(-INFINITY)"
@@ -98,6 +130,9 @@ class RowCode:
         elif node.width == 1:
             before += self._row_value(node, known)
             local[node] = known[node]
+        elif node in self.names.remembered:
+            inside.append(f"const vec x{node.number} = get<full>({self.names.remembered_at(node)} + j, left);")
+            local[node] = f"x{node.number}"
         elif self.names.is_stored(node):
             inside.append(f"const vec x{node.number} = get<full>({self.names.at(self.names.source(node))} + j, left);")
             local[node] = f"x{node.number}"

@@ -28,7 +28,7 @@ def matrix_at(tensor: Tensor) -> Matrix:
 
 
 class Multiply(ctypes.Structure):
-    """Mirrors `Multiply` in cpp/gates.h."""
+    """Mirrors `Multiply` in cpp/functions.h."""
 
     _fields_ = (
         ("M", ctypes.c_int64),

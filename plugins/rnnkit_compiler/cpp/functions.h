@@ -1,0 +1,39 @@
+// What kernels leave to functions that are compiled once for all of them: products, and the packing of weights.
+#pragma once
+
+#include <cstdint>
+
+#include "product.h"
+
+typedef void (*Product)(real* c, std::ptrdiff_t ldc, Rows a, int rows, const real* panel, int K, bool add);
+typedef void (*Pack)(real* to, const Matrix* gates, int K, int G, int H, int V, int share, int shares);
+
+// A product of two whole matrices, C (M, N) = A (M, K) B (K, N) + bias; see `linear`. Strides are in elements.
+struct Multiply {
+    std::int64_t M, N, K;
+    real* c;
+    std::int64_t ldc;
+    const real* a;
+    std::int64_t a_rs, a_cs;
+    const real* b;
+    std::int64_t b_rs, b_cs;
+    const real* bias;
+    real* row_sums;
+};
+
+// Does one thread's share of such a product; `workspace` is for all threads.
+typedef void (*Whole)(const Multiply& product, real* workspace, int thread, int threads);
+
+// Products with sub-panels of 1 to 4 vectors, the packing, and whole products. They are most of what there is to
+// compile.
+struct Functions {
+    Product products[TILE_VECTORS];
+    Pack pack;
+    Whole multiply;
+};
+
+// Packs one share of the panels.
+static inline void pack_share(real* to, const Matrix* gates, int K, int G, int H, int V, int share, int shares) {
+    const int panels = panel_count(H, V);
+    pack(to, gates, K, G, H, V, share_start(panels, share, shares), share_start(panels, share + 1, shares));
+}
