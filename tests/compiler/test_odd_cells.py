@@ -1,6 +1,7 @@
 """The compiled unroller in odd company: cells that fit no mould, and everything that autograd and its users may do."""
 
 import copy
+import functools
 import gc
 import io
 import pickle
@@ -345,6 +346,33 @@ class TestChangesBetweenCalls:
 
 
 every_cell = pytest.mark.parametrize("name", [*BUILT_IN, "residual", "learnt_state"])
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+class TestTwoThreads:
+    """A row's units are shared where the weights are large and the rows few, else the rows."""
+
+    @pytest.mark.parametrize("batch", [1, 3, 5])
+    @every_cell
+    def test_the_law(self, name, batch, two_threads):
+        cell = build(name, 5, 150)
+        xs, state = problem(cell, 6, batch)
+        for _ in range(5):
+            both(lambda unroller: gradients(unroller, cell, xs, state))
+
+    @every_cell
+    def test_masks(self, name, two_threads):
+        cell = build(name, 5, 150)
+        xs, state = problem(cell, 6, 3)
+        masks = {"lengths": torch.tensor([6, 1, 4]), "reset": torch.rand(6, 3) < 0.3}
+        both(lambda unroller: gradients(functools.partial(unroller, **masks), cell, xs, state))
 
 
 class TestAutograd:
