@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch._compile import _disable_dynamo
 from torch.autograd import forward_ad
 
 import rnnkit
@@ -66,11 +67,8 @@ class Compiled(rnnkit.Unroller):
         reset: Tensor | None = None,
     ) -> tuple[Tensor, State]:
         """Unroll `cell` over `xs` (T, B, D); see `rnnkit.Unroller`."""
-        padded, before, masks = rnnkit.prepare(cell, xs, state, lengths, reset)
-        program = program_for(cell, padded, before)
-        if isinstance(program, Refusal) or not program.backend.is_worth_it(padded.shape[1]):
-            return rnnkit.unrollers["loop"]()(cell, xs, state, lengths=lengths, reset=reset)
-        return program.run(cell, padded, before, masks.initial, _sequences(padded, masks))
+        unroll = _unroll_untraced if torch.compiler.is_compiling() else _unroll
+        return unroll(cell, xs, state, lengths, reset)
 
     def explain(self, cell: Cell) -> str:
         """Say what is computed ahead, fused and deferred, what it costs, and what fell back and why."""
@@ -102,6 +100,20 @@ class Compiled(rnnkit.Unroller):
     def clear_cache(cls) -> int:
         """Remove all stored kernels; gives their bytes."""
         return clear_cache()[1]
+
+
+def _unroll(
+    cell: Cell, xs: Tensor, state: State | None, lengths: Tensor | None, reset: Tensor | None
+) -> tuple[Tensor, State]:
+    padded, before, masks = rnnkit.prepare(cell, xs, state, lengths, reset)
+    program = program_for(cell, padded, before)
+    if isinstance(program, Refusal) or not program.backend.is_worth_it(padded.shape[1]):
+        return rnnkit.unrollers["loop"]()(cell, xs, state, lengths=lengths, reset=reset)
+    return program.run(cell, padded, before, masks.initial, _sequences(padded, masks))
+
+
+_unroll_untraced = _disable_dynamo(_unroll)
+"""The same for `torch.compile`, which leaves it as it is: a kernel is compiled already."""
 
 
 def _sequences(xs: Tensor, masks: rnnkit.Masks) -> Sequences:

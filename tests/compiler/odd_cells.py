@@ -363,6 +363,18 @@ class ConcatenatedWeights(Elman):
     state_names = ("h", "c")
 
 
+class ProductOfTheInputElsewhere(Elman):
+    """What is made of the input alone has the batch in the middle before a view puts it first."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.further = nn.Parameter(torch.randn(hidden_size, hidden_size))
+
+    def step(self, p, state):
+        h = torch.tanh(state[0] @ self.across + torch.einsum("bi,io->bo", torch.tanh(p), self.further))
+        return h, (h,)
+
+
 class JoinsStates(Elman):
     """One product of both states, joined."""
 

@@ -786,6 +786,7 @@ class TestTransforms:
 
     @pytest.mark.slow
     @pytest.mark.timeout(300)
+    @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # where torch resumes
     def test_a_compiled_layer_of_torch_s(self):
         layer = rnnkit.RNN("gru", 3, 4, unroller=Compiled(), dtype=torch.float64)
         xs = torch.randn(3, 2, 3, dtype=torch.float64)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from rnnkit_compiler.trace.recording import Call, Recording
+from rnnkit_compiler.trace.recording import Call, NotRecordable, Recording
 
 
 class Depends(IntEnum):
@@ -43,7 +43,18 @@ def split(recording: Recording, is_cheap: Callable[[Call], bool]) -> Split:
     Args:
         recording: of one step.
         is_cheap: whether a call of the input alone may as well be made at every step.
+
+    Raises:
+        NotRecordable: what is made of the input alone has the batch in another place than first.
     """
+    for test in (is_cheap, lambda call: False):
+        found = _split(recording, test)
+        if all(recording.shapes[number][:1] == (recording.rows,) for number in found.parts):
+            return found
+    raise NotRecordable("what it makes of the input alone does not begin with the batch")
+
+
+def _split(recording: Recording, is_cheap: Callable[[Call], bool]) -> Split:
     calls = _live(recording)
     depends = dependence(recording, calls)
     once = [call for call in calls if _of(call, depends) is Depends.PARAMETERS]
