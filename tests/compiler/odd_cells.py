@@ -375,6 +375,50 @@ class ProductOfTheInputElsewhere(Elman):
         return h, (h,)
 
 
+class JoinsTheProjection(Elman):
+    """A joined operand with pieces of the projection, over which what is saved would go at the same stage."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.wide = nn.Linear(input_size, 3 * hidden_size)
+        self.inner = nn.Parameter(torch.randn(hidden_size, 2 * hidden_size))
+        self.joint = nn.Parameter(torch.randn(5 * hidden_size, hidden_size) / hidden_size)
+
+    def project(self, xs):
+        return self.wide(xs)
+
+    def step(self, p, state):
+        a, b, c = p.chunk(3, -1)
+        u, v = (state[0] @ self.inner).chunk(2, -1)
+        z, r = torch.sigmoid(a + u), torch.sigmoid(b + v)
+        h = torch.tanh(torch.cat([z, r, a, b, state[0]], 1) @ self.joint + c)
+        return h, (h,)
+
+
+class ReadsTheProjectionLater(Elman):
+    """A later stage reads the projection that what is saved could be written over."""
+
+    def step(self, p, state):
+        z = torch.sigmoid(p + state[0] @ self.across)
+        h = torch.tanh((z * state[0]) @ self.across + p)
+        return h, (h,)
+
+
+class StepsOnTheInput(Elman):
+    """What is saved has the form of the input, which is not to be written over."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, input_size)
+
+    def project(self, xs):
+        return xs
+
+    def step(self, p, state):
+        z = torch.sigmoid(p + state[0] @ self.across)
+        h = torch.tanh(z * state[0] + (z * state[0]) @ self.across)
+        return h, (h,)
+
+
 class JoinsStates(Elman):
     """One product of both states, joined."""
 
@@ -456,19 +500,6 @@ class ProjectsForNothing(Elman):
     def step(self, p, state):
         h = torch.tanh(p[0][:, :1] + state[0] @ self.across)
         return h, (h,)
-
-
-class ReadsTheGatesLater(Elman):
-    """What is saved cannot be written over the projection: a later stage reads that."""
-
-    def project(self, xs):
-        return torch.cat([self.inward(xs), -self.inward(xs)], -1)
-
-    def step(self, p, state):
-        gate, more = p.chunk(2, -1)
-        z = torch.sigmoid(gate + state[0] @ self.across)
-        h = torch.tanh((z * more) @ self.across + z * gate)
-        return h, (h * z,)
 
 
 class StackedWeights(ConcatenatedWeights):

@@ -22,6 +22,7 @@ from .odd_cells import (
     Elman,
     OutputIsAConstant,
     OutputOfOneDimension,
+    StepsOnTheInput,
     TrainsOtherwise,
 )
 from .test_compiled_law import Compiled, Loop, backend_of, errors, scales
@@ -326,6 +327,19 @@ class TestChangesBetweenCalls:
         xs, state = problem(cell)
         both(lambda unroller: gradients(unroller, cell, xs, state))
         factor = 1.7
+        both(lambda unroller: gradients(unroller, cell, xs, state))
+
+    def test_the_input_is_left_as_it_is(self):
+        cell = build(StepsOnTheInput)
+        xs, state = problem(cell)
+        before = xs.detach().clone()
+        both(lambda unroller: gradients(unroller, cell, xs, state))
+        assert torch.equal(xs, before)
+
+    @pytest.mark.parametrize("name", BUILT_IN)
+    def test_more_rows_than_are_projected_at_once(self, name):
+        cell = build(name)
+        xs, state = problem(cell, 100, 11)
         both(lambda unroller: gradients(unroller, cell, xs, state))
 
     def test_sizes_that_change_from_call_to_call(self):

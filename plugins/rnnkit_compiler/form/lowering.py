@@ -67,7 +67,7 @@ class Lowered:
 
     @property
     def computes_ahead(self) -> bool:
-        """Whether there is a product or reduction at every step that waits for no state, so that it could be ahead."""
+        """Whether there is a product at every step that waits for no state, so that it could be ahead."""
         waiting: set[Node] = set()
         for node in needed([self.output, *self.next_states]):
             if node.op == "state" or waiting.intersection(node.inputs):

@@ -104,8 +104,9 @@ class RegionCode:
             inside.append(f"const vec x{node.number} = {expression(node, names)};  // {self.names.note(node)}")
             known[node] = f"x{node.number}"
         sums: list[tuple[str, Place]] = []
-        for store in region.stores:
+        for store in region.stores:  # all is read before anything is written, which may be over it
             self._operand(store.node, own, known, outside, inside)
+        for store in region.stores:
             value, place = known[store.node], store.place
             if place.buffer.startswith("grad_vector"):
                 name = f"sum{len(sums)}"
