@@ -141,6 +141,8 @@ def obstacle(cell: Cell, found: Fingerprint, xs: Tensor, states: Sequence[Tensor
         return "autocast is on"
     if forward_ad._current_level >= 0:
         return "forward-mode differentiation is at work"
+    if xs.is_inference() and torch.is_grad_enabled():
+        return "the input was made in inference mode, and may not be saved"
     if not xs.shape[1] or not cell.state_names:
         return "there is nothing to step"
     for tensor in (xs, *states, *found.tensors):

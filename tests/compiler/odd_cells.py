@@ -395,6 +395,44 @@ class JoinsTheProjection(Elman):
         return h, (h,)
 
 
+class JoinsMuch(Elman):
+    """So many pieces that they are put together, of which the projection is read after the gates are saved over it."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.joint = nn.Parameter(torch.randn(5 * hidden_size, hidden_size) / hidden_size)
+
+    def step(self, p, state):
+        (h,) = state
+        a = torch.tanh(h @ self.across)
+        h = torch.tanh(torch.cat([a * a, a.exp(), h * a, h, p], 1) @ self.joint)
+        return h, (h,)
+
+
+class MixesRowsByAGate(Elman):
+    """Breaks the contract in the projection, but not while the gate is zero."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.gate = nn.Parameter(torch.zeros(()))
+
+    def project(self, xs):
+        p = self.inward(xs)
+        return p + self.gate * p.mean(1, keepdim=True)
+
+
+class ScalesByTheLength(Elman):
+    def project(self, xs):
+        return self.inward(xs) * (len(xs) if len(xs) > 4 else 1)
+
+
+class ChecksItsInput(Elman):
+    def project(self, xs):
+        if xs.shape[0] == 3 or (xs == 0).all():
+            raise ValueError("not with this cell")
+        return self.inward(xs)
+
+
 class ReadsTheProjectionLater(Elman):
     """A later stage reads the projection that what is saved could be written over."""
 
