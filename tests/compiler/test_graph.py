@@ -110,6 +110,7 @@ def test_sums_of_joins_and_of_repeated_numbers(graph):
     assert graph.sum(single, 5) is single * graph.size(5)
     assert graph.sum(single, 1) is single
     assert graph.max(graph.concat([a, b])) is graph.max(a).maximum(graph.max(b))
+    assert graph.min(graph.concat([a, b])) is graph.min(a).minimum(graph.min(b))
 
 
 def test_once_gradients_are_taken_stop_means_nothing(graph):

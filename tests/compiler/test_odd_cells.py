@@ -20,6 +20,7 @@ from .odd_cells import (
     MIX_THE_BATCH,
     NEVER_RECORDED,
     Elman,
+    NormsEqualNumbers,
     OutputIsAConstant,
     OutputOfOneDimension,
     StepsOnTheInput,
@@ -130,6 +131,12 @@ class TestCells:
         for batch in (1, 2, 3, 5, 7):  # 3, 5 and 7 may be taken for what the recorder uses
             xs, state = problem(cell, batch=batch)
             both(lambda unroller, xs=xs, state=state: gradients(unroller, cell, xs, state))
+
+    def test_equal_numbers_are_their_mean_to_the_bit(self):
+        cell = build(NormsEqualNumbers, hidden=33, dtype=torch.float32)
+        assert backend_of(cell) == "cpp"
+        xs, state = torch.randn(4, 3, 3), (torch.zeros(3, 33),)
+        both(lambda unroller: unroller(cell, xs, state)[:1], 2e-6)  # a rounding of the mean is 1e-4 after the norm
 
     def test_a_complex_state(self):
         class Rotation(rnnkit.Cell):

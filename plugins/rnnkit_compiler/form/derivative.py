@@ -92,7 +92,7 @@ def _pass_on(graph: Graph, node: Node, gradient: Node, gathered: dict[Node, list
         _add(gathered, operands[0], graph.sum(gradient, node.width))
     elif node.op == "sum":
         _add(gathered, operands[0], graph.expand(gradient, operands[0].width))
-    elif node.op == "max":
+    elif node.op in ("max", "min"):
         hit = operands[0].eq(node)
         _add(gathered, operands[0], hit * (gradient / graph.sum(hit, operands[0].width)))
     else:

@@ -13,12 +13,15 @@ Leaves, and what they stand for:
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import reduce
 from itertools import pairwise
 from typing import Any
 
 from rnnkit_compiler.form.operations import OPERATIONS
 
 LEAVES = ("state", "part", "vector", "number", "grad_y", "grad_state")
+REDUCTIONS = ("sum", "max", "min")
+"""What gives a single number of each row."""
 
 
 class Node:
@@ -183,11 +186,14 @@ class Graph:
     def max(self, node: Node) -> Node:
         """Give the largest element of each row."""
         if node.op == "concat":
-            largest = self.max(node.inputs[0])
-            for piece in node.inputs[1:]:
-                largest = largest.maximum(self.max(piece))
-            return largest
+            return reduce(lambda a, b: a.maximum(b), map(self.max, node.inputs))
         return self.make("max", (node,), 1) if node.width > 1 else node
+
+    def min(self, node: Node) -> Node:
+        """Give the smallest element of each row."""
+        if node.op == "concat":
+            return reduce(lambda a, b: a.minimum(b), map(self.min, node.inputs))
+        return self.make("min", (node,), 1) if node.width > 1 else node
 
     def rebuilt(self, nodes: Iterable[Node]) -> dict[Node, Node]:
         """Map nodes, and what they depend on, to the same without `stop`.

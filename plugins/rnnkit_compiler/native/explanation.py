@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from rnnkit_compiler.form.graph import Node, needed, text
+from rnnkit_compiler.form.graph import REDUCTIONS, Node, needed, text
 from rnnkit_compiler.form.operations import OPERATIONS
 from rnnkit_compiler.native.plan import KernelPlan
 from rnnkit_compiler.native.stages import Schedule
@@ -43,7 +43,7 @@ def explain(plan: KernelPlan) -> Iterator[str]:
 def _stages(schedule: Schedule) -> str:
     stages = []
     for stage in schedule.stages:
-        sums = sum(node.op in ("sum", "max") for group in stage.reductions for node in group)
+        sums = sum(node.op in REDUCTIONS for group in stage.reductions for node in group)
         products = sum(len(region.products) for region in stage.regions)
         nodes = sum(len(region.nodes) for region in stage.regions)
         named = ((sums, "reduction"), (products, "product"), (nodes, "pointwise operation"))
@@ -61,7 +61,7 @@ def _flops(plan: KernelPlan) -> tuple[int, int]:
 def _cost(node: Node) -> int:
     if node.op == "product":
         return 2 * node.width * node.inputs[0].width
-    if node.op in ("sum", "max"):
+    if node.op in REDUCTIONS:
         return node.inputs[0].width
     return node.width if node.op in OPERATIONS else 0
 

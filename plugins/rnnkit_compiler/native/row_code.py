@@ -1,14 +1,27 @@
-"""Code for the numbers of a row: sums and maxima over its units, and what follows from them."""
+"""Code for the numbers of a row: sums and extremes over its units, and what follows from them."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from rnnkit_compiler.form.graph import Node
 from rnnkit_compiler.form.operations import OPERATIONS
 from rnnkit_compiler.native.names import Names, expression
 from rnnkit_compiler.native.stages import Stage, Store
 
-LOOPS = ("sum", "max")
-"""Numbers of a row that a loop over its units gives."""
+
+class Fold(NamedTuple):
+    """How a loop over the units of a row makes one number of them: what it starts from, each step, the end."""
+
+    neutral: str
+    step: str
+    across: str
+
+
+FOLDS = {
+    "sum": Fold("0", "{} + {}", "hsum"),
+    "max": Fold("-INFINITY", "vmax({}, {})", "hmax"),
+    "min": Fold("INFINITY", "vmin({}, {})", "hmin"),
+}
 
 
 class RowCode:
@@ -28,7 +41,7 @@ class RowCode:
         yield "            (void)r;"
         known: dict[Node, str] = {}
         for group in stage.reductions:
-            if group[0].op in LOOPS:
+            if group[0].op in FOLDS:
                 yield from self._row_loop(group, known)
             else:
                 (node,) = group
@@ -43,7 +56,7 @@ class RowCode:
 
     def _needed_again(self, stage: Stage) -> set[Node]:
         """Choose what takes long to compute and is wanted by several loops, or by the regions as well."""
-        groups = [self._computed(group) for group in stage.reductions if group[0].op in LOOPS]
+        groups = [self._computed(group) for group in stage.reductions if group[0].op in FOLDS]
         groups += [set(region.nodes) for region in stage.regions]
         seen: set[Node] = set()
         found: set[Node] = set()
@@ -88,7 +101,7 @@ class RowCode:
         yield f"            const vec n{node.number} = {expression(node, names)};  // {self.names.note(node)}"
 
     def _row_loop(self, group: list[Node], known: dict[Node, str]) -> Iterator[str]:
-        """Add up, or take the largest of, expressions over the units of a row."""
+        """Add up, or take the largest or smallest of, expressions over the units of a row."""
         inside: list[str] = []
         local = dict(known)
         outside: list[str] = []
@@ -100,24 +113,19 @@ class RowCode:
             inside.append(f"put<full>({self.names.remembered_at(node)} + j, {local[node]}, left);")
         yield from outside
         for node in group:
-            start = "vec{}" if node.op == "sum" else "broadcast(-INFINITY)"
-            yield f"            vec n{node.number}_lanes = {start};"
+            yield f"            vec n{node.number}_lanes = broadcast({FOLDS[node.op].neutral});"
         width = self.names.size(group[0].inputs[0].width)
         yield f"            each_vector({width}, [&](auto whole, int j, int left) __attribute__((always_inline)) {{"
         yield "                constexpr bool full = decltype(whole)::full;"
         yield "                (void)j, (void)left;"
         yield from (f"                {line}" for line in inside)
         for node in group:
-            value = local[node.inputs[0]]
-            if node.op == "sum":
-                yield f"                n{node.number}_lanes += kept<full>({value}, left, 0);"
-            else:
-                kept = f"kept<full>({value}, left, -INFINITY)"
-                yield f"                n{node.number}_lanes = vmax(n{node.number}_lanes, {kept});"
+            lanes, fold = f"n{node.number}_lanes", FOLDS[node.op]
+            value = f"kept<full>({local[node.inputs[0]]}, left, {fold.neutral})"
+            yield f"                {lanes} = {fold.step.format(lanes, value)};"
         yield "            });"
         for node in group:
-            fold = "hsum" if node.op == "sum" else "hmax"
-            folded = f"broadcast({fold}(n{node.number}_lanes))"
+            folded = f"broadcast({FOLDS[node.op].across}(n{node.number}_lanes))"
             yield f"            const vec n{node.number} = {folded};  // {self.names.note(node)}"
 
     def _inline(self, node: Node, local: dict[Node, str], known: dict[Node, str], inside: list[str]) -> list[str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import NamedTuple
 
-from rnnkit_compiler.form.graph import Node, needed
+from rnnkit_compiler.form.graph import REDUCTIONS, Node, needed
 
 
 class Place(NamedTuple):
@@ -149,7 +149,7 @@ class _Scheduler:
             return self.ready(product.inputs[0])
         if node.op == "slice":  # of a product that is stored whole
             return self.ready(node.inputs[0])
-        if node.op in ("sum", "max"):
+        if node.op in REDUCTIONS:
             return self._in_loop(node.inputs[0])
         return max((self.ready(o) if self._crosses(node, o) else self.level(o) for o in node.inputs), default=0)
 
@@ -287,9 +287,9 @@ class _Scheduler:
         left = sorted(nodes, key=self.order.__getitem__)
         while left:
             free = [node for node in left if all(w in done or w not in nodes for w in waits[node])]
-            loops = [node for node in free if node.op in ("sum", "max")]
+            loops = [node for node in free if node.op in REDUCTIONS]
             same = [node for node in loops if node.inputs[0].width == loops[0].inputs[0].width]
-            single = [node for node in free if node.op not in ("sum", "max")]
+            single = [node for node in free if node.op not in REDUCTIONS]
             group = [[node] for node in single] or [same]
             groups += group
             done.update(node for nodes_ in group for node in nodes_)
@@ -298,7 +298,7 @@ class _Scheduler:
 
     def _row_operands(self, node: Node, number: int) -> set[Node]:
         """Give the numbers of the row that a node of the row waits for; have stored what it reads by the unit."""
-        if node.op not in ("sum", "max"):
+        if node.op not in REDUCTIONS:
             found = set()
             for operand in node.inputs:
                 if self.is_read(operand):

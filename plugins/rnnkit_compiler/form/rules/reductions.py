@@ -59,7 +59,7 @@ def _amax(lowering: Lowering, call: Call) -> Value:
 
 @TABLE.rule("amin")
 def _amin(lowering: Lowering, call: Call) -> Value:
-    return _reduced(lowering, call, -lowering.graph.max(-_operand(lowering, call).full()))
+    return _reduced(lowering, call, lowering.graph.min(_operand(lowering, call).full()))
 
 
 @TABLE.rule("var")
@@ -81,10 +81,14 @@ def _var_mean(lowering: Lowering, call: Call) -> list[Value]:
 
 
 def _mean_of(value: Value) -> Node:
-    if value.node.width == 1:  # the mean of equal numbers is that number, to the last bit
+    if value.node.width == 1:  # one number for all units
         return value.node
     node = value.full()
-    return node.graph.sum(node, value.width) / node.graph.size(value.width)
+    mean = node.graph.sum(node, value.width) / node.graph.size(value.width)
+    # A sum in lanes rounds; where all numbers are equal, they are their mean to the last bit, as in torch.
+    largest = node.graph.max(node)
+    off = largest.eq(node.graph.min(node)).where(largest - finite(mean), 0)
+    return mean + off.stop()
 
 
 def _variance_of(value: Value, correction: float) -> Node:
