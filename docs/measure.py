@@ -3,17 +3,21 @@
     python docs/measure.py speed    ->  docs/assets/speed.md
     python docs/measure.py memory   ->  docs/assets/memory.md
     python docs/measure.py training ->  docs/assets/training.md
+    python docs/measure.py reliability -> docs/assets/reliability.md
 
 Speed: interleaved pairs in one process, forward and all gradients, float32; the median ratio with the middle 95 % of
 its bootstrap. Memory: a fresh process each, resident memory as the kernel counts it. Training: the default text, data
-and readout included, beside the same model around torch.nn.LSTM.
+and readout included, beside the same model around torch.nn.LSTM. Reliability: all of tests/reliability, an hour on
+one core; with --counts FILE, what runs with RNNKIT_COUNTS=FILE have counted already.
 """
 
 import argparse
+import json
 import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -149,6 +153,37 @@ def probe(unroller: str) -> str:
     return f"{kept / MIB} {peak / MIB} {seconds}"
 
 
+def reliability(counts: Path | None) -> str:
+    """Run the trials of tests/reliability, unless that was done, and add up what each counted."""
+    with tempfile.TemporaryDirectory() as scratch:
+        if counts is None:
+            counts = Path(scratch) / "counts.jsonl"
+            command = [
+                sys.executable,
+                "-m",
+                "pytest",
+                "-m",
+                "",
+                "-n",
+                "0",
+                str(ASSETS.parents[1] / "tests/reliability"),
+            ]
+            subprocess.run(command, env={**os.environ, "RNNKIT_COUNTS": str(counts)})
+        found = [json.loads(line) for line in counts.read_text().splitlines()]
+    totals: dict[str, dict[str, list[float]]] = {}
+    for entry in found:
+        row = totals.setdefault(entry["promise"], {}).setdefault(entry["what"], [0, 0, 0.0])
+        for column, name in enumerate(("trials", "failures", "seconds")):
+            row[column] += entry[name]
+    lines = ["| what was done | trials | failures | seconds |", "| --- | ---: | ---: | ---: |"]
+    for promise in sorted(totals):
+        lines.append(f"| **{promise}** | | | |")
+        lines += [f"| {w} | {n:,} | {bad:,} | {s:,.0f} |" for w, (n, bad, s) in sorted(totals[promise].items())]
+    trials, failures = (sum(entry[name] for entry in found) for name in ("trials", "failures"))
+    lines.append(f"| all | {trials:,} | {failures:,} | {sum(entry['seconds'] for entry in found):,.0f} |")
+    return "\n".join([*lines, "", f"Seconds of a core that other work shared; {setting()}."])
+
+
 def setting() -> str:
     """Name what was measured on."""
     facts = machine()
@@ -157,15 +192,18 @@ def setting() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["speed", "memory", "training", "probe"])
+    parser.add_argument("what", choices=["speed", "memory", "training", "reliability", "probe"])
     parser.add_argument("unroller", nargs="?")
     parser.add_argument("--pairs", type=int, default=15)
+    parser.add_argument("--counts", type=Path)
     arguments = parser.parse_args()
     if arguments.what == "probe":
         print(probe(arguments.unroller))
         return
     tables = {"speed": speed, "training": training, "memory": lambda _: memory(repeats=3)}
-    table = tables[arguments.what](arguments.pairs)
+    table = (
+        reliability(arguments.counts) if arguments.what == "reliability" else tables[arguments.what](arguments.pairs)
+    )
     ASSETS.mkdir(exist_ok=True)
     (ASSETS / f"{arguments.what}.md").write_text(table + "\n")
     print(table)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rnnkit.model import Model
     from rnnkit.registry import cells, tasks, unrollers
     from rnnkit.task import Batch, Task
-    from rnnkit.training import Record, train
+    from rnnkit.training import Record, Training, train
     from rnnkit.unroll import Masks, Unroller, casts_automatically, check_step, prepare
     from rnnkit.wrapper import Wrapper
 
@@ -39,6 +39,7 @@ _HOMES = {
     "RnnkitError": "errors",
     "State": "cell",
     "Task": "task",
+    "Training": "training",
     "Unroller": "unroll",
     "WeightDrop": "drop_connect",
     "Wrapper": "wrapper",
@@ -73,6 +74,7 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "RnnkitError",
     "State",
     "Task",
+    "Training",
     "Unroller",
     "WeightDrop",
     "Wrapper",

@@ -87,6 +87,10 @@ class ResourceError(RnnkitError):
     exit_code = 8
 
 
+class LostError(ResourceError):
+    """Another one of the processes that train together has ended (exit 8)."""
+
+
 def nearest(name: str, choices: Iterable[str]) -> str:
     """Say which of `choices` was probably meant: " (did you mean 'lstm'?)", or an empty string."""
     matches = get_close_matches(name, list(choices), n=1, cutoff=0.5)

@@ -1,12 +1,13 @@
 """Evaluation: loss and metric of a model over the held-out batches."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
+from rnnkit.errors import DataError
 from rnnkit.model import last_outputs
 from rnnkit.task import Batch, Task
 
@@ -15,7 +16,7 @@ Carried: TypeAlias = "Tensor | tuple[Carried, ...] | None"
 
 
 class Evaluation(NamedTuple):
-    """Loss and metric over the validation batches."""
+    """Loss and metric over held-out batches."""
 
     loss: float
     metric: float
@@ -34,13 +35,22 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = True
 
 
-def evaluate(model: nn.Module, task: Task) -> Evaluation:
-    """Give loss and metric over the task's validation batches."""
+def evaluate(model: nn.Module, task: Task, batches: Iterable[Batch] | None = None) -> Evaluation:
+    """Give the mean loss and metric over batches.
+
+    Args:
+        model: maps (xs, state, lengths=) to (outputs, state), as `rnnkit.Model` does.
+        task: judges the outputs.
+        batches: `task.test()`, for instance; None: the validation batches.
+
+    Raises:
+        DataError: there is no batch.
+    """
     device = next(model.parameters()).device
     loss = metric = weight = 0.0
     state: Carried = None
     with evaluating(model):
-        for batch in task.validation():
+        for batch in task.validation() if batches is None else batches:
             batch = to_device(batch, device)
             outputs, state = model(batch.xs, state if batch.continues else None, lengths=batch.lengths)
             judged = outputs if task.every_step else last_outputs(outputs, batch.lengths)
@@ -48,6 +58,8 @@ def evaluate(model: nn.Module, task: Task) -> Evaluation:
             loss += float(task.loss(judged, batch.targets)) * count
             metric += float(task.metric(judged, batch.targets)) * count
             weight += count
+    if not weight:
+        raise DataError(f"task {task.name!r} gives no batch to evaluate on")
     return Evaluation(loss / weight, metric / weight)
 
 
@@ -55,3 +67,15 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
     """Move a batch to where the model is."""
     lengths = None if batch.lengths is None else batch.lengths.to(device)
     return batch._replace(xs=batch.xs.to(device), targets=batch.targets.to(device), lengths=lengths)
+
+
+def mapped(change: Callable[[Tensor], Tensor], state: Carried) -> Carried:
+    """Change every tensor of a carried state."""
+    if state is None:
+        return None
+    return change(state) if isinstance(state, Tensor) else tuple(mapped(change, part) for part in state)
+
+
+def detached(state: Carried) -> Carried:
+    """Cut a state off from its graph."""
+    return mapped(Tensor.detach, state)

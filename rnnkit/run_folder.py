@@ -1,32 +1,47 @@
-"""The folder of a run: config.toml, env.json, metrics.jsonl and checkpoints/."""
+"""The folder of a run: config.toml, env.json, metrics.jsonl, times.jsonl and checkpoints/."""
 
+import fcntl
 import json
+import logging
 import os
 import re
+import secrets
+import shutil
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
 
-from rnnkit.checkpoint import environment, load_weights, save_weights, write_atomically
-from rnnkit.errors import CheckpointError, ResourceError, UsageError
+import rnnkit
+from rnnkit.checkpoint import Checkpoint, environment, restore
+from rnnkit.checkpoint_store import CheckpointStore
+from rnnkit.durable import PARTIAL, sweep, sync_folder, write_file
+from rnnkit.errors import CheckpointError, DataError, ResourceError, UsageError, first_line
+from rnnkit.history import METRICS, TIMES, History
 from rnnkit.model import Model
-from rnnkit.settings import Settings
+from rnnkit.packing import pack
+from rnnkit.settings import NOT_OF_THE_NUMBERS, Settings
 from rnnkit.task import Task
-from rnnkit.training import Record
+from rnnkit.training import Record, Training
+from rnnkit.training_state import check_like
 
-LAST = "last"
-METRICS = "metrics.jsonl"
+CONFIG, ENVIRONMENT, LOCK, CHECKPOINTS = "config.toml", "env.json", "lock", "checkpoints"
+NO_STEP = -1
+NOT_OF_THIS_RUN = (LookupError, ValueError, TypeError, RuntimeError, AttributeError, ArithmeticError)
+
+log = logging.getLogger(__name__)
 
 
 class RunFolder:
-    """Writes a run down as it goes; made with the first record, so that a run that cannot begin leaves nothing.
+    """Writes a run down as it goes: every record, and checkpoints. One process at a time; of those that train
+    together, the first.
+
+    A new folder is made with the first record, so that a run that cannot begin leaves nothing, and is there whole or
+    not at all.
 
     Args:
-        path: where; None: `runs/<task>-<cell>-<time>`. An existing one is never written over.
+        path: where; None: `runs/<task>-<cell>-<time>`.
         settings: what the run is made of.
 
     Raises:
@@ -34,43 +49,103 @@ class RunFolder:
     """
 
     def __init__(self, path: Path | None, settings: Settings) -> None:
-        stamp = time.strftime("%Y%m%d-%H%M%S")
-        cell = re.sub(r"[^\w.-]+", "-", settings.cell).strip("-")
-        self.path = path or _free(Path("runs") / f"{settings.task}-{cell}-{stamp}")
-        self._settings = settings
-        self._metrics: TextIO | None = None
+        self.path = path or _free(Path("runs") / _name(settings))
+        self.settings = settings
+        self._store = CheckpointStore(self.path / CHECKPOINTS, settings.keep)
+        self._history: History | None = None
+        self._lock: int | None = None
         if os.path.lexists(self.path):
-            raise UsageError(f"{self.path} exists already; give another folder with --out")
+            raise UsageError(f"{self.path} exists already; give another folder with --out, or --resume it")
 
-    def recording(self, records: Iterable[Record]) -> Iterator[Record]:
-        """Pass records on, each after it is appended to metrics.jsonl.
+    @classmethod
+    def resume(cls, path: Path, settings: Settings, training: Training) -> "RunFolder":
+        """Take up a run where its newest intact checkpoint left it; what came after that is cut off.
+
+        What differs from where it ran before, and checkpoints that are damaged, are told to the log.
+
+        Raises:
+            CheckpointError: another process writes there, or what is there does not fit.
+            DataError: the data are others.
+            UsageError: all steps have been taken.
+            ResourceError: the disk or folder takes no more.
+        """
+        folder = cls.__new__(cls)
+        folder.path, folder.settings = path, settings
+        folder._store = CheckpointStore(path / CHECKPOINTS, settings.keep)
+        folder._history = None
+        folder._lock = None
+        processes = training.processes
+        if not processes.first:
+            (step,) = processes.told(NO_STEP)
+            if step != NO_STEP:
+                _take_up(training, folder._store.load(int(step)))
+                _check_unfinished(training, path)
+            return folder
+        folder._lock = _locked(path)
+        try:
+            found, damaged = folder._store.newest()
+            sweep(path)
+            sweep(path / CHECKPOINTS)
+            for error in damaged:
+                log.warning("%s; going on from an earlier checkpoint", error)
+            processes.told(NO_STEP if found is None else found.manifest["step"])
+            if found is not None:
+                _take_up(training, found)
+                _tell_changes(found, settings)
+                _check_unfinished(training, path)
+            folder._store.sweep(training.step)
+            folder._history = History(path, 0 if found is None else found.manifest["metrics_bytes"], training.step)
+            write_file(path / CONFIG, settings.to_toml().encode())
+        except BaseException:
+            folder.close()
+            raise
+        return folder
+
+    def recording(self, training: Training) -> Iterator[Record]:
+        """Train, and pass records on, each after it is written down; checkpoints are made where they are due.
 
         Raises:
             ResourceError: the folder cannot be made, or the disk takes no more.
         """
-        for record in records:
-            if self._metrics is None:
-                self._metrics = self._make()
-            try:
-                self._metrics.write(json.dumps(as_plain(record)) + "\n")
-                self._metrics.flush()
-            except OSError as error:
-                raise ResourceError(f"{self.path / METRICS} cannot be written: {error.strerror}") from None
+        for record in training.records():
+            if training.processes.first:
+                self._append(record)
+            best = training.best is not None and training.best[0] == record.step
+            if best or training.done or (self.settings.save_every and record.step % self.settings.save_every == 0):
+                self.save(training)
             yield record
 
-    def _make(self) -> TextIO:
-        try:
-            (self.path / "checkpoints").mkdir(parents=True)
-            metrics = (self.path / METRICS).open("w", encoding="utf-8")
-        except OSError as error:
-            raise ResourceError(f"{self.path} cannot be made: {error.strerror}") from None
-        write_atomically(self.path / "config.toml", self._settings.to_toml().encode())
-        write_atomically(self.path / "env.json", json.dumps(environment(), indent=2).encode() + b"\n")
-        return metrics
+    def save(self, training: Training) -> None:
+        """Make a checkpoint of the step that training is at; processes that train together must all call it.
 
-    def save(self, model: Model, record: Record) -> None:
-        """Write the weights."""
-        save_weights(model, self.path / "checkpoints" / LAST, {"step": record.step, "environment": environment()})
+        Raises:
+            ResourceError: the disk or folder takes no more; the checkpoints before are intact.
+        """
+        state = training.state()
+        if self._history is None:
+            return
+        self._store.save(
+            training.step,
+            training.model.state_dict(),
+            state,
+            {
+                "version": rnnkit.__version__,
+                "settings": pack(asdict(self.settings))[0],
+                "environment": environment(self.settings.device),
+                "data": training.task.fingerprint(),
+                "metrics_bytes": self._history.sync(),
+            },
+            averaged=None if training.averaged is None else training.judged.state_dict(),
+            best=None if training.best is None else training.best[0],
+        )
+
+    def close(self) -> None:
+        """Close the files and let others in."""
+        if self._history is not None:
+            self._history.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def __enter__(self) -> "RunFolder":
         return self
@@ -78,31 +153,129 @@ class RunFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._metrics is not None:
-            with suppress(OSError):  # what could not be flushed has been reported
-                self._metrics.close()
+        self.close()
+
+    def _append(self, record: Record) -> None:
+        if self._history is None:
+            self._make()
+        assert self._history is not None
+        self._history.append(record)
+
+    def _make(self) -> None:
+        # Process ids come again, in containers above all; what another has left behind must not be in the way.
+        partial = self.path.with_name(f".{self.path.name}.{os.getpid()}-{secrets.token_hex(4)}{PARTIAL}")
+        try:
+            (partial / CHECKPOINTS).mkdir(parents=True)
+            write_file(partial / CONFIG, self.settings.to_toml().encode())
+            about = json.dumps(environment(self.settings.device), indent=2)
+            write_file(partial / ENVIRONMENT, about.encode() + b"\n")
+            for name in (METRICS, TIMES, LOCK):
+                (partial / name).touch()
+            sync_folder(partial)
+            partial.rename(self.path)
+            sync_folder(self.path.parent)
+        except (OSError, ResourceError) as error:
+            shutil.rmtree(partial, ignore_errors=True)
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise ResourceError(f"{self.path} cannot be made: {reason}") from None
+        self._lock = _locked(self.path)
+        self._history = History(self.path)
 
 
-def open_run(path: Path) -> tuple[Settings, Task, Model]:
-    """Rebuild what a finished run left: its settings, task and trained model.
+def open_run(path: Path, *, best: bool = False) -> tuple[Settings, Task, Model]:
+    """Rebuild what a run left: its settings, task and trained model, with averaged weights where there are some.
+
+    Args:
+        path: the folder of the run.
+        best: take the checkpoint of the best validation rather than the newest one.
 
     Raises:
-        CheckpointError: the folder is not a run's, or its checkpoint is damaged.
+        CheckpointError: the folder is not a run's, or it has no intact checkpoint.
     """
-    if not path.is_dir():
-        raise CheckpointError(f"{path} is not a folder; give the folder of a run, such as runs/chars-lstm-...")
-    settings = Settings.read(path / "config.toml")
+    settings = read_settings(path)
     task = settings.make_task()
     model = settings.make_model(task)
-    load_weights(model, path / "checkpoints" / LAST)
+    store = CheckpointStore(path / CHECKPOINTS)
+    found, damaged = store.newest()
+    if found is None:
+        raise CheckpointError(f"{path} has no checkpoint yet; train it: rnnkit run --resume {path}")
+    for error in damaged:
+        log.warning("%s; taking an earlier checkpoint", error)
+    if best and isinstance(found.manifest.get("best"), int):
+        found = store.load(found.manifest["best"])
+    restore(model, found.weights if found.averaged is None else found.averaged, found.path)
     return settings, task, model
 
 
-def as_plain(record: Record) -> dict[str, Any]:
-    """Give a record as plain values, its validation as a table if it has one."""
-    values = asdict(record)
-    del values["validation"]
-    return values if record.validation is None else {**values, "validation": record.validation._asdict()}
+def read_settings(path: Path) -> Settings:
+    """Read the settings of the run in a folder.
+
+    Raises:
+        CheckpointError: the folder is not a run's.
+    """
+    if not path.is_dir():
+        raise CheckpointError(f"{path} is not a folder; give the folder of a run, such as runs/chars-lstm-...")
+    return Settings.read(path / CONFIG)
+
+
+def _take_up(training: Training, found: Checkpoint) -> None:
+    """Load a checkpoint into a training of the same settings."""
+    if found.manifest.get("data") != training.task.fingerprint():
+        raise DataError(
+            f"the data of task {training.task.name!r} have changed since {found.path}; give back the old ones"
+        )
+    restore(training.model, found.weights, found.path)
+    if (found.averaged is None) != (training.averaged is None):
+        raise CheckpointError(f"{found.path} was saved with another setting of average")
+    if found.averaged is not None:
+        restore(training.judged, found.averaged, found.path)
+    try:
+        check_like([found.training["step"], found.manifest["metrics_bytes"]], [0, 0], "the step, or the metrics' size")
+        if found.training["step"] != found.manifest["step"]:
+            raise ValueError(f"it holds the training of step {found.training['step']}")
+        training.load_state(found.training)
+    except NOT_OF_THIS_RUN as error:
+        reason = first_line(error).removeprefix("ValueError: ")
+        raise CheckpointError(f"{found.path} does not fit this run: {reason}") from None
+
+
+def _check_unfinished(training: Training, path: Path) -> None:
+    if training.step >= training.steps:
+        raise UsageError(f"{path} has taken {training.step} steps; to go on, give more than that with --steps")
+    if training.done:
+        raise UsageError(
+            f"{path} has ended at step {training.step}, where its patience was spent; nothing is left to do"
+        )
+
+
+def _tell_changes(found: Checkpoint, settings: Settings) -> None:
+    """Say what differs from where the checkpoint was made, and from what it was made with."""
+    kept, _ = pack({name: value for name, value in asdict(settings).items() if name not in NOT_OF_THE_NUMBERS})
+    for entry, now in (("environment", environment(settings.device)), ("settings", kept)):
+        before = found.manifest.get(entry)
+        for name, value in now.items():
+            was = before.get(name) if isinstance(before, dict) else None
+            if was != value:
+                log.warning("%s was %r when the checkpoint was made, now it is %r; bits may differ", name, was, value)
+
+
+def _locked(path: Path) -> int:
+    """Lock a run's folder for this process, for as long as the descriptor is open."""
+    try:
+        descriptor = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise ResourceError(f"{path} cannot be written: {error.strerror}") from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise CheckpointError(f"{path} is being written by another process; wait for it, or end it") from None
+    return descriptor
+
+
+def _name(settings: Settings) -> str:
+    cell = re.sub(r"[^\w.-]+", "-", settings.cell).strip("-")
+    return f"{settings.task}-{cell}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
 def _free(path: Path) -> Path:

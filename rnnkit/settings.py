@@ -1,6 +1,9 @@
 """The settings of a run: one value for each, as the command line, a run's folder and the model see them."""
 
+import math
+import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -9,37 +12,64 @@ import torch
 
 from rnnkit.cell import building
 from rnnkit.choice import choose
+from rnnkit.durable import SCARCE
 from rnnkit.errors import CheckpointError, ResourceError, UsageError, nearest
 from rnnkit.model import Model
+from rnnkit.processes import Processes
 from rnnkit.registry import tasks, unrollers
 from rnnkit.resolve import check_options, resolve
 from rnnkit.task import Task
+from rnnkit.training import Training
 from rnnkit.unroll import Unroller
 
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
+DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.float32}
+"""By name, the dtype of the weights; "bfloat16" is one to compute in, by autocast."""
+
+TABLES = ("cell", "task", "unroller", "optimizer")
+"""Whose own options there are tables for."""
+
+AT_LEAST_ONE = ("hidden", "layers", "steps", "batch", "accumulate", "keep")
+
+NOT_OF_THE_NUMBERS = ("steps", "save_every", "keep")
+"""What a resumed run may have otherwise: it says how long and how safely, not what is computed."""
 
 
 @dataclass
 class Settings:
-    """What a run is made of. Sizes as in `rnnkit.Model` and `rnnkit.train`; tables hold options of the plugins' own."""
+    """What a run is made of, as in `rnnkit.Model` and `rnnkit.Training`; 0 stands for never, or none.
+
+    Tables hold options of the plugins' own, and of the optimizer.
+    """
 
     cell: str = "lstm"
     task: str = "chars"
     unroller: str = "auto"
     hidden: int = 128
     layers: int = 1
+    dropout: float = 0.0
     steps: int = 1000
     batch: int = 32
     tbptt: list[int] = field(default_factory=list)
+    accumulate: int = 1
     optimizer: str = "adam"
     lr: float = 1e-3
+    weight_decay: float = 0.0
     clip: float = 1.0
+    clip_by: str = "norm"
+    schedule: str = "constant"
+    warmup: int = 0
+    average: float = 0.0
+    patience: int = 0
+    validate_every: int = 0
+    save_every: int = 100
+    keep: int = 2
     seed: int = 0
     device: str = "cpu"
     dtype: str = "float32"
     cell_options: dict[str, Any] = field(default_factory=dict)
     unroller_options: dict[str, Any] = field(default_factory=dict)
     task_options: dict[str, Any] = field(default_factory=dict)
+    optimizer_options: dict[str, Any] = field(default_factory=dict)
 
     def make_task(self) -> Task:
         """Build the task, with its options."""
@@ -68,9 +98,35 @@ class Settings:
                 self.cell,
                 self.hidden,
                 num_layers=self.layers,
+                dropout=self.dropout,
                 unroller=self.make_unroller(),
                 **self.cell_options,
             )
+
+    def make_training(self, model: Model, task: Task, processes: Processes | None = None) -> Training:
+        """Build the training of a model that `make_model` gave."""
+        return Training(
+            model,
+            task,
+            steps=self.steps,
+            batch_size=self.batch,
+            truncate=(self.tbptt[0], self.tbptt[1]) if self.tbptt else None,
+            optimizer=self.optimizer,
+            optimizer_options=self.optimizer_options,
+            lr=self.lr,
+            weight_decay=self.weight_decay,
+            clip=self.clip or None,
+            clip_by=self.clip_by,
+            accumulate=self.accumulate,
+            schedule=self.schedule,
+            warmup=self.warmup,
+            average=self.average or None,
+            patience=self.patience or None,
+            autocast=torch.bfloat16 if self.dtype == "bfloat16" else None,
+            seed=self.seed,
+            validate_every=self.validate_every or None,
+            processes=processes,
+        )
 
     def to_toml(self) -> str:
         """Write as TOML: plain values first, then a table for each plugin's options."""
@@ -78,7 +134,7 @@ class Settings:
         tables = {key: values.pop(key) for key in list(values) if isinstance(values[key], dict)}
         lines = [f"{key} = {_toml(value)}" for key, value in values.items()]
         for key, table in tables.items():
-            lines += ["", f"[{key}]", *(f"{name} = {_toml(value)}" for name, value in table.items())]
+            lines += ["", f"[{key}]", *(f"{_key(name)} = {_toml(value)}" for name, value in table.items())]
         return "\n".join(lines) + "\n"
 
     @classmethod
@@ -89,20 +145,84 @@ class Settings:
             CheckpointError: the file is missing or not such a file.
         """
         try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise CheckpointError(f"{path} is not the configuration of a run: {error}") from None
-        known = {f.name: type(getattr(cls(), f.name)) for f in fields(cls)}
-        for name, value in values.items():
-            if name not in known:
-                raise CheckpointError(f"{path} has an unknown setting {name!r}{nearest(name, known)}")
-            if known[name] is float and type(value) is int:
-                values[name] = float(value)
-            elif type(value) is not known[name]:
-                raise CheckpointError(f"{path}: {name} is {value!r}; it must be of type {known[name].__name__}")
-        if values.get("dtype", "float32") not in DTYPES:
-            raise CheckpointError(f"{path}: dtype is {values['dtype']!r}; it must be one of {', '.join(DTYPES)}")
-        return cls(**values)
+            return cls(**checked(read_toml(path), str(path)))
+        except UsageError as error:
+            raise CheckpointError(str(error)) from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file of settings; the values are not checked yet.
+
+    Raises:
+        UsageError: it is missing, unreadable or not TOML.
+    """
+    if not path.is_file():
+        raise UsageError(f"{path} is not a file of settings")
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        if getattr(error, "errno", None) in SCARCE:
+            raise ResourceError(f"{path} cannot be read: {error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"{path} is not the configuration of a run: {reason}") from None
+
+
+def checked(values: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Give values of settings, each of the type that it must have.
+
+    Args:
+        values: by name.
+        source: where they come from, for the message.
+
+    Raises:
+        UsageError: an unknown name, with the nearest one; a value of another type, or one that makes no sense.
+    """
+    defaults = Settings()
+    known = {f.name: type(getattr(defaults, f.name)) for f in fields(Settings)}
+    found = {}
+    for name, value in values.items():
+        if name not in known:
+            raise UsageError(f"{source} has an unknown setting {name!r}{nearest(name, known)}")
+        found[name] = _converted(name, value, known[name])
+        must = _demand(name, found[name], known[name])
+        if must:
+            raise UsageError(f"{source}: {name} is {value!r}; it must be {must}")
+        for key, option in found[name].items() if known[name] is dict else ():
+            if not isinstance(option, bool | int | float | str | list | dict):
+                raise UsageError(f"{source}: {name}.{key} is {option!r}; it must be a number, text, a list or a table")
+    return found
+
+
+TYPES = {int: "a whole number", float: "a number", str: "text", list: "two whole numbers", dict: "a table"}
+
+
+def _converted(name: str, value: Any, kind: type) -> Any:
+    """Make a whole number a real one, and "K1,K2" a list, where that is what the setting is."""
+    if kind is float and type(value) is int:
+        return float(value)
+    if name == "tbptt" and isinstance(value, str):
+        parts = value.split(",")
+        return [int(part) for part in parts] if all(part.strip().isdecimal() for part in parts) else value
+    return list(value) if name == "tbptt" and isinstance(value, tuple) else value
+
+
+def _demand(name: str, value: Any, kind: Any) -> str:
+    """Say what a setting must be, if the value is not that."""
+    if type(value) is not kind:
+        return TYPES[kind]
+    if kind is list and (len(value) not in (0, 2) or any(type(part) is not int for part in value)):
+        return TYPES[list]
+    if kind in (int, float):
+        least = 1 if name in AT_LEAST_ONE else 0
+        if not least <= value < math.inf:
+            return f"{least} or more"
+    if name == "average" and value >= 1:
+        return "a decay below 1, such as 0.999"
+    if name == "seed" and value >= 2**63:
+        return "at most 2**63 - 1"
+    if name == "dtype" and value not in DTYPES:
+        return f"one of {', '.join(DTYPES)}"
+    return ""
 
 
 def usable_device(name: str) -> torch.device:
@@ -120,6 +240,10 @@ def usable_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise ResourceError(f"device {name!r} is not usable here: {str(error).splitlines()[0][:120]}") from None
     return device
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml(name)
 
 
 def _toml(value: object) -> str:

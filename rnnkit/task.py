@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -49,11 +49,22 @@ class Task(ABC):
     defaults: ClassVar[Mapping[str, float]] = MappingProxyType({})
     """Settings of a run that suit this task (steps, batch, lr, hidden, ...), where the user gives none."""
 
+    fresh_at_breaks: ClassVar[bool] = True
+    """Whether `batches`, called with the generator as it was before a batch that does not continue the one before, goes
+    on with that batch: then a resumed run need not read again all that came before it. A class that has `batches` of
+    its own says so itself, or it is taken not to."""
+
     input_size: int
     """Width D of the inputs, or the number of symbols."""
 
     output_size: int
     """Width of the outputs that `loss` takes."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Take a class with `batches` of its own not to begin anew, unless it says so."""
+        super().__init_subclass__(**options)
+        if "batches" in vars(cls):
+            cls.fresh_at_breaks = vars(cls).get("fresh_at_breaks", False)
 
     @abstractmethod
     def batch(self, size: int, generator: torch.Generator) -> Batch:
@@ -70,6 +81,13 @@ class Task(ABC):
         for _ in range(10):
             yield self.batch(100, generator)
 
+    def test(self) -> Iterator[Batch] | None:
+        """Give the batches that no choice is made on, the same ones at every call; None where the task keeps none.
+
+        They are neither trained on nor validated with, so that they judge what was chosen by validation figures.
+        """
+        return None
+
     @abstractmethod
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Give the scalar to minimise, a mean, from outputs (T, B, O), or (B, O) with one target a sequence."""
@@ -77,6 +95,10 @@ class Task(ABC):
     @abstractmethod
     def metric(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Give the scalar to report, a mean over the same elements as the loss."""
+
+    def fingerprint(self) -> str:
+        """Give a text that differs where the data do, so that a resumed run can tell; "" where they cannot change."""
+        return ""
 
     def baselines(self) -> dict[str, float]:
         """Give what simple methods reach on the validation batches, by name, in the metric's unit."""
@@ -90,5 +112,8 @@ class Task(ABC):
         return None
 
     def sample(self, symbols: Tensor) -> str:
-        """Turn symbols (N,) that a model drew into text; where `prompt` gives some, this must too."""
+        """Turn symbols (N,) that a model drew into text; where `prompt` gives some, this must too.
+
+        A sample may come in pieces, as it is drawn: their texts, joined, are the text of the whole.
+        """
         raise NotImplementedError

@@ -1,22 +1,30 @@
-"""Training by backpropagation through time, full or truncated, as a generator of Records."""
+"""Training by backpropagation through time, full or truncated: a generator of Records that can stop and go on."""
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import islice
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from rnnkit.errors import DivergedError, UsageError, check_whole, nearest
-from rnnkit.evaluation import Carried, Evaluation, evaluate, to_device
+from rnnkit.averaging import averaged
+from rnnkit.errors import UsageError, check_whole
+from rnnkit.evaluation import Carried, Evaluation, detached, evaluate, mapped, to_device
+from rnnkit.faults import check_gradients, check_loss
 from rnnkit.model import last_outputs
-from rnnkit.task import Batch, Task
-from rnnkit.truncation import Window, check_truncation, windows
+from rnnkit.optimizers import make_optimizer
+from rnnkit.processes import Processes, check_shares
+from rnnkit.schedule import Schedule
+from rnnkit.stream import Piece, Stream
+from rnnkit.task import Task
+from rnnkit.training_state import check_state
+from rnnkit.truncation import check_truncation
 
-REMEDY = "lower the learning rate or clip"
-OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
+CLIPPED_BY = ("norm", "value")
 
 
 @dataclass(frozen=True)
@@ -35,26 +43,27 @@ class Record:
     """Time steps x rows learnt from so far."""
     seconds: float
     """Since training began, validation left out."""
+    lr: float
+    """The learning rate of this update."""
     validation: Evaluation | None = None
     """On the steps where it is due."""
 
 
-def train(
-    model: nn.Module,
-    task: Task,
-    *,
-    steps: int,
-    batch_size: int = 32,
-    truncate: tuple[int, int] | None = None,
-    optimizer: str | torch.optim.Optimizer = "adam",
-    lr: float = 1e-3,
-    clip: float | None = 1.0,
-    seed: int = 0,
-    validate_every: int | None = None,
-) -> Iterator[Record]:
+def train(model: nn.Module, task: Task, *, steps: int, **options: Any) -> Iterator[Record]:
     """Train `model` on `task` by BPTT; a Record after every update, the last one with the validation figures.
 
-    Arguments are checked at the call; training goes on as records are taken.
+    Arguments are those of `rnnkit.Training`, checked at the call; training goes on as records are taken.
+
+    Raises:
+        UsageError: an argument that makes no sense.
+        DivergedError: a loss or gradient is not finite, naming the first tensor at fault; the weights are those
+            before that update.
+    """
+    return Training(model, task, steps=steps, **options).records()
+
+
+class Training:
+    """The training of a model on a task: takes updates, and can be saved between any two of them.
 
     Args:
         model: maps (xs, state, lengths=) to (outputs, state), as `rnnkit.Model` does.
@@ -64,160 +73,274 @@ def train(
         truncate: None: back over the whole batch. (k1, k2): an update every k1 steps, back over k2. A state is
             carried on, detached at the start of each window; windows stay inside a batch. Batches that continue
             each other (`Batch.continues`) carry it from one to the next either way.
-        optimizer: "adam", "sgd", or an optimizer that holds the model's parameters (then `lr` is its own).
+        optimizer: "adam", "adamw", "rmsprop", "sgd", or an optimizer that holds the model's parameters (then `lr` and
+            `weight_decay` are its own).
+        optimizer_options: more keyword arguments of a named one.
         lr: learning rate.
-        clip: gradients are scaled down to this norm; None: never.
+        weight_decay: as the optimizer takes it: decoupled in "adamw", else an L2 penalty.
+        clip: a bound on the gradients; None: never.
+        clip_by: "norm": gradients are scaled down to that Euclidean norm; "value": each element is cut to it.
+        accumulate: windows whose mean loss one update learns from.
+        schedule: "constant", "cosine" or "plateau" (needs `validate_every`): see `rnnkit.schedule.Schedule`.
+        warmup: updates over which the learning rate rises.
+        average: decay of an exponential mean of the weights, which is then what validation judges; None: none.
+        patience: validations without a better metric before training ends early; None: never.
+        autocast: torch.bfloat16: `torch.autocast` computes in it where that is safe; weights, and what a cell adds up
+            in their dtype, keep it. Validation does without. None: no autocast.
         seed: of the data's order, and of torch for whatever the model draws. The same seed gives the same bits.
         validate_every: updates between validations; None: only at the end.
+        processes: those that train together, each on its share of the rows; None: this one alone. See
+            `rnnkit.processes.joined`.
 
     Raises:
         UsageError: an argument that makes no sense.
-        DivergedError: a loss or gradient is not finite, naming the first tensor at fault; the weights are those
-            before that update.
     """
-    check_whole("steps", steps)
-    check_whole("batch_size", batch_size)
-    if validate_every is not None:
-        check_whole("validate_every", validate_every)
-    check_truncation(truncate)
-    check_positive("lr", lr)
-    if clip is not None:
-        check_positive("clip", clip)
-    check_seed(seed)
-    learner = _Learner(model, task, make_optimizer(optimizer, model, lr), clip)
-    return _train(learner, batch_size, truncate, seed, steps, validate_every)
 
+    def __init__(
+        self,
+        model: nn.Module,
+        task: Task,
+        *,
+        steps: int,
+        batch_size: int = 32,
+        truncate: tuple[int, int] | None = None,
+        optimizer: str | torch.optim.Optimizer = "adam",
+        optimizer_options: dict[str, Any] | None = None,
+        lr: float = 1e-3,
+        weight_decay: float = 0.0,
+        clip: float | None = 1.0,
+        clip_by: str = "norm",
+        accumulate: int = 1,
+        schedule: str = "constant",
+        warmup: int = 0,
+        average: float | None = None,
+        patience: int | None = None,
+        autocast: torch.dtype | None = None,
+        seed: int = 0,
+        validate_every: int | None = None,
+        processes: Processes | None = None,
+    ) -> None:
+        for label, count in (("steps", steps), ("batch_size", batch_size), ("accumulate", accumulate)):
+            check_whole(label, count)
+        for label, optional in (("validate_every", validate_every), ("patience", patience)):
+            if optional is not None:
+                check_whole(label, optional)
+        check_truncation(truncate)
+        check_positive("lr", lr)
+        if clip is not None:
+            check_positive("clip", clip)
+        if clip_by not in CLIPPED_BY:
+            raise UsageError(f"clip_by is {clip_by!r}; it must be norm or value")
+        if weight_decay != 0:
+            check_positive("weight_decay", weight_decay)
+        if autocast not in (None, torch.bfloat16):  # gradients in float16 would have to be scaled
+            raise UsageError(f"autocast is {autocast!r}; it must be None or torch.bfloat16")
+        check_seed(seed)
+        if validate_every is None and (patience is not None or schedule == "plateau"):
+            raise UsageError("patience and the schedule plateau wait for validations; give validate_every too")
+        self.processes = processes or Processes()
+        check_shares(batch_size, self.processes.size)
+        self.model, self.task = model, task
+        self.steps, self.validate_every, self.patience = steps, validate_every, patience
+        self.optimizer = make_optimizer(optimizer, model, lr, weight_decay, optimizer_options)
+        self.schedule = Schedule(schedule, steps, warmup)
+        self.averaged = None if average is None else averaged(model, average)
+        self.step, self.tokens, self.seconds = 0, 0, 0.0
+        self.best: tuple[int, float] | None = None
+        """Step and metric of the best validation so far."""
+        self.waited = 0
+        """Validations since the best one."""
+        self._parallel = self.processes.parallel(model)
+        self._clip, self._clip_by = clip, clip_by
+        self._accumulate, self._autocast, self._seed = accumulate, autocast, seed
+        self._stream = Stream(task, batch_size, truncate, seed)
+        # The state before step `at` of the batch at hand, and the one after the last window.
+        self._state: Carried = None
+        self._at = 0
+        self._carried: Carried = None
+        self._random: dict[str, list[Tensor]] | None = None
 
-def _train(
-    learner: "_Learner",
-    batch_size: int,
-    truncate: tuple[int, int] | None,
-    seed: int,
-    steps: int,
-    validate_every: int | None,
-) -> Iterator[Record]:
-    torch.manual_seed(seed)
-    learner.model.train()
-    began, validating = time.perf_counter(), 0.0
-    updates = learner.updates(batch_size, truncate, torch.Generator().manual_seed(seed))
-    for step, (loss, metric, norm) in enumerate(updates, start=1):
-        seconds = time.perf_counter() - began - validating
-        due = step == steps or (validate_every is not None and step % validate_every == 0)
-        validation = learner.evaluate() if due else None
-        validating = time.perf_counter() - began - seconds
-        yield Record(step, loss, metric, norm, learner.tokens, seconds, validation)
-        if step == steps:
-            return
+    @property
+    def judged(self) -> nn.Module:
+        """The model that validation judges: the averaged one, where there is one."""
+        return self.model if self.averaged is None else self.averaged.module
 
+    @property
+    def done(self) -> bool:
+        """Whether all steps are taken, or patience has run out."""
+        return self.step >= self.steps or (self.patience is not None and self.waited >= self.patience)
 
-class _Learner:
-    """Walks over batches and windows, updating the weights; the state goes from each to the next, without its graph."""
+    def records(self) -> Iterator[Record]:
+        """Take updates until done; the last record has the validation figures."""
+        if self.step == 0:
+            torch.manual_seed(self._seed + self.processes.rank)
+        elif self._random is not None:  # whatever has been drawn since the state was loaded
+            self._set_random(self._random)
+        self._random = None
+        self.model.train()
+        began = time.perf_counter() - self.seconds
+        while not self.done:
+            loss, metric, norm, rate = self._update()
+            self.seconds = time.perf_counter() - began
+            validation = self._validate() if self._is_due() else None
+            began = time.perf_counter() - self.seconds
+            yield Record(self.step, loss, metric, norm, self.tokens, self.seconds, rate, validation)
 
-    def __init__(self, model: nn.Module, task: Task, optimizer: torch.optim.Optimizer, clip: float | None) -> None:
-        self.model = model
-        self.task = task
-        self.optimizer = optimizer
-        self.clip = clip
-        self.tokens = 0
-        self.step = 0
+    def state(self) -> dict[str, Any]:
+        """Give all that training goes on from but the weights: nested values and tensors.
 
-    def updates(
-        self, batch_size: int, truncate: tuple[int, int] | None, generator: torch.Generator
-    ) -> Iterator[tuple[float, float, float]]:
-        """Update once a window, without end; gives loss, metric and gradient norm."""
-        device = next(self.model.parameters()).device
-        carried: Carried = None
-        for batch in self.task.batches(batch_size, generator):
-            if batch.lengths is not None and truncate is not None:
-                raise UsageError(
-                    f"task {self.task.name!r} gives rows of different lengths; truncated BPTT does not take them yet"
-                )
-            batch = to_device(batch, device)
-            cut = windows(len(batch.xs), truncate, self.task.every_step)
-            # `state` is the one before step `at`; where windows overlap, the next runs on from this one's start.
-            state, at = (carried if batch.continues else None), 0
-            for window, following in zip_longest(cut, cut[1:]):
-                if at < window.start:
-                    state, at = self._advance(batch.xs[at : window.start], state), window.start
-                carried, figures = self._update(batch, window, state)
-                yield figures
-                if following is not None and following.start == window.stop:
-                    state, at = carried, window.stop
+        Tensors are the live ones, not copies: save it before the next update. With several processes it is the same
+        whichever gives it, and all must.
+        """
+        return {
+            "step": self.step,
+            "tokens": self.tokens,
+            "seconds": self.seconds,
+            "best": self.best,
+            "waited": self.waited,
+            "optimizer": {"kind": type(self.optimizer).__name__, **self.optimizer.state_dict()},
+            "schedule": self.schedule.state(),
+            "averaged": None if self.averaged is None else self.averaged.n_averaged,
+            "stream": self._stream.state(),
+            "state": self.processes.whole_state(self._state),
+            "at": self._at,
+            "carried": self.processes.whole_state(self._carried),
+            "random": self._get_random(),
+        }
 
-    def _advance(self, xs: Tensor, state: Carried) -> Carried:
-        """Run the model over `xs` for its state alone."""
-        with torch.no_grad():
-            return detached(self.model(xs, state)[1])
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take what `state` gave; the weights, averaged ones too, must have been loaded into the models.
 
-    def _update(self, batch: Batch, window: Window, state: Carried) -> tuple[Carried, tuple[float, float, float]]:
-        """Learn from one window; gives the state after it and loss, metric, gradient norm."""
+        Raises:
+            KeyError, ValueError, TypeError, RuntimeError: it is the state of another training, or none.
+        """
+        check_state(state, self.state(), self.optimizer, self._accumulate)
+        self.optimizer.load_state_dict({name: value for name, value in state["optimizer"].items() if name != "kind"})
+        self.step, self.tokens, self.seconds = state["step"], state["tokens"], state["seconds"]
+        self.best, self.waited = state["best"], state["waited"]
+        self.schedule.load_state(state["schedule"])
+        if self.averaged is not None:
+            self.averaged.n_averaged.copy_(state["averaged"])
+        self._stream.load_state(state["stream"])
+        self._state, self._at, self._carried = self._own(state["state"]), state["at"], self._own(state["carried"])
+        self._random = state["random"]
+        self._set_random(state["random"])
+
+    def _update(self) -> tuple[float, float, float, float]:
+        """Update the weights once; gives loss, metric, gradient norm and learning rate."""
         self.step += 1
+        rate = self._set_rate()
         self.optimizer.zero_grad(set_to_none=True)
-        xs, targets = batch.xs[window.start : window.stop], batch.targets
-        outputs, after = self.model(xs, state, lengths=batch.lengths)
-        if self.task.every_step:
-            targets = targets[window.loss_from : window.stop]
-            judged = outputs[window.loss_from - window.start :]
-            self.tokens += targets.shape[0] * targets.shape[1]
-        else:
-            judged = last_outputs(outputs, batch.lengths)
-            self.tokens += batch.xs.shape[0] * batch.xs.shape[1]
-        loss = self.task.loss(judged, targets)
-        self._check_loss(loss, {"the input": xs, "the targets": targets, "the output": outputs})
-        loss.backward()  # type: ignore[no-untyped-call]
-        norm = self._check_gradients(xs)
+        figures = [self._add(piece, number) for number, piece in enumerate(islice(self._stream, self._accumulate), 1)]
+        norm = self._check_and_clip()
         self.optimizer.step()
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.model)
+        loss, metric = self.processes.mean(*(sum(values) / len(figures) for values in zip(*figures, strict=True)))
+        return loss, metric, norm, rate
+
+    def _add(self, piece: Piece, number: int) -> tuple[float, float]:
+        """Learn from a window; processes average their gradients with the last one of an update."""
+        with nullcontext() if number == self._accumulate else self.processes.apart(self._parallel):
+            return self._learn(piece)
+
+    def _learn(self, piece: Piece) -> tuple[float, float]:
+        """Add the gradients of one window to the others; gives its loss and metric."""
+        batch = to_device(self.processes.share(piece.batch, self.task.every_step), self._device)
+        window = piece.window
+        if piece.first:
+            self._state, self._at = (self._carried if batch.continues else None), 0
+        if self._at < window.start:  # where windows overlap, the next runs on from this one's start
+            self._state, self._at = self._advance(batch.xs[self._at : window.start]), window.start
+        self._seen = {"the input": batch.xs[window.start : window.stop], "the targets": batch.targets}
+        with self._casting():
+            outputs, after = self._parallel(self._seen["the input"], self._state, lengths=batch.lengths)
+        outputs = outputs.float() if self._autocast is not None else outputs
+        if self.task.every_step:
+            targets = batch.targets[window.loss_from : window.stop]
+            outputs = outputs[window.loss_from - window.start :]
+            self.tokens += targets.shape[0] * targets.shape[1] * self.processes.size
+        else:
+            targets, outputs = batch.targets, last_outputs(outputs, batch.lengths)
+            self.tokens += batch.xs.shape[0] * batch.xs.shape[1] * self.processes.size
+        loss = self.task.loss(outputs, targets)
+        check_loss(f"step {self.step}: the loss", loss.detach(), self.model, {**self._seen, "the output": outputs})
+        (loss / self._accumulate).backward()  # type: ignore[no-untyped-call]
+        self._carried = detached(after)
+        if piece.following is not None and piece.following.start == window.stop:
+            self._state, self._at = self._carried, window.stop
         with torch.no_grad():
-            metric = float(self.task.metric(judged.detach(), targets))
-        return detached(after), (loss.item(), metric, norm)
+            return loss.item(), float(self.task.metric(outputs.detach(), targets))
 
-    def _check_loss(self, loss: Tensor, tensors: dict[str, Tensor]) -> None:
-        if not bool(torch.isfinite(loss)):
-            named = [*self.model.named_parameters(), *tensors.items()]
-            raise DivergedError(f"step {self.step}: the loss is {loss.item()}; {_fault(named)}; {REMEDY}")
+    def _advance(self, xs: Tensor) -> Carried:
+        """Run the model over `xs` for its state alone."""
+        with torch.no_grad(), self._casting():
+            return detached(self.model(xs, self._state)[1])
 
-    def evaluate(self) -> Evaluation:
-        """Validate; raise if the last update has spoilt the model."""
-        figures = evaluate(self.model, self.task)
-        if not math.isfinite(figures.loss):
-            fault = _fault(list(self.model.named_parameters()))
-            raise DivergedError(f"step {self.step}: the validation loss is {figures.loss}; {fault}; {REMEDY}")
-        return figures
-
-    def _check_gradients(self, xs: Tensor) -> float:
-        """Clip, and raise before the optimiser sees a gradient that is not finite; gives the norm before clipping."""
+    def _check_and_clip(self) -> float:
+        """Raise before the optimiser sees a gradient that is not finite, then clip; gives the norm before that."""
         parameters = [parameter for parameter in self.model.parameters() if parameter.grad is not None]
-        limit = math.inf if self.clip is None else self.clip
         norm = float(nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]))
-        if not math.isfinite(norm):
-            named = [("the input", xs)]
-            named += [
-                (f"the gradient of {name}", parameter.grad)
-                for name, parameter in self.model.named_parameters()
-                if parameter.grad is not None
-            ]
-            raise DivergedError(f"step {self.step}: the gradients' norm is {norm}; {_fault(named)}; {REMEDY}")
-        if norm > limit:
-            nn.utils.clip_grads_with_norm_(parameters, limit, torch.tensor(norm))
+        about = f"step {self.step}: the gradients' norm"
+        check_gradients(about, norm, self.model, {"the input": self._seen["the input"]})
+        if self._clip is not None and self._clip_by == "value":
+            nn.utils.clip_grad_value_(parameters, self._clip)
+        elif self._clip is not None and norm > self._clip:
+            nn.utils.clip_grads_with_norm_(parameters, self._clip, torch.tensor(norm))
         return norm
 
+    def _set_rate(self) -> float:
+        """Set the learning rate of this update, unless nothing is scheduled: then it is the optimizer's own."""
+        groups = self.optimizer.param_groups
+        if self.schedule.name != "constant" or self.schedule.warmup:
+            for group in groups:
+                group["lr"] = group.setdefault("initial_lr", group["lr"]) * self.schedule.factor(self.step)
+        return float(groups[0]["lr"])
 
-def detached(state: Carried) -> Carried:
-    """Cut a state off from its graph."""
-    if state is None:
-        return None
-    return state.detach() if isinstance(state, Tensor) else tuple(detached(part) for part in state)
+    def _is_due(self) -> bool:
+        """Whether a validation comes after this update."""
+        return self.step == self.steps or (self.validate_every is not None and self.step % self.validate_every == 0)
 
+    def _validate(self) -> Evaluation:
+        """Validate, and take note of what it says; raise if the last update has spoilt the model."""
+        figures = Evaluation(*self.processes.told(*evaluate(self.judged, self.task)))
+        check_loss(f"step {self.step}: the validation loss", figures.loss, self.judged, {})
+        self.schedule.observe(figures.loss)
+        sign = -1 if self.task.higher_is_better else 1
+        self.waited += 1
+        if self.best is None or sign * figures.metric < sign * self.best[1]:
+            self.best, self.waited = (self.step, figures.metric), 0
+        return figures
 
-def make_optimizer(optimizer: str | torch.optim.Optimizer, model: nn.Module, lr: float) -> torch.optim.Optimizer:
-    """Give the optimizer that a name stands for, over the model's parameters."""
-    if isinstance(optimizer, torch.optim.Optimizer):
-        return optimizer
-    if optimizer not in OPTIMIZERS:
-        raise UsageError(
-            f"unknown optimizer {optimizer!r}{nearest(optimizer, OPTIMIZERS)}; there are {', '.join(OPTIMIZERS)}"
-        )
-    return OPTIMIZERS[optimizer](model.parameters(), lr=lr)  # type: ignore[call-arg]
+    @property
+    def _device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    def _casting(self) -> AbstractContextManager[Any]:
+        if self._autocast is None:
+            return nullcontext()
+        return torch.autocast(self._device.type, self._autocast)
+
+    def _own(self, state: Carried) -> Carried:
+        """Give this process's rows of a carried state, where the model is."""
+        return mapped(lambda tensor: tensor.to(self._device), self.processes.share_state(state))
+
+    def _get_random(self) -> dict[str, list[Tensor]]:
+        """Give torch's random states, one of each process."""
+        found = {"cpu": self.processes.of_all(torch.get_rng_state())}
+        if self._device.type == "cuda":
+            found["cuda"] = self.processes.of_all(torch.cuda.get_rng_state(self._device))
+        return found
+
+    def _set_random(self, states: dict[str, list[Tensor]]) -> None:
+        """Set torch's random states; a process that was not there before begins with one of its own."""
+        rank = self.processes.rank
+        if rank >= len(states["cpu"]):
+            torch.manual_seed(self._seed + rank)
+            return
+        torch.set_rng_state(states["cpu"][rank])
+        if self._device.type == "cuda" and "cuda" in states:
+            torch.cuda.set_rng_state(states["cuda"][rank], self._device)
 
 
 def check_positive(label: str, value: float) -> None:
@@ -230,15 +353,3 @@ def check_seed(seed: int) -> None:
     """Raise UsageError unless torch takes `seed`."""
     if type(seed) is not int or not 0 <= seed < 2**63:
         raise UsageError(f"seed is {seed!r}; it must be a whole number from 0 to 2**63 - 1")
-
-
-def _fault(named: Sequence[tuple[str, Tensor]]) -> str:
-    """Name the first tensor that is not finite and its first such element; else the largest, which overflowed."""
-    real = [(name, tensor.detach()) for name, tensor in named if tensor.is_floating_point() and tensor.numel()]
-    for name, tensor in real:
-        bad = (~torch.isfinite(tensor)).nonzero()
-        if len(bad):
-            index = bad[0].tolist()
-            return f"the first tensor at fault is {name} {index} = {tensor[tuple(index)].item()}"
-    name, tensor = max(real, key=lambda pair: float(pair[1].abs().max()))
-    return f"all is finite, but {name} reaches {float(tensor.abs().max()):.1e}"

@@ -1,6 +1,7 @@
 """What many tests need: one thread, fake distributions, and the command line in this process or in one of its own."""
 
 import importlib
+import json
 import os
 import re
 import subprocess
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 
 from rnnkit import registry
 from rnnkit.cli import main
+from rnnkit.settings import Settings
 
 # Kernels that tests compile are kept between runs, apart from the user's own.
 os.environ.setdefault("RNNKIT_CACHE", str(Path(__file__).parents[1] / ".pytest_cache" / "kernels"))
@@ -114,3 +116,27 @@ def process(tmp_path):
         return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, **extra)
 
     return run
+
+
+@pytest.fixture
+def past_run(tmp_path):
+    """Write the folder of a run that nobody ran: past_run("first", [3.0, 2.5], {2: 2.6}) -> its path."""
+
+    def write(name, metrics=(), validations=None, times=None, **settings):
+        folder = tmp_path / name
+        (folder / "checkpoints").mkdir(parents=True)
+        (folder / "config.toml").write_text(Settings(**{"steps": max(1, len(metrics)), **settings}).to_toml())
+        (folder / "env.json").write_text("{}")
+        records = []
+        for step, metric in enumerate(metrics, start=1):
+            record = {"step": step, "loss": metric, "metric": metric, "gradient_norm": 0.5, "tokens": 100 * step}
+            records.append({**record, "lr": 0.01})
+            if step in (validations or {}):
+                records[-1]["validation"] = {"loss": 1.0, "metric": validations[step]}
+        (folder / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+        if times is not None:
+            lines = [{"step": step, "seconds": seconds} for step, seconds in enumerate(times, start=1)]
+            (folder / "times.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        return folder
+
+    return write

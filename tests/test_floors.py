@@ -13,7 +13,7 @@ SOURCES = sorted([*ROOT.glob("rnnkit/**/*.py"), *ROOT.glob("plugins/**/*.py")])
 # Each may import from the floors before its own.
 MATHEMATICS = [
     "errors",
-    "cell expression",
+    "cell expression truncation packing schedule optimizers averaging faults",
     "unroll task",
     "choice",
     "wrapper",
@@ -21,7 +21,17 @@ MATHEMATICS = [
     "adoption",
     "layer",
     "model",
+    "evaluation stream",
     "training finite_differences",
+]
+RUNS = [
+    "errors",
+    "durable packing",
+    "checkpoint",
+    "checkpoint_store",
+    "training",
+    "history settings",
+    "config run_folder",
 ]
 PLUGINS = ["hookspecs", "plugins", "registry"]
 PLUGINS_MAY_IMPORT = {"torch", "numpy", "sklearn", "rnnkit"}
@@ -63,13 +73,14 @@ def imports(name, deferred=True):
 
 def test_the_reader_of_imports_sees_them_all():
     assert len(FILES) > 40
-    assert imports("rnnkit.cli.run") >= {"click", "torch", "rnnkit.training", "rnnkit.registry"}
-    assert imports("rnnkit.cli.run", deferred=False).isdisjoint({"torch", "rnnkit.training", "rnnkit.model"})
+    assert imports("rnnkit.cli.run") >= {"click", "torch", "rnnkit.run_folder", "rnnkit.sampling"}
+    assert imports("rnnkit.settings") >= {"torch", "rnnkit.training", "rnnkit.registry"}
+    assert imports("rnnkit.cli.run", deferred=False).isdisjoint({"torch", "rnnkit.run_folder", "rnnkit.model"})
     assert "rnnkit.hookspecs" in imports("rnnkit.plugins")
     assert "rnnkit.cell" not in imports("rnnkit.hookspecs")
 
 
-@pytest.mark.parametrize("floors", [MATHEMATICS, PLUGINS], ids=["mathematics", "plugins"])
+@pytest.mark.parametrize("floors", [MATHEMATICS, RUNS, PLUGINS], ids=["mathematics", "runs", "plugins"])
 def test_nothing_imports_from_above(floors):
     heights = {f"rnnkit.{word}": height for height, floor in enumerate(floors) for word in floor.split()}
     assert set(heights) <= set(FILES)
@@ -84,6 +95,11 @@ def test_nothing_imports_from_above(floors):
 
 def test_training_takes_objects():
     assert imports("rnnkit.training").isdisjoint({"rnnkit.registry", "rnnkit.plugins", "rnnkit.layer"})
+
+
+def test_training_writes_no_files():
+    files = {"pathlib", "rnnkit.durable", "rnnkit.checkpoint", "rnnkit.run_folder", "rnnkit.settings"}
+    assert imports("rnnkit.training").isdisjoint(files)
 
 
 def test_the_core_knows_no_plugin():

@@ -1,13 +1,15 @@
 """Sampling draws from the model's own distribution, symbol after symbol, and a seed decides it."""
 
 import math
+import tracemalloc
+from itertools import islice
 
 import pytest
 import torch
 
 import rnnkit
 from rnnkit.errors import UsageError
-from rnnkit.sampling import generate
+from rnnkit.sampling import generate, stream
 
 Copy = rnnkit.tasks["copy"]
 
@@ -39,6 +41,53 @@ def test_a_seed_decides_and_the_global_random_state_is_left_alone():
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.parametrize("temperature", [0, 0.7, 1.0])
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_draws_are_those_of_one_loop(cell, temperature):
+    model, generator, expected = build(cell, num_layers=2).eval(), torch.Generator().manual_seed(3), []
+    with torch.no_grad():
+        outputs, state = model(PROMPT.unsqueeze(1))
+        for _ in range(50):
+            scores = outputs[-1, 0]
+            chances = torch.softmax(scores.double() / (temperature or 1), 0)
+            drawn = torch.multinomial(chances, 1, generator=generator)[0] if temperature else scores.argmax()
+            expected.append(int(drawn))
+            outputs, state = model(drawn.view(1, 1), state)
+    assert generate(model, PROMPT, 50, temperature=temperature, seed=3).tolist() == expected
+    assert [int(s) for s in islice(stream(model, PROMPT, temperature=temperature, seed=3), 50)] == expected
+
+
+def test_a_stream_leaves_the_model_to_its_owner_between_two_draws():
+    model = build(num_layers=2, dropout=0.9).train()
+    symbols, expected = stream(model, PROMPT, seed=5), generate(model, PROMPT, 6, seed=5)
+    for symbol in expected:
+        assert next(symbols) == symbol
+        assert torch.is_grad_enabled()
+        assert model.training
+        model(PROMPT.unsqueeze(1))[0].sum().backward()
+
+
+def test_a_stream_keeps_nothing():
+    symbols = stream(build(), PROMPT)
+
+    def kept(count):
+        for _ in islice(symbols, count):
+            pass
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        before = kept(100)
+        assert kept(2000) - before < 2000  # a tensor alone is over 70 bytes
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_stream_checks_at_the_call():
+    with pytest.raises(UsageError, match="temperature is -1"):
+        stream(build(), PROMPT, temperature=-1)
+
+
 @pytest.mark.parametrize("temperature", [1.0, 0.5, 3.0])
 def test_draws_follow_the_distribution(temperature):
     model = build()
@@ -63,7 +112,7 @@ def test_dropout_is_off_and_the_mode_stays():
     ("prompt", "length", "temperature", "sentence"),
     [
         (PROMPT[:0], 3, 1.0, "needs a prompt of at least one symbol"),
-        (PROMPT, 0, 1.0, "a length of at least 1"),
+        (PROMPT, 0, 1.0, "length is 0; it must be a whole number >= 1"),
         (PROMPT, 3, -1.0, "temperature is -1.0; it must be a finite number >= 0"),
         (PROMPT, 3, math.nan, "temperature is nan"),
         (PROMPT, 3, math.inf, "temperature is inf"),

@@ -219,7 +219,9 @@ def test_arguments_are_checked_at_the_call(argument, value):
 
 
 def test_an_unknown_optimizer_offers_the_nearest():
-    with pytest.raises(UsageError, match=r"unknown optimizer 'adma' \(did you mean 'adam'\?\); there are adam, sgd"):
+    with pytest.raises(
+        UsageError, match=r"unknown optimizer 'adma' \(did you mean 'adam'\?\); there are adam, adamw, rmsprop, sgd"
+    ):
         rnnkit.train(build(), Stream(), steps=1, optimizer="adma")
 
 

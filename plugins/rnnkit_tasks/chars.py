@@ -1,13 +1,17 @@
 """Character language model on real text: predict each next character.
 
 Default text: the documentation of the Python language that every CPython carries (`pydoc_data.topics`; 464,970
-characters, 103 symbols on Python 3.11). The first 90 % train, the next 5 % validate, the last 5 % are left for a test.
+characters, 103 symbols on Python 3.11). The first 90 % train, the next 5 % validate, the last 5 % are kept for a test.
 
-Metric: bits per character. Compared with n-gram models (Witten-Bell) of contexts of 3 and 4 characters.
+A file above 16 MiB is not held in memory: its characters go to a temporary file as small numbers, mapped into memory,
+and every batch is cut from there. TMPDIR says where that file is; it is gone when the process ends, however it ends.
+
+Metric: bits per character. Compared with n-gram models (Witten-Bell) of contexts of 3 and 4 characters; of a large
+file they know the last 5,000,000 characters that train.
 """
 
+import hashlib
 import math
-import stat
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -22,9 +26,14 @@ from torch.nn import functional as F
 import rnnkit
 from rnnkit import Batch
 from rnnkit.errors import DataError, UsageError, check_whole
-from rnnkit_tasks._ngram import bits_per_character
+from rnnkit_tasks._mapped import map_text
+from rnnkit_tasks._ngram import NGrams
+from rnnkit_tasks._text import TextFile
 
-VALIDATION_ROWS = 32
+LARGE = 2**24  # bytes
+ORDERS = (3, 4)
+NGRAM_CHARACTERS = 5_000_000
+HELD_OUT_ROWS = 32
 PARAGRAPH = "\n\n"
 
 
@@ -32,6 +41,7 @@ class Chars(rnnkit.Task):
     """Character language model on `text`, in sequences of `seq_len` (default: the Python language's documentation)."""
 
     name = "chars"
+    fresh_at_breaks = True
     metric_name = "bits per character"
     symbols = True
     defaults = MappingProxyType({"steps": 1500, "batch": 32, "lr": 5e-3, "hidden": 128})
@@ -40,22 +50,28 @@ class Chars(rnnkit.Task):
         check_whole("task 'chars': seq_len", seq_len)
         self.seq_len = seq_len
         self.source = "Python's documentation" if text is None else str(text)
-        self.text = "".join(topics.values()) if text is None else read_text(Path(self.source))
-        self.alphabet = "".join(sorted(set(self.text)))
+        file = None if text is None else TextFile(Path(self.source))
+        self.text: str | None = None
+        if file is not None and file.size > LARGE:
+            self.alphabet, symbols = map_text(file)
+        else:
+            self.text = "".join(topics.values() if file is None else file.pieces())
+            self.alphabet = "".join(sorted(set(self.text)))
+            symbols = self._encode(self.text)
         self.input_size = self.output_size = len(self.alphabet)
-        symbols = self._encode(self.text)
         first, second = len(symbols) * 90 // 100, len(symbols) * 95 // 100
-        self.train, self.held_out = symbols[:first], symbols[first:second]
+        self.train, self.held_out, self.test_part = symbols[:first], symbols[first:second], symbols[second:]
+        self.length = len(symbols)
         if len(self.held_out) < 2 or len(self.train) <= self.seq_len:
             raise DataError(
-                f"{self.source} has {len(self.text)} characters, too few: 90 % of them must be more than "
+                f"{self.source} has {self.length} characters, too few: 90 % of them must be more than "
                 f"seq_len = {self.seq_len}, and 5 % at least 2"
             )
 
     def batch(self, size: int, generator: torch.Generator) -> Batch:
         """Draw `size` windows of the training text, anywhere: xs and targets (T, B)."""
         starts = torch.randint(len(self.train) - self.seq_len, (size,), generator=generator)
-        window = self.train[starts.unsqueeze(0) + torch.arange(self.seq_len + 1).unsqueeze(1)]
+        window = self.train[starts.unsqueeze(0) + torch.arange(self.seq_len + 1).unsqueeze(1)].long()
         return Batch(window[:-1], window[1:])
 
     def batches(self, size: int, generator: torch.Generator) -> Iterator[Batch]:
@@ -63,7 +79,7 @@ class Chars(rnnkit.Task):
         spare = len(self.train) - 1 - size * self.seq_len
         if spare < 0:
             raise DataError(
-                f"{self.source} has {len(self.text)} characters, too few for {size} streams of {self.seq_len} steps; "
+                f"{self.source} has {self.length} characters, too few for {size} streams of {self.seq_len} steps; "
                 "give a longer text, a smaller batch or a smaller seq_len"
             )
         while True:
@@ -72,8 +88,14 @@ class Chars(rnnkit.Task):
 
     def validation(self) -> Iterator[Batch]:
         """Read the held-out text once, in parallel streams."""
-        rows = max(1, min(VALIDATION_ROWS, (len(self.held_out) - 1) // self.seq_len))
-        yield from self._read(self.held_out, rows)
+        return self._read_once(self.held_out)
+
+    def test(self) -> Iterator[Batch]:
+        """Read the text kept for a test once, in parallel streams."""
+        return self._read_once(self.test_part)
+
+    def _read_once(self, symbols: Tensor) -> Iterator[Batch]:
+        return self._read(symbols, max(1, min(HELD_OUT_ROWS, (len(symbols) - 1) // self.seq_len)))
 
     def _read(self, symbols: Tensor, rows: int) -> Iterator[Batch]:
         """Cut into `rows` streams side by side and read them in steps of `seq_len`, each character once."""
@@ -81,7 +103,19 @@ class Chars(rnnkit.Task):
         xs = symbols[: rows * length].view(rows, length).t()
         targets = symbols[1 : rows * length + 1].view(rows, length).t()
         for at in range(0, length, self.seq_len):
-            yield Batch(xs[at : at + self.seq_len], targets[at : at + self.seq_len], continues=at > 0)
+            now = slice(at, at + self.seq_len)
+            yield Batch(xs[now].long(), targets[now].long(), continues=at > 0)
+
+    def fingerprint(self) -> str:
+        """Give the sha256 of all characters."""
+        return self._sha256
+
+    @cached_property
+    def _sha256(self) -> str:
+        found = hashlib.sha256(self.alphabet.encode())
+        for part in (self.train, self.held_out, self.test_part):
+            found.update(part.numpy().data)
+        return found.hexdigest()
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Mean cross-entropy in nats, from outputs (T, B, symbols) and targets (T, B)."""
@@ -97,10 +131,11 @@ class Chars(rnnkit.Task):
 
     @cached_property
     def _ngrams(self) -> dict[str, float]:
-        train, held_out = self.train.numpy(), self.held_out.numpy()
-        return {
-            f"order-{order} n-gram": bits_per_character(train, held_out, self.input_size, order) for order in (3, 4)
-        }
+        train, known = self.train, ""
+        if self.text is None and len(train) > NGRAM_CHARACTERS:
+            train, known = train[-NGRAM_CHARACTERS:], f" of the last {NGRAM_CHARACTERS:,} characters"
+        bits = NGrams(train.numpy(), self.input_size, max(ORDERS)).bits(self.held_out.numpy())
+        return {f"order-{order} n-gram{known}": bits[order] for order in ORDERS}
 
     def prompt(self, text: str = "") -> Tensor:
         """Give the symbols of `text`; without one, the end of a paragraph, or else how the held-out text begins.
@@ -109,7 +144,8 @@ class Chars(rnnkit.Task):
             UsageError: a character that the text of the task lacks.
         """
         if not text:
-            return self._encode(PARAGRAPH) if set(PARAGRAPH) <= set(self.alphabet) else self.held_out[:1]
+            known = set(PARAGRAPH) <= set(self.alphabet)
+            return self._encode(PARAGRAPH) if known else self.held_out[:1].long()
         unknown = sorted(set(text) - set(self.alphabet))
         if unknown:
             raise UsageError(f"the prompt has {unknown[0]!r}, which {self.source} lacks")
@@ -123,32 +159,6 @@ class Chars(rnnkit.Task):
         points = np.array(text).reshape(1).view(np.uint32) if text else np.zeros(0, np.uint32)
         known = np.array(self.alphabet).reshape(1).view(np.uint32) if self.alphabet else points
         return torch.from_numpy(np.searchsorted(known, points).astype(np.int64))
-
-
-def read_text(path: Path) -> str:
-    """Read a UTF-8 text, without a byte-order mark and with line ends made one character.
-
-    Raises:
-        DataError: the file is missing, not a file, unreadable, empty or not UTF-8 text.
-    """
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise DataError(f"{path} is not a regular file; give a UTF-8 text file")
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist; give a UTF-8 text file") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{path} cannot be read: {reason}") from None
-    if not data:
-        raise DataError(f"{path} is empty; give a UTF-8 text file")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text (byte {error.start}); convert it, or give another file") from None
-    if "\0" in text:
-        raise DataError(f"{path} is a binary file (a NUL at character {text.index(chr(0))}); give a UTF-8 text file")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 @rnnkit.hookimpl

@@ -1,24 +1,11 @@
 """The picture of a contest: for each size, how many times as long each rival takes."""
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from rnnkit.benchmark.contest import Outcome
-from rnnkit.errors import ResourceError, UsageError
-
-FORMATS = (".png", ".svg")
-
-
-def check_plot(path: Path) -> None:
-    """Raise UsageError if a picture cannot be drawn there: before an hour is measured."""
-    if path.suffix not in FORMATS:
-        raise UsageError(f"--plot {path}: it must end in {' or '.join(FORMATS)}")
-    if not path.parent.is_dir():
-        raise UsageError(f"--plot {path}: there is no folder {path.parent}")
-    if find_spec("matplotlib") is None:
-        raise UsageError("--plot needs matplotlib; pip install 'rnnkit[plot]'")
+from rnnkit.picture import save
 
 
 def draw(outcomes: Sequence[Outcome], path: Path) -> None:
@@ -48,10 +35,7 @@ def draw(outcomes: Sequence[Outcome], path: Path) -> None:
     axes.set_xlabel(f"time as a multiple of rnnkit's ({first.cell}, {first.unroller}); right of 1, rnnkit is faster")
     axes.grid(axis="x", alpha=0.3)
     figure.legend(loc="outside upper right", ncols=len(first.rivals))
-    try:
-        figure.savefig(path)
-    except OSError as error:
-        raise ResourceError(f"{path} cannot be written: {error.strerror}") from None
+    save(figure, path)
 
 
 def _label(outcome: Outcome) -> str:

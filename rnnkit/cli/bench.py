@@ -106,9 +106,9 @@ def bench(
     """
     from rnnkit.benchmark.course import Course
     from rnnkit.benchmark.machine import machine
-    from rnnkit.benchmark.plot import check_plot
     from rnnkit.benchmark.process import Surroundings
     from rnnkit.benchmark.sizes import DEFAULT, parse_sizes
+    from rnnkit.picture import check_plot
     from rnnkit.settings import DTYPES, Settings
 
     options = parse_assignments(assignments, ("unroller",))["unroller"]

@@ -11,14 +11,18 @@ import click
 import rnnkit
 from rnnkit.cli.bench import bench
 from rnnkit.cli.check import check
+from rnnkit.cli.compare import compare
 from rnnkit.cli.doctor import doctor
+from rnnkit.cli.eval import evaluate_run
 from rnnkit.cli.gradcheck import gradcheck
+from rnnkit.cli.launching import leave, noted, overseen
 from rnnkit.cli.listing import cells, tasks, unrollers
+from rnnkit.cli.output import warnings_told
 from rnnkit.cli.plugins import plugins
 from rnnkit.cli.run import run
 from rnnkit.cli.sample import sample
 from rnnkit.cli.signals import Exit, terminable
-from rnnkit.errors import ResourceError, RnnkitError, first_line, nearest
+from rnnkit.errors import LostError, ResourceError, RnnkitError, first_line, nearest
 from rnnkit.plugins import ALLOW_LIST
 
 
@@ -29,20 +33,22 @@ class Group(click.Group):
         """Run the command line and exit."""
         words = list(sys.argv[1:] if args is None else args)
         debug = "--debug" in words or os.environ.get("RNNKIT_DEBUG", "0") not in ("", "0")
-        extra.update(prog_name="rnnkit", standalone_mode=False)
+        extra.update(prog_name="rnnkit", standalone_mode=False, obj=words)
         try:
-            with terminable():
+            with terminable(), warnings_told():
                 code = super().main([word for word in words if word != "--debug"], **extra) or 0
         except click.exceptions.NoArgsIsHelpError as error:
             click.echo(error.format_message())
             code = error.exit_code
         except Exit as end:
             code = _answer(end.message, end.code) if end.message else end.code
+        except LostError as error:
+            code = error.exit_code if overseen() else _answer(str(error), error.exit_code)
         except Exception as error:
             if debug:
                 traceback.print_exc()
             code = _answer(*_sentence(error))
-        sys.exit(code)
+        leave(code)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; what ends it from outside is ours to answer, before click answers in its own way."""
@@ -86,7 +92,9 @@ def _sentence(error: Exception) -> tuple[str, int]:
 
 
 def _answer(message: str, code: int) -> int:
-    click.echo(f"rnnkit: {' '.join(message.split())}", err=True)
+    line = " ".join(message.split())
+    if not noted(line, code):
+        click.echo(f"rnnkit: {line}", err=True)
     return code
 
 
@@ -132,5 +140,5 @@ def main() -> None:
     """
 
 
-for _command in (run, gradcheck, bench, check, cells, unrollers, tasks, plugins, sample, doctor):
+for _command in (run, gradcheck, bench, check, cells, unrollers, tasks, plugins, compare, evaluate_run, sample, doctor):
     main.add_command(_command)

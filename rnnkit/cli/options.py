@@ -27,6 +27,14 @@ class PositiveFloat(click.ParamType[float]):
         return number
 
 
+class MaybePositive(PositiveFloat):
+    """A finite number of at least zero."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read it, or fail saying what it must be."""
+        return 0.0 if str(value).strip() in ("0", "0.0") else super().convert(value, param, ctx)
+
+
 class Truncation(click.ParamType[tuple[int, int]]):
     """K1,K2 of truncated BPTT, 1 <= K1 <= K2."""
 

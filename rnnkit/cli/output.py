@@ -1,7 +1,9 @@
-"""Printing: tables and JSON lines to stdout, progress to stderr."""
+"""Printing: tables and JSON lines to stdout, progress and warnings to stderr."""
 
 import json
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -31,6 +33,22 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], right: S
     if not console.is_terminal:  # a pipe has no width: break nothing
         console = Console(highlight=False, width=100_000)
     console.print(table)
+
+
+@contextmanager
+def warnings_told() -> Iterator[None]:
+    """Print what rnnkit has to say to its log, a line each, on stderr."""
+    logger, handler = logging.getLogger("rnnkit"), _Told(logging.WARNING)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+class _Told(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(f"rnnkit: {' '.join(record.getMessage().split())}", err=True)
 
 
 def _finite(value: Any) -> Any:

@@ -4,142 +4,212 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
-from rnnkit.cli.options import (
-    PositiveFloat,
-    Truncation,
-    cell_option,
-    complete_names,
-    parse_assignments,
-    set_option,
-    unroller_option,
-)
+from rnnkit.cli.launching import launch, left, speak_once, started
+from rnnkit.cli.options import MaybePositive, PositiveFloat, Truncation, complete_names
 from rnnkit.cli.output import json_option, print_json, print_table
 from rnnkit.cli.progress import shown
-from rnnkit.cli.signals import raise_pending
+from rnnkit.cli.signals import BROKEN_PIPE, ending_with, patience
 
 if TYPE_CHECKING:
     from rnnkit.model import Model
+    from rnnkit.run_folder import RunFolder
     from rnnkit.settings import Settings
     from rnnkit.task import Task
-    from rnnkit.training import Record
+    from rnnkit.training import Record, Training
 
 WHOLE = click.IntRange(min=1)
+COUNT = click.IntRange(min=0)
 SAMPLE_LENGTH, TEMPERATURE = 400, 0.7
 
 
 @click.command()
-@cell_option
+@click.option(
+    "--cell",
+    metavar="NAME",
+    shell_complete=complete_names("cell"),
+    help="What is stepped; `rnnkit cells` lists them. Wrappers take another: 'zoneout(gru, rate=0.1)'. [default: lstm]",
+)
 @click.option(
     "--task",
-    "task_name",
-    default="chars",
-    envvar="RNNKIT_RUN_TASK",
-    show_default=True,
     metavar="NAME",
     shell_complete=complete_names("task"),
-    help="What is learned; `rnnkit tasks` lists them.",
+    help="What is learned; `rnnkit tasks` lists them. [default: chars]",
 )
 @click.option("--text", type=click.Path(), help="Text to learn, for the task chars; default: Python's documentation.")
-@unroller_option("auto")
+@click.option(
+    "--unroller",
+    metavar="NAME",
+    shell_complete=complete_names("unroller"),
+    help="How the steps are differentiated; `rnnkit unrollers` lists them. [default: auto]",
+)
 @click.option("--hidden", type=WHOLE, help="Hidden size. [default: the task's]")
-@click.option("--layers", type=WHOLE, default=1, show_default=True, help="Layers.")
+@click.option("--layers", type=WHOLE, help="Layers. [default: 1]")
+@click.option("--dropout", type=click.FloatRange(0, 1), help="Rate between layers. [default: 0]")
 @click.option("--steps", type=WHOLE, help="Updates of the weights. [default: the task's]")
 @click.option("--batch", type=WHOLE, help="Rows of a batch. [default: the task's]")
 @click.option("--seq-len", type=WHOLE, help="Time steps of a sequence. [default: the task's]")
 @click.option("--tbptt", type=Truncation(), help="Truncate: an update every K1 steps, back over K2. [default: never]")
-@click.option("--optimizer", default="adam", show_default=True, metavar="NAME", help="adam or sgd.")
+@click.option("--accumulate", type=WHOLE, help="Batches, or windows, that an update learns from. [default: 1]")
+@click.option("--optimizer", metavar="NAME", help="adam, adamw, rmsprop or sgd. [default: adam]")
 @click.option("--lr", type=PositiveFloat(), help="Learning rate. [default: the task's]")
-@click.option("--clip", type=PositiveFloat(), default=1.0, show_default=True, help="Norm that gradients are cut to.")
+@click.option("--weight-decay", type=MaybePositive(), help="Decay of the weights. [default: 0]")
+@click.option("--clip", type=MaybePositive(), help="What gradients are cut to; 0: never. [default: 1]")
+@click.option("--clip-by", type=click.Choice(["norm", "value"]), help="Cut the norm, or each value. [default: norm]")
 @click.option(
-    "--seed",
-    type=click.IntRange(0, 2**63 - 1),
-    default=0,
-    show_default=True,
-    help="The same seed, the same bits.",
+    "--schedule",
+    type=click.Choice(["constant", "cosine", "plateau"]),
+    help="Of the learning rate. [default: constant]",
 )
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
+@click.option("--warmup", type=COUNT, help="Updates over which the learning rate rises. [default: 0]")
+@click.option(
+    "--average",
+    type=click.FloatRange(0, 1, max_open=True),
+    help="Decay of a mean of the weights, which is judged and sampled then. [default: 0, none]",
+)
+@click.option("--validate-every", type=COUNT, help="Updates between validations. [default: 0, only at the end]")
+@click.option("--patience", type=COUNT, help="Validations without a better one, then end. [default: 0, never]")
+@click.option("--save-every", type=COUNT, help="Updates between checkpoints. [default: 100]")
+@click.option("--keep", type=WHOLE, help="How many of the last checkpoints stay, beside the best. [default: 2]")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="The same seed, the same bits. [default: 0]")
+@click.option("--device", help="cpu, cuda, cuda:1, ... [default: cpu]")
 @click.option(
     "--dtype",
-    type=click.Choice(["float32", "float64"]),
-    default="float32",
-    show_default=True,
-    help="Precision.",
+    type=click.Choice(["float32", "float64", "bfloat16"]),
+    help="Precision; bfloat16 computes in it where that is safe, the weights stay float32. [default: float32]",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the run. [default: runs/TASK-CELL-TIME]")
-@set_option("cell", "task", "unroller")
+@click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Go on with the run in this folder.")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE.toml",
+    help="Settings; --set, the environment and options win.",
+)
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    allow_from_autoenv=False,
+    metavar="KEY=VALUE",
+    help="A setting, or TABLE.KEY=VALUE: an option of the cell, task, unroller or optimizer's own; may be repeated.",
+)
+@click.option("--print-config", is_flag=True, help="Print the settings as TOML, and train nothing.")
+@click.option(
+    "--nproc",
+    type=WHOLE,
+    default=1,
+    show_default=True,
+    help="Processes that share each batch; torchrun can start them as well.",
+)
 @json_option
 @click.option("--quiet", is_flag=True, help="Show no progress.")
+@click.pass_context
 def run(
-    cell: str,
-    task_name: str,
-    text: str | None,
-    seq_len: int | None,
-    tbptt: tuple[int, int] | None,
+    context: click.Context,
+    /,
     out: Path | None,
+    resume: Path | None,
+    config: Path | None,
     assignments: tuple[str, ...],
+    print_config: bool,
+    nproc: int,
     as_json: bool,
     quiet: bool,
     **given: Any,
 ) -> None:
     """Train a cell on a task by backpropagation through time.
 
-    At the end: the validation figure beside the task's baselines, a sample of text, and the norm of every
-    gradient. The run is written to a folder of its own, which `rnnkit sample` reads.
+    At the end: the validation figure beside the task's baselines, a sample of text, and the norm of every gradient.
+    The run is written to a folder of its own, which `rnnkit sample` reads and `--resume` goes on with, to the bit.
+
+    Settings come from the task's defaults, then --config, then --set, then the environment (RNNKIT_RUN_LR=0.01), then
+    the options here: the later ones win. Ctrl-C saves and ends after the step at hand; twice, at once.
     """
-    from rnnkit.choice import choose
-    from rnnkit.registry import tasks
-    from rnnkit.run_folder import RunFolder, as_plain
-    from rnnkit.settings import Settings
-    from rnnkit.training import make_optimizer, train
+    speak_once()
+    from rnnkit.config import assigned, check_unchanged, resolved
+    from rnnkit.errors import UsageError
+    from rnnkit.processes import check_shares, joined
+    from rnnkit.run_folder import RunFolder, read_settings
+    from rnnkit.settings import read_toml
 
-    choose(cell)
-    options = parse_assignments(assignments, ("cell", "task", "unroller"))
-    shortcuts = {"text": None if text is None else str(Path(text).absolute()), "seq_len": seq_len}
-    options["task"] |= {key: value for key, value in shortcuts.items() if value is not None}
-    values = {
-        **tasks[task_name].defaults,
-        **{key: value for key, value in given.items() if value is not None},
-    }
-    settings = Settings(
-        cell=cell,
-        task=task_name,
-        tbptt=list(tbptt or ()),
-        cell_options=options["cell"],
-        task_options=options["task"],
-        unroller_options=options["unroller"],
-        **values,
-    )
-    task = settings.make_task()
-    model = settings.make_model(task)
-    optimizer = make_optimizer(settings.optimizer, model, settings.lr)
-    with RunFolder(out, settings) as folder:
-        records = train(
-            model,
-            task,
-            steps=settings.steps,
-            batch_size=settings.batch,
-            truncate=tbptt,
-            optimizer=optimizer,
-            lr=settings.lr,
-            clip=settings.clip,
-            seed=settings.seed,
-        )
-        for record in shown(folder.recording(records), task, settings.steps, quiet or as_json):
-            raise_pending()
-            if as_json:
-                print_json({"event": "step", **as_plain(record)})
-        folder.save(model, record)
-    _report(settings, task, model, record, folder.path, as_json)
+    sources = [
+        *([] if config is None else [(str(config), read_toml(config))]),
+        ("--set", assigned(assignments)),
+        ("the environment", _settings(context, given, ParameterSource.ENVIRONMENT)),
+        ("the command line", _settings(context, given, ParameterSource.COMMANDLINE)),
+    ]
+    if resume is None:
+        settings = resolved(*sources)
+    elif out is not None:
+        raise UsageError("--resume writes to the folder of the run; leave --out away")
+    else:
+        settings = read_settings(resume)
+        check_unchanged(settings, *sources)
+    if print_config:
+        click.echo(settings.to_toml(), nl=False)
+        return
+    if nproc > 1 and not started():
+        check_shares(settings.batch, nproc)
+        path = resume or RunFolder(out, settings).path
+        launch([*context.obj, *([] if resume else ["--out", str(path)])], nproc, path)
+        return
+    if nproc > 1 and started() != nproc:
+        raise UsageError(f"--nproc is {nproc}, but torchrun has started {started()}; leave --nproc away")
+    with joined(settings.device) as processes:
+        if not processes.first:
+            as_json, quiet = False, True
+        task = settings.make_task()
+        model = settings.make_model(task)
+        training = settings.make_training(model, task, processes)
+        with RunFolder(out, settings) if resume is None else RunFolder.resume(resume, settings, training) as folder:
+            record = _train(training, folder, settings, as_json, quiet)
+    if processes.first:
+        _report(settings, training, record, folder.path, as_json)
 
 
-def _report(settings: "Settings", task: "Task", model: "Model", record: "Record", path: Path, as_json: bool) -> None:
+def _settings(context: click.Context, given: dict[str, Any], source: ParameterSource) -> dict[str, Any]:
+    """Give the settings that came from one source; `--text` and `--seq-len` are options of the task's."""
+    values = {k: v for k, v in given.items() if v is not None and context.get_parameter_source(k) is source}
+    shortcuts = {key: values.pop(key) for key in ("text", "seq_len") if key in values}
+    if "text" in shortcuts:
+        shortcuts["text"] = str(Path(shortcuts["text"]).absolute())
+    return {**values, "task_options": shortcuts} if shortcuts else values
+
+
+def _train(training: "Training", folder: "RunFolder", settings: "Settings", as_json: bool, quiet: bool) -> "Record":
+    """Train to the end, or to the step at which a signal asked to stop; gives the last record."""
+    from rnnkit.history import as_plain
+
+    record: Record
+    agree = training.processes.highest
+    with patience() as ending:
+        try:
+            for record in shown(folder.recording(training), training.task, settings.steps, quiet or as_json):
+                if as_json:
+                    print_json({"event": "step", **as_plain(record)})
+                if code := agree(ending[0].code if ending else left()):
+                    folder.save(training)
+                    more = "all steps are taken, saved in" if training.done else "go on with: rnnkit run --resume"
+                    raise ending_with(code, f"{more} {folder.path}")
+        except BrokenPipeError:
+            agree(BROKEN_PIPE)
+            folder.save(training)
+            raise
+    return record
+
+
+def _report(settings: "Settings", training: "Training", record: "Record", path: Path, as_json: bool) -> None:
     import torch
 
     from rnnkit.evaluation import to_device
     from rnnkit.gradients import gradient_norms
+    from rnnkit.model import Model
 
     assert record.validation is not None  # the last record has it
+    task, model = training.task, training.judged
+    assert isinstance(model, Model)
     baselines = task.baselines()
     batch = task.batch(settings.batch, torch.Generator().manual_seed(settings.seed))
     norms = gradient_norms(model, task, to_device(batch, torch.device(settings.device)))

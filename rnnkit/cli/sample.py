@@ -1,11 +1,13 @@
 """`rnnkit sample`: let a trained model write."""
 
 import math
+from itertools import chain
 from pathlib import Path
 
 import click
 
 from rnnkit.cli.output import json_option, print_json
+from rnnkit.cli.signals import patience
 
 
 @click.command()
@@ -22,17 +24,22 @@ from rnnkit.cli.output import json_option, print_json
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of the draws.")
 @json_option
 def sample(folder: Path, length: int, temperature: float, prompt: str, seed: int, as_json: bool) -> None:
-    """Let the model of the run in folder RUN write text."""
+    """Let the model of the run in folder RUN write text, shown character by character as it is drawn."""
     from rnnkit.errors import UsageError
     from rnnkit.run_folder import open_run
-    from rnnkit.sampling import generate
+    from rnnkit.sampling import stream
 
     settings, task, model = open_run(folder)
     start = task.prompt(prompt)
     if start is None:
         raise UsageError(f"{folder} is a run of task {settings.task!r}, which has no text; sample a run of chars")
-    text = task.sample(generate(model, start, length, temperature=temperature, seed=seed))
+    symbols = stream(model, start, temperature=temperature, seed=seed)
+    characters = (task.sample(symbol.view(1)) for _, symbol in zip(range(length), symbols, strict=False))
     if as_json:
-        print_json({"prompt": prompt, "text": text, "temperature": temperature, "seed": seed})
-    else:
-        click.echo(f"{prompt}{text}")
+        print_json({"prompt": prompt, "text": "".join(characters), "temperature": temperature, "seed": seed})
+        return
+    with patience() as ending:
+        for text in chain([prompt], characters, ["\n"]):  # echo flushes; nothing is kept
+            click.echo(text, nl=False)
+            if ending:
+                raise ending[0]

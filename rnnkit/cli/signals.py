@@ -1,10 +1,13 @@
 """What ends a command from outside: SIGINT, SIGTERM, or a reader of its output that has left."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, TypeAlias
+
+BROKEN_PIPE = 1
+"""What stands for a reader that has left where processes tell each other their exit codes."""
 
 ENDINGS = {signal.SIGINT: ("interrupted", 130), signal.SIGTERM: ("terminated", 143)}
 
@@ -18,16 +21,13 @@ class Exit(BaseException):
         self.code = code
 
 
-_pending: list[Exit] = []
+def ending_with(code: int, remedy: str) -> Exit:
+    """Give the `Exit` of an exit code; a reader that has left, 0 or `BROKEN_PIPE`, needs no words."""
+    words = {code: word for word, code in ENDINGS.values()}
+    return Exit(f"{words[code]}; {remedy}", code) if code in words else Exit("", 0)
 
 
-def raise_pending() -> None:
-    """Raise what a signal has raised already, in case it was lost.
-
-    Python drops an exception that comes up in a finaliser or a callback, so a long loop asks again.
-    """
-    if _pending:
-        raise _pending[0]
+Handler: TypeAlias = Callable[[int, FrameType | None], object]
 
 
 @contextmanager
@@ -35,16 +35,37 @@ def terminable() -> Iterator[None]:
     """Turn SIGINT and SIGTERM into `Exit`, so that files are closed and the exit code is right."""
 
     def end(number: int, frame: FrameType | None) -> NoReturn:
-        _pending.append(Exit(*ENDINGS[signal.Signals(number)]))
-        raise _pending[-1]
+        raise Exit(*ENDINGS[signal.Signals(number)])
 
-    _pending.clear()
+    with _handled(end):
+        yield
+
+
+@contextmanager
+def patience() -> Iterator[list[Exit]]:
+    """Keep the first SIGINT or SIGTERM in a list, for a loop to end at the next step; the second ends it at once.
+
+    What a handler raises in a finaliser or a callback, Python drops; a list stays.
+    """
+    kept: list[Exit] = []
+
+    def keep(number: int, frame: FrameType | None) -> None:
+        kept.append(Exit(*ENDINGS[signal.Signals(number)]))
+        if len(kept) > 1:
+            raise kept[-1]
+
+    with _handled(keep):
+        yield kept
+
+
+@contextmanager
+def _handled(handler: Handler) -> Iterator[None]:
     try:
-        before = {number: signal.signal(number, end) for number in ENDINGS}
+        before = {number: signal.signal(number, handler) for number in ENDINGS}
     except ValueError:  # not the main thread, which alone gets signals
         before = {}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, former in before.items():
+            signal.signal(number, former)

@@ -33,6 +33,8 @@ class _TaskCheck:
             "seeds": self.seeds,
             "loss and metric": self.judgement,
             "validation": self.validation,
+            "test": self.test,
+            "text": self.text,
             "baselines": self.baselines,
         }
 
@@ -80,17 +82,42 @@ class _TaskCheck:
 
     def validation(self) -> Iterator[str]:
         """The held-out batches end, and are the same at every call."""
-        first, second = list(self.task.validation()), list(self.task.validation())
-        if not first:
-            yield "validation() gives no batch"
-        if len(first) != len(second) or any(
-            not torch.equal(a.xs, b.xs) or not torch.equal(a.targets, b.targets)
-            for a, b in zip(first, second, strict=True)
-        ):
-            yield "validation() differs between two calls"
+        return _held_out("validation", list(self.task.validation()), list(self.task.validation()))
+
+    def test(self) -> Iterator[str]:
+        """So do those kept for a test, where there are some; they are others."""
+        first, second = self.task.test(), self.task.test()
+        if first is None or second is None:
+            return
+        batches = list(first)
+        yield from _held_out("test", batches, list(second))
+        if batches and _same(batches, list(self.task.validation())):
+            yield "test() gives the validation batches; give ones that no choice is made on, or None"
+
+    def text(self) -> Iterator[str]:
+        """A sample's pieces, joined, are its text."""
+        if self.task.prompt() is None:
+            return
+        symbols = self.draw().xs[:, 0]
+        pieces = [self.task.sample(symbols[k : k + 1]) for k in range(len(symbols))]
+        if "".join(pieces) != self.task.sample(symbols):
+            yield "sample() of the pieces of a sample, joined, is not sample() of the whole"
 
     def baselines(self) -> Iterator[str]:
         """Baselines are finite numbers with names."""
         for name, value in self.task.baselines().items():
             if not isinstance(name, str) or not math.isfinite(value):
                 yield f"baselines() gives {name!r}: {value!r}; it must be a finite number with a name"
+
+
+def _held_out(name: str, first: list[Batch], second: list[Batch]) -> Iterator[str]:
+    if not first:
+        yield f"{name}() gives no batch"
+    if not _same(first, second):
+        yield f"{name}() differs between two calls"
+
+
+def _same(first: list[Batch], second: list[Batch]) -> bool:
+    return len(first) == len(second) and all(
+        torch.equal(a.xs, b.xs) and torch.equal(a.targets, b.targets) for a, b in zip(first, second, strict=True)
+    )

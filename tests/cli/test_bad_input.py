@@ -55,7 +55,23 @@ def answer(cli, tmp_path, monkeypatch):
         (("--lr", "inf"), "'--lr': 'inf'"),
         (("--lr", "fast"), "'fast'"),
         (("--clip", "nan"), "'--clip': 'nan'"),
-        (("--clip", 0), "'--clip': '0'"),
+        (("--clip", -1), "'--clip': '-1'"),
+        (("--clip-by", "size"), "'--clip-by': 'size'"),
+        (("--weight-decay", -1), "'--weight-decay': '-1'"),
+        (("--weight-decay", "inf"), "'--weight-decay': 'inf'"),
+        (("--accumulate", 0), "'--accumulate': 0"),
+        (("--schedule", "cosin"), "'cosin'"),
+        (("--schedule", "plateau"), "give validate_every too"),
+        (("--warmup", -1), "'--warmup': -1"),
+        (("--warmup", 1), "warmup is 1; it must be below the 1 steps"),
+        (("--average", 1), "'--average': 1"),
+        (("--average", "nan"), "average is nan"),
+        (("--validate-every", -1), "'--validate-every': -1"),
+        (("--patience", 1), "give validate_every too"),
+        (("--save-every", -1), "'--save-every': -1"),
+        (("--keep", 0), "'--keep': 0"),
+        (("--dropout", 2), "'--dropout': 2"),
+        (("--dropout", "nan"), "dropout is nan"),
         (("--tbptt", "5,3"), "'5,3'"),
         (("--tbptt", "0,3"), "'0,3'"),
         (("--tbptt", "-1,3"), "'-1,3'"),
@@ -68,6 +84,11 @@ def answer(cli, tmp_path, monkeypatch):
         (("--device", ""), "device ''"),
         (("--dtype", "float16"), "'float16'"),
         (("--set", "garbage"), "--set 'garbage'"),
+        (("--set", "=1"), "--set '=1'"),
+        (("--set", "hiden=1"), "--set has an unknown setting 'hiden' (did you mean 'hidden'?)"),
+        (("--set", "hidden=many"), "--set: hidden is 'many'"),
+        (("--set", "optimizer.nope=1"), "optimizer 'adam': "),
+        (("--set", "optimizer.betas=3"), "optimizer 'adam': "),
         (("--set", "cell.bias"), "--set 'cell.bias'"),
         (("--set", "cell.=1"), "--set 'cell.=1'"),
         (("--set", "cell.nope=1"), "cell 'lstm' has no option 'nope'"),
@@ -199,10 +220,10 @@ def test_a_device_file_as_text(answer):
 
 
 def test_a_text_that_may_not_be_read(answer, text, monkeypatch):
-    def refuse(path):
+    def refuse(path, mode):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("pathlib.Path.read_bytes", refuse)  # in place of chmod, which root would not notice
+    monkeypatch.setattr("pathlib.Path.open", refuse)  # in place of chmod, which root would not notice
     assert f"{text} cannot be read: Permission denied" in answer(6, "run", "--text", text)
 
 

@@ -4,10 +4,8 @@ import json
 import os
 import resource
 import signal
-import statistics
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -20,11 +18,13 @@ SMALL = ("run", "--task", "adding", "--hidden", 4, "--seq-len", 5, "--batch", 2,
 @pytest.mark.parametrize("option", ["--help", "--version"])
 def test_answers_in_no_time(process, option):
     def seconds():
-        began = time.perf_counter()
+        """Of the processor: how long it takes otherwise depends on what else the machine does."""
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         assert process(option).returncode == 0
-        return time.perf_counter() - began
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-    assert statistics.median(seconds() for _ in range(5)) < 0.3
+    assert min(seconds() for _ in range(5)) < 0.3
 
 
 @pytest.mark.parametrize("words", [["--help"], ["--version"], ["run", "--help"]], ids=" ".join)
@@ -53,7 +53,7 @@ def start(folder, *words):
 
 @pytest.mark.parametrize(
     ("sent", "code", "line"),
-    [(signal.SIGINT, 130, "rnnkit: interrupted\n"), (signal.SIGTERM, 143, "rnnkit: terminated\n")],
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
     ids=["SIGINT", "SIGTERM"],
 )
 def test_signals_in_mid_run(tmp_path, sent, code, line):
@@ -62,19 +62,21 @@ def test_signals_in_mid_run(tmp_path, sent, code, line):
         running.send_signal(sent)
         told, error = running.communicate(timeout=10)
     assert running.returncode == code
-    assert error == line
+    assert error == f"rnnkit: {line}; go on with: rnnkit run --resume run\n"
     steps = [json.loads(line)["step"] for line in [first, *told.splitlines()]]
     assert steps == list(range(1, len(steps) + 1))
     left = [json.loads(line)["step"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
-    assert left[: len(steps)] == steps
+    assert left == steps
+    assert (tmp_path / "run" / "checkpoints" / f"step-{steps[-1]:09d}").is_dir()
 
 
 def test_a_reader_that_leaves_makes_no_noise(tmp_path):
-    with start(tmp_path, *LONG) as running:
+    with start(tmp_path, *LONG, "--out", "run") as running:
         assert json.loads(running.stdout.readline())["step"] == 1
         running.stdout.close()
         assert running.wait(timeout=10) == 0
         assert running.stderr.read() == ""
+    assert any((tmp_path / "run" / "checkpoints").iterdir())
 
 
 def test_a_full_disk(process, tmp_path):
@@ -90,8 +92,9 @@ def test_a_full_disk(process, tmp_path):
 
 
 def test_two_processes_give_the_same_bits(process, tmp_path):
-    weights = []
+    left = []
     for name in ("first", "second"):
         assert process(*SMALL, "--steps", 5, "--out", name).returncode == 0
-        weights.append((tmp_path / name / "checkpoints" / "last.safetensors").read_bytes())
-    assert weights[0] == weights[1]
+        checkpoint = tmp_path / name / "checkpoints" / "step-000000005"
+        left.append([(checkpoint / "model.safetensors").read_bytes(), (tmp_path / name / "metrics.jsonl").read_bytes()])
+    assert left[0] == left[1]

@@ -1,7 +1,9 @@
 """`rnnkit run`: what it prints and what it leaves behind."""
 
 import json
+import os
 import re
+import signal
 import tomllib
 
 import pytest
@@ -13,12 +15,11 @@ import rnnkit
 ADDING = ("--task", "adding", "--cell", "gru")
 
 
+WEIGHTS = "checkpoints/step-000000003/model.safetensors"
+
+
 def files(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def without_seconds(records):
-    return [{key: value for key, value in record.items() if key != "seconds"} for record in records]
 
 
 def test_report_has_figures_sample_and_gradients(train, text):
@@ -75,9 +76,12 @@ def test_folder(run, text, lines):
     assert set(files(run)) == {
         "config.toml",
         "env.json",
+        "lock",
         "metrics.jsonl",
-        "checkpoints/last.safetensors",
-        "checkpoints/last.json",
+        "times.jsonl",
+        WEIGHTS,
+        "checkpoints/step-000000003/training.safetensors",
+        "checkpoints/step-000000003/manifest.json",
     }
     config = tomllib.loads((run / "config.toml").read_text())
     assert config["cell"] == "lstm"
@@ -86,9 +90,12 @@ def test_folder(run, text, lines):
     records = lines((run / "metrics.jsonl").read_text())
     assert [record["step"] for record in records] == [1, 2, 3]
     assert ["validation" in record for record in records] == [False, False, True]
+    times = lines((run / "times.jsonl").read_text())
+    assert [time["step"] for time in times] == [1, 2, 3]
+    assert 0 < times[0]["seconds"] < times[1]["seconds"] < times[2]["seconds"]
     (environment,) = lines("".join((run / "env.json").read_text().split()))
     assert environment["threads"] == 1
-    assert load_file(run / "checkpoints" / "last.safetensors")["layer.weight_hh_l0"].shape == (32, 8)
+    assert load_file(run / WEIGHTS)["layer.weight_hh_l0"].shape == (32, 8)
 
 
 def test_default_folder_is_named_after_task_and_cell(cli, tmp_path, monkeypatch):
@@ -113,7 +120,7 @@ def test_what_exists_is_refused_and_untouched(train, tmp_path, content):
     before = files(tmp_path)
     result = train(*ADDING)
     assert result.exit_code == 2
-    assert result.stderr == f"rnnkit: {out} exists already; give another folder with --out\n"
+    assert result.stderr == f"rnnkit: {out} exists already; give another folder with --out, or --resume it\n"
     assert files(tmp_path) == before
 
 
@@ -123,12 +130,12 @@ def test_a_finished_run_is_refused_and_untouched(run, train, text):
     assert files(run) == before
 
 
-def test_the_same_seed_gives_the_same_bits(cli, tmp_path, text, lines):
+def test_the_same_seed_gives_the_same_bits(cli, tmp_path, text):
     def run(name, seed):
-        words = ("--text", text, "--steps", 5, "--hidden", 8, "--batch", 2, "--seq-len", 16, "--quiet")
+        words = ("--text", text, "--steps", 3, "--hidden", 8, "--batch", 2, "--seq-len", 16, "--quiet")
         assert cli("run", *words, "--seed", seed, "--out", tmp_path / name).exit_code == 0
         left = files(tmp_path / name)
-        return without_seconds(lines(left["metrics.jsonl"].decode())), left["checkpoints/last.safetensors"]
+        return left["metrics.jsonl"], left[WEIGHTS]
 
     first = run("first", 7)
     assert run("again", 7) == first
@@ -179,7 +186,7 @@ def test_settings_reach_the_run_and_its_folder(train, tmp_path, words, where, va
 
 def test_options_shape_the_model(train, tmp_path):
     assert train(*ADDING, "--layers", 2, "--dtype", "float64", "--set", "cell.bias=false").exit_code == 0
-    weights = load_file(tmp_path / "run" / "checkpoints" / "last.safetensors")
+    weights = load_file(tmp_path / "run" / WEIGHTS)
     assert {name for name in weights if name.startswith("layer.")} == {
         f"layer.weight_{kind}_l{layer}" for kind in ("ih", "hh") for layer in (0, 1)
     }
@@ -188,7 +195,12 @@ def test_options_shape_the_model(train, tmp_path):
 
 @pytest.mark.parametrize("task", rnnkit.tasks)
 def test_every_task_trains(cli, tmp_path, text, task):
-    words = {"chars": ("--text", text, "--seq-len", 16), "adding": ("--seq-len", 4), "copy": ("--seq-len", 3)}
+    words = {
+        "chars": ("--text", text, "--seq-len", 16),
+        "adding": ("--seq-len", 4),
+        "copy": ("--seq-len", 3),
+        "csv": ("--set", "task.window=5"),
+    }
     small = ("--steps", 2, "--hidden", 4, "--batch", 2, "--quiet", "--out", tmp_path / "run")
     result = cli("run", "--task", task, *words.get(task, ()), *small)
     assert result.exit_code == 0
@@ -208,21 +220,33 @@ def test_line_ends_and_byte_order_mark_do_not_matter(train, tmp_path, lines, new
     assert told[3]["baselines"] == task.baselines()
 
 
-def test_a_signal_that_got_lost_is_answered_at_the_next_step(train, monkeypatch):
-    """Python drops what a handler raises in a finaliser; the loop must end all the same."""
-    from rnnkit.cli import signals
-
-    monkeypatch.setattr("rnnkit.cli.run.shown", lost_at_step_two(signals))
+@pytest.mark.parametrize(
+    ("number", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")], ids=str
+)
+def test_a_signal_is_answered_at_the_end_of_the_step(train, tmp_path, monkeypatch, number, code, word):
+    """Python drops what a handler raises in a finaliser; so the loop itself looks, saves, and ends."""
+    monkeypatch.setattr("rnnkit.cli.run.shown", sent_at_step_two(number))
     result = train("--steps", 5, "--json")
-    assert result.exit_code == 143
-    assert [json.loads(line)["step"] for line in result.stdout.splitlines()] == [1]
+    assert result.exit_code == code
+    assert [json.loads(line)["step"] for line in result.stdout.splitlines()] == [1, 2]
+    run = tmp_path / "run"
+    assert result.stderr == f"rnnkit: {word}; go on with: rnnkit run --resume {run}\n"
+    assert [path.name for path in (run / "checkpoints").iterdir()] == ["step-000000002"]
 
 
-def lost_at_step_two(signals):
+def sent_at_step_two(number):
     def shown(records, task, steps, quiet):
         for record in records:
             if record.step == 2:
-                signals._pending.append(signals.Exit("terminated", 143))
+                os.kill(os.getpid(), number)
             yield record
 
     return shown
+
+
+def test_data_that_changed_are_noticed_on_resume(run, cli, text):
+    text.write_text(text.read_text().replace("quick", "kciuq"), encoding="utf-8")
+    result = cli("run", "--resume", run, "--steps", 5, "--quiet")
+    assert result.exit_code == 6
+    assert "the data of task 'chars' have changed since " in result.stderr
+    assert result.stderr.count("\n") == 1

@@ -1,8 +1,14 @@
 """`rnnkit sample`: a finished run writes text; a damaged one is refused with exit 5."""
 
+import signal
+import subprocess
+import sys
 from itertools import product
 
 import pytest
+
+from rnnkit.run_folder import open_run
+from rnnkit.sampling import generate
 
 
 def one_line(result, code):
@@ -51,6 +57,32 @@ def test_json(run, cli, lines):
     assert len(told["text"]) == 20
     assert told["seed"] == 4
     assert cli("sample", run, "--length", 20, "--prompt", "dog", "--seed", 4).stdout == f"dog{told['text']}\n"
+
+
+def test_the_text_is_that_of_generate(run, cli):
+    _, task, model = open_run(run)
+    drawn = generate(model, task.prompt("dog"), 80, temperature=0.7, seed=3)
+    result = cli("sample", run, "--prompt", "dog", "--length", 80, "--seed", 3)
+    assert result.stdout == f"dog{task.sample(drawn)}\n"
+
+
+@pytest.mark.parametrize("length", [100_000_000, 10**30], ids=str)
+def test_a_reader_of_an_endless_text_may_leave(run, length):
+    command = [sys.executable, "-m", "rnnkit", "sample", str(run), "--length", str(length), "--prompt", "dog"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as sampling:
+        assert sampling.stdout.read(200).startswith("dog")
+        sampling.stdout.close()
+        assert sampling.wait(timeout=20) == 0
+        assert sampling.stderr.read() == ""
+
+
+def test_an_endless_text_is_ended_by_a_signal(run):
+    command = [sys.executable, "-m", "rnnkit", "sample", str(run), "--length", "100000000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as sampling:
+        assert len(sampling.stdout.read(100)) == 100
+        sampling.send_signal(signal.SIGTERM)
+        _, error = sampling.communicate(timeout=20)
+    assert (sampling.returncode, error) == (143, "rnnkit: terminated\n")
 
 
 def test_a_run_may_be_moved(run, cli, tmp_path):
@@ -126,7 +158,8 @@ def remove(path):
     path.unlink()
 
 
-CHECKPOINT = ["checkpoints/last.safetensors", "checkpoints/last.json"]
+FOLDER = "checkpoints/step-000000003"
+CHECKPOINT = [f"{FOLDER}/model.safetensors", f"{FOLDER}/training.safetensors", f"{FOLDER}/manifest.json"]
 
 
 @pytest.mark.parametrize(
@@ -141,10 +174,30 @@ def test_a_damaged_file_is_named(run, cli, damage, file):
     assert str(run / file) in one_line(cli("sample", run), 5)
 
 
-@pytest.mark.parametrize("damage", [flip_a_bit, cut])
-def test_damaged_weights_are_noticed(run, cli, damage):
-    damage(run / CHECKPOINT[0])
+@pytest.mark.parametrize(("file", "damage"), [*product(CHECKPOINT[:2], [flip_a_bit, cut])])
+def test_damaged_tensors_are_noticed(run, cli, file, damage):
+    damage(run / file)
     assert "damaged" in one_line(cli("sample", run), 5)
+
+
+def test_of_a_damaged_checkpoint_the_one_before_is_taken(train, cli, text, tmp_path):
+    assert train("--text", text, "--save-every", 1, "--lr", 0.3).exit_code == 0
+    run = tmp_path / "run"
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["step-000000002", "step-000000003"]
+    newest = cli("sample", run).stdout
+    flip_a_bit(run / CHECKPOINT[0])
+    result = cli("sample", run)
+    assert result.exit_code == 0
+    assert result.stdout != newest
+    assert result.stderr.startswith("rnnkit: ")
+    assert result.stderr.endswith("is damaged; taking an earlier checkpoint\n")
+
+
+def test_a_run_without_checkpoints(run, cli):
+    for path in (run / FOLDER).iterdir():
+        path.unlink()
+    (run / FOLDER).rmdir()
+    assert f"{run} has no checkpoint yet; train it: rnnkit run --resume {run}" in one_line(cli("sample", run), 5)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +209,7 @@ def test_damaged_weights_are_noticed(run, cli, damage):
         ('dtype = "float32"', 'dtype = "float16"', 5),
         ('cell = "lstm"', "cell = 3", 5),
         ("[task_options]", "[task_option]", 5),
-        ("layers = 1", "layers = 0", 2),
+        ("layers = 1", "layers = 0", 5),
         ("seq_len = 16", "seq_len = 0", 2),
         ('cell = "lstm"', 'cell = "lsmt"', 2),
     ],

@@ -34,7 +34,7 @@ def test_the_default_text_is_split_ninety_five_five(default):
         assert (size, default.input_size) == (464_970, 103)
     assert len(default.train) == size * 90 // 100
     assert len(default.held_out) == size * 95 // 100 - size * 90 // 100
-    assert default.sample(torch.cat([default.train, default.held_out])) == default.text[: size * 95 // 100]
+    assert default.sample(torch.cat([default.train, default.held_out, default.test_part])) == default.text
 
 
 def test_every_character_has_a_symbol(default):
@@ -48,6 +48,18 @@ def test_every_character_has_a_symbol(default):
 def test_a_prompt_with_an_unknown_character_names_it(default):
     with pytest.raises(UsageError, match=r"the prompt has '漢', which Python's documentation lacks"):
         default.prompt("a漢b")
+
+
+def test_a_text_comes_in_pieces_as_well(tmp_path):
+    task = Chars(text=write(tmp_path, "🙂é漢\na" * 100))
+    pieces = [task.sample(symbol.view(1)) for symbol in task.held_out]
+    assert "".join(pieces) == task.sample(task.held_out)
+    assert all(len(piece) == 1 for piece in pieces)
+
+
+def test_the_shortest_text_has_a_test(tmp_path):
+    task = Chars(text=write(tmp_path, "ab" * 15 + "a"), seq_len=1)
+    assert [sum(batch.targets.numel() for batch in split) for split in (task.validation(), task.test())] == [1, 1]
 
 
 @pytest.mark.parametrize("rows", [1, 7, 32])
@@ -81,13 +93,14 @@ def test_the_start_is_drawn_from_the_seed_and_anew_for_each_reading(tmp_path):
     assert len(set(starts(0))) > 3
 
 
-def test_validation_covers_the_held_out_text(default):
-    batches = list(default.validation())
+@pytest.mark.parametrize(("split", "part"), [("validation", "held_out"), ("test", "test_part")])
+def test_held_out_text_is_read_once(default, split, part):
+    batches, symbols = list(getattr(default, split)()), getattr(default, part)
     assert [batch.continues for batch in batches] == [False] + [True] * (len(batches) - 1)
     streams, following = (torch.cat([batch[k] for batch in batches]).t() for k in (0, 1))
     text = torch.cat([streams.flatten(), following[-1, -1:]])
-    assert torch.equal(text, default.held_out[: len(text)])
-    assert len(default.held_out) - len(text) < 32
+    assert torch.equal(text, symbols[: len(text)])
+    assert len(symbols) - len(text) < 32
     assert torch.equal(following[:, :-1], streams[:, 1:])
 
 

@@ -6,7 +6,7 @@ import torch
 import rnnkit
 from rnnkit.errors import UsageError
 
-SIZES = {"adding": "seq_len", "chars": "seq_len", "copy": "seq_len"}
+SIZES = {"adding": "seq_len", "chars": "seq_len", "copy": "seq_len", "csv": "window"}
 
 
 @pytest.mark.parametrize("name", list(rnnkit.tasks))
@@ -16,7 +16,7 @@ def test_keeps_every_promise(name):
 
 @pytest.mark.parametrize("name", list(rnnkit.tasks))
 def test_one_update_ends_with_a_validation(name):
-    options = {"seq_len": 8} if name in SIZES else {}
+    options = {SIZES[name]: 8} if name in SIZES else {}
     task = rnnkit.tasks[name](**options)
     torch.manual_seed(0)
     model = rnnkit.Model(task, "gru", 4, embedding_size=4)
@@ -28,5 +28,6 @@ def test_one_update_ends_with_a_validation(name):
 @pytest.mark.parametrize("value", [0, -1, 2.5, True, "100"])
 @pytest.mark.parametrize("name", SIZES)
 def test_a_length_is_a_whole_number(name, value):
-    with pytest.raises(UsageError, match=rf"task '{name}': seq_len is {value!r}; it must be a whole number >= \d"):
-        rnnkit.tasks[name](seq_len=value)
+    size = SIZES[name]
+    with pytest.raises(UsageError, match=rf"task '{name}': {size} is {value!r}; it must be a whole number >= \d"):
+        rnnkit.tasks[name](**{size: value})

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
-from rnnkit_tasks._ngram import bits_per_character
+from rnnkit_tasks._ngram import NGrams, bits_per_character
 
 
 class ByDictionary:
@@ -67,3 +67,30 @@ def test_probabilities_add_up_to_one_for_contexts_seen_and_unseen(order):
 def test_a_text_that_is_certain_costs_next_to_nothing():
     train = [0, 1, 2] * 2000
     assert 0 < bits(train, [0, 1, 2] * 10, 3, 3) < 0.01
+
+
+def test_an_alphabet_so_large_that_its_grams_are_not_numbers():
+    """Ten thousand symbols to the fifth power are more than an int64 holds."""
+    train, held_out = texts(7, seed=0)
+    spread = [symbol * 10_000 // 7 for symbol in train], [symbol * 10_000 // 7 for symbol in held_out]
+    assert 10_000**5 > 2**63
+    model, text = ByDictionary(spread[0], 10_000, 4), spread[0] + spread[1]
+    expected = -sum(math.log2(model(text[at], tuple(text[at - 4 : at]))) for at in range(len(train), len(text))) / len(
+        held_out
+    )
+    assert bits(*spread, 10_000, 4) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("piece", [1, 2, 7, 99])
+def test_a_text_judged_in_pieces(monkeypatch, piece):
+    train, held_out = texts(5, seed=1)
+    whole = NGrams(np.array(train), 5, 3).bits(np.array(held_out))
+    monkeypatch.setattr("rnnkit_tasks._ngram.PIECE", piece)
+    assert NGrams(np.array(train), 5, 3).bits(np.array(held_out)) == pytest.approx(whole, rel=1e-12)
+
+
+@pytest.mark.parametrize("width", [np.uint8, np.int16, np.int32])
+def test_the_width_of_the_numbers_does_not_matter(width):
+    train, held_out = texts(7, seed=2)
+    narrow = NGrams(np.array(train, width), 7, 4).bits(np.array(held_out, width))
+    assert narrow == [bits(train, held_out, 7, order) for order in range(5)]

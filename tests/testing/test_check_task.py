@@ -101,6 +101,50 @@ class BaselineOfNan(GoodTask):
         return {"nothing": math.nan}
 
 
+class TestBatches(GoodTask):
+    __test__ = False  # no test of pytest's
+    seed = 7
+
+    def test(self):
+        yield self.batch(3, torch.Generator().manual_seed(self.seed))
+
+
+class NoTestBatch(GoodTask):
+    def test(self):
+        return iter(())
+
+
+class TestDrawnAnew(TestBatches):
+    @property
+    def seed(self):
+        return int(torch.randint(2**31, ()))
+
+
+class TestIsValidation(TestBatches):
+    def validation(self):
+        return self.test()
+
+
+class Text(GoodTask):
+    symbols = True
+    input_size = 4
+
+    def batch(self, size, generator):
+        xs = torch.randint(4, (50, size), generator=generator)
+        return rnnkit.Batch(xs, xs.unsqueeze(-1).float())
+
+    def prompt(self, text=""):
+        return torch.tensor([1])
+
+    def sample(self, symbols):
+        return "".join("abcd"[symbol] for symbol in symbols)
+
+
+class WordsWithSpacesBetween(Text):
+    def sample(self, symbols):
+        return " ".join("abcd"[symbol] for symbol in symbols)
+
+
 BROKEN_TASKS = {
     TooManyFeatures: ("batches", "batch() gives 2 features; input_size is 1"),
     IntegersForReals: ("batches", "torch.int64; it must be (time, batch, input_size)"),
@@ -114,12 +158,17 @@ BROKEN_TASKS = {
     NoValidation: ("validation", "validation() gives no batch"),
     ValidationDrawnAnew: ("validation", "validation() differs between two calls"),
     ValidationShrinks: ("validation", "validation() differs between two calls"),
+    NoTestBatch: ("test", "test() gives no batch"),
+    TestDrawnAnew: ("test", "test() differs between two calls"),
+    TestIsValidation: ("test", "test() gives the validation batches"),
+    WordsWithSpacesBetween: ("text", "sample() of the pieces of a sample, joined, is not sample() of the whole"),
     BaselineOfNan: ("baselines", "baselines() gives 'nothing': nan; it must be a finite number with a name"),
 }
 
 
-def test_a_good_task_passes():
-    assert len(testing.check_task(GoodTask).found) == 5
+@pytest.mark.parametrize("kind", [GoodTask, TestBatches, Text])
+def test_a_good_task_passes(kind):
+    assert len(testing.check_task(kind).found) == 7
 
 
 @pytest.mark.parametrize("kind", BROKEN_TASKS, ids=lambda kind: kind.__name__)

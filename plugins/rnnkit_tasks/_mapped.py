@@ -1,0 +1,84 @@
+"""A text too large to hold: its characters as numbers in a temporary file, mapped into memory."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rnnkit.errors import DataError, ResourceError
+from rnnkit_tasks._text import TextFile
+
+CODE_POINTS = 0x110000
+WIDTHS = (np.uint8, np.int16, np.int32)  # whatever torch can index by rows and turn into int64
+LARGE_FILES = "/var/tmp"  # kept on a disk, where /tmp is memory on many machines
+
+
+def map_text(file: TextFile) -> tuple[str, Tensor]:
+    """Give the sorted alphabet of a text and its symbols (N,), each character's place in the alphabet.
+
+    The text is read twice: for its alphabet, then to write the symbols down, in 1 byte each up to 256 symbols, 2 up
+    to 32,768, else 4. The temporary file has no name; it is gone with the tensor, or however the process ends.
+
+    Raises:
+        DataError: the text is unfit, or changed in between.
+        ResourceError: there is no room for the symbols.
+    """
+    alphabet, length = _survey(file)
+    width = next(width for width in WIDTHS if len(alphabet) <= np.iinfo(width).max + 1)
+    folder = _folder()
+    try:
+        with tempfile.TemporaryFile(dir=folder) as store:
+            written = 0
+            for symbols in _encoded(file, alphabet):
+                store.write(symbols.astype(width).data)
+                written += len(symbols)
+            store.flush()
+            if written != length:
+                raise _changed(file)
+            # Shared with the file, so that the system may drop a page at any time; never written to.
+            mapped = np.memmap(store, width, mode="r+", shape=(length,))
+    except OSError as error:
+        needed = length * np.dtype(width).itemsize
+        raise ResourceError(
+            f"{file.path} takes {needed:,} bytes in {folder}, which cannot be had: {error.strerror}; set TMPDIR to a "
+            "folder with more room"
+        ) from None
+    return alphabet.astype("<u4").tobytes().decode("utf-32-le"), torch.from_numpy(mapped)
+
+
+def _survey(file: TextFile) -> tuple[NDArray[np.int64], int]:
+    """Give the code points that occur, sorted, and the number of characters."""
+    seen, length = np.zeros(CODE_POINTS, dtype=bool), 0
+    for piece in file.pieces():
+        seen[_points(piece)] = True
+        length += len(piece)
+    return np.flatnonzero(seen), length
+
+
+def _encoded(file: TextFile, alphabet: NDArray[np.int64]) -> Iterator[NDArray[np.int32]]:
+    """Give the symbols, piece by piece."""
+    places = np.full(CODE_POINTS, -1, dtype=np.int32)
+    places[alphabet] = np.arange(len(alphabet))
+    for piece in file.pieces():
+        symbols = places[_points(piece)]
+        if symbols.min(initial=0) < 0:
+            raise _changed(file)
+        yield symbols
+
+
+def _points(piece: str) -> NDArray[np.uint32]:
+    return np.frombuffer(piece.encode("utf-32-le"), "<u4")
+
+
+def _changed(file: TextFile) -> DataError:
+    return DataError(f"{file.path} changed while it was read; try again")
+
+
+def _folder() -> str:
+    """Choose where the temporary file goes: TMPDIR, or else where large files may."""
+    chosen = os.environ.get("TMPDIR") or not os.access(LARGE_FILES, os.W_OK | os.X_OK)
+    return tempfile.gettempdir() if chosen else LARGE_FILES

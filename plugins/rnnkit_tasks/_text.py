@@ -1,0 +1,101 @@
+"""UTF-8 text files, read piece by piece, so that none need be held as a whole."""
+
+import codecs
+import io
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rnnkit.errors import DataError
+
+PIECE = 2**20  # bytes
+LONGEST_LINE = 2**24  # characters
+MARK = "\ufeff"
+
+
+class TextFile:
+    """A UTF-8 text file, without a byte-order mark and with line ends made one character.
+
+    Raises:
+        DataError: the file is missing, not a file or unreadable.
+    """
+
+    size: int
+    """In bytes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with self._reading():
+            status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for its writer
+            raise DataError(f"{path} is not a regular file; give a UTF-8 text file")
+        self.size = status.st_size
+
+    def pieces(self) -> Iterator[str]:
+        """Read the text from its beginning, in pieces of about a mebibyte.
+
+        Raises:
+            DataError: the file is empty, not UTF-8, binary, unreadable, or is cut off while it is read.
+        """
+        utf8 = codecs.getincrementaldecoder("utf-8")()
+        newlines = io.IncrementalNewlineDecoder(None, translate=True)
+        read = characters = 0
+        begun = False
+        for data in self._bytes():
+            read += len(data)
+            try:
+                piece = utf8.decode(data, final=not data)
+            except UnicodeDecodeError as error:
+                at = read - len(error.object) + error.start
+                raise DataError(
+                    f"{self.path} is not UTF-8 text (byte {at}); convert it, or give another file"
+                ) from None
+            if piece and not begun:
+                begun, piece = True, piece.removeprefix(MARK)
+            if "\0" in piece:
+                at = characters + piece.index("\0")
+                raise DataError(f"{self.path} is a binary file (a NUL at character {at}); give a UTF-8 text file")
+            characters += len(piece)
+            yield newlines.decode(piece, final=not data)
+        if not read:
+            raise DataError(f"{self.path} is empty; give a UTF-8 text file")
+        if read < self.size:
+            raise DataError(f"{self.path} was cut off while it was read; try again")
+
+    def lines(self) -> Iterator[str]:
+        """Read the text line by line, each with its end.
+
+        Raises:
+            DataError: as `pieces`; or a line goes on for ever.
+        """
+        rest = ""
+        for piece in self.pieces():
+            *whole, rest = (rest + piece).split("\n")
+            yield from (line + "\n" for line in whole)
+            if len(rest) > LONGEST_LINE:
+                raise DataError(f"{self.path} has a line of more than {LONGEST_LINE:,} characters; give a table")
+        if rest:
+            yield rest
+
+    def _bytes(self) -> Iterator[bytes]:
+        """Give the file's bytes, and none at the end."""
+        with self._reading():
+            file = self.path.open("rb")
+        with file:
+            data = b"begin"
+            while data:
+                with self._reading():
+                    data = file.read(PIECE)
+                yield data
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Say in a sentence what the system refuses."""
+        try:
+            yield
+        except FileNotFoundError:
+            raise DataError(f"{self.path} does not exist; give a UTF-8 text file") from None
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+            reason = getattr(error, "strerror", None) or error
+            raise DataError(f"{self.path} cannot be read: {reason}") from None

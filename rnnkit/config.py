@@ -1,0 +1,73 @@
+"""Configuration: settings from several sources, the later ones over the earlier."""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from rnnkit.errors import UsageError, nearest
+from rnnkit.expression import value_of
+from rnnkit.registry import tasks
+from rnnkit.settings import NOT_OF_THE_NUMBERS, TABLES, Settings, checked
+
+
+def assigned(texts: Iterable[str]) -> dict[str, Any]:
+    """Read `key=value` and `table.key=value`, as `--set` takes them, into settings.
+
+    Raises:
+        UsageError: it is of another form, or names a table that is not there.
+    """
+    found: dict[str, Any] = {}
+    for text in texts:
+        path, equals, value = text.partition("=")
+        table, dot, key = path.partition(".")
+        if not equals or not table or (dot and not key):
+            raise UsageError(f"--set {text!r} is not of the form KEY=VALUE or TABLE.KEY=VALUE, such as lr=0.01")
+        if dot and table not in TABLES:
+            raise UsageError(
+                f"--set {text!r}: unknown table {table!r}{nearest(table, TABLES)}; one of {', '.join(TABLES)}"
+            )
+        _merge(found, {f"{table}_options": {key: value_of(value)}} if dot else {table: value_of(value)})
+    return found
+
+
+def resolved(*sources: tuple[str, dict[str, Any]]) -> Settings:
+    """Give the settings from sources with names, the later ones over the earlier, all over the task's own defaults.
+
+    Raises:
+        UsageError: an unknown setting, with the nearest name, or a value that makes no sense.
+    """
+    given = _merged(*sources)
+    defaults = tasks[given.get("task", Settings.task)].defaults
+    return Settings(**{**checked(defaults, "the task's defaults"), **given})
+
+
+def check_unchanged(settings: Settings, *sources: tuple[str, dict[str, Any]]) -> None:
+    """Take into a run's settings what a resumed run may have otherwise.
+
+    Raises:
+        UsageError: something else differs.
+    """
+    stored = asdict(settings)
+    origins = {name: source for source, values in sources for name in values}
+    for name, value in _merged(*sources).items():
+        if name in NOT_OF_THE_NUMBERS:
+            setattr(settings, name, value)
+        elif (stored[name] | value if isinstance(value, dict) else value) != stored[name]:
+            raise UsageError(
+                f"{origins[name]}: {name} is {stored[name]!r} in the run, not {value!r}; "
+                f"a resumed run keeps its settings ({', '.join(NOT_OF_THE_NUMBERS)} may differ)"
+            )
+
+
+def _merged(*sources: tuple[str, dict[str, Any]]) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for source, values in sources:
+        _merge(merged, checked(values, source))
+    return merged
+
+
+def _merge(into: dict[str, Any], values: dict[str, Any]) -> None:
+    """Put values over others, tables key by key."""
+    for name, value in values.items():
+        both = isinstance(value, dict) and isinstance(into.get(name), dict)
+        into[name] = {**into[name], **value} if both else value

@@ -1,0 +1,43 @@
+"""Optimizers by name."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from rnnkit.errors import UsageError, nearest
+
+OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "rmsprop": torch.optim.RMSprop,
+    "sgd": torch.optim.SGD,
+}
+
+
+def make_optimizer(
+    optimizer: str | torch.optim.Optimizer,
+    model: nn.Module,
+    lr: float,
+    weight_decay: float = 0.0,
+    options: Mapping[str, Any] | None = None,
+) -> torch.optim.Optimizer:
+    """Give the optimizer that a name stands for, over the model's parameters.
+
+    Raises:
+        UsageError: an unknown name, or an option that it lacks or refuses.
+    """
+    if isinstance(optimizer, torch.optim.Optimizer):
+        if options:
+            raise UsageError("optimizer_options go with the name of an optimizer; this one is made already")
+        return optimizer
+    if optimizer not in OPTIMIZERS:
+        raise UsageError(
+            f"unknown optimizer {optimizer!r}{nearest(optimizer, OPTIMIZERS)}; there are {', '.join(OPTIMIZERS)}"
+        )
+    kind = OPTIMIZERS[optimizer]
+    try:
+        return kind(model.parameters(), lr=lr, weight_decay=weight_decay, **options or {})  # type: ignore[call-arg]
+    except (TypeError, ValueError, LookupError) as error:
+        raise UsageError(f"optimizer {optimizer!r}: {str(error).splitlines()[0]}") from None

@@ -1,0 +1,34 @@
+"""Pictures: where one may be drawn, and how it is saved."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rnnkit.errors import ResourceError, UsageError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FORMATS = (".png", ".svg")
+
+
+def check_plot(path: Path) -> None:
+    """Raise UsageError if a picture cannot be drawn there: before an hour is measured."""
+    if path.suffix not in FORMATS:
+        raise UsageError(f"--plot {path}: it must end in {' or '.join(FORMATS)}")
+    if not path.parent.is_dir():
+        raise UsageError(f"--plot {path}: there is no folder {path.parent}")
+    if find_spec("matplotlib") is None:
+        raise UsageError("--plot needs matplotlib; pip install 'rnnkit[plot]'")
+
+
+def save(figure: "Figure", path: Path) -> None:
+    """Write a figure in the format that the file's name ends in.
+
+    Raises:
+        ResourceError: the file cannot be written.
+    """
+    try:
+        figure.savefig(path)
+    except OSError as error:
+        raise ResourceError(f"{path} cannot be written: {error.strerror}") from None
