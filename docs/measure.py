@@ -4,11 +4,13 @@
     python docs/measure.py memory   ->  docs/assets/memory.md
     python docs/measure.py training ->  docs/assets/training.md
     python docs/measure.py reliability -> docs/assets/reliability.md
+    python docs/measure.py limits   ->  docs/assets/limits.md
 
 Speed: interleaved pairs in one process, forward and all gradients, float32; the median ratio with the middle 95 % of
 its bootstrap. Memory: a fresh process each, resident memory as the kernel counts it. Training: the default text, data
 and readout included, beside the same model around torch.nn.LSTM. Reliability: all of tests/reliability, an hour on
-one core; with --counts FILE, what runs with RNNKIT_COUNTS=FILE have counted already.
+one core; with --counts FILE, what runs with RNNKIT_COUNTS=FILE have counted already. Limits: the memory of training as
+predicted and as measured, a fresh process each.
 """
 
 import argparse
@@ -27,9 +29,11 @@ from torch import Tensor, nn
 
 import rnnkit
 from rnnkit.benchmark.contest import one_pass
-from rnnkit.benchmark.machine import count_peak_anew, machine, resident
+from rnnkit.benchmark.machine import count_peak_anew, machine, resident, trim
 from rnnkit.benchmark.sizes import DEFAULT
 from rnnkit.benchmark.timing import interleaved, ratio
+from rnnkit.memory import predict
+from rnnkit.memory.gauge import Watch
 
 ASSETS = Path(__file__).parent / "assets"
 UNROLLERS = {
@@ -38,7 +42,14 @@ UNROLLERS = {
     "checkpoint, budget 8 MiB": "budget=8 * 2**20",
     "checkpoint, budget 2 MiB": "budget=2 * 2**20",
 }
+MODES = ("loop", "compiled", "checkpoint")
 STEPS, BATCH, HIDDEN = 1000, 32, 128
+LIMITS = [
+    *((cell, name, "", 500, 32, 128) for cell in ("lstm", "gru", "layernorm", "peephole") for name in MODES),
+    *(("lstm", name, "", 4000, 4, 32) for name in MODES),
+    *(("lstm", name, "", 200, 16, 512) for name in MODES),
+    ("lstm", "checkpoint", "budget=8 * 2**20", 500, 32, 128),
+]
 UPDATES = 5
 MIB = 2**20
 
@@ -184,6 +195,45 @@ def reliability(counts: Path | None) -> str:
     return "\n".join([*lines, "", f"Seconds of a core that other work shared; {setting()}."])
 
 
+def limits() -> str:
+    """Compare predictions of the memory of training with what it takes."""
+    lines = [
+        "| cell | unroller | T, B, H | predicted | in use at the peak | ratio | resident at the peak |",
+        "| --- | --- | --- | ---: | ---: | ---: | ---: |",
+    ]
+    for cell, unroller, options, steps, batch, hidden in LIMITS:
+        line = f"rnnkit.unrollers['{unroller}']({options})"
+        words = [cell, line, str(steps), str(batch), str(hidden)]
+        command = [sys.executable, __file__, "trained", *words]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        predicted, used, stayed = (float(word) / MIB for word in done.stdout.split())
+        named = f"`{unroller}`" + (", budget 8 MiB" if options else "")
+        figures = f"{predicted:.1f} MiB | {used:.1f} MiB | {predicted / used:.2f} | {stayed:.1f} MiB"
+        lines.append(f"| `{cell}` | {named} | {steps}, {batch}, {hidden} | {figures} |")
+        print(lines[-1], file=sys.stderr)
+    caption = (
+        "Task `copy`, adam, float32, three updates, parameters left out. In use: what the process has from the C "
+        f"library, by a thread that looks all the time. {setting()}."
+    )
+    return "\n".join([*lines, "", caption])
+
+
+def trained(cell: str, unroller: str, steps: int, batch: int, hidden: int) -> str:
+    """Give the bytes of an update, predicted, in use and resident, all but the parameters."""
+    torch.manual_seed(0)
+    task = rnnkit.tasks["copy"](seq_len=steps - 20)
+    model = rnnkit.Model(task, cell, hidden, unroller=eval(unroller))
+    predicted = predict(model, task, batch_size=batch)
+    trim()
+    before = resident("VmRSS")
+    assert count_peak_anew()
+    records = rnnkit.train(model, task, steps=4, batch_size=batch)
+    with Watch() as watch:
+        for _ in range(3):
+            next(records)
+    return f"{predicted.update - predicted.parameters} {watch.most} {resident('VmHWM') - before}"
+
+
 def setting() -> str:
     """Name what was measured on."""
     facts = machine()
@@ -192,18 +242,26 @@ def setting() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["speed", "memory", "training", "reliability", "probe"])
-    parser.add_argument("unroller", nargs="?")
+    parser.add_argument("what", choices=["speed", "memory", "training", "reliability", "limits", "probe", "trained"])
+    parser.add_argument("words", nargs="*")
     parser.add_argument("--pairs", type=int, default=15)
     parser.add_argument("--counts", type=Path)
     arguments = parser.parse_args()
     if arguments.what == "probe":
-        print(probe(arguments.unroller))
+        print(probe(*arguments.words))
         return
-    tables = {"speed": speed, "training": training, "memory": lambda _: memory(repeats=3)}
-    table = (
-        reliability(arguments.counts) if arguments.what == "reliability" else tables[arguments.what](arguments.pairs)
-    )
+    if arguments.what == "trained":
+        cell, unroller, *sizes = arguments.words
+        print(trained(cell, unroller, *map(int, sizes)))
+        return
+    tables = {
+        "speed": lambda: speed(arguments.pairs),
+        "training": lambda: training(arguments.pairs),
+        "memory": lambda: memory(repeats=3),
+        "reliability": lambda: reliability(arguments.counts),
+        "limits": limits,
+    }
+    table = tables[arguments.what]()
     ASSETS.mkdir(exist_ok=True)
     (ASSETS / f"{arguments.what}.md").write_text(table + "\n")
     print(table)

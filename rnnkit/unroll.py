@@ -81,6 +81,10 @@ class Unroller(ABC):
         """Remove what it keeps on disk; gives how many bytes that were."""
         return 0
 
+    @classmethod  # noqa: B027  (most keep none)
+    def release_memory(cls) -> None:
+        """Give back memory that it keeps for the next call; nothing that is in use."""
+
     def __repr__(self) -> str:
         return self.name
 

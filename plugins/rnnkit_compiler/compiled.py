@@ -25,6 +25,7 @@ from rnnkit import Cell, State
 from rnnkit_compiler.building.cache import cache_folder, cache_size, clear_cache
 from rnnkit_compiler.building.toolchain import instruction_set, toolchain
 from rnnkit_compiler.native.team import entry_points, threads
+from rnnkit_compiler.native.workspace import scratch, shared
 from rnnkit_compiler.run.backend import Sequences
 from rnnkit_compiler.run.program import Program, compose
 from rnnkit_compiler.trace.fingerprint import Fingerprint
@@ -100,6 +101,12 @@ class Compiled(rnnkit.Unroller):
     def clear_cache(cls) -> int:
         """Remove all stored kernels; gives their bytes."""
         return clear_cache()[1]
+
+    @classmethod
+    def release_memory(cls) -> None:
+        """Give back the storage that would be used again."""
+        shared.release()
+        scratch.release()
 
 
 def _unroll(

@@ -7,6 +7,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from rnnkit.byte_count import parse_bytes
 from rnnkit.errors import UsageError, nearest
 from rnnkit.expression import value_of
 
@@ -113,3 +114,18 @@ def parse_assignments(assignments: Iterable[str], tables: tuple[str, ...]) -> di
             )
         options[table][key] = value_of(value)
     return options
+
+
+class MemorySize(click.ParamType[int]):
+    """A number of bytes above zero: 4GiB, 500MB, 2g, 1000000."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read it, or fail saying what it must be."""
+        if isinstance(value, int):
+            return value
+        try:
+            return parse_bytes(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)

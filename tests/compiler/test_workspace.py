@@ -33,3 +33,16 @@ def test_scratch_is_large_enough():
     pool = Scratch()
     pool.give_back(pool.borrow(64))
     assert pool.borrow(128).nbytes >= 128
+
+
+def test_what_is_released_is_what_nobody_holds():
+    pool, scratch = Workspace(), Scratch()
+    held = pool.take((SMALL,), torch.uint8)
+    held.fill_(7)
+    pool.take((4 * SMALL,), torch.uint8)
+    scratch.give_back(scratch.borrow(64))
+    pool.release()
+    scratch.release()
+    assert [entry.tensor.nbytes for entry in pool._entries] == [SMALL]
+    assert scratch._free == []
+    assert held.eq(7).all()

@@ -56,6 +56,11 @@ class Workspace:
         with self._lock:
             return on_storage(self._find(size), 0, shape, dtype)
 
+    def release(self) -> None:
+        """Give back what nobody holds."""
+        with self._lock:
+            self._entries = [entry for entry in self._entries if not entry.is_free]
+
     def _find(self, size: int) -> Tensor:
         self._requests += 1
         fits = [entry for entry in self._entries if size <= entry.tensor.nbytes <= 2 * size]
@@ -96,6 +101,10 @@ class Scratch:
         """Take back what was borrowed."""
         if room.nbytes <= MOST_SCRATCH and len(self._free) < MOST_CALLS:
             self._free.append(room)
+
+    def release(self) -> None:
+        """Give back what is not borrowed."""
+        self._free.clear()
 
 
 shared = Workspace()
