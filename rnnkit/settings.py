@@ -71,6 +71,11 @@ class Settings:
     task_options: dict[str, Any] = field(default_factory=dict)
     optimizer_options: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def truncate(self) -> tuple[int, int] | None:
+        """(k1, k2) of truncated BPTT, as `rnnkit.Training` takes it."""
+        return (self.tbptt[0], self.tbptt[1]) if self.tbptt else None
+
     def make_task(self) -> Task:
         """Build the task, with its options."""
         kind = tasks[self.task]
@@ -110,7 +115,7 @@ class Settings:
             task,
             steps=self.steps,
             batch_size=self.batch,
-            truncate=(self.tbptt[0], self.tbptt[1]) if self.tbptt else None,
+            truncate=self.truncate,
             optimizer=self.optimizer,
             optimizer_options=self.optimizer_options,
             lr=self.lr,

@@ -1,5 +1,6 @@
 """`rnnkit run`: train a cell on a task by backpropagation through time."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,7 +8,7 @@ import click
 from click.core import ParameterSource
 
 from rnnkit.cli.launching import launch, left, speak_once, started
-from rnnkit.cli.options import MaybePositive, PositiveFloat, Truncation, complete_names
+from rnnkit.cli.options import MaybePositive, MemorySize, PositiveFloat, Truncation, complete_names
 from rnnkit.cli.output import json_option, print_json, print_table
 from rnnkit.cli.progress import shown
 from rnnkit.cli.signals import BROKEN_PIPE, ending_with, patience
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from rnnkit.run_folder import RunFolder
     from rnnkit.settings import Settings
     from rnnkit.task import Task
+    from rnnkit.tensorboard import TensorBoard
     from rnnkit.training import Record, Training
 
 WHOLE = click.IntRange(min=1)
@@ -103,6 +105,8 @@ SAMPLE_LENGTH, TEMPERATURE = 400, 0.7
     show_default=True,
     help="Processes that share each batch; torchrun can start them as well.",
 )
+@click.option("--memory-limit", type=MemorySize(), help="Refuse what would take more, saying what fits: 4GiB, 500MB.")
+@click.option("--tensorboard", is_flag=True, help="Write what TensorBoard draws, to RUN/tensorboard.")
 @json_option
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @click.pass_context
@@ -115,6 +119,8 @@ def run(
     assignments: tuple[str, ...],
     print_config: bool,
     nproc: int,
+    memory_limit: int | None,
+    tensorboard: bool,
     as_json: bool,
     quiet: bool,
     **given: Any,
@@ -163,8 +169,13 @@ def run(
         task = settings.make_task()
         model = settings.make_model(task)
         training = settings.make_training(model, task, processes)
-        with RunFolder(out, settings) if resume is None else RunFolder.resume(resume, settings, training) as folder:
-            record = _train(training, folder, settings, as_json, quiet)
+        if memory_limit is not None:
+            _check_memory(training, settings, memory_limit)
+        with (
+            RunFolder(out, settings) if resume is None else RunFolder.resume(resume, settings, training) as folder,
+            _board(training, folder) if tensorboard and processes.first else nullcontext() as board,
+        ):
+            record = _train(training, folder, board, settings, as_json, quiet)
     if processes.first:
         _report(settings, training, record, folder.path, as_json)
 
@@ -178,7 +189,34 @@ def _settings(context: click.Context, given: dict[str, Any], source: ParameterSo
     return {**values, "task_options": shortcuts} if shortcuts else values
 
 
-def _train(training: "Training", folder: "RunFolder", settings: "Settings", as_json: bool, quiet: bool) -> "Record":
+def _check_memory(training: "Training", settings: "Settings", limit: int) -> None:
+    """Refuse what would take more than the limit in a process, saying what fits."""
+    from rnnkit.memory import check_memory
+
+    check_memory(
+        training.model,
+        training.task,
+        limit=limit,
+        batch_size=settings.batch // training.processes.size,
+        truncate=settings.truncate,
+        optimizer=training.optimizer,
+    )
+
+
+def _board(training: "Training", folder: "RunFolder") -> "TensorBoard":
+    from rnnkit.tensorboard import TensorBoard
+
+    return TensorBoard(folder.path / "tensorboard", training.task.metric_name, resumed_at=training.step or None)
+
+
+def _train(
+    training: "Training",
+    folder: "RunFolder",
+    board: "TensorBoard | None",
+    settings: "Settings",
+    as_json: bool,
+    quiet: bool,
+) -> "Record":
     """Train to the end, or to the step at which a signal asked to stop; gives the last record."""
     from rnnkit.history import as_plain
 
@@ -187,6 +225,8 @@ def _train(training: "Training", folder: "RunFolder", settings: "Settings", as_j
     with patience() as ending:
         try:
             for record in shown(folder.recording(training), training.task, settings.steps, quiet or as_json):
+                if board is not None:
+                    board.write(record)
                 if as_json:
                     print_json({"event": "step", **as_plain(record)})
                 if code := agree(ending[0].code if ending else left()):

@@ -15,8 +15,8 @@ from rnnkit.memory.curves import Curves
 from rnnkit.memory.gauge import gauge_of
 from rnnkit.memory.replaying import layers_of, replays_of, unrolled_by
 from rnnkit.memory.trial import Trials
+from rnnkit.optimizers import make_optimizer
 from rnnkit.task import Batch, Task
-from rnnkit.training import make_optimizer
 from rnnkit.truncation import check_truncation
 from rnnkit.unroll import Unroller
 
