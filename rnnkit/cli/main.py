@@ -12,6 +12,7 @@ import rnnkit
 from rnnkit.cli.bench import bench
 from rnnkit.cli.check import check
 from rnnkit.cli.doctor import doctor
+from rnnkit.cli.export import export
 from rnnkit.cli.gradcheck import gradcheck
 from rnnkit.cli.listing import cells, tasks, unrollers
 from rnnkit.cli.plugins import plugins
@@ -132,5 +133,5 @@ def main() -> None:
     """
 
 
-for _command in (run, gradcheck, bench, check, cells, unrollers, tasks, plugins, sample, doctor):
+for _command in (run, gradcheck, bench, check, cells, unrollers, tasks, plugins, sample, export, doctor):
     main.add_command(_command)
