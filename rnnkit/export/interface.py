@@ -21,7 +21,7 @@ class TensorInfo(NamedTuple):
     """A tensor that goes in or comes out."""
 
     name: str
-    """In a file of ONNX; in one of torch's, states have their names, and come out without `next_`."""
+    """As in a file of ONNX; out of one of torch's, states come by the names that they go in by, without `next_`."""
 
     dtype: str
     shape: tuple[int | str, ...]

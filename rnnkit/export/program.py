@@ -26,7 +26,14 @@ def trace(interface: Interface, *, state: bool) -> ExportedProgram:
     dims: dict[str, Any] = {"input": {k: free[name] for k, name in interface.dims().items()}}
     if state:
         dims["state"] = {name: {0: free["batch"]} for name in table}
-    program = torch.export.export(interface, (xs, table) if state else (xs,), dynamic_shapes=dims)
+    arguments = (xs, table) if state else (xs,)
+    try:
+        program = torch.export.export(interface, arguments, dynamic_shapes=dims)
+    except (
+        Exception
+    ):  # perhaps of this model; but torch also takes up a `scan` that an earlier one has left, sizes and all
+        torch.compiler.reset()
+        program = torch.export.export(interface, arguments, dynamic_shapes=dims)
     _freeze(program)
     _forget_source(program)
     return program
