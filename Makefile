@@ -39,7 +39,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,docs,data]"
 	touch $@
 
-# Keras, Flax, Haiku and ONNX, which only the slow tests use.
+# Keras, Flax and Haiku, which only the slow tests use.
 $(ORACLES): $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[oracles]"
 	touch $@

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rnnkit.drop_connect import WeightDrop, weight_drop
     from rnnkit.errors import RnnkitError
     from rnnkit.evaluation import evaluate
+    from rnnkit.export import Exported, TensorInfo, export_model
     from rnnkit.finite_differences import gradcheck
     from rnnkit.gradient_report import GradientReport
     from rnnkit.hookspecs import hookimpl
@@ -30,6 +31,7 @@ _HOMES = {
     "Batch": "task",
     "Cell": "cell",
     "CellLike": "choice",
+    "Exported": "export",
     "GradientReport": "gradient_report",
     "Masks": "unroll",
     "Model": "model",
@@ -39,6 +41,7 @@ _HOMES = {
     "RnnkitError": "errors",
     "State": "cell",
     "Task": "task",
+    "TensorInfo": "export",
     "Training": "training",
     "Unroller": "unroll",
     "WeightDrop": "drop_connect",
@@ -47,6 +50,7 @@ _HOMES = {
     "cells": "registry",
     "check_step": "unroll",
     "evaluate": "evaluation",
+    "export_model": "export",
     "gradcheck": "finite_differences",
     "holding": "cell",
     "hookimpl": "hookspecs",
@@ -65,6 +69,7 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "Batch",
     "Cell",
     "CellLike",
+    "Exported",
     "GradientReport",
     "Masks",
     "Model",
@@ -74,6 +79,7 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "RnnkitError",
     "State",
     "Task",
+    "TensorInfo",
     "Training",
     "Unroller",
     "WeightDrop",
@@ -83,6 +89,7 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "check_step",
     "errors",
     "evaluate",
+    "export_model",
     "gradcheck",
     "holding",
     "hookimpl",

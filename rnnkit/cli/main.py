@@ -14,6 +14,7 @@ from rnnkit.cli.check import check
 from rnnkit.cli.compare import compare
 from rnnkit.cli.doctor import doctor
 from rnnkit.cli.eval import evaluate_run
+from rnnkit.cli.export import export
 from rnnkit.cli.gradcheck import gradcheck
 from rnnkit.cli.launching import leave, noted, overseen
 from rnnkit.cli.listing import cells, tasks, unrollers
@@ -140,5 +141,8 @@ def main() -> None:
     """
 
 
-for _command in (run, gradcheck, bench, check, cells, unrollers, tasks, plugins, compare, evaluate_run, sample, doctor):
+for _command in (
+    *(run, gradcheck, bench, check, cells, unrollers, tasks, plugins),
+    *(compare, evaluate_run, sample, export, doctor),
+):
     main.add_command(_command)

@@ -1,0 +1,193 @@
+"""The exported file: written, verified, and only then put in its place."""
+
+import json
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+import rnnkit
+from rnnkit.errors import CheckError, KindError, ResourceError, RnnkitError, UsageError, check_flag, nearest
+from rnnkit.evaluation import evaluating
+from rnnkit.export.format import Format
+from rnnkit.export.interface import Interface, TensorInfo
+from rnnkit.export.onnx import Onnx
+from rnnkit.export.program import trace
+from rnnkit.export.pt2 import Pt2
+from rnnkit.export.reason import reason
+from rnnkit.export.scan import Once, Scan
+from rnnkit.export.verification import verify
+from rnnkit.layer import RNN
+from rnnkit.model import Model
+
+FORMATS: dict[str, Format] = {"pt2": Pt2(), "onnx": Onnx()}
+
+
+class Exported(NamedTuple):
+    """What was written."""
+
+    path: Path
+    format: str
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    bytes: int
+    difference: float
+    """The largest one found between the file's numbers and the model's."""
+
+
+def export_model(
+    model: Model | RNN,
+    path: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    step: bool = False,
+    state: bool = False,
+    about: Mapping[str, Any] | None = None,
+) -> Exported:
+    """Write a model, in evaluation mode and for the CPU, as one file that needs no rnnkit.
+
+    Any number of steps and of rows may go in; all rows have the same number of steps. The file is read back and held
+    to the model, on random sequences of two lengths, before it is there.
+
+    Args:
+        model: stays as it is.
+        path: of the file; an existing one is never written over.
+        format: "pt2", for `torch.export.load`, or "onnx"; None: as the path ends, else pt2.
+        step: a file that takes one step: input and state in, output and state out.
+        state: a file for sequences that come in pieces: it takes the state before the first step too.
+        about: kept in the file as JSON, beside names and shapes and the initial state.
+
+    Returns:
+        What goes in and comes out, and how near the file is to the model.
+
+    Raises:
+        UsageError: the path exists, the format is none, or torch cannot export a cell.
+        ResourceError: a package is not installed, or the disk takes no more.
+        CheckError: the file does not compute what the model does; nothing is left of it.
+    """
+    path = Path(path)
+    kind = read_format(format, path)
+    for label, flag in (("step", step), ("state", state)):
+        check_flag(label, flag)
+    check_free(path)
+    kind.check_packages()
+    state = state or step
+    eager = Interface(_on_cpu(model))
+    with evaluating(eager), _quietly(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        called = Interface(eager.model, step=step)
+        inputs, outputs = called.inputs(state=state), called.outputs()
+        traced = Interface(eager.model, Once() if step else Scan(), step=step)
+        text = _described(eager, inputs, outputs, about or {})
+        data = _encoded(kind, traced, inputs, outputs, text, state)
+        partial = path.with_name(f".{os.getpid()}.{path.name}")
+        try:
+            with _writing(path), partial.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            difference = _verified(kind, partial, eager, step, state)
+            check_free(path)
+            with _writing(path):
+                partial.rename(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    return Exported(path, kind.name, inputs, outputs, len(data), difference)
+
+
+def read_format(name: str | None, path: Path) -> Format:
+    """Give the format of that name, or the one that the path's suffix names.
+
+    Raises:
+        UsageError: there is none, or the suffix names another.
+    """
+    suffix = path.suffix.removeprefix(".").lower()
+    name = name or (suffix if suffix in FORMATS else "pt2")
+    if name not in FORMATS:
+        raise UsageError(f"unknown format {name!r}{nearest(name, FORMATS)}; one of {', '.join(FORMATS)}")
+    if suffix in FORMATS and suffix != name:
+        raise UsageError(f"{path} ends as a file of {suffix}, the format is {name}; change one of them")
+    return FORMATS[name]
+
+
+def check_free(path: Path) -> None:
+    """Raise UsageError if something is there, ResourceError if nothing can be."""
+    if os.path.lexists(path):
+        raise UsageError(f"{path} exists already; give another file")
+    if not path.parent.is_dir():
+        raise ResourceError(f"{path} cannot be written: there is no folder {path.parent}")
+
+
+def _on_cpu(model: Model | RNN) -> Model | RNN:
+    if not isinstance(model, Model | RNN):
+        raise KindError(f"the model is a {type(model).__name__}; only an rnnkit.Model or rnnkit.RNN can be exported")
+    tensors = [*model.parameters(), *model.buffers()]
+    return model if all(t.device.type == "cpu" for t in tensors) else deepcopy(model).cpu()
+
+
+def _described(
+    model: Interface, inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo], about: Mapping[str, Any]
+) -> str:
+    """Write down as JSON what whoever runs the file must know."""
+    rows = {name: tensor[0] for name, tensor in model.initial_state(1).items()}
+    known = {
+        "rnnkit": rnnkit.__version__,
+        "torch": torch.__version__,
+        "inputs": [info._asdict() for info in inputs],
+        "outputs": [info._asdict() for info in outputs],
+        "initial_state": {name: row.tolist() if row.any() else 0 for name, row in rows.items()},
+    }
+    try:
+        return json.dumps({**known, **about})
+    except (TypeError, ValueError) as error:
+        raise KindError(f"about cannot be written as JSON: {error}") from None
+
+
+def _encoded(
+    kind: Format, model: Interface, inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo], text: str, state: bool
+) -> bytes:
+    try:
+        return kind.encode(trace(model, state=state), inputs, outputs, text)
+    except RnnkitError:
+        raise
+    except Exception as error:
+        raise UsageError(f"{model.label()} cannot be exported to {kind.name}: {reason(error)}") from error
+
+
+def _verified(kind: Format, path: Path, model: Interface, step: bool, state: bool) -> float:
+    try:
+        return verify(kind.load(path), model, step=step, state=state)
+    except RnnkitError:
+        raise
+    except Exception as error:
+        raise CheckError(f"{model.label()}: the file of {kind.name} does not run: {reason(error)}") from error
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ResourceError(f"{path} cannot be written: {error.strerror}") from None
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep back what torch's exporters say of themselves."""
+    loggers = [logging.getLogger(f"torch.{name}") for name in ("onnx", "export", "_export", "_dynamo", "fx")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,33 @@
+"""Torch's own format: the archive of an exported program."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch.export import ExportedProgram
+
+from rnnkit.export.format import Format, Runner
+from rnnkit.export.interface import TensorInfo
+
+ABOUT = "rnnkit.json"
+
+
+class Pt2(Format):
+    """An archive for `torch.export.load`: the graph as JSON, the weights as bytes."""
+
+    name = "pt2"
+
+    def encode(
+        self, program: ExportedProgram, inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo], about: str
+    ) -> bytes:
+        """Give the bytes of the archive."""
+        program.example_inputs = None  # they would be pickled
+        buffer = io.BytesIO()
+        torch.export.save(program, buffer, extra_files={ABOUT: about})
+        return buffer.getvalue()
+
+    def load(self, path: Path) -> Runner:
+        """Read an archive."""
+        run: Runner = torch.export.load(path).module()
+        return run

@@ -1,0 +1,81 @@
+"""Verification: a written file is held to the model before it is put in its place."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from rnnkit.errors import CheckError
+from rnnkit.export.format import Runner
+from rnnkit.export.interface import Interface, Table
+
+SIZES = ((4, 3), (11, 1))
+"""Steps and rows that a file is run at; it is traced at others."""
+
+TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}
+"""Relative and absolute; of other dtypes 16 roundings."""
+
+
+def verify(run: Runner, model: Interface, *, step: bool, state: bool) -> float:
+    """Compare a file with the model, in evaluation, on random input and states.
+
+    Args:
+        run: the file.
+        model: whole sequences through the model itself.
+        step: the file takes single steps; as many are taken as the sequence has.
+        state: the file takes the state before the first step.
+
+    Returns:
+        The largest difference found.
+
+    Raises:
+        CheckError: a tensor differs by more than rounding, or in shape or dtype.
+    """
+    worst = 0.0
+    for time, batch in SIZES:
+        xs, start = model.example(time, batch)
+        wanted = model(xs, start) if step or state else model(xs)
+        found = _stepped(run, model, xs, start) if step else run(xs, start) if state else run(xs)
+        for name, one, other in _pairs(found, wanted):
+            worst = max(worst, _difference(f"{name} after {time} steps of {batch} rows", one, other))
+    return worst
+
+
+def _stepped(run: Runner, model: Interface, xs: Tensor, state: Table) -> tuple[Tensor, Table]:
+    """Take single steps over a sequence."""
+    time = model.time
+    ys = []
+    for x in xs.unbind(time):
+        y, state = run(x, state)
+        ys.append(y)
+    return torch.stack(ys, time), state
+
+
+def _pairs(found: tuple[Tensor, Table], wanted: tuple[Tensor, Table]) -> Iterator[tuple[str, Tensor, Tensor]]:
+    if list(found[1]) != list(wanted[1]):
+        raise CheckError(f"the file gives the states {list(found[1])}, the model {list(wanted[1])}")
+    yield "the output", found[0], wanted[0]
+    for name, tensor in wanted[1].items():
+        yield f"state {name!r}", found[1][name], tensor
+
+
+def _difference(what: str, found: Tensor, wanted: Tensor) -> float:
+    if (found.shape, found.dtype) != (wanted.shape, wanted.dtype):
+        raise CheckError(
+            f"{what} is {found.dtype} {tuple(found.shape)} from the file, "
+            f"{wanted.dtype} {tuple(wanted.shape)} from the model"
+        )
+    tolerance = tolerance_of(wanted.dtype)
+    difference = (found.to(torch.complex128) - wanted.to(torch.complex128)).abs().nan_to_num(nan=0.0)
+    worst = float(difference.max()) if difference.numel() else 0.0
+    if not torch.isclose(found, wanted, rtol=tolerance, atol=tolerance, equal_nan=True).all():
+        raise CheckError(f"{what} from the file differs from the model's by up to {worst:.1e}")
+    return worst
+
+
+def tolerance_of(dtype: torch.dtype) -> float:
+    """Give how far two results in a dtype may be apart, relatively and absolutely."""
+    if not dtype.is_floating_point and not dtype.is_complex:
+        return 0.0
+    real = dtype.to_real()
+    return TOLERANCES.get(real, 16 * torch.finfo(real).eps)

@@ -1,0 +1,116 @@
+"""What is in the file beside numbers, and what becomes of the model."""
+
+import json
+import subprocess
+import sys
+import zipfile
+from copy import deepcopy
+
+import onnx
+import pytest
+import torch
+
+import rnnkit
+from rnnkit.export.interface import Interface
+
+from .reading import READERS, build, check, load
+
+adding = rnnkit.tasks["adding"](seq_len=6)
+
+
+@pytest.fixture(scope="module")
+def learnt(tmp_path_factory):
+    """Give a model with a learnt state, and its files: step by format."""
+    model = build(rnnkit.Model, adding, "learnt_state", 4, inner="gru")
+    folder = tmp_path_factory.mktemp("learnt")
+    for format in READERS:
+        rnnkit.export_model(model, folder / f"model.{format}", step=True, about={"mine": [1, "é"]})
+    return model, folder
+
+
+def about(path):
+    """Give what a file says of itself."""
+    if path.suffix == ".pt2":
+        extra = {"rnnkit.json": ""}
+        torch.export.load(path, extra_files=extra)
+        return json.loads(extra["rnnkit.json"])
+    return json.loads({entry.key: entry.value for entry in onnx.load(path).metadata_props}["rnnkit"])
+
+
+@pytest.mark.parametrize("format", READERS)
+def test_the_file_tells_how_to_begin(learnt, format):
+    model, folder = learnt
+    told = about(folder / f"model.{format}")
+    assert told["mine"] == [1, "é"]
+    assert told["rnnkit"] == rnnkit.__version__
+    assert [info["name"] for info in told["inputs"]] == ["input", "h_l0"]
+    assert told["outputs"][1] == {"name": "next_h_l0", "dtype": "float32", "shape": ["batch", 4]}
+    row = torch.tensor(told["initial_state"]["h_l0"])
+    assert torch.equal(row, model.layer.initial_h_l0)
+    xs = torch.rand(5, 2, 2)
+    run, state, ys = READERS[format](folder / f"model.{format}"), {"h_l0": row.expand(2, 4)}, []
+    for x in xs:
+        y, state = run(x, state)
+        ys.append(y)
+    torch.testing.assert_close(torch.stack(ys), model(xs)[0])
+
+
+def test_the_order_of_a_table_of_states_does_not_matter(tmp_path):
+    model = build(rnnkit.RNN, "lstm", 3, 4)
+    rnnkit.export_model(model, tmp_path / "model.pt2", step=True)
+    run, (x, state) = load(tmp_path / "model.pt2"), Interface(model, step=True).example(1, 2)
+    torch.testing.assert_close(run(x, dict(reversed(state.items()))), run(x, state), rtol=0, atol=0)
+
+
+def test_the_file_asks_for_no_gradients(learnt):
+    model, folder = learnt
+    program = torch.export.load(folder / "model.pt2")
+    assert len(list(program.parameters())) == len(list(model.parameters()))
+    assert not any(p.requires_grad for p in program.parameters())
+    assert all(p.requires_grad for p in model.parameters())
+    assert not program.module()(torch.rand(1, 2), {"h_l0": torch.zeros(1, 4)})[0].requires_grad
+
+
+def test_the_file_says_nothing_of_the_machine_and_has_no_pickle(learnt):
+    _, folder = learnt
+    with zipfile.ZipFile(folder / "model.pt2") as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    assert any(name.endswith("models/model.json") for name in parts)
+    assert [name for name, data in parts.items() if data[:2] in (b"\x80\x02", b"PK")] == []
+    parts["onnx"] = (folder / "model.onnx").read_bytes()
+    places = [str(rnnkit.__path__[0]).encode(), str(torch.__path__[0]).encode(), __file__.encode()]
+    assert [(name, place) for name, data in parts.items() for place in places if place in data] == []
+
+
+def test_the_file_needs_no_rnnkit(learnt):
+    _, folder = learnt
+    code = (
+        "import sys, torch\nsys.modules['rnnkit'] = None\n"
+        f"run = torch.export.load({str(folder / 'model.pt2')!r}).module()\n"
+        "print(tuple(run(torch.rand(3, 2), {'h_l0': torch.zeros(3, 4)})[0].shape))"
+    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True)
+    assert done.stdout == "(3, 1)\n", done.stderr
+
+
+def test_the_model_stays_as_it_is(tmp_path, capfd):
+    model = build(rnnkit.Model, adding, "zoneout", 4, num_layers=2, dropout=0.5, unroller="checkpoint").train()
+    before = {name: (id(p), p.clone()) for name, p in model.named_parameters()}
+    unroller, random = model.layer.unroller, torch.get_rng_state()
+    rnnkit.export_model(model, tmp_path / "model.pt2")
+    assert capfd.readouterr() == ("", "")
+    assert model.layer.unroller is unroller
+    assert torch.equal(torch.get_rng_state(), random)
+    assert all(module.training for module in model.modules())
+    assert all(id(p) == before[name][0] and torch.equal(p, before[name][1]) for name, p in model.named_parameters())
+    for cell in model.layer.cells:
+        assert {type(p) for p in cell.parameters()} == {torch.nn.Parameter}
+    assert model(torch.rand(4, 2, 2))[0].requires_grad
+
+
+def test_a_copy_is_exported_as_the_model(tmp_path):
+    """What is on another device is copied to the CPU first."""
+    model = build(rnnkit.RNN, "variational", 3, 4, num_layers=2)
+    model(torch.rand(2, 2, 3))
+    rnnkit.export_model(deepcopy(model).cpu(), tmp_path / "model.pt2")
+    check(load(tmp_path / "model.pt2"), model)
