@@ -18,9 +18,9 @@ from rnnkit.checkpoint import Checkpoint, environment, restore
 from rnnkit.checkpoint_store import CheckpointStore
 from rnnkit.durable import PARTIAL, sweep, sync_folder, write_file
 from rnnkit.errors import CheckpointError, DataError, ResourceError, UsageError, first_line
-from rnnkit.history import METRICS, TIMES, History
 from rnnkit.model import Model
 from rnnkit.packing import pack
+from rnnkit.run_log import METRICS, TIMES, RunLog
 from rnnkit.settings import NOT_OF_THE_NUMBERS, Settings
 from rnnkit.task import Task
 from rnnkit.training import Record, Training
@@ -52,7 +52,7 @@ class RunFolder:
         self.path = path or _free(Path("runs") / _name(settings))
         self.settings = settings
         self._store = CheckpointStore(self.path / CHECKPOINTS, settings.keep)
-        self._history: History | None = None
+        self._log: RunLog | None = None
         self._lock: int | None = None
         if os.path.lexists(self.path):
             raise UsageError(f"{self.path} exists already; give another folder with --out, or --resume it")
@@ -72,7 +72,7 @@ class RunFolder:
         folder = cls.__new__(cls)
         folder.path, folder.settings = path, settings
         folder._store = CheckpointStore(path / CHECKPOINTS, settings.keep)
-        folder._history = None
+        folder._log = None
         folder._lock = None
         processes = training.processes
         if not processes.first:
@@ -94,7 +94,7 @@ class RunFolder:
                 _tell_changes(found, settings)
                 _check_unfinished(training, path)
             folder._store.sweep(training.step)
-            folder._history = History(path, 0 if found is None else found.manifest["metrics_bytes"], training.step)
+            folder._log = RunLog(path, 0 if found is None else found.manifest["metrics_bytes"], training.step)
             write_file(path / CONFIG, settings.to_toml().encode())
         except BaseException:
             folder.close()
@@ -122,7 +122,7 @@ class RunFolder:
             ResourceError: the disk or folder takes no more; the checkpoints before are intact.
         """
         state = training.state()
-        if self._history is None:
+        if self._log is None:
             return
         self._store.save(
             training.step,
@@ -133,7 +133,7 @@ class RunFolder:
                 "settings": pack(asdict(self.settings))[0],
                 "environment": environment(self.settings.device),
                 "data": training.task.fingerprint(),
-                "metrics_bytes": self._history.sync(),
+                "metrics_bytes": self._log.sync(),
             },
             averaged=None if training.averaged is None else training.judged.state_dict(),
             best=None if training.best is None else training.best[0],
@@ -141,8 +141,8 @@ class RunFolder:
 
     def close(self) -> None:
         """Close the files and let others in."""
-        if self._history is not None:
-            self._history.close()
+        if self._log is not None:
+            self._log.close()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -156,10 +156,10 @@ class RunFolder:
         self.close()
 
     def _append(self, record: Record) -> None:
-        if self._history is None:
+        if self._log is None:
             self._make()
-        assert self._history is not None
-        self._history.append(record)
+        assert self._log is not None
+        self._log.append(record)
 
     def _make(self) -> None:
         # Process ids come again, in containers above all; what another has left behind must not be in the way.
@@ -179,7 +179,7 @@ class RunFolder:
             reason = error.strerror if isinstance(error, OSError) else error
             raise ResourceError(f"{self.path} cannot be made: {reason}") from None
         self._lock = _locked(self.path)
-        self._history = History(self.path)
+        self._log = RunLog(self.path)
 
 
 def open_run(path: Path, *, best: bool = False) -> tuple[Settings, Task, Model]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.errors import CheckpointError
-from rnnkit.history import METRICS, TIMES
+from rnnkit.run_log import METRICS, TIMES
 from rnnkit.settings import Settings
 
 Numbers = NDArray[np.float64]

@@ -30,7 +30,7 @@ RUNS = [
     "checkpoint",
     "checkpoint_store",
     "training",
-    "history settings",
+    "run_log settings",
     "config run_folder",
 ]
 PLUGINS = ["hookspecs", "plugins", "registry"]

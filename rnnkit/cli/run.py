@@ -218,7 +218,7 @@ def _train(
     quiet: bool,
 ) -> "Record":
     """Train to the end, or to the step at which a signal asked to stop; gives the last record."""
-    from rnnkit.history import as_plain
+    from rnnkit.run_log import as_plain
 
     record: Record
     agree = training.processes.highest

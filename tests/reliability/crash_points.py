@@ -14,7 +14,7 @@ CALLS = (
 )
 PHASES = {
     "making": "RunFolder._make",
-    "appending": "History.append",
+    "appending": "RunLog.append",
     "saving": "RunFolder.save",
     "resuming": "RunFolder.resume",
 }
@@ -75,7 +75,7 @@ def end():
 
 def install(phase, occurrence=1, at=0, moment=BEFORE, log=None):
     """Watch all calls that the files of a run are written and read by."""
-    from rnnkit import history
+    from rnnkit import run_log
 
     points = Points(at, moment, log)
     for name in CALLS:
@@ -83,22 +83,22 @@ def install(phase, occurrence=1, at=0, moment=BEFORE, log=None):
     fcntl.flock = points.counted("flock", fcntl.flock)
 
     class Watched(io.FileIO):
-        """A file of the history, which is written without `os`."""
+        """A file of the log, which is written without `os`."""
 
         write = points.counted("write", io.FileIO.write)
         truncate = points.counted("truncate", io.FileIO.truncate)
         close = points.counted("close", io.FileIO.close)
 
-    history._opened = points.counted("open", lambda path: Watched(path, "a"))
+    run_log._opened = points.counted("open", lambda path: Watched(path, "a"))
     enclose(PHASES[phase], occurrence, points.begin, points.over)
 
 
 def enclose(target, occurrence, begin, over):
     """Call `begin` before and `over` after one of the calls of a method, "kind.name" of a run's."""
-    from rnnkit import history, run_folder
+    from rnnkit import run_folder, run_log
 
     kind, name = target.split(".")
-    kind = {"History": history.History, "RunFolder": run_folder.RunFolder}[kind]
+    kind = {"RunLog": run_log.RunLog, "RunFolder": run_folder.RunFolder}[kind]
     bound = kind.__dict__[name]
     function = bound.__func__ if isinstance(bound, classmethod) else bound
     calls = iter(range(1, 1_000_000))

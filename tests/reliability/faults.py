@@ -13,7 +13,7 @@ from pathlib import Path
 
 def full_disk(after, log=None):
     """Let the disk be full after that many bytes, of all files together; how many were needed goes to `log`."""
-    from rnnkit import history
+    from rnnkit import run_log
 
     left = after
 
@@ -34,7 +34,7 @@ def full_disk(after, log=None):
         write = limited(io.FileIO.write)
 
     os.write = limited(os.write)
-    history._opened = lambda path: Limited(path, "a")
+    run_log._opened = lambda path: Limited(path, "a")
 
 
 def removed(run, step):
@@ -57,16 +57,16 @@ def read_only(run, step):
 
 
 def after_append(step, function):
-    from rnnkit.history import History
+    from rnnkit.run_log import RunLog
 
-    append = History.append
+    append = RunLog.append
 
-    def appended(history, record):
-        append(history, record)
+    def appended(log, record):
+        append(log, record)
         if record.step == step:
             function()
 
-    History.append = appended
+    RunLog.append = appended
 
 
 def threads(number):

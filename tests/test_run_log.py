@@ -1,4 +1,4 @@
-"""The history of a run: what an update did, to the byte; how long it took, apart."""
+"""The log of a run: what an update did, to the byte; how long it took, apart."""
 
 import json
 import math
@@ -9,7 +9,7 @@ import pytest
 
 from rnnkit.errors import CheckpointError, ResourceError
 from rnnkit.evaluation import Evaluation
-from rnnkit.history import METRICS, TIMES, History, as_plain
+from rnnkit.run_log import METRICS, TIMES, RunLog, as_plain
 from rnnkit.training import Record
 
 
@@ -18,11 +18,11 @@ def record(step, seconds=None, validation=None, loss=0.5):
 
 
 def write(folder, steps, **options):
-    history = History(folder, **options)
+    log = RunLog(folder, **options)
     for step in steps:
-        history.append(record(step))
-    size = history.sync()
-    history.close()
+        log.append(record(step))
+    size = log.sync()
+    log.close()
     return size
 
 
@@ -46,19 +46,19 @@ def test_a_validation_is_a_table_of_its_own():
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf], ids=str)
 def test_figures_that_json_lacks_become_null(tmp_path, value):
-    history = History(tmp_path)
-    history.append(record(1, loss=value))
-    history.close()
+    log = RunLog(tmp_path)
+    log.append(record(1, loss=value))
+    log.close()
     assert read(tmp_path / METRICS)[0]["loss"] is None
 
 
 def test_every_line_is_there_as_soon_as_it_is_appended(tmp_path):
-    history = History(tmp_path)
+    log = RunLog(tmp_path)
     for step in (1, 2):
-        history.append(record(step))
+        log.append(record(step))
         assert [line["step"] for line in read(tmp_path / METRICS)] == list(range(1, step + 1))
         assert [line["step"] for line in read(tmp_path / TIMES)] == list(range(1, step + 1))
-    history.close()
+    log.close()
 
 
 def test_the_size_is_what_the_metrics_have(tmp_path):
@@ -67,10 +67,10 @@ def test_the_size_is_what_the_metrics_have(tmp_path):
 
 
 def test_figures_are_written_to_the_last_bit(tmp_path):
-    history, values = History(tmp_path), [0.1 + 0.2, 1 / 3, 5e-324, 1.7976931348623157e308]
+    log, values = RunLog(tmp_path), [0.1 + 0.2, 1 / 3, 5e-324, 1.7976931348623157e308]
     for step, value in enumerate(values, 1):
-        history.append(record(step, loss=value))
-    history.close()
+        log.append(record(step, loss=value))
+    log.close()
     assert [line["loss"] for line in read(tmp_path / METRICS)] == values
 
 
@@ -115,7 +115,7 @@ def test_times_that_a_power_cut_took_are_not_missed(tmp_path):
 def test_metrics_that_are_shorter_than_they_were_are_refused(tmp_path):
     size = write(tmp_path, [1, 2])
     with pytest.raises(CheckpointError) as caught:
-        History(tmp_path, size + 7, 2)
+        RunLog(tmp_path, size + 7, 2)
     assert str(caught.value) == (
         f"{tmp_path / METRICS} has {size} bytes, fewer than the {size + 7} when the checkpoint was made; "
         "restore the file"
@@ -128,7 +128,7 @@ def test_many_times_are_cut_without_delay(tmp_path):
     lines = "".join(f'{{"step": {step}, "seconds": {step}.0}}\n' for step in range(1, 100_001))
     (tmp_path / TIMES).write_text(lines)
     (tmp_path / METRICS).write_text("x")
-    History(tmp_path, 1, 99_999).close()
+    RunLog(tmp_path, 1, 99_999).close()
     assert (tmp_path / TIMES).read_text() == lines[: lines.rindex('{"step": 100000')]
 
 
@@ -136,34 +136,34 @@ def test_many_times_are_cut_without_delay(tmp_path):
 def test_a_file_that_cannot_be_opened_is_named(tmp_path, name):
     (tmp_path / name).mkdir()
     with pytest.raises(ResourceError, match=f"{name} cannot be written: Is a directory"):
-        History(tmp_path)
+        RunLog(tmp_path)
 
 
 def test_a_folder_that_is_not_there(tmp_path):
     with pytest.raises(ResourceError, match=rf"nowhere/{METRICS} cannot be written: No such file"):
-        History(tmp_path / "nowhere")
+        RunLog(tmp_path / "nowhere")
 
 
-def fill(history):
+def fill(log):
     for step in range(1, 9):
-        history.append(record(step))
+        log.append(record(step))
 
 
 def test_a_full_disk_is_named(tmp_path):
-    history = History(tmp_path)
+    log = RunLog(tmp_path)
     limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (150, limits[1]))
         with pytest.raises(ResourceError, match=f"{METRICS} cannot be written: (No space|File too)"):
-            fill(history)
+            fill(log)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
-        history.close()
+        log.close()
     assert (tmp_path / METRICS).stat().st_size <= 150
 
 
 def test_closing_twice_does_no_harm(tmp_path):
-    history = History(tmp_path)
-    history.close()
-    history.close()
+    log = RunLog(tmp_path)
+    log.close()
+    log.close()

@@ -1,4 +1,4 @@
-"""The history of a run: a line of JSON for each update.
+"""The log of a run: a line of JSON for each update.
 
 `metrics.jsonl` has what the updates did, the same to the byte however often the run was stopped and resumed;
 `times.jsonl` has how long they took.
@@ -20,7 +20,7 @@ from rnnkit.training import Record
 METRICS, TIMES = "metrics.jsonl", "times.jsonl"
 
 
-class History:
+class RunLog:
     """Appends to the two files of a run's folder.
 
     Args:
