@@ -12,6 +12,9 @@ LIMIT = 60.0
 """Seconds after which a trial is taken to hang."""
 
 
+TOLD = ("stdout", "stderr")
+
+
 class Outcome(NamedTuple):
     """What became of a trial."""
 
@@ -45,10 +48,12 @@ class Server:
         """
         folder = folder or Path(self._scratch.name)
         request |= {"words": list(map(str, words)), "folder": str(folder), "limit": limit}
+        for name in TOLD:  # a process may be killed before it makes them
+            (folder / name).write_text("")
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         answer = json.loads(self._process.stdout.readline())
-        out, err = ((folder / name).read_text(errors="replace") for name in ("stdout", "stderr"))
+        out, err = ((folder / name).read_text(errors="replace") for name in TOLD)
         assert not answer.pop("hung"), f"{request} did not end within {limit} s; it said {err!r}"
         return Outcome(out=out, err=err, **answer)
 
