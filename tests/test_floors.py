@@ -134,3 +134,12 @@ def test_the_command_line_starts_without_torch(name):
         seen.add(current)
         todo |= (imports(current, deferred=False) if current in FILES else set()) - seen
     assert {other.split(".")[0] for other in seen}.isdisjoint(NOT_IN_THE_COMMAND_LINE)
+
+
+def test_no_file_is_unpickled():
+    """A pickle runs code. One module alone uses it, to hand a call to a process that it has just started."""
+    for name, path in FILES.items():
+        if name != "rnnkit.benchmark.process":
+            assert imports(name).isdisjoint({"pickle", "shelve", "marshal", "dill", "cloudpickle", "joblib"}), name
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            assert not (isinstance(node, ast.Attribute) and ast.unparse(node) in ("torch.load", "torch.save")), name
