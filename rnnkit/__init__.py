@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from rnnkit import errors, init, interop, testing
+    from rnnkit import errors, init, interop, memory, testing
     from rnnkit.cell import Cell, Projected, State, holding, map_parts, parts_of, time_slices
     from rnnkit.choice import CellLike
     from rnnkit.drop_connect import WeightDrop, weight_drop
@@ -63,7 +63,7 @@ _HOMES = {
     "unrollers": "registry",
     "weight_drop": "drop_connect",
 }
-_MODULES = ("errors", "init", "interop", "testing")
+_MODULES = ("errors", "init", "interop", "memory", "testing")
 
 __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "Batch",
@@ -96,6 +96,7 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "init",
     "interop",
     "map_parts",
+    "memory",
     "parts_of",
     "prepare",
     "tasks",
