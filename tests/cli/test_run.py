@@ -250,3 +250,18 @@ def test_data_that_changed_are_noticed_on_resume(run, cli, text):
     assert result.exit_code == 6
     assert "the data of task 'chars' have changed since " in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_what_takes_more_than_the_limit_is_refused_with_what_fits(cli, tmp_path):
+    words = ("run", "--task", "adding", "--seq-len", 800, "--hidden", 32, "--steps", 2, "--out", tmp_path / "run")
+    result = cli(*words, "--memory-limit", "16MiB")
+    assert result.exit_code == 8
+    assert re.fullmatch(r"rnnkit: full BPTT over T = 800 steps of 32 rows needs about .*\n", result.stderr)
+    assert "more than --memory-limit 16" in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_tensorboard_s_file_is_in_the_run_s_folder(train, tmp_path):
+    assert train(*ADDING, "--tensorboard").exit_code == 0
+    (path,) = (tmp_path / "run" / "tensorboard").iterdir()
+    assert path.name.startswith("events.out.tfevents.")
