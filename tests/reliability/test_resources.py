@@ -72,9 +72,8 @@ def test_every_call_of_a_save_fails(server, undisturbed, tally, tmp_path, every)
 def test_a_folder_that_is_gone(tally, tmp_path, stopped):
     folder = tmp_path / "run"
     done = stopped(folder, "removed", run=str(folder), step=7)
-    tally(
-        "resources", "the run's folder is removed: exit 8", 1, complaints(done, RESOURCES, str(folder), "No such file")
-    )
+    failures = complaints(done, RESOURCES, str(folder), "No such file")
+    tally(LACKING, "the run's folder is removed: exit 8", 1, failures)
     assert not folder.exists()
 
 
