@@ -89,11 +89,13 @@ def _check_options(group: Mapping[str, Any], own: Mapping[str, Any]) -> None:
         raise ValueError(f"the optimizer's options are {sorted(group)}, they must be {sorted(own)}")
     for name, value in group.items():
         like = own[name] if name in own else own["lr"]
-        numbers = value if isinstance(value, tuple) else (value,)
-        if _is_number(like) or (isinstance(like, tuple) and isinstance(value, tuple) and len(like) == len(value)):
-            if not all(map(_is_number, numbers)):
-                raise ValueError(f"the optimizer's {name} is {_described(value)}")
-        elif not isinstance(like, Tensor) and (value != like or type(value) is not type(like)):
+        if _is_number(like):
+            same = _is_number(value)
+        elif isinstance(like, tuple):
+            same = isinstance(value, tuple) and len(value) == len(like) and all(map(_is_number, value))
+        else:
+            same = isinstance(like, Tensor) or (value == like and type(value) is type(like))
+        if not same:
             raise ValueError(f"the optimizer's {name} is {_described(value)}, it must be {_described(like)}")
 
 

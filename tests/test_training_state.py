@@ -75,6 +75,8 @@ def test_each_thing_that_an_optimizer_keeps_is_checked(optimizer):
     ("name", "value"),
     [
         ("lr", "fast"),
+        ("lr", ()),
+        ("initial_lr", (0.1,)),
         ("lr", math.nan),
         ("lr", True),
         ("betas", (0.9,)),
