@@ -40,6 +40,7 @@ class Onnx(Format):
             verbose=False,
             input_names=[info.name for info in inputs],
             output_names=[info.name for info in outputs],
+            custom_translation_table={torch.ops.aten.scalar_tensor.default: _scalar},
         )
         assert converted is not None
         model = converted.model
@@ -66,6 +67,14 @@ class Onnx(Format):
             return output, {name.removeprefix("next_"): t for name, t in zip(names[1:], states, strict=True)}
 
         return run
+
+
+def _scalar(s: float, dtype: int = 1, layout: str = "", device: str = "", pin_memory: bool = False) -> Any:
+    """Write a number of the source in its dtype: torch's own way is by float32, which costs float64 its digits."""
+    from onnx.helper import make_tensor
+    from onnxscript import opset18
+
+    return opset18.Constant(value=make_tensor("scalar", max(dtype, 1), (), [s]))
 
 
 def _name_dims(graph: Any, inputs: Sequence[TensorInfo]) -> None:
