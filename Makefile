@@ -12,10 +12,10 @@ run: $(READY)
 	$(BIN)/rnnkit run --cell lstm
 
 test: $(READY)
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-all: $(ORACLES)
-	$(BIN)/python -m pytest -n auto -m ""
+	$(BIN)/python -m pytest -n auto --dist worksteal -m ""
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -4,12 +4,14 @@
     python docs/measure.py memory   ->  docs/assets/memory.md
     python docs/measure.py training ->  docs/assets/training.md
     python docs/measure.py reliability -> docs/assets/reliability.md
+    python docs/measure.py corpus   ->  docs/assets/corpus.md
     python docs/measure.py limits   ->  docs/assets/limits.md
 
 Speed: interleaved pairs in one process, forward and all gradients, float32; the median ratio with the middle 95 % of
 its bootstrap. Memory: a fresh process each, resident memory as the kernel counts it. Training: the default text, data
 and readout included, beside the same model around torch.nn.LSTM. Reliability: all of tests/reliability, an hour on
-one core; with --counts FILE, what runs with RNNKIT_COUNTS=FILE have counted already. Limits: the memory of training as
+one core; with --counts FILE, what runs with RNNKIT_COUNTS=FILE have counted already. Corpus: what is said of each bad
+input in tests/reliability/test_corpus.py. Limits: the memory of training as
 predicted and as measured, a fresh process each.
 """
 
@@ -36,6 +38,7 @@ from rnnkit.memory import predict
 from rnnkit.memory.gauge import Watch
 
 ASSETS = Path(__file__).parent / "assets"
+TRIALS = Path(__file__).parents[1] / "tests" / "reliability"
 UNROLLERS = {
     "loop": "",
     "checkpoint": "",
@@ -169,17 +172,7 @@ def reliability(counts: Path | None) -> str:
     with tempfile.TemporaryDirectory() as scratch:
         if counts is None:
             counts = Path(scratch) / "counts.jsonl"
-            command = [
-                sys.executable,
-                "-m",
-                "pytest",
-                "-m",
-                "",
-                "-n",
-                "0",
-                str(ASSETS.parents[1] / "tests/reliability"),
-            ]
-            subprocess.run(command, env={**os.environ, "RNNKIT_COUNTS": str(counts)})
+            run_tests(TRIALS, RNNKIT_COUNTS=counts)
         found = [json.loads(line) for line in counts.read_text().splitlines()]
     totals: dict[str, dict[str, list[float]]] = {}
     for entry in found:
@@ -193,6 +186,33 @@ def reliability(counts: Path | None) -> str:
     trials, failures = (sum(entry[name] for entry in found) for name in ("trials", "failures"))
     lines.append(f"| all | {trials:,} | {failures:,} | {sum(entry['seconds'] for entry in found):,.0f} |")
     return "\n".join([*lines, "", f"Seconds of a core that other work shared; {setting()}."])
+
+
+def run_tests(path: Path, **environment: Path) -> None:
+    """Run tests, slow ones too; what they have to say goes to a file that the environment names."""
+    command = [sys.executable, "-m", "pytest", "-m", "", "-n", "0", str(path)]
+    subprocess.run(command, env={**os.environ, **{name: str(value) for name, value in environment.items()}})
+
+
+def corpus() -> str:
+    """Try each bad input, and give what was said of it."""
+    with tempfile.TemporaryDirectory() as scratch:
+        found = Path(scratch) / "corpus.jsonl"
+        run_tests(TRIALS / "test_corpus.py", RNNKIT_CORPUS=found)
+        entries = [json.loads(line) for line in found.read_text().splitlines()]
+    lines, chapter = ["| | input | exit code | what is said |", "| ---: | --- | ---: | --- |"], ""
+    for number, entry in enumerate(entries, 1):
+        if entry["chapter"] != chapter:
+            chapter = entry["chapter"]
+            lines.append(f"| | **{chapter}** | | |")
+        said = "nothing: it is taken" if not entry["line"] else f"<code>{escaped(entry['line'])}</code>"
+        lines.append(f"| {number} | {entry['name']} | {entry['code']} | {said} |")
+    return "\n".join(lines)
+
+
+def escaped(text: str) -> str:
+    """Let no character of a line be taken for Markdown's or a table's."""
+    return "".join(f"&#{ord(c)};" if c in "&<>`*_|\\" else c for c in text)
 
 
 def limits() -> str:
@@ -242,7 +262,8 @@ def setting() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["speed", "memory", "training", "reliability", "limits", "probe", "trained"])
+    tables = ["speed", "memory", "training", "reliability", "corpus", "limits"]
+    parser.add_argument("what", choices=[*tables, "probe", "trained"])
     parser.add_argument("words", nargs="*")
     parser.add_argument("--pairs", type=int, default=15)
     parser.add_argument("--counts", type=Path)
@@ -254,14 +275,15 @@ def main() -> None:
         cell, unroller, *sizes = arguments.words
         print(trained(cell, unroller, *map(int, sizes)))
         return
-    tables = {
+    makers = {
         "speed": lambda: speed(arguments.pairs),
         "training": lambda: training(arguments.pairs),
         "memory": lambda: memory(repeats=3),
         "reliability": lambda: reliability(arguments.counts),
+        "corpus": corpus,
         "limits": limits,
     }
-    table = tables[arguments.what]()
+    table = makers[arguments.what]()
     ASSETS.mkdir(exist_ok=True)
     (ASSETS / f"{arguments.what}.md").write_text(table + "\n")
     print(table)

@@ -103,7 +103,10 @@ def read_manifest(path: Path) -> dict[str, Any]:
     if not isinstance(manifest, dict):
         raise CheckpointError(f"{file} is not a manifest: it holds a {type(manifest).__name__}")
     if manifest.get("schema") != SCHEMA:
-        raise CheckpointError(f"{file} has schema {manifest.get('schema')!r}; this version of rnnkit reads {SCHEMA}")
+        raise CheckpointError(
+            f"{file} has schema {manifest.get('schema')!r}; this version of rnnkit reads {SCHEMA}; "
+            "take the version that wrote it"
+        )
     if not genuine:
         raise CheckpointError(f"{file} is not what was written (sha256 differs); it is damaged")
     files = manifest.get("files")
@@ -166,9 +169,12 @@ def _tensors(path: Path, manifest: dict[str, Any]) -> dict[str, Tensor]:
     if _sha256(data) != listed.get("sha256"):
         raise CheckpointError(f"{path} is not what its manifest describes (sha256 differs); it is damaged")
     try:
-        return load(data)
+        tensors = load(data)
+        # Of a name that comes twice, one reader takes the first and another the last.
+        json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")], object_pairs_hook=_without_duplicates)
     except (SafetensorError, ValueError, KeyError) as error:
         raise CheckpointError(f"{path} is not a safetensors file: {error}") from None
+    return tensors
 
 
 def _sha256(data: bytes) -> str:

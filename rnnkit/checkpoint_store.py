@@ -87,7 +87,9 @@ class CheckpointStore:
             except CheckpointError as error:
                 damaged.append(error)
         if damaged:
-            raise CheckpointError(f"no checkpoint in {self.folder} is intact; of the newest: {damaged[0]}")
+            raise CheckpointError(
+                f"{damaged[0]}; no checkpoint in {self.folder} is intact, put a copy back or train anew"
+            )
         return None, []
 
     def load(self, step: int) -> Checkpoint:

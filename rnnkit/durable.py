@@ -109,8 +109,10 @@ def read_file(path: Path, limit: int) -> bytes:
 
 def unreadable(path: Path, error: Exception) -> CheckpointError | ResourceError:
     """Say why a file or folder of a run's cannot be read: it is at fault, or the machine is."""
-    kind = ResourceError if getattr(error, "errno", None) in SCARCE else CheckpointError
-    return kind(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}")
+    number = getattr(error, "errno", None)
+    kind = ResourceError if number in SCARCE else CheckpointError
+    remedy = "; allow more (ulimit -n)" if number in (errno.EMFILE, errno.ENFILE) else ""
+    return kind(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}{remedy}")
 
 
 def _partial(path: Path) -> Path:

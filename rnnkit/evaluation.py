@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from rnnkit.batch_check import check_batch, loss_of
 from rnnkit.errors import DataError
 from rnnkit.model import last_outputs
 from rnnkit.task import Batch, Task
@@ -44,18 +45,18 @@ def evaluate(model: nn.Module, task: Task, batches: Iterable[Batch] | None = Non
         batches: `task.test()`, for instance; None: the validation batches.
 
     Raises:
-        DataError: there is no batch.
+        DataError: there is no batch, or one that is unfit.
     """
     device = next(model.parameters()).device
     loss = metric = weight = 0.0
     state: Carried = None
     with evaluating(model):
         for batch in task.validation() if batches is None else batches:
-            batch = to_device(batch, device)
+            batch = to_device(check_batch(task, batch), device)
             outputs, state = model(batch.xs, state if batch.continues else None, lengths=batch.lengths)
             judged = outputs if task.every_step else last_outputs(outputs, batch.lengths)
             count = batch.targets.numel()
-            loss += float(task.loss(judged, batch.targets)) * count
+            loss += float(loss_of(task, judged, batch.targets)) * count
             metric += float(task.metric(judged, batch.targets)) * count
             weight += count
     if not weight:

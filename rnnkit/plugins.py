@@ -1,5 +1,6 @@
 """Plugins: discover, load, verify. A broken one is kept and reported, never fatal to another."""
 
+import math
 import os
 import re
 import sys
@@ -11,12 +12,18 @@ from typing import Any, NamedTuple
 
 import pluggy
 
-from rnnkit import hookspecs
+from rnnkit import __version__, hookspecs
 from rnnkit.errors import first_line
+from rnnkit.time_limit import TimeIsUpError, time_limit
 
 GROUP = "rnnkit"
 FIRST_PARTY = "rnnkit"
 ALLOW_LIST = "RNNKIT_PLUGINS"
+SECONDS = "RNNKIT_PLUGIN_SECONDS"
+"""Environment variable: how many seconds of a processor the import of one plugin may take."""
+
+PATIENCE = 3.0
+"""The same where nothing is said; five times that by the clock."""
 
 
 class Found(NamedTuple):
@@ -141,7 +148,8 @@ def load(found: Iterable[Found], verifiers: dict[str, Verifier]) -> list[Plugin]
 
 
 def _register(manager: pluggy.PluginManager, item: Found) -> None:
-    with redirect_stdout(sys.stderr):  # stdout is for data
+    limit = _seconds()
+    with redirect_stdout(sys.stderr), time_limit(limit, 5 * limit):  # stdout is for data
         module = item.entry.load()
     manager.register(module, name=item.label)
     try:
@@ -168,12 +176,34 @@ def _collect(plugin: Plugin, hook: pluggy.HookCaller, verify: Verifier) -> None:
                 plugin.problems.append(f"{hook.name}(): {problem}")
 
 
+def _seconds() -> float:
+    """Read `RNNKIT_PLUGIN_SECONDS`; what is no number above zero counts as nothing said."""
+    try:
+        given = float(os.environ.get(SECONDS, PATIENCE))
+    except ValueError:
+        return PATIENCE
+    return given if 0 < given < math.inf else PATIENCE
+
+
 def _sentence(error: BaseException) -> str:
-    if isinstance(error, pluggy.PluginValidationError):
-        return " ".join(str(error).split())
     if isinstance(error, SystemExit):
         return f"calls sys.exit({error.code!r}) on import"
-    return first_line(error)
+    if isinstance(error, TimeIsUpError):
+        return f"its import takes more than {_seconds():g} s; import what is slow where it is used, or raise {SECONDS}"
+    if isinstance(error, pluggy.PluginValidationError):
+        return " ".join(str(error).split()) + (_MAYBE_LATER if "unknown hook" in str(error) else "")
+    sentence = first_line(error).removesuffix(f" ({getattr(error, 'path', None)})")  # that an ImportError ends with
+    return sentence + (_MAYBE_LATER if _asks_us(error) else "")
+
+
+_MAYBE_LATER = f"; it may need a later rnnkit than this, {__version__}"
+
+
+def _asks_us(error: BaseException) -> bool:
+    """Whether it asked rnnkit for something that is not here."""
+    if isinstance(error, AttributeError):
+        return getattr(error.obj, "__name__", "").partition(".")[0] == FIRST_PARTY
+    return isinstance(error, ImportError) and (error.name or "").partition(".")[0] == FIRST_PARTY
 
 
 def _reject_shadows(plugins: list[Plugin]) -> None:

@@ -71,7 +71,8 @@ class Registry(Mapping[str, type[Kind]], Generic[Kind]):
             entry = plugin.found.entry.name
             if name in (entry, entry.removeprefix(f"{self._noun}-"), plugin.found.distribution.split("-", 1)[-1]):
                 return BrokenPluginError(
-                    f"{self._noun} {name!r}: plugin {plugin.found.label} is broken: {plugin.problems[0]}"
+                    f"{self._noun} {name!r}: plugin {plugin.found.label} is broken: {plugin.problems[0]}; "
+                    "mend or uninstall it"
                 )
         hint = f" ({len(broken)} broken; see `rnnkit doctor`)" if broken else ""
         return UnknownNameError(

@@ -9,6 +9,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -139,6 +140,13 @@ class RunFolder:
             best=None if training.best is None else training.best[0],
         )
 
+    @property
+    def resumable(self) -> bool:
+        """Whether there is a checkpoint to go on from."""
+        with suppress(CheckpointError, ResourceError):
+            return bool(self._store.steps())
+        return False
+
     def close(self) -> None:
         """Close the files and let others in."""
         if self._log is not None:
@@ -176,8 +184,10 @@ class RunFolder:
             sync_folder(self.path.parent)
         except (OSError, ResourceError) as error:
             shutil.rmtree(partial, ignore_errors=True)
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise ResourceError(f"{self.path} cannot be made: {reason}") from None
+            reason = error.strerror if isinstance(error, OSError) else str(error).rpartition(": ")[2]
+            raise ResourceError(
+                f"{self.path} cannot be made: {reason}; mend that, or give another folder with --out"
+            ) from None
         self._lock = _locked(self.path)
         self._log = RunLog(self.path)
 
@@ -236,7 +246,7 @@ def _take_up(training: Training, found: Checkpoint) -> None:
         training.load_state(found.training)
     except NOT_OF_THIS_RUN as error:
         reason = first_line(error).removeprefix("ValueError: ")
-        raise CheckpointError(f"{found.path} does not fit this run: {reason}") from None
+        raise CheckpointError(f"{found.path} does not fit this run: {reason}; put a copy back, or train anew") from None
 
 
 def _check_unfinished(training: Training, path: Path) -> None:

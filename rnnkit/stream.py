@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from rnnkit.batch_check import check_batch
 from rnnkit.errors import PluginError, UsageError
 from rnnkit.task import Batch, Task
 from rnnkit.truncation import Window, windows
@@ -81,7 +82,7 @@ class Stream:
     def _fetch(self, cut: bool = True) -> None:
         before = self._generator.get_state() if self.task.fresh_at_breaks else None
         try:
-            self._batch = next(self._batches)
+            self._batch = check_batch(self.task, next(self._batches))
         except StopIteration:
             raise PluginError(
                 f"task {self.task.name!r} has run out of batches; its `batches` must give them without end"

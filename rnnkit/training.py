@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from rnnkit.averaging import averaged
+from rnnkit.batch_check import loss_of
 from rnnkit.errors import UsageError, check_whole
 from rnnkit.evaluation import Carried, Evaluation, detached, evaluate, mapped, to_device
 from rnnkit.faults import check_gradients, check_loss
@@ -263,7 +264,7 @@ class Training:
         else:
             targets, outputs = batch.targets, last_outputs(outputs, batch.lengths)
             self.tokens += batch.xs.shape[0] * batch.xs.shape[1] * self.processes.size
-        loss = self.task.loss(outputs, targets)
+        loss = loss_of(self.task, outputs, targets)
         check_loss(f"step {self.step}: the loss", loss.detach(), self.model, {**self._seen, "the output": outputs})
         (loss / self._accumulate).backward()  # type: ignore[no-untyped-call]
         self._carried = detached(after)

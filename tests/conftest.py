@@ -1,9 +1,7 @@
 """What many tests need: one thread, fake distributions, and the command line in this process or in one of its own."""
 
-import importlib
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,69 +10,24 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from rnnkit import registry
 from rnnkit.cli import main
 from rnnkit.settings import Settings
+
+from .fake_site import Site, cell_source
 
 # Kernels that tests compile are kept between runs, apart from the user's own.
 os.environ.setdefault("RNNKIT_CACHE", str(Path(__file__).parents[1] / ".pytest_cache" / "kernels"))
 
-CELL = '''
-import torch
 
-import rnnkit
-
-
-class Fake(rnnkit.Cell):
-    """A cell for tests."""
-
-    name = "{name}"
-
-    def __init__(self, input_size, hidden_size):
-        super().__init__(input_size, hidden_size)
-        self.weight = torch.nn.Parameter(torch.randn(hidden_size, input_size))
-
-    def step(self, p, state):
-        h = torch.tanh(p @ self.weight.t() + state[0])
-        return h, (h,)
-'''
-
-HOOK = """
-@rnnkit.hookimpl
-def rnnkit_cells():
-    return [Fake]
-"""
+def pytest_collection_modifyitems(items):
+    """Bring the tests that are marked as early to the front."""
+    items.sort(key=lambda item: item.get_closest_marker("early") is None)
 
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():
     """Bits are compared, and they depend on the number of threads."""
     torch.set_num_threads(1)
-
-
-class Site:
-    """A folder on the import path, into which a test installs fake distributions."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def install(self, distribution, version="1.0", **sources):
-        """Install a distribution with an entry point for each of `sources`: entry=SOURCE of its module."""
-        module = re.sub(r"[-_.]+", "_", distribution)
-        info = self.path / f"{module}-{version}.dist-info"
-        info.mkdir(parents=True)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
-        lines = [f"{entry} = {module}_{entry}" for entry in sources]
-        (info / "entry_points.txt").write_text("\n".join(["[rnnkit]", *lines]) + "\n")
-        for entry, source in sources.items():
-            (self.path / f"{module}_{entry}.py").write_text(source)
-        self.refresh()
-        return info
-
-    def refresh(self):
-        """Let what has changed on the import path be seen."""
-        importlib.invalidate_caches()
-        registry._load.cache_clear()
 
 
 @pytest.fixture
@@ -93,10 +46,10 @@ def site(tmp_path, monkeypatch):
     site.refresh()
 
 
-@pytest.fixture
-def cell_source():
-    """Give the source of a plugin: a cell called `name`, then `hook` (default: the one that offers it)."""
-    return lambda name="fake", hook=HOOK: CELL.format(name=name) + hook
+@pytest.fixture(name="cell_source")
+def source_of_a_cell():
+    """Give `fake_site.cell_source`."""
+    return cell_source
 
 
 @pytest.fixture

@@ -99,7 +99,9 @@ def test_where_all_are_damaged_that_is_said(store):
     damage(store, 2)
     with pytest.raises(CheckpointError) as caught:
         store.newest()
-    assert str(caught.value).startswith(f"no checkpoint in {store.folder} is intact; of the newest: {store.path(2)}")
+    remedy = f"no checkpoint in {store.folder} is intact, put a copy back or train anew"
+    assert str(caught.value).startswith(f"{store.path(2)}")
+    assert str(caught.value).endswith(f"it is damaged; {remedy}")
 
 
 def test_one_under_another_name_is_passed_over(store):

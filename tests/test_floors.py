@@ -15,7 +15,7 @@ MATHEMATICS = [
     "errors",
     "cell expression truncation packing schedule optimizers averaging faults",
     "unroll task",
-    "choice",
+    "choice batch_check",
     "wrapper",
     "sequence stack states tap twin",
     "adoption",
@@ -33,7 +33,7 @@ RUNS = [
     "run_log settings",
     "config run_folder",
 ]
-PLUGINS = ["hookspecs", "plugins", "registry"]
+PLUGINS = ["hookspecs time_limit", "plugins", "registry"]
 PLUGINS_MAY_IMPORT = {"torch", "numpy", "sklearn", "rnnkit"}
 NOT_IN_THE_COMMAND_LINE = {"torch", "numpy", "safetensors", "rich"}
 

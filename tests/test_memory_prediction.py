@@ -23,6 +23,7 @@ MIB = 2**20
 WITHIN = 0.25
 Checkpoint = rnnkit.unrollers["checkpoint"]
 
+pytestmark = pytest.mark.early
 glibc = pytest.mark.skipif(gauge._heap() is None, reason="memory in use is counted by glibc")
 
 

@@ -43,7 +43,8 @@ def check(subject: str, assignments: tuple[str, ...], as_json: bool) -> None:
             for sentence in sentences:
                 click.echo(f"          {sentence.removeprefix(result.subject + ': ')}")
     if not result.ok:
-        raise CheckError(f"{result.subject} breaks {result.broken} of its promises", result.failures)
+        first = result.failures[0].removeprefix(f"{result.subject}: ")
+        raise CheckError(f"{result.subject} breaks {result.broken} of its promises: {first}", result.failures)
 
 
 def _refuse(kind: Any, options: dict[str, Any]) -> None:

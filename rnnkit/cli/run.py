@@ -12,6 +12,7 @@ from rnnkit.cli.options import MaybePositive, MemorySize, PositiveFloat, Truncat
 from rnnkit.cli.output import json_option, print_json, print_table
 from rnnkit.cli.progress import shown
 from rnnkit.cli.signals import BROKEN_PIPE, ending_with, patience
+from rnnkit.errors import LostError, ResourceError, UsageError
 
 if TYPE_CHECKING:
     from rnnkit.model import Model
@@ -135,7 +136,6 @@ def run(
     """
     speak_once()
     from rnnkit.config import assigned, check_unchanged, resolved
-    from rnnkit.errors import UsageError
     from rnnkit.processes import check_shares, joined
     from rnnkit.run_folder import RunFolder, read_settings
     from rnnkit.settings import read_toml
@@ -237,6 +237,14 @@ def _train(
             agree(BROKEN_PIPE)
             folder.save(training)
             raise
+        except LostError:
+            raise
+        except ResourceError as error:
+            if not folder.resumable:
+                raise
+            raise ResourceError(
+                f"{error}; once that is mended, go on with: rnnkit run --resume {folder.path}"
+            ) from None
     return record
 
 

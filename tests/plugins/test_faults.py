@@ -16,6 +16,12 @@ FAULTS = {
     "raises without a message": ("raise RuntimeError", "RuntimeError"),
     "does not parse": ("def broken(:", "SyntaxError: invalid syntax"),
     "missing dependency": ("import no_such_dependency", "No module named 'no_such_dependency'"),
+    "of a later version": (
+        "from rnnkit import Later",
+        "cannot import name 'Later' from 'rnnkit'; it may need a later rnnkit than this, ",
+    ),
+    "of a module of a later version": ("import rnnkit.later", "No module named 'rnnkit.later'; it may need a later"),
+    "with a name of a later version": ("rnnkit.Later", "has no attribute 'Later'; it may need a later rnnkit"),
     "exits": ("import sys\nsys.exit(3)", "calls sys.exit(3) on import"),
     "exits as if all was well": ("import sys\nsys.exit()", "calls sys.exit(None) on import"),
     "raises what is no Exception": ("raise BaseException('odd')", "BaseException: odd"),
@@ -42,6 +48,22 @@ FAULTS = {
         "Fake shadows the first-party name 'lstm'",
     ),
 }
+
+
+def test_an_import_without_end(site, cell_source, monkeypatch):
+    monkeypatch.setenv("RNNKIT_PLUGIN_SECONDS", "0.2")
+    site.install("fake-endless", endless=cell_source("endless", "while True:\n    pass"))
+    site.install("zzz-good", good=cell_source("late"))
+    assert list(rnnkit.cells) == sorted([*FIRST_PARTY, "late"])
+    with pytest.raises(PluginError, match=r"takes more than 0\.2 s; import what is slow where it is used"):
+        rnnkit.cells["endless"]
+
+
+@pytest.mark.parametrize("said", ["", "long", "-1", "inf", "nan"])
+def test_a_limit_that_makes_no_sense_is_none(site, cell_source, monkeypatch, said):
+    monkeypatch.setenv("RNNKIT_PLUGIN_SECONDS", said)
+    site.install("zzz-good", good=cell_source("late"))
+    assert "late" in rnnkit.cells
 
 
 def flat(text):

@@ -105,3 +105,59 @@ def locked_elsewhere(run):
     """Hold the lock of a run."""
     descriptor = os.open(f"{run}/lock", os.O_RDWR)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+def nobody(may_write=None):
+    """Be somebody who owns only the folder that is named; nobody is above permissions."""
+    if os.geteuid() != 0:
+        return
+    if may_write:
+        for folder, folders, files in os.walk(may_write):
+            for path in (folder, *(os.path.join(folder, name) for name in (*folders, *files))):
+                os.chown(path, 65534, 65534, follow_symlinks=False)
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+
+
+def installed(site):
+    """Let what lies in a folder be installed."""
+    from rnnkit import registry
+
+    sys.path.insert(0, site)
+    registry._load.cache_clear()
+
+
+def owned_by_nobody():
+    """Let the folder that the run begins in belong to nobody, as all does who is not root."""
+    if os.geteuid() == 0:
+        os.chmod(".", 0o777)
+
+
+def emptied_while_read(file):
+    """Let another process empty a file after its first piece was read."""
+    from rnnkit_tasks import _text
+
+    read = _text.TextFile._bytes
+
+    def emptied(self):
+        for data in read(self):
+            os.truncate(file, 0)
+            yield data
+
+    _text.PIECE = 100
+    _text.TextFile._bytes = emptied
+
+
+def out_of_memory_on_the_device():
+    """Let a device be full at the first step, as torch says it."""
+    import torch
+
+    from rnnkit.layer import RNN
+
+    def full(*_, **__):
+        raise torch.OutOfMemoryError(
+            "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 8 GiB"
+        )
+
+    RNN.forward = full
