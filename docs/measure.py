@@ -200,14 +200,14 @@ def corpus() -> str:
         found = Path(scratch) / "corpus.jsonl"
         run_tests(TRIALS / "test_corpus.py", RNNKIT_CORPUS=found)
         entries = [json.loads(line) for line in found.read_text().splitlines()]
-    lines, chapter = ["| | input | exit code | what is said |", "| ---: | --- | ---: | --- |"], ""
+    lines: list[str] = []
     for number, entry in enumerate(entries, 1):
-        if entry["chapter"] != chapter:
-            chapter = entry["chapter"]
-            lines.append(f"| | **{chapter}** | | |")
-        said = "nothing: it is taken" if not entry["line"] else f"<code>{escaped(entry['line'])}</code>"
+        title = f"## {entry['chapter']}"
+        if title not in lines:
+            lines += ["", title, "", "| | input | exit code | what is said |", "| ---: | --- | ---: | --- |"]
+        said = escaped(entry["line"]) or "nothing: it is taken"
         lines.append(f"| {number} | {entry['name']} | {entry['code']} | {said} |")
-    return "\n".join(lines)
+    return "\n".join(lines).lstrip()
 
 
 def escaped(text: str) -> str:

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from rnnkit.errors import UsageError, nearest
 from rnnkit.expression import value_of
 from rnnkit.registry import tasks
 from rnnkit.settings import NOT_OF_THE_NUMBERS, TABLES, Settings, checked
+from rnnkit.task import Task
 
 
 def assigned(texts: Iterable[str]) -> dict[str, Any]:
@@ -37,7 +39,10 @@ def resolved(*sources: tuple[str, dict[str, Any]]) -> Settings:
         UsageError: an unknown setting, with the nearest name, or a value that makes no sense.
     """
     given = _merged(*sources)
-    defaults = tasks[given.get("task", Settings.task)].defaults
+    kind = tasks[given.get("task", Settings.task)]
+    if "task_options" in given:
+        given["task_options"] = _absolute(given["task_options"], kind)
+    defaults = kind.defaults
     return Settings(**{**checked(defaults, "the task's defaults"), **given})
 
 
@@ -50,6 +55,8 @@ def check_unchanged(settings: Settings, *sources: tuple[str, dict[str, Any]]) ->
     stored = asdict(settings)
     origins = {name: source for source, values in sources for name in values}
     for name, value in _merged(*sources).items():
+        if name == "task_options":
+            value = _absolute(value, tasks[settings.task])
         if name in NOT_OF_THE_NUMBERS:
             setattr(settings, name, value)
         elif (stored[name] | value if isinstance(value, dict) else value) != stored[name]:
@@ -57,6 +64,14 @@ def check_unchanged(settings: Settings, *sources: tuple[str, dict[str, Any]]) ->
                 f"{origins[name]}: {name} is {stored[name]!r} in the run, not {value!r}; "
                 f"a resumed run keeps its settings ({', '.join(NOT_OF_THE_NUMBERS)} may differ)"
             )
+
+
+def _absolute(options: dict[str, Any], kind: type[Task]) -> dict[str, Any]:
+    """Make the paths among a task's options absolute, as seen from where the user stands."""
+    return {
+        name: str(Path(value).absolute()) if name in kind.files and isinstance(value, str) else value
+        for name, value in options.items()
+    }
 
 
 def _merged(*sources: tuple[str, dict[str, Any]]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -192,17 +192,20 @@ class RunFolder:
         self._log = RunLog(self.path)
 
 
-def open_run(path: Path, *, best: bool = False) -> tuple[Settings, Task, Model]:
+def open_run(path: Path, *, best: bool = False, device: str | None = None) -> tuple[Settings, Task, Model]:
     """Rebuild what a run left: its settings, task and trained model, with averaged weights where there are some.
 
     Args:
         path: the folder of the run.
         best: take the checkpoint of the best validation rather than the newest one.
+        device: where to; None: where it was trained.
 
     Raises:
-        CheckpointError: the folder is not a run's, or it has no intact checkpoint.
+        CheckpointError: the folder is not a run's, or it has no intact checkpoint, or not that of the best validation.
+        ResourceError: the device is not here.
     """
     settings = read_settings(path)
+    settings = settings if device is None else replace(settings, device=device)
     task = settings.make_task()
     model = settings.make_model(task)
     store = CheckpointStore(path / CHECKPOINTS)
@@ -211,7 +214,9 @@ def open_run(path: Path, *, best: bool = False) -> tuple[Settings, Task, Model]:
         raise CheckpointError(f"{path} has no checkpoint yet; train it: rnnkit run --resume {path}")
     for error in damaged:
         log.warning("%s; taking an earlier checkpoint", error)
-    if best and isinstance(found.manifest.get("best"), int):
+    if best:
+        if found.manifest.get("best") is None:
+            raise CheckpointError(f"{path} has not been validated yet; take its newest checkpoint, not the best")
         found = store.load(found.manifest["best"])
     restore(model, found.weights if found.averaged is None else found.averaged, found.path)
     return settings, task, model

@@ -49,6 +49,10 @@ class Task(ABC):
     defaults: ClassVar[Mapping[str, float]] = MappingProxyType({})
     """Settings of a run that suit this task (steps, batch, lr, hidden, ...), where the user gives none."""
 
+    files: ClassVar[tuple[str, ...]] = ()
+    """Options that name files of the user's; a run keeps them as absolute paths, so that it can be resumed from
+    anywhere."""
+
     fresh_at_breaks: ClassVar[bool] = True
     """Whether `batches`, called with the generator as it was before a batch that does not continue the one before, goes
     on with that batch: then a resumed run need not read again all that came before it. A class that has `batches` of

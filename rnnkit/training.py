@@ -16,7 +16,7 @@ from rnnkit.batch_check import loss_of
 from rnnkit.errors import UsageError, check_whole
 from rnnkit.evaluation import Carried, Evaluation, detached, evaluate, mapped, to_device
 from rnnkit.faults import check_gradients, check_loss
-from rnnkit.model import last_outputs
+from rnnkit.model import Model, last_outputs
 from rnnkit.optimizers import make_optimizer
 from rnnkit.processes import Processes, check_shares
 from rnnkit.schedule import Schedule
@@ -216,6 +216,7 @@ class Training:
             KeyError, ValueError, TypeError, RuntimeError: it is the state of another training, or none.
         """
         check_state(state, self.state(), self.optimizer, self._accumulate)
+        self._check_carried(state["state"], state["carried"])
         self.optimizer.load_state_dict({name: value for name, value in state["optimizer"].items() if name != "kind"})
         self.step, self.tokens, self.seconds = state["step"], state["tokens"], state["seconds"]
         self.best, self.waited = state["best"], state["waited"]
@@ -226,6 +227,15 @@ class Training:
         self._state, self._at, self._carried = self._own(state["state"]), state["at"], self._own(state["carried"])
         self._random = state["random"]
         self._set_random(state["random"])
+
+    def _check_carried(self, *states: Carried) -> None:
+        """Raise ShapeError for states that our own kind of model does not take; others' are their own affair."""
+        if isinstance(self.model, Model):
+            like = torch.empty(0, dtype=self.model.readout.weight.dtype)  # on the CPU, as what was saved
+            with nullcontext() if self._autocast is None else torch.autocast("cpu", self._autocast):
+                for state in states:
+                    if state is not None:
+                        self.model.layer.layout.check(state, self._stream.batch_size, like)
 
     def _update(self) -> tuple[float, float, float, float]:
         """Update the weights once; gives loss, metric, gradient norm and learning rate."""

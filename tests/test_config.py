@@ -89,6 +89,17 @@ def test_a_text_is_named_so_that_it_is_found_from_elsewhere(printed, tmp_path, m
     monkeypatch.chdir(tmp_path)
     assert printed("", ("--text", "novel.txt"))["task_options"] == {"text": str(tmp_path / "novel.txt")}
     assert printed("", RNNKIT_RUN_TEXT="novel.txt")["task_options"] == {"text": str(tmp_path / "novel.txt")}
+    assert printed("", ("--set", "task.text=novel.txt"))["task_options"] == {"text": str(tmp_path / "novel.txt")}
+    config = 'task = "csv"\n[task_options]\nfile = "table.csv"\nwindow = 7\n'
+    assert printed(config)["task_options"] == {"file": str(tmp_path / "table.csv"), "window": 7}
+
+
+def test_a_resumed_run_may_name_its_text_from_where_it_stands(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = Settings(task_options={"text": str(tmp_path / "novel.txt")})
+    check_unchanged(settings, ("the command line", {"task_options": {"text": "novel.txt"}}))
+    with pytest.raises(UsageError, match="task_options is"):
+        check_unchanged(settings, ("the command line", {"task_options": {"text": "another.txt"}}))
 
 
 @pytest.mark.parametrize(

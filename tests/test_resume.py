@@ -277,6 +277,41 @@ def test_a_state_that_is_none(key, value):
         make({}).load_state({**state_of({}), key: value})
 
 
+def tensor(*shape, dtype=torch.float32):
+    return torch.zeros(shape, dtype=dtype)
+
+
+@pytest.mark.parametrize(
+    "carried",
+    [
+        tensor(1, B, 4),
+        (tensor(1, B, 4),),
+        (tensor(1, B, 4), tensor(1, B, 5)),
+        (tensor(1, B + 1, 4), tensor(1, B + 1, 4)),
+        (tensor(2, B, 4), tensor(2, B, 4)),
+        (tensor(1, B, 4), tensor(1, B, 4, dtype=torch.float64)),
+        (tensor(1, B, 4), None),
+        [],
+    ],
+    ids=["bare", "one", "too wide", "too many rows", "too many layers", "another dtype", "half", "nothing"],
+)
+@pytest.mark.parametrize("key", ["state", "carried"])
+def test_a_state_that_the_model_does_not_take(key, carried):
+    task = Flow()
+    training = Training(rnnkit.Model(task, "lstm", 4), task, steps=9, batch_size=B, truncate=(2, 2))
+    training.load_state({**training.state(), key: (tensor(1, B, 4), tensor(1, B, 4))})
+    with pytest.raises(RuntimeError, match="hx"):
+        training.load_state({**training.state(), key: carried})
+
+
+def test_a_state_in_the_dtype_that_was_computed_in():
+    task = Flow()
+    model = rnnkit.Model(task, "lstm", 4)
+    training = Training(model, task, steps=9, batch_size=B, truncate=(2, 2), autocast=torch.bfloat16)
+    half = tensor(1, B, 4, dtype=torch.bfloat16)
+    training.load_state({**training.state(), "carried": (half, tensor(1, B, 4))})
+
+
 @pytest.mark.parametrize("key", list(state_of({})))
 def test_a_state_that_lacks_something(key):
     state = state_of({})

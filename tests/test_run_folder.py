@@ -160,6 +160,23 @@ def test_the_best_checkpoint_is_made_and_kept(tmp_path):
     assert not torch.equal(last.readout.weight, model.readout.weight)
 
 
+def test_the_best_one_where_nothing_was_judged(tmp_path):
+    begin(tmp_path / "run", 2, steps=8, save_every=2, validate_every=0)
+    open_run(tmp_path / "run")
+    with pytest.raises(CheckpointError, match="has not been validated yet"):
+        open_run(tmp_path / "run", best=True)
+
+
+def test_it_is_opened_where_one_wants_it(tmp_path):
+    begin(tmp_path / "run", steps=2)
+    config = tmp_path / "run" / "config.toml"
+    config.write_text(config.read_text().replace('device = "cpu"', 'device = "cuda:99"'))
+    with pytest.raises(ResourceError, match="cuda:99"):
+        open_run(tmp_path / "run")
+    settings, _, model = open_run(tmp_path / "run", device="cpu")
+    assert (settings.device, model.readout.weight.device.type) == ("cpu", "cpu")
+
+
 def test_the_best_one_is_known_after_a_stop(tmp_path):
     path, whole = tmp_path / "run", tmp_path / "whole"
     options = {"steps": 12, "save_every": 3, "validate_every": 1, "keep": 1, "lr": 0.5}

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import click
 
+from rnnkit.cli.options import trained
 from rnnkit.cli.output import json_option, print_json, print_table
 
 
 @click.command("eval")
-@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@trained
 @click.option(
     "--split",
     type=click.Choice(["validation", "test"]),
@@ -18,7 +19,7 @@ from rnnkit.cli.output import json_option, print_json, print_table
     help="test: the batches that no choice was made on, of a task that keeps some.",
 )
 @json_option
-def evaluate_run(folder: Path, split: str, as_json: bool) -> None:
+def evaluate_run(folder: Path, best: bool, device: str | None, split: str, as_json: bool) -> None:
     """Show loss and metric of the model of the run in folder RUN, on held-out batches.
 
     The task's baselines stand beside those of the validation; they are not known for the test.
@@ -27,7 +28,7 @@ def evaluate_run(folder: Path, split: str, as_json: bool) -> None:
     from rnnkit.evaluation import evaluate
     from rnnkit.run_folder import open_run
 
-    settings, task, model = open_run(folder)
+    settings, task, model = open_run(folder, best=best, device=device)
     batches = task.validation() if split == "validation" else task.test()
     if batches is None:
         raise UsageError(f"task {settings.task!r} keeps no batches for a test; give --split validation")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rnnkit.cli.options import trained
 from rnnkit.cli.output import json_option, print_json, print_table
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@trained
 @click.option(
     "--format",
     "format_name",
@@ -26,7 +27,16 @@ if TYPE_CHECKING:
 @click.option("--step", is_flag=True, help="One step a call: input and state in, output and state out.")
 @click.option("--state", is_flag=True, help="For sequences in pieces: the state goes in too.")
 @json_option
-def export(folder: Path, format_name: str | None, out: Path | None, step: bool, state: bool, as_json: bool) -> None:
+def export(
+    folder: Path,
+    best: bool,
+    device: str | None,
+    format_name: str | None,
+    out: Path | None,
+    step: bool,
+    state: bool,
+    as_json: bool,
+) -> None:
     """Write the model of the run in folder RUN as one file that needs no rnnkit.
 
     Any number of steps and rows may go in. Before the file is there, it is read back and held to the model.
@@ -34,7 +44,7 @@ def export(folder: Path, format_name: str | None, out: Path | None, step: bool, 
     from rnnkit.export import export_model
     from rnnkit.run_folder import open_run
 
-    settings, task, model = open_run(folder)
+    settings, task, model = open_run(folder, best=best, device=device)
     path = out or folder / f"model.{format_name or 'pt2'}"
     about = {"cell": settings.cell, "task": settings.task, **_symbols(task)}
     exported = export_model(model, path, format=format_name, step=step, state=state, about=about)

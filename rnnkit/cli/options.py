@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -85,6 +86,17 @@ def unroller_option(default: str) -> Callable[[Any], Any]:
         shell_complete=complete_names("unroller"),
         help="How the steps are differentiated; `rnnkit unrollers` lists them.",
     )
+
+
+def trained(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Make the argument RUN, and `--best` and `--device`, of a command that uses what was trained."""
+    for decorate in (
+        click.option("--device", metavar="DEVICE", help="Where to compute. [default: where it was trained]"),
+        click.option("--best", is_flag=True, help="As it was at its best validation, not at its end."),
+        click.argument("folder", metavar="RUN", type=click.Path(path_type=Path)),
+    ):
+        command = decorate(command)
+    return command
 
 
 def set_option(*tables: str) -> Callable[[Any], Any]:

@@ -184,8 +184,6 @@ def _settings(context: click.Context, given: dict[str, Any], source: ParameterSo
     """Give the settings that came from one source; `--text` and `--seq-len` are options of the task's."""
     values = {k: v for k, v in given.items() if v is not None and context.get_parameter_source(k) is source}
     shortcuts = {key: values.pop(key) for key in ("text", "seq_len") if key in values}
-    if "text" in shortcuts:
-        shortcuts["text"] = str(Path(shortcuts["text"]).absolute())
     return {**values, "task_options": shortcuts} if shortcuts else values
 
 

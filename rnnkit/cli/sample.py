@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from rnnkit.cli.options import trained
 from rnnkit.cli.output import json_option, print_json
 from rnnkit.cli.signals import patience
 
 
 @click.command()
-@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@trained
 @click.option("--length", type=click.IntRange(min=1), default=500, show_default=True, help="Characters to write.")
 @click.option(
     "--temperature",
@@ -23,13 +24,22 @@ from rnnkit.cli.signals import patience
 @click.option("--prompt", default="", help="Text to begin with. [default: the end of a paragraph]")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of the draws.")
 @json_option
-def sample(folder: Path, length: int, temperature: float, prompt: str, seed: int, as_json: bool) -> None:
+def sample(
+    folder: Path,
+    best: bool,
+    device: str | None,
+    length: int,
+    temperature: float,
+    prompt: str,
+    seed: int,
+    as_json: bool,
+) -> None:
     """Let the model of the run in folder RUN write text, shown character by character as it is drawn."""
     from rnnkit.errors import UsageError
     from rnnkit.run_folder import open_run
     from rnnkit.sampling import stream
 
-    settings, task, model = open_run(folder)
+    settings, task, model = open_run(folder, best=best, device=device)
     start = task.prompt(prompt)
     if start is None:
         raise UsageError(f"{folder} is a run of task {settings.task!r}, which has no text; sample a run of chars")

@@ -44,6 +44,17 @@ def test_it_is_what_the_run_told_at_its_end(train, cli, lines, tmp_path):
     assert found["baselines"] == {"predicting 1": 1 / 6}
 
 
+def test_the_best_one_in_place_of_the_newest(train, cli, lines, tmp_path):
+    told = lines(train("--task", "adding", "--lr", 0.5, "--steps", 12, "--validate-every", 1, "--json").stdout)
+    found = [line["validation"]["metric"] for line in told if line.get("validation")]
+    best, newest = (
+        lines(cli("eval", tmp_path / "run", *words, "--device", "cpu", "--json").stdout)[0]["value"]
+        for words in (["--best"], [])
+    )
+    assert (best, newest) == (min(found), found[-1])
+    assert best < newest
+
+
 def test_the_test_split(run, cli, lines):
     _, task, model = open_run(run)
     expected = evaluate(model, task, task.test())
