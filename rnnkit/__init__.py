@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from rnnkit.hookspecs import hookimpl
     from rnnkit.layer import RNN
     from rnnkit.model import Model
+    from rnnkit.record import Record
     from rnnkit.registry import cells, tasks, unrollers
     from rnnkit.task import Batch, Task
-    from rnnkit.training import Record, Training, train
+    from rnnkit.training import Training, train
     from rnnkit.unroll import Masks, Unroller, casts_automatically, check_step, prepare
     from rnnkit.wrapper import Wrapper
 
@@ -37,7 +38,7 @@ _HOMES = {
     "Model": "model",
     "Projected": "cell",
     "RNN": "layer",
-    "Record": "training",
+    "Record": "record",
     "RnnkitError": "errors",
     "State": "cell",
     "Task": "task",

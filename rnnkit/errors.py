@@ -1,5 +1,6 @@
 """Errors: each is one sentence that names the culprit, what is wrong and what to do."""
 
+import math
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import ClassVar
@@ -123,3 +124,15 @@ def check_rate(label: str, value: object) -> None:
         raise KindError(f"{label} is {value!r}; it must be a rate from 0 to 1")
     if not 0 <= value <= 1:
         raise UsageError(f"{label} is {value!r}; it must be a rate from 0 to 1")
+
+
+def check_positive(label: str, value: float) -> None:
+    """Raise UsageError unless `value` is a finite number above zero."""
+    if not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
+        raise UsageError(f"{label} is {value!r}; it must be a finite number > 0")
+
+
+def check_seed(seed: int) -> None:
+    """Raise UsageError unless torch takes `seed`."""
+    if type(seed) is not int or not 0 <= seed < 2**63:
+        raise UsageError(f"seed is {seed!r}; it must be a whole number from 0 to 2**63 - 1")

@@ -1,6 +1,5 @@
 """The folder of a run: config.toml, env.json, metrics.jsonl, times.jsonl and checkpoints/."""
 
-import fcntl
 import json
 import logging
 import os
@@ -15,21 +14,22 @@ from pathlib import Path
 from types import TracebackType
 
 import rnnkit
-from rnnkit.checkpoint import Checkpoint, environment, restore
+from rnnkit.checkpoint import environment, restore
 from rnnkit.checkpoint_store import CheckpointStore
 from rnnkit.durable import PARTIAL, sweep, sync_folder, write_file
-from rnnkit.errors import CheckpointError, DataError, ResourceError, UsageError, first_line
+from rnnkit.errors import CheckpointError, ResourceError, UsageError
 from rnnkit.model import Model
 from rnnkit.packing import pack
+from rnnkit.record import Record
+from rnnkit.resumption import check_unfinished, take_up, tell_changes
+from rnnkit.run_lock import LOCK, locked
 from rnnkit.run_log import METRICS, TIMES, RunLog
-from rnnkit.settings import NOT_OF_THE_NUMBERS, Settings
+from rnnkit.settings import Settings
 from rnnkit.task import Task
-from rnnkit.training import Record, Training
-from rnnkit.training_state import check_like
+from rnnkit.training import Training
 
-CONFIG, ENVIRONMENT, LOCK, CHECKPOINTS = "config.toml", "env.json", "lock", "checkpoints"
+CONFIG, ENVIRONMENT, CHECKPOINTS = "config.toml", "env.json", "checkpoints"
 NO_STEP = -1
-NOT_OF_THIS_RUN = (LookupError, ValueError, TypeError, RuntimeError, AttributeError, ArithmeticError)
 
 log = logging.getLogger(__name__)
 
@@ -79,10 +79,10 @@ class RunFolder:
         if not processes.first:
             (step,) = processes.told(NO_STEP)
             if step != NO_STEP:
-                _take_up(training, folder._store.load(int(step)))
-                _check_unfinished(training, path)
+                take_up(training, folder._store.load(int(step)))
+                check_unfinished(training, path)
             return folder
-        folder._lock = _locked(path)
+        folder._lock = locked(path)
         try:
             found, damaged = folder._store.newest()
             sweep(path)
@@ -91,9 +91,9 @@ class RunFolder:
                 log.warning("%s; going on from an earlier checkpoint", error)
             processes.told(NO_STEP if found is None else found.manifest["step"])
             if found is not None:
-                _take_up(training, found)
-                _tell_changes(found, settings)
-                _check_unfinished(training, path)
+                take_up(training, found)
+                tell_changes(found, settings)
+                check_unfinished(training, path)
             folder._store.sweep(training.step)
             folder._log = RunLog(path, 0 if found is None else found.manifest["metrics_bytes"], training.step)
             write_file(path / CONFIG, settings.to_toml().encode())
@@ -188,7 +188,7 @@ class RunFolder:
             raise ResourceError(
                 f"{self.path} cannot be made: {reason}; mend that, or give another folder with --out"
             ) from None
-        self._lock = _locked(self.path)
+        self._lock = locked(self.path)
         self._log = RunLog(self.path)
 
 
@@ -231,61 +231,6 @@ def read_settings(path: Path) -> Settings:
     if not path.is_dir():
         raise CheckpointError(f"{path} is not a folder; give the folder of a run, such as runs/chars-lstm-...")
     return Settings.read(path / CONFIG)
-
-
-def _take_up(training: Training, found: Checkpoint) -> None:
-    """Load a checkpoint into a training of the same settings."""
-    if found.manifest.get("data") != training.task.fingerprint():
-        raise DataError(
-            f"the data of task {training.task.name!r} have changed since {found.path}; give back the old ones"
-        )
-    restore(training.model, found.weights, found.path)
-    if (found.averaged is None) != (training.averaged is None):
-        raise CheckpointError(f"{found.path} was saved with another setting of average")
-    if found.averaged is not None:
-        restore(training.judged, found.averaged, found.path)
-    try:
-        check_like([found.training["step"], found.manifest["metrics_bytes"]], [0, 0], "the step, or the metrics' size")
-        if found.training["step"] != found.manifest["step"]:
-            raise ValueError(f"it holds the training of step {found.training['step']}")
-        training.load_state(found.training)
-    except NOT_OF_THIS_RUN as error:
-        reason = first_line(error).removeprefix("ValueError: ")
-        raise CheckpointError(f"{found.path} does not fit this run: {reason}; put a copy back, or train anew") from None
-
-
-def _check_unfinished(training: Training, path: Path) -> None:
-    if training.step >= training.steps:
-        raise UsageError(f"{path} has taken {training.step} steps; to go on, give more than that with --steps")
-    if training.done:
-        raise UsageError(
-            f"{path} has ended at step {training.step}, where its patience was spent; nothing is left to do"
-        )
-
-
-def _tell_changes(found: Checkpoint, settings: Settings) -> None:
-    """Say what differs from where the checkpoint was made, and from what it was made with."""
-    kept, _ = pack({name: value for name, value in asdict(settings).items() if name not in NOT_OF_THE_NUMBERS})
-    for entry, now in (("environment", environment(settings.device)), ("settings", kept)):
-        before = found.manifest.get(entry)
-        for name, value in now.items():
-            was = before.get(name) if isinstance(before, dict) else None
-            if was != value:
-                log.warning("%s was %r when the checkpoint was made, now it is %r; bits may differ", name, was, value)
-
-
-def _locked(path: Path) -> int:
-    """Lock a run's folder for this process, for as long as the descriptor is open."""
-    try:
-        descriptor = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise ResourceError(f"{path} cannot be written: {error.strerror}") from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise CheckpointError(f"{path} is being written by another process; wait for it, or end it") from None
-    return descriptor
 
 
 def _name(settings: Settings) -> str:

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from rnnkit.durable import reported
 from rnnkit.errors import CheckpointError
-from rnnkit.training import Record
+from rnnkit.record import Record
 
 METRICS, TIMES = "metrics.jsonl", "times.jsonl"
 

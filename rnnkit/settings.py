@@ -1,8 +1,6 @@
 """The settings of a run: one value for each, as the command line, a run's folder and the model see them."""
 
 import math
-import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -12,13 +10,13 @@ import torch
 
 from rnnkit.cell import building
 from rnnkit.choice import choose
-from rnnkit.durable import SCARCE
 from rnnkit.errors import CheckpointError, ResourceError, UsageError, nearest
 from rnnkit.model import Model
 from rnnkit.processes import Processes
 from rnnkit.registry import tasks, unrollers
 from rnnkit.resolve import check_options, resolve
 from rnnkit.task import Task
+from rnnkit.toml import read_toml, write_toml
 from rnnkit.training import Training
 from rnnkit.unroll import Unroller
 
@@ -135,12 +133,7 @@ class Settings:
 
     def to_toml(self) -> str:
         """Write as TOML: plain values first, then a table for each plugin's options."""
-        values = asdict(self)
-        tables = {key: values.pop(key) for key in list(values) if isinstance(values[key], dict)}
-        lines = [f"{key} = {_toml(value)}" for key, value in values.items()]
-        for key, table in tables.items():
-            lines += ["", f"[{key}]", *(f"{_key(name)} = {_toml(value)}" for name, value in table.items())]
-        return "\n".join(lines) + "\n"
+        return write_toml(asdict(self))
 
     @classmethod
     def read(cls, path: Path) -> "Settings":
@@ -153,23 +146,6 @@ class Settings:
             return cls(**checked(read_toml(path), str(path)))
         except UsageError as error:
             raise CheckpointError(str(error)) from None
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file of settings; the values are not checked yet.
-
-    Raises:
-        UsageError: it is missing, unreadable or not TOML.
-    """
-    if not path.is_file():
-        raise UsageError(f"{path} is not a file of settings")
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        if getattr(error, "errno", None) in SCARCE:
-            raise ResourceError(f"{path} cannot be read: {error}") from None
-        reason = getattr(error, "strerror", None) or error
-        raise UsageError(f"{path} is not the configuration of a run: {reason}") from None
 
 
 def checked(values: Mapping[str, Any], source: str) -> dict[str, Any]:
@@ -245,26 +221,3 @@ def usable_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise ResourceError(f"device {name!r} is not usable here: {str(error).splitlines()[0][:120]}") from None
     return device
-
-
-def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml(name)
-
-
-def _toml(value: object) -> str:
-    """Write one value; strings with the escapes that TOML shares with Python's backslash forms."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return '"' + "".join(_escape(character) for character in value) + '"'
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_toml(item) for item in value) + "]"
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{_toml(str(key))} = {_toml(item)}" for key, item in value.items()) + " }"
-    return repr(value)
-
-
-def _escape(character: str) -> str:
-    if character in '"\\':
-        return f"\\{character}"
-    return character if character.isprintable() else f"\\U{ord(character):08X}"

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from rnnkit.errors import ResourceError
-from rnnkit.training import Record
+from rnnkit.record import Record
 
 VERSION = "brain.Event:2"
 """Of the file format; from this one on, a start at a step hides what older files have from there on."""

@@ -1,10 +1,7 @@
 """Training by backpropagation through time, full or truncated: a generator of Records that can stop and go on."""
 
-import math
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -12,42 +9,19 @@ import torch
 from torch import Tensor, nn
 
 from rnnkit.averaging import averaged
-from rnnkit.batch_check import loss_of
-from rnnkit.errors import UsageError, check_whole
-from rnnkit.evaluation import Carried, Evaluation, detached, evaluate, mapped, to_device
-from rnnkit.faults import check_gradients, check_loss
-from rnnkit.model import Model, last_outputs
+from rnnkit.clipping import check_clip, clip_gradients
+from rnnkit.errors import UsageError, check_positive, check_seed, check_whole
+from rnnkit.evaluation import Evaluation, evaluate
+from rnnkit.faults import check_loss
 from rnnkit.optimizers import make_optimizer
+from rnnkit.passes import Passes
 from rnnkit.processes import Processes, check_shares
+from rnnkit.record import Record
 from rnnkit.schedule import Schedule
-from rnnkit.stream import Piece, Stream
+from rnnkit.stream import Stream
 from rnnkit.task import Task
 from rnnkit.training_state import check_state
 from rnnkit.truncation import check_truncation
-
-CLIPPED_BY = ("norm", "value")
-
-
-@dataclass(frozen=True)
-class Record:
-    """What one update of the weights did."""
-
-    step: int
-    """Updates so far, this one included."""
-    loss: float
-    """Mean loss of the steps that this update learnt from, before it."""
-    metric: float
-    """The task's metric over the same."""
-    gradient_norm: float
-    """Euclidean norm over all parameters, before clipping."""
-    tokens: int
-    """Time steps x rows learnt from so far."""
-    seconds: float
-    """Since training began, validation left out."""
-    lr: float
-    """The learning rate of this update."""
-    validation: Evaluation | None = None
-    """On the steps where it is due."""
 
 
 def train(model: nn.Module, task: Task, *, steps: int, **options: Any) -> Iterator[Record]:
@@ -128,10 +102,7 @@ class Training:
                 check_whole(label, optional)
         check_truncation(truncate)
         check_positive("lr", lr)
-        if clip is not None:
-            check_positive("clip", clip)
-        if clip_by not in CLIPPED_BY:
-            raise UsageError(f"clip_by is {clip_by!r}; it must be norm or value")
+        check_clip(clip, clip_by)
         if weight_decay != 0:
             check_positive("weight_decay", weight_decay)
         if autocast not in (None, torch.bfloat16):  # gradients in float16 would have to be scaled
@@ -151,14 +122,10 @@ class Training:
         """Step and metric of the best validation so far."""
         self.waited = 0
         """Validations since the best one."""
-        self._parallel = self.processes.parallel(model)
+        self._passes = Passes(model, task, self.processes, accumulate, autocast)
         self._clip, self._clip_by = clip, clip_by
-        self._accumulate, self._autocast, self._seed = accumulate, autocast, seed
+        self._accumulate, self._seed = accumulate, seed
         self._stream = Stream(task, batch_size, truncate, seed)
-        # The state before step `at` of the batch at hand, and the one after the last window.
-        self._state: Carried = None
-        self._at = 0
-        self._carried: Carried = None
         self._random: dict[str, list[Tensor]] | None = None
 
     @property
@@ -203,9 +170,7 @@ class Training:
             "schedule": self.schedule.state(),
             "averaged": None if self.averaged is None else self.averaged.n_averaged,
             "stream": self._stream.state(),
-            "state": self.processes.whole_state(self._state),
-            "at": self._at,
-            "carried": self.processes.whole_state(self._carried),
+            **self._passes.state(),
             "random": self._get_random(),
         }
 
@@ -216,7 +181,7 @@ class Training:
             KeyError, ValueError, TypeError, RuntimeError: it is the state of another training, or none.
         """
         check_state(state, self.state(), self.optimizer, self._accumulate)
-        self._check_carried(state["state"], state["carried"])
+        self._passes.check_state(state, self._stream.batch_size)
         self.optimizer.load_state_dict({name: value for name, value in state["optimizer"].items() if name != "kind"})
         self.step, self.tokens, self.seconds = state["step"], state["tokens"], state["seconds"]
         self.best, self.waited = state["best"], state["waited"]
@@ -224,80 +189,35 @@ class Training:
         if self.averaged is not None:
             self.averaged.n_averaged.copy_(state["averaged"])
         self._stream.load_state(state["stream"])
-        self._state, self._at, self._carried = self._own(state["state"]), state["at"], self._own(state["carried"])
+        self._passes.load_state(state)
         self._random = state["random"]
         self._set_random(state["random"])
-
-    def _check_carried(self, *states: Carried) -> None:
-        """Raise ShapeError for states that our own kind of model does not take; others' are their own affair."""
-        if isinstance(self.model, Model):
-            like = torch.empty(0, dtype=self.model.readout.weight.dtype)  # on the CPU, as what was saved
-            with nullcontext() if self._autocast is None else torch.autocast("cpu", self._autocast):
-                for state in states:
-                    if state is not None:
-                        self.model.layer.layout.check(state, self._stream.batch_size, like)
 
     def _update(self) -> tuple[float, float, float, float]:
         """Update the weights once; gives loss, metric, gradient norm and learning rate."""
         self.step += 1
         rate = self._set_rate()
         self.optimizer.zero_grad(set_to_none=True)
-        figures = [self._add(piece, number) for number, piece in enumerate(islice(self._stream, self._accumulate), 1)]
+        figures = [
+            self._passes.add(piece, f"step {self.step}", last=number == self._accumulate)
+            for number, piece in enumerate(islice(self._stream, self._accumulate), 1)
+        ]
+        self.tokens += sum(found.tokens for found in figures)
         norm = self._check_and_clip()
         self.optimizer.step()
         if self.averaged is not None:
             self.averaged.update_parameters(self.model)
-        loss, metric = self.processes.mean(*(sum(values) / len(figures) for values in zip(*figures, strict=True)))
+        totals = (sum(found.loss for found in figures), sum(found.metric for found in figures))
+        loss, metric = self.processes.mean(*(total / len(figures) for total in totals))
         return loss, metric, norm, rate
-
-    def _add(self, piece: Piece, number: int) -> tuple[float, float]:
-        """Learn from a window; processes average their gradients with the last one of an update."""
-        with nullcontext() if number == self._accumulate else self.processes.apart(self._parallel):
-            return self._learn(piece)
-
-    def _learn(self, piece: Piece) -> tuple[float, float]:
-        """Add the gradients of one window to the others; gives its loss and metric."""
-        batch = to_device(self.processes.share(piece.batch, self.task.every_step), self._device)
-        window = piece.window
-        if piece.first:
-            self._state, self._at = (self._carried if batch.continues else None), 0
-        if self._at < window.start:  # where windows overlap, the next runs on from this one's start
-            self._state, self._at = self._advance(batch.xs[self._at : window.start]), window.start
-        self._seen = {"the input": batch.xs[window.start : window.stop], "the targets": batch.targets}
-        with self._casting():
-            outputs, after = self._parallel(self._seen["the input"], self._state, lengths=batch.lengths)
-        outputs = outputs.float() if self._autocast is not None else outputs
-        if self.task.every_step:
-            targets = batch.targets[window.loss_from : window.stop]
-            outputs = outputs[window.loss_from - window.start :]
-            self.tokens += targets.shape[0] * targets.shape[1] * self.processes.size
-        else:
-            targets, outputs = batch.targets, last_outputs(outputs, batch.lengths)
-            self.tokens += batch.xs.shape[0] * batch.xs.shape[1] * self.processes.size
-        loss = loss_of(self.task, outputs, targets)
-        check_loss(f"step {self.step}: the loss", loss.detach(), self.model, {**self._seen, "the output": outputs})
-        (loss / self._accumulate).backward()  # type: ignore[no-untyped-call]
-        self._carried = detached(after)
-        if piece.following is not None and piece.following.start == window.stop:
-            self._state, self._at = self._carried, window.stop
-        with torch.no_grad():
-            return loss.item(), float(self.task.metric(outputs.detach(), targets))
-
-    def _advance(self, xs: Tensor) -> Carried:
-        """Run the model over `xs` for its state alone."""
-        with torch.no_grad(), self._casting():
-            return detached(self.model(xs, self._state)[1])
 
     def _check_and_clip(self) -> float:
         """Raise before the optimiser sees a gradient that is not finite, then clip; gives the norm before that."""
         parameters = [parameter for parameter in self.model.parameters() if parameter.grad is not None]
         norm = float(nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]))
-        about = f"step {self.step}: the gradients' norm"
-        check_gradients(about, norm, self.model, {"the input": self._seen["the input"]})
-        if self._clip is not None and self._clip_by == "value":
-            nn.utils.clip_grad_value_(parameters, self._clip)
-        elif self._clip is not None and norm > self._clip:
-            nn.utils.clip_grads_with_norm_(parameters, self._clip, torch.tensor(norm))
+        self._passes.check(f"step {self.step}", norm)
+        if self._clip is not None:
+            clip_gradients(parameters, norm, self._clip, self._clip_by)
         return norm
 
     def _set_rate(self) -> float:
@@ -327,15 +247,6 @@ class Training:
     def _device(self) -> torch.device:
         return next(self.model.parameters()).device
 
-    def _casting(self) -> AbstractContextManager[Any]:
-        if self._autocast is None:
-            return nullcontext()
-        return torch.autocast(self._device.type, self._autocast)
-
-    def _own(self, state: Carried) -> Carried:
-        """Give this process's rows of a carried state, where the model is."""
-        return mapped(lambda tensor: tensor.to(self._device), self.processes.share_state(state))
-
     def _get_random(self) -> dict[str, list[Tensor]]:
         """Give torch's random states, one of each process."""
         found = {"cpu": self.processes.of_all(torch.get_rng_state())}
@@ -352,15 +263,3 @@ class Training:
         torch.set_rng_state(states["cpu"][rank])
         if self._device.type == "cuda" and "cuda" in states:
             torch.cuda.set_rng_state(states["cuda"][rank], self._device)
-
-
-def check_positive(label: str, value: float) -> None:
-    """Raise UsageError unless `value` is a finite number above zero."""
-    if not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
-        raise UsageError(f"{label} is {value!r}; it must be a finite number > 0")
-
-
-def check_seed(seed: int) -> None:
-    """Raise UsageError unless torch takes `seed`."""
-    if type(seed) is not int or not 0 <= seed < 2**63:
-        raise UsageError(f"seed is {seed!r}; it must be a whole number from 0 to 2**63 - 1")

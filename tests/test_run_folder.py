@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import rnnkit
-from rnnkit import run_folder
+from rnnkit import resumption
 from rnnkit.checkpoint import MANIFEST, WEIGHTS, load_checkpoint
 from rnnkit.errors import CheckpointError, ResourceError, UsageError
 from rnnkit.run_folder import RunFolder, open_run, read_settings
@@ -297,9 +297,9 @@ def test_a_changed_environment_is_told(tmp_path, monkeypatch, caplog, name):
     begin(path, 4)
     resume(path, 2)
     assert caplog.messages == []
-    was = run_folder.environment()[name]
-    changed = {**run_folder.environment(), name: "another"}
-    monkeypatch.setattr(run_folder, "environment", lambda device="cpu": changed)
+    was = resumption.environment()[name]
+    changed = {**resumption.environment(), name: "another"}
+    monkeypatch.setattr(resumption, "environment", lambda device="cpu": changed)
     resume(path)
     assert caplog.messages == [f"{name} was {was!r} when the checkpoint was made, now it is 'another'; bits may differ"]
     assert caplog.records[0].levelno == logging.WARNING

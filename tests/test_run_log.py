@@ -9,8 +9,8 @@ import pytest
 
 from rnnkit.errors import CheckpointError, ResourceError
 from rnnkit.evaluation import Evaluation
+from rnnkit.record import Record
 from rnnkit.run_log import METRICS, TIMES, RunLog, as_plain
-from rnnkit.training import Record
 
 
 def record(step, seconds=None, validation=None, loss=0.5):

@@ -6,7 +6,8 @@ import tomllib
 import pytest
 
 from rnnkit.errors import CheckpointError, ResourceError, UsageError
-from rnnkit.settings import Settings, checked, read_toml, usable_device
+from rnnkit.settings import Settings, checked, usable_device
+from rnnkit.toml import read_toml
 
 ODD = [
     "",

@@ -7,8 +7,8 @@ import pytest
 
 from rnnkit.errors import ResourceError
 from rnnkit.evaluation import Evaluation
+from rnnkit.record import Record
 from rnnkit.tensorboard import TensorBoard
-from rnnkit.training import Record
 
 event_accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from rnnkit.record import Record
     from rnnkit.task import Task
-    from rnnkit.training import Record
 
 LINES = 10
 """Lines for a whole run where there is no terminal."""

@@ -16,11 +16,12 @@ from rnnkit.errors import LostError, ResourceError, UsageError
 
 if TYPE_CHECKING:
     from rnnkit.model import Model
+    from rnnkit.record import Record
     from rnnkit.run_folder import RunFolder
     from rnnkit.settings import Settings
     from rnnkit.task import Task
     from rnnkit.tensorboard import TensorBoard
-    from rnnkit.training import Record, Training
+    from rnnkit.training import Training
 
 WHOLE = click.IntRange(min=1)
 COUNT = click.IntRange(min=0)
@@ -138,7 +139,7 @@ def run(
     from rnnkit.config import assigned, check_unchanged, resolved
     from rnnkit.processes import check_shares, joined
     from rnnkit.run_folder import RunFolder, read_settings
-    from rnnkit.settings import read_toml
+    from rnnkit.toml import read_toml
 
     sources = [
         *([] if config is None else [(str(config), read_toml(config))]),

@@ -19,7 +19,7 @@ import torch
 import rnnkit
 from rnnkit import errors, hookspecs, testing
 from rnnkit.cli import main
-from rnnkit.training import Record
+from rnnkit.record import Record
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

@@ -102,7 +102,8 @@ def differing(before, after):
 
 def unlike_the_page(chapter, item):
     """Give what the documentation says otherwise; `python docs/measure.py corpus` writes it anew."""
-    row = re.search(rf"^\| \d+ \| {re.escape(item.name)} \| (\d+) \| (.*) \|$", PAGE.read_text(), re.M)
+    section = PAGE.read_text().partition(f"## {chapter}\n")[2].partition("\n## ")[0]
+    row = re.search(rf"^\| \d+ \| {re.escape(item.name)} \| (\d+) \| (.*) \|$", section, re.M)
     if row and int(row[1]) == item.code and all(word in html.unescape(row[2]) for word in item.says):
         return []
     return [f"{PAGE.name} has another row for {chapter}: {item.name}"]

@@ -1,0 +1,63 @@
+"""Going on from a checkpoint: what must fit, and what is told where it was made elsewhere."""
+
+import logging
+from dataclasses import asdict
+from pathlib import Path
+
+from rnnkit.checkpoint import Checkpoint, environment, restore
+from rnnkit.errors import CheckpointError, DataError, UsageError, first_line
+from rnnkit.packing import pack
+from rnnkit.settings import NOT_OF_THE_NUMBERS, Settings
+from rnnkit.training import Training
+from rnnkit.training_state import check_like
+
+NOT_OF_THIS_RUN = (LookupError, ValueError, TypeError, RuntimeError, AttributeError, ArithmeticError)
+
+log = logging.getLogger(__name__)
+
+
+def take_up(training: Training, found: Checkpoint) -> None:
+    """Load a checkpoint into a training of the same settings.
+
+    Raises:
+        CheckpointError: it is another training's, or none's.
+        DataError: the data are others.
+    """
+    if found.manifest.get("data") != training.task.fingerprint():
+        raise DataError(
+            f"the data of task {training.task.name!r} have changed since {found.path}; give back the old ones"
+        )
+    restore(training.model, found.weights, found.path)
+    if (found.averaged is None) != (training.averaged is None):
+        raise CheckpointError(f"{found.path} was saved with another setting of average")
+    if found.averaged is not None:
+        restore(training.judged, found.averaged, found.path)
+    try:
+        check_like([found.training["step"], found.manifest["metrics_bytes"]], [0, 0], "the step, or the metrics' size")
+        if found.training["step"] != found.manifest["step"]:
+            raise ValueError(f"it holds the training of step {found.training['step']}")
+        training.load_state(found.training)
+    except NOT_OF_THIS_RUN as error:
+        reason = first_line(error).removeprefix("ValueError: ")
+        raise CheckpointError(f"{found.path} does not fit this run: {reason}; put a copy back, or train anew") from None
+
+
+def check_unfinished(training: Training, path: Path) -> None:
+    """Raise UsageError if there is nothing left to do for a training."""
+    if training.step >= training.steps:
+        raise UsageError(f"{path} has taken {training.step} steps; to go on, give more than that with --steps")
+    if training.done:
+        raise UsageError(
+            f"{path} has ended at step {training.step}, where its patience was spent; nothing is left to do"
+        )
+
+
+def tell_changes(found: Checkpoint, settings: Settings) -> None:
+    """Say what differs from where the checkpoint was made, and from what it was made with."""
+    kept, _ = pack({name: value for name, value in asdict(settings).items() if name not in NOT_OF_THE_NUMBERS})
+    for entry, now in (("environment", environment(settings.device)), ("settings", kept)):
+        before = found.manifest.get(entry)
+        for name, value in now.items():
+            was = before.get(name) if isinstance(before, dict) else None
+            if was != value:
+                log.warning("%s was %r when the checkpoint was made, now it is %r; bits may differ", name, was, value)
