@@ -21,6 +21,16 @@ def test_the_mean_by_hand(decay):
         torch.testing.assert_close(mean.module.weight, torch.full_like(model.weight, expected), rtol=1e-14, atol=0)
 
 
+def test_what_is_no_parameter_is_averaged_too():
+    model = nn.Linear(1, 1)
+    model.register_buffer("scale", torch.zeros(1))
+    mean = averaged(model, 0.75)
+    mean.update_parameters(model)
+    model.scale.fill_(4.0)
+    mean.update_parameters(model)
+    assert mean.module.scale.item() == 1.0
+
+
 def test_the_model_is_left_alone():
     model = rnnkit.RNN("lstm", 2, 3)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
