@@ -29,9 +29,8 @@ def trace(interface: Interface, *, state: bool) -> ExportedProgram:
     arguments = (xs, table) if state else (xs,)
     try:
         program = torch.export.export(interface, arguments, dynamic_shapes=dims)
-    except (
-        Exception
-    ):  # perhaps of this model; but torch also takes up a `scan` that an earlier one has left, sizes and all
+    except Exception:
+        # Perhaps by this model's fault; but torch also takes up a `scan` that an earlier one has left, sizes and all.
         torch.compiler.reset()
         program = torch.export.export(interface, arguments, dynamic_shapes=dims)
     _freeze(program)
