@@ -24,7 +24,6 @@ def backend_of(cell: Cell) -> str:
     return str(Compiled.backend(cell))  # type: ignore[attr-defined]
 
 
-DTYPES = (torch.float64, torch.float32)
 DRAWS = 3
 """Draws of the input in each of which a float32 result must stray: at a kink rounding decides about a gradient."""
 
@@ -256,7 +255,7 @@ def label(value):
 every_cell = pytest.mark.parametrize(("name", "options"), CELLS, ids=label)
 
 
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("dtype", [torch.float64, pytest.param(torch.float32, marks=pytest.mark.slow)], ids=str)
 @pytest.mark.parametrize(
     "sizes",
     [pytest.param(size, marks=[] if size in FAST_SIZES else [pytest.mark.slow]) for size in SIZES],

@@ -87,7 +87,7 @@ def gradients(unroller, cell, xs, state, loss=lambda ys, last: ys.sin().sum() + 
 
 class TestCells:
     @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluating"])
-    @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+    @pytest.mark.parametrize("dtype", [torch.float64, pytest.param(torch.float32, marks=pytest.mark.slow)], ids=str)
     @every_odd_cell
     def test_the_law(self, kind, dtype, training):
         cell = build(kind, dtype=dtype).train(training)

@@ -49,7 +49,9 @@ def test_all_are_here():
     assert set(INNER) >= {"gru", "layernorm", "lstm", "peephole", "rnn"}
 
 
-@every_inner
+@pytest.mark.parametrize(
+    "inner", [name if name in ("lstm", "gru") else pytest.param(name, marks=pytest.mark.slow) for name in INNER]
+)
 @every_wrapper
 def test_every_promise_of_a_cell_is_kept(wrapper, inner):
     steep = (wrapper, inner) == ("learnt_state", "layernorm")
