@@ -16,6 +16,10 @@ class RnnkitError(Exception):
         return str(self.args[0]) if self.args else type(self).__name__
 
 
+class Ending(BaseException):
+    """The process is to end from outside: nobody who answers for a fault of others may hold it up."""
+
+
 class UsageError(RnnkitError, ValueError):
     """An argument or option that cannot be honoured (exit 2)."""
 

@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable
-from contextlib import redirect_stdout
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pluggy
 
 from rnnkit import __version__, hookspecs
-from rnnkit.errors import first_line
+from rnnkit.errors import Ending, first_line
 from rnnkit.time_limit import TimeIsUpError, time_limit
 
 GROUP = "rnnkit"
@@ -138,7 +138,7 @@ def load(found: Iterable[Found], verifiers: dict[str, Verifier]) -> list[Plugin]
                 _collect(plugin, getattr(manager.hook, hook), verify)
             if not plugin.offers and not plugin.problems:
                 plugin.problems.append("registers nothing; are its hooks marked with @rnnkit.hookimpl?")
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Ending):
             raise
         except BaseException as error:  # SystemExit too: a plugin that exits must not take the others along
             plugin.problems.append(_sentence(error))
@@ -149,7 +149,8 @@ def load(found: Iterable[Found], verifiers: dict[str, Verifier]) -> list[Plugin]
 
 def _register(manager: pluggy.PluginManager, item: Found) -> None:
     limit = _seconds()
-    with redirect_stdout(sys.stderr), time_limit(limit, 5 * limit):  # stdout is for data
+    limited = nullcontext() if item.first_party else time_limit(limit, 5 * limit)
+    with redirect_stdout(sys.stderr), limited:  # stdout is for data
         module = item.entry.load()
     manager.register(module, name=item.label)
     try:

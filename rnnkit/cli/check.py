@@ -1,14 +1,13 @@
 """`rnnkit check`: the conformance kit."""
 
-import sys
-from importlib import import_module
 from typing import Any
 
 import click
 
+from rnnkit.cli.importing import imported, is_path
 from rnnkit.cli.options import parse_assignments, set_option
 from rnnkit.cli.output import json_option, print_json
-from rnnkit.errors import CheckError, PluginError, UnknownNameError, UsageError, first_line, nearest
+from rnnkit.errors import CheckError, UnknownNameError, UsageError, nearest
 
 KINDS = ("cell", "unroller", "task")
 
@@ -26,7 +25,7 @@ def check(subject: str, assignments: tuple[str, ...], as_json: bool) -> None:
     from rnnkit.testing import inspect_any, noun_of
 
     tables = parse_assignments(assignments, KINDS)
-    kind, given = _from_module(subject) if ":" in subject.partition("(")[0] else _from_registries(subject)
+    kind, given = (imported(subject), {}) if is_path(subject) else _from_registries(subject)
     noun = noun_of(kind)
     options = {**given, **tables.pop(noun)}
     if any(tables.values()):
@@ -75,17 +74,3 @@ def _from_registries(name: str) -> tuple[Any, dict[str, Any]]:
             continue
     known = [*cells, *unrollers, *tasks]
     raise UnknownNameError(f"unknown cell, unroller or task {name!r}{nearest(name, known)}")
-
-
-def _from_module(path: str) -> tuple[Any, dict[str, Any]]:
-    module, _, name = path.partition(":")
-    sys.path.insert(0, "")  # as `python -m` does: a class in the folder one stands in
-    try:
-        found = import_module(module)
-    except (Exception, SystemExit) as error:
-        raise PluginError(f"{module!r} cannot be imported: {first_line(error)}") from None
-    finally:
-        sys.path.remove("")
-    if not hasattr(found, name):
-        raise UsageError(f"module {module!r} has no {name!r}{nearest(name, vars(found))}")
-    return getattr(found, name), {}

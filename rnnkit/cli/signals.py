@@ -6,13 +6,15 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn, TypeAlias
 
+from rnnkit.errors import Ending
+
 BROKEN_PIPE = 1
 """What stands for a reader that has left where processes tell each other their exit codes."""
 
 ENDINGS = {signal.SIGINT: ("interrupted", 130), signal.SIGTERM: ("terminated", 143)}
 
 
-class Exit(BaseException):
+class Exit(Ending):
     """The command is to end; `message` says why, if there is something to say."""
 
     def __init__(self, message: str, code: int) -> None:

@@ -146,6 +146,13 @@ def test_an_interrupt_is_not_swallowed(site, cli, cell_source):
     assert cli("cells").exit_code == 130
 
 
+@pytest.mark.parametrize(("number", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_during_an_import_is_not_the_plugin_s_fault(site, cli, cell_source, number, code):
+    source = f"import os, signal\nos.kill(os.getpid(), signal.{number})\nfor _ in range(1000):\n    pass"
+    site.install("fake-slow", slow=cell_source(hook=source))
+    assert cli("cells").exit_code == code
+
+
 def test_one_module_under_two_names_is_registered_once(site, cell_source):
     info = site.install("fake-twice", a=cell_source())
     (info / "entry_points.txt").write_text("[rnnkit]\na = fake_twice_a\nb = fake_twice_a\n")
