@@ -33,12 +33,13 @@ def test_signals_at_random_moments(server, undisturbed, tally, tmp_path, seed, s
         if done.code == 0:  # it was over already
             continue
         failures += complaints(done, ENDINGS[number])
-        if str(folder) in done.err:
+        begun = str(folder) in done.err
+        if begun:
             stopped += 1
             failures += [(moment, "no checkpoint of the last step")] * (lost(folder) != 0)
             late = done.cpu - done.sent[0][1] - longest_step(folder)  # of a processor: the machine may be busy
             failures += [(moment, f"{late:.2f} s")] * (late > PROMPT)
-        failures += [(moment, wrong) for wrong in differences(server, run.words, folder, run.left)]
+        failures += [(moment, wrong) for wrong in differences(server, run.words, folder, run.left, stopped=begun)]
         if stopped == signals:
             break
     assert stopped == signals
