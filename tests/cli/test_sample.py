@@ -6,6 +6,7 @@ import sys
 from itertools import product
 
 import pytest
+import torch
 
 from rnnkit.run_folder import open_run
 from rnnkit.sampling import generate
@@ -38,6 +39,18 @@ def test_a_prompt_comes_first(run, cli):
 def test_a_prompt_matters(run, cli):
     first, second = (cli("sample", run, "--prompt", p, "--length", 60).stdout[7:] for p in ("The dog", "fox fox"))
     assert first != second
+
+
+def test_the_best_one_may_write_in_place_of_the_newest(train, cli, text, tmp_path):
+    assert train("--text", text, "--lr", 3, "--steps", 25, "--validate-every", 1, "--keep", 1).exit_code == 0
+    best, newest = open_run(tmp_path / "run", best=True)[2], open_run(tmp_path / "run")[2]
+    assert not torch.equal(best.readout.weight, newest.readout.weight)
+    task = open_run(tmp_path / "run")[1]
+    for model, words in ((best, ["--best", "--device", "cpu"]), (newest, [])):
+        expected = task.sample(generate(model, task.prompt(""), 40, temperature=1.0, seed=3))
+        told = cli("sample", tmp_path / "run", "--length", 40, "--temperature", 1, "--seed", 3, *words).stdout
+        assert told == f"{expected}\n"
+    assert "'nowhere'" in cli("sample", tmp_path / "run", "--device", "nowhere").stderr
 
 
 def test_draws_depend_on_the_seed_alone(run, cli):

@@ -22,7 +22,7 @@ def read_only(scene):
     scene.leaves = True
     scene.before("owned_by_nobody")
     scene.before("read_only", run="run", step=2)
-    return (*TRAIN, "--task", "adding", "--steps", 4)
+    return (*TRAIN, "--task", "adding", "--steps", 4, "--save-every", 1)
 
 
 def no_memory(scene):
@@ -47,10 +47,12 @@ def no_more_files(scene):
 
 
 FULL = ("run", "No space left on device")
+ON = ("once that is mended, go on with: rnnkit run --resume run",)
 
 RESOURCES = (
-    *(Item(f"the disk full after {share:.0%}", full(share), 8, FULL) for share in (0.001, 0.2, 0.4, 0.6, 0.9)),
-    Item("a folder that becomes read-only", read_only, 8, ("run", "Permission denied")),
+    *(Item(f"the disk full after {100 * share:g} %", full(share), 8, FULL) for share in (0.001, 0.2)),
+    *(Item(f"the disk full after {100 * share:g} %", full(share), 8, FULL + ON) for share in (0.4, 0.6, 0.9)),
+    Item("a folder that becomes read-only", read_only, 8, ("run", "Permission denied", *ON)),
     Item("a limit on memory", no_memory, 8, ("out of memory", "lower --batch, --seq-len or --hidden")),
     Item("no CUDA device", no_cuda, 8, ("device 'cuda' is not usable here",)),
     Item("no more memory on the device", no_memory_on_the_device, 8, ("out of memory", "lower --batch")),
