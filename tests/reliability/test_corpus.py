@@ -14,7 +14,7 @@ from .bad_data import DATA
 from .bad_plugins import PLUGINS
 from .bad_resources import RESOURCES
 from .promises import ANSWERED
-from .scene import Scene
+from .scene import TRAIN, Scene
 from .small_run import complaints
 
 CORPUS = {
@@ -69,6 +69,8 @@ def test_an_input_that_is_no_good(server, past, tally, tmp_path, chapter, item):
         failures.append(f"it took {done.cpu:.1f} s")
     if done.peak > BYTES:
         failures.append(f"it took {done.peak / 1e6:.0f} MB")
+    if chapter == "Plugins":
+        failures += troubled(server, scene)
     line = done.err.strip().removeprefix("rnnkit: ").replace(f"{tmp_path}/", "")
     if REPORT in os.environ:
         with Path(os.environ[REPORT]).open("a") as file:
@@ -82,6 +84,14 @@ def spoken(done, says):
     """Give what is wrong with a command that goes on: it says one line, or none where there is nothing to say."""
     as_wanted = done.code == 0 and done.err.count("\n") == bool(says) and all(word in done.err for word in says)
     return [] if as_wanted else [f"expected a line with {says}, got {done.code} and {done.err!r}"]
+
+
+def troubled(server, scene):
+    """Give what else a broken plugin spoils: nothing, if the others' cells train, and help is there at once."""
+    trains = server.run(*TRAIN, "--task", "adding", "--cell", "lstm", folder=scene.folder, **scene.request)
+    helps = server.run("run", "--help", folder=scene.folder, **scene.request)
+    failures = [] if (trains.code, trains.err) == (0, "") else [trains]
+    return failures if helps.code == 0 and helps.cpu < 1 else [*failures, helps]
 
 
 def contents(folder):
