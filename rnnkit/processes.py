@@ -191,16 +191,22 @@ def joined(device: str) -> Iterator[Processes]:
         group = Group()
         yield group
     except RuntimeError as error:
-        about = str(error)
-        if isinstance(error, distributed.DistError) or "gloo" in about:
-            if "imed out" in about or "imeout" in about:
-                waited = f"{PATIENCE.total_seconds():.0f} s"
-                raise ResourceError(
-                    f"another process of this run has not answered for {waited}; go on with --resume"
-                ) from None
-            raise LostError("another process of this run has ended; go on with --resume") from None
-        raise
+        reason = lost(error)
+        if reason is None:
+            raise
+        raise reason from None
     group.close()
+
+
+def lost(error: RuntimeError) -> ResourceError | None:
+    """Say what an error of torch's has to do with the other processes; None: nothing."""
+    about = str(error)
+    if not (isinstance(error, distributed.DistError) or "gloo" in about or "pair closure" in about):
+        return None
+    if "imed out" in about or "imeout" in about:
+        waited = f"{PATIENCE.total_seconds():.0f} s"
+        return ResourceError(f"another process of this run has not answered for {waited}; go on with --resume")
+    return LostError("another process of this run has ended; go on with --resume")
 
 
 def check_shares(rows: int, size: int) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from rnnkit.errors import UsageError
-from rnnkit.processes import Processes, joined
+from rnnkit.errors import LostError, ResourceError, UsageError
+from rnnkit.processes import Processes, joined, lost
 
 PROBE = Path(__file__).with_name("processes_probe.py")
 spec = importlib.util.spec_from_file_location("processes_probe", PROBE)
@@ -115,3 +115,16 @@ def test_alone_without_torchrun(monkeypatch):
 def test_an_error_of_ones_own_is_left_alone():
     with pytest.raises(UsageError, match="mine"), joined("cpu"):
         raise UsageError("mine")
+
+
+SAID = {
+    "[../third_party/gloo/gloo/transport/tcp/unbound_buffer.cc:81] Timed out waiting 20000ms for recv": ResourceError,
+    "Application timeout caused pair closure": ResourceError,
+    "[../third_party/gloo/gloo/transport/tcp/pair.cc:553] Connection closed by peer [127.0.0.1]:4711": LostError,
+    "mat1 and mat2 shapes cannot be multiplied": type(None),
+}
+
+
+@pytest.mark.parametrize("said", SAID)
+def test_what_gloo_says_of_the_others_is_known(said):
+    assert type(lost(RuntimeError(said))) is SAID[said]
