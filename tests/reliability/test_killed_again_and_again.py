@@ -8,11 +8,11 @@ from .promises import KILLED
 from .small_run import differences, go_on, left, words
 
 SECONDS = 20.0
-WHOLE = 600.0
-"""How long the undisturbed run takes, about."""
+WHOLE = 800.0
+"""Seconds of the undisturbed run, as a short one foretells them."""
 
-KILLS = 20
-"""At least."""
+KILLS = 30
+"""At least: it has run for ten minutes."""
 
 
 @pytest.mark.slow
@@ -33,6 +33,6 @@ def test_killed_every_few_seconds(server, undisturbed, tally, tmp_path):
             break
         assert done.code == -signal.SIGKILL, done
         kills += 1
-    assert kills >= KILLS, "it is too short for this machine"
+    assert kills >= KILLS, "it was over in less than ten minutes"
     failures = differences(server, start, run, left(whole))
     tally(KILLED, f"a run of ten minutes killed every {SECONDS:.0f} s and resumed each time", kills, failures)
