@@ -283,7 +283,9 @@ def test_json_of_figures_that_are_not_finite():
     assert json.loads(report.to_json(), parse_constant=refuse)["ok"] is False
 
 
-@pytest.mark.parametrize("unroller", list(rnnkit.unrollers))
+@pytest.mark.parametrize(
+    "unroller", [pytest.param(name, marks=[pytest.mark.slow] * (name == "checkpoint")) for name in rnnkit.unrollers]
+)
 @pytest.mark.parametrize("name", list(rnnkit.cells))
 def test_a_layer_of_layers_and_directions(name, unroller):
     torch.manual_seed(0)
