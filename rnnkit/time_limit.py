@@ -4,10 +4,13 @@ import ctypes
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-LOOK = 0.1
-"""Seconds between two looks at the clocks."""
+LOOK, AGAIN = 0.1, 1.0
+"""Seconds between two looks at the clocks, and between two times that the error is raised, where it was caught."""
+
+
+BRIEFLY = 1e-5
 
 
 class TimeIsUpError(BaseException):
@@ -20,20 +23,46 @@ def time_limit(processor: float, clock: float) -> Iterator[None]:
 
     It comes between two steps of the interpreter: a call that never returns from C is not ended.
     """
-    lock, over = threading.Lock(), threading.Event()
     thread = threading.get_ident()
     used = time.pthread_getcpuclockid(thread)
     ends = time.clock_gettime(used) + processor, time.monotonic() + clock
+    # The error may come in the middle of Python's own locks; this one is released in a single step of the interpreter.
+    running, gone = threading.Lock(), list[bool]()
+    running.acquire()
 
     def watch() -> None:
-        while not over.wait(LOOK):
-            with lock:
-                if not over.is_set() and (time.clock_gettime(used) > ends[0] or time.monotonic() > ends[1]):
-                    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(TimeIsUpError))
+        wait = LOOK
+        while not running.acquire(timeout=wait):
+            if time.clock_gettime(used) > ends[0] or time.monotonic() > ends[1]:
+                _raise_in(thread, TimeIsUpError)
+                wait = AGAIN
+        gone.append(True)
 
-    threading.Thread(target=watch, daemon=True).start()
+    def stop() -> None:
+        with suppress(RuntimeError):  # it is released already
+            running.release()
+        while not gone:
+            time.sleep(BRIEFLY)
+        _raise_in(thread, None)  # if it has not come yet
+
     try:
+        _start(threading.Thread(target=watch, daemon=True), gone)
         yield
     finally:
-        with lock:
-            over.set()
+        try:
+            stop()
+        finally:
+            stop()  # the error may have come in the first one
+
+
+def _start(watcher: threading.Thread, gone: list[bool]) -> None:
+    try:
+        watcher.start()
+    except RuntimeError:  # no more threads
+        gone.append(True)
+        raise
+
+
+def _raise_in(thread: int, error: type[BaseException] | None) -> None:
+    """Have an error raised in a thread at its next step; None: take back what it has yet to raise."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), error and ctypes.py_object(error))

@@ -72,3 +72,20 @@ def test_in_another_thread():
     thread.start()
     thread.join(60)
     assert len(found) == 1
+
+
+def test_nothing_comes_afterwards(monkeypatch):
+    """The block ends about when its time is up; then the error comes in it, or not at all."""
+    monkeypatch.setattr("rnnkit.time_limit.LOOK", 1e-4)
+    before = threading.active_count()
+    late = 0
+    for trial in range(400):
+        try:
+            with time_limit(60, 2e-3):
+                spin(2e-3 + (trial % 20 - 10) * 1e-4)
+        except TimeIsUpError:
+            late += 1
+        spin(5e-4)
+    assert 0 < late < 400
+    time.sleep(0.1)
+    assert threading.active_count() == before

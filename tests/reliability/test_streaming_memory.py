@@ -43,7 +43,7 @@ def test_truncated_training(server, tally, tmp_path, text, short, long):
         line = words(text, **tiny, steps=steps // PIECE)
         return server.run(*line, "--out", tmp_path / str(steps), folder=tmp_path, limit=1500)
 
-    what = f"training by truncated BPTT over {long:.0e} time steps peaks within 5 % of {short:.0e}"
+    what = f"training by truncated BPTT over {long:,} time steps peaks within 5 % of {short:,}"
     tally(STREAMED, what, 1, grown(trained(short), trained(long)))
 
 
@@ -55,7 +55,7 @@ def test_inference(server, tally, short, long):
     def streamed(steps):
         return server.run(call=["streams", "inference", {"steps": steps, "unroller": unroller}], limit=1500)
 
-    what = f"inference with a carried state over {long:.0e} time steps peaks within 5 % of {short:.0e}"
+    what = f"inference with a carried state over {long:,} time steps peaks within 5 % of {short:,}"
     tally(STREAMED, what, 1, grown(streamed(short), streamed(long)))
 
 
@@ -65,5 +65,5 @@ def test_sampling(server, tally, text, short, long):
     def drawn(steps):
         return server.run(call=["streams", "sampling", {"steps": steps, "text": str(text)}], limit=1500)
 
-    what = f"sampling of {long:.0e} symbols, a call each, peaks within 5 % of {short:.0e}"
+    what = f"sampling of {long:,} symbols, a call each, peaks within 5 % of {short:,}"
     tally(STREAMED, what, 1, grown(drawn(short), drawn(long)))
