@@ -9,23 +9,21 @@ from click.core import ParameterSource
 
 from rnnkit.cli.launching import launch, left, speak_once, started
 from rnnkit.cli.options import MaybePositive, MemorySize, PositiveFloat, Truncation, complete_names
-from rnnkit.cli.output import json_option, print_json, print_table
+from rnnkit.cli.output import json_option, print_json
 from rnnkit.cli.progress import shown
+from rnnkit.cli.report import report
 from rnnkit.cli.signals import BROKEN_PIPE, ending_with, patience
 from rnnkit.errors import LostError, ResourceError, UsageError
 
 if TYPE_CHECKING:
-    from rnnkit.model import Model
     from rnnkit.record import Record
     from rnnkit.run_folder import RunFolder
     from rnnkit.settings import Settings
-    from rnnkit.task import Task
     from rnnkit.tensorboard import TensorBoard
     from rnnkit.training import Training
 
 WHOLE = click.IntRange(min=1)
 COUNT = click.IntRange(min=0)
-SAMPLE_LENGTH, TEMPERATURE = 400, 0.7
 
 
 @click.command()
@@ -178,7 +176,7 @@ def run(
         ):
             record = _train(training, folder, board, settings, as_json, quiet)
     if processes.first:
-        _report(settings, training, record, folder.path, as_json)
+        report(settings, training, record, folder.path, as_json)
 
 
 def _settings(context: click.Context, given: dict[str, Any], source: ParameterSource) -> dict[str, Any]:
@@ -245,65 +243,3 @@ def _train(
                 f"{error}; once that is mended, go on with: rnnkit run --resume {folder.path}"
             ) from None
     return record
-
-
-def _report(settings: "Settings", training: "Training", record: "Record", path: Path, as_json: bool) -> None:
-    import torch
-
-    from rnnkit.evaluation import to_device
-    from rnnkit.gradients import gradient_norms
-    from rnnkit.model import Model
-
-    assert record.validation is not None  # the last record has it
-    task, model = training.task, training.judged
-    assert isinstance(model, Model)
-    baselines = task.baselines()
-    batch = task.batch(settings.batch, torch.Generator().manual_seed(settings.seed))
-    norms = gradient_norms(model, task, to_device(batch, torch.device(settings.device)))
-    if as_json:
-        print_json(
-            {
-                "event": "validation",
-                "metric": task.metric_name,
-                "value": record.validation.metric,
-                "loss": record.validation.loss,
-                "baselines": baselines,
-            }
-        )
-        sample = _sample(task, model, settings.seed)
-        if sample is not None:
-            print_json({"event": "sample", "text": sample})
-        print_json({"event": "gradients", "norms": norms})
-        print_json({"event": "end", "folder": str(path), "steps": record.step, "seconds": record.seconds})
-        return
-    speed = record.tokens / record.seconds
-    click.echo(
-        f"{settings.cell} on {settings.task}, unroller {model.layer.unroller}: {record.step} steps in "
-        f"{record.seconds:.1f} s, {speed:,.0f} tokens/s\n"
-    )
-    figures = {f"{settings.cell} (this run)": record.validation.metric, **baselines}
-    print_table(
-        ["validation", task.metric_name],
-        [(n, f"{v:.4f}") for n, v in figures.items()],
-        right=[task.metric_name],
-    )
-    sample = _sample(task, model, settings.seed)
-    if sample is not None:
-        click.echo(f"\na sample of its text\n\n{_indent(sample)}")
-    click.echo("\ngradients of the loss of one batch, after training")
-    print_table(["tensor", "norm"], [(name, f"{norm:.3e}") for name, norm in norms.items()], right=["norm"])
-    click.echo(f"\nsaved in {path}; more text: rnnkit sample {path}" if sample is not None else f"\nsaved in {path}")
-
-
-def _sample(task: "Task", model: "Model", seed: int) -> str | None:
-    """Let a model over text write; None where the task has none."""
-    from rnnkit.sampling import generate
-
-    prompt = task.prompt()
-    if prompt is None:
-        return None
-    return task.sample(generate(model, prompt, SAMPLE_LENGTH, temperature=TEMPERATURE, seed=seed)).strip("\n")
-
-
-def _indent(text: str) -> str:
-    return "\n".join(f"    {line}" for line in text.splitlines())

@@ -1,9 +1,10 @@
 """Every bad input is answered by one line that names the culprit, with the right exit code, and nothing is left."""
 
-import os
 import re
 
 import pytest
+
+from ..no_files import make_folder, make_loop, make_nothing, make_pipe
 
 ADDING = ("run", "--task", "adding", "--steps", 1, "--hidden", 4, "--batch", 2)
 
@@ -172,22 +173,6 @@ def test_an_unfit_text(answer, tmp_path, kind):
     line = answer(6, "run", "--text", path, "--steps", 1)
     assert f"{path}" in line
     assert fault in line
-
-
-def make_pipe(path):
-    os.mkfifo(path)
-
-
-def make_folder(path):
-    path.mkdir()
-
-
-def make_loop(path):
-    path.symlink_to(path)
-
-
-def make_nothing(path):
-    assert not path.exists()
 
 
 def make_nothing_below_a_file(path):

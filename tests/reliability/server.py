@@ -33,7 +33,7 @@ def prepare():
     import rnnkit.sampling
 
     torch.set_num_threads(1)
-    sys.modules["rnnkit.cli.run"].SAMPLE_LENGTH = 4  # the report behind the training, of which less is asked here
+    sys.modules["rnnkit.cli.report"].SAMPLE_LENGTH = 4  # the report behind the training, of which less is asked here
     for registry in (rnnkit.cells, rnnkit.tasks, rnnkit.unrollers):
         for name in registry:
             registry[name]

@@ -10,6 +10,8 @@ import pytest
 import rnnkit
 from rnnkit.errors import DataError, UsageError
 
+from ..no_files import make_folder, make_loop, make_nothing, make_pipe
+
 pytestmark = pytest.mark.timeout(20)
 
 NUMBERS = "".join(f"{row},{row % 7}\n" for row in range(200))
@@ -129,22 +131,6 @@ def test_a_line_without_end_is_given_up(tmp_path, monkeypatch):
     path.write_text("1," * 1000)
     with pytest.raises(DataError, match=r"has a line of more than 50 characters; give a table"):
         rnnkit.tasks["csv"](file=str(path))
-
-
-def make_pipe(path):
-    os.mkfifo(path)
-
-
-def make_folder(path):
-    path.mkdir()
-
-
-def make_loop(path):
-    path.symlink_to(path)
-
-
-def make_nothing(path):
-    assert not path.exists()
 
 
 def make_socket(path):
