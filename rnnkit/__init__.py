@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from rnnkit.registry import cells, tasks, unrollers
     from rnnkit.task import Batch, Task
     from rnnkit.training import Training, train
+    from rnnkit.twin import with_tensors
     from rnnkit.unroll import Masks, Unroller, casts_automatically, check_step, prepare
+    from rnnkit.watching import watched_by
     from rnnkit.wrapper import Wrapper
 
 _HOMES = {
@@ -62,7 +64,9 @@ _HOMES = {
     "time_slices": "cell",
     "train": "training",
     "unrollers": "registry",
+    "watched_by": "watching",
     "weight_drop": "drop_connect",
+    "with_tensors": "twin",
 }
 _MODULES = ("errors", "init", "interop", "memory", "testing")
 
@@ -105,7 +109,9 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "time_slices",
     "train",
     "unrollers",
+    "watched_by",
     "weight_drop",
+    "with_tensors",
 ]
 
 

@@ -1,10 +1,10 @@
 """Twins: cells and modules in whose place copies stand, so that tensors of one call can be put in and none is left."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import MethodType
 from typing import TypeVar
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized, type_before_parametrizations
 
 from rnnkit.cell import Cell
@@ -55,6 +55,28 @@ def shallow(module: Module, kind: type | None = None) -> Module:
             copied.__dict__[name] = MethodType(value.__func__, copied)
     for table in ("_parameters", "_buffers", "_modules"):
         copied.__dict__[table] = dict(module.__dict__[table])
+    return copied
+
+
+def with_tensors(module: Module, tensors: Mapping[str, Tensor], prefix: str = "") -> Module:
+    """Return a copy of a module that uses `tensors` in place of its own parameters and buffers; the module stays.
+
+    Args:
+        module: what is copied, submodules too; all but the tables of tensors and submodules is shared.
+        tensors: by their paths, as `named_parameters` has them.
+        prefix: of the paths, for a module that is inside of another.
+    """
+    return _with_tensors(module, tensors, prefix, {})
+
+
+def _with_tensors(module: Module, tensors: Mapping[str, Tensor], prefix: str, done: dict[int, nn.Module]) -> Module:
+    if id(module) in done:  # in several places
+        return done[id(module)]  # type: ignore[return-value]
+    copied = done[id(module)] = shallow(module)
+    for table in (copied._parameters, copied._buffers):
+        table |= {name: tensors[prefix + name] for name in table if prefix + name in tensors}
+    for name, child in copied._modules.items():
+        copied._modules[name] = None if child is None else _with_tensors(child, tensors, f"{prefix}{name}.", done)
     return copied
 
 

@@ -18,10 +18,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch._compile import _disable_dynamo
-from torch.autograd import forward_ad
 
 import rnnkit
 from rnnkit import Cell, State
+from rnnkit.errors import UsageError
 from rnnkit_compiler.building.cache import cache_folder, cache_size, clear_cache
 from rnnkit_compiler.building.toolchain import instruction_set, toolchain
 from rnnkit_compiler.native.team import entry_points, threads
@@ -30,6 +30,9 @@ from rnnkit_compiler.run.backend import Sequences
 from rnnkit_compiler.run.program import Program, compose
 from rnnkit_compiler.trace.fingerprint import Fingerprint
 from rnnkit_compiler.trace.recording import NotRecordable
+
+BACKENDS = ("cpp", "torch")
+"""What may run the steps: a kernel, or torch's operations."""
 
 CAPACITY = 512
 """Programs that are kept; the least recently used goes first."""
@@ -46,17 +49,33 @@ class Compiled(rnnkit.Unroller):
 
     Memory: the states and the gates that the way back reads, of every step. Time: a compilation of about two seconds
     the first time that a cell is seen on a machine, whatever its sizes; then its speed is that of the matrix products.
+
+    Args:
+        backend: "cpp" has the steps run in a kernel, "torch" has the plan run with torch's operations, even where the
+            loop is faster; what cannot be run so is an error that says why. None: what is fastest.
     """
 
     name = "compiled"
     auto_rank = 10
 
+    def __init__(self, *, backend: str | None = None) -> None:
+        if backend not in (None, *BACKENDS):
+            raise UsageError(
+                f"unroller 'compiled': backend is {backend!r}; it must be one of {', '.join(BACKENDS)}, or None"
+            )
+        self.backend = backend
+
+    @classmethod
+    def variants(cls) -> "list[Compiled]":
+        """Return one that chooses, and one for each way in which it may choose to run a cell."""
+        return [cls(), *(cls(backend=backend) for backend in BACKENDS)]
+
     def applies(self, cell: Cell) -> bool:
-        """Tell whether the cell runs in a kernel here."""
+        """Tell whether the cell runs in a kernel here, or by the backend that was asked for."""
         like = next(cell.parameters(), None)
         if like is not None and like.is_meta:
             return True  # built without memory, it is filled elsewhere, and may run in a kernel there
-        return self.backend(cell) == "cpp"
+        return self.backend_of(cell) == (self.backend or "cpp")
 
     def __call__(
         self,
@@ -69,20 +88,22 @@ class Compiled(rnnkit.Unroller):
     ) -> tuple[Tensor, State]:
         """Unroll `cell` over `xs` (T, B, D); see `rnnkit.Unroller`."""
         unroll = _unroll_untraced if torch.compiler.is_compiling() else _unroll
-        return unroll(cell, xs, state, lengths, reset)
+        return unroll(self.backend, cell, xs, state, lengths, reset)
 
     def explain(self, cell: Cell) -> str:
         """Say what is computed ahead, fused and deferred, what it costs, and what fell back and why."""
-        program = program_for(cell, *example(cell))
+        program = program_for(cell, *example(cell), self.backend)
         if isinstance(program, Refusal):
             return f"backend: loop\n{program.reason}"
         return "\n".join(program.explain())
 
-    @staticmethod
-    def backend(cell: Cell) -> str:
+    def backend_of(self, cell: Cell) -> str:
         """Tell what runs a cell on plain input: "cpp", "torch" or "loop"."""
-        program = program_for(cell, *example(cell))
+        program = program_for(cell, *example(cell), self.backend)
         return "loop" if isinstance(program, Refusal) else program.backend.name
+
+    def __repr__(self) -> str:
+        return self.name if self.backend is None else f"{self.name}(backend={self.backend!r})"
 
     @classmethod
     def facts(cls) -> dict[str, str]:
@@ -110,13 +131,30 @@ class Compiled(rnnkit.Unroller):
 
 
 def _unroll(
-    cell: Cell, xs: Tensor, state: State | None, lengths: Tensor | None, reset: Tensor | None
+    backend: str | None,
+    cell: Cell,
+    xs: Tensor,
+    state: State | None,
+    lengths: Tensor | None,
+    reset: Tensor | None,
 ) -> tuple[Tensor, State]:
     padded, before, masks = rnnkit.prepare(cell, xs, state, lengths, reset)
-    program = program_for(cell, padded, before)
-    if isinstance(program, Refusal) or not program.backend.is_worth_it(padded.shape[1]):
+    program = program_for(cell, padded, before, backend)
+    if backend is not None and padded.shape[1]:
+        program = _forced(program, backend, cell)
+    elif isinstance(program, Refusal) or not program.backend.is_worth_it(padded.shape[1]):
         return rnnkit.unrollers["loop"]()(cell, xs, state, lengths=lengths, reset=reset)
     return program.run(cell, padded, before, masks.initial, _sequences(padded, masks))
+
+
+def _forced(program: "Program | Refusal", backend: str, cell: Cell) -> Program:
+    """Return the program if it is by the backend that was asked for; raises UsageError if it is not, saying why."""
+    if isinstance(program, Program) and program.backend.name == backend:
+        return program
+    raise UsageError(
+        f"unroller 'compiled': backend={backend!r} cannot run cell {cell.name!r}: {program.reason}; "
+        "leave backend out to have what can"
+    )
 
 
 _unroll_untraced = _disable_dynamo(_unroll)
@@ -140,14 +178,10 @@ PLAIN = (Tensor, torch.nn.Parameter, torch.nn.Buffer)
 
 def obstacle(cell: Cell, found: Fingerprint, xs: Tensor, states: Sequence[Tensor]) -> str:
     """Tell what in the surroundings asks for the loop; empty: nothing."""
-    if torch._C._functorch.peek_interpreter_stack() is not None:
-        return "a transform of torch.func is at work"
-    if torch._C._len_torch_dispatch_stack() or torch.compiler.is_compiling():
-        return "something looks at every operation"
+    if watcher := rnnkit.watched_by():
+        return watcher
     if rnnkit.casts_automatically(xs.device):
         return "autocast is on"
-    if forward_ad._current_level >= 0:
-        return "forward-mode differentiation is at work"
     if xs.is_inference() and torch.is_grad_enabled():
         return "the input was made in inference mode, and may not be saved"
     if not xs.shape[1] or not cell.state_names:
@@ -166,16 +200,16 @@ _programs: OrderedDict[Hashable, Program | Refusal] = OrderedDict()
 _lock = Lock()
 
 
-def program_of(cell: Cell, found: Fingerprint, xs: Tensor, states: Sequence[Tensor]) -> Program | Refusal:
-    """Give the program of a cell for such input and states, made at the first question."""
+def program_of(cell: Cell, found: Fingerprint, xs: Tensor, states: Sequence[Tensor], native: bool) -> Program | Refusal:
+    """Return the program of a cell for such input and states, made at the first question."""
     kinds = tuple((tensor.shape[1:], tensor.dtype) for tensor in states)
-    key = (found.key, xs.shape[2], xs.dtype, kinds, torch.get_default_dtype())
+    key = (found.key, xs.shape[2], xs.dtype, xs.device, kinds, torch.get_default_dtype(), native)
     with _lock:
         known = _programs.get(key)
         if known is not None:
             _programs.move_to_end(key)
             return known
-    made = _make(cell, xs, states)
+    made = _make(cell, xs, states, native)
     with _lock:
         _programs[key] = made
         while len(_programs) > CAPACITY:
@@ -183,18 +217,18 @@ def program_of(cell: Cell, found: Fingerprint, xs: Tensor, states: Sequence[Tens
     return made
 
 
-def _make(cell: Cell, xs: Tensor, states: Sequence[Tensor]) -> Program | Refusal:
+def _make(cell: Cell, xs: Tensor, states: Sequence[Tensor], native: bool) -> Program | Refusal:
     try:
-        return compose(cell, xs, states)
+        return compose(cell, xs, states, native)
     except NotRecordable as error:
         return Refusal(str(error))
 
 
-def program_for(cell: Cell, xs: Tensor, states: Sequence[Tensor]) -> Program | Refusal:
-    """Give the program of a cell for such input, unless something in the surroundings asks for the loop."""
+def program_for(cell: Cell, xs: Tensor, states: Sequence[Tensor], backend: str | None = None) -> Program | Refusal:
+    """Return the program of a cell for such input, unless something in the surroundings asks for the loop."""
     found = Fingerprint(cell)
     reason = obstacle(cell, found, xs, states)
-    return Refusal(reason) if reason else program_of(cell, found, xs, states)
+    return Refusal(reason) if reason else program_of(cell, found, xs, states, backend != "torch")
 
 
 def example(cell: Cell) -> tuple[Tensor, State]:

@@ -101,24 +101,30 @@ class Replay(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         unrolling, surroundings, tensors = ctx.unrolling, ctx.surroundings, ctx.saved_tensors
-        if torch.is_grad_enabled():
-            # By views, so that each has the gradient of its own uses alone: a learnt state is made of a weight.
-            tensors = tuple(tensor.view_as(tensor) for tensor in tensors)
+        by_the_loop = torch.is_grad_enabled() or rnnkit.watched_by(*gradients)
+        if by_the_loop:
+            with torch.enable_grad():
+                # By views, so that each has the gradient of its own uses alone: a learnt state is made of a weight.
+                tensors = tuple(tensor.view_as(tensor) for tensor in tensors)
         with surroundings.fork(), surroundings.casting(), surroundings.training(), unrolling.equipped(tensors):
             surroundings.restore()
-            if torch.is_grad_enabled():  # create_graph: let autograd record the plain loop
-                return None, *_through_the_loop(unrolling, tensors, gradients)
+            if by_the_loop:  # let autograd record it
+                return None, *_through_the_loop(unrolling, tensors, gradients, torch.is_grad_enabled())
             # Used up, so that a state makes room once it is taken back; a second backward starts from the first.
             kept, ctx.kept = ctx.kept, ctx.kept[:1]
             return None, *Backward(unrolling, tensors, gradients[0], list(gradients[1:]), ctx.twin)(kept)
 
 
-def _through_the_loop(unrolling: Unrolling, tensors: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> Gradients:
+def _through_the_loop(
+    unrolling: Unrolling, tensors: Sequence[Tensor], gradients: Sequence[Tensor | None], create_graph: bool
+) -> Gradients:
     xs, state, initial, _ = unrolling.inputs(tensors)
     masks = unrolling.masks._replace(initial=initial)
     ys: list[Tensor] = []
-    state = run(unrolling.cell, unrolling.cell.project(xs), state, masks, ys.append)
-    return gradient([torch.stack(ys), *state], gradients, tensors, create_graph=True)
+    with torch.enable_grad():
+        state = run(unrolling.cell, unrolling.cell.project(xs), state, masks, ys.append)
+        results = [torch.stack(ys), *state]
+    return gradient(results, gradients, tensors, create_graph=create_graph)
 
 
 class Backward:

@@ -54,7 +54,8 @@ class Checkpoint(rnnkit.Unroller):
     ) -> tuple[Tensor, State]:
         """Unroll `cell` over `xs` (T, B, D); see `rnnkit.Unroller`."""
         xs, state, masks = rnnkit.prepare(cell, xs, state, lengths, reset)
-        if any(map(is_lazy, cell.parameters())):  # what the first step is to make cannot be recorded before it
+        # What the first step is to make cannot be recorded before it; a tracer of torch.jit sees into no Function.
+        if any(map(is_lazy, cell.parameters())) or torch._C._get_tracing_state() is not None:
             return Loop()(cell, xs, state, lengths=lengths, reset=reset)
         named = [
             *cell.named_parameters(remove_duplicate=False),

@@ -21,7 +21,7 @@ Compiled, Loop = rnnkit.unrollers["compiled"], rnnkit.unrollers["loop"]
 
 def backend_of(cell: Cell) -> str:
     """Say what runs a cell: "cpp", "torch" or "loop"."""
-    return str(Compiled.backend(cell))  # type: ignore[attr-defined]
+    return str(Compiled().backend_of(cell))  # type: ignore[attr-defined]
 
 
 DRAWS = 3

@@ -923,5 +923,5 @@ def test_second_derivatives_where_one_part_is_computed_from_another():
     """The shortcut of `residual` is the input itself, from which the other part comes: a gradient ends at its part."""
     cell = rnnkit.cells["residual"](2, 2).double()
     xs = torch.randn(3, 2, 2, dtype=torch.float64, requires_grad=True)
-    assert rnnkit.unrollers["compiled"].backend(cell) == "cpp"
+    assert rnnkit.unrollers["compiled"]().backend_of(cell) == "cpp"
     assert torch.autograd.gradgradcheck(lambda xs: rnnkit.unrollers["compiled"]()(cell, xs)[0], xs)

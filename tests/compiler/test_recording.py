@@ -6,8 +6,10 @@ from torch import nn
 
 import rnnkit
 from rnnkit_compiler.run.program import nesting
-from rnnkit_compiler.trace.recording import ATTEMPTS, PRIMES, NotRecordable, record
+from rnnkit_compiler.trace.record import record
+from rnnkit_compiler.trace.recording import ROWS, NotRecordable
 from rnnkit_compiler.trace.split import Depends, dependence, split
+from rnnkit_compiler.trace.verification import ALL, FEW
 
 Compiled, Loop = rnnkit.unrollers["compiled"], rnnkit.unrollers["loop"]
 
@@ -36,6 +38,7 @@ class Noted(rnnkit.Cell):
         drawn = torch.randn(hidden_size, hidden_size, generator=generator, dtype=torch.float64)
         self.weight = nn.Parameter(drawn / hidden_size)
         self.register_buffer("scale", torch.full((hidden_size,), 0.5, dtype=torch.float64))
+        self.register_buffer("count", torch.zeros(hidden_size, dtype=torch.int64))
         self.loose = torch.ones(hidden_size, dtype=torch.float64)
 
     def step(self, p, state):
@@ -70,6 +73,30 @@ def hooked(cell, p, h):
     return h
 
 
+def in_place_under_no_grad(cell, p, h):
+    z = p + h @ cell.weight
+    with torch.no_grad():
+        z.clamp_(-0.5, 0.5)
+    return z
+
+
+def other_data(cell, p, h):
+    z = h @ cell.weight
+    z.data = 3 * p.detach()
+    return torch.tanh(z + p)
+
+
+def hook_in_the_graph(cell, p, h):
+    z = h @ cell.weight + p
+    if z.grad_fn is not None:
+        z.grad_fn.register_hook(lambda inputs, outputs: tuple(None if g is None else 2 * g for g in inputs))
+    return torch.tanh(z)
+
+
+def fails(cell, p, h):
+    return plain(cell, p, h) / (1 // 0)
+
+
 REASONS = {
     "item": (lambda c, p, h: plain(c, p, h) * (h.sum().item() + 1), "step() reads the values of a tensor"),
     "branch": (lambda c, p, h: plain(c, p, h) if p.sum() > 0 else h, "step() reads the values of a tensor"),
@@ -89,6 +116,22 @@ REASONS = {
     ),
     "a hook": (hooked, "step() puts hooks on tensors"),
     "out=": (out_of_an_argument, "step() calls add, which overwrites a tensor"),
+    "in place under no_grad": (in_place_under_no_grad, "step() calls clamp_ under no_grad on a tensor whose gradient"),
+    "in place on what is given": (lambda c, p, h: plain(c, p, h) + c.count.add_(1), "on a tensor that others see"),
+    "in place on a buffer": (lambda c, p, h: plain(c, p, h) * c.scale.add_(1), "a leaf Variable that requires grad"),
+    "a change of shape in place": (lambda c, p, h: plain(c, p, h).t_().t(), "changes the shape of a tensor in place"),
+    "other data": (other_data, "step() does more than its operations show"),
+    "a hook in the graph": (hook_in_the_graph, "step() has another gradient than its operations show"),
+    "mixed, times zero": (lambda c, p, h: plain(c, p, h) + 0 * h.mean(0), "step() mixes the rows of the batch"),
+    "the middle of the rows": (lambda c, p, h: torch.tanh(h.median(0)[0] + 0 * h), "mixes the rows of the batch"),
+    "one row less": (lambda c, p, h: plain(c, p, torch.cat([h[:1], h[1:]])), "no multiple of it"),
+    "as many operations as rows": (
+        lambda c, p, h: sum([plain(c, p, h)] * len(h)) / len(h),
+        "for another number of rows",
+    ),
+    "a branch on the rows": (lambda c, p, h: plain(c, p, h) if len(h) > 5 else plain(c, p, -h), "other operations"),
+    "a literal for each row": (lambda c, p, h: plain(c, p, h) * torch.tensor([[1.0]] * len(h)), "makes other tensors"),
+    "a failure": (fails, "recording step() fails (ZeroDivisionError: "),
 }
 
 
@@ -114,14 +157,6 @@ def test_a_complex_state_is_refused():
         record(Noted(plain), [parts], [parts[0].to(torch.complex128)], nesting(parts))
 
 
-def test_sizes_that_leave_no_number_of_rows_are_refused():
-    cell = Noted(plain)
-    for prime in PRIMES:
-        cell.register_buffer(f"of_{prime}", torch.zeros(prime))
-    with pytest.raises(NotRecordable, match="leave no number of rows"):
-        recorded(cell)
-
-
 def test_a_recording_notes_inputs_operations_and_results():
     recording = recorded(Noted(lambda c, p, h: torch.tanh(p + h @ c.weight) * c.scale * torch.tensor(2.0)))
     assert [call.name for call in recording.calls if call.name != "detach.default"] == [
@@ -132,7 +167,7 @@ def test_a_recording_notes_inputs_operations_and_results():
         "mul.Tensor",
     ]
     assert [call.base_name for call in recording.calls][:2] == ["mm", "add"]
-    assert list(recording.weights) == ["weight", "scale"]
+    assert list(recording.weights) == ["weight", "scale", "count"]
     assert [float(literal) for literal in recording.constants.values()] == [2.0]
     assert recording.calls[0].reads == [recording.states[0], recording.weights["weight"]]
     assert recording.next_states == [recording.output]
@@ -152,31 +187,28 @@ def test_the_random_state_is_left_as_it_was():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("pieces", [3, 5, 7, 15, 35])
-def test_rows_can_be_told_from_sizes_that_the_step_makes(pieces):
-    cell = Noted(lambda c, p, h: plain(c, p, torch.cat([h] * pieces, 1)[:, :4]))
-    recording = recorded(cell)
-    assert 4 * pieces % recording.rows
-    assert not recording.is_ambiguous
+@pytest.mark.parametrize("size", [len(FEW), len(ALL), 2 * len(FEW)])
+def test_a_size_that_equals_the_rows_that_were_recorded_is_no_batch(size):
+    def step(cell, p, h):
+        ones = h.new_ones(h.shape[0], size)
+        return plain(cell, p, h) + h.unsqueeze(1).expand(-1, size, -1).sum(1) + ones.sum(1, True)
+
+    recording = recorded(Noted(step))
+    assert [shape for shape in recording.shapes if size in shape]
+    assert {shape[0] for shape in recording.shapes if size in shape} == {ROWS}
 
 
-def test_a_size_that_is_always_a_multiple_of_the_rows_is_recorded_all_the_same():
-    seen = []
-
-    def flat(cell, p, h):
-        seen.append(len(h))
-        return plain(cell, p, h.flatten().view(-1, 4))
-
-    recording = recorded(Noted(flat))
-    assert recording.is_ambiguous
-    assert [rows for rows in seen if rows != 1] == [3, 5, 7][:ATTEMPTS]
+def test_a_size_made_of_the_rows_is_a_multiple_of_them():
+    recording = recorded(Noted(lambda c, p, h: plain(c, p, sum(torch.cat([h, p], 0).chunk(2, 0)))))
+    assert (2 * ROWS, 4) in recording.shapes
+    assert recording.shapes[recording.output] == (ROWS, 4)
 
 
 def test_tied_weights_have_one_number():
     cell = Noted(lambda c, p, h: plain(c, p, h) @ c.other)
     cell.other = cell.weight
     recording = recorded(cell)
-    assert list(recording.weights) == ["weight", "scale"]
+    assert list(recording.weights) == ["weight", "scale", "count"]
     cell.inner = nn.Linear(4, 4, bias=False)
     cell.inner.weight = cell.weight
     assert recorded(cell).weights["weight"] in recorded(cell).calls[0].reads
@@ -189,7 +221,7 @@ def test_no_grad_inside_a_step_cuts_the_gradient():
         return torch.tanh(p + gate * h)
 
     cell = Noted(step)
-    assert Compiled.backend(cell) == "cpp"
+    assert Compiled().backend_of(cell) == "cpp"
     xs = torch.randn(5, 3, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     grads = []
     for unroller in (Loop(), Compiled()):
@@ -205,7 +237,7 @@ def test_a_tied_weight_gets_the_gradients_of_all_its_uses():
     cell = Noted(lambda c, p, h: c.inner(plain(c, p, h)).sin())
     cell.inner = nn.Linear(4, 4, bias=False)
     cell.inner.weight = cell.weight
-    assert Compiled.backend(cell) == "cpp"
+    assert Compiled().backend_of(cell) == "cpp"
     xs = torch.randn(5, 3, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     grads = [torch.autograd.grad(unroller(cell, xs)[0].sum(), cell.weight) for unroller in (Loop(), Compiled())]
     torch.testing.assert_close(grads[1], grads[0], rtol=1e-10, atol=1e-10)

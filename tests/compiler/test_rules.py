@@ -15,7 +15,7 @@ from torch.nn import functional as F
 import rnnkit
 from rnnkit_compiler.form.rules import RULES
 from rnnkit_compiler.run.program import nesting
-from rnnkit_compiler.trace.recording import record
+from rnnkit_compiler.trace.record import record
 
 aten = torch.ops.aten
 
@@ -276,7 +276,7 @@ def numbers(name, unroller):
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_the_kernel_runs_them(domain):
     cell = Applied(domain)
-    assert rnnkit.unrollers["compiled"].backend(cell) == "cpp", rnnkit.unrollers["compiled"]().explain(cell)
+    assert rnnkit.unrollers["compiled"]().backend_of(cell) == "cpp", rnnkit.unrollers["compiled"]().explain(cell)
 
 
 @pytest.mark.parametrize("name", TABLE)
@@ -295,7 +295,7 @@ class FloorDivision(Applied):
 
 def test_a_floor_division_is_left_to_torch():
     cell = FloorDivision()
-    assert rnnkit.unrollers["compiled"].backend(cell) == "torch"
+    assert rnnkit.unrollers["compiled"]().backend_of(cell) == "torch"
     h, xs = problem(cell)
     found, expected = (rnnkit.unrollers[name]()(cell, xs, (h,))[0] for name in ("compiled", "loop"))
     assert torch.equal(found, expected)
@@ -328,7 +328,7 @@ class Nothing(rnnkit.Cell):
 def test_infinities_come_out_of_sums_of_exponentials_as_they_are():
     cell = Nothing(3, 3)
     xs = torch.tensor([[[1.0, 1, 1], [-1, -1, -1]], [[1, -1, 1], [-1, -1, -1]]])
-    assert rnnkit.unrollers["compiled"].backend(cell) == "cpp"
+    assert rnnkit.unrollers["compiled"]().backend_of(cell) == "cpp"
     results = [rnnkit.unrollers[name]()(cell, xs)[0] for name in ("loop", "compiled")]
     assert results[0].isfinite().all()
     torch.testing.assert_close(results[1], results[0])

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from rnnkit_compiler.form.lowering import Hoisted, Invariant
+from rnnkit_compiler.native.boundary import Unfit
 from rnnkit_compiler.native.passes import Pass
 from rnnkit_compiler.native.unrolling import Unrolling
 from rnnkit_compiler.native.whole_products import Matrix
@@ -29,6 +30,22 @@ class VectorGradient(NamedTuple):
     sums: Tensor
 
 
+class Kept(NamedTuple):
+    """What a way forward kept for the way back."""
+
+    memory: Tensor
+    """The buffers that nobody else sees, one behind the other."""
+
+    y_states: Tensor | None
+    """The state that is the output, before every step and after the last: (T + 1, B, H)."""
+
+    parts: Sequence[Tensor]
+    """Parts that the way back reads."""
+
+    rooms: Sequence[Tensor]
+    """What is kept in the form of parts."""
+
+
 class BackwardPass(Pass):
     """The way back."""
 
@@ -44,11 +61,13 @@ class BackwardPass(Pass):
         self.needs, self.grads = needs, grads
         self.needs_invariant = needs[len(needs) - len(self.invariants) :]
 
-    def run(
-        self, memory: Tensor, y_states: Tensor | None, kept_parts: Sequence[Tensor], rooms: Sequence[Tensor]
-    ) -> list[Tensor | None]:
-        """Give the gradient of every tensor of the call, from what the way forward kept."""
-        self._enter_kept(memory, y_states, kept_parts, rooms)
+    def run(self, kept: Kept) -> list[Tensor | None]:
+        """Return the gradient of every tensor of the call, from what the way forward kept.
+
+        Raises:
+            Unfit: a kernel may not touch one of the tensors; nothing has been computed.
+        """
+        self._enter_kept(kept)
         layout = self.unrolling.layout("Backward", self.steps, self.batch)
         scratch = shared.take((layout.size,), torch.uint8)
         self.enter_memory(scratch, layout)
@@ -58,7 +77,7 @@ class BackwardPass(Pass):
         initial = [torch.zeros_like(state, memory_format=torch.contiguous_format) for state in self.initial]
         for k, tensor in enumerate(initial):
             self.enter(f"initial{k}", tensor)
-        given = self._enter_gradients(rooms)
+        given = self._enter_gradients(kept.rooms)
         of_vectors = self._enter_vector_gradients()
         of_matrices = [*self._deferred(), *self._hoisted(of_vectors)]
         pieces = self._pieces()
@@ -75,28 +94,29 @@ class BackwardPass(Pass):
             found.append(self.enter(f"last{k}", torch.empty(state.shape, dtype=state.dtype)) if wanted else None)
         return found
 
-    def _enter_kept(
-        self, memory: Tensor, y_states: Tensor | None, kept_parts: Sequence[Tensor], rooms: Sequence[Tensor]
-    ) -> None:
+    def _enter_kept(self, kept: Kept) -> None:
         """Let the kernel have what the way forward kept, and what products of the input alone read."""
-        self.enter_memory(memory, self.unrolling.layout("Forward", self.steps, self.batch))
-        if y_states is not None:
-            self.enter(f"state{self.plan.y_state}", y_states)
-        for k, part in zip(self.plan.reads_parts, kept_parts, strict=True):
-            self.enter(f"part{k}", part)
-        for k, room in zip(self.plan.kept, rooms, strict=True):
-            self.enter(f"kept{k}", room)
+        layout = self.unrolling.layout("Forward", self.steps, self.batch)
+        if kept.memory.nbytes < layout.size or not kept.memory.is_contiguous():
+            raise Unfit("what the way forward kept has changed")
+        self.enter_memory(kept.memory, layout)
+        if kept.y_states is not None:
+            self.admit(f"state{self.plan.y_state}", kept.y_states)
+        for k, part in zip(self.plan.reads_parts, kept.parts, strict=True):
+            self.admit(f"part{k}", part)
+        for k, room in zip(self.plan.kept, kept.rooms, strict=True):
+            self.admit(f"kept{k}", room)
         for k in {hoisted.part for hoisted in self.step.hoisted}.difference(self.plan.reads_parts):
-            self.enter(f"part{k}", self.parts[k])
+            self.admit(f"part{k}", self.parts[k])
 
     def _enter_grads(self) -> None:
         grad_y, *grads = self.grads
         if grad_y is None:
             grad_y = torch.zeros(self.steps, self.batch, self.step.output.width, dtype=self.dtype, device="cpu")
-        self.enter("grad_y", grad_y)
+        self.admit("grad_y", grad_y)
         for k, grad in enumerate(grads):
             if grad is not None:
-                self.enter(f"first{k}", grad)
+                self.admit(f"first{k}", grad)
 
     def _enter_gradients(self, rooms: Sequence[Tensor]) -> list[Tensor | None]:
         """Have room for the gradients of products and parts; gives those of given parts (None: no step reads it)."""

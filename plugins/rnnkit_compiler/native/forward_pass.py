@@ -27,6 +27,8 @@ class ForwardPass(Pass):
         self.enter_memory(self.memory, layout)
         self.y_states: Tensor | None = None
         """The state that is the output, before every step and after the last: (T + 1, B, H)."""
+        self.shares_outputs = False
+        """Whether the outputs are that state's own memory."""
 
     def run(self) -> tuple[Tensor, list[Tensor]]:
         """Give outputs (T, B, O) and last states."""
@@ -36,11 +38,11 @@ class ForwardPass(Pass):
         self._enter_parts()
         last = []
         for k, state in enumerate(self.states):
-            self.enter(f"first{k}", state)
+            self.admit(f"first{k}", state)
             last.append(torch.empty(state.shape, dtype=state.dtype, device="cpu"))
             self.enter(f"last{k}", last[k])
         for k, state in enumerate(self.initial):
-            self.enter(f"initial{k}", state)
+            self.admit(f"initial{k}", state)
         self.launch(self.name, self.steps + 1 if training else 2, "y" in self.addresses)
         return ys, last
 
@@ -51,7 +53,8 @@ class ForwardPass(Pass):
         if training and k is not None:
             self.y_states = self.take(self.steps + 1, self.batch, self.step.state_widths[k])
             self.enter(f"state{k}", self.y_states)
-            if self.sequences.lengths is None and self.sequences.reset is None:
+            self.shares_outputs = self.sequences.lengths is None and self.sequences.reset is None
+            if self.shares_outputs:
                 return _after_first(self.y_states, shape)
         ys = self.take(*shape)
         self.enter("y", ys)
@@ -59,7 +62,7 @@ class ForwardPass(Pass):
 
     def _enter_parts(self) -> None:
         """Let the kernel have the parts, and those that are products of the input alone."""
-        parts = [self.enter(f"part{k}", part.detach()) for k, part in enumerate(self.parts)]
+        parts = [self.admit(f"part{k}", part.detach()) for k, part in enumerate(self.parts)]
         for hoisted in self.step.hoisted:
             matrix = self.matrices[hoisted.matrix]
             bias = None if hoisted.bias is None else self.addresses[f"vector{hoisted.bias}"]

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from rnnkit_compiler.native.boundary import address_of
 from rnnkit_compiler.native.library import library_of
 from rnnkit_compiler.native.source import Source
 from rnnkit_compiler.native.team import Team, team_of
@@ -137,7 +138,7 @@ class Kernel:
 
 
 def _address(tensor: Tensor | None) -> int | None:
-    return None if tensor is None else tensor.data_ptr()
+    return None if tensor is None else address_of(tensor)
 
 
 def _aligned(address: int) -> int:

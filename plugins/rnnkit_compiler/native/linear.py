@@ -9,7 +9,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+import rnnkit
 from rnnkit_compiler.building.compilation import CompileError
+from rnnkit_compiler.native.boundary import address_of, is_plain
 from rnnkit_compiler.native.library import library_of
 from rnnkit_compiler.native.team import Team, team_of, threads
 from rnnkit_compiler.native.whole_products import matrix_at, multiply_into
@@ -40,7 +42,7 @@ def multiply(a: Tensor, b: Tensor, bias: Tensor | None = None, row_sums: Tensor 
         row_sums: (M,), gets the sum of each row of A.
     """
     (rows, depth), columns = a.shape, b.shape[1]
-    if rows * columns * depth < LEAST:
+    if rows * columns * depth < LEAST or rnnkit.watched_by() or not (is_plain(a) and is_plain(b)):
         if row_sums is not None:
             torch.sum(a, 1, out=row_sums)
         return torch.mm(a, b) if bias is None else torch.addmm(bias, a, b)
@@ -48,7 +50,7 @@ def multiply(a: Tensor, b: Tensor, bias: Tensor | None = None, row_sums: Tensor 
     result = shared.take((rows, columns), a.dtype)
     count = threads()
     room = shared.take((values * count + 16,), a.dtype)
-    pointers = (None if tensor is None else tensor.data_ptr() for tensor in (bias, row_sums))
+    pointers = (None if tensor is None else address_of(tensor) for tensor in (bias, row_sums))
     each = multiply_into(result, matrix_at(a), matrix_at(b), *pointers)
     call = _Products(ctypes.addressof(each), 1, (room.data_ptr() + 63) // 64 * 64, team_of(count))
     library.multiply(ctypes.byref(call))
@@ -71,7 +73,9 @@ class Linear(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         needs = ctx.needs_input_grad
         rows, grads = x.reshape(-1, x.shape[-1]), grad.reshape(-1, grad.shape[-1])
-        if torch.is_grad_enabled():  # to be differentiated again
+        if (
+            torch.is_grad_enabled() or rnnkit.watched_by() or not is_plain(grad)
+        ):  # to be differentiated again, or looked at
             return (
                 grad @ weight if needs[0] else None,
                 grads.t() @ rows if needs[1] else None,
@@ -114,6 +118,8 @@ def _fits(x: Any, weight: Any, depth_axis: int) -> bool:
         and x.dtype in (torch.float32, torch.float64)
         and x.shape[-1] == weight.shape[depth_axis]
         and x.numel() * weight.shape[1 - depth_axis] >= LEAST
+        and is_plain(x)
+        and is_plain(weight)
         and _has_kernel(x.dtype)
     )
 

@@ -6,6 +6,7 @@ from math import prod
 from torch import Tensor
 
 from rnnkit_compiler.form.lowering import Hoisted, Invariant
+from rnnkit_compiler.native.boundary import address_of
 from rnnkit_compiler.native.kernel import Shares
 from rnnkit_compiler.native.layout import Layout
 from rnnkit_compiler.native.team import threads
@@ -49,17 +50,27 @@ class Pass:
         """Give a tensor of the run's dtype on recycled memory."""
         return shared.take(shape, self.dtype)
 
-    def enter(self, name: str, tensor: Tensor) -> Tensor:
-        """Let the kernel have a tensor under a name, and give it: as contiguous numbers of the run's dtype."""
+    def admit(self, name: str, tensor: Tensor) -> Tensor:
+        """Let the kernel have a tensor from outside under a name, and return it: contiguous, in the run's dtype.
+
+        Raises:
+            Unfit: a kernel may not touch it.
+        """
         if tensor.dtype != self.dtype or not tensor.is_contiguous():
             tensor = tensor.to(self.dtype).contiguous()
+        self._held.append(tensor)
+        self.addresses[name] = address_of(tensor)
+        return tensor
+
+    def enter(self, name: str, tensor: Tensor) -> Tensor:
+        """Let the kernel have a tensor that was made for it, contiguous and in the run's dtype, under a name."""
         self._held.append(tensor)
         self.addresses[name] = tensor.data_ptr()
         return tensor
 
     def enter_memory(self, memory: Tensor, layout: Layout) -> None:
         """Let the kernel have all buffers of a layout."""
-        base = memory.data_ptr()
+        base = address_of(memory)
         for name, offset in layout.offsets.items():
             self.addresses[name] = base + offset
 
@@ -67,7 +78,7 @@ class Pass:
         """Let the kernel have the invariant vectors."""
         for k, (place, vector) in enumerate(zip(self.unrolling.of_vector, self.step.vectors, strict=True)):
             tensor = self.invariants[place]
-            self.enter(f"vector{k}", tensor if tensor.numel() == prod(vector.shape) else tensor.expand(vector.shape))
+            self.admit(f"vector{k}", tensor if tensor.numel() == prod(vector.shape) else tensor.expand(vector.shape))
 
     def rows(self, name: str, width: int) -> Matrix:
         """Describe a buffer with a slice for each step as a matrix: (T * B, width)."""
@@ -111,7 +122,7 @@ def _matrix(tensor: Tensor, invariant: Invariant, size: int) -> Matrix:
     if invariant.turned:
         rows, columns = columns, rows
     depth, width = invariant.shape
-    return Matrix(tensor.data_ptr() + invariant.offset * rows * size, depth, width, rows, columns)
+    return Matrix(address_of(tensor) + invariant.offset * rows * size, depth, width, rows, columns)
 
 
 def shares(batch: int, weight_bytes: int) -> Shares:

@@ -6,25 +6,45 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rnnkit_compiler.native.backward_pass import BackwardPass
+import rnnkit
+from rnnkit_compiler.native.backward_pass import BackwardPass, Kept
+from rnnkit_compiler.native.boundary import Unfit
 from rnnkit_compiler.native.forward_pass import ForwardPass
 from rnnkit_compiler.native.unrolling import Unrolling
 from rnnkit_compiler.run.backend import Sequences, Tensors
 
 
 def apply(unrolling: Unrolling, tensors: Tensors, sequences: Sequences) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Run the kernel; give outputs (T, B, O) and the last state."""
+    """Run the kernel; return outputs (T, B, O) and the last state. What it may not touch, torch's operations do."""
     everything = (*tensors.parts, *tensors.states, *tensors.initial, *tensors.invariants)
     training = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in everything)
-    ys, *last = Unrolled.apply(unrolling, sequences, training, *everything)  # type: ignore[no-untyped-call]
+    try:
+        ys, *last = Unrolled.apply(unrolling, sequences, training, *everything)  # type: ignore[no-untyped-call]
+    except Unfit:
+        return unrolling.again.run(tensors, sequences)
     return ys, tuple(last)
+
+
+class _Written:
+    """Tells whether outputs that share their memory with the states were written over since (None: they do not)."""
+
+    def __init__(self, outputs: Tensor | None) -> None:
+        # An alias has the same version. Without its numbers, since it lives as long as the graph; and the outputs
+        # themselves would hold the graph, and it them.
+        self._alias = torch.empty(0) if outputs is None else outputs.detach()
+        self._alias.data = torch.empty(0, dtype=self._alias.dtype)
+        self._version = self._alias._version
+
+    def __bool__(self) -> bool:
+        return self._alias._version != self._version
 
 
 class Unrolled(torch.autograd.Function):
     """Outputs and last states; the gradients of the matrices wait until the last step is done.
 
     Tensors, in order: parts (T, B, w), states (B, w), initial states for rows that start again (none without them),
-    invariants. Not twice differentiable by itself: under `create_graph` the steps run again with torch's operations.
+    invariants. Not twice differentiable by itself: under `create_graph`, and where something looks at the operations of
+    the way back or hands it what a kernel may not touch, the steps run again with torch's operations.
     """
 
     @staticmethod
@@ -37,19 +57,34 @@ class Unrolled(torch.autograd.Function):
         if training:
             ctx.set_materialize_grads(False)
             ctx.unrolling, ctx.sequences = unrolling, sequences
-            ctx.save_for_backward(*tensors, *call.kept_parts, *call.kept, call.memory, call.y_states, ys)
+            ctx.save_for_backward(*tensors, *call.kept_parts, *call.kept, call.memory, call.y_states)
+            ctx.written = _Written(ys if call.shares_outputs else None)
         return (ys, *last)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        """Run the kernel back, or for a gradient that is to be differentiated, the steps again."""
-        *saved, memory, y_states, _ = ctx.saved_tensors
-        needs, count = ctx.needs_input_grad[3:], len(ctx.unrolling.plan.reads_parts)
+        """Run the kernel back, or where that would not do, the steps again."""
+        unrolling, sequences = ctx.unrolling, ctx.sequences
+        *saved, memory, y_states = ctx.saved_tensors
+        needs = ctx.needs_input_grad[3:]
         tensors, others = saved[: len(needs)], saved[len(needs) :]
-        if torch.is_grad_enabled():
-            return (None, None, None, *_again(ctx.unrolling, ctx.sequences, tensors, needs, grads))
-        call = BackwardPass(ctx.unrolling, ctx.sequences, tensors, needs, grads)
-        return (None, None, None, *call.run(memory, y_states, others[:count], others[count:]))
+        if not torch.is_grad_enabled() and not rnnkit.watched_by():
+            try:
+                kept = Kept(memory, y_states, others[: (count := len(unrolling.plan.reads_parts))], others[count:])
+                if ctx.written:
+                    kept = _run_again(unrolling, sequences, tensors)
+                call = BackwardPass(unrolling, sequences, tensors, needs, grads)
+                return (None, None, None, *call.run(kept))
+            except Unfit:
+                pass
+        return (None, None, None, *_again(unrolling, sequences, tensors, needs, grads))
+
+
+def _run_again(unrolling: Unrolling, sequences: Sequences, tensors: Sequence[Tensor]) -> Kept:
+    """Return what the way forward kept, made anew: the outputs, which are part of it, were written over."""
+    call = ForwardPass(unrolling, sequences, tensors, training=True)
+    call.run()
+    return Kept(call.memory, call.y_states, call.kept_parts, call.kept)
 
 
 def _again(
@@ -59,14 +94,16 @@ def _again(
     needs: Sequence[bool],
     grads: Sequence[Tensor | None],
 ) -> list[Tensor | None]:
-    """Give gradients that can be differentiated: the steps run again with torch's operations."""
+    """Return gradients by torch's operations, which run the steps again; they can be differentiated if asked for."""
+    create_graph = torch.is_grad_enabled()
     parts, states = unrolling.given_parts, len(unrolling.plan.step.state_widths)
     first = parts + states + (states if sequences.reset is not None else 0)
     # By views: second derivatives reach what the tensors came from, and a gradient ends at each of them, though one may
     # have been computed from another.
-    tensors = [tensor.view_as(tensor) if need else tensor for tensor, need in zip(tensors, needs, strict=True)]
-    groups = Tensors(tensors[:parts], tensors[parts : parts + states], tensors[parts + states : first], tensors[first:])
-    ys, last = unrolling.again.run(groups, sequences)
+    with torch.enable_grad():
+        tensors = [tensor.view_as(tensor) if need else tensor for tensor, need in zip(tensors, needs, strict=True)]
+        before, initial = tensors[parts : parts + states], tensors[parts + states : first]
+        ys, last = unrolling.again.run(Tensors(tensors[:parts], before, initial, tensors[first:]), sequences)
     pairs = [
         (result, grad)
         for result, grad in zip((ys, *last), grads, strict=True)
@@ -75,6 +112,8 @@ def _again(
     wanted = [tensor for tensor, need in zip(tensors, needs, strict=True) if need]
     results, given = [result for result, _ in pairs], [grad for _, grad in pairs]
     found = iter(
-        torch.autograd.grad(results, wanted, given, create_graph=True, allow_unused=True, materialize_grads=True)
+        torch.autograd.grad(
+            results, wanted, given, create_graph=create_graph, allow_unused=True, materialize_grads=True
+        )
     )
     return [next(found) if need else None for need in needs]

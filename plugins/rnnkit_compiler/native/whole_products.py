@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from rnnkit_compiler.native.boundary import address_of
+
 
 class Matrix(NamedTuple):
     """A matrix in memory, of any strides in elements."""
@@ -23,8 +25,8 @@ class Matrix(NamedTuple):
 
 
 def matrix_at(tensor: Tensor) -> Matrix:
-    """Describe a tensor of two dimensions."""
-    return Matrix(tensor.data_ptr(), *tensor.shape, *tensor.stride())
+    """Describe a tensor of two dimensions; raises Unfit if it is none that a kernel may touch."""
+    return Matrix(address_of(tensor), *tensor.shape, *tensor.stride())
 
 
 class Multiply(ctypes.Structure):

@@ -2,7 +2,7 @@
 
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -19,7 +19,8 @@ from rnnkit_compiler.native.linear import LEAST, FastProducts
 from rnnkit_compiler.run.backend import Backend, Sequences, Tensors, Unrolled
 from rnnkit_compiler.run.torch_steps import TorchSteps
 from rnnkit_compiler.trace.projection import check_projection, of_one_step
-from rnnkit_compiler.trace.recording import Call, NotRecordable, Recording, Ref, record
+from rnnkit_compiler.trace.record import Nest, record
+from rnnkit_compiler.trace.recording import NotRecordable, Recording, Ref, calls_for
 from rnnkit_compiler.trace.script import Script
 from rnnkit_compiler.trace.split import Depends, Split, dependence, split
 
@@ -108,13 +109,29 @@ def tensor_at(cell: torch.nn.Module, path: str) -> Tensor:
     return tensor
 
 
-def compose(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor]) -> Program:
+def compose(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor], native: bool = True) -> Program:
     """Make the program of a cell for such input (T, B, D) and states.
+
+    Args:
+        cell: whose steps are to be run.
+        xs: like its input: width, dtype and device are read.
+        states: like its states.
+        native: whether a kernel may run it.
 
     Raises:
         NotRecordable: the step cannot be run from a recording.
     """
-    return _whole(cell, xs, states) or _projected(cell, xs, states)
+    reason = _why_not_native(cell, xs, states) if native else "the plan is asked for"
+    whole = None if reason else _whole(cell, xs, states)
+    return whole or _projected(cell, xs, states, reason)
+
+
+def _why_not_native(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor]) -> str:
+    """Say why no kernel may touch such tensors, wherever the others are; empty: one may."""
+    for tensor in (xs, *states, *cell.parameters(), *cell.buffers()):
+        if tensor.device.type != "cpu":
+            return f"kernels run on the CPU, and there is a tensor on {tensor.device}"
+    return ""
 
 
 def _whole(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor]) -> Program | None:
@@ -122,7 +139,7 @@ def _whole(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor]) -> Program |
     try:
         with torch.random.fork_rng(devices=[]):
             check_projection(cell, xs)
-            recording = record(cell, [xs], states, of_one_step(cell))
+            recording = record(cell, [xs], states, of_one_step)
         found = split(recording, lambda call: True)
         step = Lowering(recording, found).run(RULES)
     except (NotRecordable, NotLowerable):
@@ -136,16 +153,19 @@ def _whole(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor]) -> Program |
         return None
 
 
-def _projected(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor]) -> Program:
-    """Make the program of the step alone; the projection is left to the cell."""
+def _projected(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor], reason: str) -> Program:
+    """Make the program of the step alone; the projection is left to the cell.
+
+    A reason says why no kernel may run it.
+    """
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         projected = cell.project(xs[:1].detach())
     parts = rnnkit.parts_of(projected)
     recording = record(cell, parts, states, nesting(projected))
     found = split(recording, is_cheap)
     try:
-        if any(tensor.device.type != "cpu" for tensor in (*parts, *states)):
-            raise NotLowerable(f"there is no native backend for {states[0].device}")
+        if reason:
+            raise NotLowerable(reason)
         step = Lowering(recording, found).run(RULES)
         again = _torch_steps(recording, found, step.invariants, defer=False)
         native = Native(step, cell.name, equation_of(cell), again)
@@ -157,7 +177,7 @@ def _projected(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor]) -> Progr
 
 def _torch_steps(recording: Recording, found: Split, invariants: list[int], defer: bool) -> TorchSteps:
     # What a backend takes may come before what the recorded step reads, as a weight before its transpose.
-    late = [call for call in _needed(found.once, found.invariants) if not set(call.outputs) & set(invariants)]
+    late = calls_for(found.once, found.invariants, frozenset(invariants))
     inputs = [*found.parts, *recording.states, *invariants]
     script = Script([*late, *found.core], recording, inputs, [recording.output, *recording.next_states], invariants)
     products = [call.args[-1] for call in found.core if call.name in ("mm.default", "addmm.default")]
@@ -174,7 +194,7 @@ def _program(
     made = {number for call in found.once for number in call.outputs if number is not None}
     tensors = [*recording.weights.values(), *recording.constants]
     others = sorted({number for call in found.ahead for number in call.reads} & {*made, *tensors})
-    calls = _needed(found.once, [*invariants, *others])
+    calls = calls_for(found.once, [*invariants, *others])
     once = Script(calls, recording, _once_each(tensors), [*invariants, *others])
     ahead = None
     if found.ahead:
@@ -191,21 +211,10 @@ def _once_each(numbers: Iterable[int]) -> list[str | int]:
     return named
 
 
-def _needed(calls: Sequence[Call], wanted: Iterable[int]) -> list[Call]:
-    """Choose the calls that give what is wanted, and what these need."""
-    numbers = set(wanted)
-    chosen = []
-    for call in reversed(calls):
-        if numbers.intersection(call.outputs):
-            chosen.append(call)
-            numbers.update(call.reads)
-    return chosen[::-1]
+def nesting(projected: rnnkit.Projected) -> Nest:
+    """Return the function that puts a list of parts into the form of `projected`."""
 
-
-def nesting(projected: rnnkit.Projected) -> Callable[[Sequence[Tensor]], rnnkit.Projected]:
-    """Give the function that puts a list of parts into the form of `projected`."""
-
-    def nest(parts: Sequence[Tensor]) -> rnnkit.Projected:
+    def nest(cell: rnnkit.Cell, parts: Sequence[Tensor]) -> rnnkit.Projected:
         left = iter(parts)
         return rnnkit.map_parts(lambda _: next(left), projected)
 

@@ -1,6 +1,6 @@
 """The projection: whether it may be recorded with the step, as what it makes of one row of one step."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -18,20 +18,16 @@ PARTS = (Tensor, bool, int, float, str, type(None))
 LAYERS = (torch.nn.Linear, torch.nn.LayerNorm)
 
 
-def of_one_step(cell: rnnkit.Cell) -> Callable[[Sequence[Tensor]], rnnkit.Projected]:
-    """Give the function from the input of one step, (B, D) and alone in a list, to what `step` takes.
+def of_one_step(cell: rnnkit.Cell, inputs: Sequence[Tensor]) -> rnnkit.Projected:
+    """Return what `step` takes, from the input of one step, (B, D) and alone in a list.
 
     Raises:
         NotRecordable: now or later, the projection does not go step by step.
     """
-
-    def project(inputs: Sequence[Tensor]) -> rnnkit.Projected:
-        try:
-            return cell.project(inputs[0])
-        except Exception as error:
-            raise NotRecordable("project() takes sequences only") from error
-
-    return project
+    try:
+        return cell.project(inputs[0])
+    except Exception as error:
+        raise NotRecordable("project() takes sequences only") from error
 
 
 def check_projection(cell: rnnkit.Cell, xs: Tensor) -> None:
@@ -45,13 +41,12 @@ def check_projection(cell: rnnkit.Cell, xs: Tensor) -> None:
     """
     if not _is_plain(cell):
         raise NotRecordable("project() does more than products and norms")
-    step = of_one_step(cell)
     size = STEPS * ROWS * cell.input_size
     example = torch.linspace(-1, 1, size, dtype=xs.dtype, device=xs.device).sin().view(STEPS, ROWS, -1)
     with torch.no_grad():
-        together = rnnkit.parts_of(step([example]))
+        together = rnnkit.parts_of(of_one_step(cell, [example]))
         for t in range(STEPS):
-            alone = rnnkit.parts_of(step([example[t]]))
+            alone = rnnkit.parts_of(of_one_step(cell, [example[t]]))
             if len(alone) != len(together) or not all(map(_same, alone, [part[t] for part in together])):
                 raise NotRecordable("project() mixes steps")
 

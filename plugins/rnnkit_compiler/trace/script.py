@@ -72,29 +72,18 @@ class Script:
         return isinstance(argument, Ref) and argument.number in self._invariants
 
     def _plain(self, call: Call) -> str:
-        names = [argument.name for argument in call.operator._schema.arguments]
-        given = dict(zip(names, call.args, strict=False)) | call.kwargs
-        words = []
-        for k, name in enumerate(given):
-            value = self._resized(call, name, given)
-            words.append(value if k < len(call.args) else f"{name}={value}")
+        words = [self._value(value) for value in call.args]
+        words += [f"{name}={self._value(value)}" for name, value in call.kwargs.items()]
         return f"{self._constant(call.operator)}({', '.join(words)})"
-
-    def _resized(self, call: Call, name: str, given: dict[str, Any]) -> str:
-        """Write an argument; where it is a size of the batch, with the rows of the call."""
-        value, rows = given[name], self._recording.rows
-        if name == "size":
-            sizes = [f"rows * {size // rows}" if size > 0 and size % rows == 0 else str(size) for size in value]
-            return f"[{', '.join(sizes)}]"
-        if name == "end" and value == rows and self._recording.shapes[call.reads[0]][given.get("dim", 0)] == rows:
-            return "rows"
-        return self._value(value)
 
     def _value(self, value: Any) -> str:
         if isinstance(value, Ref):
             return f"v{value.number}"
         if isinstance(value, list | tuple):
             return f"[{', '.join(map(self._value, value))}]"
+        if type(value) is int and value and value % self._recording.rows == 0:  # of the batch that it is called with
+            times = value // self._recording.rows
+            return "rows" if times == 1 else f"rows * {times}"
         if value is None or isinstance(value, bool | int):
             return repr(value)
         return self._constant(value)

@@ -55,7 +55,7 @@ def split(recording: Recording, is_cheap: Callable[[Call], bool]) -> Split:
 
 
 def _split(recording: Recording, is_cheap: Callable[[Call], bool]) -> Split:
-    calls = _live(recording)
+    calls = recording.live
     depends = dependence(recording, calls)
     once = [call for call in calls if _of(call, depends) is Depends.PARAMETERS]
     ahead = _ahead([call for call in calls if _of(call, depends) is Depends.INPUT], is_cheap)
@@ -81,7 +81,7 @@ def dependence(recording: Recording, calls: Sequence[Call]) -> dict[int, Depends
         for number in call.outputs:
             if number is None:
                 continue
-            has_rows = any(size % recording.rows == 0 for size in recording.shapes[number])
+            has_rows = any(size and size % recording.rows == 0 for size in recording.shapes[number])
             # a constant with a row for each of the batch is made where the batch is known
             depends[number] = Depends.STATE if has_rows and found is Depends.PARAMETERS else found
     return depends
@@ -89,16 +89,6 @@ def dependence(recording: Recording, calls: Sequence[Call]) -> dict[int, Depends
 
 def _of(call: Call, depends: dict[int, Depends]) -> Depends:
     return max((depends[number] for number in call.outputs if number is not None), default=Depends.PARAMETERS)
-
-
-def _live(recording: Recording) -> list[Call]:
-    wanted = {recording.output, *recording.next_states}
-    live = []
-    for call in reversed(recording.calls):
-        if wanted.intersection(call.outputs):
-            live.append(call)
-            wanted.update(call.reads)
-    return live[::-1]
 
 
 def _ahead(calls: list[Call], is_cheap: Callable[[Call], bool]) -> list[Call]:

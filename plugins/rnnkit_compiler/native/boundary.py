@@ -1,0 +1,46 @@
+"""The boundary to C: which tensors may hand their address to a kernel."""
+
+import torch
+from torch import Tensor
+
+
+class Unfit(Exception):  # noqa: N818 - a reason, not an error: what raises it falls back
+    """A tensor whose memory a kernel may not touch; says which kind it is."""
+
+
+def _keys(tensor: Tensor) -> int:
+    return int(torch._C._dispatch_keys(tensor).raw_repr())
+
+
+with torch.inference_mode():
+    _PLAIN_KEYS = {_keys(torch.empty(0, device="cpu"))}
+with torch.inference_mode(False):
+    _PLAIN_KEYS.add(_keys(torch.empty(0, device="cpu")))
+
+
+def address_of(tensor: Tensor) -> int:
+    """Return where the numbers of a tensor are.
+
+    Its dispatch keys must be those of a plain tensor on the CPU: so it is on no other device, neither sparse nor
+    nested, no wrapper of a transform or mode, and neither zero nor negated by a mark that the memory does not show.
+
+    Raises:
+        Unfit: it has no such memory.
+    """
+    if _keys(tensor) not in _PLAIN_KEYS:
+        raise Unfit(f"a tensor is {torch._C._dispatch_keys(tensor)}")
+    address = tensor.data_ptr()
+    if not address and tensor.numel():
+        raise Unfit("the memory of a tensor was given back")
+    if address % tensor.dtype.itemsize:
+        raise Unfit("the memory of a tensor begins between two numbers")
+    return address
+
+
+def is_plain(tensor: Tensor) -> bool:
+    """Tell whether a kernel may read a tensor."""
+    try:
+        address_of(tensor)
+    except Unfit:
+        return False
+    return True

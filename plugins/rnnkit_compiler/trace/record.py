@@ -1,0 +1,132 @@
+"""Recording a step: it is run twice on small tensors, and what was noted is held to what came out."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+import rnnkit
+from rnnkit.errors import first_line
+from rnnkit_compiler.trace.fingerprint import Fingerprint
+from rnnkit_compiler.trace.recorder import Recorder
+from rnnkit_compiler.trace.recording import NotRecordable, Recording
+from rnnkit_compiler.trace.rows import joined
+from rnnkit_compiler.trace.verification import ALL, FEW, Run, check_gradients, check_rows
+
+Nest = Callable[[rnnkit.Cell, Sequence[Tensor]], rnnkit.Projected]
+"""From a cell and the parts of one step, in a list, to what `step` takes: the form that `project` returned."""
+
+
+def record(cell: rnnkit.Cell, parts: Sequence[Tensor], states: Sequence[Tensor], nest: Nest) -> Recording:
+    """Record one step of `cell`.
+
+    Args:
+        cell: whose step is recorded.
+        parts: what `project` returned, flat, each (T, B, ...): shapes and dtypes are read.
+        states: the state, each (B, ...): shapes and dtypes are read.
+        nest: puts the parts into the form that `step` takes.
+
+    Raises:
+        NotRecordable: the step reads values, draws numbers, overwrites what others see, fails, or the like.
+    """
+    examples = _examples(cell, parts, states)
+    random_state = torch.get_rng_state()
+    try:
+        with torch.inference_mode(False), torch.enable_grad():
+            few, all_ = (_run(cell, examples, rows, nest) for rows in (FEW, ALL))
+            recording = joined(few.recording, all_.recording)
+            check_rows(recording, few, all_)
+            check_gradients(recording, few)
+    except NotRecordable:
+        raise
+    except Exception as error:  # whatever it is: where the step is to blame, the loop says so of the user's own tensors
+        raise NotRecordable(f"recording step() fails ({first_line(error)})") from error
+    finally:
+        torch.set_rng_state(random_state)
+    return recording
+
+
+class _Examples(NamedTuple):
+    """What a step is recorded on."""
+
+    parts: list[Tensor]
+    """Each (ALL rows, ...)."""
+
+    states: list[Tensor]
+    """Each (ALL rows, ...)."""
+
+    weights: dict[str, Tensor]
+    """The cell's own parameters and buffers, by path."""
+
+
+def _examples(cell: rnnkit.Cell, parts: Sequence[Tensor], states: Sequence[Tensor]) -> _Examples:
+    domains = getattr(cell, "state_domains", {})
+    signs = [domains.get(name) for name in cell.state_names]
+    return _Examples(
+        [_example(part.shape[2:], part, None) for part in parts],
+        [_example(state.shape[1:], state, sign) for state, sign in zip(states, signs, strict=True)],
+        {
+            **dict(cell.named_parameters(remove_duplicate=False)),
+            **dict(cell.named_buffers(remove_duplicate=False)),
+        },
+    )
+
+
+def _example(shape: Sequence[int], like: Tensor, domain: str | None) -> Tensor:
+    """Return ALL rows of numbers in which no row is the mean, median or an extreme of the few, and no two are equal."""
+    if like.is_complex():
+        raise NotRecordable(f"it has a state or input of {like.dtype}")
+    count = len(ALL)
+    if not like.is_floating_point():
+        return torch.zeros(count, *shape, dtype=like.dtype, device=like.device)
+    with torch.inference_mode(False), torch.no_grad():
+        each = torch.arange(torch.Size(shape).numel(), dtype=torch.float64)
+        levels = torch.tensor([-0.5, -0.28, -0.17, -0.02, 0.21, 0.33, 0.5], dtype=torch.float64)
+        rows = levels.unsqueeze(1) + 0.05 * torch.sin(each + torch.arange(count).unsqueeze(1))
+        if domain == "positive":
+            rows = rows.exp()
+        return rows.to(like.device, like.dtype).view(count, *shape)
+
+
+def _run(cell: rnnkit.Cell, examples: _Examples, rows: tuple[int, ...], nest: Nest) -> Run:
+    """Run the step on some rows of the examples, under a recorder."""
+    recorder = Recorder(len(rows))
+    parts, states = ([_leaf(tensor[list(rows)]) for tensor in given] for given in (examples.parts, examples.states))
+    held = _enter_weights(recorder, examples.weights)
+    recording = recorder.recording
+    recording.parts = [recorder.enter(tensor) for tensor in parts]
+    recording.states = [recorder.enter(tensor) for tensor in states]
+    copied = rnnkit.with_tensors(cell, held)  # other threads may be running the cell itself
+    before = Fingerprint(copied).key
+    with recorder:
+        result = copied.step(nest(copied, parts), tuple(states))
+    rnnkit.check_step(cell, result, tuple(states))
+    if Fingerprint(copied).key != before:
+        raise NotRecordable("step() changes the cell")
+    y, after = result
+    recorder.leave(y, after)
+    return Run(recording, recorder.tensors, rows)
+
+
+def _enter_weights(recorder: Recorder, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Number the parameters and buffers, tied ones once; return what stands for them, which wants a gradient."""
+    held: dict[str, Tensor] = {}
+    known: dict[int, Tensor] = {}
+    for path, tensor in weights.items():
+        if id(tensor) not in known:
+            known[id(tensor)] = _stand_in(tensor)
+            recorder.recording.weights[path] = recorder.enter(known[id(tensor)], tensor)
+        held[path] = known[id(tensor)]
+    return held
+
+
+def _stand_in(tensor: Tensor) -> Tensor:
+    """Return the same numbers as a tensor that the step can do nothing to; a parameter for a parameter."""
+    is_parameter = isinstance(tensor, torch.nn.Parameter)
+    leaf = _leaf(tensor if is_parameter and not tensor.is_inference() else tensor.clone())
+    return torch.nn.Parameter(leaf) if is_parameter and leaf.requires_grad else leaf
+
+
+def _leaf(tensor: Tensor) -> Tensor:
+    return tensor.detach().requires_grad_(tensor.is_floating_point())

@@ -1,0 +1,101 @@
+"""A recording is held to the step itself: to its numbers, its gradients, and the independence of its rows."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from rnnkit_compiler.trace.recording import NotRecordable, Recording
+from rnnkit_compiler.trace.script import Script
+
+FEW, ALL = (2, 1, 3), (0, 1, 2, 3, 4, 5, 6)
+"""The rows of the examples that the first and the second run of a step get."""
+
+LARGE = 1 << 20
+"""Elements of a weight from which on its gradient would take longer than all else."""
+
+
+class Run(NamedTuple):
+    """A step that was run and recorded."""
+
+    recording: Recording
+    tensors: Sequence[Tensor]
+    """All of the recording's, by number."""
+
+    rows: tuple[int, ...]
+
+
+def check_rows(recording: Recording, few: Run, all_: Run) -> None:
+    """Raise NotRecordable if rows among others are not what they are among more.
+
+    Every tensor on the way is looked at, not the results alone: what is multiplied by a weight that happens to be zero
+    may be anything tomorrow.
+    """
+    made_of_rows = {*recording.parts, *recording.states}
+    for call in recording.live:
+        if made_of_rows.intersection(call.reads):
+            made_of_rows.update(number for number in call.outputs if number is not None)
+    for number in {*recording.results, *made_of_rows}:  # `arange`, which is made of no row, may be what it likes
+        if not _same_rows(recording, number, few, all_):
+            raise NotRecordable("step() mixes the rows of the batch")
+
+
+def _same_rows(recording: Recording, number: int, few: Run, all_: Run) -> bool:
+    one, other = few.tensors[number], all_.tensors[number]
+    axes = [axis for axis, size in enumerate(recording.shapes[number]) if size and size % recording.rows == 0]
+    if not axes:
+        return _same(one, other)
+    if len(axes) > 1 or recording.shapes[number][axes[0]] != recording.rows:
+        return True  # several rows in one dimension; what is made of them shows whether they stay apart
+    return _same(one, other.index_select(axes[0], torch.tensor(few.rows, device=other.device)))
+
+
+def check_gradients(recording: Recording, run: Run) -> None:
+    """Raise NotRecordable unless the calls, made again, give the step's own results and gradients.
+
+    What a recording cannot see, as a tensor whose data were exchanged or a hook in the graph, shows here. Of weights of
+    more than LARGE elements it is not asked, for time: the cuts that the recorder sees are all that they rely on.
+    """
+    weights = list(dict.fromkeys(recording.weights.values()))
+    inputs = [*recording.parts, *recording.states, *weights]
+    script = Script(recording.live, recording, [*inputs, *recording.constants], recording.results)
+    leaves = [run.tensors[number] for number in inputs]
+    again = [tensor.detach().requires_grad_(tensor.requires_grad) for tensor in leaves]
+    results = script(len(run.rows), *again, *recording.constants.values())
+    expected = [run.tensors[number] for number in recording.results]
+    if not all(map(_same, results, expected)):
+        raise NotRecordable("step() does more than its operations show")
+    if not all(map(_same_gradient, _gradients(results, again), _gradients(expected, leaves))):
+        raise NotRecordable("step() has another gradient than its operations show")
+
+
+def _gradients(results: Sequence[Tensor], leaves: Sequence[Tensor]) -> list[Tensor | None]:
+    """Return the gradients of the results, each element with a weight of its own, by the leaves (None: none)."""
+    roots = [tensor for tensor in results if tensor.requires_grad]
+    wanted = [tensor for tensor in leaves if tensor.requires_grad and tensor.numel() <= LARGE]
+    if not roots or not wanted:
+        return [None] * len(wanted)
+    # As one number: gradients that are handed to autograd have it import a library that takes half a second.
+    total = sum((root * torch.arange(root.numel()).cos().to(root).view(root.shape)).sum() for root in roots)
+    return list(torch.autograd.grad(total, wanted, allow_unused=True))  # type: ignore[arg-type]
+
+
+def _same_gradient(one: Tensor | None, other: Tensor | None) -> bool:
+    if one is None or other is None:
+        left = other if one is None else one
+        return left is None or not bool(left.detach().any())
+    return _same(one, other)
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors are equal but for rounding."""
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    one, other = one.detach(), other.detach()
+    if torch.equal(one, other):  # mostly, and much faster to tell
+        return True
+    if not one.is_floating_point():
+        return False
+    tolerance = 1e3 * torch.finfo(one.dtype).eps
+    return torch.allclose(one, other, rtol=tolerance, atol=tolerance, equal_nan=True)

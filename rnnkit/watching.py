@@ -1,0 +1,25 @@
+"""What looks at every operation, and so would miss what is computed where it cannot see."""
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+
+def watched_by(*tensors: Tensor | None) -> str:
+    """Say what looks at every operation just now, or on these tensors: a transform, a mode, a tracer; empty: nothing.
+
+    An unroller that computes out of autograd's sight asks this both on the way forward and on the way back, since a
+    transform may begin in between (`is_grads_batched`, `jacobian(vectorize=True)`, `vmap` over `autograd.grad`), and
+    then has torch's own operations do it.
+    """
+    if torch._C._functorch.peek_interpreter_stack() is not None:
+        return "a transform of torch.func is at work"
+    if torch._C._len_torch_dispatch_stack() or torch.compiler.is_compiling():
+        return "something looks at every operation"
+    if torch._C._get_tracing_state() is not None:
+        return "torch.jit traces every operation"
+    if forward_ad._current_level >= 0:
+        return "forward-mode differentiation is at work"
+    if any(tensor is not None and torch._C._functorch.is_legacy_batchedtensor(tensor) for tensor in tensors):
+        return "a tensor stands for a batch of them"  # by `is_grads_batched`, which leaves no other trace
+    return ""

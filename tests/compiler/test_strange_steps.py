@@ -1,0 +1,228 @@
+"""Steps that change the graph, or whose sizes mislead, through every backend: the loop's numbers, or a reason."""
+
+import warnings
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import rnnkit
+from rnnkit.errors import UsageError
+
+from .test_odd_cells import assert_same
+
+Compiled, Loop = rnnkit.unrollers["compiled"], rnnkit.unrollers["loop"]
+WIDTHS, BATCHES = (4, 8), (3, 8, 1)
+"""One batch is the number of rows that a step is recorded on, one a width."""
+
+
+class Strange(rnnkit.Cell):
+    """A cell whose step is a function that a test gives."""
+
+    name = "strange"
+
+    def __init__(self, function, size):
+        super().__init__(size, size)
+        generator = torch.Generator().manual_seed(0)
+
+        def drawn(*shape):
+            return nn.Parameter(torch.randn(*shape, generator=generator, dtype=torch.float64) / size**0.5)
+
+        self.function = function
+        self.weight, self.twice, self.bias = drawn(size, size), drawn(2 * size, size), drawn(size)
+        self.register_buffer("scale", torch.full((size,), 0.5, dtype=torch.float64))
+        self.groups = nn.GroupNorm(2, size, dtype=torch.float64)
+        self.group_each = nn.GroupNorm(size, size, dtype=torch.float64)
+        self.batch_norm = nn.BatchNorm1d(size, dtype=torch.float64)
+
+    def step(self, p, state):
+        h = self.function(self, p, state[0])
+        return h, (h,)
+
+
+def plain(c, p, h):
+    return torch.tanh(p + h @ c.weight)
+
+
+def clamped_under_no_grad(c, p, h):
+    z = p + h @ c.weight
+    with torch.no_grad():
+        z.clamp_(-0.5, 0.5)
+    return z
+
+
+def cut_in_place(c, p, h):
+    w = (p * 2).detach_()
+    return torch.tanh(w + h @ c.weight)
+
+
+def other_data(c, p, h):
+    z = h @ c.weight
+    z.data = 3 * p.detach()
+    return torch.tanh(z + p)
+
+
+def hook_in_the_graph(c, p, h):
+    z = h @ c.weight + p
+    if z.grad_fn is not None:
+        z.grad_fn.register_hook(lambda inputs, outputs: tuple(None if g is None else 2 * g for g in inputs))
+    return torch.tanh(z)
+
+
+def running_sum_in_a_buffer(c, p, h):
+    with torch.no_grad():
+        c.scale.add_(0.1)
+    return plain(c, p, h) * c.scale.clone()
+
+
+def chunks_of_a_weight(c, p, h):
+    first, second = c.twice.chunk(2, 0)
+    return torch.tanh(F.linear(h, first) + F.linear(p, second))
+
+
+def bent_weight(c, p, h):
+    return torch.tanh(p + h @ torch.tanh(c.weight * 0.5).t())
+
+
+def antisymmetric_weight(c, p, h):
+    w = c.weight - c.weight.t()
+    return torch.tanh(p + h @ w.t())
+
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)
+
+    @torch.jit.script
+    def scripted(x):
+        return torch.tanh(x) * torch.sigmoid(x)
+
+
+STEPS = {
+    "plain": plain,
+    "clamped under no_grad": clamped_under_no_grad,
+    "cosine similarity": lambda c, p, h: (
+        plain(c, p, h) * F.cosine_similarity(h + p, c.bias.expand_as(h), dim=1).unsqueeze(1)
+    ),
+    "detach_": cut_in_place,
+    "other data": other_data,
+    "hook in the graph": hook_in_the_graph,
+    "running sum in a buffer": running_sum_in_a_buffer,
+    "chunks of a weight": chunks_of_a_weight,
+    "bent weight": bent_weight,
+    "antisymmetric weight": antisymmetric_weight,
+    "expanded to the rows": lambda c, p, h: torch.tanh(
+        p + h @ c.weight + c.bias.unsqueeze(0).expand(3, -1).sum(0) + h.unsqueeze(1).expand(-1, 3, -1).sum(1)
+    ),
+    "ones": lambda c, p, h: torch.tanh(p + h.new_ones(h.shape[0], 3).sum(1, keepdim=True) * 0.1 + h @ c.weight),
+    "three columns": lambda c, p, h: plain(c, p, h) + (h @ c.weight)[:, :3].sum(1, keepdim=True),
+    "arange": lambda c, p, h: plain(c, p, h) * h[torch.arange(h.shape[0]), 1].unsqueeze(1),
+    "unfold": lambda c, p, h: plain(c, p, h) + h.unfold(1, 2, 1).sum((1, 2)).unsqueeze(1),
+    "group norm": lambda c, p, h: torch.tanh(c.groups(p + h @ c.weight)),
+    "a group for each unit": lambda c, p, h: plain(c, p, h) * c.group_each(torch.stack([h, p], 2)).sum(2),
+    "batch norm": lambda c, p, h: torch.tanh(c.batch_norm(p + h @ c.weight)),
+    "repeat": lambda c, p, h: torch.tanh(p + h @ c.weight + c.bias.repeat(h.shape[0], 1)),
+    "eye": lambda c, p, h: torch.tanh(p + torch.eye(h.shape[0], dtype=h.dtype) @ (h @ c.weight)),
+    "joined along the batch": lambda c, p, h: torch.tanh(sum(torch.cat([h @ c.weight, p], 0).chunk(2, 0))),
+    "flattened": lambda c, p, h: plain(c, p, h.flatten().view(-1, h.shape[1])),
+    "rows mixed, times zero": lambda c, p, h: plain(c, p, h) + 0 * h.mean(0),
+    "scripted": lambda c, p, h: scripted(p + h @ c.weight),
+}
+
+REASONS = {
+    "clamped under no_grad": "under no_grad",
+    "cosine similarity": "under no_grad",
+    "other data": "does more than its operations show",
+    "hook in the graph": "another gradient than its operations show",
+    "running sum in a buffer": "under no_grad",
+    "scripted": "TorchScript interpreter",
+    "batch norm": "on a tensor that others see",
+    "rows mixed, times zero": "mixes the rows",
+}
+"""Why the loop runs them."""
+
+
+def results(unroller, cell, xs, h0):
+    """Return the output, last state, gradients and their gradients; None for the last where there are none."""
+    cell.scale.fill_(0.5)
+    x, h = xs.clone().requires_grad_(), h0.clone().requires_grad_()
+    ys, (last,) = unroller(cell, x, (h,))
+    leaves = [x, h, *cell.parameters()]
+    loss = (ys * torch.arange(ys.numel(), dtype=ys.dtype).cos().view_as(ys)).sum() + last.square().sum()
+    grads = torch.autograd.grad(loss, leaves, create_graph=True, allow_unused=True)
+    total = sum(grad.square().sum() for grad in grads if grad is not None)
+    again = torch.autograd.grad(total, leaves, allow_unused=True)
+    return [ys, last, *grads, *again]
+
+
+@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_strange_step_has_the_loops_numbers_in_every_backend(name, width):
+    cell = Strange(STEPS[name], width)
+    generator = torch.Generator().manual_seed(1)
+    ran = set()
+    for batch in BATCHES:
+        xs = torch.randn(4, batch, width, generator=generator, dtype=torch.float64)
+        h0 = torch.randn(batch, width, generator=generator, dtype=torch.float64)
+        if name == "batch norm" and batch == 1:
+            continue  # refused by batch norm itself
+        expected = results(Loop(), cell, xs, h0)
+        for unroller in Compiled.variants():
+            if unroller.applies(cell) or unroller.backend is None:
+                ran.add(unroller.backend)
+                assert_same(results(unroller, cell, xs, h0), expected)
+            else:
+                with pytest.raises(UsageError, match=REASONS.get(name, "cannot run")):
+                    unroller(cell, xs, (h0,))
+    assert ran == {None} if name in REASONS else ran >= {None, "torch"}
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_the_backend_does_not_depend_on_the_width(name):
+    backends = {Compiled().backend_of(Strange(STEPS[name], width)) for width in (4, 6, 14, 32)}
+    assert len(backends) == 1
+
+
+def test_the_error_is_the_users_own_though_a_recording_failed_first():
+    def step(c, p, h):
+        if h.shape[0] != 2:
+            raise ValueError(f"this cell wants two rows, not {h.shape[0]}")
+        return plain(c, p, h)
+
+    cell = Strange(step, 4)
+    xs = torch.zeros(5, 3, 4, dtype=torch.float64)
+    with pytest.raises(ValueError, match="not 3"):
+        Compiled()(cell, xs)
+    assert Compiled()(cell, xs[:, :2])[0].shape == (5, 2, 4)
+
+
+def test_a_step_that_changes_its_cell_is_run_by_the_loop():
+    def step(c, p, h):
+        c.count = getattr(c, "count", 0) + 1
+        return plain(c, p, h) * c.count
+
+    cell = Strange(step, 4)
+    assert "step() changes the cell" in Compiled().explain(cell)
+    assert not hasattr(cell, "count")  # a recording is made on a copy
+    ys, _ = Compiled()(cell, torch.zeros(5, 3, 4, dtype=torch.float64))
+    assert cell.count == 5
+    assert ys.shape == (5, 3, 4)
+
+
+def test_a_backend_that_is_not_there_is_refused():
+    with pytest.raises(UsageError, match=r"backend is 'fortran'; it must be one of cpp, torch, or None"):
+        Compiled(backend="fortran")
+    assert repr(Compiled(backend="torch")) == "compiled(backend='torch')"
+
+
+def test_a_cell_without_parameters_has_a_program_for_each_device():
+    class Bare(rnnkit.Cell):
+        name = "bare"
+
+        def step(self, p, state):
+            h = torch.tanh(p + state[0])
+            return h, (h,)
+
+    cell = Bare(3, 3)
+    assert Compiled()(cell, torch.zeros(2, 2, 3))[0].device.type == "cpu"
+    assert Compiled()(cell, torch.zeros(2, 2, 3, device="meta"))[0].is_meta
