@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rnnkit.training import Training, train
     from rnnkit.twin import with_tensors
     from rnnkit.unroll import Masks, Unroller, casts_automatically, check_step, prepare
-    from rnnkit.watching import watched_by
+    from rnnkit.watching import is_traced, watched_by
     from rnnkit.wrapper import Wrapper
 
 _HOMES = {
@@ -57,6 +57,7 @@ _HOMES = {
     "gradcheck": "finite_differences",
     "holding": "cell",
     "hookimpl": "hookspecs",
+    "is_traced": "watching",
     "map_parts": "cell",
     "parts_of": "cell",
     "prepare": "unroll",
@@ -100,6 +101,7 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "hookimpl",
     "init",
     "interop",
+    "is_traced",
     "map_parts",
     "memory",
     "parts_of",

@@ -35,6 +35,14 @@ class Cell(nn.Module, ABC):
     state_names: tuple[str, ...] = ("h",)
     """One name for each tensor of the state; errors, gradient checks and plots use them."""
 
+    state_domains: Mapping[str, str] = {}
+    """What the numbers of a state tensor are, where not all are allowed: {"n": "positive"}, "non-negative" or "unit
+    interval". Checks draw states accordingly."""
+
+    straight_through: bool = False
+    """Whether a gradient is on purpose not the derivative, as that of a straight-through estimator or one that is cut
+    off: then checks do not hold it to finite differences, and say so."""
+
     gates: ClassVar[tuple[str, ...]] = ()
     """Names of the blocks of `hidden_size` rows in weight_ih, weight_hh, bias_ih and bias_hh, in their order.
 

@@ -3,6 +3,7 @@
 import copy
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from rnnkit.cell import Cell, State, building, starting_state
 from rnnkit.choice import CellLike, choose
+from rnnkit.domains import random_like
 from rnnkit.errors import RnnkitError, UsageError, first_line
 from rnnkit.gradient_report import GradientReport, Row
 from rnnkit.layer import RNN
@@ -73,6 +75,7 @@ def gradcheck(
         cell = module.cells[0] if isinstance(module, RNN) else module
         through = resolve_unroller(unroller, *(module.cells if isinstance(module, RNN) else (cell,)))
         rows: tuple[Row, ...] = ()
+        notes: tuple[str, ...] = ()
         try:
             probe = _Probe(module, through, steps, batch_size, lengths, seed)
             problems = writes_in_place(*probe.first_step())
@@ -80,11 +83,20 @@ def gradcheck(
                 problems = [f"cell {cell.name!r}: all gradients are zero; nothing depends on anything differentiably"]
             if not problems:
                 rows = tuple(_rows(probe, order, strays))
+                rows, notes = _excused(rows, cell) if cell.straight_through else (rows, ())
         except RnnkitError as error:
             problems = [str(error)]
         except Exception as error:  # whatever somebody's cell may raise
             problems = [f"cell {cell.name!r}: {first_line(error)}"]
-    return GradientReport(cell.name, str(through), order, rows, tuple(problems))
+    return GradientReport(cell.name, str(through), order, rows, tuple(problems), notes)
+
+
+def _excused(rows: tuple[Row, ...], cell: Cell) -> tuple[tuple[Row, ...], tuple[str, ...]]:
+    """Demand of no gradient that it is a derivative, since the cell says that one is not; say which differ."""
+    differing = [row.tensor for row in rows if not row.ok]
+    found = f"those of {', '.join(differing)} differ" if differing else "none differs"
+    note = f"cell {cell.name!r} declares straight_through: no gradient is held to the differences; {found}"
+    return tuple(replace(row, problem="") for row in rows), (note,)
 
 
 def _in_float64(
@@ -127,16 +139,15 @@ class _Probe:
             module.unroller = unroller
             module.batch_first = False
         device = next((p.device for p in module.parameters()), None)
+        self.tensors = {"input": torch.randn(steps, batch_size, module.input_size, dtype=torch.float64, device=device)}
         if isinstance(module, RNN):
             self.states = module.layout.names("0")
-            state = module.layout.flat(module.initial_state(batch_size))
+            drawn = [_random_state(module.equipped(position), batch_size) for position in range(len(module.cells))]
+            state = module.layout.flat(module.layout.join(drawn))
         else:
             self.states = [f"{name}0" for name in module.state_names]
-            state = list(starting_state(module, batch_size))
-        self.tensors = {"input": torch.randn(steps, batch_size, module.input_size, dtype=torch.float64, device=device)}
-        for name, tensor in zip(self.states, state, strict=True):
-            # A cell without parameters begins in torch's default dtype, having none of its own.
-            self.tensors[name] = _random_like(tensor.double() if tensor.is_floating_point() else tensor)
+            state = list(_random_state(module, batch_size))
+        self.tensors |= zip(self.states, state, strict=True)
         for name, parameter in module.named_parameters():
             self.tensors[f"parameter {name}" if name in self.tensors else name] = parameter
         for tensor in self.tensors.values():
@@ -149,7 +160,7 @@ class _Probe:
         """Give the (first) cell, with the weights that it uses, and an input and a state for one step of it."""
         cell = self.module.equipped(0) if isinstance(self.module, RNN) else self.module
         xs = self.tensors["input"].detach()
-        return cell, xs, tuple(_random_like(tensor) for tensor in starting_state(cell, xs.shape[1], xs))
+        return cell, xs, random_like(cell, starting_state(cell, xs.shape[1], xs))
 
     def outputs(self) -> list[Tensor]:
         """Unroll: the output and every final state, and again from the cell's own initial state if it has one."""
@@ -171,7 +182,7 @@ class _Probe:
         """Weigh every output and final state with random numbers, the same ones every time."""
         outputs = [tensor for tensor in self.outputs() if tensor.is_floating_point()]
         if not self.weights:
-            self.weights = [_random_like(output) for output in outputs]
+            self.weights = [torch.randn_like(output) for output in outputs]
         terms = [(output * weight).sum() for output, weight in zip(outputs, self.weights, strict=True)]
         return torch.stack(terms).sum()
 
@@ -195,8 +206,10 @@ class _Probe:
         return torch.stack(terms).sum()
 
 
-def _random_like(tensor: Tensor) -> Tensor:
-    return torch.randn_like(tensor) if tensor.is_floating_point() else tensor.clone()
+def _random_state(cell: Cell, batch_size: int) -> State:
+    # A cell without parameters begins in torch's default dtype, having none of its own.
+    state = starting_state(cell, batch_size)
+    return random_like(cell, tuple(t.double() if t.is_floating_point() else t for t in state))
 
 
 def _rows(probe: _Probe, order: int, strays: dict[str, torch.dtype]) -> Iterator[Row]:

@@ -40,6 +40,8 @@ class GradientReport:
     rows: tuple[Row, ...]
     problems: tuple[str, ...] = ()
     """What kept the check from running, one sentence each."""
+    notes: tuple[str, ...] = ()
+    """What was not demanded, and why, one sentence each."""
 
     @property
     def ok(self) -> bool:

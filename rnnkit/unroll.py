@@ -32,6 +32,14 @@ class Unroller(ABC):
     auto_rank: ClassVar[int | None] = None
     """`unroller="auto"` takes the highest rank among those that apply; None: only by name."""
 
+    @classmethod
+    def variants(cls) -> "list[Unroller]":
+        """Return one for each way in which it may run a cell, however it would choose: what checks try.
+
+        One that a cell does not go with says so by `applies`.
+        """
+        return [cls()]
+
     def applies(self, cell: Cell) -> bool:
         """Tell whether this unroller can run `cell`; `auto` passes over those that can't.
 

@@ -14,12 +14,17 @@ def watched_by(*tensors: Tensor | None) -> str:
     """
     if torch._C._functorch.peek_interpreter_stack() is not None:
         return "a transform of torch.func is at work"
-    if torch._C._len_torch_dispatch_stack() or torch.compiler.is_compiling():
+    if torch._C._len_torch_dispatch_stack() or torch.compiler.is_compiling() or is_traced():
         return "something looks at every operation"
-    if torch._C._get_tracing_state() is not None:
-        return "torch.jit traces every operation"
     if forward_ad._current_level >= 0:
         return "forward-mode differentiation is at work"
     if any(tensor is not None and torch._C._functorch.is_legacy_batchedtensor(tensor) for tensor in tensors):
         return "a tensor stands for a batch of them"  # by `is_grads_batched`, which leaves no other trace
     return ""
+
+
+def is_traced() -> bool:
+    """Tell whether `torch.jit.trace` or `torch.export` wants to see every operation of the call, and nothing else."""
+    if torch.compiler.is_compiling():
+        return torch.compiler.is_exporting()
+    return torch._C._get_tracing_state() is not None

@@ -33,6 +33,8 @@ class Wrapper(Cell):
         bias = options.pop("bias", True)
         self.inner = choice.kind(input_size, hidden_size, **choice.accepted(options, bias))
         self.state_names = self.inner.state_names
+        self.state_domains = self.inner.state_domains
+        self.straight_through = self.inner.straight_through or type(self).straight_through
 
     @property
     def output_size(self) -> int:

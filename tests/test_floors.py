@@ -16,7 +16,7 @@ MATHEMATICS = [
     "cell expression truncation packing schedule optimizers averaging clipping faults",
     "unroll task",
     "choice batch_check",
-    "wrapper",
+    "wrapper domains",
     "sequence stack states tap twin",
     "adoption",
     "layer",

@@ -64,9 +64,10 @@ class Compiled(rnnkit.Unroller):
                 f"unroller 'compiled': backend is {backend!r}; it must be one of {', '.join(BACKENDS)}, or None"
             )
         self.backend = backend
+        self._loop = rnnkit.unrollers["loop"]()  # looked up here, where no tracer follows
 
     @classmethod
-    def variants(cls) -> "list[Compiled]":
+    def variants(cls) -> list[rnnkit.Unroller]:
         """Return one that chooses, and one for each way in which it may choose to run a cell."""
         return [cls(), *(cls(backend=backend) for backend in BACKENDS)]
 
@@ -87,6 +88,8 @@ class Compiled(rnnkit.Unroller):
         reset: Tensor | None = None,
     ) -> tuple[Tensor, State]:
         """Unroll `cell` over `xs` (T, B, D); see `rnnkit.Unroller`."""
+        if rnnkit.is_traced():
+            return self._loop(cell, xs, state, lengths=lengths, reset=reset)
         unroll = _unroll_untraced if torch.compiler.is_compiling() else _unroll
         return unroll(self.backend, cell, xs, state, lengths, reset)
 

@@ -53,9 +53,11 @@ class Checkpoint(rnnkit.Unroller):
         reset: Tensor | None = None,
     ) -> tuple[Tensor, State]:
         """Unroll `cell` over `xs` (T, B, D); see `rnnkit.Unroller`."""
+        if rnnkit.is_traced():  # by what sees into no Function
+            return Loop()(cell, xs, state, lengths=lengths, reset=reset)
         xs, state, masks = rnnkit.prepare(cell, xs, state, lengths, reset)
-        # What the first step is to make cannot be recorded before it; a tracer of torch.jit sees into no Function.
-        if any(map(is_lazy, cell.parameters())) or torch._C._get_tracing_state() is not None:
+        # What the first step is to make cannot be recorded before it.
+        if any(map(is_lazy, cell.parameters())):
             return Loop()(cell, xs, state, lengths=lengths, reset=reset)
         named = [
             *cell.named_parameters(remove_duplicate=False),

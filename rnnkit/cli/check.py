@@ -14,13 +14,19 @@ KINDS = ("cell", "unroller", "task")
 
 @click.command()
 @click.argument("subject", metavar="NAME|MODULE:CLASS")
+@click.option(
+    "--batch", "batch_size", type=click.IntRange(min=1), help="Rows at which a cell is checked.  [default: 3]"
+)
+@click.option("--input", "input_size", type=click.IntRange(min=1), help="Its input size.  [default: 4]")
+@click.option("--hidden", "hidden_size", type=click.IntRange(min=1), help="Its hidden size.  [default: 5]")
 @set_option(*KINDS)
 @json_option
-def check(subject: str, assignments: tuple[str, ...], as_json: bool) -> None:
+def check(subject: str, assignments: tuple[str, ...], as_json: bool, **sizes: int | None) -> None:
     """Test every promise of a cell, unroller or task, one sentence for each that is broken.
 
     NAME is a registered one, or an expression such as 'zoneout(gru)'; MODULE:CLASS (such as my_package.cells:MyCell)
-    need not be. Exit 3 if a promise is broken.
+    need not be. Gradients are held to differences at small sizes of their own; see gradcheck. Exit 3 if a promise is
+    broken.
     """
     from rnnkit.testing import inspect_any, noun_of
 
@@ -32,15 +38,18 @@ def check(subject: str, assignments: tuple[str, ...], as_json: bool) -> None:
         raise UsageError(f"{subject} is a {noun}; its options are set with --set {noun}.KEY=VALUE")
     if noun == "cell" and options:
         _refuse(kind, options)
-    result = inspect_any(kind, **options)
+    result = inspect_any(kind, {name: size for name, size in sizes.items() if size is not None}, **options)
     if as_json:
-        print_json({"subject": result.subject, "ok": result.ok, "promises": result.found})
+        told = {"subject": result.subject, "ok": result.ok, "promises": result.found, "notes": list(result.notes)}
+        print_json(told)
     else:
         click.echo(result.subject)
         for promise, sentences in result.found.items():
             click.echo(f"  {'broken' if sentences else 'ok':8}{promise}")
             for sentence in sentences:
                 click.echo(f"          {sentence.removeprefix(result.subject + ': ')}")
+        for note in result.notes:
+            click.echo(f"  {note}")
     if not result.ok:
         first = result.failures[0].removeprefix(f"{result.subject}: ")
         raise CheckError(f"{result.subject} breaks {result.broken} of its promises: {first}", result.failures)

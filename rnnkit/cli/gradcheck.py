@@ -104,7 +104,9 @@ def _print_report(cell: str, report: "GradientReport") -> None:
     ]
     headings = ["tensor", "shape", "gradient norm", "worst abs", "worst rel", "verdict"]
     print_table(headings, rows, right=headings[2:5])
-    if report.ok:
+    for note in report.notes:
+        click.echo(note)
+    if report.ok and not report.notes:
         click.echo(f"all {len(rows)} gradients agree with central differences")
 
 

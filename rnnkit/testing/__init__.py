@@ -50,12 +50,19 @@ def noun_of(kind: Any) -> str:
     raise UsageError(f"{kind!r} is neither a Cell nor an Unroller nor a Task")
 
 
-def inspect_any(kind: Any, **options: Any) -> Conformance:
+def inspect_any(kind: Any, sizes: dict[str, int] | None = None, **options: Any) -> Conformance:
     """Test a class by the promises of its kind, without raising.
 
+    Args:
+        kind: the class.
+        sizes: for a cell, `batch_size`, `input_size` and `hidden_size` as of `check_cell`.
+        **options: of its own.
+
     Raises:
-        UsageError: it is neither a Cell nor an Unroller nor a Task, or lacks an option.
+        UsageError: it is neither a Cell nor an Unroller nor a Task, or lacks an option; sizes of what is no cell.
     """
     noun = noun_of(kind)
     check_options(noun, kind, options)
-    return KINDS[noun][1](kind, **options)
+    if sizes and noun != "cell":
+        raise UsageError(f"{kind.name!r} is no cell but of the kind {noun}, which is checked at sizes of its own")
+    return KINDS[noun][1](kind, **(sizes or {}), **options)

@@ -1,6 +1,7 @@
 """The promises of a Cell."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -9,35 +10,69 @@ from torch import Tensor
 
 from rnnkit.cell import Cell, State, building, parts_of, starting_state, time_slice
 from rnnkit.choice import CellChoice
-from rnnkit.errors import first_line
+from rnnkit.errors import check_whole, first_line
 from rnnkit.finite_differences import gradcheck
 from rnnkit.purity import writes_in_place
 from rnnkit.registry import unrollers
 from rnnkit.resolve import resolve_unroller
-from rnnkit.testing.conformance import BATCH, HIDDEN, INPUT, STEPS, Conformance, Promise, keep_promises
+from rnnkit.testing.conformance import BATCH, HIDDEN, INPUT, STEPS, Conformance, Promise, Sizes, keep_promises
 from rnnkit.testing.law import differences, labels, random, random_state
 from rnnkit.unroll import check_step
 
 
-def check_cell(kind: type[Cell], **options: Any) -> Conformance:
-    """Test every promise of a Cell class; raises CheckError with one sentence for each that is broken."""
-    return inspect_cell(kind, **options).raise_if_failed()
+def check_cell(
+    kind: type[Cell],
+    *,
+    batch_size: int = BATCH,
+    input_size: int = INPUT,
+    hidden_size: int = HIDDEN,
+    **options: Any,
+) -> Conformance:
+    """Test every promise of a Cell class.
+
+    Gradients are held to finite differences at small sizes of their own, whatever is asked for here; `rnnkit.gradcheck`
+    takes others.
+
+    Args:
+        kind: the class.
+        batch_size: B of all other checks.
+        input_size: D.
+        hidden_size: H.
+        **options: of the cell's own.
+
+    Raises:
+        CheckError: a promise is broken; with one sentence for each.
+    """
+    sizes = {"batch_size": batch_size, "input_size": input_size, "hidden_size": hidden_size}
+    return inspect_cell(kind, **sizes, **options).raise_if_failed()
 
 
-def inspect_cell(kind: type[Cell], **options: Any) -> Conformance:
+def inspect_cell(
+    kind: type[Cell],
+    *,
+    batch_size: int = BATCH,
+    input_size: int = INPUT,
+    hidden_size: int = HIDDEN,
+    **options: Any,
+) -> Conformance:
     """Do as `check_cell`, without raising."""
-    check = _CellCheck(kind, options)
-    return keep_promises(
+    for label, size in (("batch_size", batch_size), ("input_size", input_size), ("hidden_size", hidden_size)):
+        check_whole(label, size)
+    check = _CellCheck(kind, options, Sizes(batch_size, input_size, hidden_size))
+    found = keep_promises(
         f"cell {getattr(kind, 'name', kind.__name__)!r}", check.promises(), decisive=("shapes and state", "purity")
     )
+    return replace(found, notes=tuple(check.notes))
 
 
 class _CellCheck:
     """The promises of one Cell class."""
 
-    def __init__(self, kind: type[Cell], options: dict[str, Any]) -> None:
+    def __init__(self, kind: type[Cell], options: dict[str, Any], sizes: Sizes) -> None:
         self.kind = kind
         self.options = options
+        self.sizes = sizes
+        self.notes: list[str] = []
 
     def promises(self) -> dict[str, Promise]:
         return {
@@ -55,7 +90,7 @@ class _CellCheck:
 
     def build(self, dtype: torch.dtype = torch.float64, device: str | None = None) -> Cell:
         with building(device, dtype):
-            return self.kind(INPUT, HIDDEN, **CellChoice(self.kind).accepted(self.options)).eval()
+            return self.kind(self.sizes.input, self.sizes.hidden, **CellChoice(self.kind).accepted(self.options)).eval()
 
     def shapes(self) -> Iterator[str]:
         """Names, initial state, projection, output and new state have the shapes that they must."""
@@ -64,24 +99,26 @@ class _CellCheck:
         if not isinstance(names, tuple) or len(set(names)) != len(names) or not all(isinstance(n, str) for n in names):
             yield f"state_names is {names!r}; it must be a tuple of different words"
             return
-        state = starting_state(cell, BATCH, random(1))
+        state = starting_state(cell, self.sizes.batch, random(1))
         if not isinstance(state, tuple) or len(state) != len(names):
             count = len(state) if isinstance(state, tuple) else type(state).__name__
             yield f"initial_state() returns {count} state tensors; state_names declares {names}"
             return
         for name, tensor in zip(names, state, strict=True):
-            if tensor.ndim < 1 or tensor.shape[0] != BATCH:
-                yield f"initial_state({BATCH}) gives {name!r} the shape {tuple(tensor.shape)}; the batch comes first"
-        projected = cell.project(random(STEPS, BATCH, INPUT))
+            if tensor.ndim < 1 or tensor.shape[0] != self.sizes.batch:
+                given = f"initial_state({self.sizes.batch}) gives {name!r} the shape {tuple(tensor.shape)}"
+                yield f"{given}; the batch comes first"
+        projected = cell.project(random(STEPS, self.sizes.batch, self.sizes.input))
         for part in parts_of(projected):
-            if part.shape[:2] != (STEPS, BATCH):
-                yield f"project() gives shape {tuple(part.shape)}; it must begin with (time, batch) = {(STEPS, BATCH)}"
+            if part.shape[:2] != (STEPS, self.sizes.batch):
+                begin = (STEPS, self.sizes.batch)
+                yield f"project() gives shape {tuple(part.shape)}; it must begin with (time, batch) = {begin}"
         result = cell.step(time_slice(projected, 0), state)
         check_step(cell, result, state)
-        if result[0].shape != (BATCH, cell.output_size):
+        if result[0].shape != (self.sizes.batch, cell.output_size):
             yield (
                 f"step() returns an output of shape {tuple(result[0].shape)}; "
-                f"output_size says {(BATCH, cell.output_size)}"
+                f"output_size says {(self.sizes.batch, cell.output_size)}"
             )
 
     def dtype(self) -> Iterator[str]:
@@ -91,7 +128,7 @@ class _CellCheck:
             for name, tensor in [*cell.named_parameters(), *cell.named_buffers()]:
                 if tensor.is_floating_point() and tensor.dtype != dtype:
                     yield f"{name} is {tensor.dtype} in a cell built as {dtype}; create it without a dtype of its own"
-            y, state = cell(random(BATCH, INPUT).to(dtype))
+            y, state = cell(random(self.sizes.batch, self.sizes.input).to(dtype))
             for name, tensor in [("the output", y), *zip(cell.state_names, state, strict=True)]:
                 if tensor.is_floating_point() and tensor.dtype != dtype:
                     yield f"{name} is {tensor.dtype} in a cell built as {dtype}"
@@ -106,7 +143,7 @@ class _CellCheck:
             if tensor.device.type != "meta":
                 yield f"{name} is on {tensor.device} in a cell built on meta; create it without a device of its own"
         try:
-            y, state = cell(torch.empty(BATCH, INPUT, dtype=torch.float64, device="meta"))
+            y, state = cell(torch.empty(self.sizes.batch, self.sizes.input, dtype=torch.float64, device="meta"))
         except Exception as error:
             yield f"a step on the meta device fails, so it looks at values or names a device ({first_line(error)})"
             return
@@ -117,13 +154,15 @@ class _CellCheck:
     def purity(self) -> Iterator[str]:
         """Nothing is written in place."""
         cell = self.build()
-        yield from writes_in_place(cell, random(STEPS, BATCH, INPUT), random_state(cell, BATCH))
+        yield from writes_in_place(
+            cell, random(STEPS, self.sizes.batch, self.sizes.input), random_state(cell, self.sizes.batch)
+        )
 
     def rows(self) -> Iterator[str]:
         """Changing one row of the batch changes no other."""
         cell = self.build()
-        xs, state = random(STEPS, BATCH, INPUT), random_state(cell, BATCH)
-        others = torch.arange(BATCH) != 1
+        xs, state = random(STEPS, self.sizes.batch, self.sizes.input), random_state(cell, self.sizes.batch)
+        others = torch.arange(self.sizes.batch) != 1
         torch.manual_seed(1)
         before = _unroll(cell, xs, state)
         xs[:, 1] += 1
@@ -136,11 +175,11 @@ class _CellCheck:
     def determinism(self) -> Iterator[str]:
         """The same seed gives the same numbers, and `step` draws none."""
         cell = self.build().train()
-        begun = (starting_state(cell, BATCH, random(1)) for _ in range(2))
+        begun = (starting_state(cell, self.sizes.batch, random(1)) for _ in range(2))
         for name, first, second in zip(cell.state_names, *begun, strict=True):
             if not torch.equal(first, second):
                 yield f"initial_state() gives another {name!r} at each call; hand a random state in instead"
-        xs, state = random(STEPS, BATCH, INPUT), random_state(cell, BATCH)
+        xs, state = random(STEPS, self.sizes.batch, self.sizes.input), random_state(cell, self.sizes.batch)
         runs = []
         for _ in range(2):
             torch.manual_seed(1)
@@ -157,7 +196,7 @@ class _CellCheck:
     def agreement(self) -> Iterator[str]:
         """A step of the projected sequence is the projection of the step, and `forward` does both."""
         cell = self.build()
-        xs, state = random(STEPS, BATCH, INPUT), random_state(cell, BATCH)
+        xs, state = random(STEPS, self.sizes.batch, self.sizes.input), random_state(cell, self.sizes.batch)
         whole = cell.project(xs)
         if not all(map(torch.equal, parts_of(whole), parts_of(cell.project(xs)))):
             return  # it draws, and what it draws for a step alone is something else
@@ -175,15 +214,18 @@ class _CellCheck:
 
     def gradients(self, order: int) -> Iterator[str]:
         """Autograd's gradients equal central differences."""
-        yield from gradcheck(self.kind, "loop", order, **self.options).failures
+        report = gradcheck(self.kind, "loop", order, **self.options)
+        self.notes += [note for note in report.notes if note not in self.notes]
+        yield from report.failures
 
     def law(self) -> Iterator[str]:
-        """Every registered unroller gives the loop's numbers."""
+        """Every registered unroller, in each way that it may ever choose for the cell, gives the loop's numbers."""
         cell = self.build()
-        for name, kind in unrollers.items():
-            unroller = kind()
-            if name != "loop" and unroller.applies(cell):
-                yield from differences(unroller, cell, STEPS, BATCH, 1e-10)
+        ways = [way for name, kind in unrollers.items() if name != "loop" for way in kind.variants()]
+        tried = [way for way in ways if way.applies(cell)]
+        self.notes.append(f"held to the loop: {', '.join(map(str, tried)) or 'nothing, for none goes with the cell'}")
+        for unroller in tried:
+            yield from differences(unroller, cell, STEPS, self.sizes.batch, 1e-10)
 
 
 def _unroll(cell: Cell, xs: Tensor, state: State) -> list[Tensor]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 
@@ -22,12 +22,22 @@ class Checker(Protocol):
 STEPS, BATCH, INPUT, HIDDEN = 6, 3, 4, 5
 
 
+class Sizes(NamedTuple):
+    """The sizes at which a cell is checked."""
+
+    batch: int = BATCH
+    input: int = INPUT
+    hidden: int = HIDDEN
+
+
 @dataclass(frozen=True)
 class Conformance:
     """What a check found: for each promise, a sentence for each way in which it is broken."""
 
     subject: str
     found: dict[str, list[str]]
+    notes: tuple[str, ...] = ()
+    """What was tried, and what was not demanded and why, one sentence each."""
 
     @property
     def failures(self) -> list[str]:

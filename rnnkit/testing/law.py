@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from rnnkit.cell import Cell, State, starting_state
+from rnnkit.domains import random_like
 from rnnkit.resolve import resolve_unroller
 from rnnkit.unroll import Unroller
 
@@ -92,9 +93,8 @@ def random(*shape: int) -> Tensor:
 
 
 def random_state(cell: Cell, batch: int) -> State:
-    """Draw a state shaped as the cell's initial one; integers stay as they are."""
-    initial = starting_state(cell, batch, torch.empty(0, dtype=torch.float64))
-    return tuple(torch.randn_like(tensor) if tensor.is_floating_point() else tensor for tensor in initial)
+    """Draw a state shaped as the cell's initial one, within its domains; integers stay as they are."""
+    return random_like(cell, starting_state(cell, batch, torch.empty(0, dtype=torch.float64)))
 
 
 def labels(cell: Cell) -> list[str]:

@@ -243,8 +243,72 @@ PROJECTIONS = {
     "slice of the input": "xs[..., :1]",
 }
 
+# What changes the graph, writes in place, or has sizes that mislead: mostly not for a kernel, but somebody writes it.
+# `quietly` computes under no_grad; `rewritten` writes in place there, `pieced` through a view, `seen` beside a view.
+STRANGE = {
+    "quietly": "{a} * quietly(torch.sigmoid, {b})",
+    "rewritten under no_grad": "rewritten({k} * {a})",
+    "written piece by piece": "pieced({a}, {k})",
+    "written while others see": "seen({a}, {k})",
+    "detach in place": "({k} * {a}).detach_() * {b}",
+    "chain in place": "({a} + {k}).mul_(0.9).clamp_(-0.71, 0.63).tanh_()",
+    "expanded to three": "{a} + {a}.unsqueeze(1).expand(-1, 3, -1).mean(1)",
+    "expanded to seven": "{a} + {a}.unsqueeze(2).expand(-1, -1, 7).mean(2)",
+    "seven ones": "{a} * {a}.new_ones({a}.shape[0], 7).mean(1, keepdim=True)",
+    "repeated to the batch": "{a} + $[{n}].repeat({a}.shape[0], 1)",
+    "expanded to the batch": "$[{n}].expand({a}.shape[0], -1) * {a}",
+    "joined along the batch": "sum(torch.cat([{a}, {k} * {a}], 0).chunk(2, 0))",
+    "identity of the batch": "torch.eye({a}.shape[0], dtype={a}.dtype) @ {a}",
+    "rows by index": "{a}[torch.arange({a}.shape[0])] * {k}",
+    "columns by index": "{a}[:, torch.arange({n} - 1, -1, -1)]",
+    "one column for each": "{a} * {a}[torch.arange({a}.shape[0]), {i}].unsqueeze(1)",
+    "gathered": "{a}.gather(1, ({a}.new_zeros({a}.shape[0], {n}) + {i}).long())",
+    "selected": "{a}.index_select(1, torch.arange({n}).flip(0))",
+    "unfolded": "{a} + {a}.unfold(1, {n}, {n}).sum(1)",
+    "group norm": "F.group_norm({a}, 1, eps=0.1)",
+    "a group for each unit": "F.group_norm(torch.stack([{a}, {k} * {a}], 2), {n}, eps=0.1).sum(2)",
+    "cosine similarity": "{a} * F.cosine_similarity({a} + 1.3, $[{n}].expand_as({a}) + 1.1, dim=1).unsqueeze(1)",
+    "angle": "torch.atan2({a}, 1.5 + torch.square({a}))",
+    "attention": "F.scaled_dot_product_attention(*[torch.stack([{a}, {k} * {a}], 1)] * 3)[:, 0]",
+}
+
+STRANGE_PRODUCTS = {
+    "chunk of a weight": "F.linear({a}, $[2 * {m}, {n}].chunk(2, 0)[0])",
+    "bent weight transposed": "{a} @ torch.tanh($[{m}, {n}]).t()",
+    "antisymmetric weight": "({a} @ ($[{n}, {n}] - $1.t())) @ $[{n}, {m}]",
+    "indexed weight": "{a} @ $[{n}, {m}][torch.arange({n} - 1, -1, -1)]",
+    "frozen half": "{a} @ $[{n}, {m}] + {a} @ $1.detach()",
+}
+
+HELPERS = """
+def quietly(function, z):
+    with torch.no_grad():
+        return function(z)
+
+
+def rewritten(z):
+    with torch.no_grad():
+        z.clamp_(-0.7, 0.6)
+    return z
+
+
+def pieced(z, k):
+    z = z.clone()
+    z[:, :1] = k * z[:, :1]
+    return z
+
+
+def seen(z, k):
+    z = z * k
+    view = z.view(-1)
+    z.add_(0.3)
+    return z + view.view_as(z)
+"""
+"""What the source of a strange program calls."""
+
 # Groups of operations, each as often as it is to come up.
-GROUPS = [*[POINTWISE] * 7, *[ROWS] * 2, *[REDUCTIONS] * 2, *[PRODUCTS] * 4, PIECES, GATES]
+GROUPS = [*[POINTWISE] * 14, *[ROWS] * 4, *[REDUCTIONS] * 4, *[PRODUCTS] * 8, *[PIECES] * 2, *[GATES] * 2]
+GROUPS += [STRANGE, STRANGE_PRODUCTS]
 CONSTANTS = (-0.613, -0.237, 0.091, 0.419, 0.777)
 OPERATIONS = sorted({feature for group in GROUPS for feature in group})
 FEATURES = frozenset().union(
@@ -290,6 +354,7 @@ class Program:
         name = f"<random cell {abs(hash(self.source))}>"
         linecache.cache[name] = (len(self.source), None, self.source.splitlines(keepends=True), name)
         space: dict[str, Any] = {"rnnkit": rnnkit, "torch": torch, "nn": nn, "F": F, "__name__": "random_cell"}
+        exec(HELPERS, space)
         exec(compile(self.source, name, "exec"), space)
         torch.manual_seed(seed)
         with building(None, dtype):
@@ -428,7 +493,7 @@ def result_widths(group: dict[str, str], feature: str, given: dict[str, Any]) ->
         return [m] * 3
     if group is PIECES:
         return [n + given["q"] if feature == "cat" else pieces.get(feature, given["j"] - given["i"])]
-    return [{id(REDUCTIONS): 1, id(PRODUCTS): m}.get(id(group), n)]
+    return [{id(REDUCTIONS): 1, id(PRODUCTS): m, id(STRANGE_PRODUCTS): m}.get(id(group), n)]
 
 
 def add_operands(draft: Draft, template: str, given: dict[str, Any], a: Value) -> frozenset[str]:
@@ -592,7 +657,7 @@ def calls(draw: st.DrawFn, program: Program) -> Call:
     silent = draw(st.sampled_from([(), (), (0,), tuple(results[1:]), (draw(st.sampled_from(results)),)]))
     return Call(
         steps=draw(st.one_of(st.just(1), st.integers(1, 12))),
-        batch=draw(st.one_of(st.integers(1, 9), st.sampled_from(program.widths))),
+        batch=draw(st.one_of(st.integers(1, 9), st.sampled_from([3, 7, *program.widths]))),  # 3 and 7 as is recorded
         seed=draw(st.integers(0, 999)),
         lengths=draw(st.booleans()),
         reset=draw(st.booleans()),

@@ -49,6 +49,9 @@ class Call:
     frozen: tuple[str, ...] = ()
     """What wants no gradient: "input", "state", "weights" (every second parameter)."""
 
+    order: int = 1
+    """2: the gradients of the gradients too."""
+
 
 @dataclass
 class Problem:
@@ -112,10 +115,19 @@ def gradients(outputs: dict[str, Tensor], named: dict[str, Tensor], problem: Pro
     ]
     named = {name: tensor for name, tensor in named.items() if tensor.requires_grad}
     found: tuple[Tensor | None, ...] = (None,) * len(named)
+    again = found
     if weighed and named:
-        found = torch.autograd.grad(torch.stack(weighed).sum(), list(named.values()), allow_unused=True)
-    pairs = zip(named.items(), found, strict=True)
-    return {f"the gradient of {n}": torch.zeros_like(t) if g is None else g for (n, t), g in pairs}
+        leaves = list(named.values())
+        found = torch.autograd.grad(torch.stack(weighed).sum(), leaves, allow_unused=True, create_graph=call.order == 2)
+        total = sum(grad.square().sum() for grad in found if grad is not None)
+        if call.order == 2 and isinstance(total, Tensor) and total.requires_grad:
+            again = torch.autograd.grad(total, leaves, allow_unused=True)
+    named_grads = {f"the gradient of {name}": grad for name, grad in zip(named, found, strict=True)}
+    if call.order == 2:
+        named_grads |= {f"the gradient again of {name}": grad for name, grad in zip(named, again, strict=True)}
+    like = [*named.values()] * call.order
+    pairs = zip(named_grads.items(), like, strict=True)
+    return {name: torch.zeros_like(t) if grad is None else grad.detach() for (name, grad), t in pairs}
 
 
 def largest(tensor: Tensor) -> float:
@@ -145,10 +157,10 @@ def errors(found: dict[str, Tensor], reference: dict[str, Tensor]) -> dict[str, 
     return {name: error if error == error else float("inf") for name, error in differences.items()}
 
 
-def strays_in_float64(cell: Cell, call: Call) -> dict[str, str]:
+def strays_in_float64(cell: Cell, call: Call, unroller: rnnkit.Unroller) -> dict[str, str]:
     """Say which results differ from the loop's by more than 1e-10 of their magnitude."""
     problem = draw(cell, call, torch.float64)
-    reference, found = (results(unroller(), cell, problem, call) for unroller in (Loop, Compiled))
+    reference, found = (results(one, cell, problem, call) for one in (Loop(), unroller))
     scale = scales(reference, 1e-3)
     return {
         name: f"{name} differs from the loop's by {error:.1e} of {scale[name]:.1e}"
@@ -157,11 +169,11 @@ def strays_in_float64(cell: Cell, call: Call) -> dict[str, str]:
     }
 
 
-def strays_in_float32(cell: Cell, call: Call) -> dict[str, str]:
+def strays_in_float32(cell: Cell, call: Call, unroller: rnnkit.Unroller) -> dict[str, str]:
     """Say which results are further from the float64 loop's than twice the float32 loop's, and than 8 roundings."""
     problem = draw(cell, call, torch.float32)
     truth = results(Loop(), copy.deepcopy(cell).double(), problem.to(torch.float64), call)
-    own, found = (errors(results(unroller(), cell, problem, call), truth) for unroller in (Loop, Compiled))
+    own, found = (errors(results(one, cell, problem, call), truth) for one in (Loop(), unroller))
     floor = {name: 8 * torch.finfo(torch.float32).eps * scale for name, scale in scales(truth, 0.1).items()}
     return {
         name: f"{name} is {error:.1e} from the float64 loop's {largest(truth[name]):.1e}, the loop {own[name]:.1e}"
@@ -170,15 +182,19 @@ def strays_in_float32(cell: Cell, call: Call) -> dict[str, str]:
     }
 
 
-def differences(cell: Cell, call: Call) -> list[str]:
-    """Say which results of the compiled unroller differ from the loop's by more than rounding, a sentence each."""
+def differences(cell: Cell, call: Call, unroller: rnnkit.Unroller | None = None) -> list[str]:
+    """Say which results of an unroller differ from the loop's by more than rounding, a sentence each.
+
+    The unroller is the compiled one if none is given.
+    """
+    unroller = unroller or Compiled()
     dtype = next((t.dtype for t in cell.parameters()), torch.float64)
     if dtype == torch.float64:
-        return list(strays_in_float64(cell, call).values())
-    strayed = strays_in_float32(cell, call)
+        return list(strays_in_float64(cell, call, unroller).values())
+    strayed = strays_in_float32(cell, call, unroller)
     for attempt in range(1, DRAWS):
         if strayed:
-            again = strays_in_float32(cell, replace(call, seed=call.seed + 1000 * attempt))
+            again = strays_in_float32(cell, replace(call, seed=call.seed + 1000 * attempt), unroller)
             strayed = {name: sentence for name, sentence in strayed.items() if name in again}
     return list(strayed.values())
 

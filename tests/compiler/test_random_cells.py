@@ -1,11 +1,14 @@
 """The law on random cells: whatever a step is composed of, compiled it gives the loop's numbers."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
 from hypothesis import HealthCheck, Phase, assume, given, note, seed, settings
 from hypothesis import strategies as st
+
+import rnnkit
 
 from .random_cells import FEATURES, OPERATIONS, Program, alone, calls, programs
 from .test_compiled_law import Call, backend_of, differences, noise
@@ -40,11 +43,32 @@ def hold(program: Program, call: Call, dtype: torch.dtype, seen: Counter[str]) -
     cell = program.build(dtype, call.seed)
     # What is so sensitive that float32 loses half of its digits says nothing about who is right.
     assume(noise(program.build(torch.float32, call.seed), call) < 1e-3)
-    note(f"dtype={dtype}, parameters drawn from {call.seed}, run by {backend_of(cell)}")
     seen["cells"] += 1
     seen[backend_of(cell)] += 1
-    found = differences(cell, call)
-    assert found == []
+    for unroller in every_way():
+        if not unroller.applies(cell) and str(unroller) != "compiled":
+            continue
+        seen[str(unroller)] += 1
+        for batch in {call.batch, *rows_of(cell)}:
+            note(f"dtype={dtype}, parameters drawn from {call.seed}, {batch} rows, run by {unroller}")
+            found = differences(cell, replace(call, batch=batch), unroller)
+            assert found == []
+    if dtype == torch.float64 and call.gradients:
+        for unroller in every_way():
+            if unroller.applies(cell):
+                note(f"the gradients again, run by {unroller}")
+                again = replace(call, order=2, steps=min(call.steps, 3))
+                assert differences(cell, again, unroller) == []
+
+
+def every_way() -> list[rnnkit.Unroller]:
+    """Return every unroller but the loop in each of its ways, those that are only taken at other sizes too."""
+    return [one for name, kind in rnnkit.unrollers.items() if name != "loop" for one in kind.variants()]
+
+
+def rows_of(cell: rnnkit.Cell) -> set[int]:
+    """Choose a batch as large as a width of the cell."""
+    return {cell.state_sizes[0] % 40}
 
 
 def assert_most_are_native(seen: Counter[str]) -> None:
@@ -77,8 +101,11 @@ FEW_OF_ALL = {"linear", "cat product", "low rank", "softmax", "layer norm", "whe
 )
 def test_every_operation_alone(operation):
     cell = alone(operation).build(torch.float64, 0)
-    for call in (Call(1, 1), Call(5, 4, state=True), Call(4, 3, lengths=True, reset=True, state=True)):
-        assert differences(cell, call) == []
+    calls = Call(1, 1), Call(5, 9, state=True), Call(4, 3, lengths=True, reset=True, state=True), Call(2, 7, order=2)
+    for unroller in every_way():
+        if unroller.applies(cell) or str(unroller) == "compiled":
+            for call in calls:
+                assert differences(cell, call, unroller) == []
 
 
 def test_every_feature_comes_up():

@@ -287,6 +287,50 @@ def test_a_rule_is_torchs(name):
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
 
 
+EDGES = {
+    "the angle at the origin": (lambda h, p: torch.atan2(h, p), 0.0, 0.0),
+    "the angle at a negative zero": (lambda h, p: torch.atan2(p, h), 0.0, -0.0),
+    "the angle of what is too small to be squared": (lambda h, p: torch.atan2(h, p), 1e-300, 0.0),
+    "relu of NaN": (lambda h, p: torch.relu(h) + p, float("nan"), 1.0),
+    "maximum beside NaN": (lambda h, p: torch.maximum(h, p), float("nan"), 1.0),
+    "minimum beside NaN": (lambda h, p: torch.minimum(h, p), 1.0, float("nan")),
+    "clamp of NaN": (lambda h, p: torch.clamp(h, -0.5, 0.5) + p, float("nan"), 1.0),
+    "clamp at its bound": (lambda h, p: torch.clamp(h, -0.5, 0.5) + p, 0.5, 1.0),
+    "hardtanh of NaN": (lambda h, p: F.hardtanh(h) + p, float("nan"), 1.0),
+    "lerp to its end": (lambda h, p: torch.lerp(h, p, 1.0), 1e20, 1.0),
+    "lerp by a tensor to its end": (lambda h, p: torch.lerp(h, p, p), 1e20, 1.0),
+    "the root of zero": (lambda h, p: torch.sqrt(h) + p, 0.0, 1.0),
+    "the norm of zero": (lambda h, p: h.unsqueeze(1).norm(dim=1) + p, 0.0, 1.0),
+    "zero to the power of zero": (lambda h, p: torch.pow(h, p), 0.0, 0.0),
+    "the absolute value of zero": (lambda h, p: torch.abs(h) + p, 0.0, 1.0),
+}
+"""Where a derivative is a matter of agreement: an operation, and the state and input that it is at."""
+
+
+class AtEdges(rnnkit.Cell):
+    """Each operation on a column of its own, so that no NaN reaches another."""
+
+    def step(self, p, state):
+        (h,) = state
+        columns = [f(h[:, k], p[:, k]) for k, (f, _, _) in enumerate(EDGES.values())]
+        return torch.stack(columns, 1), (torch.zeros_like(h),)
+
+
+def test_at_an_edge_a_gradient_is_torchs():
+    h, p = (torch.tensor([[edge[k] for edge in EDGES.values()]], dtype=torch.float64) for k in (1, 2))
+    cell = AtEdges(len(EDGES), len(EDGES))
+    assert rnnkit.unrollers["compiled"]().backend_of(cell) == "cpp", rnnkit.unrollers["compiled"]().explain(cell)
+    answers = []
+    for name in ("loop", "compiled"):
+        leaves = h.clone().requires_grad_(), p.clone().unsqueeze(0).requires_grad_()
+        ys, _ = rnnkit.unrollers[name]()(cell, leaves[1], (leaves[0],))
+        found = (ys, *torch.autograd.grad(ys.sum(), leaves))
+        answers.append({edge: [float(t.detach().flatten()[k]) for t in found] for k, edge in enumerate(EDGES)})
+    expected, found = answers
+    for edge, values in expected.items():
+        assert found[edge] == pytest.approx(values, rel=1e-10, nan_ok=True), edge
+
+
 class FloorDivision(Applied):
     def __init__(self):
         super().__init__("above 0")

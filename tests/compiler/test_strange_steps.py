@@ -34,6 +34,7 @@ class Strange(rnnkit.Cell):
         self.register_buffer("scale", torch.full((size,), 0.5, dtype=torch.float64))
         self.groups = nn.GroupNorm(2, size, dtype=torch.float64)
         self.group_each = nn.GroupNorm(size, size, dtype=torch.float64)
+        self.attention = nn.MultiheadAttention(size, 2, batch_first=True, dtype=torch.float64)
         self.batch_norm = nn.BatchNorm1d(size, dtype=torch.float64)
 
     def step(self, p, state):
@@ -126,6 +127,7 @@ STEPS = {
     "joined along the batch": lambda c, p, h: torch.tanh(sum(torch.cat([h @ c.weight, p], 0).chunk(2, 0))),
     "flattened": lambda c, p, h: plain(c, p, h.flatten().view(-1, h.shape[1])),
     "rows mixed, times zero": lambda c, p, h: plain(c, p, h) + 0 * h.mean(0),
+    "attention": lambda c, p, h: plain(c, p, h) + c.attention(*[torch.stack([h, p], 1)] * 3)[0][:, 0],
     "scripted": lambda c, p, h: scripted(p + h @ c.weight),
 }
 
@@ -194,6 +196,11 @@ def test_the_error_is_the_users_own_though_a_recording_failed_first():
     with pytest.raises(ValueError, match="not 3"):
         Compiled()(cell, xs)
     assert Compiled()(cell, xs[:, :2])[0].shape == (5, 2, 4)
+
+
+def test_a_shape_in_a_reason_is_written_with_the_batch():
+    explained = Compiled().explain(Strange(STEPS["joined along the batch"], 4))
+    assert "a tensor of shape (2B, 4) joins the batch with other dimensions" in explained
 
 
 def test_a_step_that_changes_its_cell_is_run_by_the_loop():

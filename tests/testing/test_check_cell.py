@@ -272,3 +272,92 @@ def test_a_buffer_that_counts_steps_is_caught():
             return super().step(p, state)
 
     assert "step() writes in place on parameter 'count'" in rnnkit.testing.inspect_cell(Counting).found["purity"][0]
+
+
+class Normalised(Good):
+    """As an sLSTM: the second state divides, and is positive."""
+
+    state_names = ("c", "n")
+    state_domains = {"n": "positive"}  # noqa: RUF012
+
+    def step(self, p, state):
+        c, n = state
+        gate = torch.sigmoid(p)
+        n = gate * n + 1 - gate
+        c = gate * c + (1 - gate) * torch.tanh(p + c @ self.across)
+        return c / n.sqrt(), (c, n)
+
+    def initial_state(self, batch_size):
+        c, _ = super().initial_state(batch_size)
+        return c, torch.ones_like(c)
+
+
+def test_states_are_drawn_within_the_domain_that_a_cell_declares():
+    assert testing.check_cell(Normalised).ok
+    assert testing.check_cell(rnnkit.cells["residual"], inner=Normalised).ok
+    anywhere = type("Anywhere", (Normalised,), {"state_domains": {}})
+    assert not testing.inspect_cell(anywhere).ok  # roots of negative numbers
+
+
+@pytest.mark.parametrize(
+    ("domains", "sentence"),
+    [
+        ({"m": "positive"}, "state_domains has 'm'; its states are ('c', 'n')"),
+        ({"n": "posh"}, "state_domains calls 'n' 'posh'; it must be one of real, positive"),
+    ],
+)
+def test_a_domain_that_there_is_not_is_a_sentence(domains, sentence):
+    odd = type("Odd", (Normalised,), {"state_domains": domains})
+    assert any(sentence in failure for failure in testing.inspect_cell(odd).failures)
+
+
+class Straight(Good):
+    """Rounds forward, and passes the gradient straight through."""
+
+    def step(self, p, state):
+        _, (h, c) = super().step(p, state)
+        h = h + (torch.round(4 * h) / 4 - h).detach()
+        return h, (h, c)
+
+
+def test_a_straight_through_gradient_is_declared_or_wrong():
+    assert any("the gradient of" in failure for failure in testing.inspect_cell(Straight).failures)
+    declared = type("Declared", (Straight,), {"straight_through": True})
+    report = testing.check_cell(declared)
+    assert any("declares straight_through: no gradient is held to the differences" in note for note in report.notes)
+    assert any("zoneout" not in note for note in testing.check_cell(rnnkit.cells["zoneout"], inner=declared).notes)
+
+
+def test_sizes_are_the_callers(monkeypatch):
+    seen = set()
+
+    class Sized(Good):
+        def step(self, p, state):
+            seen.add(tuple(state[0].shape))
+            return super().step(p, state)
+
+    assert testing.check_cell(Sized, batch_size=8, input_size=2, hidden_size=11).ok
+    assert (8, 11) in seen
+    with pytest.raises(rnnkit.errors.UsageError, match="hidden_size is 0"):
+        testing.check_cell(Sized, hidden_size=0)
+
+
+def test_every_way_of_every_unroller_is_tried_and_told():
+    (note,) = testing.check_cell(Good).notes
+    for way in ("checkpoint", "compiled(backend='cpp')", "compiled(backend='torch')"):
+        assert way in note
+
+
+class WrongInThePlan(Good):
+    """Has a gradient cut in a way that its operations do not show, at sizes where the plan would be worth it."""
+
+    def step(self, p, state):
+        _, (h, c) = super().step(p, state)
+        with torch.no_grad():
+            h.clamp_(-0.1, 0.1)
+        return h, (h, c)
+
+
+def test_what_no_backend_can_run_is_left_to_the_loop():
+    (note,) = testing.inspect_cell(WrongInThePlan).notes
+    assert note == "held to the loop: checkpoint"

@@ -25,6 +25,18 @@ def _none(g: Any, y: Any, *operands: Any) -> tuple[None, ...]:
     return (None,) * len(operands)
 
 
+def _of_the_chosen(g: Any, a: Any, b: Any, a_loses: Any, b_loses: Any) -> tuple[Any, Any]:
+    """Give the gradient to the operand that was chosen, halves to equal ones, all of it to both beside a NaN."""
+    half = a.eq(b).where(g * 0.5, g)
+    return a_loses.where(0, half), b_loses.where(0, half)
+
+
+def _recip(a: Any) -> Any:
+    """Return 1 / a, and 0 for 0, as torch's derivative of the angle at the origin."""
+    zero = a.eq(0)
+    return zero.where(0, 1 / zero.where(1, a))
+
+
 # g the gradient, y the result, a b c the operands; nodes know + - * / and compare by .gt and the like.
 OPERATIONS: dict[str, Operation] = {
     "neg": Operation("-a", lambda g, y, a: (-g,)),
@@ -66,21 +78,9 @@ OPERATIONS: dict[str, Operation] = {
     "ceil": Operation("vceil(a)", _none),
     "trunc": Operation("vtrunc(a)", _none),
     "round": Operation("vround(a)", _none),
-    "relu": Operation("select(a <= 0, broadcast(0), a)", lambda g, y, a: (y.gt(0).where(g, 0),)),
-    "maximum": Operation(
-        "vmax(a, b)",
-        lambda g, y, a, b: (
-            a.gt(b).where(g, a.eq(b).where(g * 0.5, 0)),
-            b.gt(a).where(g, a.eq(b).where(g * 0.5, 0)),
-        ),
-    ),
-    "minimum": Operation(
-        "vmin(a, b)",
-        lambda g, y, a, b: (
-            a.lt(b).where(g, a.eq(b).where(g * 0.5, 0)),
-            b.lt(a).where(g, a.eq(b).where(g * 0.5, 0)),
-        ),
-    ),
+    "relu": Operation("select(a <= 0, broadcast(0), a)", lambda g, y, a: (y.le(0).where(0, g),)),
+    "maximum": Operation("vmax(a, b)", lambda g, y, a, b: _of_the_chosen(g, a, b, a.lt(b), b.lt(a))),
+    "minimum": Operation("vmin(a, b)", lambda g, y, a, b: _of_the_chosen(g, a, b, a.gt(b), b.gt(a))),
     "pow": Operation(
         "vpow(a, b)",
         lambda g, y, a, b: (
@@ -91,7 +91,7 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "atan2": Operation(
         "vatan2(a, b)",
-        lambda g, y, a, b: (g * b / (a * a + b * b), -(g * a) / (a * a + b * b)),
+        lambda g, y, a, b: (g * (b * _recip(a * a + b * b)), -(g * (a * _recip(a * a + b * b)))),
         heavy=True,
     ),
     "eq": Operation("truth(a == b)", _none),

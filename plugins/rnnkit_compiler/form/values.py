@@ -53,8 +53,14 @@ def batch_axis(shape: Sequence[int], rows: int) -> int | None:
     if not found:
         return None
     if len(found) > 1 or shape[found[0]] != rows:
-        raise NotLowerable(f"a tensor of shape {tuple(shape)} joins the batch with other dimensions")
+        raise NotLowerable(f"a tensor of shape {_written(shape, rows)} joins the batch with other dimensions")
     return found[0]
+
+
+def _written(shape: Sequence[int], rows: int) -> str:
+    """Write a shape with B for the batch: "(2B, 4)"."""
+    sizes = [f"{size // rows if size != rows else ''}B" if size and size % rows == 0 else str(size) for size in shape]
+    return f"({', '.join(sizes)}{',' * (len(sizes) == 1)})"
 
 
 def same_order(before: Sequence[int], after: Sequence[int]) -> bool:

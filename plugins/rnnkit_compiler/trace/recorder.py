@@ -66,7 +66,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         seen_args, seen_kwargs = map_tensors((args, kwargs), self._ref)
         call = Call(functional, seen_args, seen_kwargs, (), False)
         has_gradient = functional is not aten.detach.default and any(self._has_gradient[k] for k in call.reads)
-        result = func(*args, **kwargs)
+        result = _run(func, args, kwargs)
         several = isinstance(result, tuple | list)
         outputs = tuple(
             self._number(item, has_gradient) if isinstance(item, Tensor) else None
@@ -94,6 +94,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Return the operation that makes a new tensor in place of overwriting `target`, which nothing else may see."""
         name = func._schema.name.removeprefix("aten::")
         packet = getattr(aten, name.removesuffix("_"), None) if name.endswith("_") else None
+        if torch.Tag.nondeterministic_seeded in func.tags:
+            raise NotRecordable(_draws(func))
         if packet is None or func._overloadname not in packet.overloads() or not isinstance(target, Tensor):
             raise NotRecordable(f"step() calls {name}, which overwrites a tensor")
         if torch.Tag.inplace_view in func.tags:
@@ -118,12 +120,29 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 def _check(func: Any) -> None:
     if func.namespace != "aten":
         raise NotRecordable(f"step() calls {func}, which is no operation of torch's own")
-    if torch.Tag.nondeterministic_seeded in func.tags:
-        raise NotRecordable(f"step() draws random numbers ({func}); project() is the place")
     if func is aten._local_scalar_dense.default or torch.Tag.data_dependent_output in func.tags:
         raise NotRecordable("step() reads the values of a tensor")
     if torch.Tag.dynamic_output_shape in func.tags and func is not aten.index.Tensor:
         raise NotRecordable(f"step() calls {func}, whose result has a shape that depends on values")
+
+
+def _run(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """Run an operation; raises NotRecordable if it draws random numbers.
+
+    What might draw need not, as attention without dropout. On other devices than the CPU it is taken to do so.
+    """
+    if torch.Tag.nondeterministic_seeded not in func.tags:
+        return func(*args, **kwargs)
+    before = torch.get_rng_state()
+    result = func(*args, **kwargs)
+    made = [item for item in (result if isinstance(result, tuple | list) else [result]) if isinstance(item, Tensor)]
+    if all(tensor.is_cpu for tensor in made) and torch.equal(before, torch.get_rng_state()):
+        return result
+    raise NotRecordable(_draws(func))
+
+
+def _draws(func: Any) -> str:
+    return f"step() draws random numbers ({func}); project() is the place"
 
 
 def _check_graph(tensors: Sequence[Tensor]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rnnkit_compiler.trace.recording import Call, Recording, Ref
+from rnnkit_compiler.trace.recording import Call, NotRecordable, Recording, Ref
 
 Multiply = Callable[[Tensor, Tensor], Tensor]
 """Does a product of rows with an invariant matrix."""
@@ -34,7 +34,13 @@ class Script:
         self.calls = calls
         self._recording = recording
         self._invariants = set(invariants)
-        self._names: dict[str, Any] = {}
+        # Literals that nobody hands in are the function's own.
+        self._names: dict[str, Any] = {f"v{number}": tensor for number, tensor in recording.constants.items()}
+        known = {*inputs, *recording.constants}
+        for call in calls:
+            if not known.issuperset(call.reads):
+                raise NotRecordable(f"{call.name} reads what neither was handed in nor is made")
+            known.update(number for number in call.outputs if number is not None)
         lines = [f"    {self._line(call)}" for call in calls]
         taken = "".join(f", {number if isinstance(number, str) else f'v{number}'}" for number in inputs)
         given = "".join(f"v{number}, " for number in outputs)

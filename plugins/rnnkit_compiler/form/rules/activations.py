@@ -13,14 +13,14 @@ TABLE = Table(cheap=True)
 
 
 def _between(a: Node, low: Any, high: Any, closed: bool) -> Node:
-    """Cut off at bounds; the gradient passes at a bound itself if `closed`."""
+    """Cut off at bounds; the gradient passes at a bound itself if `closed`, and then none passes a NaN."""
     below, above = ("lt", "gt") if closed else ("le", "ge")
     result = a
     if high is not None:
         result = a.graph.pointwise(above, a, high).where(high, result)
     if low is not None:
         result = a.graph.pointwise(below, a, low).where(low, result)
-    return result
+    return a.eq(a).where(result, a.stop()) if closed else result
 
 
 @pointwise(TABLE, "clamp", operands=("self", "min", "max"))

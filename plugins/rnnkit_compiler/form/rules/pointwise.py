@@ -75,9 +75,17 @@ _enter("add", operands=("self", "other"))(lambda a, b, alpha, **_: a + scaled(b,
 _enter("sub", operands=("self", "other"))(lambda a, b, alpha, **_: a - scaled(b, alpha))
 _enter("rsub", operands=("self", "other"))(lambda a, b, alpha, **_: b - scaled(a, alpha))
 _enter("where", operands=("condition", "self", "other"))(lambda c, a, b, **_: c.where(a, b))
-_enter("lerp", operands=("self", "end", "weight"))(lambda a, b, w, **_: a + w * (b - a))
 _enter("addcmul", operands=("self", "tensor1", "tensor2"))(lambda a, b, c, value, **_: a + scaled(b * c, value))
 _enter("addcdiv", operands=("self", "tensor1", "tensor2"))(lambda a, b, c, value, **_: a + scaled(b / c, value))
+
+
+@_enter("lerp", operands=("self", "end", "weight"))
+def _lerp(a: Node, b: Node, w: Node, **_: Any) -> Node:
+    # From the nearer end, as torch does, so that each end is met to the bit.
+    from_start, from_end = a + w * (b - a), b - (b - a) * (1 - w)
+    if w.op == "number" and isinstance(w.attr[0], float):
+        return from_start if abs(w.attr[0]) < 0.5 else from_end
+    return w.abs().lt(0.5).where(from_start, from_end)
 
 
 @_enter("div", operands=("self", "other"))
