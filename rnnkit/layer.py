@@ -1,11 +1,12 @@
 """The layer: any cell where `nn.LSTM` stands."""
 
 import warnings
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Self
 
 import torch
 from torch import Tensor
+from torch._compile import _disable_dynamo
 from torch.nn.utils.rnn import PackedSequence
 
 from rnnkit.adoption import Owner
@@ -42,8 +43,8 @@ class RNN(Owner):
         proj_size: P < H, passed to cells that have the option, an error for the others; 0: no projection.
         device: where the parameters are; default: torch's.
         dtype: of the parameters; default: torch's.
-        unroller: a registered name, an Unroller class or instance; "auto" takes the fastest that applies, and
-            `layer.unroller` tells which.
+        unroller: a registered name, an Unroller class or instance; "auto" takes the fastest that applies where the
+            parameters are, and again when they have moved or changed their dtype; `layer.unroller` tells which.
         residual: each layer after the first adds its input, before dropout, to its output.
         trainable_state: the initial states are parameters (`initial_h_l0`, ...), by the cell `learnt_state`.
         **cell_options: options of the cells' own.
@@ -107,7 +108,8 @@ class RNN(Owner):
                 stack, {**cell_options, "proj_size": proj_size} if proj_size else cell_options
             )
         self.layout = StateLayout(self._cells, self.directions, stack.by_layer)
-        self.unroller = resolve_unroller(unroller, *self._cells)
+        self._chosen: Unroller | None = None
+        self.unroller = unroller
         if self.num_layers == 1:
             _warn_of_one_layer(dropout=dropout, residual=residual)
 
@@ -128,6 +130,43 @@ class RNN(Owner):
                     "wrap single cells, 'residual(lstm)', which project"
                 )
         return width
+
+    @property
+    def unroller(self) -> Unroller:
+        """What runs the cells over time. May be set, to whatever the constructor takes."""
+        self._choose_again()
+        return self._unroller
+
+    @unroller.setter
+    def unroller(self, unroller: str | type[Unroller] | Unroller) -> None:
+        if isinstance(unroller, str) and unroller == "auto":
+            self._choose()
+        else:  # what "auto" has chosen and is put back, as after a trial of another, stays the choice of "auto"
+            self._unroller = resolve_unroller(unroller)
+
+    def _choose(self) -> None:
+        """Let "auto" choose for the cells as they are now."""
+        first = next(parameters_of(self), None)
+        self._chosen_for = (None, None) if first is None else (first.device, first.dtype)
+        self._unroller = self._chosen = resolve_unroller("auto", *map(self.equipped, range(len(self._cells))))
+
+    def _choose_again(self) -> None:
+        """Let "auto" choose anew if the parameters have moved since, or changed their dtype; asked at every call."""
+        if self._unroller is not self._chosen:
+            return
+        first: Tensor | None = next(iter(self._parameters.values()), None)  # much faster than to look for one
+        if first is None:
+            first = next(parameters_of(self), None)
+        if first is not None:
+            device, dtype = self._chosen_for
+            if first.dtype is not dtype or first.device != device:
+                _choose_untraced(self)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move or convert, then choose again."""
+        super()._apply(fn, recurse)
+        self._choose_again()
+        return self
 
     @property
     def state_names(self) -> tuple[str, ...]:
@@ -170,6 +209,7 @@ class RNN(Owner):
         Raises:
             ShapeError: in one sentence, which tensor does not fit and what would; nothing has been computed.
         """
+        self._choose_again()
         sequences = read(input, self.batch_first)
         check_input(self._cells[0], sequences.values, sequences.steps, parameters_of(self))
         if hx is not None:
@@ -213,7 +253,7 @@ class RNN(Owner):
             xs = flip(xs, lengths)
             reset = None if reset is None else flip_starts(reset, lengths)
         cell = self.equipped(position)
-        ys, state = self.unroller(Tap(cell) if tapped else cell, xs, state, lengths=lengths, reset=reset)
+        ys, state = self._unroller(Tap(cell) if tapped else cell, xs, state, lengths=lengths, reset=reset)
         if reverse:
             ys = flip(ys, lengths)
         if not tapped:
@@ -257,6 +297,11 @@ class RNN(Owner):
         shown += [f"{key}={getattr(self, key)}" for key, value in defaults.items() if getattr(self, key) != value]
         shown += [f"{key}={value!r}" for key, value in self.cell_options.items()]
         return ", ".join([*shown, f"unroller={self.unroller}"])
+
+
+@_disable_dynamo
+def _choose_untraced(layer: RNN) -> None:
+    layer._choose()
 
 
 def _warn_of_one_layer(*, dropout: float, residual: bool) -> None:

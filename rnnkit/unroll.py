@@ -30,15 +30,24 @@ class Unroller(ABC):
     """What the registry and the command line call the unroller."""
 
     auto_rank: ClassVar[int | None] = None
-    """`unroller="auto"` takes the highest rank among those that apply; None: only by name."""
+    """`unroller="auto"` takes the highest rank among those that apply; None: only by name, unless `rank` says more."""
 
     def applies(self, cell: Cell) -> bool:
         """Tell whether this unroller can run `cell`; `auto` passes over those that can't.
 
-        It is asked once, when a layer is built. What it says must hold for the cell wherever it is moved, in any dtype,
-        and within a wrapper that returns its states; where that is too much to promise, fall back to the plain loop.
+        It is asked when a layer is built, and again when the layer's parameters have moved or changed their dtype. What
+        it says must hold within a wrapper that returns the states too; where that is too much to promise, fall back to
+        the plain loop.
         """
         return True
+
+    def rank(self, cell: Cell) -> int | None:
+        """Give the rank by which `auto` goes for `cell` in its dtype and on its device; None: it is passed over.
+
+        By default `auto_rank`. To answer must be cheap: `applies` is asked after it, and only from the highest rank
+        down.
+        """
+        return self.auto_rank
 
     @abstractmethod
     def __call__(

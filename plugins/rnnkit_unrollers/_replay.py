@@ -230,6 +230,7 @@ def gradient(
     output_gradients: Sequence[Tensor | None],
     inputs: Sequence[Tensor],
     create_graph: bool = False,
+    retain_graph: bool = False,
 ) -> Gradients:
     """Do as torch.autograd.grad, passing over outputs and inputs that have no gradient."""
     pairs = [
@@ -245,6 +246,7 @@ def gradient(
             [output for output, _ in pairs],
             wanted,
             [given for _, given in pairs],
+            retain_graph=create_graph or retain_graph,
             create_graph=create_graph,
             allow_unused=True,
         )
