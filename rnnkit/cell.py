@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from rnnkit.errors import KindError, ShapeError, check_whole
+from rnnkit.reserved import Guarded
 
 State: TypeAlias = tuple[Tensor, ...]
 """The recurrent state: one tensor (B, ...) for each of the cell's `state_names`; a tuple even for one."""
@@ -18,13 +19,19 @@ Projected: TypeAlias = "Tensor | tuple[Projected, ...]"
 """What `Cell.project` returns: (T, B, P), or a tuple of tensors (T, B, ...), nested if need be."""
 
 
-class Cell(nn.Module, ABC):
+class Cell(Guarded, ABC):
     """One step of a recurrence, written in tensor operations that autograd can differentiate.
 
     A cell is pure: tensors in, tensors out; nothing in place on its inputs, no branch on tensor values,
     rows of the batch independent of each other, and all randomness drawn in `project`. It never mentions
     device or dtype: whoever builds it does so in the right context. `rnnkit.testing.check_cell` tests each
     of these promises.
+
+    A cell whose weight_ih, weight_hh, bias_ih and bias_hh are blocks of `hidden_size` rows may say so in its class, for
+    `rnnkit.init`: `gates`, the names of the blocks in their order; `forget_gate`, which of them keeps the state when it
+    is open; `input_gate`, which of them lets new input in, if it is another. Elsewhere these names are free.
+
+    What its class has already, as `project` or `step`, is refused as the name of a parameter, buffer or submodule.
 
     Shapes: T time, B batch, D `input_size`, H `hidden_size`, P projected, O `output_size`.
     """
@@ -34,18 +41,6 @@ class Cell(nn.Module, ABC):
 
     state_names: tuple[str, ...] = ("h",)
     """One name for each tensor of the state; errors, gradient checks and plots use them."""
-
-    gates: ClassVar[tuple[str, ...]] = ()
-    """Names of the blocks of `hidden_size` rows in weight_ih, weight_hh, bias_ih and bias_hh, in their order.
-
-    `rnnkit.init` goes by these; a cell that has no such blocks leaves them out.
-    """
-
-    forget_gate: ClassVar[str | None] = None
-    """Which of `gates` keeps the state when it is open."""
-
-    input_gate: ClassVar[str | None] = None
-    """Which of `gates` lets new input into the state, if it is another."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Name a cell that has no name after its class."""
