@@ -96,7 +96,7 @@ class Replay(torch.autograd.Function):
             block = stop
         # Which state tensor the output is, if it is one: then both gradients meet in one tensor.
         ctx.twin = next((k for k, tensor in enumerate(state) if tensor is outputs.last), None)
-        return outputs.ys, *(tensor.clone() if _is_one_of(tensor, tensors) else tensor for tensor in state)
+        return outputs.ys, *_apart(state, tensors)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -261,6 +261,17 @@ def leaves_of(state: State) -> State:
         differentiable = tensor.is_floating_point() or tensor.is_complex()
         leaves.setdefault(id(tensor), tensor.detach().requires_grad_(differentiable))
     return tuple(leaves[id(tensor)] for tensor in state)
+
+
+def _apart(state: State, tensors: Sequence[Tensor]) -> State:
+    """Clone what shares memory with one of `tensors` or with another state: a caller may change it in place."""
+    taken = {tensor.untyped_storage()._cdata for tensor in tensors}
+    found = []
+    for tensor in state:
+        place = tensor.untyped_storage()._cdata
+        found.append(tensor.clone() if place in taken else tensor)
+        taken.add(place)
+    return tuple(found)
 
 
 def _is_one_of(tensor: Tensor, tensors: Sequence[Tensor]) -> bool:

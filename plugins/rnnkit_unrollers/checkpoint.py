@@ -65,7 +65,7 @@ class Checkpoint(rnnkit.Unroller):
         if not torch.is_grad_enabled() or not any(tensor.requires_grad for tensor in tensors):
             ys: list[Tensor] = []
             state = run(cell, cell.project(xs), state, masks, ys.append)
-            return torch.stack(ys), state
+            return torch.stack(ys), tuple(tensor.clone() for tensor in state)
         names = {name: next(k for k, weight in enumerate(weights) if weight is tensor) for name, tensor in named}
         unrolling = Unrolling(cell, masks, self.schedule(cell, xs, state), len(state), names)
         output, *last = Replay.apply(unrolling, *tensors)  # type: ignore[no-untyped-call]

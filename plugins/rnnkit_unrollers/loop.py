@@ -36,7 +36,9 @@ class Loop(rnnkit.Unroller):
         # By a view, in which the gradients of the input gather before they join others: elsewhere their sum would
         # depend on what else reads the input.
         state = run(cell, cell.project(xs.view_as(xs)), state, masks, ys.append)
-        return torch.stack(ys), state
+        output = torch.stack(ys)
+        # Cloned, for a caller may change it in place, and it may be what a step has saved, or the first state itself.
+        return output, tuple(tensor.clone() for tensor in state)
 
 
 def run(cell: Cell, projected: Projected, state: State, masks: Masks, emit: Callable[[Tensor], object]) -> State:
