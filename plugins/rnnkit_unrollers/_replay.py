@@ -96,7 +96,9 @@ class Replay(torch.autograd.Function):
             block = stop
         # Which state tensor the output is, if it is one: then both gradients meet in one tensor.
         ctx.twin = next((k for k, tensor in enumerate(state) if tensor is outputs.last), None)
-        return outputs.ys, *_apart(state, tensors)
+        given = storages(tensors)  # what shares memory with one would be changed with it, or it with that
+        pairs = zip(state, storages(state), strict=True)
+        return outputs.ys, *(tensor.clone() if place in given else tensor for tensor, place in pairs)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -263,15 +265,9 @@ def leaves_of(state: State) -> State:
     return tuple(leaves[id(tensor)] for tensor in state)
 
 
-def _apart(state: State, tensors: Sequence[Tensor]) -> State:
-    """Clone what shares memory with one of `tensors` or with another state: a caller may change it in place."""
-    taken = {tensor.untyped_storage()._cdata for tensor in tensors}
-    found = []
-    for tensor in state:
-        place = tensor.untyped_storage()._cdata
-        found.append(tensor.clone() if place in taken else tensor)
-        taken.add(place)
-    return tuple(found)
+def storages(tensors: Sequence[Tensor]) -> list[int]:
+    """Tell the memory of each tensor by a number; equal where it is the same."""
+    return [tensor.untyped_storage()._cdata for tensor in tensors]
 
 
 def _is_one_of(tensor: Tensor, tensors: Sequence[Tensor]) -> bool:

@@ -12,7 +12,7 @@ import rnnkit
 from rnnkit import Cell, State
 from rnnkit.errors import UsageError, check_whole
 from rnnkit_unrollers._projected import detached
-from rnnkit_unrollers._replay import Replay, Unrolling
+from rnnkit_unrollers._replay import Replay, Unrolling, storages
 from rnnkit_unrollers._schedule import Schedule, budget_schedule, sqrt_schedule
 from rnnkit_unrollers._surroundings import devices_of
 from rnnkit_unrollers.loop import Loop, run
@@ -69,6 +69,8 @@ class Checkpoint(rnnkit.Unroller):
         names = {name: next(k for k, weight in enumerate(weights) if weight is tensor) for name, tensor in named}
         unrolling = Unrolling(cell, masks, self.schedule(cell, xs, state), len(state), names)
         output, *last = Replay.apply(unrolling, *tensors)  # type: ignore[no-untyped-call]
+        if len(set(storages(last))) < len(last):  # out here, so that their gradients meet in the loop's order
+            last = [tensor.clone() for tensor in last]
         return output, tuple(last)
 
     def schedule(self, cell: Cell, xs: Tensor, state: State) -> Schedule:

@@ -30,7 +30,22 @@ class Aliases(rnnkit.Cell):
         return new, (new, kept.view_as(kept), self.level.expand_as(kept))
 
 
-CELLS = {name: rnnkit.cells[name] for name in rnnkit.cells} | {"aliases": Aliases}
+class Twice(rnnkit.cells["rnn"]):
+    """Has one tensor for two states."""
+
+    name = "twice"
+    state_names = ("h", "again")
+
+    def step(self, p, state):
+        y, (h,) = super().step(p, (state[0] + state[1],))
+        return y, (h, h)
+
+    @property
+    def state_sizes(self):
+        return (self.hidden_size,) * 2
+
+
+CELLS = {name: rnnkit.cells[name] for name in rnnkit.cells} | {"aliases": Aliases, "twice": Twice}
 
 
 def call(cell, unroller, xs, state):
@@ -105,6 +120,7 @@ def test_a_last_state_is_nobody_else_s(name, unroller, recording):
     xs = torch.randn(1, B, D, dtype=torch.float64)
     with torch.set_grad_enabled(recording):
         ys, last = call(cell, unroller, xs, state)
+    assert len({tensor.untyped_storage().data_ptr() for tensor in last}) == len(last)
     own = {tensor.untyped_storage().data_ptr() for tensor in (ys, xs, *state, *cell.parameters())}
     assert own.isdisjoint(tensor.untyped_storage().data_ptr() for tensor in last)
 
