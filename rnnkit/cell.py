@@ -122,14 +122,14 @@ def parameters_of(module: nn.Module) -> Iterator[Tensor]:
 
 def starting_state(cell: Cell, batch_size: int, like: Tensor | None = None) -> State:
     """Give the cell's initial state, in the dtype and on the device of its tensors; without any, of `like`."""
-    tensors = (t for t in chain(parameters_of(cell), cell.buffers()) if t.is_floating_point())
+    tensors = (t for t in chain(parameters_of(cell), cell.buffers()) if t.dtype.is_floating_point)
     first = next(tensors, like)
     if first is None or (first is not like and type(cell).initial_state is Cell.initial_state):
         return cell.initial_state(batch_size)
     here = torch.empty(0)  # mostly there is nothing to change, which is cheaper and can be traced
-    if first.device == here.device and (first.dtype == here.dtype or not first.is_floating_point()):
+    if first.device == here.device and (first.dtype == here.dtype or not first.dtype.is_floating_point):
         return cell.initial_state(batch_size)
-    with building(first.device, first.dtype if first.is_floating_point() else None):
+    with building(first.device, first.dtype if first.dtype.is_floating_point else None):
         return cell.initial_state(batch_size)
 
 
@@ -158,16 +158,16 @@ def building(device: torch.device | str | None, dtype: torch.dtype | None) -> It
 
 def parts_of(projected: Projected) -> tuple[Tensor, ...]:
     """Give the tensors of what `project` returned, one or several, nested or not."""
-    if isinstance(projected, Tensor):
-        return (projected,)
-    return tuple(tensor for part in projected for tensor in parts_of(part))
+    if isinstance(projected, tuple | list):  # all else is a tensor, or behaves as one
+        return tuple(tensor for part in projected for tensor in parts_of(part))
+    return (projected,)
 
 
 def map_parts(function: Callable[[Tensor], Tensor], projected: Projected) -> Projected:
     """Apply a function to each tensor of what `project` returned."""
-    if isinstance(projected, Tensor):
-        return function(projected)
-    return tuple(map_parts(function, part) for part in projected)
+    if isinstance(projected, tuple | list):
+        return tuple(map_parts(function, part) for part in projected)
+    return function(projected)
 
 
 def time_slice(projected: Projected, t: int) -> Projected:
@@ -180,9 +180,9 @@ def time_slices(projected: Projected) -> list[Projected]:
 
     By `unbind`, whose backward is one `stack`; indexing step by step would cost a full-size gradient each.
     """
-    if isinstance(projected, Tensor):
-        return list(projected.unbind(0))
-    return list(zip(*map(time_slices, projected), strict=True))
+    if isinstance(projected, tuple | list):
+        return list(zip(*map(time_slices, projected), strict=True))
+    return list(projected.unbind(0))
 
 
 @contextmanager

@@ -253,7 +253,10 @@ class RNN(Owner):
             xs = flip(xs, lengths)
             reset = None if reset is None else flip_starts(reset, lengths)
         cell = self.equipped(position)
-        ys, state = self._unroller(Tap(cell) if tapped else cell, xs, state, lengths=lengths, reset=reset)
+        unroller = self._unroller
+        if cell is not self._cells[position] and any(map(_is_expanded, parameters_of(cell))):
+            unroller = resolve_unroller("loop")  # which alone has per-sample gradients
+        ys, state = unroller(Tap(cell) if tapped else cell, xs, state, lengths=lengths, reset=reset)
         if reverse:
             ys = flip(ys, lengths)
         if not tapped:
@@ -297,6 +300,11 @@ class RNN(Owner):
         shown += [f"{key}={getattr(self, key)}" for key, value in defaults.items() if getattr(self, key) != value]
         shown += [f"{key}={value!r}" for key, value in self.cell_options.items()]
         return ", ".join([*shown, f"unroller={self.unroller}"])
+
+
+def _is_expanded(tensor: Tensor) -> bool:
+    """Tell whether torch's per-sample gradients are asked for; by name, for to import the class costs its time."""
+    return type(tensor).__name__ == "ExpandedWeight"
 
 
 @_disable_dynamo

@@ -192,7 +192,7 @@ def check_state(cell: Cell, state: object, like: Sequence[Tensor | Kind], what: 
     if len(state) != len(names):
         raise ShapeError(f"{describe(cell)}: the {what} has {len(state)} tensors; state_names declares {names}")
     for name, tensor, expected in zip(names, state, like, strict=True):
-        if not isinstance(tensor, Tensor):
+        if not behaves_as_tensor(tensor):
             raise ShapeError(f"{describe(cell)}: {what} {name!r} is a {type(tensor).__name__}, not a tensor")
         if tensor.shape != expected.shape:
             raise ShapeError(
@@ -208,7 +208,7 @@ def check_state(cell: Cell, state: object, like: Sequence[Tensor | Kind], what: 
 
 def check_step(cell: Cell, result: object, before: State) -> None:
     """Raise ShapeError unless `step` returned an output and a state like the one that it got."""
-    if not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[0], Tensor):
+    if not isinstance(result, tuple) or len(result) != 2 or not behaves_as_tensor(result[0]):
         raise ShapeError(f"{describe(cell)}: step() must return (output tensor, state tuple)")
     output, state = result
     if isinstance(state, tuple) and len(state) != len(cell.state_names):
@@ -231,15 +231,16 @@ def check_input(cell: Cell, values: Tensor, steps: int, weights: Iterator[Tensor
     if values.ndim == 0 or values.shape[-1] != cell.input_size:
         features = values.shape[-1] if values.ndim else "no"
         raise ShapeError(f"{describe(cell)}: the input has {features} features a step; input_size is {cell.input_size}")
-    if not values.is_floating_point() and not values.is_complex():
+    kind = values.dtype  # rather than of the tensor, which may be one that only behaves as such
+    if not kind.is_floating_point and not kind.is_complex:
         raise ShapeError(
             f"{describe(cell)}: the input is {values.dtype}; it must be floating point, embedded if symbols"
         )
     first = weight = next(weights, None)
-    while weight is not None and not weight.is_complex() == values.is_complex() != weight.is_floating_point():
+    while weight is not None and not weight.dtype.is_complex == kind.is_complex != weight.dtype.is_floating_point:
         weight = next(weights, None)
     if weight is None:
-        if first is not None and values.is_complex():
+        if first is not None and kind.is_complex:
             raise ShapeError(f"{describe(cell)}: the input's dtype is {values.dtype}, the weights' {first.dtype}")
         return
     if values.device != weight.device:
@@ -248,6 +249,11 @@ def check_input(cell: Cell, values: Tensor, steps: int, weights: Iterator[Tensor
         raise ShapeError(
             f"{describe(cell)}: the input's dtype is {values.dtype}, the weights' {weight.dtype}; use .to()"
         )
+
+
+def behaves_as_tensor(value: object) -> bool:
+    """Tell whether this is a tensor or, by `__torch_function__`, to be taken for one."""
+    return isinstance(value, Tensor) or hasattr(type(value), "__torch_function__")
 
 
 def as_tensor(label: str, value: object) -> Tensor:

@@ -54,7 +54,8 @@ class Checkpoint(rnnkit.Unroller):
     ) -> tuple[Tensor, State]:
         """Unroll `cell` over `xs` (T, B, D); see `rnnkit.Unroller`."""
         xs, state, masks = rnnkit.prepare(cell, xs, state, lengths, reset)
-        if any(map(is_lazy, cell.parameters())):  # what the first step is to make cannot be recorded before it
+        # What the first step is to make cannot be recorded before it, and what only behaves as a tensor not at all.
+        if any(map(is_lazy, cell.parameters())) or not all(isinstance(t, Tensor) for t in (xs, *state)):
             return Loop()(cell, xs, state, lengths=lengths, reset=reset)
         named = [
             *cell.named_parameters(remove_duplicate=False),

@@ -91,7 +91,7 @@ def _unroll(
     kernel = Kernel(subject, tuple(weights), ends)
     tensors = (prepared, *before, *weights.values())
     differentiated = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
-    if not differentiated or any(map(_is_expanded, tensors)):
+    if not differentiated:
         ys, *last = kernel(tensors, differentiated)
     else:
         ys, *last = Pass.apply(kernel, masks.live, *tensors)  # type: ignore[no-untyped-call]
@@ -131,7 +131,7 @@ def _obstacle_of(subject: Subject, tensors: Any) -> str:
         return "a module of the cell has hooks"
     dtype, device = tensors[0].dtype, tensors[0].device
     for tensor in tensors:
-        if type(tensor) not in ORDINARY and not _is_expanded(tensor):
+        if type(tensor) not in ORDINARY:
             return f"there is a {type(tensor).__name__} among the tensors"
         if tensor.device != device or (tensor.dtype != dtype and not rnnkit.casts_automatically(device)):
             return "the tensors differ in dtype or device"
@@ -140,16 +140,11 @@ def _obstacle_of(subject: Subject, tensors: Any) -> str:
     if dtype not in (FULL if device.type == "cpu" else FULL + LOW):
         return f"a tensor is {dtype}"
     weights = tensors[len(tensors) - len(names) :]
-    if any(type(tensor) in ORDINARY and tensor.layout is not torch.strided for tensor in tensors):
+    if any(tensor.layout is not torch.strided for tensor in tensors):
         return "a tensor is sparse"
     if [tuple(tensor.shape) for tensor in weights] != shapes_of(subject, names):
         return "a weight has another shape"
     return ""
-
-
-def _is_expanded(tensor: Tensor) -> bool:
-    """Tell whether this is a weight of torch's per-sample gradients, which these kernels alone can read."""
-    return type(tensor).__name__ == "ExpandedWeight"  # by name, for to import it would cost all others its time
 
 
 def _library(device: torch.device) -> str:
