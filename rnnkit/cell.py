@@ -156,6 +156,11 @@ def building(device: torch.device | str | None, dtype: torch.dtype | None) -> It
         torch.set_default_dtype(before)
 
 
+def behaves_as_tensor(value: object) -> bool:
+    """Tell whether this is a tensor or, by `__torch_function__`, to be taken for one."""
+    return isinstance(value, Tensor) or hasattr(type(value), "__torch_function__")
+
+
 def parts_of(projected: Projected) -> tuple[Tensor, ...]:
     """Give the tensors of what `project` returned, one or several, nested or not."""
     if isinstance(projected, tuple | list):  # all else is a tensor, or behaves as one

@@ -1,15 +1,13 @@
 """The layer: any cell where `nn.LSTM` stands."""
 
 import warnings
-from collections.abc import Callable, Sequence
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch._compile import _disable_dynamo
 from torch.nn.utils.rnn import PackedSequence
 
-from rnnkit.adoption import Owner
 from rnnkit.cell import State, building, parameters_of, starting_state
 from rnnkit.choice import CellChoice, CellLike
 from rnnkit.errors import UsageError, check_flag, check_rate, check_whole
@@ -19,11 +17,12 @@ from rnnkit.sequence import Sequences, flip, flip_starts, read
 from rnnkit.stack import Stack
 from rnnkit.states import StateLayout, States
 from rnnkit.tap import Tap, untap
+from rnnkit.torch_names import TorchNames
 from rnnkit.unroll import Unroller, check_input
 from rnnkit.wrapper import resetter
 
 
-class RNN(Owner):
+class RNN(TorchNames):
     """A recurrent layer around any cell, with the signature, shapes and parameter names of torch.nn.LSTM.
 
     The layer owns the parameters under torch's names (`weight_ih_l0`, `weight_hh_l1_reverse`, ...): `state_dict`,
@@ -108,7 +107,7 @@ class RNN(Owner):
                 stack, {**cell_options, "proj_size": proj_size} if proj_size else cell_options
             )
         self.layout = StateLayout(self._cells, self.directions, stack.by_layer)
-        self._chosen: Unroller | None = None
+        self._name_as_torch(stack.label)
         self.unroller = unroller
         if self.num_layers == 1:
             _warn_of_one_layer(dropout=dropout, residual=residual)
@@ -132,51 +131,9 @@ class RNN(Owner):
         return width
 
     @property
-    def unroller(self) -> Unroller:
-        """What runs the cells over time. May be set, to whatever the constructor takes."""
-        self._choose_again()
-        return self._unroller
-
-    @unroller.setter
-    def unroller(self, unroller: str | type[Unroller] | Unroller) -> None:
-        if isinstance(unroller, str) and unroller == "auto":
-            self._choose()
-        else:  # what "auto" has chosen and is put back, as after a trial of another, stays the choice of "auto"
-            self._unroller = resolve_unroller(unroller)
-
-    def _choose(self) -> None:
-        """Let "auto" choose for the cells as they are now."""
-        first = next(parameters_of(self), None)
-        self._chosen_for = (None, None) if first is None else (first.device, first.dtype)
-        self._unroller = self._chosen = resolve_unroller("auto", *map(self.equipped, range(len(self._cells))))
-
-    def _choose_again(self) -> None:
-        """Let "auto" choose anew if the parameters have moved since, or changed their dtype; asked at every call."""
-        if self._unroller is not self._chosen:
-            return
-        first: Tensor | None = next(iter(self._parameters.values()), None)  # much faster than to look for one
-        if first is None:
-            first = next(parameters_of(self), None)
-        if first is not None:
-            device, dtype = self._chosen_for
-            if first.dtype is not dtype or first.device != device:
-                _choose_untraced(self)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """Move or convert, then choose again."""
-        super()._apply(fn, recurse)
-        self._choose_again()
-        return self
-
-    @property
     def state_names(self) -> tuple[str, ...]:
         """The names of the state tensors; where layers differ, with the layer's: "h_l0", "h_l1", ..."""
         return tuple(self.layout.names())
-
-    @property
-    def all_weights(self) -> list[list[Tensor]]:
-        """The parameters of each cell, as torch.nn.LSTM has them; parametrized ones are computed to be given."""
-        return [list(self.parameters_of(position).values()) for position in range(len(self._cells))]
 
     def forward(
         self,
@@ -253,9 +210,7 @@ class RNN(Owner):
             xs = flip(xs, lengths)
             reset = None if reset is None else flip_starts(reset, lengths)
         cell = self.equipped(position)
-        unroller = self._unroller
-        if cell is not self._cells[position] and any(map(_is_expanded, parameters_of(cell))):
-            unroller = resolve_unroller("loop")  # which alone has per-sample gradients
+        unroller = self._unroller_for(position, cell)
         ys, state = unroller(Tap(cell) if tapped else cell, xs, state, lengths=lengths, reset=reset)
         if reverse:
             ys = flip(ys, lengths)
@@ -281,9 +236,6 @@ class RNN(Owner):
         for reset in [resetter(self.equipped(position)) for position in range(len(self._cells))]:
             reset()
 
-    def flatten_parameters(self) -> None:
-        """Do nothing: there is no flat copy of the weights; here for code written for torch.nn.LSTM."""
-
     def extra_repr(self) -> str:
         """Show what differs from the defaults, as torch does."""
         shown = [self._label, str(self.input_size), str(self.hidden_size)]
@@ -300,16 +252,6 @@ class RNN(Owner):
         shown += [f"{key}={getattr(self, key)}" for key, value in defaults.items() if getattr(self, key) != value]
         shown += [f"{key}={value!r}" for key, value in self.cell_options.items()]
         return ", ".join([*shown, f"unroller={self.unroller}"])
-
-
-def _is_expanded(tensor: Tensor) -> bool:
-    """Tell whether torch's per-sample gradients are asked for; by name, for to import the class costs its time."""
-    return type(tensor).__name__ == "ExpandedWeight"
-
-
-@_disable_dynamo
-def _choose_untraced(layer: RNN) -> None:
-    layer._choose()
 
 
 def _warn_of_one_layer(*, dropout: float, residual: bool) -> None:

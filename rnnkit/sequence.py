@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
+from rnnkit.cell import behaves_as_tensor
 from rnnkit.errors import KindError, ShapeError, UsageError
-from rnnkit.unroll import as_tensor, behaves_as_tensor, check_lengths, check_reset
+from rnnkit.unroll import as_tensor, check_lengths, check_reset
 
 
 class Sequences(ABC):

@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from rnnkit.cell import Cell, State, parameters_of, starting_state
+from rnnkit.cell import Cell, State, behaves_as_tensor, parameters_of, starting_state
 from rnnkit.errors import KindError, ShapeError
 
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
@@ -249,11 +249,6 @@ def check_input(cell: Cell, values: Tensor, steps: int, weights: Iterator[Tensor
         raise ShapeError(
             f"{describe(cell)}: the input's dtype is {values.dtype}, the weights' {weight.dtype}; use .to()"
         )
-
-
-def behaves_as_tensor(value: object) -> bool:
-    """Tell whether this is a tensor or, by `__torch_function__`, to be taken for one."""
-    return isinstance(value, Tensor) or hasattr(type(value), "__torch_function__")
 
 
 def as_tensor(label: str, value: object) -> Tensor:

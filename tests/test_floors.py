@@ -20,6 +20,8 @@ MATHEMATICS = [
     "wrapper",
     "sequence stack states tap twin",
     "adoption",
+    "choosing",
+    "torch_names",
     "layer",
     "model",
     "evaluation stream",
