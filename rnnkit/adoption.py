@@ -9,6 +9,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from rnnkit.cell import Cell
 from rnnkit.errors import UsageError, nearest
+from rnnkit.reserved import Guarded
 from rnnkit.twin import children, parameter_paths, plain, shells, twin
 
 
@@ -30,7 +31,7 @@ class Loan(NamedTuple):
         return tables
 
 
-class Owner(nn.Module):
+class Owner(Guarded):
     """A module whose own the parameters, buffers and submodules of its cells are, each under a suffixed name.
 
     So `state_dict`, `named_parameters`, optimisers, `parametrize` and `functional_call` see torch's names, and whatever

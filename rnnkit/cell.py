@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from rnnkit.errors import KindError, ShapeError, check_whole
+from rnnkit.reserved import Guarded
 
 State: TypeAlias = tuple[Tensor, ...]
 """The recurrent state: one tensor (B, ...) for each of the cell's `state_names`; a tuple even for one."""
@@ -18,13 +19,19 @@ Projected: TypeAlias = "Tensor | tuple[Projected, ...]"
 """What `Cell.project` returns: (T, B, P), or a tuple of tensors (T, B, ...), nested if need be."""
 
 
-class Cell(nn.Module, ABC):
+class Cell(Guarded, ABC):
     """One step of a recurrence, written in tensor operations that autograd can differentiate.
 
     A cell is pure: tensors in, tensors out; nothing in place on its inputs, no branch on tensor values,
     rows of the batch independent of each other, and all randomness drawn in `project`. It never mentions
     device or dtype: whoever builds it does so in the right context. `rnnkit.testing.check_cell` tests each
     of these promises.
+
+    A cell whose weight_ih, weight_hh, bias_ih and bias_hh are blocks of `hidden_size` rows may say so in its class, for
+    `rnnkit.init`: `gates`, the names of the blocks in their order; `forget_gate`, which of them keeps the state when it
+    is open; `input_gate`, which of them lets new input in, if it is another. Elsewhere these names are free.
+
+    What its class has already, as `project` or `step`, is refused as the name of a parameter, buffer or submodule.
 
     Shapes: T time, B batch, D `input_size`, H `hidden_size`, P projected, O `output_size`.
     """
@@ -42,18 +49,6 @@ class Cell(nn.Module, ABC):
     straight_through: bool = False
     """Whether a gradient is on purpose not the derivative, as that of a straight-through estimator or one that is cut
     off: then checks do not hold it to finite differences, and say so."""
-
-    gates: ClassVar[tuple[str, ...]] = ()
-    """Names of the blocks of `hidden_size` rows in weight_ih, weight_hh, bias_ih and bias_hh, in their order.
-
-    `rnnkit.init` goes by these; a cell that has no such blocks leaves them out.
-    """
-
-    forget_gate: ClassVar[str | None] = None
-    """Which of `gates` keeps the state when it is open."""
-
-    input_gate: ClassVar[str | None] = None
-    """Which of `gates` lets new input into the state, if it is another."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Name a cell that has no name after its class."""
@@ -135,14 +130,14 @@ def parameters_of(module: nn.Module) -> Iterator[Tensor]:
 
 def starting_state(cell: Cell, batch_size: int, like: Tensor | None = None) -> State:
     """Give the cell's initial state, in the dtype and on the device of its tensors; without any, of `like`."""
-    tensors = (t for t in chain(parameters_of(cell), cell.buffers()) if t.is_floating_point())
+    tensors = (t for t in chain(parameters_of(cell), cell.buffers()) if t.dtype.is_floating_point)
     first = next(tensors, like)
     if first is None or (first is not like and type(cell).initial_state is Cell.initial_state):
         return cell.initial_state(batch_size)
     here = torch.empty(0)  # mostly there is nothing to change, which is cheaper and can be traced
-    if first.device == here.device and (first.dtype == here.dtype or not first.is_floating_point()):
+    if first.device == here.device and (first.dtype == here.dtype or not first.dtype.is_floating_point):
         return cell.initial_state(batch_size)
-    with building(first.device, first.dtype if first.is_floating_point() else None):
+    with building(first.device, first.dtype if first.dtype.is_floating_point else None):
         return cell.initial_state(batch_size)
 
 
@@ -169,18 +164,23 @@ def building(device: torch.device | str | None, dtype: torch.dtype | None) -> It
         torch.set_default_dtype(before)
 
 
+def behaves_as_tensor(value: object) -> bool:
+    """Tell whether this is a tensor or, by `__torch_function__`, to be taken for one."""
+    return isinstance(value, Tensor) or hasattr(type(value), "__torch_function__")
+
+
 def parts_of(projected: Projected) -> tuple[Tensor, ...]:
     """Give the tensors of what `project` returned, one or several, nested or not."""
-    if isinstance(projected, Tensor):
-        return (projected,)
-    return tuple(tensor for part in projected for tensor in parts_of(part))
+    if isinstance(projected, tuple | list):  # all else is a tensor, or behaves as one
+        return tuple(tensor for part in projected for tensor in parts_of(part))
+    return (projected,)
 
 
 def map_parts(function: Callable[[Tensor], Tensor], projected: Projected) -> Projected:
     """Apply a function to each tensor of what `project` returned."""
-    if isinstance(projected, Tensor):
-        return function(projected)
-    return tuple(map_parts(function, part) for part in projected)
+    if isinstance(projected, tuple | list):
+        return tuple(map_parts(function, part) for part in projected)
+    return function(projected)
 
 
 def time_slice(projected: Projected, t: int) -> Projected:
@@ -193,9 +193,9 @@ def time_slices(projected: Projected) -> list[Projected]:
 
     By `unbind`, whose backward is one `stack`; indexing step by step would cost a full-size gradient each.
     """
-    if isinstance(projected, Tensor):
-        return list(projected.unbind(0))
-    return list(zip(*map(time_slices, projected), strict=True))
+    if isinstance(projected, tuple | list):
+        return list(zip(*map(time_slices, projected), strict=True))
+    return list(projected.unbind(0))
 
 
 @contextmanager

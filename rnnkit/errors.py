@@ -30,6 +30,10 @@ class UnknownNameError(UsageError, KeyError):
     """A name that nothing is registered under; the message offers the nearest one (exit 2)."""
 
 
+class TakenNameError(UsageError, KeyError):
+    """A name that nothing can be given, since a class has it already (exit 2); torch says KeyError to some."""
+
+
 class KindError(UsageError, TypeError, RuntimeError):
     """An argument of the wrong type, or one that there is not (exit 2); torch says RuntimeError to some."""
 

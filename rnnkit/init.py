@@ -1,8 +1,8 @@
 """Initialisation of recurrent weights, in the manner of torch.nn.init: in place, for every layer and direction.
 
-Each function takes a layer or a cell, wrapped or not, goes by the gates that its cells declare (`Cell.gates`), changes
-the tensors that it names and no other, and returns what it was given. What a cell cannot honour raises UsageError, and
-then nothing has been written.
+Each function takes a layer or a cell, wrapped or not, goes by the `gates` that its cells declare, changes the tensors
+that it names and no other, and returns what it was given. What a cell cannot honour raises UsageError, and then nothing
+has been written.
 """
 
 import math
@@ -101,15 +101,21 @@ class _Gates:
     def __init__(self, function: str, cell: Cell, tensors: Mapping[str, Tensor | None]) -> None:
         self.label = f"{function}: cell {cell.name!r}"
         self.cell = cell
-        self.names = cell.gates
+        names = getattr(cell, "gates", ())  # a submodule of that name is no declaration
+        self.names: tuple[str, ...] = tuple(names) if isinstance(names, tuple | list) else ()
         self.tensors = tensors
         if not self.names:
             raise UsageError(f"{self.label} declares no gates, so its weights are not known by blocks")
 
     def forget_gate(self) -> str:
-        if self.cell.forget_gate is None:
+        name = self._declared("forget_gate")
+        if name is None:
             raise UsageError(f"{self.label} has no forget gate")
-        return self.cell.forget_gate
+        return name
+
+    def _declared(self, which: str) -> str | None:
+        name = getattr(self.cell, which, None)
+        return name if isinstance(name, str) else None
 
     def only_gate(self) -> str:
         if len(self.names) > 1:
@@ -122,7 +128,8 @@ class _Gates:
 
     def input_biases(self) -> list[Tensor]:
         """Give the input gate's rows of every bias; none without such a gate."""
-        return [] if self.cell.input_gate is None else self.biases(self.cell.input_gate)
+        name = self._declared("input_gate")
+        return [] if name is None else self.biases(name)
 
     def square(self, gate: str) -> Tensor:
         """Give the gate's rows of weight_hh, (H, H)."""

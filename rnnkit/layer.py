@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from rnnkit.adoption import Owner
 from rnnkit.cell import State, building, parameters_of, starting_state
 from rnnkit.choice import CellChoice, CellLike
 from rnnkit.errors import UsageError, check_flag, check_rate, check_whole
@@ -18,11 +17,12 @@ from rnnkit.sequence import Sequences, flip, flip_starts, read
 from rnnkit.stack import Stack
 from rnnkit.states import StateLayout, States
 from rnnkit.tap import Tap, untap
+from rnnkit.torch_names import TorchNames
 from rnnkit.unroll import Unroller, check_input
 from rnnkit.wrapper import resetter
 
 
-class RNN(Owner):
+class RNN(TorchNames):
     """A recurrent layer around any cell, with the signature, shapes and parameter names of torch.nn.LSTM.
 
     The layer owns the parameters under torch's names (`weight_ih_l0`, `weight_hh_l1_reverse`, ...): `state_dict`,
@@ -42,8 +42,8 @@ class RNN(Owner):
         proj_size: P < H, passed to cells that have the option, an error for the others; 0: no projection.
         device: where the parameters are; default: torch's.
         dtype: of the parameters; default: torch's.
-        unroller: a registered name, an Unroller class or instance; "auto" takes the fastest that applies, and
-            `layer.unroller` tells which.
+        unroller: a registered name, an Unroller class or instance; "auto" takes the fastest that applies where the
+            parameters are, and again when they have moved or changed their dtype; `layer.unroller` tells which.
         residual: each layer after the first adds its input, before dropout, to its output.
         trainable_state: the initial states are parameters (`initial_h_l0`, ...), by the cell `learnt_state`.
         **cell_options: options of the cells' own.
@@ -107,7 +107,8 @@ class RNN(Owner):
                 stack, {**cell_options, "proj_size": proj_size} if proj_size else cell_options
             )
         self.layout = StateLayout(self._cells, self.directions, stack.by_layer)
-        self.unroller = resolve_unroller(unroller, *self._cells)
+        self._name_as_torch(stack.label)
+        self.unroller = unroller
         if self.num_layers == 1:
             _warn_of_one_layer(dropout=dropout, residual=residual)
 
@@ -133,11 +134,6 @@ class RNN(Owner):
     def state_names(self) -> tuple[str, ...]:
         """The names of the state tensors; where layers differ, with the layer's: "h_l0", "h_l1", ..."""
         return tuple(self.layout.names())
-
-    @property
-    def all_weights(self) -> list[list[Tensor]]:
-        """The parameters of each cell, as torch.nn.LSTM has them; parametrized ones are computed to be given."""
-        return [list(self.parameters_of(position).values()) for position in range(len(self._cells))]
 
     def forward(
         self,
@@ -170,6 +166,7 @@ class RNN(Owner):
         Raises:
             ShapeError: in one sentence, which tensor does not fit and what would; nothing has been computed.
         """
+        self._choose_again()
         sequences = read(input, self.batch_first)
         check_input(self._cells[0], sequences.values, sequences.steps, parameters_of(self))
         if hx is not None:
@@ -213,7 +210,8 @@ class RNN(Owner):
             xs = flip(xs, lengths)
             reset = None if reset is None else flip_starts(reset, lengths)
         cell = self.equipped(position)
-        ys, state = self.unroller(Tap(cell) if tapped else cell, xs, state, lengths=lengths, reset=reset)
+        unroller = self._unroller_for(position, cell)
+        ys, state = unroller(Tap(cell) if tapped else cell, xs, state, lengths=lengths, reset=reset)
         if reverse:
             ys = flip(ys, lengths)
         if not tapped:
@@ -237,9 +235,6 @@ class RNN(Owner):
         # All are asked before any is drawn.
         for reset in [resetter(self.equipped(position)) for position in range(len(self._cells))]:
             reset()
-
-    def flatten_parameters(self) -> None:
-        """Do nothing: there is no flat copy of the weights; here for code written for torch.nn.LSTM."""
 
     def extra_repr(self) -> str:
         """Show what differs from the defaults, as torch does."""

@@ -1,6 +1,7 @@
 """From names and options to objects: the one place where the two halves of the house, plugins and mathematics, meet."""
 
 import inspect
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from rnnkit.cell import Cell
@@ -16,14 +17,26 @@ def resolve_unroller(unroller: str | type[Unroller] | Unroller, *cells: Cell) ->
     if isinstance(unroller, Unroller):
         return unroller
     if unroller == "auto":
-        ranked = [kind for kind in unrollers.values() if kind.auto_rank is not None]
-        for kind in sorted(ranked, key=lambda kind: -(kind.auto_rank or 0)):
-            candidate = kind()
+        for candidate in _ranked(cells):
             if all(map(candidate.applies, cells)):
                 return candidate
         names = ", ".join(dict.fromkeys(repr(cell.name) for cell in cells))
         raise UsageError(f"no unroller applies to cell {names}; name one with unroller=")
     return resolve(unroller, Unroller, unrollers, "unroller")()
+
+
+def _ranked(cells: Sequence[Cell]) -> list[Unroller]:
+    """Give the unrollers that `auto` may take for all of `cells`, the highest rank first."""
+    ranked: list[tuple[int, Unroller]] = []
+    for kind in unrollers.values():
+        if kind.auto_rank is None and kind.rank is Unroller.rank:
+            continue  # only by name: it may not even be built without options
+        candidate = kind()
+        ranks = [candidate.rank(cell) for cell in cells] or [kind.auto_rank]
+        known = [rank for rank in ranks if rank is not None]
+        if len(known) == len(ranks):
+            ranked.append((min(known), candidate))
+    return [candidate for _, candidate in sorted(ranked, key=lambda pair: -pair[0])]
 
 
 def resolve(given: str | type[Kind], base: type, registry: Registry[Kind], noun: str) -> type[Kind]:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
+from rnnkit.cell import behaves_as_tensor
 from rnnkit.errors import KindError, ShapeError, UsageError
 from rnnkit.unroll import as_tensor, check_lengths, check_reset
 
@@ -220,7 +221,7 @@ class Nested(Sequences):
         return torch.nested.nested_tensor_from_jagged(ys.transpose(0, 1)[inside], self.offsets, max_seqlen=self.steps)
 
 
-def read(input: object, batch_first: bool) -> Sequences:
+def read(input: Any, batch_first: bool) -> Sequences:
     """Tell which form a layer's input has.
 
     Raises:
@@ -228,7 +229,7 @@ def read(input: object, batch_first: bool) -> Sequences:
     """
     if isinstance(input, PackedSequence):
         return Packed(input)
-    if not isinstance(input, Tensor):
+    if not behaves_as_tensor(input):
         raise KindError(f"the input is a {type(input).__name__}; it must be a tensor or a PackedSequence")
     if input.is_nested:
         return Nested(input)

@@ -41,6 +41,18 @@ class StateLayout:
         suffixes = [f"{mark}_l{k}" if self.by_layer else mark for k in range(len(self._groups))]
         return [name + suffix for group, suffix in zip(self._groups, suffixes, strict=True) for name in self._of(group)]
 
+    def shape_of(self, which: int, rows: int) -> tuple[int, ...]:
+        """Give the shape that one of the states must have for so many rows.
+
+        Raises:
+            UsageError: the cells have no such state, or the layers differ.
+        """
+        likes = self._like[0]
+        if self.by_layer or which >= len(likes):
+            kind = "layers differ" if self.by_layer else f"cell {self._cells[0].name!r} has {len(likes)} state tensors"
+            raise UsageError(f"there is no one shape of state {which}: {kind}")
+        return (len(self._cells), rows, *likes[which].shape[1:])
+
     def _of(self, group: range) -> tuple[str, ...]:
         return self._cells[group[0]].state_names
 

@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from rnnkit.cell import Cell, State, parameters_of, starting_state
+from rnnkit.cell import Cell, State, behaves_as_tensor, parameters_of, starting_state
 from rnnkit.errors import KindError, ShapeError
 
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
@@ -30,7 +30,7 @@ class Unroller(ABC):
     """What the registry and the command line call the unroller."""
 
     auto_rank: ClassVar[int | None] = None
-    """`unroller="auto"` takes the highest rank among those that apply; None: only by name."""
+    """`unroller="auto"` takes the highest rank among those that apply; None: only by name, unless `rank` says more."""
 
     @classmethod
     def variants(cls) -> "list[Unroller]":
@@ -43,10 +43,19 @@ class Unroller(ABC):
     def applies(self, cell: Cell) -> bool:
         """Tell whether this unroller can run `cell`; `auto` passes over those that can't.
 
-        It is asked once, when a layer is built. What it says must hold for the cell wherever it is moved, in any dtype,
-        and within a wrapper that returns its states; where that is too much to promise, fall back to the plain loop.
+        It is asked when a layer is built, and again when the layer's parameters have moved or changed their dtype. What
+        it says must hold within a wrapper that returns the states too; where that is too much to promise, fall back to
+        the plain loop.
         """
         return True
+
+    def rank(self, cell: Cell) -> int | None:
+        """Give the rank by which `auto` goes for `cell` in its dtype and on its device; None: it is passed over.
+
+        By default `auto_rank`. To answer must be cheap: `applies` is asked after it, and only from the highest rank
+        down.
+        """
+        return self.auto_rank
 
     @abstractmethod
     def __call__(
@@ -191,7 +200,7 @@ def check_state(cell: Cell, state: object, like: Sequence[Tensor | Kind], what: 
     if len(state) != len(names):
         raise ShapeError(f"{describe(cell)}: the {what} has {len(state)} tensors; state_names declares {names}")
     for name, tensor, expected in zip(names, state, like, strict=True):
-        if not isinstance(tensor, Tensor):
+        if not behaves_as_tensor(tensor):
             raise ShapeError(f"{describe(cell)}: {what} {name!r} is a {type(tensor).__name__}, not a tensor")
         if tensor.shape != expected.shape:
             raise ShapeError(
@@ -207,7 +216,7 @@ def check_state(cell: Cell, state: object, like: Sequence[Tensor | Kind], what: 
 
 def check_step(cell: Cell, result: object, before: State) -> None:
     """Raise ShapeError unless `step` returned an output and a state like the one that it got."""
-    if not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[0], Tensor):
+    if not isinstance(result, tuple) or len(result) != 2 or not behaves_as_tensor(result[0]):
         raise ShapeError(f"{describe(cell)}: step() must return (output tensor, state tuple)")
     output, state = result
     if isinstance(state, tuple) and len(state) != len(cell.state_names):
@@ -230,15 +239,16 @@ def check_input(cell: Cell, values: Tensor, steps: int, weights: Iterator[Tensor
     if values.ndim == 0 or values.shape[-1] != cell.input_size:
         features = values.shape[-1] if values.ndim else "no"
         raise ShapeError(f"{describe(cell)}: the input has {features} features a step; input_size is {cell.input_size}")
-    if not values.is_floating_point() and not values.is_complex():
+    kind = values.dtype  # rather than of the tensor, which may be one that only behaves as such
+    if not kind.is_floating_point and not kind.is_complex:
         raise ShapeError(
             f"{describe(cell)}: the input is {values.dtype}; it must be floating point, embedded if symbols"
         )
     first = weight = next(weights, None)
-    while weight is not None and not weight.is_complex() == values.is_complex() != weight.is_floating_point():
+    while weight is not None and not weight.dtype.is_complex == kind.is_complex != weight.dtype.is_floating_point:
         weight = next(weights, None)
     if weight is None:
-        if first is not None and values.is_complex():
+        if first is not None and kind.is_complex:
             raise ShapeError(f"{describe(cell)}: the input's dtype is {values.dtype}, the weights' {first.dtype}")
         return
     if values.device != weight.device:

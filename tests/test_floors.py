@@ -13,12 +13,15 @@ SOURCES = sorted([*ROOT.glob("rnnkit/**/*.py"), *ROOT.glob("plugins/**/*.py")])
 # Each may import from the floors before its own.
 MATHEMATICS = [
     "errors",
+    "reserved",
     "cell expression truncation packing schedule optimizers averaging clipping faults",
     "unroll task",
     "choice batch_check",
     "wrapper domains",
     "sequence stack states tap twin",
     "adoption",
+    "choosing",
+    "torch_names",
     "layer",
     "model",
     "evaluation stream",

@@ -1,6 +1,7 @@
 """The parameters that gated cells share, in torch's layout."""
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,9 @@ class Gated(rnnkit.Cell):
         bias: whether the gates have biases.
         proj_size: P < H: the recurrent product and the output see `weight_hr h` in place of h; 0: no projection.
     """
+
+    gates: ClassVar[tuple[str, ...]]
+    """Names of the gates in the order of the rows."""
 
     def __init__(self, input_size: int, hidden_size: int, *, bias: bool = True, proj_size: int = 0) -> None:
         super().__init__(input_size, hidden_size)

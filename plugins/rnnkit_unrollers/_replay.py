@@ -96,7 +96,9 @@ class Replay(torch.autograd.Function):
             block = stop
         # Which state tensor the output is, if it is one: then both gradients meet in one tensor.
         ctx.twin = next((k for k, tensor in enumerate(state) if tensor is outputs.last), None)
-        return outputs.ys, *(tensor.clone() if _is_one_of(tensor, tensors) else tensor for tensor in state)
+        given = storages(tensors)  # what shares memory with one would be changed with it, or it with that
+        pairs = zip(state, storages(state), strict=True)
+        return outputs.ys, *(tensor.clone() if place in given else tensor for tensor, place in pairs)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -236,6 +238,7 @@ def gradient(
     output_gradients: Sequence[Tensor | None],
     inputs: Sequence[Tensor],
     create_graph: bool = False,
+    retain_graph: bool = False,
 ) -> Gradients:
     """Do as torch.autograd.grad, passing over outputs and inputs that have no gradient."""
     pairs = [
@@ -251,6 +254,7 @@ def gradient(
             [output for output, _ in pairs],
             wanted,
             [given for _, given in pairs],
+            retain_graph=create_graph or retain_graph,
             create_graph=create_graph,
             allow_unused=True,
         )
@@ -265,6 +269,11 @@ def leaves_of(state: State) -> State:
         differentiable = tensor.is_floating_point() or tensor.is_complex()
         leaves.setdefault(id(tensor), tensor.detach().requires_grad_(differentiable))
     return tuple(leaves[id(tensor)] for tensor in state)
+
+
+def storages(tensors: Sequence[Tensor]) -> list[int]:
+    """Tell the memory of each tensor by a number; equal where it is the same."""
+    return [tensor.untyped_storage()._cdata for tensor in tensors]
 
 
 def _is_one_of(tensor: Tensor, tensors: Sequence[Tensor]) -> bool:

@@ -12,7 +12,7 @@ import rnnkit
 from rnnkit import Cell, State
 from rnnkit.errors import UsageError, check_whole
 from rnnkit_unrollers._projected import detached
-from rnnkit_unrollers._replay import Replay, Unrolling
+from rnnkit_unrollers._replay import Replay, Unrolling, storages
 from rnnkit_unrollers._schedule import Schedule, budget_schedule, sqrt_schedule
 from rnnkit_unrollers._surroundings import devices_of
 from rnnkit_unrollers.loop import Loop, run
@@ -56,8 +56,8 @@ class Checkpoint(rnnkit.Unroller):
         if rnnkit.is_traced():  # by what sees into no Function
             return Loop()(cell, xs, state, lengths=lengths, reset=reset)
         xs, state, masks = rnnkit.prepare(cell, xs, state, lengths, reset)
-        # What the first step is to make cannot be recorded before it.
-        if any(map(is_lazy, cell.parameters())):
+        # What the first step is to make cannot be recorded before it, and what only behaves as a tensor not at all.
+        if any(map(is_lazy, cell.parameters())) or not all(isinstance(t, Tensor) for t in (xs, *state)):
             return Loop()(cell, xs, state, lengths=lengths, reset=reset)
         named = [
             *cell.named_parameters(remove_duplicate=False),
@@ -68,10 +68,12 @@ class Checkpoint(rnnkit.Unroller):
         if not torch.is_grad_enabled() or not any(tensor.requires_grad for tensor in tensors):
             ys: list[Tensor] = []
             state = run(cell, cell.project(xs), state, masks, ys.append)
-            return torch.stack(ys), state
+            return torch.stack(ys), tuple(tensor.clone() for tensor in state)
         names = {name: next(k for k, weight in enumerate(weights) if weight is tensor) for name, tensor in named}
         unrolling = Unrolling(cell, masks, self.schedule(cell, xs, state), len(state), names)
         output, *last = Replay.apply(unrolling, *tensors)  # type: ignore[no-untyped-call]
+        if len(set(storages(last))) < len(last):  # out here, so that their gradients meet in the loop's order
+            last = [tensor.clone() for tensor in last]
         return output, tuple(last)
 
     def schedule(self, cell: Cell, xs: Tensor, state: State) -> Schedule:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 import rnnkit
 from rnnkit import Cell, Masks, Projected, State
+from rnnkit_unrollers._per_sample import expanded_weights, unroll_rows
 
 
 class Loop(rnnkit.Unroller):
@@ -31,12 +32,17 @@ class Loop(rnnkit.Unroller):
         reset: Tensor | None = None,
     ) -> tuple[Tensor, State]:
         """Unroll `cell` over `xs` (T, B, D); see `rnnkit.Unroller`."""
+        expanded = expanded_weights(cell)
+        if expanded:
+            return unroll_rows(self, cell, expanded, xs, state, lengths, reset)
         xs, state, masks = rnnkit.prepare(cell, xs, state, lengths, reset)
         ys: list[Tensor] = []
         # By a view, in which the gradients of the input gather before they join others: elsewhere their sum would
         # depend on what else reads the input.
         state = run(cell, cell.project(xs.view_as(xs)), state, masks, ys.append)
-        return torch.stack(ys), state
+        output = torch.stack(ys)
+        # Cloned, for a caller may change it in place, and it may be what a step has saved, or the first state itself.
+        return output, tuple(tensor.clone() for tensor in state)
 
 
 def run(cell: Cell, projected: Projected, state: State, masks: Masks, emit: Callable[[Tensor], object]) -> State:

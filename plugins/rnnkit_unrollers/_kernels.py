@@ -1,0 +1,155 @@
+"""Torch's own kernels for whole sequences: which cells they compute, and how they are called."""
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+import rnnkit
+from rnnkit import Cell
+
+WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
+"""The parameters of a plain cell, in the order in which torch's kernels take them."""
+
+PLAIN = {("rnnkit_cells.lstm", "LSTM"): "lstm", ("rnnkit_cells.gru", "GRU"): "gru", ("rnnkit_cells.rnn", "RNN"): "rnn"}
+"""Module and name of the classes whose equations torch's kernels compute, and what they are registered as."""
+
+GATES = {"lstm": 4, "gru": 3, "rnn": 1}
+
+STEP = ("project", "step", "advance", "seen", "_reset_after", "__getattr__", "__getattribute__")
+"""Whatever a plain cell computes with; a class derived from it may change the rest, its initial state for one."""
+
+
+class Subject(NamedTuple):
+    """A cell as torch's kernels take it."""
+
+    cell: Cell
+    """Without wrappers that change no step, such as those that only learn where it begins."""
+
+    kind: str
+    """One of `GATES`; empty: torch has no kernel for it."""
+
+    obstacle: str
+    """Why torch has no kernel for it; empty if it has."""
+
+
+def subject_of(cell: Cell) -> Subject:
+    """Tell which of torch's kernels computes a cell, or why none does."""
+    bare = cell
+    while isinstance(bare, rnnkit.Wrapper) and not _changed(bare, rnnkit.Wrapper):
+        bare = bare.inner
+    base = next((c for c in type(bare).__mro__ if (c.__module__, c.__qualname__) in PLAIN), None)
+    if base is None:
+        return Subject(cell, "", f"torch has no kernel for cell {bare.name!r}")
+    kind, changed = PLAIN[base.__module__, base.__qualname__], _changed(bare, base)
+    if changed:
+        return Subject(cell, "", f"torch has no kernel for cell {bare.name!r}, whose {changed} is its own")
+    if kind == "gru" and not bare.reset_after:
+        return Subject(cell, "", "torch has no kernel for cell 'gru' with reset_after=False")
+    if kind != "lstm" and bare.proj_size:
+        return Subject(cell, "", f"torch has no kernel for cell {bare.name!r} with a projection")
+    return Subject(bare, kind, "")
+
+
+def _changed(cell: Cell, base: type) -> str:
+    """Name what a step of `cell` uses otherwise than `base` does; empty: nothing."""
+    for name in STEP:
+        if getattr(type(cell), name, None) is not getattr(base, name, None) or name in vars(cell):
+            return name
+    return next((name for name in WEIGHTS if hasattr(type(cell), name)), "")
+
+
+def weights_of(subject: Subject) -> dict[str, Tensor]:
+    """Give the weights that the cell has, by name, in the order of torch's kernels."""
+    found = {name: getattr(subject.cell, name) for name in WEIGHTS}
+    return {name: tensor for name, tensor in found.items() if tensor is not None}
+
+
+def shapes_of(subject: Subject, names: Sequence[str]) -> list[tuple[int, ...]]:
+    """Give the shapes that a kernel reads such weights in; those that computed ones have are checked nowhere else."""
+    cell: Any = subject.cell
+    rows = GATES[subject.kind] * cell.hidden_size
+    expected: dict[str, tuple[int, ...]] = {
+        "weight_ih": (rows, cell.input_size),
+        "weight_hh": (rows, cell.output_size),
+        "bias_ih": (rows,),
+        "bias_hh": (rows,),
+        "weight_hr": (cell.output_size, cell.hidden_size),
+    }
+    return [expected[name] for name in names]
+
+
+class Kernel(NamedTuple):
+    """One call of a kernel of torch's, but for its tensors."""
+
+    subject: Subject
+    names: tuple[str, ...]
+    """Of the weights."""
+
+    lengths: Tensor | None
+    """(B,) on the CPU; None: all rows run to the end."""
+
+    @property
+    def states(self) -> int:
+        """How many tensors the state has."""
+        return 2 if self.subject.kind == "lstm" else 1
+
+    def __call__(self, tensors: Sequence[Tensor], train: bool) -> tuple[Tensor, ...]:
+        """Run over input (T, B, D), state, each (B, ...), and weights; gives ys (T, B, O) and the last state.
+
+        `train`: whether to keep what the way back reads.
+        """
+        xs, states, weights = tensors[0], tensors[1 : 1 + self.states], tensors[1 + self.states :]
+        with quiet(self.subject, xs):
+            if self.lengths is None:
+                return self._run((xs,), states, weights, train)
+            return self._packed(xs, self.lengths, states, weights, train)
+
+    def _packed(
+        self, xs: Tensor, lengths: Tensor, states: Sequence[Tensor], weights: Sequence[Tensor], train: bool
+    ) -> tuple[Tensor, ...]:
+        """Run over rows of different lengths; the results are in the order of the rows, zeros past their ends."""
+        ordered = bool((lengths[:-1] >= lengths[1:]).all())
+        packed = pack_padded_sequence(xs, lengths, enforce_sorted=ordered)
+        sort, unsort = packed.sorted_indices, packed.unsorted_indices
+        states = [state if sort is None else state.index_select(0, sort) for state in states]
+        ys, *last = self._run((packed.data, packed.batch_sizes), states, weights, train)
+        padded, _ = pad_packed_sequence(PackedSequence(ys, *packed[1:]), total_length=xs.shape[0])
+        return padded, *(state if unsort is None else state.index_select(0, unsort) for state in last)
+
+    def _run(
+        self, inputs: tuple[Tensor, ...], states: Sequence[Tensor], weights: Sequence[Tensor], train: bool
+    ) -> tuple[Tensor, ...]:
+        """Call the kernel as torch.nn does for one layer in one direction; `inputs` are padded, or data and sizes."""
+        function: Callable[..., tuple[Tensor, ...]] = getattr(torch._VF, _function(self.subject))
+        before = [state.unsqueeze(0) for state in states]
+        hx = before if self.subject.kind == "lstm" else before[0]
+        # Whether there are biases, layers, dropout, whether in training, whether in both directions.
+        options = ("bias_ih" in self.names, 1, 0.0, train, False)
+        batch_first = (False,) if len(inputs) == 1 else ()
+        ys, *last = function(*inputs, hx, list(weights), *options, *batch_first)
+        return ys, *(state.squeeze(0) for state in last)
+
+
+def _function(subject: Subject) -> str:
+    return f"rnn_{subject.cell.nonlinearity}" if subject.kind == "rnn" else subject.kind
+
+
+@contextmanager
+def quiet(subject: Subject, xs: Tensor) -> Iterator[None]:
+    """Keep back two hints of torch's about speed, which nobody who uses a layer can follow.
+
+    One says that weights lie apart, which on a GPU costs a copy of them a call; the other that oneDNN has no
+    projections.
+    """
+    if xs.device.type == "cpu" and "weight_hr" not in subject.cell._parameters:
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "RNN module weights are not part of single contiguous chunk of memory")
+        warnings.filterwarnings("ignore", "LSTM with projections is not supported with oneDNN")
+        yield

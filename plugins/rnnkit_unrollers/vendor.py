@@ -1,0 +1,200 @@
+"""Torch's own kernels: a whole sequence at once, by cuDNN or MIOpen on a GPU and oneDNN on a CPU.
+
+They compute `lstm`, `gru` and `rnn` as torch.nn has them, and only once derived: whatever else is asked for, the plain
+loop does, second derivatives included.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._compile import _disable_dynamo
+
+import rnnkit
+from rnnkit import Cell, Masks, State
+from rnnkit_unrollers._kernels import Kernel, Subject, shapes_of, subject_of, weights_of
+from rnnkit_unrollers._replay import Gradients, gradient
+from rnnkit_unrollers.loop import Loop, choose, run
+
+FULL = (torch.float32, torch.float64)
+LOW = (torch.float16, torch.bfloat16)
+"""Left to the loop on a CPU: many processors have no kernel of oneDNN's for these, and torch.nn then raises."""
+
+FASTEST_ON = ("cuda",)
+"""Types of devices on which `auto` takes these kernels; torch calls ROCm's "cuda" too."""
+
+ORDINARY = (Tensor, torch.nn.Parameter, torch.nn.Buffer)
+
+
+class Vendor(rnnkit.Unroller):
+    """Hands `lstm`, `gru` and `rnn` to torch's kernels: the numbers and the speed of torch.nn on every device.
+
+    On a CPU equal to torch.nn bit for bit, a layer and direction at a time. `auto` takes it on CUDA (ROCm included).
+    Rows of different lengths are packed for the kernel.
+
+    Other cells, resets after the first step, second derivatives and transforms of torch.func are left to the plain
+    loop. Under autocast on a GPU it computes in the low precision throughout, as torch.nn does there.
+
+    Memory: what torch's kernel keeps for the way back. Time: torch.nn's.
+    """
+
+    name = "vendor"
+
+    def rank(self, cell: Cell) -> int | None:
+        """Come before all others on CUDA, for the cells that torch has kernels for; elsewhere only by name."""
+        first = next(cell.parameters(), None)
+        fastest = first is not None and first.device.type in FASTEST_ON
+        return 20 if fastest and not subject_of(cell).obstacle else None
+
+    def __call__(
+        self,
+        cell: Cell,
+        xs: Tensor,
+        state: State | None = None,
+        *,
+        lengths: Tensor | None = None,
+        reset: Tensor | None = None,
+    ) -> tuple[Tensor, State]:
+        """Unroll `cell` over `xs` (T, B, D); see `rnnkit.Unroller`."""
+        unroll = _unroll_untraced if torch.compiler.is_compiling() else _unroll
+        return unroll(cell, xs, state, lengths, reset)
+
+    def explain(self, cell: Cell) -> str:
+        """Say which kernel computes the cell and what goes to the loop, or why all of it does."""
+        subject = subject_of(cell)
+        if subject.obstacle:
+            return f"kernel: none, the loop runs\n{subject.obstacle}"
+        device = next(subject.cell.parameters()).device
+        reason = _obstacle_of(subject, weights_of(subject).values())
+        if reason:
+            return f"kernel: none, the loop runs\n{reason}"
+        library = _library(device)
+        return (
+            f"kernel: torch's {subject.kind} for whole sequences{library}\n"
+            "to the loop go: resets after the first step, second derivatives, transforms of torch.func"
+        )
+
+
+def _unroll(
+    cell: Cell, xs: Tensor, state: State | None, lengths: Tensor | None, reset: Tensor | None
+) -> tuple[Tensor, State]:
+    subject = subject_of(cell)
+    prepared, before, masks = rnnkit.prepare(cell, xs, state, lengths, reset)
+    if subject.obstacle or _obstacle_of_call(subject, prepared, before, masks):
+        return Loop()(cell, xs, state, lengths=lengths, reset=reset)
+    if masks.restart is not None:
+        before = choose(masks.restart[0], masks.initial, before)
+    weights = weights_of(subject)
+    ends = None if masks.live is None or lengths is None else torch.as_tensor(lengths).to("cpu", torch.int64)
+    kernel = Kernel(subject, tuple(weights), ends)
+    tensors = (prepared, *before, *weights.values())
+    differentiated = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+    if not differentiated:
+        ys, *last = kernel(tensors, differentiated)
+    else:
+        ys, *last = Pass.apply(kernel, masks.live, *tensors)  # type: ignore[no-untyped-call]
+    return ys, tuple(last)
+
+
+_unroll_untraced = _disable_dynamo(_unroll)
+"""The same for `torch.compile`, which leaves it as it is: nothing in it would become faster."""
+
+
+def _obstacle_of_call(subject: Subject, xs: Tensor, state: State, masks: Masks) -> str:
+    """Tell what in a call asks for the loop; empty: nothing."""
+    if watcher := rnnkit.watched_by():
+        return watcher
+    if xs.is_inference() and torch.is_grad_enabled():
+        return "the input was made in inference mode, and may not be saved"
+    if rnnkit.casts_automatically(xs.device) and xs.device.type == "cpu":
+        return "autocast is on, which on a CPU reaches into one of these kernels alone"
+    if not xs.shape[1]:
+        return "there is nothing to step"
+    if masks.restart is not None and bool(masks.restart[1:].any()):
+        return "rows start again in mid-sequence"
+    return _obstacle_of(subject, (xs, *state, *weights_of(subject).values()))
+
+
+def _obstacle_of(subject: Subject, tensors: Any) -> str:
+    """Tell what in a cell and these tensors, the weights last, asks for the loop; empty: nothing."""
+    tensors = tuple(tensors)
+    names = tuple(weights_of(subject))
+    if ("bias_ih" in names) != ("bias_hh" in names):
+        return "one of two biases is missing"
+    if any(module._forward_hooks or module._forward_pre_hooks for module in subject.cell.modules()):
+        return "a module of the cell has hooks"
+    dtype, device = tensors[0].dtype, tensors[0].device
+    for tensor in tensors:
+        if type(tensor) not in ORDINARY:
+            return f"there is a {type(tensor).__name__} among the tensors"
+        if tensor.device != device or (tensor.dtype != dtype and not rnnkit.casts_automatically(device)):
+            return "the tensors differ in dtype or device"
+    if device.type == "meta":
+        return "a tensor is on meta"
+    if dtype not in (FULL if device.type == "cpu" else FULL + LOW):
+        return f"a tensor is {dtype}"
+    weights = tensors[len(tensors) - len(names) :]
+    if any(tensor.layout is not torch.strided for tensor in tensors):
+        return "a tensor is sparse"
+    if [tuple(tensor.shape) for tensor in weights] != shapes_of(subject, names):
+        return "a weight has another shape"
+    return ""
+
+
+def _library(device: torch.device) -> str:
+    if device.type == "cuda":
+        return ", by MIOpen" if torch.version.hip else ", by cuDNN"
+    return ", by oneDNN where it has one" if device.type == "cpu" else f" on {device.type}"
+
+
+class Pass(torch.autograd.Function):
+    """A kernel forward and back; where its backward is differentiated or transformed, the loop in its place."""
+
+    @staticmethod
+    def forward(ctx: Any, kernel: Kernel, live: Tensor | None, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Run the kernel; `live` (T, B) tells which rows have not ended, None: all run to the end."""
+        ctx.kernel, ctx.live = kernel, live
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*tensors)
+        device = tensors[0].device
+        ctx.autocast = torch.get_autocast_dtype(device.type) if rnnkit.casts_automatically(device) else None
+        # Detached they share the version counters: in-place changes are found out as they are with torch.nn.
+        ctx.leaves = tuple(tensor.detach().requires_grad_(tensor.requires_grad) for tensor in tensors)
+        with torch.enable_grad():
+            ctx.results = kernel(ctx.leaves, train=True)
+        return tuple(result.detach() for result in ctx.results)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        """Run the kernel's own backward, or take the loop's."""
+        if torch.is_grad_enabled() or rnnkit.watched_by(*gradients):
+            return None, None, *_through_the_loop(ctx, gradients)
+        needed = ctx.needs_input_grad[2:]
+        leaves = [leaf if wanted else leaf.detach() for leaf, wanted in zip(ctx.leaves, needed, strict=True)]
+        keep = torch._C._autograd._get_current_graph_task_keep_graph()
+        return None, None, *gradient(ctx.results, gradients, leaves, retain_graph=keep)
+
+
+def _through_the_loop(ctx: Any, gradients: Sequence[Tensor | None]) -> Gradients:
+    """Give the gradients of the plain loop, recorded by autograd if it records."""
+    kernel, again = ctx.kernel, torch.is_grad_enabled()
+    # By views, so that each has the gradient of its own uses alone: a learnt state is made of a weight.
+    tensors = [tensor.view_as(tensor) if again else tensor for tensor in ctx.saved_tensors]
+    if not again:
+        tensors = [tensor.detach().requires_grad_(tensor.requires_grad) for tensor in tensors]
+    state, weights = tuple(tensors[1 : 1 + kernel.states]), tensors[1 + kernel.states :]
+    cell = kernel.subject.cell
+    ys: list[Tensor] = []
+    held = rnnkit.holding(cell, dict(zip(kernel.names, weights, strict=True)))
+    casting = torch.autocast(tensors[0].device.type, dtype=ctx.autocast, enabled=ctx.autocast is not None)
+    with held, casting, torch.enable_grad():
+        last = run(cell, cell.project(tensors[0]), state, Masks(ctx.live, None, ()), ys.append)
+        outputs = [torch.stack(ys), *last]
+    return gradient(outputs, gradients, tensors, create_graph=again)
+
+
+@rnnkit.hookimpl
+def rnnkit_unrollers() -> list[type[rnnkit.Unroller]]:
+    """Offer torch's kernels."""
+    return [Vendor]

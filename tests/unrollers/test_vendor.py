@@ -1,0 +1,344 @@
+"""The unroller `vendor`: torch's kernels where they compute the same, the loop everywhere else."""
+
+import gc
+import weakref
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
+
+import rnnkit
+from rnnkit.cell import building
+from rnnkit_unrollers._kernels import Kernel
+from rnnkit_unrollers.loop import Loop
+from rnnkit_unrollers.vendor import Vendor
+
+ORACLES = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
+T, B, D, H = 6, 4, 3, 5
+DTYPES = (torch.float32, torch.float64)
+OPTIONS = {
+    "plain": {},
+    "no biases": {"bias": False},
+    "two layers": {"num_layers": 2},
+    "batch first": {"batch_first": True},
+    "projected": {"proj_size": 2},
+    "two layers, projected, no biases": {"num_layers": 2, "proj_size": 2, "bias": False},
+    "relu": {"nonlinearity": "relu"},
+}
+CASES = [
+    pytest.param(name, options, id=f"{name}-{label}")
+    for name in ORACLES
+    for label, options in OPTIONS.items()
+    if not ("proj_size" in options and name != "lstm") and not ("nonlinearity" in options and name != "rnn")
+]
+FORMS = ("padded", "alone", "sorted", "unsorted")
+
+every_kind = pytest.mark.parametrize("name", list(ORACLES))
+every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=str)
+
+
+def pair(name, dtype=torch.float32, **options):
+    torch.manual_seed(0)
+    reference = ORACLES[name](D, H, dtype=dtype, **options)
+    layer = rnnkit.RNN(name, D, H, dtype=dtype, unroller="vendor", **options)
+    layer.load_state_dict(reference.state_dict())
+    return reference, layer
+
+
+def form_of(form, xs):
+    if form == "alone":
+        return xs[:, 0]
+    if form in ("sorted", "unsorted"):
+        lengths = [6, 4, 4, 1] if form == "sorted" else [4, 6, 1, 4]
+        return pack_padded_sequence(xs, torch.tensor(lengths), enforce_sorted=form == "sorted")
+    return xs
+
+
+def everything(module, form, xs, hx):
+    """Give output, states and all gradients."""
+    xs = xs.clone().requires_grad_()
+    hx = None if hx is None else tuple(tensor.clone().requires_grad_() for tensor in hx)
+    output, state = module(form_of(form, xs), hx if hx is None or len(hx) > 1 else hx[0])
+    output = output.data if isinstance(output, PackedSequence) else output
+    found = [output, *(state if isinstance(state, tuple) else (state,))]
+    torch.manual_seed(1)
+    loss = torch.stack([(tensor * torch.randn_like(tensor)).sum() for tensor in found]).sum()
+    return [*found, *torch.autograd.grad(loss, [xs, *(hx or ()), *module.parameters()])]
+
+
+def states_for(name, options, form, dtype):
+    layers, sizes = options.get("num_layers", 1), [options.get("proj_size") or H, H]
+    batch = () if form == "alone" else (B,)
+    return tuple(torch.randn(layers, *batch, size, dtype=dtype) for size in sizes[: 2 if name == "lstm" else 1])
+
+
+@pytest.mark.parametrize("given", [False, True], ids=["zeros", "states"])
+@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+@pytest.mark.parametrize("form", FORMS)
+@every_dtype
+@pytest.mark.parametrize(("name", "options"), CASES)
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")  # in torch's module
+def test_equal_to_torch_bit_for_bit(name, options, dtype, form, training, given):
+    reference, layer = pair(name, dtype, **options)
+    shape = (B, T, D) if "batch_first" in options and form == "padded" else (T, B, D)
+    if form != "padded":
+        reference.batch_first = layer.batch_first = False
+    xs = torch.randn(shape, dtype=dtype)
+    hx = states_for(name, options, form, dtype) if given else None
+    expected, found = (everything(m.train(training), form, xs, hx) for m in (reference, layer))
+    assert len(found) == len(expected)
+    assert all(map(torch.equal, found, expected))
+    with torch.no_grad():
+        ys, others = (m(form_of(form, xs), hx if hx is None or len(hx) > 1 else hx[0])[0] for m in (layer, reference))
+    assert torch.equal(ys.data, others.data)
+
+
+@every_dtype
+@every_kind
+def test_each_direction_is_equal_to_torch_bit_for_bit(name, dtype):
+    _, layer = pair(name, dtype, bidirectional=True)
+    xs, (ahead, back) = torch.randn(T, B, D, dtype=dtype), (pair(name, dtype)[0] for _ in range(2))
+    weights = layer.state_dict()
+    ahead.load_state_dict({k: v for k, v in weights.items() if not k.endswith("_reverse")})
+    back.load_state_dict({k.removesuffix("_reverse"): v for k, v in weights.items() if k.endswith("_reverse")})
+    assert torch.equal(layer(xs)[0], torch.cat([ahead(xs)[0], back(xs.flip(0))[0].flip(0)], -1))
+    together, _ = pair(name, dtype, bidirectional=True)
+    torch.testing.assert_close(layer(xs)[0], together(xs)[0])
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Give a list that gets an entry for every call of a kernel."""
+    made, run = [], Kernel.__call__
+
+    def counting(self, *arguments, **options):
+        made.append(self.subject.kind)
+        return run(self, *arguments, **options)
+
+    monkeypatch.setattr(Kernel, "__call__", counting)
+    return made
+
+
+def build(name, **options):
+    torch.manual_seed(0)
+    with building(None, torch.float64):
+        choice = rnnkit.choice.choose(name)
+        return choice.kind(D, H, **{**choice.options, **options})
+
+
+class OwnStep(rnnkit.cells["gru"]):
+    name = "own_step"
+
+    def step(self, p, state):
+        return super().step(2 * p, state)
+
+
+class OwnStart(rnnkit.cells["gru"]):
+    name = "own_start"
+
+    def initial_state(self, batch_size):
+        return (self.bias_hh[:H].expand(batch_size, H),)
+
+
+def test_only_what_torch_has_goes_to_a_kernel(calls):
+    with building(None, torch.float64):
+        own_step, own_start = OwnStep(D, H), OwnStart(D, H)
+    hooked = build("gru")
+    hooked.register_forward_hook(lambda *_: None)
+    normed = nn.utils.parametrizations.weight_norm(build("gru"), "weight_hh")
+    patched = build("gru")
+    vars(patched)["seen"] = lambda h: h * 2
+    kernels = [
+        build("lstm"),
+        build("gru"),
+        build("rnn"),
+        build("lstm", proj_size=2),
+        build("learnt_state(gru)"),
+        own_start,
+    ]
+    loops = [build(name) for name in ("peephole", "layernorm", "zoneout(lstm)", "gru(reset_after=False)")]
+    loops += [build("gru", proj_size=2), build("rnn", proj_size=2), own_step, hooked, normed, patched]
+    xs = torch.randn(T, B, D, dtype=torch.float64)
+    for cell in (*kernels, *loops):
+        calls.clear()
+        torch.manual_seed(0)
+        found = Vendor()(cell, xs)
+        assert bool(calls) == (cell in kernels), cell
+        assert Vendor().explain(cell).startswith("kernel: none") == (cell in loops)
+        torch.manual_seed(0)
+        expected = Loop()(cell, xs)
+        if cell in loops:
+            assert torch.equal(found[0], expected[0])
+        torch.testing.assert_close(found, expected)
+
+
+X = torch.randn(T, B, D, dtype=torch.float64)
+
+
+def masked(start):
+    reset = torch.zeros(T, B, dtype=torch.bool)
+    reset[start, 1] = True
+    return reset
+
+
+class Marked(torch.Tensor):
+    pass
+
+
+class Once(nn.Module):
+    def __init__(self, cell):
+        super().__init__()
+        self.cell = cell
+
+    def forward(self, xs):
+        return Vendor()(self.cell, xs)[0]
+
+
+SURROUNDINGS = {
+    "vmap": lambda cell: torch.func.vmap(lambda xs: Vendor()(cell, xs)[0])(X.unsqueeze(0)),
+    "jvp": lambda cell: torch.func.jvp(lambda xs: Vendor()(cell, xs)[0], (X,), (X,)),
+    "grad": lambda cell: torch.func.grad(lambda xs: Vendor()(cell, xs)[0].sum())(X),
+    "jacrev": lambda cell: torch.func.jacrev(lambda xs: Vendor()(cell, xs)[0])(X),
+    "a reset in mid-sequence": lambda cell: Vendor()(cell, X, reset=masked(3)),
+    "no rows": lambda cell: Vendor()(cell, X[:, :0]),
+    "autocast": lambda cell: torch.autocast("cpu", dtype=torch.bfloat16)(lambda: Vendor()(cell, X))(),
+    "a subclass": lambda cell: Vendor()(cell, X.as_subclass(Marked)),
+    "trace": lambda cell: torch.jit.trace(Once(cell), X, check_trace=False)(X),
+    "bfloat16": lambda cell: Vendor()(cell.bfloat16(), X.bfloat16()),
+}
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's own, about tracing
+@pytest.mark.parametrize("ask", SURROUNDINGS.values(), ids=SURROUNDINGS)
+@every_kind
+def test_the_loop_does_what_no_kernel_can(name, ask, calls, monkeypatch):
+    cell = build(name)
+    found = ask(cell)
+    assert not calls
+    monkeypatch.setattr(Vendor, "__call__", Loop.__call__)
+    torch.testing.assert_close(found, ask(cell), rtol=0, atol=0)
+
+
+@every_kind
+def test_a_reset_before_the_first_step_is_a_state_of_the_kernel(name, calls):
+    cell, state = build(f"learnt_state({name})"), tuple(torch.randn(B, H, dtype=torch.float64) for _ in range(2))
+    state = state[: len(cell.state_names)]
+    arguments = {"reset": masked(0), "lengths": torch.tensor([6, 2, 3, 3])}
+    weights = list(cell.parameters())
+    found, expected = (u(cell, X, state, **arguments) for u in (Vendor(), Loop()))
+    assert calls
+    torch.testing.assert_close(found, expected)
+    gradients = [torch.autograd.grad(ys.square().sum() + last[0].sum(), weights) for ys, last in (found, expected)]
+    torch.testing.assert_close(*gradients)
+    assert all(gradient.any() for gradient in gradients[0])
+
+
+@every_kind
+def test_weights_that_do_not_fit_are_the_loop_s_affair(name, calls):
+    cell = build(name)
+    del cell._parameters["weight_hh"]
+    cell._parameters["weight_hh"] = torch.randn(2, 2, dtype=torch.float64)
+    with pytest.raises(RuntimeError, match=r"shapes|size"):
+        Vendor()(cell, X)
+    assert not calls
+
+
+@every_kind
+def test_second_derivatives_are_the_loop_s(name, calls):
+    cell, results = build(name), []
+    for unroller in (Vendor(), Loop()):
+        xs = X.clone().requires_grad_()
+        ys, last = unroller(cell, xs, lengths=[6, 2, 3, 3])
+        (first,) = torch.autograd.grad(ys.sin().sum() + last[0].sum(), xs, create_graph=True)
+        results.append([first, *torch.autograd.grad(first.square().sum(), [xs, *cell.parameters()], allow_unused=True)])
+    assert calls == [name]
+    for found, expected in zip(*results, strict=True):
+        assert (found is None) == (expected is None)
+        if found is not None:
+            torch.testing.assert_close(found, expected)
+
+
+@every_kind
+def test_a_transform_that_begins_after_the_call(name):
+    cell, found = build(name), []
+    for unroller in (Vendor(), Loop()):
+        xs = X.clone().requires_grad_()
+        ys, _ = unroller(cell, xs)
+        torch.manual_seed(1)
+        many = torch.randn(3, *ys.shape, dtype=torch.float64)
+        found.append(torch.autograd.grad(ys, [xs, *cell.parameters()], many, is_grads_batched=True))
+    torch.testing.assert_close(*found)
+    jacobians = [
+        torch.autograd.functional.jacobian(lambda xs, u=unroller: u(cell, xs)[0], X, vectorize=True)
+        for unroller in (Vendor(), Loop())
+    ]
+    torch.testing.assert_close(*jacobians)
+
+
+@every_kind
+def test_a_graph_is_kept_as_long_as_it_is_asked_for(name):
+    cell, xs = build(name), X.clone().requires_grad_()
+    ys, _ = Vendor()(cell, xs)
+    once, twice = (torch.autograd.grad(ys.sum(), xs, retain_graph=True)[0] for _ in range(2))
+    assert torch.equal(once, twice)
+    ys.sum().backward()
+    assert torch.equal(xs.grad, once)
+    with pytest.raises(RuntimeError, match="second time"):
+        ys.sum().backward()
+
+
+@every_kind
+def test_nothing_outlives_the_graph(name):
+    ys = Vendor()(build(name), X)[0]
+    kept = weakref.ref(ys.grad_fn.results[0])
+    ys.sum().backward(retain_graph=True)
+    assert kept() is not None
+    del ys
+    gc.collect()
+    assert kept() is None
+
+
+@every_kind
+def test_only_what_is_asked_for_is_differentiated(name):
+    cell = build(name)
+    cell.weight_hh.requires_grad_(False)
+    ys, _ = Vendor()(cell, X)
+    ys.sum().backward()
+    assert cell.weight_hh.grad is None
+    expected = torch.autograd.grad(Loop()(cell, X)[0].sum(), cell.weight_ih)[0]
+    torch.testing.assert_close(cell.weight_ih.grad, expected)
+
+
+@pytest.mark.parametrize("name", ["gru", "rnn"])  # oneDNN's LSTM in bfloat16 is not on every processor
+def test_autocast_on_a_device_whose_kernels_know_it(name, monkeypatch):
+    """On a GPU autocast is left to the kernel; its second derivatives come from the loop under autocast."""
+    monkeypatch.setattr("rnnkit_unrollers.vendor._obstacle_of_call", lambda *_: "")
+    layer, xs = rnnkit.RNN(name, D, H, unroller="vendor"), torch.randn(T, B, D, requires_grad=True)
+    reference = ORACLES[name](D, H)
+    reference.load_state_dict(layer.state_dict())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        ys, expected = layer(xs)[0], reference(xs)[0]
+    assert torch.equal(ys, expected)
+    assert ys.dtype == expected.dtype
+    once = torch.autograd.grad(ys.float().sum(), xs, retain_graph=True)[0]
+    assert torch.equal(once, torch.autograd.grad(expected.float().sum(), xs)[0])
+    (again,) = torch.autograd.grad(ys.float().sum(), xs, create_graph=True)
+    torch.testing.assert_close(again.detach(), once, rtol=0.1, atol=0.05)
+
+
+@pytest.mark.filterwarnings("error")
+def test_torch_s_hints_about_speed_are_no_errors():
+    layer = rnnkit.RNN("lstm", D, H, proj_size=2, unroller="vendor")
+    torch.set_warn_always(True)
+    try:
+        layer(torch.randn(T, B, D))[0].sum().backward()
+    finally:
+        torch.set_warn_always(False)
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's own, about its compiler
+@every_kind
+def test_in_a_compiled_model(name):
+    layer, xs = rnnkit.RNN(name, D, H, unroller="vendor"), torch.randn(T, B, D)
+    assert torch.equal(torch.compile(layer, backend="eager")(xs)[0], layer(xs)[0])
