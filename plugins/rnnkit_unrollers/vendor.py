@@ -180,9 +180,8 @@ def _through_the_loop(ctx: Any, gradients: Sequence[Tensor | None]) -> Gradients
     """Give the gradients of the plain loop, recorded by autograd if it records."""
     kernel, again = ctx.kernel, torch.is_grad_enabled()
     # By views, so that each has the gradient of its own uses alone: a learnt state is made of a weight.
-    tensors = [tensor.view_as(tensor) if again else tensor for tensor in ctx.saved_tensors]
-    if not again:
-        tensors = [tensor.detach().requires_grad_(tensor.requires_grad) for tensor in tensors]
+    with torch.enable_grad():
+        tensors = [tensor.view_as(tensor) for tensor in ctx.saved_tensors]
     state, weights = tuple(tensors[1 : 1 + kernel.states]), tensors[1 + kernel.states :]
     cell = kernel.subject.cell
     ys: list[Tensor] = []

@@ -101,7 +101,7 @@ def test_an_error_or_the_right_gradient(name, unroller, edit, recorded):
         assert a is None or torch.equal(a, b)
 
 
-@pytest.mark.parametrize("unroller", ["loop", "checkpoint", "vendor"])
+@pytest.mark.parametrize("unroller", list(rnnkit.unrollers))
 @pytest.mark.parametrize("name", CELLS)
 @pytest.mark.parametrize("edit", DETACHED)
 def test_results_may_be_changed(name, unroller, edit):
@@ -136,7 +136,7 @@ FORMS = {
 
 @pytest.mark.parametrize("steps", [1, T])
 @pytest.mark.parametrize("options", FORMS.values(), ids=FORMS)
-@pytest.mark.parametrize("unroller", ["loop", "checkpoint", "vendor"])
+@pytest.mark.parametrize("unroller", list(rnnkit.unrollers))
 @pytest.mark.parametrize("name", ["gru", "rnn"])
 def test_an_output_is_changed_in_place_as_torch_allows_it(name, unroller, options, steps):
     found = []
