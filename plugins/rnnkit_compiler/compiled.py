@@ -12,7 +12,6 @@ chooses what runs it, `native` writes the kernel out of `cpp`, and `building` co
 
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
-from threading import Lock
 from typing import NamedTuple
 
 import torch
@@ -24,7 +23,8 @@ import rnnkit
 from rnnkit import Cell, State
 from rnnkit_compiler.building.cache import cache_folder, cache_size, clear_cache
 from rnnkit_compiler.building.toolchain import instruction_set, toolchain
-from rnnkit_compiler.native.team import entry_points, threads
+from rnnkit_compiler.forks import fork_safe_lock
+from rnnkit_compiler.native.team import mind_forks, thread_facts
 from rnnkit_compiler.native.workspace import scratch, shared
 from rnnkit_compiler.run.backend import Sequences
 from rnnkit_compiler.run.program import Program, compose
@@ -93,7 +93,7 @@ class Compiled(rnnkit.Unroller):
         return {
             "compiler": without if tools is None else " ".join(tools.command),
             "instruction set": instruction_set(),
-            "threads": str(threads()) if entry_points().parallel else "1: torch's OpenMP was not found",
+            "threads": thread_facts(),
             "cache": f"{cache_folder()}, {files} files, {size / 2**20:.1f} MiB",
         }
 
@@ -112,6 +112,7 @@ class Compiled(rnnkit.Unroller):
 def _unroll(
     cell: Cell, xs: Tensor, state: State | None, lengths: Tensor | None, reset: Tensor | None
 ) -> tuple[Tensor, State]:
+    mind_forks()
     padded, before, masks = rnnkit.prepare(cell, xs, state, lengths, reset)
     program = program_for(cell, padded, before)
     if isinstance(program, Refusal) or not program.backend.is_worth_it(padded.shape[1]):
@@ -163,7 +164,7 @@ def obstacle(cell: Cell, found: Fingerprint, xs: Tensor, states: Sequence[Tensor
 
 
 _programs: OrderedDict[Hashable, Program | Refusal] = OrderedDict()
-_lock = Lock()
+_lock = fork_safe_lock()
 
 
 def program_of(cell: Cell, found: Fingerprint, xs: Tensor, states: Sequence[Tensor]) -> Program | Refusal:

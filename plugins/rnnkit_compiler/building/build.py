@@ -9,11 +9,15 @@ import sys
 import time
 from itertools import dropwhile
 from pathlib import Path
-from threading import Lock
+from typing import TYPE_CHECKING
 
 from rnnkit_compiler.building.cache import fetch, store, temporary_folder
 from rnnkit_compiler.building.compilation import ADVICE, HEADERS, CompileError, compile_library
 from rnnkit_compiler.building.toolchain import COMPILER, Toolchain, instruction_set, toolchain
+from rnnkit_compiler.forks import fork_safe_lock
+
+if TYPE_CHECKING:
+    from _thread import LockType
 
 SHOW = "RNNKIT_SHOW"
 """The environment variable that has every source printed to stderr when this process first asks for it."""
@@ -25,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 _Asked = tuple[Toolchain, str]
 _outcomes: dict[_Asked, ctypes.CDLL | CompileError] = {}
-_locks: dict[_Asked, Lock] = {}
+_locks: "dict[_Asked, LockType]" = {}
 
 
 def build(source: str) -> ctypes.CDLL:
@@ -42,18 +46,13 @@ def build(source: str) -> ctypes.CDLL:
         raise CompileError(f"there is no C++ compiler; install g++ or clang++, or name one by {COMPILER}")
     asked = (tools, source)
     if asked not in _outcomes:
-        with _locks.setdefault(asked, Lock()):
+        with _locks.setdefault(asked, fork_safe_lock()):
             if asked not in _outcomes:
                 _outcomes[asked] = _attempt(source, tools)
     outcome = _outcomes[asked]
     if isinstance(outcome, CompileError):
         raise CompileError(str(outcome), outcome.log)  # a new one: a traceback grows each time that it is raised
     return outcome
-
-
-# A lock that another thread holds at the time of a fork is never released in the child.
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_locks.clear)
 
 
 def _attempt(source: str, tools: Toolchain) -> ctypes.CDLL | CompileError:

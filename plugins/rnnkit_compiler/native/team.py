@@ -1,6 +1,8 @@
 """The team of threads that kernels run on: torch's own, so that no second pool competes with its spinning threads."""
 
 import ctypes
+import os
+import threading
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -30,7 +32,62 @@ def entry_points() -> EntryPoints:
 
 def threads() -> int:
     """Tell how many threads a kernel may use."""
-    return torch.get_num_threads() if entry_points().parallel else 1
+    if _pool.is_lost or not entry_points().parallel:
+        return 1
+    count = torch.get_num_threads()
+    _pool.was_used |= count > 1
+    return count
+
+
+def thread_facts() -> str:
+    """Tell how many threads a kernel may use, and why no more, for `rnnkit doctor`."""
+    if _pool.is_lost:
+        return "1: the threads of the process that this one was forked from are gone"
+    return str(threads()) if entry_points().parallel else "1: torch's OpenMP was not found"
+
+
+class _Pool:
+    """Whether torch's threads are still there.
+
+    The child of a fork has one thread. OpenMP's runtime (GNU's) does not know that the others are gone, and would wait
+    for them for ever, in torch's operations as in kernels.
+    """
+
+    def __init__(self) -> None:
+        self.was_used = False
+        """Whether kernels ran on several threads."""
+        self.exists = False
+        """Whether there were threads at the last fork that may be OpenMP's."""
+        self.is_lost = self.is_told = False
+
+    def look(self) -> None:
+        """Before a fork: see whether there are threads that are not Python's."""
+        try:
+            self.exists = self.was_used or len(os.listdir("/proc/self/task")) > threading.active_count()
+        except OSError:
+            self.exists = True
+
+    def lose(self) -> None:
+        """In the child: do without them; where kernels had used them, all of torch at once."""
+        self.is_lost |= self.exists
+        if self.was_used:
+            self.tell()
+
+    def tell(self) -> None:
+        """Have all of torch do without them."""
+        if self.is_lost and not self.is_told:
+            self.is_told = True
+            torch.set_num_threads(1)
+
+
+_pool = _Pool()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_pool.look, after_in_child=_pool.lose)
+
+
+def mind_forks() -> None:
+    """In a process that was forked without its parent's threads, have torch do without them; else do nothing."""
+    _pool.tell()
 
 
 class Team(ctypes.Structure):

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import rnnkit
+from rnnkit_compiler.forks import fork_safe_properties
 
 aten = torch.ops.aten
 
@@ -68,6 +69,7 @@ class Call(NamedTuple):
         return found
 
 
+@fork_safe_properties
 @dataclass
 class Recording:
     """One step: its inputs, operations and results, all tensors by number."""
