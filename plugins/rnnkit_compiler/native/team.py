@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-import threading
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -42,7 +41,7 @@ def threads() -> int:
 def thread_facts() -> str:
     """Tell how many threads a kernel may use, and why no more, for `rnnkit doctor`."""
     if _pool.is_lost:
-        return "1: the threads of the process that this one was forked from are gone"
+        return "1: this process is a fork, without the threads of its parent"
     return str(threads()) if entry_points().parallel else "1: torch's OpenMP was not found"
 
 
@@ -50,31 +49,22 @@ class _Pool:
     """Whether torch's threads are still there.
 
     The child of a fork has one thread. OpenMP's runtime (GNU's) does not know that the others are gone, and would wait
-    for them for ever, in torch's operations as in kernels.
+    for them for ever, in torch's operations as in kernels. Nothing tells whether there were any.
     """
 
     def __init__(self) -> None:
         self.was_used = False
         """Whether kernels ran on several threads."""
-        self.exists = False
-        """Whether there were threads at the last fork that may be OpenMP's."""
         self.is_lost = self.is_told = False
 
-    def look(self) -> None:
-        """Before a fork: see whether there are threads that are not Python's."""
-        try:
-            self.exists = self.was_used or len(os.listdir("/proc/self/task")) > threading.active_count()
-        except OSError:
-            self.exists = True
-
     def lose(self) -> None:
-        """In the child: do without them; where kernels had used them, all of torch at once."""
-        self.is_lost |= self.exists
+        """In the child: run kernels on one thread; where there were several, torch's operations as well."""
+        self.is_lost = True
         if self.was_used:
             self.tell()
 
     def tell(self) -> None:
-        """Have all of torch do without them."""
+        """Have torch's operations do without lost threads."""
         if self.is_lost and not self.is_told:
             self.is_told = True
             torch.set_num_threads(1)
@@ -82,11 +72,11 @@ class _Pool:
 
 _pool = _Pool()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_pool.look, after_in_child=_pool.lose)
+    os.register_at_fork(after_in_child=_pool.lose)
 
 
 def mind_forks() -> None:
-    """In a process that was forked without its parent's threads, have torch do without them; else do nothing."""
+    """In the child of a fork, have torch run on one thread, since the others are gone; elsewhere do nothing."""
     _pool.tell()
 
 
