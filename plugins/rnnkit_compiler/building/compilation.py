@@ -10,18 +10,17 @@ from contextlib import suppress
 from pathlib import Path
 
 from rnnkit.errors import RnnkitError
-from rnnkit_compiler.building.cache import store_log, temporary_folder
+from rnnkit_compiler.building.cache import cache_folder, store_log, temporary_folder
+from rnnkit_compiler.building.headers import headers
 from rnnkit_compiler.building.toolchain import COMPILER, Toolchain
-
-HEADERS = Path(__file__).parents[1] / "cpp"
-"""The folder of the headers that a source may include."""
 
 TIMEOUT = 120.0
 """Seconds after which the compiler is killed."""
 
-ADVICE = f"name another compiler by {COMPILER}, or do without by {COMPILER}=none"
+ADVICE = f"name another by {COMPILER}, or do without by {COMPILER}=none"
 LONGEST_LINE = 300  # characters of the compiler's that an error quotes
 
+NO_ROOM = re.compile(rb"no space left|disk quota exceeded|read-only file system", re.IGNORECASE)
 INTERESTING = re.compile(r"\berror\b|undefined reference|cannot execute|no space left", re.IGNORECASE)
 
 
@@ -41,12 +40,15 @@ def compile_library(source: str, tools: Toolchain, key: str) -> bytes:
 
     Raises:
         CompileError: the compiler does not run, fails, or takes too long.
+        OSError: there is no room for it.
     """
-    with temporary_folder() as folder:
-        (folder / "kernel.cpp").write_text(source, encoding="utf-8")
-        why = _run(tools, folder)
-        log = _read(folder / "log")
-        library = _read(folder / "kernel.so") if why is None else b""
+    try:
+        why, log, library = _compile(source, tools, None)
+        lacks_room = not library and NO_ROOM.search(log) is not None
+    except OSError as error:  # no folder for temporary files, or no room in it
+        why, log, lacks_room, library = f"there is no room for it ({error})", b"", True, b""
+    if lacks_room:
+        why, log, library = _compile(source, tools, cache_folder())
     if library:
         return library
     why = why or "it left no library"
@@ -56,9 +58,18 @@ def compile_library(source: str, tools: Toolchain, key: str) -> bytes:
     raise CompileError(f"{shlex.join(tools.command)} did not compile a kernel, {why}{told}; {ADVICE}", kept)
 
 
+def _compile(source: str, tools: Toolchain, within: Path | None) -> tuple[str | None, bytes, bytes]:
+    """Compile in a folder `within` another one; return what went wrong, what the compiler said, and the library."""
+    with temporary_folder(within) as folder:
+        for name, text in {**headers(), "kernel.cpp": source}.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        why = _run(tools, folder)
+        return why, _read(folder / "log"), _read(folder / "kernel.so") if why is None else b""
+
+
 def _run(tools: Toolchain, folder: Path) -> str | None:
     """Run the compiler in `folder`, where its output goes to the file `log`; gives what went wrong, None if nothing."""
-    command = [*tools.command, *tools.flags, "-I", str(HEADERS), "kernel.cpp", "-o", "kernel.so"]
+    command = [*tools.command, *tools.flags, "-I", ".", "kernel.cpp", "-o", "kernel.so"]
     surroundings = {**os.environ, "TMPDIR": str(folder), "LC_ALL": "C"}
     try:
         with (folder / "log").open("wb") as log:
