@@ -21,9 +21,12 @@ from torch.autograd import forward_ad
 
 import rnnkit
 from rnnkit import Cell, State
+from rnnkit_compiler.building.build import complaints
 from rnnkit_compiler.building.cache import cache_folder, cache_size, clear_cache
+from rnnkit_compiler.building.compilation import CompileError
 from rnnkit_compiler.building.toolchain import instruction_set, toolchain
 from rnnkit_compiler.forks import fork_safe_lock
+from rnnkit_compiler.native.library import library_of
 from rnnkit_compiler.native.team import mind_forks, thread_facts
 from rnnkit_compiler.native.workspace import scratch, shared
 from rnnkit_compiler.run.backend import Sequences
@@ -86,12 +89,13 @@ class Compiled(rnnkit.Unroller):
 
     @classmethod
     def facts(cls) -> dict[str, str]:
-        """Tell the compiler, the instruction set, the threads and the cache."""
+        """Tell the compiler, whether kernels can be had, the instruction set, the threads and the cache."""
         tools = toolchain()
         files, size = cache_size()
         without = "none, so the plan runs with torch's operations; install g++ or clang++, or set RNNKIT_CXX"
         return {
             "compiler": without if tools is None else " ".join(tools.command),
+            "kernels": _kernels(),
             "instruction set": instruction_set(),
             "threads": thread_facts(),
             "cache": f"{cache_folder()}, {files} files, {size / 2**20:.1f} MiB",
@@ -107,6 +111,15 @@ class Compiled(rnnkit.Unroller):
         """Give back the storage that would be used again."""
         shared.release()
         scratch.release()
+
+
+def _kernels() -> str:
+    """Try what all kernels need; tell whether it can be had, and what was fallen back on in this process."""
+    try:
+        library_of(torch.float32)
+    except CompileError as error:
+        return f"none: {error}"
+    return "; ".join(complaints()) or "compiled or found, and loaded"
 
 
 def _unroll(

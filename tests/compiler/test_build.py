@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -417,6 +418,23 @@ def test_a_changed_header_counts(tmp_path, monkeypatch):
         (tmp_path / "number.h").write_text(f"#define NUMBER {number}\n")
         forget()
         assert build(source).answer() == number
+
+
+@needs_compiler
+def test_headers_are_found_in_an_archive(tmp_path):
+    """As where a wheel is put on the path as it is."""
+    package = Path(loading.__file__).parents[1]
+    with zipfile.ZipFile(tmp_path / "wheel.zip", "w") as archive:
+        for path in [*package.rglob("*.py"), *package.rglob("*.h")]:
+            archive.write(path, path.relative_to(package.parent))
+    source = f'#define REAL float\n#include "vector.h"\n{FORTY_TWO}'
+    program = f"""
+import sys
+sys.path.insert(0, {str(tmp_path / "wheel.zip")!r})
+from rnnkit_compiler.building.build import build
+print(".zip" in build.__code__.co_filename, build({source!r}).answer())
+"""
+    assert in_process(program).communicate(timeout=100) == ("True 42\n", "")
 
 
 def test_the_key_covers_all_that_the_code_depends_on(tmp_path, monkeypatch):

@@ -86,11 +86,16 @@ def _warn(failure: CompileError, consequence: str) -> None:
     """Say what follows from a failure, the first time for each reason."""
     reason = str(failure) if failure.log is None else str(failure).replace(f" (all of it: {failure.log})", "")
     if (reason, consequence) not in _warned:
-        _warned.add((reason, consequence))
-        logger.warning("%s; %s", failure, consequence)
+        _warned[reason, consequence] = f"{failure}; {consequence}"
+        logger.warning(_warned[reason, consequence])
 
 
-_warned: set[tuple[str, str]] = set()
+_warned: dict[tuple[str, str], str] = {}
+
+
+def complaints() -> list[str]:
+    """Return what this process has had to say about kernels that could not be compiled."""
+    return list(_warned.values())
 
 
 def cache_key(source: str, tools: Toolchain) -> str:
