@@ -9,9 +9,10 @@ reference finds it empty. Memory that a storage left, or came to, while it was o
 process, resized, swapped) does not come back.
 """
 
-import sys
 from collections.abc import Sequence
 from math import prod
+from operator import attrgetter
+from sys import getrefcount
 
 import torch
 from torch import Tensor, UntypedStorage
@@ -33,6 +34,8 @@ MOST_SCRATCH = 4 << 20
 MOST_CALLS = 8
 """Pieces of scratch memory that are kept."""
 
+count_users = getattr(torch._C, "_storage_Use_Count", None) or (lambda pointer: 0)
+
 TELLS_HOLDERS = hasattr(torch._C, "_storage_Use_Count")
 """Whether this torch tells how many hold a storage; without, nothing is recycled."""
 
@@ -52,16 +55,14 @@ class _Entry:
 
     def _watch(self) -> None:
         self._pointer, self._address = self.storage._cdata, self.storage.data_ptr()
-        self._alone = self._holders()
-
-    def _holders(self) -> tuple[int, int]:
-        """Count who holds the storage: tensors, views, saved tensors, arrays of others; and its Python object."""
-        return torch._C._storage_Use_Count(self._pointer), sys.getrefcount(self.storage)
+        # Python counts who holds the storage's object; torch counts tensors, views, saved tensors and arrays.
+        self._alone = getrefcount(self.storage), count_users(self._pointer)
 
     @property
     def is_held(self) -> bool:
         """Whether anyone but the pool holds the storage."""
-        return self._holders() != self._alone
+        objects, all_of_them = self._alone
+        return getrefcount(self.storage) != objects or count_users(self._pointer) != all_of_them
 
     @property
     def is_as_made(self) -> bool:
@@ -78,6 +79,9 @@ class _Entry:
             used, self.storage = self.storage, _storage(0)
             self.storage._swap_data_ptr_(used)  # type: ignore[attr-defined]
             self._watch()
+
+
+_size = attrgetter("size")
 
 
 def _storage(size: int) -> UntypedStorage:
@@ -121,8 +125,11 @@ class Workspace:
 
     def _free(self, size: int) -> _Entry | None:
         """Return the smallest entry that is free and large enough, but not much too large; None: there is none."""
-        fits = [entry for entry in self._entries if size <= entry.size <= 2 * size and not entry.is_held]
-        for entry in sorted(fits, key=lambda entry: entry.size):
+        fits = [entry for entry in self._entries if size <= entry.size <= 2 * size]
+        fits.sort(key=_size)
+        for entry in fits:
+            if entry.is_held:
+                continue
             if entry.is_as_made:
                 return entry
             self._entries.remove(entry)
