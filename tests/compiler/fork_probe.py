@@ -18,6 +18,7 @@ from rnnkit_compiler.native.team import threads
 PATIENCE = 20
 """Seconds after which a child is killed that hangs."""
 
+ITEMS = 3
 PARENT = os.getpid()
 SHAPE = (100, 64, 16)
 CONTEXT = torch.multiprocessing.get_context("fork")
@@ -52,17 +53,17 @@ def same(found, function):
 
 def pool():
     with CONTEXT.Pool(1) as workers:
-        same(workers.map(output, range(5), chunksize=1), output)
-        same(workers.map(gradient, range(5), chunksize=1), gradient)
+        same(workers.map(output, range(ITEMS), chunksize=1), output)
+        same(workers.map(gradient, range(ITEMS), chunksize=1), gradient)
 
 
 def executor():
     with ProcessPoolExecutor(1, mp_context=CONTEXT) as workers:
-        same(workers.map(output, range(5)), output)
+        same(workers.map(output, range(ITEMS)), output)
 
 
 def put(queue, done, function):
-    for k in range(5):
+    for k in range(ITEMS):
         queue.put(function(k))
     done.wait()  # what lies in shared files goes with its maker
 
@@ -74,7 +75,7 @@ def queues():
             queue, done = CONTEXT.Queue(), CONTEXT.Event()
             worker = CONTEXT.Process(target=put, args=(queue, done, function))
             worker.start()
-            found = [queue.get(timeout=PATIENCE) for _ in range(5)]
+            found = [queue.get(timeout=PATIENCE) for _ in range(ITEMS)]
             done.set()
             worker.join()
             same(found, function)
@@ -82,7 +83,7 @@ def queues():
 
 class Outputs(torch.utils.data.Dataset):
     def __len__(self):
-        return 5
+        return ITEMS
 
     def __getitem__(self, k):
         return output(k)
@@ -175,8 +176,8 @@ def fork_while_running():
     runners = [threading.Thread(target=run) for _ in range(2)]
     for runner in runners:
         runner.start()
-    for _ in range(20):
-        child(lambda: layer(torch.randn(20, 300, 16))[0].sum().backward())
+    for _ in range(8):
+        child(lambda: layer(torch.randn(20, 100, 16))[0].sum().backward())
     ends.set()
     for runner in runners:
         runner.join()

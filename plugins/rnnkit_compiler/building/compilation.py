@@ -20,7 +20,9 @@ TIMEOUT = 120.0
 ADVICE = f"name another by {COMPILER}, or do without by {COMPILER}=none"
 LONGEST_LINE = 300  # characters of the compiler's that an error quotes
 
-NO_ROOM = re.compile(rb"no space left|disk quota exceeded|read-only file system", re.IGNORECASE)
+ROOM = 1 << 20
+"""Bytes that a compilation needs at most, roughly, in its folder."""
+
 INTERESTING = re.compile(r"\berror\b|undefined reference|cannot execute|no space left", re.IGNORECASE)
 
 
@@ -44,10 +46,7 @@ def compile_library(source: str, tools: Toolchain, key: str) -> bytes:
     """
     try:
         why, log, library = _compile(source, tools, None)
-        lacks_room = not library and NO_ROOM.search(log) is not None
-    except OSError as error:  # no folder for temporary files, or no room in it
-        why, log, lacks_room, library = f"there is no room for it ({error})", b"", True, b""
-    if lacks_room:
+    except OSError:  # no folder for temporary files, or no room in it
         why, log, library = _compile(source, tools, cache_folder())
     if library:
         return library
@@ -59,11 +58,17 @@ def compile_library(source: str, tools: Toolchain, key: str) -> bytes:
 
 
 def _compile(source: str, tools: Toolchain, within: Path | None) -> tuple[str | None, bytes, bytes]:
-    """Compile in a folder `within` another one; return what went wrong, what the compiler said, and the library."""
+    """Compile in a folder `within` another one; return what went wrong, what the compiler said, and the library.
+
+    Raises:
+        OSError: there is no room, or there was none for the compiler, which may not even have been able to say so.
+    """
     with temporary_folder(within) as folder:
         for name, text in {**headers(), "kernel.cpp": source}.items():
             (folder / name).write_text(text, encoding="utf-8")
         why = _run(tools, folder)
+        if why is not None:
+            (folder / "room").write_bytes(bytes(ROOM))  # where there is none, that is why
         return why, _read(folder / "log"), _read(folder / "kernel.so") if why is None else b""
 
 
