@@ -12,12 +12,15 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import rnnkit
 from rnnkit.checkpoint import environment, restore
 from rnnkit.checkpoint_store import CheckpointStore
 from rnnkit.durable import PARTIAL, sweep, sync_folder, write_file
 from rnnkit.errors import CheckpointError, ResourceError, UsageError
+from rnnkit.fallback import running
+from rnnkit.memory.replaying import layers_of
 from rnnkit.model import Model
 from rnnkit.packing import pack
 from rnnkit.record import Record
@@ -54,6 +57,7 @@ class RunFolder:
         self.settings = settings
         self._store = CheckpointStore(self.path / CHECKPOINTS, settings.keep)
         self._log: RunLog | None = None
+        self._running: dict[str, Any] = {}
         self._lock: int | None = None
         if os.path.lexists(self.path):
             raise UsageError(f"{self.path} exists already; give another folder with --out, or --resume it")
@@ -108,6 +112,7 @@ class RunFolder:
         Raises:
             ResourceError: the folder cannot be made, or the disk takes no more.
         """
+        self._running = running(layers_of(training.model), self.settings.unroller)
         for record in training.records():
             if training.processes.first:
                 self._append(record)
@@ -175,7 +180,7 @@ class RunFolder:
         try:
             (partial / CHECKPOINTS).mkdir(parents=True)
             write_file(partial / CONFIG, self.settings.to_toml().encode())
-            about = json.dumps(environment(self.settings.device), indent=2)
+            about = json.dumps({**environment(self.settings.device), **self._running}, indent=2)
             write_file(partial / ENVIRONMENT, about.encode() + b"\n")
             for name in (METRICS, TIMES, LOCK):
                 (partial / name).touch()

@@ -12,7 +12,6 @@ chooses what runs it, `native` writes the kernel out of `cpp`, and `building` co
 
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
-from threading import Lock
 from typing import NamedTuple
 
 import torch
@@ -22,9 +21,13 @@ from torch._compile import _disable_dynamo
 import rnnkit
 from rnnkit import Cell, State
 from rnnkit.errors import UsageError
+from rnnkit_compiler.building.build import complaints
 from rnnkit_compiler.building.cache import cache_folder, cache_size, clear_cache
+from rnnkit_compiler.building.compilation import CompileError
 from rnnkit_compiler.building.toolchain import instruction_set, toolchain
-from rnnkit_compiler.native.team import entry_points, threads
+from rnnkit_compiler.forks import fork_safe_lock
+from rnnkit_compiler.native.library import library_of
+from rnnkit_compiler.native.team import mind_forks, thread_facts
 from rnnkit_compiler.native.workspace import scratch, shared
 from rnnkit_compiler.run.backend import Sequences
 from rnnkit_compiler.run.program import Program, compose
@@ -110,14 +113,15 @@ class Compiled(rnnkit.Unroller):
 
     @classmethod
     def facts(cls) -> dict[str, str]:
-        """Tell the compiler, the instruction set, the threads and the cache."""
+        """Tell the compiler, whether kernels can be had, the instruction set, the threads and the cache."""
         tools = toolchain()
         files, size = cache_size()
         without = "none, so the plan runs with torch's operations; install g++ or clang++, or set RNNKIT_CXX"
         return {
             "compiler": without if tools is None else " ".join(tools.command),
+            "kernels": _kernels(),
             "instruction set": instruction_set(),
-            "threads": str(threads()) if entry_points().parallel else "1: torch's OpenMP was not found",
+            "threads": thread_facts(),
             "cache": f"{cache_folder()}, {files} files, {size / 2**20:.1f} MiB",
         }
 
@@ -133,6 +137,15 @@ class Compiled(rnnkit.Unroller):
         scratch.release()
 
 
+def _kernels() -> str:
+    """Try what all kernels need; tell whether it can be had, and what was fallen back on in this process."""
+    try:
+        library_of(torch.float32)
+    except CompileError as error:
+        return f"none: {error}"
+    return "; ".join(complaints()) or "compiled or found, and loaded"
+
+
 def _unroll(
     backend: str | None,
     cell: Cell,
@@ -141,6 +154,7 @@ def _unroll(
     lengths: Tensor | None,
     reset: Tensor | None,
 ) -> tuple[Tensor, State]:
+    mind_forks()
     padded, before, masks = rnnkit.prepare(cell, xs, state, lengths, reset)
     program = program_for(cell, padded, before, backend)
     if backend is not None and padded.shape[1]:
@@ -200,7 +214,7 @@ def obstacle(cell: Cell, found: Fingerprint, xs: Tensor, states: Sequence[Tensor
 
 
 _programs: OrderedDict[Hashable, Program | Refusal] = OrderedDict()
-_lock = Lock()
+_lock = fork_safe_lock()
 
 
 def program_of(cell: Cell, found: Fingerprint, xs: Tensor, states: Sequence[Tensor], native: bool) -> Program | Refusal:

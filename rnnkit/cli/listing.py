@@ -66,15 +66,20 @@ def cells(
 
 def _explain(name: str, unroller: str, input_size: int, hidden: int, as_json: bool) -> None:
     """Print what the unroller tells of a layer's cell; in a layer, since that is what makes the choice."""
+    from rnnkit.fallback import passed_over
     from rnnkit.layer import RNN
 
     layer = RNN(imported(name) if is_path(name) else name, input_size, hidden, unroller=unroller)
     text = layer.unroller.explain(layer.equipped(0))
+    others = passed_over(layer) if unroller == "auto" else {}
+    told = {"passed_over": others} if others else {}
     if as_json:
         sizes = {"input_size": input_size, "hidden_size": hidden}
-        print_json({"name": name, "unroller": str(layer.unroller), **sizes, "explanation": text})
+        print_json({"name": name, "unroller": str(layer.unroller), **sizes, "explanation": text, **told})
     else:
         click.echo(f"cell {name}, D = {input_size}, H = {hidden}, unroller {layer.unroller}\n\n{text}")
+        for other, why in others.items():
+            click.echo(f"auto passed over {other}: {why}")
 
 
 def _list(noun: str, as_json: bool) -> None:

@@ -1,6 +1,8 @@
 """Building generated C++: compiled once, found again without a compiler, and an error where it cannot be."""
 
 import ctypes
+import errno
+import functools
 import os
 import shutil
 import stat
@@ -9,12 +11,13 @@ import sys
 import tempfile
 import threading
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from rnnkit_compiler.building import build as building
-from rnnkit_compiler.building import cache, compilation, toolchain
+from rnnkit_compiler.building import cache, compilation, headers, loading, toolchain
 from rnnkit_compiler.building.build import build, cache_key
 from rnnkit_compiler.building.compilation import CompileError
 
@@ -32,6 +35,7 @@ def forget():
     """Do as a new process does."""
     building._outcomes.clear()
     building._locks.clear()
+    building._warned.clear()
     cache._usable.cache_clear()
     cache._say_unwritable.cache_clear()
 
@@ -98,16 +102,23 @@ def library(folder):
 # ---- The toolchain ----
 
 
-def test_none_switches_the_compiler_off(monkeypatch):
+def test_none_switches_the_compiler_off(monkeypatch, caplog):
     monkeypatch.setenv("RNNKIT_CXX", "none")
     assert toolchain.toolchain() is None
-    with pytest.raises(CompileError, match="there is no C\\+\\+ compiler; install g\\+\\+"):
+    with pytest.raises(CompileError, match="the compiler is switched off by RNNKIT_CXX=none"):
         build(FORTY_TWO)
+    assert caplog.messages == []  # it was asked for
 
 
-def test_a_machine_without_a_compiler_has_no_toolchain(tmp_path, monkeypatch):
+def test_a_machine_without_a_compiler_has_no_toolchain_and_says_so_once(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert toolchain.toolchain() is None
+    for source in (FORTY_TWO, FORTY_TWO.replace("42", "43")):
+        with pytest.raises(CompileError, match="there is no C\\+\\+ compiler; install g\\+\\+"):
+            build(source)
+    (message,) = caplog.messages
+    assert "there is no C++ compiler" in message
+    assert message.endswith("cells run on torch's operations, which is slower")
 
 
 def test_the_compiler_is_looked_for_in_order(script, tmp_path, monkeypatch):
@@ -374,9 +385,9 @@ def test_where_kernels_cannot_be_kept_they_are_compiled_all_the_same(folder, cou
 @needs_compiler
 def test_folders_may_have_spaces_in_their_names(script, tmp_path, monkeypatch):
     compiler = script(f'exec {COMPILER} "$@"', "with spaces/my compiler")
-    headers = tmp_path / "with spaces" / "some headers"
-    shutil.copytree(compilation.HEADERS, headers)
-    use_headers(monkeypatch, headers)
+    copied = tmp_path / "with spaces" / "some headers"
+    shutil.copytree(headers.HEADERS, copied)
+    use_headers(monkeypatch, copied)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "with spaces"))
     monkeypatch.setenv("RNNKIT_CACHE", str(tmp_path / "with spaces" / "kernels"))
     monkeypatch.setenv("RNNKIT_CXX", str(compiler))
@@ -396,8 +407,7 @@ def test_a_compiler_may_come_with_a_launcher_and_arguments(script, tmp_path, mon
 
 
 def use_headers(monkeypatch, folder):
-    monkeypatch.setattr(building, "HEADERS", folder)
-    monkeypatch.setattr(compilation, "HEADERS", folder)
+    monkeypatch.setattr(headers, "HEADERS", folder)
 
 
 @needs_compiler
@@ -408,6 +418,23 @@ def test_a_changed_header_counts(tmp_path, monkeypatch):
         (tmp_path / "number.h").write_text(f"#define NUMBER {number}\n")
         forget()
         assert build(source).answer() == number
+
+
+@needs_compiler
+def test_headers_are_found_in_an_archive(tmp_path):
+    """As where a wheel is put on the path as it is."""
+    package = Path(loading.__file__).parents[1]
+    with zipfile.ZipFile(tmp_path / "wheel.zip", "w") as archive:
+        for path in [*package.rglob("*.py"), *package.rglob("*.h")]:
+            archive.write(path, path.relative_to(package.parent))
+    source = f'#define REAL float\n#include "vector.h"\n{FORTY_TWO}'
+    program = f"""
+import sys
+sys.path.insert(0, {str(tmp_path / "wheel.zip")!r})
+from rnnkit_compiler.building.build import build
+print(".zip" in build.__code__.co_filename, build({source!r}).answer())
+"""
+    assert in_process(program).communicate(timeout=100) == ("True 42\n", "")
 
 
 def test_the_key_covers_all_that_the_code_depends_on(tmp_path, monkeypatch):
@@ -582,11 +609,115 @@ def test_a_killed_process_leaves_temporary_names_only(folder, script, tmp_path):
     assert not left.exists()
 
 
-def test_without_room_for_temporary_files_there_is_an_error(script, tmp_path, monkeypatch):
+@needs_compiler
+@pytest.mark.parametrize("temporary", ["missing", "full", "full in the middle"])
+def test_without_room_for_temporary_files_the_cache_folder_is_used(folder, script, tmp_path, monkeypatch, temporary):
+    if temporary == "missing":
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    elif temporary == "full":
+        refuse_to_write(monkeypatch, tmp_path / "temporary", errno.ENOSPC)
+    else:
+        refuse_to_write(monkeypatch, tmp_path / "temporary", errno.ENOSPC, "room")
+        body = f'case "$PWD" in */temporary/*) exit 1;; esac\nexec {COMPILER} "$@"'
+        monkeypatch.setenv("RNNKIT_CXX", str(script(body)))
+    assert build(FORTY_TWO).answer() == 42
+    assert sorted(path.suffix for path in folder.iterdir()) == [".cpp", ".json", ".so"]
+
+
+def refuse_to_write(monkeypatch, folder, number, name=""):
+    """Have nothing written under a folder, or no file whose name ends so, as where a disk is full."""
+    write = Path.write_text, Path.write_bytes
+
+    def refuse(path, data, *args, which, **options):
+        if path.is_relative_to(folder) and path.name.endswith(name):
+            raise OSError(number, os.strerror(number))
+        return write[which](path, data, *args, **options)
+
+    monkeypatch.setattr(Path, "write_text", functools.partialmethod(refuse, which=0))
+    monkeypatch.setattr(Path, "write_bytes", functools.partialmethod(refuse, which=1))
+
+
+def test_without_room_anywhere_there_is_an_error(tmp_path, monkeypatch, script):
     monkeypatch.setenv("RNNKIT_CXX", str(script("exit 1")))
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
-    with pytest.raises(CompileError, match=r"a kernel cannot be compiled: .*No such file"):
+    refuse_to_write(monkeypatch, tmp_path, errno.EFBIG)
+    with pytest.raises(CompileError, match=r"a kernel cannot be compiled: .*File too large"):
         build(FORTY_TWO)
+
+
+PLACES = ("_from_memory", "_from_folder", "_from_cache")
+
+
+@needs_compiler
+@pytest.mark.parametrize("place", PLACES)
+def test_a_library_is_loaded_from_the_first_place_that_takes_it(monkeypatch, place):
+    build(FORTY_TWO)
+    forget()
+
+    def refuse(*_):
+        raise OSError(errno.EACCES, "failed to map segment")
+
+    for other in PLACES[: PLACES.index(place)]:
+        monkeypatch.setattr(loading, other, refuse)
+    monkeypatch.setenv("RNNKIT_CXX", f"{COMPILER}")
+    load = getattr(loading, place)
+    used = []
+    monkeypatch.setattr(loading, place, lambda *asked: used.append(place) or load(*asked))
+    assert build(FORTY_TWO).answer() == 42
+    assert used == [place]
+
+
+@needs_compiler
+def test_libraries_in_memory_are_told_apart(monkeypatch):
+    """Their descriptors have the same number, since each is closed before the next is opened."""
+    monkeypatch.setattr(loading, "_from_folder", None)
+    assert [build(FORTY_TWO.replace("42", str(k))).answer() for k in range(5)] == [0, 1, 2, 3, 4]
+
+
+@needs_compiler
+def test_what_is_loaded_where_it_lies_is_what_was_checked(folder, monkeypatch):
+    build(FORTY_TWO)
+    (key,) = {path.stem for path in folder.iterdir()}
+    library = cache.fetch(key)
+    assert loading._from_cache(library, key).answer() == 42
+    with pytest.raises(OSError, match="no kernel is stored"):
+        loading._from_cache(library + b"more", key)
+    (folder / f"{key}.so").chmod(0o666)
+    with pytest.raises(PermissionError, match="others can write to it"):
+        loading._from_cache(library, key)
+
+
+@needs_compiler
+@pytest.mark.parametrize("limit", ["ulimit -f 1", "export TMPDIR=/proc", "export RNNKIT_CXX=false"])
+def test_kernels_in_the_cache_run_whatever_has_failed_since(limit):
+    build(FORTY_TWO)
+    command = ["sh", "-c", f'{limit}; exec "$@"', "sh", sys.executable, "-c", PROGRAM]
+    process = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert process.stdout == "42\n", process.stderr
+    told = process.stderr.splitlines()
+    assert len(told) == ("CXX" in limit)
+    assert all("did not compile a kernel" in line and line.endswith("runs in its place") for line in told)
+
+
+@needs_compiler
+def test_without_a_compiler_a_kernel_of_before_runs(monkeypatch, tmp_path, caplog):
+    build(FORTY_TWO)
+    forget()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert build(FORTY_TWO).answer() == 42
+    assert "there is no C++ compiler" in caplog.messages[-1]
+    with pytest.raises(CompileError):
+        build(FORTY_TWO.replace("42", "43"))
+
+
+@needs_compiler
+def test_a_compiler_that_fails_is_complained_of_once(script, monkeypatch, caplog):
+    monkeypatch.setenv("RNNKIT_CXX", str(script("echo 'error: no licence'; exit 1")))
+    for k in range(3):
+        with pytest.raises(CompileError):
+            build(FORTY_TWO.replace("42", str(k)))
+    (message,) = caplog.messages
+    assert "it ended with status 1: error: no licence" in message
+    assert message.endswith("; cells run on torch's operations, which is slower")
 
 
 def test_errors_are_new_each_time_so_that_tracebacks_do_not_grow(script, monkeypatch):

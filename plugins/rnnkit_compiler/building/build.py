@@ -7,13 +7,19 @@ import logging
 import os
 import sys
 import time
+from contextlib import suppress
 from itertools import dropwhile
-from pathlib import Path
-from threading import Lock
+from typing import TYPE_CHECKING
 
-from rnnkit_compiler.building.cache import fetch, store, temporary_folder
-from rnnkit_compiler.building.compilation import ADVICE, HEADERS, CompileError, compile_library
-from rnnkit_compiler.building.toolchain import COMPILER, Toolchain, instruction_set, toolchain
+from rnnkit_compiler.building.cache import fetch, find, store
+from rnnkit_compiler.building.compilation import ADVICE, CompileError, compile_library
+from rnnkit_compiler.building.headers import headers
+from rnnkit_compiler.building.loading import load
+from rnnkit_compiler.building.toolchain import COMPILER, Toolchain, instruction_set, is_switched_off, toolchain
+from rnnkit_compiler.forks import fork_safe_lock
+
+if TYPE_CHECKING:
+    from _thread import LockType
 
 SHOW = "RNNKIT_SHOW"
 """The environment variable that has every source printed to stderr when this process first asks for it."""
@@ -23,61 +29,95 @@ FORMAT = 1
 
 logger = logging.getLogger(__name__)
 
-_Asked = tuple[Toolchain, str]
+_Asked = tuple[Toolchain | None, str]
 _outcomes: dict[_Asked, ctypes.CDLL | CompileError] = {}
-_locks: dict[_Asked, Lock] = {}
+_locks: "dict[_Asked, LockType]" = {}
 
 
 def build(source: str) -> ctypes.CDLL:
-    """Give the library of `source`, a translation unit that may include the headers in `cpp/`.
+    """Return the library of `source`, a translation unit that may include the headers in `cpp/`.
 
     It is compiled once: threads that ask for the same source wait for one of them, later processes find it on disk.
-    So is a failure told again without another attempt, as long as the process lives.
+    So is a failure told again without another attempt, as long as the process lives, and a warning given once.
 
     Raises:
         CompileError: there is no compiler, it fails, or the library does not load; do without it.
     """
-    tools = toolchain()
-    if tools is None:
-        raise CompileError(f"there is no C++ compiler; install g++ or clang++, or name one by {COMPILER}")
-    asked = (tools, source)
+    if is_switched_off():
+        raise CompileError(f"the compiler is switched off by {COMPILER}={os.environ.get(COMPILER, '')}")
+    asked = (toolchain(), source)
     if asked not in _outcomes:
-        with _locks.setdefault(asked, Lock()):
+        with _locks.setdefault(asked, fork_safe_lock()):
             if asked not in _outcomes:
-                _outcomes[asked] = _attempt(source, tools)
+                _outcomes[asked] = _attempt(source, asked[0])
     outcome = _outcomes[asked]
     if isinstance(outcome, CompileError):
         raise CompileError(str(outcome), outcome.log)  # a new one: a traceback grows each time that it is raised
     return outcome
 
 
-# A lock that another thread holds at the time of a fork is never released in the child.
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_locks.clear)
+def _attempt(source: str, tools: Toolchain | None) -> ctypes.CDLL | CompileError:
+    """Load a source's library from disk, or compile, load and store it; return the error if that fails.
 
-
-def _attempt(source: str, tools: Toolchain) -> ctypes.CDLL | CompileError:
-    """Load a source's library from disk, or compile, load and store it; gives the error if that fails."""
+    Where it cannot be compiled, one that another compiler made before is as good.
+    """
     if os.environ.get(SHOW, "0") not in ("", "0"):
         print(source, file=sys.stderr, flush=True)
     try:
+        if tools is None:
+            raise CompileError(f"there is no C++ compiler; install g++ or clang++, or {ADVICE}")
         key = cache_key(source, tools)
         return _load_stored(key) or _compile_and_store(key, source, tools)
     except CompileError as error:
-        return error
+        failure = error
     except OSError as error:  # no room for temporary files, no headers
-        return CompileError(f"a kernel cannot be compiled: {error}; {ADVICE}")
+        failure = CompileError(f"a kernel cannot be compiled: {error}; {ADVICE}")
+    with suppress(OSError):
+        other = find(code_digest(source))
+        if other is not None:
+            loaded = load(other.library, other.key)
+            _warn(failure, "one that another compiler made before runs in its place")
+            return loaded
+    _warn(failure, "cells run on torch's operations, which is slower")
+    return failure
+
+
+def _warn(failure: CompileError, consequence: str) -> None:
+    """Say what follows from a failure, the first time for each reason."""
+    reason = str(failure) if failure.log is None else str(failure).replace(f" (all of it: {failure.log})", "")
+    if (reason, consequence) not in _warned:
+        _warned[reason, consequence] = f"{failure}; {consequence}"
+        logger.warning(_warned[reason, consequence])
+
+
+_warned: dict[tuple[str, str], str] = {}
+
+
+def complaints() -> list[str]:
+    """Return what this process has had to say about kernels that could not be compiled."""
+    return list(_warned.values())
 
 
 def cache_key(source: str, tools: Toolchain) -> str:
-    """Give the name of a library in the cache: 64 hexadecimal digits, of all that its machine code depends on.
+    """Return the name of a library in the cache: 64 hexadecimal digits, of all that its machine code depends on."""
+    return _digest(_code(source), tools.identity, tools.flags)
 
-    The comment that a source begins with is left out: cells of other names with the same step share a kernel. The
-    headers are read each time, so that one that is edited while the process runs counts as it is.
+
+def code_digest(source: str) -> str:
+    """Return what is the same for all compilers that make a library of the same code for this processor."""
+    return _digest(_code(source))
+
+
+def _code(source: str) -> list[object]:
+    """Return what a library is made of, without the comment that a source begins with.
+
+    So cells of other names with the same step share a kernel.
     """
     code = "\n".join(dropwhile(_is_comment, source.splitlines()))
-    headers = {path.name: path.read_text(encoding="utf-8") for path in sorted(HEADERS.glob("*.h"))}
-    parts = [FORMAT, code, headers, instruction_set(), tools.identity, tools.flags]
+    return [FORMAT, code, headers(), instruction_set()]
+
+
+def _digest(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -91,8 +131,8 @@ def _load_stored(key: str) -> ctypes.CDLL | None:
     if library is None:
         return None
     try:
-        return _load(library)
-    except CompileError as error:
+        return load(library, key)
+    except OSError as error:
         logger.info("%s: the stored kernel is compiled anew (%s)", key, error)
         return None
 
@@ -102,22 +142,11 @@ def _compile_and_store(key: str, source: str, tools: Toolchain) -> ctypes.CDLL:
     start = time.perf_counter()
     library = compile_library(source, tools, key)
     seconds = time.perf_counter() - start
-    loaded = _load(library)
+    try:
+        loaded = load(library, key)
+    except OSError as error:
+        raise CompileError(f"a compiled kernel does not load: {error}; {ADVICE}") from error
     logger.debug("%s: compiled in %.2f s by %s", key, seconds, tools.identity)
-    facts = {"compiler": tools.identity, "flags": tools.flags, "instruction_set": instruction_set()}
-    store(key, library, source, {**facts, "seconds": round(seconds, 3)})
+    facts = {"code": code_digest(source), "compiler": tools.identity, "flags": tools.flags}
+    store(key, library, source, {**facts, "instruction_set": instruction_set(), "seconds": round(seconds, 3)})
     return loaded
-
-
-def _load(library: bytes) -> ctypes.CDLL:
-    """Load a library by its bytes: a copy that nobody else can reach, so that what was checked is what runs.
-
-    The copy's name is never used twice; the system's loader takes one that it knows for the same library.
-    """
-    with temporary_folder() as folder:
-        path = Path(folder, "kernel.so")
-        path.write_bytes(library)
-        try:
-            return ctypes.CDLL(str(path))
-        except OSError as error:
-            raise CompileError(f"a compiled kernel does not load: {error}; {ADVICE}") from error

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 FOLDER = "RNNKIT_CACHE"
 """The environment variable that names the folder; `$XDG_CACHE_HOME/rnnkit` or `~/.cache/rnnkit` without it."""
@@ -146,16 +146,53 @@ def _say_unwritable(folder: Path, why: str) -> None:
     )
 
 
+class Found(NamedTuple):
+    """A library, and the key that it is stored under."""
+
+    key: str
+    library: bytes
+
+
+def find(code: str) -> Found | None:
+    """Return the newest library that any compiler made of the same code; None if there is none."""
+    paths = [path for path, _ in sorted(_files(cache_folder()), key=lambda found: -found[1].st_mtime_ns)]
+    for path in paths:
+        if path.suffix == ".json":
+            with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+                if json.loads(_read(path))["code"] == code and (library := fetch(path.stem)) is not None:
+                    return Found(path.stem, library)
+    return None
+
+
+def stored_library(key: str) -> BinaryIO:
+    """Open the library that is stored under `key`, for reading.
+
+    Raises:
+        OSError: there is none, or others could have written to it.
+    """
+    return _opened(cache_folder() / f"{key}.so")
+
+
 def _read(path: Path) -> bytes:
     """Read a regular file that belongs to the user and that nobody else can write to; OSError for any other."""
+    with _opened(path) as file:
+        return file.read()
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Open a regular file that belongs to the user and that nobody else can write to; OSError for any other."""
     # Without O_NONBLOCK, a named pipe in the file's place would be waited for.
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-    with open(descriptor, "rb") as file:
+    file = open(descriptor, "rb")  # noqa: SIM115  (given to the caller)
+    try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise PermissionError("it is not a file")
         _check_safe(found)
-        return file.read()
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -174,10 +211,13 @@ def _write(path: Path, data: bytes) -> None:
 
 
 @contextmanager
-def temporary_folder() -> Iterator[Path]:
-    """Give a folder of one's own for a while; a later `prune` removes it if this process is killed."""
+def temporary_folder(within: Path | None = None) -> Iterator[Path]:
+    """Give a folder of one's own for a while; a later `prune` removes it if this process is killed.
+
+    It lies where temporary files do, or `within` another folder.
+    """
     with tempfile.TemporaryDirectory(
-        prefix=TEMPORARY_PREFIX, suffix=TEMPORARY_SUFFIX, ignore_cleanup_errors=True
+        prefix=TEMPORARY_PREFIX, suffix=TEMPORARY_SUFFIX, dir=within, ignore_cleanup_errors=True
     ) as folder:
         yield Path(folder)
 
@@ -205,7 +245,10 @@ def prune(capacity: int | None = None) -> None:
 
     The capacity is CAPACITY if not given.
     """
-    for folder in {cache_folder(), Path(tempfile.gettempdir())}:
+    folders = {cache_folder()}
+    with suppress(OSError):  # there is none
+        folders.add(Path(tempfile.gettempdir()))
+    for folder in folders:
         _remove_abandoned(folder)
     kernels: dict[str, list[tuple[Path, os.stat_result]]] = defaultdict(list)
     for path, found in _files(cache_folder()):

@@ -10,17 +10,18 @@ from contextlib import suppress
 from pathlib import Path
 
 from rnnkit.errors import RnnkitError
-from rnnkit_compiler.building.cache import store_log, temporary_folder
+from rnnkit_compiler.building.cache import cache_folder, store_log, temporary_folder
+from rnnkit_compiler.building.headers import headers
 from rnnkit_compiler.building.toolchain import COMPILER, Toolchain
-
-HEADERS = Path(__file__).parents[1] / "cpp"
-"""The folder of the headers that a source may include."""
 
 TIMEOUT = 120.0
 """Seconds after which the compiler is killed."""
 
-ADVICE = f"name another compiler by {COMPILER}, or do without by {COMPILER}=none"
+ADVICE = f"name another by {COMPILER}, or do without by {COMPILER}=none"
 LONGEST_LINE = 300  # characters of the compiler's that an error quotes
+
+ROOM = 1 << 20
+"""Bytes that a compilation needs at most, roughly, in its folder."""
 
 INTERESTING = re.compile(r"\berror\b|undefined reference|cannot execute|no space left", re.IGNORECASE)
 
@@ -41,12 +42,12 @@ def compile_library(source: str, tools: Toolchain, key: str) -> bytes:
 
     Raises:
         CompileError: the compiler does not run, fails, or takes too long.
+        OSError: there is no room for it.
     """
-    with temporary_folder() as folder:
-        (folder / "kernel.cpp").write_text(source, encoding="utf-8")
-        why = _run(tools, folder)
-        log = _read(folder / "log")
-        library = _read(folder / "kernel.so") if why is None else b""
+    try:
+        why, log, library = _compile(source, tools, None)
+    except OSError:  # no folder for temporary files, or no room in it
+        why, log, library = _compile(source, tools, cache_folder())
     if library:
         return library
     why = why or "it left no library"
@@ -56,9 +57,24 @@ def compile_library(source: str, tools: Toolchain, key: str) -> bytes:
     raise CompileError(f"{shlex.join(tools.command)} did not compile a kernel, {why}{told}; {ADVICE}", kept)
 
 
+def _compile(source: str, tools: Toolchain, within: Path | None) -> tuple[str | None, bytes, bytes]:
+    """Compile in a folder `within` another one; return what went wrong, what the compiler said, and the library.
+
+    Raises:
+        OSError: there is no room, or there was none for the compiler, which may not even have been able to say so.
+    """
+    with temporary_folder(within) as folder:
+        for name, text in {**headers(), "kernel.cpp": source}.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        why = _run(tools, folder)
+        if why is not None:
+            (folder / "room").write_bytes(bytes(ROOM))  # where there is none, that is why
+        return why, _read(folder / "log"), _read(folder / "kernel.so") if why is None else b""
+
+
 def _run(tools: Toolchain, folder: Path) -> str | None:
     """Run the compiler in `folder`, where its output goes to the file `log`; gives what went wrong, None if nothing."""
-    command = [*tools.command, *tools.flags, "-I", str(HEADERS), "kernel.cpp", "-o", "kernel.so"]
+    command = [*tools.command, *tools.flags, "-I", ".", "kernel.cpp", "-o", "kernel.so"]
     surroundings = {**os.environ, "TMPDIR": str(folder), "LC_ALL": "C"}
     try:
         with (folder / "log").open("wb") as log:

@@ -56,6 +56,11 @@ def toolchain() -> Toolchain | None:
     return _find(chosen, usual, os.environ.get("PATH", os.defpath))
 
 
+def is_switched_off() -> bool:
+    """Tell whether kernels are not wanted, or never to be had on this system."""
+    return os.environ.get(COMPILER) == "none" or os.name != "posix"
+
+
 @lru_cache(maxsize=16)
 def _find(chosen: str, usual: str, path: str) -> Toolchain | None:
     """Find the compiler under these values of RNNKIT_CXX, CXX and PATH."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from rnnkit_compiler.forks import fork_safe_properties
 from rnnkit_compiler.form.derivative import Deferred, Derivative, derive
 from rnnkit_compiler.form.graph import Node, needed
 from rnnkit_compiler.form.lowering import Lowered
@@ -12,6 +13,7 @@ from rnnkit_compiler.native.overlay import Accesses, Kept, Overlay, fit_into
 from rnnkit_compiler.native.stages import Place, Schedule, Store, schedule
 
 
+@fork_safe_properties
 @dataclass
 class KernelPlan:
     """The two schedules of a step, and what goes between them.

@@ -1,26 +1,32 @@
-"""Recycled memory: large tensors on storage that nobody else holds any more.
+"""Recycled memory: large tensors on memory that nobody else holds any more.
 
 Fresh memory costs a page fault for every 4 KiB that is touched, which for tensors of tens of megabytes takes longer
-than what is computed on them. Storage comes back by itself: it is free as soon as only this pool refers to it, so that
-a tensor that a user, autograd or an optimiser keeps is never overwritten.
+than what is computed on them. Memory comes back by itself: it is free as soon as only this pool refers to its storage,
+so that a tensor that a user, autograd or an optimiser keeps is never overwritten.
+
+A storage is used once. What comes back is its memory alone, in a new storage: whoever looks for the old one by a weak
+reference finds it empty. Memory that a storage left, or came to, while it was out of sight (it was shared with another
+process, resized, swapped) does not come back.
 """
 
-import threading
 from collections.abc import Sequence
 from math import prod
+from operator import attrgetter
+from sys import getrefcount
 
 import torch
-from torch import Tensor
+from torch import Tensor, UntypedStorage
+
+from rnnkit_compiler.forks import fork_safe_lock
 
 SMALL = 1 << 20
 """Bytes below which torch's own allocator does as well."""
 
 IDLE = 64
-"""Requests after which storage that was not used goes back to the system."""
+"""Requests after which memory that was not used goes back to the system."""
 
-OWN = 2
-"""References to a storage of which only the pool knows: its tensor's, and that of the look itself."""
-
+MOST = 256
+"""Storages that are watched; beyond, the least recently used is left to whoever holds it."""
 
 MOST_SCRATCH = 4 << 20
 """Bytes of scratch memory up to which it is kept for the next call."""
@@ -28,57 +34,121 @@ MOST_SCRATCH = 4 << 20
 MOST_CALLS = 8
 """Pieces of scratch memory that are kept."""
 
+count_users = getattr(torch._C, "_storage_Use_Count", None) or (lambda pointer: 0)
+
+TELLS_HOLDERS = hasattr(torch._C, "_storage_Use_Count")
+"""Whether this torch tells how many hold a storage; without, nothing is recycled."""
+
+MOVES = hasattr(UntypedStorage, "_swap_data_ptr_")
+"""Whether this torch moves memory to another storage; without, the storage itself is used again."""
+
 
 class _Entry:
-    __slots__ = ("last", "tensor")
+    """A storage that is watched, and what it was when only the pool knew it."""
 
-    def __init__(self, tensor: Tensor) -> None:
-        self.tensor, self.last = tensor, 0
+    __slots__ = ("_address", "_alone", "_pointer", "last", "size", "storage")
+
+    def __init__(self, size: int) -> None:
+        self.size, self.last = size, 0
+        self.storage = _storage(size)
+        self._watch()
+
+    def _watch(self) -> None:
+        self._pointer, self._address = self.storage._cdata, self.storage.data_ptr()
+        # Python counts who holds the storage's object; torch counts tensors, views, saved tensors and arrays.
+        self._alone = getrefcount(self.storage), count_users(self._pointer)
 
     @property
-    def is_free(self) -> bool:
-        return torch._C._storage_Use_Count(self.tensor.untyped_storage()._cdata) <= OWN
+    def is_held(self) -> bool:
+        """Whether anyone but the pool holds the storage."""
+        objects, all_of_them = self._alone
+        return getrefcount(self.storage) != objects or count_users(self._pointer) != all_of_them
+
+    @property
+    def is_as_made(self) -> bool:
+        """Whether the storage still lies in the memory that it was made with, and in all of it.
+
+        It does not once it was shared with another process, resized, swapped or cloned lazily.
+        """
+        storage = self.storage
+        return storage.nbytes() == self.size and not storage.is_shared() and storage.data_ptr() == self._address
+
+    def renew(self) -> None:
+        """Move the memory to a new storage; nobody may hold the old one."""
+        if MOVES:
+            used, self.storage = self.storage, _storage(0)
+            self.storage._swap_data_ptr_(used)  # type: ignore[attr-defined]
+            self._watch()
+
+
+_size = attrgetter("size")
+
+
+def _storage(size: int) -> UntypedStorage:
+    return UntypedStorage(size, device="cpu")  # type: ignore[no-untyped-call]
 
 
 class Workspace:
-    """A pool of storage; any thread may ask."""
+    """A pool of memory; any thread may ask."""
 
     def __init__(self) -> None:
-        self._entries: list[_Entry] = []
+        self._entries: list[_Entry] = []  # the least recently used first
         self._requests = 0
-        self._lock = threading.Lock()
+        self._lock = fork_safe_lock()
 
     def take(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-        """Give a contiguous tensor on the CPU; what is in it is undefined."""
+        """Return a contiguous tensor on the CPU; what is in it is undefined."""
         size = prod(shape) * dtype.itemsize
-        if size < SMALL or not hasattr(torch._C, "_storage_Use_Count"):
+        if size < SMALL or not TELLS_HOLDERS:
             return torch.empty(shape, dtype=dtype, device="cpu")
         with self._lock:
-            return on_storage(self._find(size), 0, shape, dtype)
+            return _placed(self._find(size).storage, 0, shape, dtype)
 
     def release(self) -> None:
-        """Give back what nobody holds."""
+        """Return to the system what nobody holds."""
         with self._lock:
-            self._entries = [entry for entry in self._entries if not entry.is_free]
+            self._entries = [entry for entry in self._entries if entry.is_held]
 
-    def _find(self, size: int) -> Tensor:
+    def _find(self, size: int) -> _Entry:
+        """Return the entry of a storage of at least `size` bytes that nobody holds."""
         self._requests += 1
-        fits = [entry for entry in self._entries if size <= entry.tensor.nbytes <= 2 * size]
-        for entry in sorted(fits, key=lambda entry: entry.tensor.nbytes):
-            if entry.is_free:
-                entry.last = self._requests
-                return entry.tensor
-        self._entries = [entry for entry in self._entries if self._requests - entry.last < IDLE or not entry.is_free]
-        entry = _Entry(torch.empty(size, dtype=torch.uint8, device="cpu"))
-        entry.last = self._requests
-        self._entries.append(entry)
-        return entry.tensor
+        found = self._free(size)
+        if found is None:
+            self._forget()
+            found = _Entry(size)
+        else:
+            self._entries.remove(found)
+            found.renew()
+        found.last = self._requests
+        self._entries.append(found)
+        return found
+
+    def _free(self, size: int) -> _Entry | None:
+        """Return the smallest entry that is free and large enough, but not much too large; None: there is none."""
+        fits = [entry for entry in self._entries if size <= entry.size <= 2 * size]
+        fits.sort(key=_size)
+        for entry in fits:
+            if entry.is_held:
+                continue
+            if entry.is_as_made:
+                return entry
+            self._entries.remove(entry)
+        return None
+
+    def _forget(self) -> None:
+        """Give up what was not used for long, unless somebody holds it, and what is beyond the most."""
+        kept = [entry for entry in self._entries if self._requests - entry.last < IDLE or entry.is_held]
+        self._entries = kept[-(MOST - 1) :]
 
 
 def on_storage(tensor: Tensor, start: int, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-    """Give a contiguous tensor on the storage of another one, from element `start` on; for autograd it is no view."""
+    """Return a contiguous tensor on the storage of another, from element `start` on; for autograd it is no view."""
+    return _placed(tensor.untyped_storage(), start, shape, dtype)
+
+
+def _placed(storage: UntypedStorage, start: int, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
     fresh = torch.empty(0, dtype=dtype, device="cpu")
-    return fresh.set_(tensor.untyped_storage(), start, tuple(shape))  # type: ignore[call-overload, no-any-return]
+    return fresh.set_(storage, start, tuple(shape))  # type: ignore[call-overload, no-any-return]
 
 
 class Scratch:

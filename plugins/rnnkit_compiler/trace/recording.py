@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from rnnkit_compiler.forks import fork_safe_properties
+
 ROWS = 2**31 - 1
 """The number of rows of the batch in the shapes and arguments of a recording: a prime that is no size of a cell, so
 that wherever it stands it means the batch, and each of its multiples several batches."""
@@ -57,6 +59,7 @@ class Call(NamedTuple):
         return found
 
 
+@fork_safe_properties
 @dataclass
 class Recording:
     """One step: its inputs, operations and results, all tensors by number."""
