@@ -81,9 +81,7 @@ def relocated(settings: Settings, options: Mapping[str, Any]) -> Settings:
     for name in options:
         if name not in kind.files:
             known = ", ".join(f"task.{file}" for file in kind.files) or f"task {kind.name!r} has none"
-            raise UsageError(
-                f"--set task.{name}: of a finished run only the place of its files can be given: {known}"
-            )
+            raise UsageError(f"--set task.{name}: of a finished run only the place of its files can be given: {known}")
     return replace(settings, task_options={**settings.task_options, **_absolute(dict(options), kind)})
 
 

@@ -113,8 +113,8 @@ def tell_changed_data(path: Path, task: Task) -> None:
     kept = DataRecord.read(path)
     if kept is not None and kept.fingerprint != task.fingerprint():
         log.warning(
-            "the data of task %r have changed since %s learnt from them; they are judged by the scale, columns, alphabet "
-            "and rows of then",
+            "the data of task %r have changed since %s learnt from them; they are judged by the scale, columns, "
+            "alphabet and rows of then",
             *(task.name, path),
         )
 

@@ -4,17 +4,19 @@ import math
 import re
 import unicodedata
 
-MISSING = frozenset(["", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "--", "—", "–", ".", "..", "?", "missing"])
+MISSING = frozenset(
+    ["", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "--", "—", "–", ".", "..", "?", "missing"]
+)
 """What stands for a number that is not there, in lower case."""
 
 ANSWERS = frozenset(["yes", "no", "y", "n", "true", "false", "t", "f", "on", "off", "ja", "nein", "oui", "non"])
 
 SYMBOLS = "$€£¥¢₹₽₩₺₴₪₫₦₱฿₡₲₵₸₿₭₮₼₾₠₣₤₧₨"
 CODES = (
-    "AUD BRL CAD CHF CNY CZK DKK EUR GBP HKD HUF IDR ILS INR JPY KRW MXN MYR NOK NZD PHP PLN RON RUB SEK SGD THB TRY "
-    "USD ZAR Fr Kč kr Rp Rs zł"
-).split()
-CURRENCY = re.compile(rf"(?:US|NZ|HK|CA|AU|R|A|C|S)?[{SYMBOLS}]|(?<![^\W\d_])(?:{'|'.join(CODES)})\.?(?![^\W\d_])")
+    "AUD|BRL|CAD|CHF|CNY|CZK|DKK|EUR|GBP|HKD|HUF|IDR|ILS|INR|JPY|KRW|MXN|MYR|NOK|NZD|PHP|PLN|RON|RUB|SEK|SGD|THB|TRY|"
+    "USD|ZAR|Fr|Kč|kr|Rp|Rs|zł"
+)
+CURRENCY = re.compile(rf"(?:US|NZ|HK|CA|AU|R|A|C|S)?[{SYMBOLS}]|(?<![^\W\d_])(?:{CODES})\.?(?![^\W\d_])")
 
 SIGNS = {**dict.fromkeys(map(ord, "\u2212\u2010\u2011\u2012\u2013\ufe63"), "-"), 0x200B: "", 0x2060: "", 0x2044: "/"}
 
@@ -25,7 +27,6 @@ AFTER = re.compile(r"[-+)*†‡ ]*")
 LONGEST_UNIT = 12
 UNIT = re.compile(r"(?:[^\W\d_]|[%‰°′″])(?:[^\W\d_]|[%‰°′″/·*^ -]|(?<=[^\W\d_])[23]|(?<=\^)-?[1-4])*")
 """What may follow a number: %, °C, km/h, kWh, W/m^2."""
-
 
 
 def number(cell: str) -> float:

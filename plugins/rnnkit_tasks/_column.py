@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnkit_tasks._cells import number
+from rnnkit_tasks._cells import ANSWERS, is_missing, number, written
 
 Numbers = NDArray[np.float64]
 
@@ -79,10 +79,27 @@ class Column:
     def top(self, count: int) -> list[str]:
         """Return the cells of so many rows at the top."""
         odd = dict(zip(self.odd_rows[:count], self.odd_cells[:count], strict=True))
-        return [odd[row] if row in odd else f"{value:.15g}" for row, value in enumerate(self.numbers[:count])]
+        return [odd.get(row, f"{value:.15g}") for row, value in enumerate(self.numbers[:count])]
 
     def cells(self) -> list[str]:
         """Return the odd cells where all are odd; else all cells, numbers as they are read."""
         if len(self.odd_cells) == self.rows:
             return self.odd_cells
         return self.top(self.rows)
+
+
+def unlike_numbers(column: Column) -> str:
+    """Say what a column holds that is left out: "empty", "yes/no", "text"; "" where most of it looks like numbers."""
+    filled = [cell for cell in column.odd_cells if not is_missing(cell)]
+    numbers = column.rows - len(column.odd_cells)
+    if not numbers and not filled:
+        return "empty"
+    few = filled[:: len(filled) // 1000 + 1]
+    found = [written(cell) for cell in few]
+    units = {look[1] for look in found if look and look[1]}
+    looks = [look for look in found if look and (not look[1] or len(units) <= 3)]
+    alike = len(looks) / len(few) * len(filled) if few else 0
+    infinite = sum(cell.strip().lstrip("+-").lower() in ("inf", "infinity") for cell in few)
+    if 2 * (numbers + alike + infinite) > numbers + len(filled):
+        return ""
+    return "yes/no" if all(cell.strip().lower() in ANSWERS for cell in few) else "text"

@@ -17,9 +17,9 @@ ENOUGH = 0.9
 
 SAMPLE = 100
 
-MONTHS = {name: at for at, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
+MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
 GAP = r"[-/. ,]\s*"
-NAMED = r"(?P<month>(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*)\.?"
+NAMED = rf"(?P<month>(?:{MONTHS})[a-z]*)\.?"
 WEEKDAY = r"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,?\s+)?"
 CLOCK = (
     r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}(?:[.,]\d+)?))?\s*(?P<half>[ap]\.?m\.?)?"
@@ -77,12 +77,12 @@ def dates(cells: Sequence[str]) -> Times | None:
     Where days and months could change places, that reading is taken by which the rows go forth, and least jump about.
     """
     stripped = [cell.strip() for cell in cells]
-    filled = [cell for cell in stripped if not is_missing(cell)]
-    if not filled or not any(map(str.isdigit, filled[0])):
-        return None
     exact = _iso(stripped)
     if exact is not None:
         return Times(exact, "")
+    filled = [cell for cell in stripped if not is_missing(cell)]
+    if not filled or not any(map(str.isdigit, filled[0])):
+        return None
     found = []
     for note, form in [*FORMS, ("", TIME_OF_DAY)]:
         if form.fullmatch(filled[0]) or form.fullmatch(filled[-1]):
@@ -90,8 +90,7 @@ def dates(cells: Sequence[str]) -> Times | None:
             if np.isfinite(seconds).sum() >= ENOUGH * len(filled):
                 found.append(Times(seconds, note, form is TIME_OF_DAY))
     if found:
-        best = min(found, key=lambda times: (len(filled) - np.isfinite(times.seconds).sum(), _disorder(times.seconds)))
-        return best
+        return min(found, key=lambda times: (len(filled) - np.isfinite(times.seconds).sum(), _disorder(times.seconds)))
     few = filled[:: len(filled) // SAMPLE + 1]  # it takes long, and most columns of words have no date at all
     return _mixed(stripped, len(filled)) if _mixed(few, len(few)) else None
 
@@ -99,7 +98,12 @@ def dates(cells: Sequence[str]) -> Times | None:
 def _iso(cells: Sequence[str]) -> Seconds | None:
     """Read cells that are all of the form 2020-01-31 or 2020-01-31 13:45:10.5."""
     text = "".join(cells)
-    if text.count("-") != 2 * len(cells) or any(mark in text for mark in "+Zz") or not all(map(DATED.match, cells)):
+    if (
+        not text
+        or text.count("-") != 2 * len(cells)
+        or any(mark in text for mark in "+Zz")
+        or not all(map(DATED.match, cells))
+    ):
         return None
     try:
         return np.array(cells, dtype="datetime64[us]").astype(np.int64) / 1e6
@@ -143,7 +147,9 @@ def _days(given: dict[str, list[str]], rows: int) -> Seconds:
         return _day_number(years, 3 * _whole(given["quarter"], rows) - 2, np.ones(rows))
     named = given["month"][0][:1].isalpha()
     months = (
-        np.array([float(MONTHS[name[:3].lower()]) for name in given["month"]]) if named else _whole(given["month"], rows)
+        np.array([float(MONTHS.index(name[:3].lower()) // 4 + 1) for name in given["month"]])
+        if named
+        else _whole(given["month"], rows)
     )
     return _day_number(years, months, _whole(given.get("day"), rows, 1))
 

@@ -18,19 +18,27 @@ class Comments:
     def __init__(self) -> None:
         self.count = 0
         self.last = ""
-        """The text of the last one before `begun`, which may hold the names."""
-        self.begun = False
+        """The last one above the first row, which may hold the names."""
+        self._begun = False
         self._open = False  # within a quoted cell, whose lines are its own
 
-    def blanked(self, lines: Iterable[str]) -> Iterator[str]:
-        """Pass lines on, comments as blank ones."""
+    def blanked(self, lines: list[str]) -> list[str]:
+        """Return lines, comments as blank ones."""
+        text = "".join(lines)
+        if "#" in text or '"' in text:
+            return list(self._blanked(lines))
+        self._begun = self._begun or not text.isspace()
+        return lines
+
+    def _blanked(self, lines: Iterable[str]) -> Iterator[str]:
         for line in lines:
             if line.startswith("#") and not self._open and not ERRORS.match(line):
                 self.count += 1
-                if not self.begun:
+                if not self._begun:
                     self.last = line
                 yield "\n"
             else:
+                self._begun = self._begun or not line.isspace()
                 if '"' in line:
                     self._open ^= line.count('"') % 2 == 1
                 yield line

@@ -7,13 +7,15 @@ from torch import Tensor
 
 PENALTIES = (1e-8, 1e-6, 1e-4, 1e-2, 1.0)
 INPUTS = 1024
+TOGETHER = 256
+"""Windows that lie one behind the other in a piece: as many as a processor's cache holds."""
 
 
 class Ridge:
     """Least squares, with a penalty on the squares of the weights but not of the bias.
 
     Windows overlap, so a matrix of all of them is never made: those that begin a whole window apart lie one behind the
-    other in the series, and are a view of it.
+    other in the series, and all are a view of it.
 
     Args:
         series: (N, C), what windows are cut from.
@@ -38,8 +40,8 @@ class Ridge:
         stacked, bias = torch.cat([w[:-1] for w in weights], dim=1), torch.cat([w[-1] for w in weights])
         errors = torch.zeros(len(PENALTIES), dtype=torch.double)
         for xs, ys in self._phases(judged):
-            off = (xs @ stacked + bias).view(len(ys), len(PENALTIES), -1) - ys.unsqueeze(1)
-            errors += off.square().sum((0, 2))
+            forecasts = (xs @ stacked + bias).view(*ys.shape[:2], len(PENALTIES), -1)
+            errors += (forecasts - ys.unsqueeze(2)).square().sum((0, 1, 3))
         return float(errors.min()) / (len(judged) * self.targets.shape[1])
 
     def _moments(self, rows: range) -> tuple[Tensor, Tensor]:
@@ -53,10 +55,12 @@ class Ridge:
         gram = torch.zeros(inputs + 1, inputs + 1, dtype=torch.double)
         cross = torch.zeros(inputs + 1, self.targets.shape[1], dtype=torch.double)
         for xs, ys in self._phases(rows):
-            gram[:width, :inputs] += xs[:, :width].t() @ xs
-            gram[-1, :inputs] += xs.sum(0)
-            cross[:-1] += xs.t() @ ys
-            cross[-1] += ys.sum(0)
+            left = torch.cat([xs[..., :width], ys, torch.ones_like(ys[..., :1])], dim=2)
+            sums = torch.bmm(left.transpose(1, 2), xs).sum(0)
+            gram[:width, :inputs] += sums[:width]
+            gram[-1, :inputs] += sums[-1]
+            cross[:-1] += sums[width:-1].t()
+            cross[-1] += ys.sum((0, 1))
         first, last = (self._window(row) for row in (rows.start, rows.stop))
         for at in range(width, inputs, width):
             here, before = slice(at, at + width), slice(at - width, at)
@@ -75,9 +79,15 @@ class Ridge:
         return self.series[row + int(self.offsets[0]) : row + int(self.offsets[-1]) + 1].flatten()
 
     def _phases(self, rows: range) -> Iterator[tuple[Tensor, Tensor]]:
-        """Give windows (M, inputs) and their targets (M, K), those together that are a whole window apart."""
-        steps = len(self.offsets)
-        for start in range(rows.start, min(rows.start + steps, rows.stop)):
-            ys = self.targets[start : rows.stop : steps]
-            begin = start + int(self.offsets[0])
-            yield self.series[begin : begin + len(ys) * steps].view(len(ys), -1), ys
+        """Give windows (P, M, inputs) and their targets (P, M, K), piece by piece; of P, those a window apart."""
+        steps, width = len(self.offsets), self.series.shape[1]
+        at = rows.start
+        while at < rows.stop:
+            many = min(TOGETHER, (rows.stop - at) // steps)
+            shifts, many = (steps, many) if many else (rows.stop - at, 1)
+            begin = at + int(self.offsets[0])
+            xs = self.series.as_strided(
+                (shifts, many, steps * width), (width, steps * width, 1), begin * width + self.series.storage_offset()
+            )
+            yield xs, self.targets[at : at + shifts * many].view(many, shifts, -1).transpose(0, 1)
+            at += shifts * many

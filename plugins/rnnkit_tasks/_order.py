@@ -84,7 +84,7 @@ def _span(seconds: float) -> str:
         whole = round(count)
         slack = 0.1 if unit in ("month", "year") else 1e-6
         if whole >= 1 and abs(count - whole) <= slack * min(whole, 3):
-            return f"{whole} {unit}{'s' if whole > 1 and len(unit) > 3 or (whole > 1 and unit == 'day') else ''}"
+            return f"{whole} {unit}{'s' if (whole > 1 and len(unit) > 3) or (whole > 1 and unit == 'day') else ''}"
     return f"{seconds:.3g} s"
 
 

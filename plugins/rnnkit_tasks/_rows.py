@@ -40,7 +40,7 @@ class Rows:
         self.lines: list[int] = []
         """Of each row below the first, the number of its line in the file."""
         self._read = 0  # lines
-        blocks = (list(self.comments.blanked(block)) for block in TextFile(path).blocks())
+        blocks = map(self.comments.blanked, TextFile(path).blocks())
         opening = self._opening(blocks)
         head, mark = self._beginning(opening)
         self.delimiter = delimiter or mark or sniffed(head)
@@ -54,7 +54,7 @@ class Rows:
         opening: list[str] = []
         for block in blocks:
             opening += block
-            if sum(not line.isspace() for line in opening) >= SAMPLE and sum(l.count('"') for l in opening) % 2 == 0:
+            if sum(not line.isspace() for line in opening) >= SAMPLE and "".join(opening).count('"') % 2 == 0:
                 break
         return opening
 
@@ -90,13 +90,12 @@ class Rows:
         if not self.first:
             self.first_line, self.first = rows.pop(0)
             self.columns = [Column() for _ in self.first]
-            self.comments.begun = True
         width = len(self.first)
         for line, cells in rows:
             if len(cells) != width:
                 raise DataError(
-                    f"{self.path}, line {line}: {len(cells)} cell(s), {width} in line {self.first_line}; give all rows as "
-                    f"many (cells are cut at each {spoken(self.delimiter)})"
+                    f"{self.path}, line {line}: {len(cells)} cell(s), {width} in line {self.first_line}; give all rows "
+                    f"as many; cells are cut at each {spoken(self.delimiter)}"
                 )
         if rows:
             self.lines += [line for line, _ in rows]
@@ -105,10 +104,10 @@ class Rows:
 
     def _plain(self, block: list[str]) -> bool:
         """Read lines at once, if each is a row of so many cells without quotes, and numbers stand where they did."""
-        width, mark = len(self.columns), self.delimiter
-        if not width or '"' in "".join(block) or mark == " " or not all(map(str.strip, block)):
+        width, mark, text = len(self.columns), self.delimiter, "".join(block)
+        if not width or '"' in text or mark == " " or (width == 1 and not all(map(str.strip, block))):
             return False
-        if {line.count(mark) for line in block} != {width - 1}:
+        if text.count(mark) != (width - 1) * len(block):  # then a row is too long; loadtxt raises if one is too short
             return False
         regular = [at for at, column in enumerate(self.columns) if column.regular]
         others = [at for at, column in enumerate(self.columns) if not column.regular]

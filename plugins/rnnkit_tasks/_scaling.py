@@ -71,7 +71,6 @@ def is_constant(values: Values) -> Any:
 
 def _check(source: str, names: Sequence[str], values: Values, judged: Values, limit: float, wrong: str) -> None:
     """Raise for the first of `values` whose place in `judged` is beyond the limit."""
-    beyond = np.argwhere(np.abs(judged) > limit)
-    if len(beyond):
-        row, column = beyond[0]
+    if max(judged.max(), -judged.min()) > limit:
+        row, column = np.argwhere(np.abs(judged) > limit)[0]
         raise DataError(f"{source}, column {names[column]!r}: {values[row, column]:g} is {wrong}")

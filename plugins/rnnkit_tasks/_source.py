@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from rnnkit.errors import DataError
 from rnnkit_tasks._column import Column
 from rnnkit_tasks._house import house
+from rnnkit_tasks._moments import moments
 from rnnkit_tasks._order import Time, check_order
-from rnnkit_tasks._roles import moments
 from rnnkit_tasks._table import Table, read_table
 
 
@@ -59,9 +59,7 @@ class Source(NamedTuple):
 def check_rows(table: Table, rows: int) -> int:
     """Return how many rows a table has more than it had; raise DataError if it has less."""
     if table.rows < rows:
-        raise DataError(
-            f"{table.source} has {table.rows} row(s), {rows} when the run was made; give back that table"
-        )
+        raise DataError(f"{table.source} has {table.rows} row(s), {rows} when the run was made; give back that table")
     return table.rows - rows
 
 

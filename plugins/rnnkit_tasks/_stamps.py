@@ -53,7 +53,7 @@ def stamped(name: str, numbers: Numbers) -> Numbers | None:
             found = _compact(numbers, digits)
             if found is not None:
                 return found
-    elif (timely or YEAR.fullmatch(name)) and 1000 < numbers.min() and numbers.max() < 2500 and _one_way(numbers):
+    elif (timely or YEAR.fullmatch(name)) and numbers.min() > 1000 and numbers.max() < 2500 and _one_way(numbers):
         return (numbers - 1970) * 365.2425 * DAY
     if timely:
         for unit, (least, most) in EPOCHS.items():
@@ -64,7 +64,7 @@ def stamped(name: str, numbers: Numbers) -> Numbers | None:
 
 def is_year(name: str, numbers: Numbers) -> bool:
     """Tell whether a column has years: whole numbers between 1000 and 3000 under such a name."""
-    return bool(YEAR.fullmatch(name)) and _whole(numbers) and 1000 <= numbers.min() and numbers.max() <= 3000
+    return bool(YEAR.fullmatch(name)) and _whole(numbers) and numbers.min() >= 1000 and numbers.max() <= 3000
 
 
 def counter(name: str, numbers: Numbers) -> str:
@@ -75,7 +75,7 @@ def counter(name: str, numbers: Numbers) -> str:
         return "a counter"
     whole = _whole(numbers)
     for names, last in CALENDAR.items():
-        if whole and names.fullmatch(name) and 0 <= numbers.min() and numbers.max() <= last:
+        if whole and names.fullmatch(name) and numbers.min() >= 0 and numbers.max() <= last:
             return "a part of the date"
     steps = np.diff(numbers)
     step = np.median(steps)

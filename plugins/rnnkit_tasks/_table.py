@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.errors import DataError, UsageError, nearest
-from rnnkit_tasks._cells import is_missing, is_word, written
+from rnnkit_tasks._cells import is_word, written
 from rnnkit_tasks._column import Column
 from rnnkit_tasks._delimiter import spoken
 from rnnkit_tasks._header import has_names
@@ -85,12 +85,13 @@ class Table:
             if found is not None and len(cell) <= 40:
                 remedy = f"write {' or '.join(found[0])}"
         return DataError(
-            f"{self.source}, line {line}, column {name!r}: {wrong}; {remedy}, or leave the column out{self.cut()}"
+            f"{self.source}, line {line}, column {name!r}: {wrong}; {remedy}, or leave the column out "
+            f"(leave_out){self.cut()}"
         )
 
     def cut(self) -> str:
         """Say where the cells were cut, at the end of a sentence."""
-        return f" (cells are cut at each {spoken(self.delimiter)})" if self.delimiter else ""
+        return f"; cells are cut at each {spoken(self.delimiter)}" if self.delimiter else ""
 
 
 def read_table(path: Path, delimiter: str | None = None, header: bool | None = None) -> Table:
@@ -113,9 +114,7 @@ def read_table(path: Path, delimiter: str | None = None, header: bool | None = N
     why = "as asked" if header else has_names(str(path), rows.first_line, first, columns) if header is None else ""
     commented = _commented(rows) if header is None and not why else []
     if not columns[0].rows and (header or any(map(is_word, first))):
-        raise DataError(
-            f"{path} has no rows below the names in line {rows.first_line}; give a table of numbers"
-        )
+        raise DataError(f"{path} has no rows below the names in line {rows.first_line}; give a table of numbers")
     names = commented or (first if why else [])
     if not why:
         lines.insert(0, rows.first_line)
@@ -155,22 +154,3 @@ def _by_name(source: str, names: Sequence[str], columns: Sequence[Column]) -> di
     if times > 1:
         raise DataError(f"{source} has {times} columns called {name!r}; give each a name of its own")
     return dict(zip(found, columns, strict=True))
-
-
-def unlike_numbers(column: Column) -> str:
-    """Say what a column holds that is left out: "empty", "yes/no", "text"; "" where most of it looks like numbers."""
-    from rnnkit_tasks._cells import ANSWERS
-
-    filled = [cell for cell in column.odd_cells if not is_missing(cell)]
-    numbers = column.rows - len(column.odd_cells)
-    if not numbers and not filled:
-        return "empty"
-    few = filled[:: len(filled) // 1000 + 1]
-    found = [written(cell) for cell in few]
-    units = {look[1] for look in found if look and look[1]}
-    looks = [look for look in found if look and (not look[1] or len(units) <= 3)]
-    alike = len(looks) / len(few) * len(filled) if few else 0
-    infinite = sum(cell.strip().lstrip("+-").lower() in ("inf", "infinity") for cell in few)
-    if 2 * (numbers + alike + infinite) > numbers + len(filled):
-        return ""
-    return "yes/no" if all(cell.strip().lower() in ANSWERS for cell in few) else "text"

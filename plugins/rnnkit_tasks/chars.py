@@ -202,7 +202,9 @@ class Chars(rnnkit.Task):
         return {f"order-{order} n-gram{known}": bits[order] for order in ORDERS}
 
     def prompt(self, text: str = "") -> Tensor:
-        """Give the symbols of `text`, its line ends made one character; without one, the end of a paragraph, or else how the held-out text begins.
+        """Give the symbols of `text`, its line ends made one character.
+
+        Without a text: the end of a paragraph, or else how the held-out text begins.
 
         Raises:
             UsageError: a character that the text of the task lacks.

@@ -1,12 +1,24 @@
 """Forecasting over a table of your own: from `window` rows of numbers, what comes `horizon` rows later.
 
-The file is delimiter-separated text in UTF-8, a row a time step, oldest first. Its first line may name the columns;
-else they are "1", "2", ... Columns without a single number, such as dates, are left out; one that is used must have a
-finite number in every row. Blank lines are passed over.
+The file is delimiter-separated text in UTF-8, a row a time step; blank lines, and those that begin with #, are passed
+over. What each column is for is said in one line as a run begins, and kept with the run:
+
+- *inputs*: every column of numbers, or those that `columns` names. A finite number must stand in every row. Where most
+  cells of a column look like numbers and are written otherwise (20,84; $5; 12 %), or some are missing, that is an
+  error; `leave_out` names columns that are not wanted.
+- *targets*: the inputs, but for those that are constant, count rows or years, or are ids or parts of a date; or those
+  that `target` names.
+- *time*: a column of dates, or of times in numbers, or of years. The oldest row comes first; a file that has the newest
+  row first is refused, `order=newest-first` turns it round.
+- *left out*: text, yes/no, empty columns, and those that nobody asked for.
+
+The first line holds names if it has words above numbers, or anything but a date above dates; `header=yes` or
+`header=no` decides. Without names, columns are called "1", "2", ...
 
 The first 70 % of the rows train, the next 15 % validate, the last 15 % are left for a test; a row belongs where it is
 forecast, so its window may begin in the part before. Columns are brought to mean 0 and deviation 1 as measured over the
-training part (one that is constant there, to mean 0).
+training part (one that is constant there, to mean 0). A run keeps columns, scale and the number of rows, so that its
+model is exported and judged as it was trained, whatever the file is now.
 
 Without a file: 4,000 hours of an imagined house, made from a fixed seed. Its `temperature` outdoors goes with the day
 and with a slow weather; its `load` grows with the distance from 18 degrees, and by office hours on working days.
@@ -97,8 +109,10 @@ class CsvForecast(rnnkit.Task):
                 f"window + horizon = {window + horizon}, and 15 % at least 1"
             )
         made = roles(table, time, whys, asked, first)
-        pairs = [(names, table.numbers(names)) for names in (made.inputs, made.targets)]
-        self._set_roles(made, *(Scale.measured(table.source, names, values, first) for names, values in pairs))
+        inputs, targets = (
+            Scale.measured(table.source, names, table.numbers(names), first) for names in (made.inputs, made.targets)
+        )
+        self._set_roles(made, inputs, targets)
         self._parts = self._scaled(table)
 
     def _set_window(self, window: int, horizon: int) -> None:
@@ -142,6 +156,8 @@ class CsvForecast(rnnkit.Task):
         task = cls.__new__(cls)
         task._set_window(options.get("window", 64), options.get("horizon", 1))
         file, made = options.get("file"), Roles(**state["roles"])
+        if type(state["rows"]) is not int or state["rows"] < 1 or not made.inputs or not made.targets:
+            raise ValueError("it has no rows, inputs or targets")
         task._take(Source.from_json(None if file is None else Path(str(file)), state["reading"]), state["rows"])
         scales = (Scale.from_json(state[key], len(getattr(made, key))) for key in ("inputs", "targets"))
         task._set_roles(made, *scales)
@@ -161,11 +177,11 @@ class CsvForecast(rnnkit.Task):
         return self._scaled(table)
 
     def _scaled(self, table: Table) -> tuple[Tensor, Tensor]:
-        pairs = zip(self._scales, (self.columns, self.targets), strict=True)
-        inputs, targets = (
-            _tensor(scale.apply(table.source, names, table.numbers(names)[: self._rows])) for scale, names in pairs
-        )
-        return inputs, targets
+        def part(scale: Scale, names: list[str]) -> Tensor:
+            return _tensor(scale.apply(table.source, names, table.numbers(names)[: self._rows]))
+
+        inputs = part(self._scales[0], self.columns)
+        return inputs, inputs if self.targets == self.columns else part(self._scales[1], self.targets)
 
     @property
     def series(self) -> Tensor:

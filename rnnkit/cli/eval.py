@@ -32,7 +32,8 @@ def evaluate_run(
 ) -> None:
     """Show loss and metric of the model of the run in folder RUN, on held-out batches.
 
-    The data are brought to the scale that the run kept, and cut into parts where it cut them. The task's baselines stand beside those of the validation; they are not known for the test.
+    The data are brought to the scale that the run kept, and cut into parts where it cut them. The task's baselines
+    stand beside those of the validation; they are not known for the test.
     """
     from rnnkit.config import check_files
     from rnnkit.data_record import tell_changed_data
