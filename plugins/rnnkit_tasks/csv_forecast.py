@@ -114,6 +114,7 @@ class CsvForecast(rnnkit.Task):
         )
         self._set_roles(made, inputs, targets)
         self._parts = self._scaled(table)
+        log.info("%s: %s", table.source, made)
 
     def _set_window(self, window: int, horizon: int) -> None:
         check_whole("task 'csv': window", window)

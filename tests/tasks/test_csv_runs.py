@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 
 import rnnkit
 from rnnkit.errors import CheckpointError, DataError
@@ -146,6 +147,9 @@ def test_a_table_that_has_moved(run, file, cli, tmp_path):
     assert again.exit_code == 0, again.output
     assert json.loads(again.stdout)["inputs"] == exported["inputs"]
     _, task, model = open_run(run)
+    about = {"rnnkit.json": ""}
+    torch.export.load(tmp_path / "again.pt2", extra_files=about)
+    assert json.loads(about["rnnkit.json"])["data"] == task.data_state()
     assert (task.columns, task.targets, model.layer.input_size) == (["a", "b"], ["a", "b"], 2)
     with pytest.raises(DataError, match="does not exist"):
         next(task.validation())
