@@ -1,11 +1,12 @@
 """Configuration: settings from several sources, the later ones over the earlier."""
 
-from collections.abc import Iterable
-from dataclasses import asdict
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from rnnkit.errors import UsageError, nearest
+from rnnkit.errors import DataError, UsageError, nearest
 from rnnkit.expression import value_of
 from rnnkit.registry import tasks
 from rnnkit.settings import NOT_OF_THE_NUMBERS, TABLES, Settings, checked
@@ -47,7 +48,7 @@ def resolved(*sources: tuple[str, dict[str, Any]]) -> Settings:
 
 
 def check_unchanged(settings: Settings, *sources: tuple[str, dict[str, Any]]) -> None:
-    """Take into a run's settings what a resumed run may have otherwise.
+    """Take into a run's settings what a resumed run may have otherwise, such as where its files lie now.
 
     Raises:
         UsageError: something else differs.
@@ -56,7 +57,7 @@ def check_unchanged(settings: Settings, *sources: tuple[str, dict[str, Any]]) ->
     origins = {name: source for source, values in sources for name in values}
     for name, value in _merged(*sources).items():
         if name == "task_options":
-            value = _absolute(value, tasks[settings.task])
+            value = _moved(settings, _absolute(value, tasks[settings.task]))
         if name in NOT_OF_THE_NUMBERS:
             setattr(settings, name, value)
         elif (stored[name] | value if isinstance(value, dict) else value) != stored[name]:
@@ -64,6 +65,39 @@ def check_unchanged(settings: Settings, *sources: tuple[str, dict[str, Any]]) ->
                 f"{origins[name]}: {name} is {stored[name]!r} in the run, not {value!r}; "
                 f"a resumed run keeps its settings ({', '.join(NOT_OF_THE_NUMBERS)} may differ)"
             )
+
+
+def relocated(settings: Settings, options: Mapping[str, Any]) -> Settings:
+    """Return settings of a run whose task finds its files elsewhere.
+
+    Args:
+        settings: of the run.
+        options: of the task, by name; those that are `Task.files`.
+
+    Raises:
+        UsageError: an option that is no file.
+    """
+    kind = tasks[settings.task]
+    for name in options:
+        if name not in kind.files:
+            known = ", ".join(f"task.{file}" for file in kind.files) or f"task {kind.name!r} has none"
+            raise UsageError(f"--set task.{name}: of a finished run only the place of its files can be given: {known}")
+    return replace(settings, task_options={**settings.task_options, **_absolute(dict(options), kind)})
+
+
+def check_files(settings: Settings, path: Path) -> None:
+    """Raise DataError if a file that the task of the run in folder `path` reads is gone."""
+    for name in tasks[settings.task].files:
+        file = settings.task_options.get(name)
+        if isinstance(file, str) and not os.path.lexists(file):
+            raise DataError(f"{file}, the data of {path}, is gone; say where it is now with --set task.{name}=FILE")
+
+
+def _moved(settings: Settings, options: dict[str, Any]) -> dict[str, Any]:
+    """Take new places of files into the settings; return the other options."""
+    files = {name: options[name] for name in tasks[settings.task].files if name in options}
+    settings.task_options = {**settings.task_options, **files}
+    return {name: value for name, value in options.items() if name not in files}
 
 
 def _absolute(options: dict[str, Any], kind: type[Task]) -> dict[str, Any]:

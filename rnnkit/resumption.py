@@ -1,12 +1,15 @@
 """Going on from a checkpoint: what must fit, and what is told where it was made elsewhere."""
 
 import logging
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from rnnkit.checkpoint import Checkpoint, environment, restore
 from rnnkit.errors import CheckpointError, DataError, UsageError, first_line
 from rnnkit.packing import pack
+from rnnkit.registry import tasks
 from rnnkit.settings import NOT_OF_THE_NUMBERS, Settings
 from rnnkit.training import Training
 from rnnkit.training_state import check_like
@@ -55,9 +58,15 @@ def check_unfinished(training: Training, path: Path) -> None:
 def tell_changes(found: Checkpoint, settings: Settings) -> None:
     """Say what differs from where the checkpoint was made, and from what it was made with."""
     kept, _ = pack({name: value for name, value in asdict(settings).items() if name not in NOT_OF_THE_NUMBERS})
+    files = tasks[settings.task].files  # where they lie is of no account: the data were compared
     for entry, now in (("environment", environment(settings.device)), ("settings", kept)):
         before = found.manifest.get(entry)
         for name, value in now.items():
             was = before.get(name) if isinstance(before, dict) else None
-            if was != value:
+            if _without(was, files) != _without(value, files):
                 log.warning("%s was %r when the checkpoint was made, now it is %r; bits may differ", name, was, value)
+
+
+def _without(value: Any, names: Iterable[str]) -> Any:
+    """Return a table without some of its entries; any other value as it is."""
+    return {key: item for key, item in value.items() if key not in names} if isinstance(value, dict) else value

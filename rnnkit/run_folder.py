@@ -1,4 +1,4 @@
-"""The folder of a run: config.toml, env.json, metrics.jsonl, times.jsonl and checkpoints/."""
+"""The folder of a run: config.toml, env.json, data.json, metrics.jsonl, times.jsonl and checkpoints/."""
 
 import json
 import logging
@@ -7,7 +7,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,6 +17,8 @@ from typing import Any
 import rnnkit
 from rnnkit.checkpoint import environment, restore
 from rnnkit.checkpoint_store import CheckpointStore
+from rnnkit.config import relocated
+from rnnkit.data_record import DATA, DataRecord, kept_task
 from rnnkit.durable import PARTIAL, sweep, sync_folder, write_file
 from rnnkit.errors import CheckpointError, ResourceError, UsageError
 from rnnkit.fallback import running
@@ -101,6 +103,8 @@ class RunFolder:
             folder._store.sweep(training.step)
             folder._log = RunLog(path, 0 if found is None else found.manifest["metrics_bytes"], training.step)
             write_file(path / CONFIG, settings.to_toml().encode())
+            if not (path / DATA).exists():  # of an rnnkit that kept none; the data are those of then, as was checked
+                write_file(path / DATA, DataRecord.of(training.task).to_json())
         except BaseException:
             folder.close()
             raise
@@ -115,7 +119,7 @@ class RunFolder:
         self._running = running(layers_of(training.model), self.settings.unroller)
         for record in training.records():
             if training.processes.first:
-                self._append(record)
+                self._append(record, training.task)
             best = training.best is not None and training.best[0] == record.step
             if best or training.done or (self.settings.save_every and record.step % self.settings.save_every == 0):
                 self.save(training)
@@ -168,13 +172,13 @@ class RunFolder:
     ) -> None:
         self.close()
 
-    def _append(self, record: Record) -> None:
+    def _append(self, record: Record, task: Task) -> None:
         if self._log is None:
-            self._make()
+            self._make(task)
         assert self._log is not None
         self._log.append(record)
 
-    def _make(self) -> None:
+    def _make(self, task: Task) -> None:
         # Process ids come again, in containers above all; what another has left behind must not be in the way.
         partial = self.path.with_name(f".{self.path.name}.{os.getpid()}-{secrets.token_hex(4)}{PARTIAL}")
         try:
@@ -182,6 +186,7 @@ class RunFolder:
             write_file(partial / CONFIG, self.settings.to_toml().encode())
             about = json.dumps({**environment(self.settings.device), **self._running}, indent=2)
             write_file(partial / ENVIRONMENT, about.encode() + b"\n")
+            write_file(partial / DATA, DataRecord.of(task).to_json())
             for name in (METRICS, TIMES, LOCK):
                 (partial / name).touch()
             sync_folder(partial)
@@ -197,21 +202,28 @@ class RunFolder:
         self._log = RunLog(self.path)
 
 
-def open_run(path: Path, *, best: bool = False, device: str | None = None) -> tuple[Settings, Task, Model]:
+def open_run(
+    path: Path, *, best: bool = False, device: str | None = None, files: Mapping[str, Any] | None = None
+) -> tuple[Settings, Task, Model]:
     """Rebuild what a run left: its settings, task and trained model, with averaged weights where there are some.
+
+    The task has the scale, columns or alphabet that the run kept, whatever its data are now; a first-party one reads
+    them when batches are asked for.
 
     Args:
         path: the folder of the run.
         best: take the checkpoint of the best validation rather than the newest one.
         device: where to; None: where it was trained.
+        files: where the task's files lie now, by option: {"text": "moved.txt"}.
 
     Raises:
+        UsageError: `files` names an option that is no file.
         CheckpointError: the folder is not a run's, or it has no intact checkpoint, or not that of the best validation.
         ResourceError: the device is not here.
     """
     settings = read_settings(path)
-    settings = settings if device is None else replace(settings, device=device)
-    task = settings.make_task()
+    settings = relocated(settings if device is None else replace(settings, device=device), files or {})
+    task = kept_task(path, settings)
     model = settings.make_model(task)
     store = CheckpointStore(path / CHECKPOINTS)
     found, damaged = store.newest()

@@ -74,11 +74,11 @@ class Settings:
         """(k1, k2) of truncated BPTT, as `rnnkit.Training` takes it."""
         return (self.tbptt[0], self.tbptt[1]) if self.tbptt else None
 
-    def make_task(self) -> Task:
-        """Build the task, with its options."""
+    def make_task(self, state: Mapping[str, Any] | None = None) -> Task:
+        """Build the task, with its options; of a finished run, from the `Task.data_state` that it kept."""
         kind = tasks[self.task]
         check_options("task", kind, self.task_options)
-        return kind(**self.task_options)
+        return kind(**self.task_options) if state is None else kind.from_data_state(state, **self.task_options)
 
     def make_unroller(self) -> str | Unroller:
         """Build the unroller, with its options; "auto" stays to be chosen by the layer."""

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -102,6 +102,33 @@ class Task(ABC):
 
     def fingerprint(self) -> str:
         """Give a text that differs where the data do, so that a resumed run can tell; "" where they cannot change."""
+        return ""
+
+    def data_state(self) -> dict[str, Any]:
+        """Return what was computed from the data and stays as it is in a finished run: a scale, columns, an alphabet.
+
+        Values are JSON's. A run keeps them in its folder, and whatever opens the run later builds the task by
+        `from_data_state`, so that data which have changed since, or are gone, change nothing of the model. {}: nothing.
+        """
+        return {}
+
+    @classmethod
+    def from_data_state(cls, state: Mapping[str, Any], **options: Any) -> Self:
+        """Build the task of a finished run from what `data_state` returned, and the run's options.
+
+        A task with `files` reads them when batches are asked for and not before, so that a model whose data have moved
+        can be sampled and exported.
+
+        Raises:
+            LookupError, TypeError, ValueError: `state` is not what `data_state` returns.
+        """
+        return cls(**options)
+
+    def data_summary(self) -> str:
+        """Return one line: what of the data is used, as what, and what is left out and why. "": nothing to say.
+
+        It is shown as a run begins, and kept with it.
+        """
         return ""
 
     def baselines(self) -> dict[str, float]:

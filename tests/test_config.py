@@ -98,8 +98,11 @@ def test_a_resumed_run_may_name_its_text_from_where_it_stands(tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     settings = Settings(task_options={"text": str(tmp_path / "novel.txt")})
     check_unchanged(settings, ("the command line", {"task_options": {"text": "novel.txt"}}))
+    assert settings.task_options == {"text": str(tmp_path / "novel.txt")}
+    check_unchanged(settings, ("the command line", {"task_options": {"text": "moved.txt"}}))
+    assert settings.task_options == {"text": str(tmp_path / "moved.txt")}  # the data are compared as it goes on
     with pytest.raises(UsageError, match="task_options is"):
-        check_unchanged(settings, ("the command line", {"task_options": {"text": "another.txt"}}))
+        check_unchanged(settings, ("the command line", {"task_options": {"seq_len": 3}}))
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ RUNS = [
     "checkpoint_store",
     "training",
     "run_log settings",
-    "config resumption",
+    "config resumption data_record",
     "run_folder",
 ]
 PLUGINS = ["hookspecs time_limit", "plugins", "registry"]

@@ -86,7 +86,7 @@ def whole(tmp_path_factory):
 
 def test_what_a_run_leaves(whole):
     assert sorted(os.listdir(whole)) == [
-        *("checkpoints", "config.toml", "env.json", "lock", "metrics.jsonl", "times.jsonl")
+        *("checkpoints", "config.toml", "data.json", "env.json", "lock", "metrics.jsonl", "times.jsonl")
     ]
     assert read_settings(whole) == settings_of()
     assert steps(whole) == steps(whole, "times.jsonl") == list(range(1, 9))

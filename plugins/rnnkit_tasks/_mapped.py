@@ -17,17 +17,19 @@ WIDTHS = (np.uint8, np.int16, np.int32)  # whatever torch can index by rows and 
 LARGE_FILES = "/var/tmp"  # kept on a disk, where /tmp is memory on many machines
 
 
-def map_text(file: TextFile) -> tuple[str, Tensor]:
-    """Give the sorted alphabet of a text and its symbols (N,), each character's place in the alphabet.
+def map_text(file: TextFile, known: str | None = None) -> tuple[str, Tensor]:
+    """Give the sorted alphabet of a text, or one that is known, and the symbols (N,), each character's place there.
 
     The text is read twice: for its alphabet, then to write the symbols down, in 1 byte each up to 256 symbols, 2 up
     to 32,768, else 4. The temporary file has no name; it is gone with the tensor, or however the process ends.
 
     Raises:
-        DataError: the text is unfit, or changed in between.
+        DataError: the text is unfit, changed in between, or has a character that the known alphabet lacks.
         ResourceError: there is no room for the symbols.
     """
     alphabet, length = _survey(file)
+    if known is not None:
+        alphabet = _within(file, alphabet, _points(known).astype(np.int64))
     width = next(width for width in WIDTHS if len(alphabet) <= np.iinfo(width).max + 1)
     folder = _folder()
     try:
@@ -50,6 +52,11 @@ def map_text(file: TextFile) -> tuple[str, Tensor]:
     return alphabet.astype("<u4").tobytes().decode("utf-32-le"), torch.from_numpy(mapped)
 
 
+def lacking(source: str, character: str) -> DataError:
+    """Return the error of a text with a character that the alphabet of its run lacks."""
+    return DataError(f"{source} has {character!r}, which the text that the run learnt from lacks; give back that text")
+
+
 def _survey(file: TextFile) -> tuple[NDArray[np.int64], int]:
     """Give the code points that occur, sorted, and the number of characters."""
     seen, length = np.zeros(CODE_POINTS, dtype=bool), 0
@@ -57,6 +64,14 @@ def _survey(file: TextFile) -> tuple[NDArray[np.int64], int]:
         seen[_points(piece)] = True
         length += len(piece)
     return np.flatnonzero(seen), length
+
+
+def _within(file: TextFile, found: NDArray[np.int64], known: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the known alphabet, if it has all that was found."""
+    strange = np.setdiff1d(found, known)
+    if len(strange):
+        raise lacking(str(file.path), chr(strange[0]))
+    return known
 
 
 def _encoded(file: TextFile, alphabet: NDArray[np.int64]) -> Iterator[NDArray[np.int32]]:

@@ -1,44 +1,20 @@
 """Tables of numbers in text files: delimiter-separated values, with or without a line of names."""
 
-import csv
-import math
-import re
-from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.errors import DataError, UsageError, nearest
-from rnnkit_tasks._text import TextFile
+from rnnkit_tasks._cells import is_word, written
+from rnnkit_tasks._column import Column
+from rnnkit_tasks._delimiter import spoken
+from rnnkit_tasks._header import has_names
+from rnnkit_tasks._rows import Rows
 
-DELIMITERS = "\t;|,"
 SHOWN = 12  # names of columns in a message
-QUOTED = re.compile('"[^"]*"')
-
-Row = tuple[int, list[str]]
-"""The number of its line in the file, and its cells."""
-
-
-class Column:
-    """The numbers of a column, and the first cell that is no finite one."""
-
-    def __init__(self, numbers: Iterable[float] = ()) -> None:
-        self.numbers = array("d", numbers)
-        self.numeric = len(self.numbers) > 0
-        self.fault: tuple[int, str] | None = None
-
-    def insert(self, at: int, line: int, cell: str) -> None:
-        """Put a cell in at row `at`: the last, or the first."""
-        number = _number(cell)
-        self.numbers.insert(at, number)
-        if math.isfinite(number):
-            self.numeric = True
-        elif self.fault is None or at == 0:
-            self.fault = line, cell
 
 
 class Table:
@@ -47,22 +23,44 @@ class Table:
     Args:
         source: what to call the table in messages.
         columns: all of one length.
+        lines: the number of each row's line in the file; None: the table is of no file.
+        delimiter: that the cells were cut at; "": they were not.
+        header: whether its first line holds the names; None: it is to be told again.
+        notes: on how it was read, for the summary.
     """
 
-    def __init__(self, source: str, columns: Mapping[str, Column]) -> None:
-        self.source = source
-        self.columns = columns
+    def __init__(
+        self,
+        source: str,
+        columns: Mapping[str, Column],
+        lines: Sequence[int] | None = None,
+        delimiter: str = "",
+        header: bool | None = None,
+        notes: Iterable[str] = (),
+    ) -> None:
+        self.source, self.columns, self.delimiter, self.header = source, columns, delimiter, header
+        self.rows = next(iter(columns.values())).rows
+        self.lines = range(1, self.rows + 1) if lines is None else lines
+        self.notes = list(notes)
 
-    def numeric(self) -> list[str]:
-        """Name the columns that have a number in some row.
+    def turn(self) -> None:
+        """Put the last row first."""
+        for column in self.columns.values():
+            column.turn()
+        self.lines = self.lines[::-1]
+
+    def column(self, name: str) -> Column:
+        """Return a column.
 
         Raises:
-            DataError: there are none.
+            UsageError: there is none of the name.
         """
-        names = [name for name, column in self.columns.items() if column.numeric]
-        if not names:
-            raise DataError(f"{self.source} has no column of numbers; write them as 1.5 or 2e-3, or name the delimiter")
-        return names
+        if name not in self.columns:
+            known = ", ".join([*self.columns][:SHOWN]) + (", ..." if len(self.columns) > SHOWN else "")
+            raise UsageError(
+                f"{self.source} has no column {name!r}{nearest(name, self.columns)}; it has {known}{self.cut()}"
+            )
+        return self.columns[name]
 
     def numbers(self, names: Sequence[str]) -> NDArray[np.float64]:
         """Give the columns of these names: (rows, names).
@@ -72,87 +70,87 @@ class Table:
             DataError: one has a cell that is no finite number.
         """
         for name in names:
-            if name not in self.columns:
-                known = ", ".join([*self.columns][:SHOWN]) + (", ..." if len(self.columns) > SHOWN else "")
-                raise UsageError(f"{self.source} has no column {name!r}{nearest(name, self.columns)}; it has {known}")
-            fault = self.columns[name].fault
-            if fault is not None:
-                line, cell = fault
-                wrong = f"{cell[:40]!r} is not a finite number" if cell.strip() else "the cell is empty"
-                raise DataError(
-                    f"{self.source}, line {line}, column {name!r}: {wrong}; correct it, or leave the column out"
-                )
-        return np.stack([np.array(self.columns[name].numbers) for name in names], axis=1)
+            if not self.column(name).regular:
+                raise self.fault(name)
+        return np.stack([self.columns[name].numbers for name in names], axis=1)
+
+    def fault(self, name: str) -> DataError:
+        """Return the error of a column that is used, about its first cell that holds no finite number."""
+        column = self.columns[name]
+        cell, line = column.odd_cells[0], self.lines[column.odd_rows[0]]
+        wrong, remedy = "the cell is empty", "correct it"
+        if cell.strip():
+            wrong = f"{cell[:40]!r} is not a finite number"
+            found = written(cell)
+            if found is not None and len(cell) <= 40:
+                remedy = f"write {' or '.join(found[0])}"
+        return DataError(
+            f"{self.source}, line {line}, column {name!r}: {wrong}; {remedy}, or leave the column out "
+            f"(leave_out){self.cut()}"
+        )
+
+    def cut(self) -> str:
+        """Say where the cells were cut, at the end of a sentence."""
+        return f"; cells are cut at each {spoken(self.delimiter)}" if self.delimiter else ""
 
 
-def read_table(path: Path, delimiter: str | None = None) -> Table:
-    """Read a table from a UTF-8 text file, a row a line; blank lines are passed over.
+def read_table(path: Path, delimiter: str | None = None, header: bool | None = None) -> Table:
+    """Read a table from a UTF-8 text file, a row a line; blank lines, and those that begin with #, are passed over.
 
-    The first line holds names if some column has a word there and a number below. Without names, columns are called by
-    their places: "1", "2", ...
+    Without names, columns are called by their places: "1", "2", ...
 
     Args:
         path: of the file.
-        delimiter: between cells; None: the first of tab, semicolon, bar and comma that the first line has.
+        delimiter: between cells; None: what the file declares (`sep=;`), or else what cuts its lines evenly.
+        header: whether the first line holds names; None: it is told by its words, or what stands below.
 
     Raises:
         DataError: the file is unreadable, empty or binary, rows have different widths, or columns share a name.
     """
-    rows = _rows(path, delimiter)
-    line, first = next(rows, (0, []))
-    if not first:
+    rows = Rows(path, delimiter)
+    if not rows.first:
         raise DataError(f"{path} has nothing but blank lines; give a table of numbers")
-    columns = [Column() for _ in first]
-    for below, cells in rows:
-        if len(cells) != len(first):
-            raise DataError(
-                f"{path}, line {below}: {len(cells)} cell(s), {len(first)} in line {line}; give all rows as many"
-            )
-        for column, cell in zip(columns, cells, strict=True):
-            column.insert(len(column.numbers), below, cell)
-    places = [str(place) for place in range(1, len(first) + 1)]
-    if any(column.numeric and _is_word(cell) for cell, column in zip(first, columns, strict=True)):
-        names = [cell.strip() or place for cell, place in zip(first, places, strict=True)]
-    elif any(map(_is_word, first)) and not columns[0].numbers:
-        raise DataError(f"{path} has no rows below the names in line {line}; give a table of numbers")
-    else:
-        names = places
+    first, columns, lines = rows.first, rows.columns, rows.lines
+    why = "as asked" if header else has_names(str(path), rows.first_line, first, columns) if header is None else ""
+    commented = _commented(rows) if header is None and not why else []
+    if not columns[0].rows and (header or any(map(is_word, first))):
+        raise DataError(f"{path} has no rows below the names in line {rows.first_line}; give a table of numbers")
+    names = commented or (first if why else [])
+    if not why:
+        lines.insert(0, rows.first_line)
         for cell, column in zip(first, columns, strict=True):
-            column.insert(0, line, cell)
-    ((name, times),) = Counter(names).most_common(1)
+            column.prepend(cell)
+    notes = [_named(rows.first_line, why, commented), f"cells cut at each {spoken(rows.delimiter)}"]
+    comments = rows.comments.count - bool(commented)
+    if comments:
+        notes.append(f"{comments} line(s) with # passed over")
+    return Table(
+        str(path), _by_name(str(path), names, columns), lines, rows.delimiter, None if commented else bool(why), notes
+    )
+
+
+def _named(line: int, why: str, commented: Sequence[str]) -> str:
+    if commented:
+        return "names: in a line with #"
+    return f"names: line {line} ({why})" if why else f"names: none, line {line} is a row (header=yes if it has names)"
+
+
+def _commented(rows: Rows) -> list[str]:
+    """Return the names in the last comment above the rows, if it has as many cells as they, and words."""
+    cells = [cell.strip() for cell in rows.comments.last.lstrip("#").rstrip("\n").split(rows.delimiter)]
+    if len(cells) != len(rows.first) or len(cells) < 2:
+        return []
+    return ["#", *cells[1:]] if not cells[0] else cells
+
+
+def _by_name(source: str, names: Sequence[str], columns: Sequence[Column]) -> dict[str, Column]:
+    """Give each column a name: its own, or else its place."""
+    found = [name.strip() for name in names] or [""] * len(columns)
+    for at, name in enumerate(found):
+        if not name:
+            place = str(at + 1)
+            found[at] = place if place not in found else f"column {place}"
+    ((name, times),) = Counter(found).most_common(1)
     if times > 1:
-        raise DataError(f"{path} has {times} columns called {name!r}; give each a name of its own")
-    return Table(str(path), dict(zip(names, columns, strict=True)))
-
-
-def _rows(path: Path, delimiter: str | None) -> Iterator[Row]:
-    """Give the rows that are not blank."""
-    lines = TextFile(path).lines()
-    opening = []  # up to the first line that is not blank
-    for line in lines:
-        opening.append(line)
-        if line.strip():
-            break
-    if delimiter is None:
-        bare = QUOTED.sub("", "".join(opening[-1:])).strip("\n")
-        delimiter = next((mark for mark in DELIMITERS if mark in bare), ",")
-    reader = csv.reader(chain(opening, lines), delimiter=delimiter, skipinitialspace=True, strict=True)
-    try:
-        for cells in reader:
-            if len(cells) > 1 or "".join(cells).strip():
-                yield reader.line_num, cells
-    except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num}: {error}; correct it, or give another file") from None
-
-
-def _number(cell: str) -> float:
-    """Read a number; NaN for all else."""
-    try:
-        return math.nan if "_" in cell else float(cell)  # Python reads 1_000, which no table means
-    except ValueError:
-        return math.nan
-
-
-def _is_word(cell: str) -> bool:
-    """Tell whether a cell holds something other than a number, finite or not."""
-    return math.isnan(_number(cell)) and cell.strip().lstrip("+-").lower() not in ("", "nan")
+        raise DataError(f"{source} has {times} columns called {name!r}; give each a name of its own")
+    return dict(zip(found, columns, strict=True))

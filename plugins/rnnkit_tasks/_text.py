@@ -63,20 +63,22 @@ class TextFile:
         if read < self.size:
             raise DataError(f"{self.path} was cut off while it was read; try again")
 
-    def lines(self) -> Iterator[str]:
-        """Read the text line by line, each with its end.
+    def blocks(self) -> Iterator[list[str]]:
+        """Read the text in lists of lines, each with its end; the last line may have none.
 
         Raises:
             DataError: as `pieces`; or a line goes on for ever.
         """
         rest = ""
         for piece in self.pieces():
-            *whole, rest = (rest + piece).split("\n")
-            yield from (line + "\n" for line in whole)
+            lines = _lines(rest + piece)
+            rest = "" if not lines or lines[-1].endswith("\n") else lines.pop()
+            if lines:
+                yield lines
             if len(rest) > LONGEST_LINE:
                 raise DataError(f"{self.path} has a line of more than {LONGEST_LINE:,} characters; give a table")
         if rest:
-            yield rest
+            yield [rest]
 
     def _bytes(self) -> Iterator[bytes]:
         """Give the file's bytes, and none at the end."""
@@ -99,3 +101,9 @@ class TextFile:
         except (OSError, ValueError) as error:  # ValueError: a NUL in the path
             reason = getattr(error, "strerror", None) or error
             raise DataError(f"{self.path} cannot be read: {reason}") from None
+
+
+def _lines(text: str) -> list[str]:
+    """Cut after each line feed, and at nothing else that Unicode ends lines with."""
+    *whole, rest = text.split("\n")
+    return [line + "\n" for line in whole] + ([rest] if rest else [])

@@ -8,17 +8,20 @@ and every batch is cut from there. TMPDIR says where that file is; it is gone wh
 
 Metric: bits per character. Compared with n-gram models (Witten-Bell) of contexts of 3 and 4 characters; of a large
 file they know the last 5,000,000 characters that train.
+
+A run keeps the alphabet and the number of characters, so that its model is sampled, exported and judged as it was
+trained, whatever the file is now.
 """
 
 import hashlib
+import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from pydoc_data.topics import topics
 from types import MappingProxyType
+from typing import Any, Self
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -26,15 +29,15 @@ from torch.nn import functional as F
 import rnnkit
 from rnnkit import Batch
 from rnnkit.errors import DataError, UsageError, check_whole
-from rnnkit_tasks._mapped import map_text
 from rnnkit_tasks._ngram import NGrams
-from rnnkit_tasks._text import TextFile
+from rnnkit_tasks._symbols import encode, read_symbols
 
-LARGE = 2**24  # bytes
 ORDERS = (3, 4)
 NGRAM_CHARACTERS = 5_000_000
 HELD_OUT_ROWS = 32
 PARAGRAPH = "\n\n"
+
+log = logging.getLogger("rnnkit.tasks")
 
 
 class Chars(rnnkit.Task):
@@ -50,24 +53,84 @@ class Chars(rnnkit.Task):
     def __init__(self, *, text: str | None = None, seq_len: int = 64) -> None:
         check_whole("task 'chars': seq_len", seq_len)
         self.seq_len = seq_len
+        self._path = None if text is None else Path(str(text))
         self.source = "Python's documentation" if text is None else str(text)
-        file = None if text is None else TextFile(Path(self.source))
-        self.text: str | None = None
-        if file is not None and file.size > LARGE:
-            self.alphabet, symbols = map_text(file)
-        else:
-            self.text = "".join(topics.values() if file is None else file.pieces())
-            self.alphabet = "".join(sorted(set(self.text)))
-            symbols = self._encode(self.text)
-        self.input_size = self.output_size = len(self.alphabet)
-        first, second = len(symbols) * 90 // 100, len(symbols) * 95 // 100
-        self.train, self.held_out, self.test_part = symbols[:first], symbols[first:second], symbols[second:]
-        self.length = len(symbols)
+        alphabet, symbols = read_symbols(self._path)
+        self._take(alphabet, len(symbols), int(symbols[self._cuts(len(symbols))[0]]) if len(symbols) else 0)
+        self._symbols = symbols
         if len(self.held_out) < 2 or len(self.train) <= self.seq_len:
             raise DataError(
                 f"{self.source} has {self.length} characters, too few: 90 % of them must be more than "
                 f"seq_len = {self.seq_len}, and 5 % at least 2"
             )
+
+    def _take(self, alphabet: str, length: int, beginning: int) -> None:
+        """Set what is known of a text without reading it: its alphabet, length, and how the held-out part begins."""
+        self.alphabet, self.length, self._beginning = alphabet, length, beginning
+        self.input_size = self.output_size = len(alphabet)
+
+    @staticmethod
+    def _cuts(length: int) -> tuple[int, int]:
+        """Return where the part that validates begins, and the one for a test."""
+        return length * 90 // 100, length * 95 // 100
+
+    def data_state(self) -> dict[str, Any]:
+        """Return the alphabet, the number of characters and the symbol that the held-out text begins with."""
+        return {"alphabet": self.alphabet, "length": self.length, "beginning": self._beginning}
+
+    @classmethod
+    def from_data_state(cls, state: Mapping[str, Any], **options: Any) -> Self:
+        """Build the task with the alphabet of a run; the text is read when batches are asked for.
+
+        Raises:
+            LookupError, ValueError: `state` is not what `data_state` returns.
+        """
+        alphabet, length, beginning = state["alphabet"], state["length"], state["beginning"]
+        if not isinstance(alphabet, str) or list(alphabet) != sorted(set(alphabet)):
+            raise ValueError("alphabet is not one of different characters in order")
+        if type(length) is not int or type(beginning) is not int or not 0 <= beginning < len(alphabet):
+            raise ValueError("length and beginning are not whole numbers within bounds")
+        text, seq_len = options.get("text"), options.get("seq_len", 64)
+        check_whole("task 'chars': seq_len", seq_len)
+        task = cls.__new__(cls)
+        task.seq_len = seq_len
+        task._path = None if text is None else Path(str(text))
+        task.source = "Python's documentation" if text is None else str(text)
+        task._take(alphabet, length, beginning)
+        return task
+
+    @cached_property
+    def _symbols(self) -> Tensor:
+        """The text of a run (N,), in the run's alphabet, as long as it was then."""
+        _, symbols = read_symbols(self._path, self.alphabet)
+        if len(symbols) < self.length:
+            raise DataError(
+                f"{self.source} has {len(symbols)} characters, {self.length} when the run was made; give back that text"
+            )
+        if len(symbols) > self.length:
+            more = len(symbols) - self.length
+            log.warning("%s has %d characters more than when the run was made; they are left out", self.source, more)
+        return symbols[: self.length]
+
+    @cached_property
+    def text(self) -> str | None:
+        """The whole text; None where it is so large that it is not held."""
+        return self.sample(self._symbols) if self._symbols.dtype == torch.int64 else None
+
+    @cached_property
+    def train(self) -> Tensor:
+        """The symbols that train."""
+        return self._symbols[: self._cuts(self.length)[0]]
+
+    @cached_property
+    def held_out(self) -> Tensor:
+        """Those that validate."""
+        return self._symbols[slice(*self._cuts(self.length))]
+
+    @cached_property
+    def test_part(self) -> Tensor:
+        """Those kept for a test."""
+        return self._symbols[self._cuts(self.length)[1] :]
 
     def batch(self, size: int, generator: torch.Generator) -> Batch:
         """Draw `size` windows of the training text, anywhere: xs and targets (T, B)."""
@@ -133,33 +196,31 @@ class Chars(rnnkit.Task):
     @cached_property
     def _ngrams(self) -> dict[str, float]:
         train, known = self.train, ""
-        if self.text is None and len(train) > NGRAM_CHARACTERS:
+        if train.dtype != torch.int64 and len(train) > NGRAM_CHARACTERS:  # a text that is mapped, not held
             train, known = train[-NGRAM_CHARACTERS:], f" of the last {NGRAM_CHARACTERS:,} characters"
         bits = NGrams(train.numpy(), self.input_size, max(ORDERS)).bits(self.held_out.numpy())
         return {f"order-{order} n-gram{known}": bits[order] for order in ORDERS}
 
     def prompt(self, text: str = "") -> Tensor:
-        """Give the symbols of `text`; without one, the end of a paragraph, or else how the held-out text begins.
+        """Give the symbols of `text`, its line ends made one character.
+
+        Without a text: the end of a paragraph, or else how the held-out text begins.
 
         Raises:
             UsageError: a character that the text of the task lacks.
         """
         if not text:
             known = set(PARAGRAPH) <= set(self.alphabet)
-            return self._encode(PARAGRAPH) if known else self.held_out[:1].long()
+            return encode(PARAGRAPH, self.alphabet) if known else torch.tensor([self._beginning])
+        text = text.replace("\r\n", "\n").replace("\r", "\n")  # as in the text that was learnt from
         unknown = sorted(set(text) - set(self.alphabet))
         if unknown:
             raise UsageError(f"the prompt has {unknown[0]!r}, which {self.source} lacks")
-        return self._encode(text)
+        return encode(text, self.alphabet)
 
     def sample(self, symbols: Tensor) -> str:
         """Give the text of `symbols` (N,)."""
         return "".join(self.alphabet[symbol] for symbol in symbols.tolist())
-
-    def _encode(self, text: str) -> Tensor:
-        points = np.array(text).reshape(1).view(np.uint32) if text else np.zeros(0, np.uint32)
-        known = np.array(self.alphabet).reshape(1).view(np.uint32) if self.alphabet else points
-        return torch.from_numpy(np.searchsorted(known, points).astype(np.int64))
 
 
 @rnnkit.hookimpl

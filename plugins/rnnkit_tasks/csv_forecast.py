@@ -1,12 +1,24 @@
 """Forecasting over a table of your own: from `window` rows of numbers, what comes `horizon` rows later.
 
-The file is delimiter-separated text in UTF-8, a row a time step, oldest first. Its first line may name the columns;
-else they are "1", "2", ... Columns without a single number, such as dates, are left out; one that is used must have a
-finite number in every row. Blank lines are passed over.
+The file is delimiter-separated text in UTF-8, a row a time step; blank lines, and those that begin with #, are passed
+over. What each column is for is said in one line as a run begins, and kept with the run:
+
+- *inputs*: every column of numbers, or those that `columns` names. A finite number must stand in every row. Where most
+  cells of a column look like numbers and are written otherwise (20,84; $5; 12 %), or some are missing, that is an
+  error; `leave_out` names columns that are not wanted.
+- *targets*: the inputs, but for those that are constant, count rows or years, or are ids or parts of a date; or those
+  that `target` names.
+- *time*: a column of dates, or of times in numbers, or of years. The oldest row comes first; a file that has the newest
+  row first is refused, `order=newest-first` turns it round.
+- *left out*: text, yes/no, empty columns, and those that nobody asked for.
+
+The first line holds names if it has words above numbers, or anything but a date above dates; `header=yes` or
+`header=no` decides. Without names, columns are called "1", "2", ...
 
 The first 70 % of the rows train, the next 15 % validate, the last 15 % are left for a test; a row belongs where it is
 forecast, so its window may begin in the part before. Columns are brought to mean 0 and deviation 1 as measured over the
-training part (one that is constant there, to mean 0).
+training part (one that is constant there, to mean 0). A run keeps columns, scale and the number of rows, so that its
+model is exported and judged as it was trained, whatever the file is now.
 
 Without a file: 4,000 hours of an imagined house, made from a fixed seed. Its `temperature` outdoors goes with the day
 and with a slow weather; its `load` grows with the distance from 18 degrees, and by office hours on working days.
@@ -16,10 +28,13 @@ seen, the mean of the training part, and a linear model of the window (ridge reg
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -29,13 +44,17 @@ from torch.nn import functional as F
 
 import rnnkit
 from rnnkit import Batch
-from rnnkit.errors import DataError, KindError, UsageError, check_whole
-from rnnkit_tasks._house import house
+from rnnkit.errors import DataError, check_whole
 from rnnkit_tasks._linear import Ridge
-from rnnkit_tasks._scaling import scaled
-from rnnkit_tasks._table import Column, Table, read_table
+from rnnkit_tasks._options import delimiter_of, header_of, names_of, order_of
+from rnnkit_tasks._roles import Roles, roles
+from rnnkit_tasks._scaling import Scale
+from rnnkit_tasks._source import Source, check_rows
+from rnnkit_tasks._table import Table
 
 FORECAST_TOGETHER = 256
+
+log = logging.getLogger("rnnkit.tasks")
 
 
 class CsvForecast(rnnkit.Task):
@@ -65,30 +84,115 @@ class CsvForecast(rnnkit.Task):
         file: str | None = None,
         columns: str | Sequence[str] | None = None,
         target: str | Sequence[str] | None = None,
+        leave_out: str | Sequence[str] | None = None,
         window: int = 64,
         horizon: int = 1,
         delimiter: str | None = None,
+        header: str | bool | None = None,
+        order: str | None = None,
     ) -> None:
-        check_whole("task 'csv': window", window)
-        check_whole("task 'csv': horizon", horizon)
-        mark = _delimiter(delimiter)
-        table = _example() if file is None else read_table(Path(str(file)), mark)
-        self.columns = _names("columns", columns) or table.numeric()
-        self.targets = _names("target", target) or self.columns
-        self.input_size, self.output_size = len(self.columns), len(self.targets)
-        self.window, self.horizon = window, horizon
-        inputs, targets = table.numbers(self.columns), table.numbers(self.targets)
-        first, second = len(inputs) * 70 // 100, len(inputs) * 85 // 100
-        self.train, self.held_out = range(window + horizon - 1, first), range(first, second)
-        self.test_part = range(second, len(inputs))
+        path = None if file is None else Path(str(file))
+        source = Source(path, delimiter_of(delimiter), header_of(header), order_of(order))
+        self._set_window(window, horizon)
+        # Names can be read where the table is known, for one may have a comma; what they name may be no time.
+        out = names_of("leave_out", leave_out, ())
+        table, time, whys = source.read(out)
+        given = {"columns": columns, "target": target, "leave_out": leave_out}
+        asked = {option: names_of(option, value, table.columns) for option, value in given.items()}
+        for name in [name for names in asked.values() for name in names]:
+            table.column(name)  # that it is there is asked first
+        first = table.rows * 70 // 100
+        self._take(source.as_read(table), table.rows)
         if not self.train or not self.held_out:
             raise DataError(
-                f"{table.source} has too few rows, {len(inputs)}: 70 % of them must be at least "
+                f"{table.source} has too few rows, {table.rows}: 70 % of them must be at least "
                 f"window + horizon = {window + horizon}, and 15 % at least 1"
             )
-        self.series = _tensor(scaled(table.source, self.columns, inputs, first).values)
-        self.values, self.mean, self.scale = map(_tensor, scaled(table.source, self.targets, targets, first))
+        made = roles(table, time, whys, asked, first)
+        inputs, targets = (
+            Scale.measured(table.source, names, table.numbers(names), first) for names in (made.inputs, made.targets)
+        )
+        self._set_roles(made, inputs, targets)
+        self._parts = self._scaled(table)
+        log.info("%s: %s", table.source, made)
+
+    def _set_window(self, window: int, horizon: int) -> None:
+        check_whole("task 'csv': window", window)
+        check_whole("task 'csv': horizon", horizon)
+        self.window, self.horizon = window, horizon
         self._offsets = torch.arange(window) + (1 - horizon - window)
+
+    def _take(self, source: Source, rows: int) -> None:
+        """Set where the rows come from, and which of them are for what."""
+        self._source, self._rows = source, rows
+        first, second = rows * 70 // 100, rows * 85 // 100
+        self.train, self.held_out = range(self.window + self.horizon - 1, first), range(first, second)
+        self.test_part = range(second, rows)
+
+    def _set_roles(self, made: Roles, inputs: Scale, targets: Scale) -> None:
+        """Set what the columns are for, and their scales."""
+        self._roles, self._scales = made, (inputs, targets)
+        self.columns, self.targets = made.inputs, made.targets
+        self.input_size, self.output_size = len(self.columns), len(self.targets)
+        self.mean, self.scale = _tensor(targets.mean), _tensor(targets.scale)
+
+    def data_state(self) -> dict[str, Any]:
+        """Return how the file was read, what each column is for, the scales, and the number of rows."""
+        inputs, targets = self._scales
+        return {
+            "reading": self._source.to_json(),
+            "rows": self._rows,
+            "roles": asdict(self._roles),
+            "inputs": inputs.to_json(),
+            "targets": targets.to_json(),
+        }
+
+    @classmethod
+    def from_data_state(cls, state: Mapping[str, Any], **options: Any) -> Self:
+        """Build the task with the columns and scales of a run; the file is read when batches are asked for.
+
+        Raises:
+            LookupError, TypeError, ValueError: `state` is not what `data_state` returns.
+        """
+        task = cls.__new__(cls)
+        task._set_window(options.get("window", 64), options.get("horizon", 1))
+        file, made = options.get("file"), Roles(**state["roles"])
+        if type(state["rows"]) is not int or state["rows"] < 1 or not made.inputs or not made.targets:
+            raise ValueError("it has no rows, inputs or targets")
+        task._take(Source.from_json(None if file is None else Path(str(file)), state["reading"]), state["rows"])
+        scales = (Scale.from_json(state[key], len(getattr(made, key))) for key in ("inputs", "targets"))
+        task._set_roles(made, *scales)
+        return task
+
+    def data_summary(self) -> str:
+        """Return what each column is for, and why."""
+        return str(self._roles)
+
+    @cached_property
+    def _parts(self) -> tuple[Tensor, Tensor]:
+        """The inputs (N, C) and the targets (N, K) of a run, read again and brought to its scale."""
+        table, _, _ = self._source.read()
+        more = check_rows(table, self._rows)
+        if more:
+            log.warning("%s has %d row(s) more than when the run was made; they are left out", table.source, more)
+        return self._scaled(table)
+
+    def _scaled(self, table: Table) -> tuple[Tensor, Tensor]:
+        def part(scale: Scale, names: list[str]) -> Tensor:
+            return _tensor(scale.apply(table.source, names, table.numbers(names)[: self._rows]))
+
+        inputs = part(self._scales[0], self.columns)
+        return inputs, inputs if self.targets == self.columns else part(self._scales[1], self.targets)
+
+    @property
+    def series(self) -> Tensor:
+        """(N, C) of the inputs, normalised."""
+        return self._parts[0]
+
+    @property
+    def values(self) -> Tensor:
+        """(N, K) of the targets, normalised."""
+        return self._parts[1]
 
     def batch(self, size: int, generator: torch.Generator) -> Batch:
         """Draw `size` windows of the training part, anywhere: xs (T, B, C), targets (B, K)."""
@@ -139,35 +243,8 @@ class CsvForecast(rnnkit.Task):
         }
 
 
-def _example() -> Table:
-    return Table("the default series", {name: Column(numbers) for name, numbers in house().items()})
-
-
 def _tensor(values: NDArray[np.float64]) -> Tensor:
     return torch.from_numpy(values).to(torch.get_default_dtype())
-
-
-def _names(option: str, given: object) -> list[str]:
-    """Read names of columns: a text with commas, or a list; None gives none."""
-    if given is None:
-        return []
-    listed = given.split(",") if isinstance(given, str) else given if isinstance(given, list | tuple) else [given]
-    if not all(isinstance(name, str | int) and not isinstance(name, bool) for name in listed):
-        raise KindError(f"task 'csv': {option} is {given!r}; it must be names of columns, such as load,temperature")
-    names = [str(name).strip() for name in listed]
-    if not names or not all(names) or len(set(names)) < len(names):
-        raise UsageError(f"task 'csv': {option} is {given!r}; name one column or more, each once")
-    return names
-
-
-def _delimiter(given: object) -> str | None:
-    """Read a delimiter; a shell's user writes a tab as two characters."""
-    if given is None:
-        return None
-    mark = "\t" if given == r"\t" else given
-    if not isinstance(mark, str) or len(mark) != 1 or mark in '"\r\n':
-        raise UsageError(f"task 'csv': delimiter is {given!r}; it must be one character, such as ; or \\t for a tab")
-    return mark
 
 
 @rnnkit.hookimpl

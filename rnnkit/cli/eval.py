@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from rnnkit.cli.options import trained
+from rnnkit.cli.options import parse_assignments, trained
 from rnnkit.cli.output import json_option, print_json, print_table
 
 
@@ -18,17 +18,35 @@ from rnnkit.cli.output import json_option, print_json, print_table
     show_default=True,
     help="test: the batches that no choice was made on, of a task that keeps some.",
 )
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    allow_from_autoenv=False,
+    metavar="task.KEY=FILE",
+    help="Where a file of the task's is now, if it has moved; may be repeated.",
+)
 @json_option
-def evaluate_run(folder: Path, best: bool, device: str | None, split: str, as_json: bool) -> None:
+def evaluate_run(
+    folder: Path, best: bool, device: str | None, split: str, assignments: tuple[str, ...], as_json: bool
+) -> None:
     """Show loss and metric of the model of the run in folder RUN, on held-out batches.
 
-    The task's baselines stand beside those of the validation; they are not known for the test.
+    The data are brought to the scale that the run kept, and cut into parts where it cut them. The task's baselines
+    stand beside those of the validation; they are not known for the test.
     """
+    from rnnkit.config import check_files
+    from rnnkit.data_record import tell_changed_data
     from rnnkit.errors import DivergedError, UsageError
     from rnnkit.evaluation import evaluate
     from rnnkit.run_folder import open_run
 
-    settings, task, model = open_run(folder, best=best, device=device)
+    # A bare KEY=FILE is taken as well: nothing but files of the task's can be meant.
+    paths = [text if "." in text.partition("=")[0] else f"task.{text}" for text in assignments]
+    files = parse_assignments(paths, ("task",))["task"]
+    settings, task, model = open_run(folder, best=best, device=device, files=files)
+    check_files(settings, folder)
+    tell_changed_data(folder, task)
     batches = task.validation() if split == "validation" else task.test()
     if batches is None:
         raise UsageError(f"task {settings.task!r} keeps no batches for a test; give --split validation")

@@ -46,7 +46,7 @@ def export(
 
     settings, task, model = open_run(folder, best=best, device=device)
     path = out or folder / f"model.{format_name or 'pt2'}"
-    about = {"cell": settings.cell, "task": settings.task, **_symbols(task)}
+    about = {"cell": settings.cell, "task": settings.task, **_symbols(task), **_data(task)}
     exported = export_model(model, path, format=format_name, step=step, state=state, about=about)
     if as_json:
         print_json(_as_plain(exported))
@@ -69,6 +69,12 @@ def _symbols(task: "Task") -> dict[str, Any]:
     if not task.symbols or task.prompt() is None:
         return {}
     return {"symbols": [task.sample(torch.tensor([symbol])) for symbol in range(task.input_size)]}
+
+
+def _data(task: "Task") -> dict[str, Any]:
+    """Give what the task took from its data, such as columns and scale, to bring others into the model's form."""
+    state = task.data_state()
+    return {"data": state} if state and not task.symbols else {}
 
 
 def _as_plain(exported: "Exported") -> dict[str, Any]:

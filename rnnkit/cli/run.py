@@ -134,7 +134,8 @@ def run(
     the options here: the later ones win. Ctrl-C saves and ends after the step at hand; twice, at once.
     """
     speak_once()
-    from rnnkit.config import assigned, check_unchanged, resolved
+    from rnnkit.config import assigned, check_files, check_unchanged, resolved
+    from rnnkit.data_record import kept_task
     from rnnkit.processes import check_shares, joined
     from rnnkit.run_folder import RunFolder, read_settings
     from rnnkit.toml import read_toml
@@ -155,6 +156,8 @@ def run(
     if print_config:
         click.echo(settings.to_toml(), nl=False)
         return
+    if resume is not None:
+        check_files(settings, resume)
     if nproc > 1 and not started():
         check_shares(settings.batch, nproc)
         path = resume or RunFolder(out, settings).path
@@ -165,7 +168,9 @@ def run(
     with joined(settings.device) as processes:
         if not processes.first:
             as_json, quiet = False, True
-        task = settings.make_task()
+        task = settings.make_task() if resume is None else kept_task(resume, settings)
+        if (summary := task.data_summary()) and not quiet:
+            click.echo(" ".join(summary.split()), err=True)
         model = settings.make_model(task)
         training = settings.make_training(model, task, processes)
         if memory_limit is not None:

@@ -1,5 +1,6 @@
 """The promises of a Task."""
 
+import json
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -18,14 +19,14 @@ def check_task(kind: type[Task], **options: Any) -> Conformance:
 def inspect_task(kind: type[Task], **options: Any) -> Conformance:
     """Do as `check_task`, without raising."""
     subject = f"task {getattr(kind, 'name', kind.__name__)!r}"
-    return built(subject, lambda: _TaskCheck(kind(**options)))
+    return built(subject, lambda: _TaskCheck(kind(**options), options))
 
 
 class _TaskCheck:
     """The promises of one Task."""
 
-    def __init__(self, task: Task) -> None:
-        self.task = task
+    def __init__(self, task: Task, options: dict[str, Any]) -> None:
+        self.task, self.options = task, options
 
     def promises(self) -> dict[str, Promise]:
         return {
@@ -35,6 +36,7 @@ class _TaskCheck:
             "validation": self.validation,
             "test": self.test,
             "text": self.text,
+            "kept state": self.kept,
             "baselines": self.baselines,
         }
 
@@ -102,6 +104,27 @@ class _TaskCheck:
         pieces = [self.task.sample(symbols[k : k + 1]) for k in range(len(symbols))]
         if "".join(pieces) != self.task.sample(symbols):
             yield "sample() of the pieces of a sample, joined, is not sample() of the whole"
+
+    def kept(self) -> Iterator[str]:
+        """What a run keeps of the data is JSON, and builds the same task again; its summary is one line."""
+        if "\n" in self.task.data_summary():
+            yield "data_summary() gives more than one line"
+        state = self.task.data_state()
+        try:
+            same = json.loads(json.dumps(state, allow_nan=False)) == state
+        except (TypeError, ValueError):
+            same = False
+        if not same:
+            yield "data_state() is not JSON, or another value once it is read back; give text keys, lists and numbers"
+            return
+        if not state:
+            return
+        again = type(self.task).from_data_state(state, **self.options)
+        if again.data_state() != state:
+            yield "from_data_state() gives a task with another data_state()"
+        sizes = [(task.input_size, task.output_size) for task in (self.task, again)]
+        if sizes[0] != sizes[1] or not _same(list(self.task.validation()), list(again.validation())):
+            yield "from_data_state() gives a task with other sizes or validation batches"
 
     def baselines(self) -> Iterator[str]:
         """Baselines are finite numbers with names."""

@@ -75,6 +75,7 @@ def test_a_task_without_text_has_no_sample(train, lines):
 def test_folder(run, text, lines):
     assert set(files(run)) == {
         "config.toml",
+        "data.json",
         "env.json",
         "lock",
         "metrics.jsonl",

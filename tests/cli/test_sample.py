@@ -124,14 +124,20 @@ def test_a_run_without_text(train, cli, tmp_path):
     assert "task 'adding'" in one_line(cli("sample", tmp_path / "run"), 2)
 
 
-def test_a_text_that_has_gone(run, cli, text):
-    text.unlink()
-    assert f"{text} does not exist" in one_line(cli("sample", run), 6)
-
-
-def test_another_text_in_its_place(run, cli, text):
+@pytest.mark.parametrize("words", [(), ("--prompt", "The fox")], ids=str)
+def test_a_text_that_has_gone_or_is_another_does_not_matter(run, cli, text, words):
+    before = cli("sample", run, *words).stdout
     text.write_text("ab" * 2000)
-    assert "saved from another model" in one_line(cli("sample", run), 5)
+    assert cli("sample", run, *words).stdout == before
+    text.unlink()
+    assert cli("sample", run, *words).stdout == before
+
+
+def test_the_line_ends_of_a_prompt_are_those_of_the_text(train, text, cli, tmp_path):
+    text.write_bytes(text.read_bytes().replace(b". ", b".\r\n"))
+    assert train("--text", text).exit_code == 0
+    told = [cli("sample", tmp_path / "run", "--prompt", f"dog.{end}The").stdout for end in ("\n", "\r\n", "\r")]
+    assert [answer.partition("The")[2] for answer in told] == [told[0].partition("The")[2]] * 3
 
 
 @pytest.mark.parametrize("made", ["nothing", "an empty folder", "a file"])

@@ -67,8 +67,15 @@ TABLES = {
     "an open quote": Bad(inserted('1,"2'), "unexpected end of data; correct it, or give another file"),
     "a cell without end": Bad("1," + "2" * 200_000 + "\n", "line 1: field larger than field limit"),
     "no numbers": Bad("a,b\nc,d\n" * 100, "has no column of numbers; write them as 1.5 or 2e-3, or name the delim"),
-    "decimal commas only": Bad('"1,5"\n"2,5"\n' * 100, "has no column of numbers"),
-    "another delimiter": Bad(NAMED, "has no column of numbers", {"delimiter": ";"}),
+    "decimal commas only": Bad(
+        '"1,5"\n"2,5"\n' * 100, "line 1, column '1': '1,5' is not a finite number; write 1.5, or"
+    ),
+    "another delimiter": Bad(
+        NAMED,
+        "line 2, column 'up,week': '0,0' is not a finite number; write 0.0, or leave the column out (leave_out); cells "
+        "are cut at each semicolon",
+        {"delimiter": ";"},
+    ),
     "a column that is not there": Bad(
         NAMED, "has no column 'weak' (did you mean 'week'?); it has up, week", {"columns": "up,weak"}, UsageError
     ),

@@ -77,11 +77,15 @@ def test_columns_are_brought_to_one_scale_by_the_training_part_alone(write):
 
 
 def test_a_constant_column_keeps_its_unit(write):
-    task = Csv(file=write("".join(f"0.1,{row % 7}\n" for row in range(ROWS))), window=4)
-    batch = draw(task)
-    assert (batch.xs[..., 0] == 0).all()
-    assert (task.scale[0], task.mean[0]) == (1, torch.tensor(0.1))
-    assert all(np.isfinite(list(task.baselines().values())))
+    task_file = write("".join(f"0.1,{row % 7}\n" for row in range(ROWS)))
+    task = Csv(file=task_file, window=4)
+    assert (draw(task).xs[..., 0] == 0).all()
+    assert task.targets == ["2"]
+    asked = Csv(file=task_file, window=4, target="1,2")
+    assert (asked.scale[0], asked.mean[0]) == (1, torch.tensor(0.1))
+    for made in (task, asked):
+        assert "inputs: 1 (constant), 2;" in made.data_summary()
+        assert all(np.isfinite(list(made.baselines().values())))
 
 
 def test_columns_without_a_number_are_left_out(write):
@@ -190,8 +194,7 @@ def test_the_linear_model_finds_the_noise_of_an_autoregression(write):
 
 
 def test_the_linear_model_equals_least_squares(write, monkeypatch):
-    """Against numpy on the same windows; several pieces at once."""
-    monkeypatch.setattr("rnnkit_tasks._linear.PIECE", 50)
+    """Against numpy on the same windows."""
     draws = np.random.default_rng(0).normal(size=(600, 2)).cumsum(0)
     task = Csv(file=write("".join(f"{a},{b}\n" for a, b in draws)), window=4, horizon=2)
     xs, ys = task.series.double().numpy(), task.values.double().numpy()

@@ -96,6 +96,46 @@ class ValidationShrinks(GoodTask):
         return (self.batch(3, torch.Generator().manual_seed(0)) for _ in range(4 - self.given))
 
 
+class StateOfTuples(GoodTask):
+    def data_state(self):
+        return {"scale": (1.0, 2.0)}
+
+
+class StateThatIsForgotten(GoodTask):
+    scale = 2.0
+
+    def data_state(self):
+        return {"scale": self.scale}
+
+    @classmethod
+    def from_data_state(cls, state, **options):
+        task = cls(**options)
+        task.scale = 3.0
+        return task
+
+
+class OtherBatchesFromTheState(GoodTask):
+    scale = 1.0
+
+    def batch(self, size, generator):
+        batch = super().batch(size, generator)
+        return batch._replace(xs=batch.xs * self.scale)
+
+    def data_state(self):
+        return {"names": ["a"]}
+
+    @classmethod
+    def from_data_state(cls, state, **options):
+        task = cls(**options)
+        task.scale = 3.0
+        return task
+
+
+class SummaryOfTwoLines(GoodTask):
+    def data_summary(self):
+        return "inputs: a\ntargets: b"
+
+
 class BaselineOfNan(GoodTask):
     def baselines(self):
         return {"nothing": math.nan}
@@ -162,13 +202,17 @@ BROKEN_TASKS = {
     TestDrawnAnew: ("test", "test() differs between two calls"),
     TestIsValidation: ("test", "test() gives the validation batches"),
     WordsWithSpacesBetween: ("text", "sample() of the pieces of a sample, joined, is not sample() of the whole"),
+    StateOfTuples: ("kept state", "data_state() is not JSON, or another value once it is read back"),
+    StateThatIsForgotten: ("kept state", "from_data_state() gives a task with another data_state()"),
+    OtherBatchesFromTheState: ("kept state", "gives a task with other sizes or validation batches"),
+    SummaryOfTwoLines: ("kept state", "data_summary() gives more than one line"),
     BaselineOfNan: ("baselines", "baselines() gives 'nothing': nan; it must be a finite number with a name"),
 }
 
 
 @pytest.mark.parametrize("kind", [GoodTask, TestBatches, Text])
 def test_a_good_task_passes(kind):
-    assert len(testing.check_task(kind).found) == 7
+    assert len(testing.check_task(kind).found) == 8
 
 
 @pytest.mark.parametrize("kind", BROKEN_TASKS, ids=lambda kind: kind.__name__)

@@ -1,0 +1,105 @@
+"""A column of a table: its numbers, and the cells that hold none."""
+
+from array import array
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnkit_tasks._cells import ANSWERS, is_missing, number, written
+
+Numbers = NDArray[np.float64]
+
+
+class Column:
+    """Numbers (N,), NaN where a cell holds none; such cells, infinite ones too, are `odd`."""
+
+    def __init__(self, numbers: Any = ()) -> None:
+        self._pieces: list[Numbers] = [np.asarray(numbers, dtype=np.float64)] if len(numbers) else []
+        self.rows = sum(map(len, self._pieces))
+        self.odd_rows = array("q")
+        self.odd_cells: list[str] = []
+
+    @property
+    def regular(self) -> bool:
+        """Whether every cell holds a finite number."""
+        return not self.odd_cells
+
+    @property
+    def numbers(self) -> Numbers:
+        """All of them in one array."""
+        if len(self._pieces) != 1:
+            self._pieces = [np.concatenate(self._pieces) if self._pieces else np.zeros(0)]
+        return self._pieces[0]
+
+    def append(self, cells: Sequence[str]) -> None:
+        """Add cells below."""
+        try:
+            numbers = np.fromiter(map(float, cells), np.float64, len(cells))
+            plain = bool(np.isfinite(numbers).all()) and "_" not in "".join(cells)
+        except ValueError:
+            plain = False
+        if plain:
+            self.append_numbers(numbers)
+            return
+        numbers = np.fromiter(map(number, cells), np.float64, len(cells))
+        odd = np.flatnonzero(~np.isfinite(numbers))
+        self.odd_rows.extend((odd + self.rows).tolist())
+        self.odd_cells.extend([cells[at] for at in odd.tolist()])
+        self.append_numbers(numbers)
+
+    def append_numbers(self, numbers: Numbers) -> None:
+        """Add finite numbers below."""
+        self._pieces.append(numbers)
+        self.rows += len(numbers)
+
+    def append_words(self, cells: Sequence[str]) -> None:
+        """Add cells below of which none holds a number."""
+        self.odd_rows.extend(range(self.rows, self.rows + len(cells)))
+        self.odd_cells.extend(cells)
+        self.append_numbers(np.full(len(cells), np.nan))
+
+    def prepend(self, cell: str) -> None:
+        """Put a cell in above all."""
+        first, rows = number(cell), self.odd_rows
+        self._pieces.insert(0, np.array([first]))
+        self.rows += 1
+        self.odd_rows = array("q", [row + 1 for row in rows])
+        if not np.isfinite(first):
+            self.odd_rows.insert(0, 0)
+            self.odd_cells.insert(0, cell)
+
+    def turn(self) -> None:
+        """Put the last row first."""
+        self._pieces = [self.numbers[::-1].copy()]
+        self.odd_rows = array("q", [self.rows - 1 - row for row in reversed(self.odd_rows)])
+        self.odd_cells.reverse()
+
+    def top(self, count: int) -> list[str]:
+        """Return the cells of so many rows at the top."""
+        odd = dict(zip(self.odd_rows[:count], self.odd_cells[:count], strict=True))
+        return [odd.get(row, f"{value:.15g}") for row, value in enumerate(self.numbers[:count])]
+
+    def cells(self) -> list[str]:
+        """Return the odd cells where all are odd; else all cells, numbers as they are read."""
+        if len(self.odd_cells) == self.rows:
+            return self.odd_cells
+        return self.top(self.rows)
+
+
+def unlike_numbers(column: Column) -> str:
+    """Say what a column holds that is left out: "empty", "yes/no", "text"; "" where most of it looks like numbers."""
+    filled = [cell for cell in column.odd_cells if not is_missing(cell)]
+    numbers = column.rows - len(column.odd_cells)
+    if not numbers and not filled:
+        return "empty"
+    few = filled[:: len(filled) // 1000 + 1]
+    found = [written(cell) for cell in few]
+    units = {look[1] for look in found if look and look[1]}
+    looks = [look for look in found if look and (not look[1] or len(units) <= 3)]
+    alike = len(looks) / len(few) * len(filled) if few else 0
+    infinite = sum(cell.strip().lstrip("+-").lower() in ("inf", "infinity") for cell in few)
+    if 2 * (numbers + alike + infinite) > numbers + len(filled):
+        return ""
+    return "yes/no" if all(cell.strip().lower() in ANSWERS for cell in few) else "text"

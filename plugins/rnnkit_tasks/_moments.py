@@ -1,0 +1,65 @@
+"""Which columns of a table tell the time of its rows."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from rnnkit_tasks._dates import Times, dates
+from rnnkit_tasks._order import Time
+from rnnkit_tasks._stamps import counter, is_year, stamped
+from rnnkit_tasks._table import Table
+
+PARTS = {
+    "month": ("month", "mnth", "mo", "mm"),
+    "day": ("day", "dy", "dd", "day of month", "day_of_month"),
+    "hour": ("hour", "hr", "hh"),
+}
+"""What columns beside a year's are called."""
+
+
+def moments(table: Table, left_out: Iterable[str] = ()) -> tuple[Time | None, dict[str, str]]:
+    """Find the columns that tell the time.
+
+    Returns: the time of the rows, if a column tells it; and what else of time there is, by name.
+    """
+    found: dict[str, Times] = {}
+    for name, column in table.columns.items():
+        if name in left_out:
+            continue
+        if 2 * len(column.odd_cells) > column.rows:
+            times = dates(column.cells())
+            if times is not None:
+                found[name] = times
+        elif column.regular and (seconds := stamped(name, column.numbers)) is not None:
+            found[name] = Times(seconds, "")
+    whys = {
+        name: "times of day" if times.of_day else "dates in several forms" if times.note == "several forms" else "dates"
+        for name, times in found.items()
+    }
+    day = next((name for name, why in whys.items() if why == "dates"), None)
+    if day is not None:
+        clock = next((name for name, times in found.items() if times.of_day), None)
+        seconds, note = found[day].seconds, found[day].note
+        if clock is None or not (np.diff(seconds) == 0).any():
+            return Time([day], seconds, note), whys
+        return Time([day, clock], seconds + found[clock].seconds, note), whys
+    return _years(table, left_out), whys
+
+
+def _years(table: Table, left_out: Iterable[str]) -> Time | None:
+    """Find a column of years, and a month, day and hour beside it."""
+    regular = {name: c.numbers for name, c in table.columns.items() if c.regular and c.rows and name not in left_out}
+    year = next((name for name, numbers in regular.items() if is_year(name, numbers)), None)
+    if year is None:
+        return None
+    months, names = (regular[year] - 1970) * 12, [year]
+    parts = {name: counter(name, numbers) == "a part of the date" for name, numbers in regular.items()}
+    found = {word: next((n for n in regular if parts[n] and n.lower() in words), None) for word, words in PARTS.items()}
+    if found["month"]:
+        months, names = months + regular[found["month"]] - 1, [*names, found["month"]]
+    seconds = months.astype(np.int64).astype("datetime64[M]").astype("datetime64[s]").astype(np.float64)
+    if found["month"] and found["day"]:
+        seconds, names = seconds + 86400 * (regular[found["day"]] - 1), [*names, found["day"]]
+        if found["hour"]:
+            seconds, names = seconds + 3600 * regular[found["hour"]], [*names, found["hour"]]
+    return Time(names, seconds)

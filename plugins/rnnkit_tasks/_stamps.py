@@ -1,0 +1,117 @@
+"""Columns of numbers that tell the time, or count the rows, by their names and values."""
+
+import re
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnkit_tasks._dates import DAY
+
+Numbers = NDArray[np.float64]
+
+YEAR = re.compile(r"(?:.*[\W_])?(?:year|yr|yyyy|jahr|ann[eé]e|a[nñ]o|anno)(?:[\W_].*)?", re.IGNORECASE)
+TIMELY = re.compile(
+    r"(?:.*[\W_])?(?:(?:unix|epoch|open|close)?[\W_]*(?:date|time|timestamp|datetime|stamp|epoch|unix|ts|dt|day|ymd|yyyymmdd)"
+    r"(?:s|ms|utc|gmt|local)?)(?:[\W_].*)?",
+    re.IGNORECASE,
+)
+ANY_ID = re.compile(r"(?:.*[\W_])?(?:id|uuid|guid)|.*[a-z]I[Dd]", re.IGNORECASE)
+RISING_ID = re.compile(
+    r"(?:index|idx|rows?[\W_]*(?:no|nr|num|number)?|no\.?|nr\.?|num|number|#|unnamed: ?\d+|record|seq|sequence|obs|"
+    r"observation|case|instant|entry)",
+    re.IGNORECASE,
+)
+CALENDAR = {
+    re.compile(rf"(?:.*[\W_])?(?:{names})", re.IGNORECASE): last
+    for names, last in {
+        "month|mnth|mo": 12,
+        "day|day[\\W_]*of[\\W_]*month|dy|dd": 31,
+        "hour|hr|hh": 24,
+        "minute|second": 60,
+        "week[\\W_]*day|day[\\W_]*of[\\W_]*week|dow": 7,
+        "week|weekofyear": 53,
+        "quarter|season": 4,
+        "day[\\W_]*of[\\W_]*year|doy|yday": 366,
+    }.items()
+}
+EPOCHS = {1.0: (1e8, 1e10), 1e3: (1e11, 1e13), 1e6: (1e14, 1e16), 1e9: (1e17, 1e19)}
+"""Since 1970: how many of the unit make a second, and what numbers then lie between 1973 and 2286."""
+
+
+def stamped(name: str, numbers: Numbers) -> Numbers | None:
+    """Return seconds since 1970 of a column whose numbers are moments in time; None of any other.
+
+    They are 20200131, 202001, years with a fraction, or seconds, milliseconds, ... since 1970; told by the name, or,
+    for 20200131, by all being days that are and never going both ways.
+    """
+    if not len(numbers):
+        return None
+    timely = bool(TIMELY.fullmatch(name))
+    if _whole(numbers):
+        digits = len(f"{numbers[0]:.0f}")
+        if digits in (8, 6, 12, 14) and (timely or (digits == 8 and _one_way(numbers))):
+            found = _compact(numbers, digits)
+            if found is not None:
+                return found
+    elif (timely or YEAR.fullmatch(name)) and numbers.min() > 1000 and numbers.max() < 2500 and _one_way(numbers):
+        return (numbers - 1970) * 365.2425 * DAY
+    if timely:
+        for unit, (least, most) in EPOCHS.items():
+            if least <= numbers.min() and numbers.max() < most:
+                return numbers / unit
+    return None
+
+
+def is_year(name: str, numbers: Numbers) -> bool:
+    """Tell whether a column has years: whole numbers between 1000 and 3000 under such a name."""
+    return bool(YEAR.fullmatch(name)) and _whole(numbers) and numbers.min() >= 1000 and numbers.max() <= 3000
+
+
+def counter(name: str, numbers: Numbers) -> str:
+    """Say what a column counts that nobody would forecast: rows, years, ids, parts of a date; "" of any other."""
+    if len(numbers) < 3:
+        return ""
+    if is_year(name, numbers):
+        return "a counter"
+    whole = _whole(numbers)
+    for names, last in CALENDAR.items():
+        if whole and names.fullmatch(name) and numbers.min() >= 0 and numbers.max() <= last:
+            return "a part of the date"
+    steps = np.diff(numbers)
+    step = np.median(steps)
+    even = np.abs(steps - step) <= 1e-6 * abs(step) + 8 * np.spacing(np.abs(numbers).max())
+    if step and (even.all() or (whole and _one_way(numbers) and abs(step) == 1 and even.mean() >= 0.9)):
+        return "a counter"
+    if whole and (ANY_ID.fullmatch(name) or (RISING_ID.fullmatch(name) and bool((steps > 0).all()))):
+        return "an id"
+    return ""
+
+
+def _compact(numbers: Numbers, digits: int) -> Numbers | None:
+    """Read 202001, 20200131, 202001311345 or 20200131134510; None if one is no moment of 1500 to 2500."""
+    years = numbers.astype(np.int64)
+    fields: list[NDArray[np.int64]] = []
+    for _ in range((digits - 4) // 2):
+        years, field = np.divmod(years, 100)
+        fields.insert(0, field)
+    fields += [np.full(len(numbers), first) for first in (1, 1, 0, 0, 0)[len(fields) :]]
+    month, day, hour, minute, second = fields
+    if years.min() < 1500 or years.max() > 2500 or month.min() < 1 or month.max() > 12:
+        return None
+    begins = ((years - 1970) * 12 + month - 1).astype("datetime64[M]")
+    length = ((begins + 1).astype("datetime64[D]") - begins.astype("datetime64[D]")).astype(np.int64)
+    if day.min() < 1 or bool((day > length).any()) or hour.max() > 24 or minute.max() > 59 or second.max() > 60:
+        return None
+    days = begins.astype("datetime64[D]").astype(np.int64) + day - 1
+    seconds: Numbers = days * DAY + 3600.0 * hour + 60.0 * minute + second
+    return seconds
+
+
+def _whole(numbers: Numbers) -> bool:
+    return bool((numbers == np.floor(numbers)).all())
+
+
+def _one_way(numbers: Numbers) -> bool:
+    """Tell whether rows never go back, or never forth, and move at all."""
+    steps = np.diff(numbers)
+    return bool(((steps >= 0).all() or (steps <= 0).all()) and steps.any())

@@ -1,0 +1,291 @@
+"""Small tables of many makes, for the tests of `csv`: what each is told to be, or why it is refused."""
+
+import random
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import NamedTuple
+
+ROWS = 120
+BEGIN = datetime(2020, 1, 1)
+
+
+class Told(NamedTuple):
+    """A file that is taken, and words of its line."""
+
+    content: str
+    words: tuple[str, ...]
+    options: Mapping = MappingProxyType({})
+
+
+class Refused(NamedTuple):
+    """A file that is refused, and words of the answer."""
+
+    content: str
+    words: tuple[str, ...]
+    options: Mapping = MappingProxyType({})
+
+
+def day(row, form="%Y-%m-%d", hours=24):
+    return (BEGIN + timedelta(hours=hours * row)).strftime(form)
+
+
+def hour(row, form="%Y-%m-%d %H:%M"):
+    return day(row, form, 1)
+
+
+def table(head, line, rows=ROWS, turned=False):
+    """Give a table; `line` makes a row of its number and a number drawn for it."""
+    draw = random.Random(0)
+    lines = [line(row, f"{draw.gauss(10, 3):.2f}") for row in range(rows)]
+    return "".join(f"{text}\n" for text in [*([] if head is None else [head]), *(lines[::-1] if turned else lines)])
+
+
+def with_cell(cell):
+    """Give a table whose column `a` holds such a cell in every row, with other digits."""
+    return table("date,a,b", lambda row, x: f'{day(row)},"{cell.replace("7", str(row % 9 + 1))}",{x}')
+
+
+def once(cell, at=60):
+    return table("date,a,b", lambda row, x: f"{day(row)},{cell if row == at else x},{x}")
+
+
+FORMS = {
+    "17,84": "write 11.84",
+    "7,234.50": "write 1234.50",
+    "7.234,50": "write 1234.50",
+    "7.234.567": "write 1234561",
+    "7,234": "write 1.234 or 1234",
+    "$20.74": "write 20.14",
+    "-$5.7": "write -5.1",
+    "US$ 7": "write 1",
+    "7 €": "write 1",
+    "£7.00": "write 1.00",
+    "EUR 7": "write 1",
+    "7 kr": "write 1",
+    "12.7 °C": "write 12.1",
+    "7 km/h": "write 1",
+    "7kWh": "write 1",
+    "7 %": "write 1",
+    "7%": "write 1",
+    "\u22127.5": "write -1.5",
+    "7\u00a0200": "write 1200",
+    "7\u202f200,5": "write 1200.5",
+    "7 200": "write 1200",
+    "7'200.50": "write 1200.50",
+    "7_200": "write 1200",
+    "(7.5)": "write -1.5",
+    "($7,200.50)": "write -1200.50",
+    "7.5-": "write -1.5",
+    "<7.5": "write 1.5",
+    "7.5*": "write 1.5",
+    "7,5E+03": "write 1.5E+03",
+    "\uff17\uff0c5": "",  # full-width digits
+}
+LOST = ["n/a", "NA", "", "-", "?", "null", "#N/A", "broken", "nan", "-inf", "1_000", "$5", "3,5 %"]
+
+REFUSED = {
+    **{f"all {cell!r}": Refused(with_cell(cell), ("line 2, column 'a'", remedy)) for cell, remedy in FORMS.items()},
+    **{f"one {cell!r}": Refused(once(f'"{cell}"'), ("line 62, column 'a'",)) for cell in LOST},
+    "newest first": Refused(
+        table("date,a", lambda row, x: f"{day(row)},{x}", turned=True),
+        ("time column 'date' goes back, from 2020-04-29 in line 2 to 2020-01-01 in line 121", "order=newest-first"),
+    ),
+    "newest first, American": Refused(
+        table("d,a", lambda row, x: f"{day(row, '%m/%d/%Y')},{x}", turned=True), ("from 2020-04-29 in line 2",)
+    ),
+    "newest first, in words": Refused(
+        table("d,a", lambda row, x: f'"{day(row, "%b %d, %Y")}",{x}', turned=True), ("from 2020-04-29 in line 2",)
+    ),
+    "newest first, in years": Refused(
+        table("YEAR,a", lambda row, x: f"{1900 + row},{x}", turned=True), ("time column 'YEAR' goes back",)
+    ),
+    "newest first, in months": Refused(
+        table("year,month,a", lambda row, x: f"{1990 + row // 12},{row % 12 + 1},{x}", turned=True),
+        ("time column 'year' + 'month' goes back",),
+    ),
+    "newest first, in seconds": Refused(
+        table("timestamp,a", lambda row, x: f"{1577836800 + 60 * row},{x}", turned=True), ("goes back",)
+    ),
+    "newest first, several a day": Refused(
+        table("d,s,a", lambda row, x: f"{day(row // 3)},{row % 3},{x}", turned=True), ("goes back",)
+    ),
+    "turned round for nothing": Refused(
+        table("date,a", lambda row, x: f"{day(row)},{x}"), ("goes forth", "leave order out"), {"order": "newest-first"}
+    ),
+    "names or a row": Refused(
+        table(",5.5,6", lambda row, x: f"{x},{x},{x}"), ("line 1: an empty cell and then numbers", "header=yes")
+    ),
+    "all constant": Refused("a,b\n" + "1,2\n" * ROWS, ("nothing to forecast: a is constant", "target=")),
+    "a separator in a name": Refused(
+        table("d,wind, m/s,b", lambda row, x: f"{day(row)},{x},{x}"),
+        ("line 2: 3 cell(s), 4 in line 1", "cells are cut at each comma"),
+    ),
+    "units below the names": Refused(
+        table("d,a,b\n,°C,hPa", lambda row, x: f"{day(row)},{x},{x}"), ("line 2, column 'a': '°C' is not",)
+    ),
+    "a title above": Refused(
+        "Sales\n" + table("d,a,b", lambda row, x: f"{day(row)},{x},{x}"), ("line 2: 3 cell(s), 1 in line 1",)
+    ),
+    "spaces between": Refused(table("a b", lambda row, x: f"{x} {x}"), ("no column of numbers", "each comma")),
+    "one name twice": Refused(table("a,a", lambda row, x: f"{x},{x}"), ("2 columns called 'a'",)),
+    "separators at the end of rows": Refused(
+        table("d,a", lambda row, x: f"{day(row)},{x},"), ("line 2: 3 cell(s), 2 in line 1",)
+    ),
+    "a name that is not there": Refused(
+        table("a,b", lambda row, x: f"{x},{x}"), ("no column 'c'",), {"leave_out": "c"}
+    ),
+    "names where there are none": Refused(
+        table("a,b", lambda row, x: f"{x},{x}"), ("line 1, column '1': 'a' is not",), {"header": "no"}
+    ),
+}
+
+TOLD = {
+    "empty column": Told(table("d,a,b", lambda row, x: f"{day(row)},,{x}"), ("left out: a (empty)",)),
+    "yes or no": Told(
+        table("d,a,b", lambda row, x: f"{day(row)},{'no' if row % 3 else 'Yes'},{x}"), ("left out: a (yes/no)",)
+    ),
+    "true or false": Told(table("d,a,b", lambda row, x: f"{day(row)},{row % 2 == 0},{x}"), ("a (yes/no)",)),
+    "text": Told(table("d,a,b", lambda row, x: f"{day(row)},day {row % 7},{x}"), ("left out: a (text)",)),
+    "text with some numbers": Told(
+        table("d,a,b", lambda row, x: f"{day(row)},{'12' if row % 5 == 0 else 'red'},{x}"), ("left out: a (text)",)
+    ),
+    "codes": Told(table("code,b", lambda row, x: f"{row}{'ABCDEF'[row % 6]}9,{x}"), ("left out: code (text)",)),
+    "house numbers": Told(table("no,b", lambda row, x: f"{row}{'ABCDEF'[row % 6]},{x}"), ("left out: no (text)",)),
+    "addresses": Told(table("ip,b", lambda row, x: f"10.0.0.{row},{x}"), ("left out: ip (text)",)),
+    "not wanted": Told(with_cell("7,5"), ("inputs: b;", "left out: a (as asked)"), {"leave_out": "a"}),
+    "not asked for": Told(with_cell("7,5"), ("inputs: b;", "left out: a (not asked for)"), {"columns": "b"}),
+    "only a target": Told(
+        table("d,a,b", lambda row, x: f"{day(row)},{x},{row % 5}"), ("inputs: a, b; targets: b;",), {"target": "b"}
+    ),
+    "numbers for names": Told(
+        table(",773869,767541", lambda row, x: f"{hour(row)},{x},{x}"),
+        ("inputs: 773869, 767541;", "time: 1 (1 h apart)", "names: line 1 (an empty cell above dates)"),
+    ),
+    "numbers for names, and a word": Told(
+        table("date,2020,2021", lambda row, x: f"{hour(row)},{x},{x}"), ("inputs: 2020, 2021;", "a word above dates")
+    ),
+    "numbers for names, and a number": Told(
+        table("0,1,2", lambda row, x: f"{hour(row)},{x},{x}"), ("inputs: 1, 2;", "a number above dates")
+    ),
+    "an index of row numbers": Told(
+        table(",0,1", lambda row, x: f"{row},{x},{x}"), ("targets: 0, 1 (not column 1: a counter)", "above a counter")
+    ),
+    "no names": Told(table(None, lambda row, x: f"{x},{x}"), ("inputs: 1, 2;", "names: none, line 1 is a row")),
+    "no names above dates": Told(table(None, lambda row, x: f"{day(row)},{x}"), ("inputs: 2;", "time: 1 (1 day")),
+    "names as asked": Told(
+        table("5,6", lambda row, x: f"{x},{x}"), ("inputs: 5, 6;", "line 1 (as asked)"), {"header": "yes"}
+    ),
+    "names in a comment": Told(
+        "# by hand\n# d, a\n" + table(None, lambda row, x: f"{day(row)},{x}" + ("\n# note" if row == 9 else "")),
+        ("inputs: a;", "time: d", "names: in a line with #", "2 line(s) with # passed over"),
+    ),
+    "comments": Told("#x\n" + table("d,a", lambda row, x: f"{day(row)},{x}"), ("inputs: a;", "1 line(s) with #")),
+    "declared": Told(
+        "sep=;\n" + table("d;a, in m", lambda row, x: f"{day(row)};{x}"), ('inputs: "a, in m";', "each semicolon")
+    ),
+    "another mark in a name": Told(table("d,a|b;c", lambda row, x: f"{day(row)},{x}"), ("each comma", "a|b;c")),
+    "a quoted name": Told(
+        table('d,"wind, m/s",b', lambda row, x: f"{day(row)},{x},{x}"),
+        ('targets: "wind, m/s", b;',),
+        {"target": '"wind, m/s",b'},
+    ),
+    "a name with a comma alone": Told(
+        table('d,"wind, m/s",b', lambda row, x: f"{day(row)},{x},{x}"),
+        ('targets: "wind, m/s";',),
+        {"target": "wind, m/s"},
+    ),
+    "years": Told(
+        table("YEAR,a", lambda row, x: f"{1900 + row},{x}"), ("targets: a (not YEAR: a counter); time: YEAR (1 year",)
+    ),
+    "years and months": Told(
+        table("year,month,a", lambda row, x: f"{1990 + row // 12},{row % 12 + 1},{x}"),
+        ("not year: a counter, month: a part of the date", "time: year + month (1 month apart)"),
+    ),
+    "ids": Told(table("id,a", lambda row, x: f"{3 * row + row % 2},{x}"), ("not id: an id",)),
+    "row numbers": Told(table('"",a', lambda row, x: f"{row + 1},{x}"), ("not 1: a counter",)),
+    "an axis": Told(table("t,a", lambda row, x: f"{row / 10},{x}"), ("not t: a counter",)),
+    "a sum that grows": Told(table("sum,a", lambda row, x: f"{row * row},{x}"), ("targets: sum, a;",)),
+    "counters alone": Told(table("n", lambda row, x: f"{row}"), ("targets: n;", "nothing but what counts is there")),
+    "a counter as asked": Told(table("n,a", lambda row, x: f"{row},{x}"), ("targets: n;",), {"target": "n"}),
+    "seconds": Told(table("timestamp,a", lambda row, x: f"{1577836800 + 60 * row},{x}"), ("timestamp (1 min apart)",)),
+    "milliseconds": Told(table("time,a", lambda row, x: f"{1577836800000 + 3600000 * row},{x}"), ("time: time (1 h",)),
+    "days in digits": Told(table("date,a", lambda row, x: f"{day(row, '%Y%m%d')},{x}"), ("date (1 day apart)",)),
+    "years in decimals": Told(
+        table("decimal year,a", lambda row, x: f"{1958.2 + row / 12:.4f},{x}"), ("time: decimal year (1 month apart)",)
+    ),
+    "days first": Told(table("d,a", lambda row, x: f"{day(row, '%d/%m/%Y')},{x}"), ("d (day first, 1 day apart)",)),
+    "days first, German": Told(table("d;a", lambda row, x: f"{day(row, '%d.%m.%y')};{x}"), ("day first, 1 day",)),
+    "months first": Told(table("d,a", lambda row, x: f"{day(row, '%m/%d/%y')},{x}"), ("month first, 1 day apart",)),
+    "months by name": Told(table("d,a", lambda row, x: f"{day(row, '%d-%b-%Y')},{x}"), ("time: d (1 day apart)",)),
+    "weekdays too": Told(table("d,a", lambda row, x: f'"{day(row, "%a, %d %b %Y")}",{x}'), ("time: d (1 day apart)",)),
+    "afternoons": Told(table("d,a", lambda row, x: f"{hour(row, '%m/%d/%Y %I:%M %p')},{x}"), ("1 h apart",)),
+    "a zone": Told(table("d,a", lambda row, x: f"{hour(row, '%Y-%m-%dT%H:%M:%S+02:00')},{x}"), ("d (1 h apart)",)),
+    "universal time": Told(
+        table("d,a", lambda row, x: f"{hour(row, '%Y-%m-%dT%H:%M:%S.000Z')},{x}"), ("d (1 h apart)",)
+    ),
+    "two zones": Told(
+        table(
+            "d,a", lambda row, x: f"{hour(row + (row > 60), '%Y-%m-%d %H:%M')}{'+02:00' if row > 60 else '+01:00'},{x}"
+        ),
+        ("time: d (1 h apart)",),
+    ),
+    "quarters": Told(table("d,a", lambda row, x: f"{1990 + row // 4}Q{row % 4 + 1},{x}"), ("d (3 months apart)",)),
+    "weeks": Told(table("d,a", lambda row, x: f"{day(row, '%G-W%V', 168)},{x}"), ("time: d (1 week apart)",)),
+    "months": Told(table("d,a", lambda row, x: f"{1990 + row // 12}-{row % 12 + 1:02d},{x}"), ("d (1 month apart)",)),
+    "date and time apart": Told(
+        table("Date;Time;a", lambda row, x: f"{hour(row, '%d/%m/%Y;%H:%M:%S')};{x}"), ("Date + Time (day first, 1 h",)
+    ),
+    "times of day": Told(
+        table("Time,a", lambda row, x: f"{hour(row, '%H:%M')},{x}"), ("time: none", "left out: Time (times of day)")
+    ),
+    "two columns of dates": Told(
+        table("d,e,a", lambda row, x: f"{day(row)},{day(99 - row)},{x}"), ("time: d (1", "left out: e (dates)")
+    ),
+    "jumps": Told(
+        table("d,a", lambda row, x: f"{day(row + 4 * (row > 50))},{x}"), ("1 jump(s), the first of 5 days in line 53",)
+    ),
+    "repeats": Told(
+        table("d,a", lambda row, x: f"{day(row - (row > 50))},{x}"), ("1 repeat(s), the first in line 53",)
+    ),
+    "a step back": Told(
+        table("d,a", lambda row, x: f"{day(row - 9 * (row > 50))},{x}"), ("1 step(s) back, the first in line 53",)
+    ),
+    "no date in a row": Told(
+        table("d,a", lambda row, x: f"{day(row) if row != 50 else ''},{x}"),
+        ("1 row(s) without a date, the first in line 52",),
+    ),
+    "dates in several forms": Told(
+        table("d,a", lambda row, x: f"{day(row, '%Y-%m-%d' if row % 2 else '%d/%m/%Y')},{x}"),
+        ("time: none", "left out: d (dates in several forms)"),
+    ),
+    "newest first, turned": Told(
+        table("d,a", lambda row, x: f"{day(row)},{x}", turned=True),
+        ("time: d (1 day apart)", "newest row first, turned round"),
+        {"order": "newest-first"},
+    ),
+    "newest first, as it stands": Told(
+        table("d,a", lambda row, x: f"{day(row)},{x}", turned=True), ("119 step(s) back",), {"order": "oldest-first"}
+    ),
+    "separators at the end": Told(table("d,a,", lambda row, x: f"{day(row)},{x},"), ("left out: 3 (empty)",)),
+    "tabs": Told(table("d\ta", lambda row, x: f"{day(row)}\t{x}"), ("inputs: a;", "each tab")),
+    "bars": Told(table("d|a", lambda row, x: f"{day(row)}|{x}"), ("inputs: a;", "each bar")),
+    "all in quotes": Told(table('"d","a"', lambda row, x: f'"{day(row)}","{x}"'), ("inputs: a;", "time: d")),
+    "other alphabets": Told(table("日付,Größe", lambda row, x: f"{day(row)},{x}"), ("inputs: Größe;", "time: 日付")),
+    "one column": Told(table(None, lambda row, x: x), ("inputs: 1; targets: 1;",)),
+    "one column with a name": Told(table("x", lambda row, x: x), ("inputs: x; targets: x;",)),
+    "a wide table": Told(
+        table(",".join(f"c{at}" for at in range(200)), lambda row, x: ",".join([x] * 200)), ("c0, c1, ", ", c199;")
+    ),
+    "blank lines": Told(table("d,a", lambda row, x: f"{day(row)},{x}\n"), ("inputs: a;",)),
+    "a mark and other line ends": Told(
+        "\ufeff" + table("d,a", lambda row, x: f"{day(row)},{x}").replace("\n", "\r\n"), ("inputs: a;", "time: d")
+    ),
+    "constant but for rounding": Told(
+        table("a,b", lambda row, x: f"{0.3 if row % 2 else 0.1 + 0.2!r},{x}"),
+        ("a (constant)", "targets: b (not a: con"),
+    ),
+    "far from zero": Told(
+        table("a,b", lambda row, x: f"{1e9 + 1e-7 * (row % 3)!r},{x}"), ("a (constant)", "not a: constant")
+    ),
+}
