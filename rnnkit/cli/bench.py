@@ -178,5 +178,5 @@ def _start(
 
 def _shown(items: Iterable[Item], length: int, quiet: bool) -> Iterator[Item]:
     """Pass on what is measured, with a bar on stderr."""
-    with click.progressbar(items, length=length, label="measuring", file=sys.stderr, hidden=quiet) as bar:
+    with click.progressbar(items, length=length, label="measuring", file=sys.stderr, hidden=quiet, width=0) as bar:
         yield from bar

@@ -7,6 +7,7 @@ import click
 from rnnkit.cli.importing import imported, is_path
 from rnnkit.cli.options import parse_assignments, set_option
 from rnnkit.cli.output import json_option, print_json
+from rnnkit.cli.streams import echo
 from rnnkit.errors import CheckError, UnknownNameError, UsageError, nearest
 
 KINDS = ("cell", "unroller", "task")
@@ -36,11 +37,11 @@ def check(subject: str, assignments: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         print_json({"subject": result.subject, "ok": result.ok, "promises": result.found})
     else:
-        click.echo(result.subject)
+        echo(result.subject)
         for promise, sentences in result.found.items():
-            click.echo(f"  {'broken' if sentences else 'ok':8}{promise}")
+            echo(f"  {'broken' if sentences else 'ok':8}{promise}")
             for sentence in sentences:
-                click.echo(f"          {sentence.removeprefix(result.subject + ': ')}")
+                echo(f"          {sentence.removeprefix(result.subject + ': ')}")
     if not result.ok:
         first = result.failures[0].removeprefix(f"{result.subject}: ")
         raise CheckError(f"{result.subject} breaks {result.broken} of its promises: {first}", result.failures)

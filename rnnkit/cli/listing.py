@@ -10,6 +10,7 @@ import click
 from rnnkit.cli.importing import imported, is_path
 from rnnkit.cli.options import complete_names
 from rnnkit.cli.output import json_option, print_json, print_table
+from rnnkit.cli.streams import echo
 from rnnkit.errors import UsageError
 
 SHOWN_INPUT, SHOWN_HIDDEN = 64, 128
@@ -74,7 +75,7 @@ def _explain(name: str, unroller: str, input_size: int, hidden: int, as_json: bo
         sizes = {"input_size": input_size, "hidden_size": hidden}
         print_json({"name": name, "unroller": str(layer.unroller), **sizes, "explanation": text})
     else:
-        click.echo(f"cell {name}, D = {input_size}, H = {hidden}, unroller {layer.unroller}\n\n{text}")
+        echo(f"cell {name}, D = {input_size}, H = {hidden}, unroller {layer.unroller}\n\n{text}")
 
 
 def _list(noun: str, as_json: bool) -> None:
@@ -126,11 +127,11 @@ def _show(noun: str, kind: Any, origin: str, given: dict[str, Any], as_json: boo
         }
         print_json({**shown, "parameters": {k: list(v) for k, v in shapes.items()}} if noun == "cell" else shown)
         return
-    click.echo(f"{noun} {kind.name} ({origin})\n\n{module}\n\n{text}")
-    click.echo(f"\nOptions: {', '.join(options) or 'none'}")
+    echo(f"{noun} {kind.name} ({origin})\n\n{module}\n\n{text}")
+    echo(f"\nOptions: {', '.join(options) or 'none'}")
     if shapes:
         count = sum(math.prod(shape) for shape in shapes.values())
-        click.echo(f"\nParameters for D = {SHOWN_INPUT}, H = {SHOWN_HIDDEN}: {count:,}")
+        echo(f"\nParameters for D = {SHOWN_INPUT}, H = {SHOWN_HIDDEN}: {count:,}")
         print_table(["parameter", "shape"], [(name, str(tuple(shape))) for name, shape in shapes.items()])
 
 

@@ -13,6 +13,7 @@ from rnnkit.cli.output import json_option, print_json
 from rnnkit.cli.progress import shown
 from rnnkit.cli.report import report
 from rnnkit.cli.signals import BROKEN_PIPE, ending_with, patience
+from rnnkit.cli.streams import echo
 from rnnkit.errors import LostError, ResourceError, UsageError
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def run(
         settings = read_settings(resume)
         check_unchanged(settings, *sources)
     if print_config:
-        click.echo(settings.to_toml(), nl=False)
+        echo(settings.to_toml(), end="")
         return
     if nproc > 1 and not started():
         check_shares(settings.batch, nproc)

@@ -58,7 +58,8 @@ def export_model(
     Args:
         model: stays as it is.
         path: of the file; an existing one is never written over.
-        format: "pt2", for `torch.export.load`, or "onnx"; None: as the path ends, else pt2.
+        format: "pt2", for `torch.export.load`, or "onnx"; None: as the path ends; pt2 where it has no
+            ending.
         step: a file that takes one step: input and state in, output and state out.
         state: a file for sequences that come in pieces: it takes the state before the first step too.
         about: kept in the file as JSON, beside names and shapes and the initial state.
@@ -67,7 +68,7 @@ def export_model(
         What goes in and comes out, and how near the file is to the model.
 
     Raises:
-        UsageError: the path exists, the format is none, or torch cannot export a cell.
+        UsageError: the path exists, its ending or the format is none that there is, or torch cannot export a cell.
         ResourceError: a package is not installed, or the disk takes no more.
         CheckError: the file does not compute what the model does; nothing is left of it.
     """
@@ -102,17 +103,20 @@ def export_model(
 
 
 def read_format(name: str | None, path: Path) -> Format:
-    """Give the format of that name, or the one that the path's suffix names.
+    """Return the format of that name, or the one that the path's ending names; pt2 where there is neither.
 
     Raises:
-        UsageError: there is none, or the suffix names another.
+        UsageError: there is none, or the ending names another, or no format.
     """
-    suffix = path.suffix.removeprefix(".").lower()
-    name = name or (suffix if suffix in FORMATS else "pt2")
-    if name not in FORMATS:
+    if name is not None and name not in FORMATS:
         raise UsageError(f"unknown format {name!r}{nearest(name, FORMATS)}; one of {', '.join(FORMATS)}")
-    if suffix in FORMATS and suffix != name:
-        raise UsageError(f"{path} ends as a file of {suffix}, the format is {name}; change one of them")
+    suffix = path.suffix.lower()
+    if suffix and suffix[1:] not in FORMATS:
+        endings = " or ".join(f".{known}" for known in FORMATS)
+        raise UsageError(f"{path} ends in {path.suffix}; the file of a model ends in {endings}")
+    name = name or suffix[1:] or "pt2"
+    if suffix and suffix[1:] != name:
+        raise UsageError(f"{path} ends as a file of {suffix[1:]}, the format is {name}; change one of them")
     return FORMATS[name]
 
 
