@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnkit.registry import tasks
+from rnnkit.resolve import resolve
 from rnnkit.run_history import RunHistory, read_history
 from rnnkit.settings import Settings
 from rnnkit.task import Task
@@ -79,11 +80,11 @@ def compare(paths: Sequence[Path]) -> list[Comparison]:
     histories = [read_history(path) for path in paths]
     names = [history.name for history in histories]
     labels = names if len(set(names)) == len(names) else [str(path) for path in paths]
-    parts: dict[str, list[Contender]] = {}
+    parts: dict[type[Task], list[Contender]] = {}
     for label, path, history in zip(labels, paths, histories, strict=True):
-        kind = tasks[history.settings.task]
-        parts.setdefault(kind.name, []).append(_contender(label, path, history, kind))
-    return [Comparison(tasks[name], _differing(run.settings for run in runs), runs) for name, runs in parts.items()]
+        kind = resolve(history.settings.task, Task, tasks, "task")
+        parts.setdefault(kind, []).append(_contender(label, path, history, kind))
+    return [Comparison(kind, _differing(run.settings for run in runs), runs) for kind, runs in parts.items()]
 
 
 def _contender(label: str, path: Path, history: RunHistory, kind: type[Task]) -> Contender:

@@ -3,9 +3,11 @@
 import logging
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from rnnkit.checkpoint import Checkpoint, environment, restore
 from rnnkit.errors import CheckpointError, DataError, UsageError, first_line
+from rnnkit.importing import digests
 from rnnkit.packing import pack
 from rnnkit.settings import NOT_OF_THE_NUMBERS, Settings
 from rnnkit.training import Training
@@ -52,10 +54,15 @@ def check_unfinished(training: Training, path: Path) -> None:
         )
 
 
+def surroundings(settings: Settings) -> dict[str, Any]:
+    """Return what bit-exact repetition depends on beside the settings; of an imported cell, what its source is."""
+    return {**environment(settings.device), **digests(settings.cell)}
+
+
 def tell_changes(found: Checkpoint, settings: Settings) -> None:
     """Say what differs from where the checkpoint was made, and from what it was made with."""
     kept, _ = pack({name: value for name, value in asdict(settings).items() if name not in NOT_OF_THE_NUMBERS})
-    for entry, now in (("environment", environment(settings.device)), ("settings", kept)):
+    for entry, now in (("environment", surroundings(settings)), ("settings", kept)):
         before = found.manifest.get(entry)
         for name, value in now.items():
             was = before.get(name) if isinstance(before, dict) else None

@@ -16,12 +16,14 @@ from types import TracebackType
 import rnnkit
 from rnnkit.checkpoint import environment, restore
 from rnnkit.checkpoint_store import CheckpointStore
+from rnnkit.choice import choose
 from rnnkit.durable import PARTIAL, sweep, sync_folder, write_file
-from rnnkit.errors import CheckpointError, ResourceError, UsageError
+from rnnkit.errors import CheckpointError, PluginError, ResourceError, UnknownNameError, UsageError
+from rnnkit.importing import homes
 from rnnkit.model import Model
 from rnnkit.packing import pack
 from rnnkit.record import Record
-from rnnkit.resumption import check_unfinished, take_up, tell_changes
+from rnnkit.resumption import check_unfinished, surroundings, take_up, tell_changes
 from rnnkit.run_lock import LOCK, locked
 from rnnkit.run_log import METRICS, TIMES, RunLog
 from rnnkit.settings import Settings
@@ -132,7 +134,7 @@ class RunFolder:
             {
                 "version": rnnkit.__version__,
                 "settings": pack(asdict(self.settings))[0],
-                "environment": environment(self.settings.device),
+                "environment": surroundings(self.settings),
                 "data": training.task.fingerprint(),
                 "metrics_bytes": self._log.sync(),
             },
@@ -175,7 +177,8 @@ class RunFolder:
         try:
             (partial / CHECKPOINTS).mkdir(parents=True)
             write_file(partial / CONFIG, self.settings.to_toml().encode())
-            about = json.dumps(environment(self.settings.device), indent=2)
+            imports = {path: str(file) for path, file in homes(self.settings.cell).items()}
+            about = json.dumps({**environment(self.settings.device), "imports": imports}, indent=2)
             write_file(partial / ENVIRONMENT, about.encode() + b"\n")
             for name in (METRICS, TIMES, LOCK):
                 (partial / name).touch()
@@ -227,10 +230,28 @@ def read_settings(path: Path) -> Settings:
 
     Raises:
         CheckpointError: the folder is not a run's.
+        PluginError: its cell cannot be imported; the message says where it was.
     """
     if not path.is_dir():
         raise CheckpointError(f"{path} is not a folder; give the folder of a run, such as runs/chars-lstm-...")
-    return Settings.read(path / CONFIG)
+    settings = Settings.read(path / CONFIG)
+    try:
+        choose(settings.cell)
+    except UnknownNameError:
+        raise
+    except (PluginError, UsageError) as error:
+        raise type(error)(f"{error}{_remedy(path)}") from None
+    return settings
+
+
+def _remedy(path: Path) -> str:
+    """Say where the classes stood that a run's cell is imported from: from there, they can be."""
+    with suppress(OSError, ValueError, AttributeError):
+        imports = json.loads((path / ENVIRONMENT).read_text(encoding="utf-8")).get("imports", {})
+        if imports:
+            where = ", ".join(f"{name} in {file}" for name, file in imports.items())
+            return f"; the run was made with {where}: go there, or put the folder on PYTHONPATH"
+    return ""
 
 
 def _name(settings: Settings) -> str:

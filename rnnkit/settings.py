@@ -14,7 +14,7 @@ from rnnkit.errors import CheckpointError, ResourceError, UsageError, nearest
 from rnnkit.model import Model
 from rnnkit.processes import Processes
 from rnnkit.registry import tasks, unrollers
-from rnnkit.resolve import check_options, resolve
+from rnnkit.resolve import check_options, construct, resolve
 from rnnkit.task import Task
 from rnnkit.toml import read_toml, write_toml
 from rnnkit.training import Training
@@ -76,9 +76,9 @@ class Settings:
 
     def make_task(self) -> Task:
         """Build the task, with its options."""
-        kind = tasks[self.task]
+        kind = resolve(self.task, Task, tasks, "task")
         check_options("task", kind, self.task_options)
-        return kind(**self.task_options)
+        return construct("task", kind, **self.task_options)
 
     def make_unroller(self) -> str | Unroller:
         """Build the unroller, with its options; "auto" stays to be chosen by the layer."""
@@ -88,7 +88,7 @@ class Settings:
             return "auto"
         kind = resolve(self.unroller, Unroller, unrollers, "unroller")
         check_options("unroller", kind, self.unroller_options)
-        return kind(**self.unroller_options)
+        return construct("unroller", kind, **self.unroller_options)
 
     def make_model(self, task: Task) -> Model:
         """Build the model, its weights drawn from `seed`, on `device` and in `dtype`."""

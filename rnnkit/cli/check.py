@@ -1,14 +1,14 @@
 """`rnnkit check`: the conformance kit."""
 
+from contextlib import suppress
 from typing import Any
 
 import click
 
-from rnnkit.cli.importing import imported, is_path
 from rnnkit.cli.options import parse_assignments, set_option
 from rnnkit.cli.output import json_option, print_json
 from rnnkit.cli.streams import echo
-from rnnkit.errors import CheckError, UnknownNameError, UsageError, nearest
+from rnnkit.errors import CheckError, PluginError, UnknownNameError, UsageError, nearest
 
 KINDS = ("cell", "unroller", "task")
 
@@ -26,7 +26,7 @@ def check(subject: str, assignments: tuple[str, ...], as_json: bool) -> None:
     from rnnkit.testing import inspect_any, noun_of
 
     tables = parse_assignments(assignments, KINDS)
-    kind, given = (imported(subject), {}) if is_path(subject) else _from_registries(subject)
+    kind, given = _found(subject)
     noun = noun_of(kind)
     options = {**given, **tables.pop(noun)}
     if any(tables.values()):
@@ -52,22 +52,21 @@ def _refuse(kind: Any, options: dict[str, Any]) -> None:
     from rnnkit.cell import building
     from rnnkit.choice import CellChoice
 
-    try:
-        with building("meta", None):
-            kind(8, 8, **CellChoice(kind).accepted(options))
-    except UsageError:
-        raise
-    except Exception:
-        return  # the check itself says what
+    with building("meta", None), suppress(PluginError):  # of that, the check itself says what it is
+        CellChoice(kind).build(8, 8, options)
 
 
-def _from_registries(name: str) -> tuple[Any, dict[str, Any]]:
+def _found(name: str) -> tuple[Any, dict[str, Any]]:
+    """Return what a name, an expression or MODULE:CLASS stands for: a class, and options that are given with it."""
     from rnnkit.choice import choose
+    from rnnkit.importing import imported, is_path
     from rnnkit.registry import cells, tasks, unrollers
 
     if "(" in name:
         choice = choose(name)
         return choice.kind, dict(choice.options)
+    if is_path(name):
+        return imported(name), {}
     for registry in (cells, unrollers, tasks):
         try:
             return registry[name], {}

@@ -8,7 +8,7 @@ import click
 from click.core import ParameterSource
 
 from rnnkit.cli.launching import launch, left, speak_once, started
-from rnnkit.cli.options import MaybePositive, MemorySize, PositiveFloat, Truncation, complete_names
+from rnnkit.cli.options import CELLS, MaybePositive, MemorySize, PositiveFloat, Truncation, complete_names
 from rnnkit.cli.output import json_option, print_json
 from rnnkit.cli.progress import shown
 from rnnkit.cli.report import report
@@ -30,9 +30,9 @@ COUNT = click.IntRange(min=0)
 @click.command()
 @click.option(
     "--cell",
-    metavar="NAME",
+    metavar="NAME|MODULE:CLASS",
     shell_complete=complete_names("cell"),
-    help="What is stepped; `rnnkit cells` lists them. Wrappers take another: 'zoneout(gru, rate=0.1)'. [default: lstm]",
+    help=f"{CELLS}. [default: lstm]",
 )
 @click.option(
     "--task",
