@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rnnkit.paths import AnyPath, as_path
 from rnnkit.registry import tasks
 from rnnkit.resolve import resolve
 from rnnkit.run_history import RunHistory, read_history
@@ -71,17 +72,18 @@ class Comparison(NamedTuple):
     runs: list[Contender]
 
 
-def compare(paths: Sequence[Path]) -> list[Comparison]:
+def compare(paths: Sequence[AnyPath]) -> list[Comparison]:
     """Read runs and put those of a task together, in the order given.
 
     Raises:
         CheckpointError: a folder is no run's, or damaged. UnknownNameError: a run's task is not known here.
     """
-    histories = [read_history(path) for path in paths]
+    folders = [as_path(path) for path in paths]
+    histories = [read_history(path) for path in folders]
     names = [history.name for history in histories]
-    labels = names if len(set(names)) == len(names) else [str(path) for path in paths]
+    labels = names if len(set(names)) == len(names) else [str(path) for path in folders]
     parts: dict[type[Task], list[Contender]] = {}
-    for label, path, history in zip(labels, paths, histories, strict=True):
+    for label, path, history in zip(labels, folders, histories, strict=True):
         kind = resolve(history.settings.task, Task, tasks, "task")
         parts.setdefault(kind, []).append(_contender(label, path, history, kind))
     return [Comparison(kind, _differing(run.settings for run in runs), runs) for kind, runs in parts.items()]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnkit.errors import ResourceError, UsageError
+from rnnkit.paths import AnyPath, as_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -12,8 +13,9 @@ if TYPE_CHECKING:
 FORMATS = (".png", ".svg")
 
 
-def check_plot(path: Path) -> None:
+def check_plot(path: AnyPath) -> None:
     """Raise UsageError if a picture cannot be drawn there: before an hour is measured."""
+    path = as_path(path)
     _check_ending(path, f"--plot {path}")
     if not path.parent.is_dir():
         raise UsageError(f"--plot {path}: there is no folder {path.parent}")
@@ -26,12 +28,13 @@ def _check_ending(path: Path, label: str) -> None:
         raise UsageError(f"{label}: it must end in {' or '.join(FORMATS)}")
 
 
-def save(figure: "Figure", path: Path) -> None:
+def save(figure: "Figure", path: AnyPath) -> None:
     """Write a figure in the format that the file's name ends in.
 
     Raises:
         UsageError: its ending is none that there is. ResourceError: the file cannot be written.
     """
+    path = as_path(path)
     _check_ending(path, str(path))
     try:
         figure.savefig(path)

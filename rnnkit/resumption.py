@@ -2,13 +2,13 @@
 
 import logging
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from rnnkit.checkpoint import Checkpoint, environment, restore
 from rnnkit.errors import CheckpointError, DataError, UsageError, first_line
 from rnnkit.importing import digests
 from rnnkit.packing import pack
+from rnnkit.paths import AnyPath, as_path
 from rnnkit.settings import NOT_OF_THE_NUMBERS, Settings
 from rnnkit.training import Training
 from rnnkit.training_state import check_like
@@ -44,8 +44,9 @@ def take_up(training: Training, found: Checkpoint) -> None:
         raise CheckpointError(f"{found.path} does not fit this run: {reason}; put a copy back, or train anew") from None
 
 
-def check_unfinished(training: Training, path: Path) -> None:
+def check_unfinished(training: Training, path: AnyPath) -> None:
     """Raise UsageError if there is nothing left to do for a training."""
+    path = as_path(path)
     if training.step >= training.steps:
         raise UsageError(f"{path} has taken {training.step} steps; to go on, give more than that with --steps")
     if training.done:

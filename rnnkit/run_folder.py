@@ -22,6 +22,7 @@ from rnnkit.errors import CheckpointError, PluginError, ResourceError, UnknownNa
 from rnnkit.importing import homes
 from rnnkit.model import Model
 from rnnkit.packing import pack
+from rnnkit.paths import AnyPath, as_path
 from rnnkit.record import Record
 from rnnkit.resumption import check_unfinished, surroundings, take_up, tell_changes
 from rnnkit.run_lock import LOCK, locked
@@ -51,8 +52,8 @@ class RunFolder:
         UsageError: the folder exists.
     """
 
-    def __init__(self, path: Path | None, settings: Settings) -> None:
-        self.path = path or _free(Path("runs") / _name(settings))
+    def __init__(self, path: AnyPath | None, settings: Settings) -> None:
+        self.path = _free(Path("runs") / _name(settings)) if path is None else as_path(path)
         self.settings = settings
         self._store = CheckpointStore(self.path / CHECKPOINTS, settings.keep)
         self._log: RunLog | None = None
@@ -61,7 +62,7 @@ class RunFolder:
             raise UsageError(f"{self.path} exists already; give another folder with --out, or --resume it")
 
     @classmethod
-    def resume(cls, path: Path, settings: Settings, training: Training) -> "RunFolder":
+    def resume(cls, path: AnyPath, settings: Settings, training: Training) -> "RunFolder":
         """Take up a run where its newest intact checkpoint left it; what came after that is cut off.
 
         What differs from where it ran before, and checkpoints that are damaged, are told to the log.
@@ -72,6 +73,7 @@ class RunFolder:
             UsageError: all steps have been taken.
             ResourceError: the disk or folder takes no more.
         """
+        path = as_path(path)
         folder = cls.__new__(cls)
         folder.path, folder.settings = path, settings
         folder._store = CheckpointStore(path / CHECKPOINTS, settings.keep)
@@ -195,7 +197,7 @@ class RunFolder:
         self._log = RunLog(self.path)
 
 
-def open_run(path: Path, *, best: bool = False, device: str | None = None) -> tuple[Settings, Task, Model]:
+def open_run(path: AnyPath, *, best: bool = False, device: str | None = None) -> tuple[Settings, Task, Model]:
     """Rebuild what a run left: its settings, task and trained model, with averaged weights where there are some.
 
     Args:
@@ -207,6 +209,7 @@ def open_run(path: Path, *, best: bool = False, device: str | None = None) -> tu
         CheckpointError: the folder is not a run's, or it has no intact checkpoint, or not that of the best validation.
         ResourceError: the device is not here.
     """
+    path = as_path(path)
     settings = read_settings(path)
     settings = settings if device is None else replace(settings, device=device)
     task = settings.make_task()
@@ -225,13 +228,14 @@ def open_run(path: Path, *, best: bool = False, device: str | None = None) -> tu
     return settings, task, model
 
 
-def read_settings(path: Path) -> Settings:
+def read_settings(path: AnyPath) -> Settings:
     """Read the settings of the run in a folder.
 
     Raises:
         CheckpointError: the folder is not a run's.
         PluginError: its cell cannot be imported; the message says where it was.
     """
+    path = as_path(path)
     if not path.is_dir():
         raise CheckpointError(f"{path} is not a folder; give the folder of a run, such as runs/chars-lstm-...")
     settings = Settings.read(path / CONFIG)

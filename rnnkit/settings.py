@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from rnnkit.cell import building
 from rnnkit.choice import choose
 from rnnkit.errors import CheckpointError, ResourceError, UsageError, nearest
 from rnnkit.model import Model
+from rnnkit.paths import AnyPath, as_path
 from rnnkit.processes import Processes
 from rnnkit.registry import tasks, unrollers
 from rnnkit.resolve import check_options, construct, resolve
@@ -136,12 +136,13 @@ class Settings:
         return write_toml(asdict(self))
 
     @classmethod
-    def read(cls, path: Path) -> "Settings":
+    def read(cls, path: AnyPath) -> "Settings":
         """Read what `to_toml` wrote.
 
         Raises:
             CheckpointError: the file is missing or not such a file.
         """
+        path = as_path(path)
         try:
             return cls(**checked(read_toml(path), str(path)))
         except UsageError as error:

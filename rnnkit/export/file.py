@@ -25,6 +25,7 @@ from rnnkit.export.scan import Once, Scan
 from rnnkit.export.verification import verify
 from rnnkit.layer import RNN
 from rnnkit.model import Model
+from rnnkit.paths import AnyPath, as_path
 
 FORMATS: dict[str, Format] = {"pt2": Pt2(), "onnx": Onnx()}
 
@@ -43,7 +44,7 @@ class Exported(NamedTuple):
 
 def export_model(
     model: Model | RNN,
-    path: str | os.PathLike[str],
+    path: AnyPath,
     *,
     format: str | None = None,
     step: bool = False,
@@ -72,7 +73,7 @@ def export_model(
         ResourceError: a package is not installed, or the disk takes no more.
         CheckError: the file does not compute what the model does; nothing is left of it.
     """
-    path = Path(path)
+    path = as_path(path)
     kind = read_format(format, path)
     for label, flag in (("step", step), ("state", state)):
         check_flag(label, flag)
@@ -102,12 +103,13 @@ def export_model(
     return Exported(path, kind.name, inputs, outputs, len(data), difference)
 
 
-def read_format(name: str | None, path: Path) -> Format:
+def read_format(name: str | None, path: AnyPath) -> Format:
     """Return the format of that name, or the one that the path's ending names; pt2 where there is neither.
 
     Raises:
         UsageError: there is none, or the ending names another, or no format.
     """
+    path = as_path(path)
     if name is not None and name not in FORMATS:
         raise UsageError(f"unknown format {name!r}{nearest(name, FORMATS)}; one of {', '.join(FORMATS)}")
     suffix = path.suffix.lower()
@@ -120,8 +122,9 @@ def read_format(name: str | None, path: Path) -> Format:
     return FORMATS[name]
 
 
-def check_free(path: Path) -> None:
+def check_free(path: AnyPath) -> None:
     """Raise UsageError if something is there, ResourceError if nothing can be."""
+    path = as_path(path)
     if os.path.lexists(path):
         raise UsageError(f"{path} exists already; give another file")
     if not path.parent.is_dir():
