@@ -13,6 +13,9 @@ from typing import Any
 
 from rnnkit.errors import PluginError, UsageError, first_line, nearest
 
+_digests: dict[str, str] = {}
+"""By module; a file may change while what it was at the import goes on running."""
+
 PATH = re.compile(r"[\w.]+:[A-Za-z_][\w.]*")
 
 
@@ -28,11 +31,14 @@ def imported(path: str) -> Any:
         PluginError: the module cannot be imported. UsageError: it has no such class.
     """
     module, _, name = path.partition(":")
+    known = module in sys.modules and module in _digests
     with _here_on_path(), redirect_stdout(sys.stderr):  # stdout is for data
         try:
             found = import_module(module)
         except (Exception, SystemExit) as error:
             raise PluginError(f"{module!r} cannot be imported: {first_line(error)}{_meant(module, error)}") from None
+    if not known and (file := getattr(found, "__file__", None)) is not None and Path(file).is_file():
+        _digests[module] = hashlib.sha256(Path(file).read_bytes()).hexdigest()
     for part in name.split("."):
         if not hasattr(found, part):
             raise UsageError(f"module {module!r} has no {name!r}{nearest(part, _classes(found))}")
@@ -51,8 +57,9 @@ def homes(text: str) -> dict[str, Path]:
 
 
 def digests(text: str) -> dict[str, str]:
-    """Return the SHA-256 of the file in which each MODULE:CLASS of an expression stands."""
-    return {path: hashlib.sha256(file.read_bytes()).hexdigest() for path, file in homes(text).items() if file.is_file()}
+    """Return the SHA-256 of the file of each MODULE:CLASS of an expression, as it was when it was imported here."""
+    modules = {path: path.partition(":")[0] for path in PATH.findall(text)}
+    return {path: _digests[module] for path, module in modules.items() if module in _digests}
 
 
 @contextmanager

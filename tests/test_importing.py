@@ -133,7 +133,12 @@ def test_where_a_class_stands(here):
     rnnkit.RNN("my_cells:Fake", 3, 4)
     assert homes("zoneout(my_cells:Fake, rate=0.1)") == {"my_cells:Fake": here / "my_cells.py"}
     before = digests("my_cells:Fake")
-    (here / "my_cells.py").write_text("pass")
     assert before.keys() == {"my_cells:Fake"}
+    with (here / "my_cells.py").open("a") as file:
+        file.write("# changed, and longer\n")
+    rnnkit.RNN("my_cells:Fake", 3, 4)
+    assert digests("my_cells:Fake") == before  # what runs is what was imported
+    del sys.modules["my_cells"]
+    rnnkit.RNN("my_cells:Fake", 3, 4)
     assert digests("my_cells:Fake") != before
     assert homes("zoneout(lstm, rate={'h': 0.1})") == {}

@@ -53,14 +53,14 @@ def fitted(columns: Sequence[Column], width: int, less: Sequence[str] = ()) -> t
     Returns:
         The columns that there is room for, folded, and the headings of those that are left out.
     """
-    shown = list(columns)
-    order = [column for heading in dict.fromkeys(less) for column in columns if column.heading == heading]
-    order += [column for column in reversed(columns[1:]) if column not in order]
-    while len(shown) > 1 and _total(column.least for column in shown) > width:
-        shown.remove(order.pop(0))
-    widths = _shared(shown, width)
-    hidden = [column.heading.strip() for column in columns if column not in shown]
-    return [column.folded(wide) for column, wide in zip(shown, widths, strict=True)], hidden
+    spared = [k for heading in dict.fromkeys(less) for k, column in enumerate(columns) if column.heading == heading]
+    order = iter([*spared, *(k for k in reversed(range(1, len(columns))) if k not in spared)])
+    hidden: set[int] = set()
+    while len(hidden) < len(columns) - 1 and _total(c.least for k, c in enumerate(columns) if k not in hidden) > width:
+        hidden.add(next(order))
+    shown = [column for k, column in enumerate(columns) if k not in hidden]
+    folded = [column.folded(wide) for column, wide in zip(shown, _shared(shown, width), strict=True)]
+    return folded, [column.heading.strip() for k, column in enumerate(columns) if k in hidden]
 
 
 def fold(text: str, width: int) -> str:

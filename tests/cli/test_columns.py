@@ -106,6 +106,9 @@ def test_what_can_be_spared_goes_first():
     assert fitted(columns, 33, less=["b"])[1] == ["b"]
     assert fitted(columns, 21, less=["b"])[1] == ["b", "d"]
     assert fitted(columns, 1)[1] == ["b", "c", "d"]
+    twins = [columns[0], *[Column("MiB", ["", ""], True)] * 3]
+    assert fitted(twins, 18)[1] == ["MiB", "MiB"]
+    assert [column.heading for column in fitted(twins, 18)[0]] == ["a", "MiB"]
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,7 @@ def test_a_resumed_run_tells_of_another_source(cli, here, cell_source):
     assert cli("run", *SMALL, "--cell", "my_cells:Fake", "--out", "mine").exit_code == 0
     with (here / "my_cells.py").open("a") as file:
         file.write("# changed\n")
+    del sys.modules["my_cells"]
     result = cli("run", "--resume", "mine", "--steps", 3, "--quiet")
     assert result.exit_code == 0
     assert re.fullmatch(r"rnnkit: my_cells:Fake was '\w+' when .* now it is '\w+'; bits may differ\n", result.stderr)
