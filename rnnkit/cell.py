@@ -37,7 +37,7 @@ class Cell(Guarded, ABC):
     """
 
     name: ClassVar[str]
-    """What the registry and the command line call the cell."""
+    """What the registry, errors and the command line call it; by default its class's, in lower case."""
 
     state_names: tuple[str, ...] = ("h",)
     """One name for each tensor of the state; errors, gradient checks and plots use them."""
@@ -51,10 +51,9 @@ class Cell(Guarded, ABC):
     off: then checks do not hold it to finite differences, and say so."""
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Name a cell that has no name after its class."""
+        """Name a class that sets no name of its own after itself, whatever its parent is called."""
         super().__init_subclass__(**options)
-        if not hasattr(cls, "name"):
-            cls.name = cls.__name__.lower()
+        name_after_class(cls)
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
@@ -116,6 +115,18 @@ class Cell(Guarded, ABC):
     def extra_repr(self) -> str:
         """Show the sizes, as torch's own modules do."""
         return f"{self.input_size}, {self.hidden_size}"
+
+
+def name_after_class(cls: Any) -> None:
+    """Set `name` to the name of the class in lower case, unless the class itself sets one."""
+    if "name" not in vars(cls) and not _same_to_torch(cls):
+        cls.name = cls.__name__.lower()
+
+
+def _same_to_torch(cls: type) -> bool:
+    """Tell whether torch has derived the class, of a module that is parametrized or sharded: it is the same cell."""
+    derived = {f"{prefix}{base.__name__}" for prefix in ("Parametrized", "FSDP", "Replicate") for base in cls.__bases__}
+    return cls.__name__ in derived and cls.__module__.partition(".")[0] in ("torch", "abc")
 
 
 def parameters_of(module: nn.Module) -> Iterator[Tensor]:

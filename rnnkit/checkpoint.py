@@ -21,6 +21,7 @@ from torch import Tensor, distributed, nn
 from rnnkit.durable import read_file, write_folder
 from rnnkit.errors import CheckpointError
 from rnnkit.packing import pack, unpack
+from rnnkit.paths import AnyPath, as_path
 
 SCHEMA = 2
 MANIFEST = "manifest.json"
@@ -40,7 +41,7 @@ class Checkpoint(NamedTuple):
 
 
 def save_checkpoint(
-    path: Path,
+    path: AnyPath,
     weights: Mapping[str, Tensor],
     training: Any,
     about: Mapping[str, Any],
@@ -58,6 +59,7 @@ def save_checkpoint(
     Raises:
         ResourceError: the disk or folder takes no more.
     """
+    path = as_path(path)
     plain, tensors = pack(training)
     files = {WEIGHTS: _data(weights), TRAINING: _data(tensors)}
     if averaged is not None:
@@ -68,12 +70,13 @@ def save_checkpoint(
     write_folder(path, {**files, MANIFEST: json.dumps(manifest, indent=1, allow_nan=False).encode() + b"\n"})
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
+def load_checkpoint(path: AnyPath) -> Checkpoint:
     """Read what `save_checkpoint` wrote.
 
     Raises:
         CheckpointError: a file is missing, damaged, or of another version.
     """
+    path = as_path(path)
     manifest = read_manifest(path)
     found = {name: _tensors(path / name, manifest) for name in manifest["files"]}
     try:
@@ -83,12 +86,13 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(path, manifest, found[WEIGHTS], found.get(AVERAGED), training)
 
 
-def read_manifest(path: Path) -> dict[str, Any]:
+def read_manifest(path: AnyPath) -> dict[str, Any]:
     """Read and verify the manifest alone.
 
     Raises:
         CheckpointError: it is missing, damaged, or of another version.
     """
+    path = as_path(path)
     file = path / MANIFEST
     try:
         manifest = json.loads(
@@ -115,12 +119,13 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def restore(module: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
+def restore(module: nn.Module, weights: Mapping[str, Tensor], path: AnyPath) -> None:
     """Load weights that were saved from a module of the same make.
 
     Raises:
         CheckpointError: a tensor is missing, is one too many, is of another shape or dtype, or is not finite.
     """
+    path = as_path(path)
     expected = module.state_dict()
     for name in sorted(expected.keys() ^ weights.keys()):
         here, there = ("the model", "the checkpoint") if name in expected else ("the checkpoint", "the model")

@@ -10,6 +10,7 @@ from torch import Tensor
 from rnnkit.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from rnnkit.durable import remove_folder, sweep, unreadable
 from rnnkit.errors import CheckpointError, ResourceError
+from rnnkit.paths import AnyPath, as_path
 
 NAME = re.compile(r"step-(\d{9,})")
 
@@ -22,7 +23,8 @@ class CheckpointStore:
         keep: how many of the last are kept, beside the best.
     """
 
-    def __init__(self, folder: Path, keep: int = 2) -> None:
+    def __init__(self, folder: AnyPath, keep: int = 2) -> None:
+        folder = as_path(folder)
         self.folder = folder
         self.keep = keep
 

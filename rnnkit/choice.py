@@ -1,4 +1,4 @@
-"""What may stand for a cell: a name, an expression, a class, or a class with some of its options."""
+"""What may stand for a cell: a name, MODULE:CLASS, an expression, a class, or a class with some of its options."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from rnnkit.cell import Cell
 from rnnkit.errors import UsageError
 from rnnkit.expression import parse
 from rnnkit.registry import cells
-from rnnkit.resolve import check_options, option_names, resolve
+from rnnkit.resolve import check_options, construct, option_names, resolve
 
 RESERVED = {
     *("cell", "input_size", "hidden_size", "num_layers", "batch_first", "dropout", "bidirectional"),
@@ -48,13 +48,23 @@ class CellChoice:
         check_options("cell", self.kind, given)
         return given
 
+    def build(self, input_size: int, hidden_size: int, options: Mapping[str, Any], bias: bool = True) -> Cell:
+        """Build the cell.
+
+        Raises:
+            UsageError: it lacks an option, or refuses one; see `accepted` and `construct`.
+            PluginError: its constructor fails.
+        """
+        return construct("cell", self.kind, input_size, hidden_size, **self.accepted(options, bias))
+
     def __str__(self) -> str:
         shown = ", ".join(f"{name}={value!r}" for name, value in self.options.items())
         return f"{self.kind.name}({shown})" if shown else self.kind.name
 
 
 CellLike: TypeAlias = str | type[Cell] | partial[Cell] | CellChoice
-"""A registered name, an expression such as "zoneout(lstm, rate=0.1)", a Cell class, or `functools.partial` of one."""
+"""A registered name, "my_package.cells:MyCell", an expression of these such as "zoneout(lstm, rate=0.1)", a Cell class,
+or `functools.partial` of one."""
 
 
 def choose(cell: CellLike) -> CellChoice:
@@ -62,6 +72,7 @@ def choose(cell: CellLike) -> CellChoice:
 
     Raises:
         UnknownNameError: no cell of that name.
+        PluginError: the module of MODULE:CLASS cannot be imported.
         UsageError: it is none of these.
     """
     if isinstance(cell, CellChoice):
@@ -76,9 +87,10 @@ def choose(cell: CellLike) -> CellChoice:
     if not isinstance(cell, str):
         return CellChoice(resolve(cell, Cell, cells, "cell"))
     name, arguments, options = parse(cell)
-    kind = cells[name]
+    kind = resolve(name, Cell, cells, "cell")
     if arguments:
         if len(arguments) > 1 or "inner" not in option_names(kind)[0] or "inner" in options:
             raise UsageError(f"cell {cell!r}: {arguments[-1]!r} has no keyword; {name!r} takes option=value")
+        choose(arguments[0])  # imported and refused before anything is built, on another device or in another dtype
         options["inner"] = arguments[0]
     return CellChoice(kind, options)

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rnnkit.paths import AnyPath, as_path
 from rnnkit.registry import tasks
+from rnnkit.resolve import resolve
 from rnnkit.run_history import RunHistory, read_history
 from rnnkit.settings import Settings
 from rnnkit.task import Task
@@ -70,20 +72,21 @@ class Comparison(NamedTuple):
     runs: list[Contender]
 
 
-def compare(paths: Sequence[Path]) -> list[Comparison]:
+def compare(paths: Sequence[AnyPath]) -> list[Comparison]:
     """Read runs and put those of a task together, in the order given.
 
     Raises:
         CheckpointError: a folder is no run's, or damaged. UnknownNameError: a run's task is not known here.
     """
-    histories = [read_history(path) for path in paths]
+    folders = [as_path(path) for path in paths]
+    histories = [read_history(path) for path in folders]
     names = [history.name for history in histories]
-    labels = names if len(set(names)) == len(names) else [str(path) for path in paths]
-    parts: dict[str, list[Contender]] = {}
-    for label, path, history in zip(labels, paths, histories, strict=True):
-        kind = tasks[history.settings.task]
-        parts.setdefault(kind.name, []).append(_contender(label, path, history, kind))
-    return [Comparison(tasks[name], _differing(run.settings for run in runs), runs) for name, runs in parts.items()]
+    labels = names if len(set(names)) == len(names) else [str(path) for path in folders]
+    parts: dict[type[Task], list[Contender]] = {}
+    for label, path, history in zip(labels, folders, histories, strict=True):
+        kind = resolve(history.settings.task, Task, tasks, "task")
+        parts.setdefault(kind, []).append(_contender(label, path, history, kind))
+    return [Comparison(kind, _differing(run.settings for run in runs), runs) for kind, runs in parts.items()]
 
 
 def _contender(label: str, path: Path, history: RunHistory, kind: type[Task]) -> Contender:

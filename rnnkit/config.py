@@ -9,6 +9,7 @@ from typing import Any
 from rnnkit.errors import DataError, UsageError, nearest
 from rnnkit.expression import value_of
 from rnnkit.registry import tasks
+from rnnkit.resolve import resolve
 from rnnkit.settings import NOT_OF_THE_NUMBERS, TABLES, Settings, checked
 from rnnkit.task import Task
 
@@ -40,7 +41,7 @@ def resolved(*sources: tuple[str, dict[str, Any]]) -> Settings:
         UsageError: an unknown setting, with the nearest name, or a value that makes no sense.
     """
     given = _merged(*sources)
-    kind = tasks[given.get("task", Settings.task)]
+    kind = resolve(given.get("task", Settings.task), Task, tasks, "task")
     if "task_options" in given:
         given["task_options"] = _absolute(given["task_options"], kind)
     defaults = kind.defaults
@@ -57,7 +58,7 @@ def check_unchanged(settings: Settings, *sources: tuple[str, dict[str, Any]]) ->
     origins = {name: source for source, values in sources for name in values}
     for name, value in _merged(*sources).items():
         if name == "task_options":
-            value = _moved(settings, _absolute(value, tasks[settings.task]))
+            value = _moved(settings, _absolute(value, resolve(settings.task, Task, tasks, "task")))
         if name in NOT_OF_THE_NUMBERS:
             setattr(settings, name, value)
         elif (stored[name] | value if isinstance(value, dict) else value) != stored[name]:

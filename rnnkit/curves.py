@@ -1,11 +1,11 @@
 """The picture of runs side by side: their metric against steps, tokens and seconds."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rnnkit.comparison import Comparison, Contender
+from rnnkit.paths import AnyPath, as_path
 from rnnkit.picture import save
 from rnnkit.run_history import Numbers
 
@@ -22,12 +22,13 @@ CHARACTERS = 13
 """Of the legend on an inch."""
 
 
-def draw(comparison: Comparison, path: Path) -> None:
+def draw(comparison: Comparison, path: AnyPath) -> None:
     """Draw a colour a run: its metric in training as a line, in validation as dots.
 
     Raises:
         ResourceError: the file cannot be written.
     """
+    path = as_path(path)
     from matplotlib.figure import Figure
     from matplotlib.ticker import EngFormatter
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rnnkit.errors import CheckpointError, ResourceError
+from rnnkit.paths import AnyPath, as_path
 
 PARTIAL = ".partial"
 """How the names end, hidden ones, of what is not yet or no longer there."""
@@ -16,12 +17,13 @@ SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """What is wrong with the process or the machine, not with a file."""
 
 
-def write_file(path: Path, data: bytes) -> None:
+def write_file(path: AnyPath, data: bytes) -> None:
     """Write a file, over one that may be there.
 
     Raises:
         ResourceError: the disk or folder takes no more; what was there stays.
     """
+    path = as_path(path)
     partial = _partial(path)
     with reported(path):
         try:
@@ -34,12 +36,13 @@ def write_file(path: Path, data: bytes) -> None:
             raise
 
 
-def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
+def write_folder(path: AnyPath, files: Mapping[str, bytes]) -> None:
     """Write a new folder of files: complete under another name first, then under its own.
 
     Raises:
         ResourceError: the disk or folder takes no more; nothing is left behind.
     """
+    path = as_path(path)
     partial = _partial(path)
     with reported(path):
         try:
@@ -57,24 +60,27 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
             raise
 
 
-def remove_folder(path: Path) -> None:
+def remove_folder(path: AnyPath) -> None:
     """Remove a folder of files; one that is interrupted is no longer seen under its name."""
+    path = as_path(path)
     doomed = _partial(path)
     with reported(path):
         os.rename(path, doomed)
         _remove(doomed)
 
 
-def sweep(folder: Path) -> None:
+def sweep(folder: AnyPath) -> None:
     """Remove what a writer that was killed has left in a folder. No other process may be writing there."""
+    folder = as_path(folder)
     with reported(folder):
         for name in os.listdir(folder):
             if name.startswith(".") and name.endswith(PARTIAL):
                 _remove(folder / name)
 
 
-def sync_folder(path: Path) -> None:
+def sync_folder(path: AnyPath) -> None:
     """Have the names in a folder on disk."""
+    path = as_path(path)
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -82,13 +88,14 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def read_file(path: Path, limit: int) -> bytes:
+def read_file(path: AnyPath, limit: int) -> bytes:
     """Read a regular file of at most `limit` bytes; never waits on a pipe, never follows a link.
 
     Raises:
         CheckpointError: it is missing, of another kind, too large or unreadable.
         ResourceError: no more files can be opened.
     """
+    path = as_path(path)
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except (OSError, ValueError) as error:
@@ -107,8 +114,9 @@ def read_file(path: Path, limit: int) -> bytes:
         os.close(descriptor)
 
 
-def unreadable(path: Path, error: Exception) -> CheckpointError | ResourceError:
+def unreadable(path: AnyPath, error: Exception) -> CheckpointError | ResourceError:
     """Say why a file or folder of a run's cannot be read: it is at fault, or the machine is."""
+    path = as_path(path)
     number = getattr(error, "errno", None)
     kind = ResourceError if number in SCARCE else CheckpointError
     remedy = "; allow more (ulimit -n)" if number in (errno.EMFILE, errno.ENFILE) else ""
@@ -141,8 +149,9 @@ def _remove(path: Path) -> None:
 
 
 @contextmanager
-def reported(path: Path) -> Iterator[None]:
+def reported(path: AnyPath) -> Iterator[None]:
     """Turn an error of the system into a ResourceError that names `path`."""
+    path = as_path(path)
     try:
         yield
     except OSError as error:

@@ -112,7 +112,7 @@ def _in_float64(
     else:
         choice = choose(subject)
         with building(None, torch.float64):
-            module = choice.kind(input_size, hidden_size, **choice.accepted(options))
+            module = choice.build(input_size, hidden_size, options)
         expected = torch.float64
     tensors = [*module.named_parameters(), *module.named_buffers()]
     strays = {name: t.dtype for name, t in tensors if t.is_floating_point() and t.dtype != expected}

@@ -30,8 +30,8 @@ class RNN(TorchNames):
     time of a call.
 
     Args:
-        cell: a registered name, an expression such as "zoneout(gru, rate=0.1)", a Cell class, a `functools.partial` of
-            one, or a list of these, one a layer.
+        cell: a registered name, a class's import path such as "my_package.cells:MyCell", an expression such as
+            "zoneout(gru, rate=0.1)", a Cell class, a `functools.partial` of one, or a list of these, one a layer.
         input_size: D.
         hidden_size: H, or a list of one for each layer.
         num_layers: layers, each fed with the output of the one before; with a list, its length or left out.
@@ -51,6 +51,7 @@ class RNN(TorchNames):
     Raises:
         UnknownNameError: no cell or unroller of that name.
         UsageError: a size, rate or option that cannot be honoured.
+        PluginError: the module of a cell cannot be imported, or a cell's constructor fails.
     """
 
     def __init__(
@@ -118,10 +119,9 @@ class RNN(TorchNames):
         for layer, (choice, hidden_size) in enumerate(zip(stack.choices, stack.widths, strict=True)):
             if self.trainable_state:
                 choice = CellChoice(cells["learnt_state"], {"inner": choice})
-            accepted = choice.accepted(options, self.bias)
             before = width
             for suffix in ("", "_reverse")[: self.directions]:
-                self.adopt(choice.kind(before, hidden_size, **accepted), f"_l{layer}{suffix}")
+                self.adopt(choice.build(before, hidden_size, options, self.bias), f"_l{layer}{suffix}")
             width = self.directions * self._cells[-1].output_size
             if self.residual and layer and width != before:
                 raise UsageError(

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnkit.errors import ResourceError, UsageError
+from rnnkit.paths import AnyPath, as_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -12,22 +13,29 @@ if TYPE_CHECKING:
 FORMATS = (".png", ".svg")
 
 
-def check_plot(path: Path) -> None:
+def check_plot(path: AnyPath) -> None:
     """Raise UsageError if a picture cannot be drawn there: before an hour is measured."""
-    if path.suffix not in FORMATS:
-        raise UsageError(f"--plot {path}: it must end in {' or '.join(FORMATS)}")
+    path = as_path(path)
+    _check_ending(path, f"--plot {path}")
     if not path.parent.is_dir():
         raise UsageError(f"--plot {path}: there is no folder {path.parent}")
     if find_spec("matplotlib") is None:
         raise UsageError("--plot needs matplotlib; pip install 'rnnkit[plot]'")
 
 
-def save(figure: "Figure", path: Path) -> None:
+def _check_ending(path: Path, label: str) -> None:
+    if path.suffix.lower() not in FORMATS:
+        raise UsageError(f"{label}: it must end in {' or '.join(FORMATS)}")
+
+
+def save(figure: "Figure", path: AnyPath) -> None:
     """Write a figure in the format that the file's name ends in.
 
     Raises:
-        ResourceError: the file cannot be written.
+        UsageError: its ending is none that there is. ResourceError: the file cannot be written.
     """
+    path = as_path(path)
+    _check_ending(path, str(path))
     try:
         figure.savefig(path)
     except OSError as error:

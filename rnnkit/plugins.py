@@ -134,10 +134,11 @@ def load(found: Iterable[Found], verifiers: dict[str, Verifier]) -> list[Plugin]
             continue
         try:
             _register(manager, item)
-            for hook, verify in verifiers.items():
-                _collect(plugin, getattr(manager.hook, hook), verify)
+            called = [
+                hook for hook, verify in verifiers.items() if _collect(plugin, getattr(manager.hook, hook), verify)
+            ]
             if not plugin.offers and not plugin.problems:
-                plugin.problems.append("registers nothing; are its hooks marked with @rnnkit.hookimpl?")
+                plugin.problems.append(_nothing(called))
         except (KeyboardInterrupt, Ending):
             raise
         except BaseException as error:  # SystemExit too: a plugin that exits must not take the others along
@@ -160,11 +161,21 @@ def _register(manager: pluggy.PluginManager, item: Found) -> None:
         raise
 
 
-def _collect(plugin: Plugin, hook: pluggy.HookCaller, verify: Verifier) -> None:
-    """Call this plugin's implementation of a hook, if it has one, and verify each class."""
+def _nothing(called: list[str]) -> str:
+    """Say why a plugin without a fault offers nothing."""
+    if not called:
+        return "registers nothing; are its hooks marked with @rnnkit.hookimpl?"
+    hooks = " and ".join(f"{hook}()" for hook in called)
+    return f"registers nothing: {hooks} returned no class; return the classes that it is to offer"
+
+
+def _collect(plugin: Plugin, hook: pluggy.HookCaller, verify: Verifier) -> bool:
+    """Call this plugin's implementation of a hook and verify each class; tells whether it has one."""
+    found = False
     for implementation in hook.get_hookimpls():
         if implementation.plugin_name != plugin.found.label:
             continue
+        found = True
         returned = implementation.function()
         if not isinstance(returned, Iterable) or isinstance(returned, str):
             plugin.problems.append(f"{hook.name}() returned {type(returned).__name__}; it must return classes")
@@ -175,6 +186,7 @@ def _collect(plugin: Plugin, hook: pluggy.HookCaller, verify: Verifier) -> None:
                 plugin.offers.setdefault(hook.name, []).append(kind)
             else:
                 plugin.problems.append(f"{hook.name}(): {problem}")
+    return found
 
 
 def _seconds() -> float:

@@ -1,11 +1,13 @@
 """From names and options to objects: the one place where the two halves of the house, plugins and mathematics, meet."""
 
 import inspect
-from collections.abc import Sequence
-from typing import Any, TypeVar
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar, cast
 
 from rnnkit.cell import Cell
-from rnnkit.errors import KindError, UsageError, nearest
+from rnnkit.errors import KindError, PluginError, RnnkitError, UsageError, first_line, nearest
+from rnnkit.importing import imported, is_path
 from rnnkit.registry import Registry, unrollers
 from rnnkit.unroll import Unroller
 
@@ -22,7 +24,7 @@ def resolve_unroller(unroller: str | type[Unroller] | Unroller, *cells: Cell) ->
                 return candidate
         names = ", ".join(dict.fromkeys(repr(cell.name) for cell in cells))
         raise UsageError(f"no unroller applies to cell {names}; name one with unroller=")
-    return resolve(unroller, Unroller, unrollers, "unroller")()
+    return construct("unroller", resolve(unroller, Unroller, unrollers, "unroller"))
 
 
 def _ranked(cells: Sequence[Cell]) -> list[Unroller]:
@@ -40,12 +42,20 @@ def _ranked(cells: Sequence[Cell]) -> list[Unroller]:
 
 
 def resolve(given: str | type[Kind], base: type, registry: Registry[Kind], noun: str) -> type[Kind]:
-    """Give the class that a name or class stands for, or raise saying what else was given."""
-    if isinstance(given, str):
+    """Return the class that a name, MODULE:CLASS or class stands for.
+
+    Raises:
+        UnknownNameError: nothing is registered under that name.
+        PluginError: the module cannot be imported.
+        UsageError: it is something else.
+    """
+    if isinstance(given, str) and not is_path(given):
         return registry[given]
-    if inspect.isclass(given) and issubclass(given, base):
-        return given
-    raise UsageError(f"the {noun} is {given!r}; it must be a registered name or a class derived from {base.__name__}")
+    kind: Any = imported(given) if isinstance(given, str) else given
+    if inspect.isclass(kind) and issubclass(kind, base):
+        return cast("type[Kind]", kind)
+    what = f"{given!r}, {kind!r:.100}" if isinstance(given, str) else repr(given)
+    raise UsageError(f"the {noun} is {what}; it must be a registered name or a class derived from {base.__name__}")
 
 
 def option_names(kind: type) -> tuple[list[str], bool]:
@@ -56,10 +66,63 @@ def option_names(kind: type) -> tuple[list[str], bool]:
     return names, any(p.kind is p.VAR_KEYWORD for p in parameters)
 
 
-def check_options(noun: str, kind: Any, options: dict[str, Any]) -> None:
+def check_options(noun: str, kind: Any, options: Mapping[str, Any]) -> None:
     """Raise UsageError for an option that the class lacks, naming those that it has."""
     names, takes_any = option_names(kind)
     for name in options:
         if name not in names and not takes_any:
-            known = ", ".join(names) or "none"
-            raise KindError(f"{noun} {kind.name!r} has no option {name!r}{nearest(name, names)}; its options: {known}")
+            raise _no_option(noun, kind, name, names)
+
+
+def construct(noun: str, kind: Callable[..., Kind], *sizes: int, **options: Any) -> Kind:
+    """Build an object of somebody's class; what its constructor raises is told in one line that names the class.
+
+    Args:
+        noun: "cell", "task" or "unroller".
+        kind: the class.
+        *sizes: what it is given without being asked, as the two sizes of a cell.
+        **options: of the user's.
+
+    Raises:
+        UsageError: the constructor refuses the options, by a ValueError; KindError: by a TypeError.
+        PluginError: it fails in another way.
+    """
+    try:
+        return kind(*sizes, **options)
+    except (RnnkitError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        if type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error):
+            raise
+        raise _refused(noun, kind, options, error) from error
+
+
+def _refused(noun: str, kind: Any, options: Mapping[str, Any], error: Exception) -> RnnkitError:
+    """Say what a constructor raised, in the kind of error that answers it."""
+    unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error)) if isinstance(error, TypeError) else None
+    if unknown and unknown[1] in options:
+        return _no_option(noun, kind, unknown[1], _inherited_names(kind))
+    name = getattr(kind, "name", kind.__name__)
+    given = ", ".join(f"{key}={value!r:.60}" for key, value in options.items())
+    sentence = f"{noun} {name!r} cannot be built{f' with {given}' if given else ''}: "
+    if not isinstance(error, ValueError | TypeError):
+        return PluginError(sentence + first_line(error))
+    sentence += first_line(error).removeprefix(f"{type(error).__name__}: ")
+    return UsageError(sentence) if isinstance(error, ValueError) else KindError(sentence)
+
+
+def _inherited_names(kind: type) -> list[str]:
+    """Return the options of a class and, where it hands others on, of those that it is derived from."""
+    names: dict[str, None] = {}
+    for base in kind.__mro__:
+        if "__init__" in vars(base) and base.__module__.partition(".")[0] not in ("torch", "builtins"):
+            own, takes_any = option_names(base)
+            names |= dict.fromkeys(own)
+            if not takes_any:
+                break
+    return list(names)
+
+
+def _no_option(noun: str, kind: Any, name: str, names: list[str]) -> KindError:
+    known = ", ".join(names) or "none"
+    return KindError(f"{noun} {kind.name!r} has no option {name!r}{nearest(name, names)}; its options: {known}")

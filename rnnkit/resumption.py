@@ -3,14 +3,17 @@
 import logging
 from collections.abc import Iterable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from rnnkit.checkpoint import Checkpoint, environment, restore
 from rnnkit.errors import CheckpointError, DataError, UsageError, first_line
+from rnnkit.importing import digests
 from rnnkit.packing import pack
+from rnnkit.paths import AnyPath, as_path
 from rnnkit.registry import tasks
+from rnnkit.resolve import resolve
 from rnnkit.settings import NOT_OF_THE_NUMBERS, Settings
+from rnnkit.task import Task
 from rnnkit.training import Training
 from rnnkit.training_state import check_like
 
@@ -45,8 +48,9 @@ def take_up(training: Training, found: Checkpoint) -> None:
         raise CheckpointError(f"{found.path} does not fit this run: {reason}; put a copy back, or train anew") from None
 
 
-def check_unfinished(training: Training, path: Path) -> None:
+def check_unfinished(training: Training, path: AnyPath) -> None:
     """Raise UsageError if there is nothing left to do for a training."""
+    path = as_path(path)
     if training.step >= training.steps:
         raise UsageError(f"{path} has taken {training.step} steps; to go on, give more than that with --steps")
     if training.done:
@@ -55,11 +59,17 @@ def check_unfinished(training: Training, path: Path) -> None:
         )
 
 
+def surroundings(settings: Settings) -> dict[str, Any]:
+    """Return what bit-exact repetition depends on beside the settings; of an imported cell, what its source is."""
+    return {**environment(settings.device), **digests(settings.cell)}
+
+
 def tell_changes(found: Checkpoint, settings: Settings) -> None:
     """Say what differs from where the checkpoint was made, and from what it was made with."""
     kept, _ = pack({name: value for name, value in asdict(settings).items() if name not in NOT_OF_THE_NUMBERS})
-    files = tasks[settings.task].files  # where they lie is of no account: the data were compared
-    for entry, now in (("environment", environment(settings.device)), ("settings", kept)):
+    # Where files lie is of no account: the data were compared.
+    files = resolve(settings.task, Task, tasks, "task").files
+    for entry, now in (("environment", surroundings(settings)), ("settings", kept)):
         before = found.manifest.get(entry)
         for name, value in now.items():
             was = before.get(name) if isinstance(before, dict) else None

@@ -17,16 +17,19 @@ from typing import Any
 import rnnkit
 from rnnkit.checkpoint import environment, restore
 from rnnkit.checkpoint_store import CheckpointStore
+from rnnkit.choice import choose
 from rnnkit.config import relocated
 from rnnkit.data_record import DATA, DataRecord, kept_task
 from rnnkit.durable import PARTIAL, sweep, sync_folder, write_file
-from rnnkit.errors import CheckpointError, ResourceError, UsageError
+from rnnkit.errors import CheckpointError, PluginError, ResourceError, UnknownNameError, UsageError
 from rnnkit.fallback import running
+from rnnkit.importing import homes
 from rnnkit.memory.replaying import layers_of
 from rnnkit.model import Model
 from rnnkit.packing import pack
+from rnnkit.paths import AnyPath, as_path
 from rnnkit.record import Record
-from rnnkit.resumption import check_unfinished, take_up, tell_changes
+from rnnkit.resumption import check_unfinished, surroundings, take_up, tell_changes
 from rnnkit.run_lock import LOCK, locked
 from rnnkit.run_log import METRICS, TIMES, RunLog
 from rnnkit.settings import Settings
@@ -54,8 +57,8 @@ class RunFolder:
         UsageError: the folder exists.
     """
 
-    def __init__(self, path: Path | None, settings: Settings) -> None:
-        self.path = path or _free(Path("runs") / _name(settings))
+    def __init__(self, path: AnyPath | None, settings: Settings) -> None:
+        self.path = _free(Path("runs") / _name(settings)) if path is None else as_path(path)
         self.settings = settings
         self._store = CheckpointStore(self.path / CHECKPOINTS, settings.keep)
         self._log: RunLog | None = None
@@ -65,7 +68,7 @@ class RunFolder:
             raise UsageError(f"{self.path} exists already; give another folder with --out, or --resume it")
 
     @classmethod
-    def resume(cls, path: Path, settings: Settings, training: Training) -> "RunFolder":
+    def resume(cls, path: AnyPath, settings: Settings, training: Training) -> "RunFolder":
         """Take up a run where its newest intact checkpoint left it; what came after that is cut off.
 
         What differs from where it ran before, and checkpoints that are damaged, are told to the log.
@@ -76,6 +79,7 @@ class RunFolder:
             UsageError: all steps have been taken.
             ResourceError: the disk or folder takes no more.
         """
+        path = as_path(path)
         folder = cls.__new__(cls)
         folder.path, folder.settings = path, settings
         folder._store = CheckpointStore(path / CHECKPOINTS, settings.keep)
@@ -141,7 +145,7 @@ class RunFolder:
             {
                 "version": rnnkit.__version__,
                 "settings": pack(asdict(self.settings))[0],
-                "environment": environment(self.settings.device),
+                "environment": surroundings(self.settings),
                 "data": training.task.fingerprint(),
                 "metrics_bytes": self._log.sync(),
             },
@@ -184,7 +188,9 @@ class RunFolder:
         try:
             (partial / CHECKPOINTS).mkdir(parents=True)
             write_file(partial / CONFIG, self.settings.to_toml().encode())
-            about = json.dumps({**environment(self.settings.device), **self._running}, indent=2)
+            imports = {path: str(file) for path, file in homes(self.settings.cell).items()}
+            told = {**environment(self.settings.device), **self._running, "imports": imports}
+            about = json.dumps(told, indent=2)
             write_file(partial / ENVIRONMENT, about.encode() + b"\n")
             write_file(partial / DATA, DataRecord.of(task).to_json())
             for name in (METRICS, TIMES, LOCK):
@@ -203,7 +209,7 @@ class RunFolder:
 
 
 def open_run(
-    path: Path, *, best: bool = False, device: str | None = None, files: Mapping[str, Any] | None = None
+    path: AnyPath, *, best: bool = False, device: str | None = None, files: Mapping[str, Any] | None = None
 ) -> tuple[Settings, Task, Model]:
     """Rebuild what a run left: its settings, task and trained model, with averaged weights where there are some.
 
@@ -221,6 +227,7 @@ def open_run(
         CheckpointError: the folder is not a run's, or it has no intact checkpoint, or not that of the best validation.
         ResourceError: the device is not here.
     """
+    path = as_path(path)
     settings = read_settings(path)
     settings = relocated(settings if device is None else replace(settings, device=device), files or {})
     task = kept_task(path, settings)
@@ -239,15 +246,34 @@ def open_run(
     return settings, task, model
 
 
-def read_settings(path: Path) -> Settings:
+def read_settings(path: AnyPath) -> Settings:
     """Read the settings of the run in a folder.
 
     Raises:
         CheckpointError: the folder is not a run's.
+        PluginError: its cell cannot be imported; the message says where it was.
     """
+    path = as_path(path)
     if not path.is_dir():
         raise CheckpointError(f"{path} is not a folder; give the folder of a run, such as runs/chars-lstm-...")
-    return Settings.read(path / CONFIG)
+    settings = Settings.read(path / CONFIG)
+    try:
+        choose(settings.cell)
+    except UnknownNameError:
+        raise
+    except (PluginError, UsageError) as error:
+        raise type(error)(f"{error}{_remedy(path)}") from None
+    return settings
+
+
+def _remedy(path: Path) -> str:
+    """Say where the classes stood that a run's cell is imported from: from there, they can be."""
+    with suppress(OSError, ValueError, AttributeError):
+        imports = json.loads((path / ENVIRONMENT).read_text(encoding="utf-8")).get("imports", {})
+        if imports:
+            where = ", ".join(f"{name} in {file}" for name, file in imports.items())
+            return f"; the run was made with {where}: go there, or put the folder on PYTHONPATH"
+    return ""
 
 
 def _name(settings: Settings) -> str:

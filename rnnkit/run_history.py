@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.errors import CheckpointError
+from rnnkit.paths import AnyPath, as_path
 from rnnkit.run_log import METRICS, TIMES
 from rnnkit.settings import Settings
 
@@ -46,7 +47,7 @@ class RunHistory(NamedTuple):
     validation: Validations
 
 
-def read_history(path: Path) -> RunHistory:
+def read_history(path: AnyPath) -> RunHistory:
     """Read what the run in folder `path` wrote down so far; it may still be running.
 
     A last line that was cut off is left out, as a kill in mid-write leaves it.
@@ -54,6 +55,7 @@ def read_history(path: Path) -> RunHistory:
     Raises:
         CheckpointError: the folder is no run's, or a line is damaged.
     """
+    path = as_path(path)
     if not path.is_dir():
         raise CheckpointError(f"{path} is not a folder; give the folder of a run, such as runs/chars-lstm-...")
     settings = Settings.read(path / "config.toml")

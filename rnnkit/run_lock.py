@@ -2,15 +2,16 @@
 
 import fcntl
 import os
-from pathlib import Path
 
 from rnnkit.errors import CheckpointError, ResourceError
+from rnnkit.paths import AnyPath, as_path
 
 LOCK = "lock"
 
 
-def locked(path: Path) -> int:
+def locked(path: AnyPath) -> int:
     """Lock a run's folder for this process, for as long as the descriptor is open."""
+    path = as_path(path)
     try:
         descriptor = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:

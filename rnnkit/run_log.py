@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 from rnnkit.durable import reported
 from rnnkit.errors import CheckpointError
+from rnnkit.paths import AnyPath, as_path
 from rnnkit.record import Record
 
 METRICS, TIMES = "metrics.jsonl", "times.jsonl"
@@ -33,7 +34,8 @@ class RunLog:
         ResourceError: the disk or folder takes no more.
     """
 
-    def __init__(self, folder: Path, metrics_bytes: int = 0, step: int = 0) -> None:
+    def __init__(self, folder: AnyPath, metrics_bytes: int = 0, step: int = 0) -> None:
+        folder = as_path(folder)
         self._metrics_path, self._times_path = folder / METRICS, folder / TIMES
         with ExitStack() as opened:  # closed again where something is refused
             self._metrics = opened.enter_context(_opened(self._metrics_path))

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,9 +11,10 @@ from rnnkit.cell import building
 from rnnkit.choice import choose
 from rnnkit.errors import CheckpointError, ResourceError, UsageError, nearest
 from rnnkit.model import Model
+from rnnkit.paths import AnyPath, as_path
 from rnnkit.processes import Processes
 from rnnkit.registry import tasks, unrollers
-from rnnkit.resolve import check_options, resolve
+from rnnkit.resolve import check_options, construct, resolve
 from rnnkit.task import Task
 from rnnkit.toml import read_toml, write_toml
 from rnnkit.training import Training
@@ -76,9 +76,11 @@ class Settings:
 
     def make_task(self, state: Mapping[str, Any] | None = None) -> Task:
         """Build the task, with its options; of a finished run, from the `Task.data_state` that it kept."""
-        kind = tasks[self.task]
+        kind = resolve(self.task, Task, tasks, "task")
         check_options("task", kind, self.task_options)
-        return kind(**self.task_options) if state is None else kind.from_data_state(state, **self.task_options)
+        if state is None:
+            return construct("task", kind, **self.task_options)
+        return kind.from_data_state(state, **self.task_options)
 
     def make_unroller(self) -> str | Unroller:
         """Build the unroller, with its options; "auto" stays to be chosen by the layer."""
@@ -88,7 +90,7 @@ class Settings:
             return "auto"
         kind = resolve(self.unroller, Unroller, unrollers, "unroller")
         check_options("unroller", kind, self.unroller_options)
-        return kind(**self.unroller_options)
+        return construct("unroller", kind, **self.unroller_options)
 
     def make_model(self, task: Task) -> Model:
         """Build the model, its weights drawn from `seed`, on `device` and in `dtype`."""
@@ -136,12 +138,13 @@ class Settings:
         return write_toml(asdict(self))
 
     @classmethod
-    def read(cls, path: Path) -> "Settings":
+    def read(cls, path: AnyPath) -> "Settings":
         """Read what `to_toml` wrote.
 
         Raises:
             CheckpointError: the file is missing or not such a file.
         """
+        path = as_path(path)
         try:
             return cls(**checked(read_toml(path), str(path)))
         except UsageError as error:

@@ -8,6 +8,8 @@ from typing import Any, ClassVar, NamedTuple, Self
 import torch
 from torch import Tensor
 
+from rnnkit.cell import name_after_class
+
 
 class Batch(NamedTuple):
     """A batch of sequences, time first."""
@@ -65,8 +67,9 @@ class Task(ABC):
     """Width of the outputs that `loss` takes."""
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Take a class with `batches` of its own not to begin anew, unless it says so."""
+        """Name a class that sets no name after itself, and take one with `batches` of its own not to begin anew."""
         super().__init_subclass__(**options)
+        name_after_class(cls)
         if "batches" in vars(cls):
             cls.fresh_at_breaks = vars(cls).get("fresh_at_breaks", False)
 

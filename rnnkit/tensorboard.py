@@ -3,11 +3,11 @@
 import os
 import time
 from contextlib import suppress
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from rnnkit.errors import ResourceError
+from rnnkit.paths import AnyPath, as_path
 from rnnkit.record import Record
 
 VERSION = "brain.Event:2"
@@ -31,7 +31,8 @@ class TensorBoard:
         ResourceError: tensorboard is not installed; or, from `write`, the disk or folder takes no more.
     """
 
-    def __init__(self, folder: Path, metric_name: str, *, resumed_at: int | None = None) -> None:
+    def __init__(self, folder: AnyPath, metric_name: str, *, resumed_at: int | None = None) -> None:
+        folder = as_path(folder)
         try:
             import tensorboard  # noqa: F401  (later is too late to find it missing)
         except ModuleNotFoundError:

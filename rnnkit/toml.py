@@ -3,19 +3,20 @@
 import re
 import tomllib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from rnnkit.durable import SCARCE
 from rnnkit.errors import ResourceError, UsageError
+from rnnkit.paths import AnyPath, as_path
 
 
-def read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: AnyPath) -> dict[str, Any]:
     """Read a TOML file of settings; the values are not checked yet.
 
     Raises:
         UsageError: it is missing, unreadable or not TOML.
     """
+    path = as_path(path)
     if not path.is_file():
         raise UsageError(f"{path} is not a file of settings")
     try:

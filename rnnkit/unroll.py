@@ -3,12 +3,12 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
-from rnnkit.cell import Cell, State, behaves_as_tensor, parameters_of, starting_state
+from rnnkit.cell import Cell, State, behaves_as_tensor, name_after_class, parameters_of, starting_state
 from rnnkit.errors import KindError, ShapeError
 
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
@@ -39,6 +39,11 @@ class Unroller(ABC):
         One that a cell does not go with says so by `applies`.
         """
         return [cls()]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Name a class that sets no name of its own after itself."""
+        super().__init_subclass__(**options)
+        name_after_class(cls)
 
     def applies(self, cell: Cell) -> bool:
         """Tell whether this unroller can run `cell`; `auto` passes over those that can't.

@@ -23,7 +23,7 @@ class Wrapper(Cell):
     Args:
         input_size: D.
         hidden_size: H.
-        inner: what is wrapped: a name, an expression, a Cell class or a `functools.partial` of one.
+        inner: what is wrapped: a name, MODULE:CLASS, an expression, a Cell class or a `functools.partial` of one.
         **options: of the inner cell.
     """
 
@@ -31,7 +31,7 @@ class Wrapper(Cell):
         super().__init__(input_size, hidden_size)
         choice = choose(inner)
         bias = options.pop("bias", True)
-        self.inner = choice.kind(input_size, hidden_size, **choice.accepted(options, bias))
+        self.inner = choice.build(input_size, hidden_size, options, bias)
         self.state_names = self.inner.state_names
         self.state_domains = self.inner.state_domains
         self.straight_through = self.inner.straight_through or type(self).straight_through

@@ -91,3 +91,33 @@ def test_shows_its_sizes():
 def test_an_unknown_nonlinearity_names_those_that_there_are():
     with pytest.raises(UsageError, match=r"cell 'rnn': nonlinearity is 'sine'; it must be one of tanh, relu"):
         rnnkit.cells["rnn"](3, 4, nonlinearity="sine")
+
+
+class Named(Sum):
+    """Derived from a cell with a name."""
+
+
+class Renamed(Named):
+    """With a name of its own."""
+
+    name = "other"
+
+
+def test_a_class_without_a_name_of_its_own_is_called_by_its_own():
+    class Again(Renamed):
+        """Not called by its parent's name."""
+
+    kinds = (Sum, Named, Renamed, Again, type("Made", (Renamed,), {}))
+    assert [kind.name for kind in kinds] == ["sum", "named", "other", "again", "made"]
+    assert rnnkit.gradcheck(Named).cell == "named"
+    wrapper = type("Wide", (rnnkit.cells["zoneout"],), {"__doc__": "A wrapper."})
+    assert (wrapper.name, wrapper(2, 3, inner="gru").name) == ("wide", "wide")
+    assert type("Mine", (rnnkit.unrollers["loop"],), {}).name == "mine"
+    assert type("Task", (rnnkit.tasks["adding"],), {}).name == "task"
+
+
+def test_a_cell_that_torch_parametrizes_keeps_its_name():
+    cell = rnnkit.cells["lstm"](3, 4)
+    torch.nn.utils.parametrize.register_parametrization(cell, "weight_hh", torch.nn.Identity())
+    assert type(cell) is not rnnkit.cells["lstm"]
+    assert cell.name == "lstm"

@@ -14,8 +14,8 @@ from rnnkit.errors import UsageError, check_flag, check_whole
 class Gated(rnnkit.Cell):
     """A cell whose gates are stacked in the rows of one input and one recurrent weight, as in torch.nn.
 
-    Parameters, G gates, P = `proj_size` or H: weight_ih (G*H, D), weight_hh (G*H, P), bias_ih and bias_hh (G*H,),
-    absent with `bias=False`, and weight_hr (P, H), absent without a projection.
+    Parameters, G gates, P = `proj_size` or H: weight_ih `(G*H, D)`, weight_hh `(G*H, P)`, bias_ih and bias_hh
+    `(G*H,)`, absent with `bias=False`, and weight_hr (P, H), absent without a projection.
 
     Args:
         input_size: D.

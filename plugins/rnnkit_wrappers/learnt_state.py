@@ -25,7 +25,7 @@ from rnnkit_wrappers._states import continuous_names
 class LearntState(rnnkit.Wrapper):
     """Any cell, with a trainable initial state (Forcada & Carrasco 1995).
 
-    Parameters beside the inner cell's: initial_<name> for each floating-point state tensor, shaped as
+    Parameters beside the inner cell's: `initial_<name>` for each floating-point state tensor, shaped as
     one row of it: initial_h (H,), ...
 
     Args:

@@ -17,6 +17,7 @@ from rnnkit.benchmark.sizes import Size
 from rnnkit.benchmark.timing import Ratio, interleaved, mean_ratio, ratio
 from rnnkit.choice import CellLike, choose
 from rnnkit.errors import UsageError, check_whole
+from rnnkit.importing import is_path
 from rnnkit.unroll import Unroller
 
 PAIRS = 30
@@ -111,7 +112,7 @@ def contest(
         taken = _memory(memory, passes, builds, course, surroundings or Surroundings())
         seconds, work = median(times[0]), flops.of_cell(cell, course)
         yield Outcome(
-            cell=cell if isinstance(cell, str) else str(choose(cell)),
+            cell=cell if isinstance(cell, str) and not is_path(cell) else str(choose(cell)),
             unroller=str(modules[0].unroller),
             size=course.size,
             training=course.training,

@@ -1,19 +1,20 @@
 """The picture of a contest: for each size, how many times as long each rival takes."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from rnnkit.benchmark.contest import Outcome
+from rnnkit.paths import AnyPath, as_path
 from rnnkit.picture import save
 
 
-def draw(outcomes: Sequence[Outcome], path: Path) -> None:
+def draw(outcomes: Sequence[Outcome], path: AnyPath) -> None:
     """Draw medians and intervals, one line a rival, on a logarithmic axis; the line at 1 is rnnkit.
 
     Raises:
         ResourceError: the file cannot be written.
     """
+    path = as_path(path)
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 0.45 * len(outcomes) + 1.6), layout="constrained")

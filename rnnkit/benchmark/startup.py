@@ -17,6 +17,7 @@ from rnnkit.benchmark.machine import seconds_of
 from rnnkit.benchmark.process import Surroundings, in_new_process
 from rnnkit.benchmark.sizes import Size
 from rnnkit.choice import CellLike, choose
+from rnnkit.importing import is_path
 from rnnkit.registry import installed
 from rnnkit.unroll import Unroller
 
@@ -86,7 +87,7 @@ def startups(
                 for _ in range(repeats)
             ]
             yield Startup(
-                cell=cell if isinstance(cell, str) else str(choose(cell)),
+                cell=cell if isinstance(cell, str) and not is_path(cell) else str(choose(cell)),
                 unroller=cold.unroller,
                 size=course.size,
                 cold=cold.cost,

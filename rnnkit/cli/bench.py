@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from rnnkit.cli.importing import here_on_path, imported, is_path
-from rnnkit.cli.options import complete_names, parse_assignments, set_option, unroller_option
+from rnnkit.cli.options import cell_option, parse_assignments, set_option, unroller_option
 from rnnkit.cli.output import json_option, print_json
 from rnnkit.cli.standings import print_outcomes, print_startups
 from rnnkit.errors import UsageError
@@ -22,14 +21,7 @@ MODES = {"train": (True,), "forward": (False,), "both": (True, False)}
 
 
 @click.command()
-@click.option(
-    "--cell",
-    default="lstm",
-    show_default=True,
-    metavar="NAME|MODULE:CLASS",
-    shell_complete=complete_names("cell"),
-    help="What is stepped: a registered cell, wrapped or not, or a class that need not be registered.",
-)
+@cell_option
 @unroller_option("auto")
 @click.option(
     "--sizes", metavar="BxTxIxH,...", help="Rows, steps, input and hidden size. [default: eight, from small to large]"
@@ -108,12 +100,13 @@ def bench(
     from rnnkit.benchmark.machine import machine
     from rnnkit.benchmark.process import Surroundings
     from rnnkit.benchmark.sizes import DEFAULT, parse_sizes
+    from rnnkit.choice import choose
     from rnnkit.picture import check_plot
     from rnnkit.settings import DTYPES, Settings
 
     options = parse_assignments(assignments, ("unroller",))["unroller"]
     through = Settings(unroller=unroller, unroller_options=options).make_unroller()
-    subject: CellLike = imported(cell) if is_path(cell) else cell
+    choose(cell).build(8, 8, {})  # refused before anything is measured
     measured = DEFAULT if sizes is None else parse_sizes(sizes)
     courses = [
         Course(size, training, DTYPES[dtype], lengths == "ragged") for training in MODES[mode] for size in measured
@@ -125,12 +118,11 @@ def bench(
     surroundings = Surroundings(threads, allocator == "keep")
     surroundings.settle()
     facts = {**machine(), "allocator": allocator}
-    with here_on_path():
-        if startup:
-            _start(subject, through, courses, surroundings, facts, as_json)
-        else:
-            names = [name.strip() for name in against.split(",")]
-            _race(subject, through, courses, names, (pairs, memory, surroundings), facts, plot, as_json)
+    if startup:
+        _start(cell, through, courses, surroundings, facts, as_json)
+    else:
+        names = [name.strip() for name in against.split(",")]
+        _race(cell, through, courses, names, (pairs, memory, surroundings), facts, plot, as_json)
 
 
 def _race(
@@ -178,5 +170,5 @@ def _start(
 
 def _shown(items: Iterable[Item], length: int, quiet: bool) -> Iterator[Item]:
     """Pass on what is measured, with a bar on stderr."""
-    with click.progressbar(items, length=length, label="measuring", file=sys.stderr, hidden=quiet) as bar:
+    with click.progressbar(items, length=length, label="measuring", file=sys.stderr, hidden=quiet, width=0) as bar:
         yield from bar

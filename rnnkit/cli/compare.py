@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rnnkit.cli.output import json_option, print_json, print_table
+from rnnkit.cli.streams import echo
 from rnnkit.errors import UsageError
 
 if TYPE_CHECKING:
     from rnnkit.comparison import Comparison, Contender
 
 FIGURES = ("steps", "tokens", "seconds", "tokens/s", "last", "best", "at step")
+LESS = ("at step", "tokens/s", "seconds", "tokens")
+"""Those that a narrow terminal can do without, before what differs between the runs."""
 
 
 @click.command()
@@ -42,7 +45,7 @@ def compare(folders: tuple[Path, ...], plot: Path | None, as_json: bool) -> None
             for run in comparison.runs:
                 print_json(_as_plain(comparison, run))
         else:
-            click.echo("\n" * (k > 0) + _heading(comparison) + "\n")
+            echo("\n" * (k > 0) + _heading(comparison) + "\n")
             _print(comparison)
     if plot is not None:
         draw(comparisons[0], plot)
@@ -55,7 +58,9 @@ def _print(comparison: "Comparison") -> None:
     ]
     headings = ["run", "cell", *comparison.differing, *FIGURES]
     rows = [_row(run, comparison.differing) for run in comparison.runs]
-    print_table(headings, rows, right=[*numbers, *FIGURES])
+    same_cell = len({run.history.settings.cell for run in comparison.runs}) == 1
+    less = [*LESS, *(["cell"] if same_cell else []), "steps", *reversed(comparison.differing), "cell", "last"]
+    print_table(headings, rows, right=[*numbers, *FIGURES], less=less)
 
 
 def _heading(comparison: "Comparison") -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from rnnkit.cli.output import json_option, print_json, print_table
+from rnnkit.cli.streams import echo
 from rnnkit.errors import PluginError, first_line
 
 MIB = 2**20
@@ -43,7 +44,7 @@ def _examine(as_json: bool) -> list[str]:
     rows = [(f"{name}: {what}", value) for name, own in told.items() for what, value in own.items()]
     print_table(["what", "is"], [*facts.items(), *rows])
     for problem in problems:
-        click.echo(f"  {problem}")
+        echo(f"  {problem}")
     return problems
 
 
@@ -55,9 +56,9 @@ def _clear(as_json: bool) -> list[str]:
         return failures
     for name, amount in removed.items():
         if amount:
-            click.echo(f"{name}: {amount / MIB:.1f} MiB removed")
+            echo(f"{name}: {amount / MIB:.1f} MiB removed")
     if not any(removed.values()):
-        click.echo("nothing to remove")
+        echo("nothing to remove")
     return failures
 
 

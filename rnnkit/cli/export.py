@@ -7,6 +7,7 @@ import click
 
 from rnnkit.cli.options import trained
 from rnnkit.cli.output import json_option, print_json, print_table
+from rnnkit.cli.streams import echo
 
 if TYPE_CHECKING:
     from rnnkit.export import Exported
@@ -42,10 +43,12 @@ def export(
     Any number of steps and rows may go in. Before the file is there, it is read back and held to the model.
     """
     from rnnkit.export import export_model
+    from rnnkit.export.file import read_format
     from rnnkit.run_folder import open_run
 
-    settings, task, model = open_run(folder, best=best, device=device)
     path = out or folder / f"model.{format_name or 'pt2'}"
+    read_format(format_name, path)  # refused before anything is loaded
+    settings, task, model = open_run(folder, best=best, device=device)
     about = {"cell": settings.cell, "task": settings.task, **_symbols(task), **_data(task)}
     exported = export_model(model, path, format=format_name, step=step, state=state, about=about)
     if as_json:
@@ -57,9 +60,7 @@ def export(
         for info in tensors
     ]
     print_table(["", "tensor", "dtype", "shape"], rows)
-    click.echo(
-        f"\nlargest difference from the model: {exported.difference:.1e}\nsaved in {path}, {exported.bytes:,} bytes"
-    )
+    echo(f"\nlargest difference from the model: {exported.difference:.1e}\nsaved in {path}, {exported.bytes:,} bytes")
 
 
 def _symbols(task: "Task") -> dict[str, Any]:

@@ -7,6 +7,7 @@ import click
 
 from rnnkit.cli.options import cell_option, parse_assignments, set_option, unroller_option
 from rnnkit.cli.output import json_option, print_table
+from rnnkit.cli.streams import echo
 from rnnkit.errors import CheckError, UsageError
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def gradcheck(
         report = check(name, how, k, **sizes, **options["cell"])
         failures += [f"{name} x {report.unroller}, order {k}: {failure}" for failure in report.failures]
         if as_json:
-            click.echo(report.to_json())
+            echo(report.to_json())
         elif matrix:
             _print_line(report)
         else:
@@ -90,7 +91,7 @@ def gradcheck(
 
 
 def _print_report(cell: str, report: "GradientReport") -> None:
-    click.echo(f"cell {cell}, unroller {report.unroller}, order {report.order}, float64\n")
+    echo(f"cell {cell}, unroller {report.unroller}, order {report.order}, float64\n")
     rows = [
         (
             row.tensor,
@@ -103,14 +104,14 @@ def _print_report(cell: str, report: "GradientReport") -> None:
         for row in report.rows
     ]
     headings = ["tensor", "shape", "gradient norm", "worst abs", "worst rel", "verdict"]
-    print_table(headings, rows, right=headings[2:5])
+    print_table(headings, rows, right=headings[2:5], less=["worst abs", "gradient norm", "shape", "worst rel"])
     for note in report.notes:
-        click.echo(note)
+        echo(note)
     if report.ok and not report.notes:
-        click.echo(f"all {len(rows)} gradients agree with central differences")
+        echo(f"all {len(rows)} gradients agree with central differences")
 
 
 def _print_line(report: "GradientReport") -> None:
     worst = max((row.relative_error for row in report.rows), default=float("nan"))
     verdict = "ok" if report.ok else "WRONG"
-    click.echo(f"{report.cell:12} {report.unroller:12} order {report.order}  worst rel {worst:.1e}  {verdict}")
+    echo(f"{report.cell:12} {report.unroller:12} order {report.order}  worst rel {worst:.1e}  {verdict}")

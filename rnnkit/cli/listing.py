@@ -3,14 +3,17 @@
 import inspect
 import math
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnnkit.cli.importing import imported, is_path
 from rnnkit.cli.options import complete_names
 from rnnkit.cli.output import json_option, print_json, print_table
+from rnnkit.cli.streams import echo
 from rnnkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from rnnkit.choice import CellChoice
 
 SHOWN_INPUT, SHOWN_HIDDEN = 64, 128
 
@@ -23,7 +26,7 @@ def _listing(noun: str) -> click.Command:
         if name is None:
             _list(noun, as_json)
         else:
-            _show_registered(noun, name, as_json)
+            _show_one(noun, name, as_json)
 
     return command
 
@@ -34,7 +37,7 @@ def _listing(noun: str) -> click.Command:
     "--explain",
     is_flag=True,
     allow_from_autoenv=False,
-    help="Say how the unroller runs the cell instead; NAME may be MODULE:CLASS too.",
+    help="Say how the unroller runs the cell instead.",
 )
 @click.option(
     "--unroller",
@@ -48,7 +51,11 @@ def _listing(noun: str) -> click.Command:
 def cells(
     name: str | None, explain: bool, unroller: str | None, input_size: int | None, hidden: int | None, as_json: bool
 ) -> None:
-    """List the cells with their origin, show the one called NAME in full, or how an unroller runs it."""
+    """List the cells with their origin, show the one called NAME in full, or how an unroller runs it.
+
+    NAME is a registered one, MODULE:CLASS such as my_package.cells:MyCell, or an expression such as
+    'zoneout(gru, rate=0.1)'.
+    """
     given = {"--unroller": unroller, "--input-size": input_size, "--hidden": hidden}
     if explain:
         if name is None:
@@ -61,7 +68,7 @@ def cells(
     if name is None:
         _list("cell", as_json)
     else:
-        _show_registered("cell", name, as_json)
+        _show_one("cell", name, as_json)
 
 
 def _explain(name: str, unroller: str, input_size: int, hidden: int, as_json: bool) -> None:
@@ -69,7 +76,7 @@ def _explain(name: str, unroller: str, input_size: int, hidden: int, as_json: bo
     from rnnkit.fallback import passed_over
     from rnnkit.layer import RNN
 
-    layer = RNN(imported(name) if is_path(name) else name, input_size, hidden, unroller=unroller)
+    layer = RNN(name, input_size, hidden, unroller=unroller)
     text = layer.unroller.explain(layer.equipped(0))
     others = passed_over(layer) if unroller == "auto" else {}
     told = {"passed_over": others} if others else {}
@@ -77,9 +84,9 @@ def _explain(name: str, unroller: str, input_size: int, hidden: int, as_json: bo
         sizes = {"input_size": input_size, "hidden_size": hidden}
         print_json({"name": name, "unroller": str(layer.unroller), **sizes, "explanation": text, **told})
     else:
-        click.echo(f"cell {name}, D = {input_size}, H = {hidden}, unroller {layer.unroller}\n\n{text}")
+        echo(f"cell {name}, D = {input_size}, H = {hidden}, unroller {layer.unroller}\n\n{text}")
         for other, why in others.items():
-            click.echo(f"auto passed over {other}: {why}")
+            echo(f"auto passed over {other}: {why}")
 
 
 def _list(noun: str, as_json: bool) -> None:
@@ -94,19 +101,18 @@ def _list(noun: str, as_json: bool) -> None:
         print_table([noun, "what it is", "from"], rows)
 
 
-def _show_registered(noun: str, name: str, as_json: bool) -> None:
+def _show_one(noun: str, name: str, as_json: bool) -> None:
+    """Show what a name, MODULE:CLASS or, of a cell, an expression stands for."""
     from rnnkit import registry
+    from rnnkit.choice import CellChoice, choose
+    from rnnkit.resolve import resolve
+    from rnnkit.testing import base_of
 
     known: registry.Registry[Any] = getattr(registry, f"{noun}s")
-    kind, options = (known[name], {}) if noun != "cell" else _chosen(name)
-    _show(noun, kind, known.origin(kind.name), options, as_json)
-
-
-def _chosen(name: str) -> tuple[Any, dict[str, Any]]:
-    from rnnkit.choice import choose
-
-    choice = choose(name)
-    return choice.kind, choice.accepted({})
+    choice = choose(name) if noun == "cell" else CellChoice(resolve(name, base_of(noun), known, noun))
+    kind = choice.kind
+    registered = kind.name in known and known[kind.name] is kind
+    _show(noun, choice, known.origin(kind.name) if registered else f"{kind.__module__}:{kind.__qualname__}", as_json)
 
 
 def summary(kind: type) -> str:
@@ -114,14 +120,15 @@ def summary(kind: type) -> str:
     return inspect.cleandoc(kind.__doc__ or "no description").splitlines()[0]
 
 
-def _show(noun: str, kind: Any, origin: str, given: dict[str, Any], as_json: bool) -> None:
+def _show(noun: str, choice: "CellChoice", origin: str, as_json: bool) -> None:
     """Print the module's docstring (a cell's has the equation and the paper), options and parameters."""
     from rnnkit.resolve import option_names
 
+    kind = choice.kind
     module = inspect.getdoc(sys.modules[kind.__module__]) or ""
     text = inspect.getdoc(kind) or ""
     options = option_names(kind)[0]
-    shapes = _parameters(kind, given) if noun == "cell" else {}
+    shapes = _parameters(choice) if noun == "cell" else {}
     if as_json:
         shown = {
             "name": kind.name,
@@ -131,19 +138,19 @@ def _show(noun: str, kind: Any, origin: str, given: dict[str, Any], as_json: boo
         }
         print_json({**shown, "parameters": {k: list(v) for k, v in shapes.items()}} if noun == "cell" else shown)
         return
-    click.echo(f"{noun} {kind.name} ({origin})\n\n{module}\n\n{text}")
-    click.echo(f"\nOptions: {', '.join(options) or 'none'}")
+    echo(f"{noun} {kind.name} ({origin})\n\n{module}\n\n{text}")
+    echo(f"\nOptions: {', '.join(options) or 'none'}")
     if shapes:
         count = sum(math.prod(shape) for shape in shapes.values())
-        click.echo(f"\nParameters for D = {SHOWN_INPUT}, H = {SHOWN_HIDDEN}: {count:,}")
+        echo(f"\nParameters for D = {SHOWN_INPUT}, H = {SHOWN_HIDDEN}: {count:,}")
         print_table(["parameter", "shape"], [(name, str(tuple(shape))) for name, shape in shapes.items()])
 
 
-def _parameters(kind: Any, options: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+def _parameters(choice: "CellChoice") -> dict[str, tuple[int, ...]]:
     from rnnkit.cell import building
 
     with building("meta", None):
-        cell = kind(SHOWN_INPUT, SHOWN_HIDDEN, **options)
+        cell = choice.build(SHOWN_INPUT, SHOWN_HIDDEN, {})
     return {name: tuple(parameter.shape) for name, parameter in cell.named_parameters()}
 
 

@@ -3,7 +3,8 @@
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 import click
@@ -23,6 +24,7 @@ from rnnkit.cli.plugins import plugins
 from rnnkit.cli.run import run
 from rnnkit.cli.sample import sample
 from rnnkit.cli.signals import Exit, terminable
+from rnnkit.cli.streams import echo, prepare, settle, tell
 from rnnkit.errors import LostError, ResourceError, RnnkitError, first_line, nearest
 from rnnkit.plugins import ALLOW_LIST
 
@@ -35,31 +37,35 @@ class Group(click.Group):
         words = list(sys.argv[1:] if args is None else args)
         debug = "--debug" in words or os.environ.get("RNNKIT_DEBUG", "0") not in ("", "0")
         extra.update(prog_name="rnnkit", standalone_mode=False, obj=words)
+        prepare()
         try:
             with terminable(), warnings_told():
                 code = super().main([word for word in words if word != "--debug"], **extra) or 0
-        except click.exceptions.NoArgsIsHelpError as error:
-            click.echo(error.format_message())
-            code = error.exit_code
         except Exit as end:
             code = _answer(end.message, end.code) if end.message else end.code
         except LostError as error:
             code = error.exit_code if overseen() else _answer(str(error), error.exit_code)
         except Exception as error:
             if debug:
-                traceback.print_exc()
+                with suppress(OSError):
+                    traceback.print_exc()
             code = _answer(*_sentence(error))
+        settle()
         leave(code)
 
+    def make_context(self, *words: Any, **extra: Any) -> click.Context:
+        """Read the command line; `--help` and `--version` print here."""
+        with _answered():
+            try:
+                return super().make_context(*words, **extra)
+            except click.exceptions.NoArgsIsHelpError as error:
+                echo(error.format_message())
+                raise Exit("", error.exit_code) from None
+
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; what ends it from outside is ours to answer, before click answers in its own way."""
-        try:
+        """Run a command."""
+        with _answered():
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            raise Exit("interrupted", 130) from None
-        except BrokenPipeError:  # whoever read our output has left
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise Exit("", 0) from None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -70,6 +76,17 @@ class Group(click.Group):
                 f"unknown command {args[0]!r}{nearest(args[0], self.commands)}; `rnnkit --help` lists them"
             )
         return super().resolve_command(ctx, args)
+
+
+@contextmanager
+def _answered() -> Iterator[None]:
+    """Answer what ends a command from outside, before click answers in its own way."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Exit("interrupted", 130) from None
+    except BrokenPipeError:  # whoever read our output has left
+        raise Exit("", 0) from None
 
 
 def _sentence(error: Exception) -> tuple[str, int]:
@@ -88,14 +105,24 @@ def _sentence(error: Exception) -> tuple[str, int]:
             ResourceError.exit_code,
         )
     if isinstance(error, OSError):
-        return f"{error.filename or 'a file'}: {error.strerror or error}", ResourceError.exit_code
+        return (
+            f"{error.filename or ('stdout' if _of_click(error) else 'a file')}: {error.strerror or error}",
+            ResourceError.exit_code,
+        )
     return f"unexpected {first_line(error)} (--debug shows where)", RnnkitError.exit_code
+
+
+def _of_click(error: BaseException) -> bool:
+    """Tell whether click raised it itself: it writes help to stdout, and nothing else anywhere."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__")).partition(".")[0] == "click"
 
 
 def _answer(message: str, code: int) -> int:
     line = " ".join(message.split())
     if not noted(line, code):
-        click.echo(f"rnnkit: {line}", err=True)
+        with suppress(BrokenPipeError):  # then nobody is there to be told
+            tell(f"rnnkit: {line}")
     return code
 
 

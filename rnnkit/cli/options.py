@@ -66,13 +66,19 @@ def complete_names(noun: str) -> Callable[[click.Context, click.Parameter, str],
     return complete
 
 
+CELLS = (
+    "What is stepped: a name that `rnnkit cells` lists, or a class such as my_package.cells:MyCell. Wrappers take "
+    "another: 'zoneout(gru, rate=0.1)'"
+)
+"""The help of `--cell`."""
+
 cell_option = click.option(
     "--cell",
     default="lstm",
     show_default=True,
-    metavar="NAME",
+    metavar="NAME|MODULE:CLASS",
     shell_complete=complete_names("cell"),
-    help="What is stepped; `rnnkit cells` lists them. Wrappers take another: 'zoneout(gru, rate=0.1)'.",
+    help=f"{CELLS}.",
 )
 
 

@@ -2,37 +2,70 @@
 
 import json
 import logging
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO, TextIOWrapper
 from typing import Any
 
 import click
+
+from rnnkit.cli.columns import Column, fitted
+from rnnkit.cli.streams import echo, encodable, tell
 
 json_option = click.option("--json", "as_json", is_flag=True, allow_from_autoenv=False, help="Print JSON lines.")
 
 
 def print_json(value: Any) -> None:
-    """Print one value as one line of JSON; figures that JSON lacks (nan, inf) become null."""
-    click.echo(json.dumps(_finite(value), ensure_ascii=False))
+    """Print one value as one line of JSON; figures that JSON lacks (nan, inf) become null.
+
+    Characters that stdout's encoding lacks are written as JSON escapes them, so that none is lost.
+    """
+    plain = _finite(value)
+    text = json.dumps(plain, ensure_ascii=False)
+    echo(text if encodable(text) else json.dumps(plain))
 
 
-def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[str] = ()) -> None:
-    """Print a table without frames; the columns headed by one of `right` hold numbers."""
+def print_table(
+    headings: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[str] = (), less: Sequence[str] = ()
+) -> None:
+    """Print a table without frames, as wide as the terminal at most; a pipe has no width.
+
+    Where there is no room, text is folded, then columns are left out, and it is said which; figures are never cut.
+
+    Args:
+        headings: of the columns.
+        rows: a text for each column.
+        right: headings of the columns that hold figures.
+        less: headings of columns that are left out first; then from the last one on.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for heading in headings:
-        number = heading in right
-        table.add_column(heading, justify="right" if number else "left", no_wrap=number, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+    cells = list(zip(*rows, strict=True)) or [()] * len(headings)
+    columns = [Column(h, list(texts), h in right) for h, texts in zip(headings, cells, strict=True)]
     console = Console(highlight=False)
-    if not console.is_terminal:  # a pipe has no width: break nothing
+    if not console.is_terminal:
         console = Console(highlight=False, width=100_000)
-    console.print(table)
+    shown, hidden = fitted(columns, console.width, less)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in shown:
+        justify = "right" if column.number else "left"
+        table.add_column(Text(column.heading), justify=justify, no_wrap=column.number, overflow="fold")  # type: ignore[arg-type]
+    for texts in zip(*(column.cells for column in shown), strict=True):
+        table.add_row(*map(Text, texts))
+    # On a sheet first, since rich answers in its own way for a reader that has left.
+    sheet = TextIOWrapper(BytesIO(), getattr(sys.stdout, "encoding", None) or "utf-8", "replace", newline="")
+    Console(file=sheet, highlight=False, width=console.width, force_terminal=console.is_terminal).print(table)
+    sheet.seek(0)
+    echo(sheet.read(), end="")
+    if hidden:
+        echo(
+            f"{len(hidden)} of {len(columns)} columns hidden for want of width ({', '.join(hidden)}); "
+            "a wider terminal or --json shows them"
+        )
 
 
 @contextmanager
@@ -48,7 +81,7 @@ def warnings_told() -> Iterator[None]:
 
 class _Told(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        click.echo(f"rnnkit: {' '.join(record.getMessage().split())}", err=True)
+        tell(f"rnnkit: {' '.join(record.getMessage().split())}")
 
 
 def _finite(value: Any) -> Any:

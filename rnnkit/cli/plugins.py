@@ -29,4 +29,4 @@ def plugins(as_json: bool) -> None:
         state = "ok" if not problems else "broken: " + "; ".join(problems)
         rows.append((found.label, found.version, ", ".join(plugin.names) or "-", state))
     if not as_json:
-        print_table(["plugin", "version", "registers", "state"], rows)
+        print_table(["plugin", "version", "registers", "state"], rows, less=["version", "registers"])

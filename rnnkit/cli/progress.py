@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-import click
+from rnnkit.cli.streams import tell
 
 if TYPE_CHECKING:
     from rnnkit.record import Record
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 LINES = 10
 """Lines for a whole run where there is no terminal."""
+
+WIDE = 66
+"""Characters beside the count and the time that are enough for all figures and a bar."""
 
 
 def shown(records: "Iterable[Record]", task: "Task", steps: int, quiet: bool) -> "Iterator[Record]":
@@ -25,18 +28,20 @@ def _bar(records: "Iterable[Record]", task: "Task", steps: int) -> "Iterator[Rec
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    console = Console(stderr=True)
+    room = console.width - len(f"step {steps}/{steps}  0:00:00 left ")
     columns = (
         TextColumn("step"),
         MofNCompleteColumn(),
-        BarColumn(bar_width=None),
+        *([BarColumn(bar_width=None)] if room > WIDE else []),
         TextColumn("{task.description}"),
         TimeRemainingColumn(compact=True),
         TextColumn("left"),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=console, transient=True) as progress:
         bar = progress.add_task("", total=steps)
         for record in records:
-            progress.update(bar, completed=record.step, description=_figures(record, task))
+            progress.update(bar, completed=record.step, description=_fitting(_figures(record, task), room))
             yield record
 
 
@@ -45,10 +50,18 @@ def _lines(records: "Iterable[Record]", task: "Task", steps: int) -> "Iterator[R
     for record in records:
         if record.step % every == 0 or record.step == steps:
             left = record.seconds / record.step * (steps - record.step)
-            click.echo(f"step {record.step}/{steps}  {_figures(record, task)}  {left:.0f} s left", err=True)
+            figures = "  ".join(_figures(record, task))
+            tell(f"step {record.step}/{steps}  {figures}  {left:.0f} s left")
         yield record
 
 
-def _figures(record: "Record", task: "Task") -> str:
+def _figures(record: "Record", task: "Task") -> list[str]:
     speed = record.tokens / max(record.seconds, 1e-9)
-    return f"loss {record.loss:.4f}  {task.metric_name} {record.metric:.4f}  {speed:,.0f} tokens/s"
+    return [f"loss {record.loss:.4f}", f"{task.metric_name} {record.metric:.4f}", f"{speed:,.0f} tokens/s"]
+
+
+def _fitting(figures: list[str], room: int) -> str:
+    """Join as many of the figures as there is room for; rich would cut the last one."""
+    while len(figures) > 1 and len("  ".join(figures)) > room:
+        figures = figures[:-1]
+    return "  ".join(figures)

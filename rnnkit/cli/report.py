@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from rnnkit.cli.output import print_json, print_table
+from rnnkit.cli.streams import echo
 
 if TYPE_CHECKING:
     from rnnkit.model import Model
@@ -48,7 +47,7 @@ def report(settings: "Settings", training: "Training", record: "Record", path: P
         print_json({"event": "end", "folder": str(path), "steps": record.step, "seconds": record.seconds})
         return
     speed = record.tokens / record.seconds
-    click.echo(
+    echo(
         f"{settings.cell} on {settings.task}, unroller {model.layer.unroller}: {record.step} steps in "
         f"{record.seconds:.1f} s, {speed:,.0f} tokens/s\n"
     )
@@ -60,10 +59,10 @@ def report(settings: "Settings", training: "Training", record: "Record", path: P
     )
     sample = _sample(task, model, settings.seed)
     if sample is not None:
-        click.echo(f"\na sample of its text\n\n{_indent(sample)}")
-    click.echo("\ngradients of the loss of one batch, after training")
+        echo(f"\na sample of its text\n\n{_indent(sample)}")
+    echo("\ngradients of the loss of one batch, after training")
     print_table(["tensor", "norm"], [(name, f"{norm:.3e}") for name, norm in norms.items()], right=["norm"])
-    click.echo(f"\nsaved in {path}; more text: rnnkit sample {path}" if sample is not None else f"\nsaved in {path}")
+    echo(f"\nsaved in {path}; more text: rnnkit sample {path}" if sample is not None else f"\nsaved in {path}")
 
 
 def _sample(task: "Task", model: "Model", seed: int) -> str | None:

@@ -8,11 +8,12 @@ import click
 from click.core import ParameterSource
 
 from rnnkit.cli.launching import launch, left, speak_once, started
-from rnnkit.cli.options import MaybePositive, MemorySize, PositiveFloat, Truncation, complete_names
+from rnnkit.cli.options import CELLS, MaybePositive, MemorySize, PositiveFloat, Truncation, complete_names
 from rnnkit.cli.output import json_option, print_json
 from rnnkit.cli.progress import shown
 from rnnkit.cli.report import report
 from rnnkit.cli.signals import BROKEN_PIPE, ending_with, patience
+from rnnkit.cli.streams import echo
 from rnnkit.errors import LostError, ResourceError, UsageError
 
 if TYPE_CHECKING:
@@ -29,9 +30,9 @@ COUNT = click.IntRange(min=0)
 @click.command()
 @click.option(
     "--cell",
-    metavar="NAME",
+    metavar="NAME|MODULE:CLASS",
     shell_complete=complete_names("cell"),
-    help="What is stepped; `rnnkit cells` lists them. Wrappers take another: 'zoneout(gru, rate=0.1)'. [default: lstm]",
+    help=f"{CELLS}. [default: lstm]",
 )
 @click.option(
     "--task",
@@ -154,7 +155,7 @@ def run(
         settings = read_settings(resume)
         check_unchanged(settings, *sources)
     if print_config:
-        click.echo(settings.to_toml(), nl=False)
+        echo(settings.to_toml(), end="")
         return
     if resume is not None:
         check_files(settings, resume)

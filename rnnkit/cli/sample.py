@@ -9,6 +9,7 @@ import click
 from rnnkit.cli.options import trained
 from rnnkit.cli.output import json_option, print_json
 from rnnkit.cli.signals import patience
+from rnnkit.cli.streams import echo
 
 
 @click.command()
@@ -50,6 +51,6 @@ def sample(
         return
     with patience() as ending:
         for text in chain([prompt], characters, ["\n"]):  # echo flushes; nothing is kept
-            click.echo(text, nl=False)
+            echo(text, end="")
             if ending:
                 raise ending[0]

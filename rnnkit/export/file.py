@@ -25,6 +25,7 @@ from rnnkit.export.scan import Once, Scan
 from rnnkit.export.verification import verify
 from rnnkit.layer import RNN
 from rnnkit.model import Model
+from rnnkit.paths import AnyPath, as_path
 
 FORMATS: dict[str, Format] = {"pt2": Pt2(), "onnx": Onnx()}
 
@@ -43,7 +44,7 @@ class Exported(NamedTuple):
 
 def export_model(
     model: Model | RNN,
-    path: str | os.PathLike[str],
+    path: AnyPath,
     *,
     format: str | None = None,
     step: bool = False,
@@ -58,7 +59,8 @@ def export_model(
     Args:
         model: stays as it is.
         path: of the file; an existing one is never written over.
-        format: "pt2", for `torch.export.load`, or "onnx"; None: as the path ends, else pt2.
+        format: "pt2", for `torch.export.load`, or "onnx"; None: as the path ends; pt2 where it has no
+            ending.
         step: a file that takes one step: input and state in, output and state out.
         state: a file for sequences that come in pieces: it takes the state before the first step too.
         about: kept in the file as JSON, beside names and shapes and the initial state.
@@ -67,11 +69,11 @@ def export_model(
         What goes in and comes out, and how near the file is to the model.
 
     Raises:
-        UsageError: the path exists, the format is none, or torch cannot export a cell.
+        UsageError: the path exists, its ending or the format is none that there is, or torch cannot export a cell.
         ResourceError: a package is not installed, or the disk takes no more.
         CheckError: the file does not compute what the model does; nothing is left of it.
     """
-    path = Path(path)
+    path = as_path(path)
     kind = read_format(format, path)
     for label, flag in (("step", step), ("state", state)):
         check_flag(label, flag)
@@ -101,23 +103,28 @@ def export_model(
     return Exported(path, kind.name, inputs, outputs, len(data), difference)
 
 
-def read_format(name: str | None, path: Path) -> Format:
-    """Give the format of that name, or the one that the path's suffix names.
+def read_format(name: str | None, path: AnyPath) -> Format:
+    """Return the format of that name, or the one that the path's ending names; pt2 where there is neither.
 
     Raises:
-        UsageError: there is none, or the suffix names another.
+        UsageError: there is none, or the ending names another, or no format.
     """
-    suffix = path.suffix.removeprefix(".").lower()
-    name = name or (suffix if suffix in FORMATS else "pt2")
-    if name not in FORMATS:
+    path = as_path(path)
+    if name is not None and name not in FORMATS:
         raise UsageError(f"unknown format {name!r}{nearest(name, FORMATS)}; one of {', '.join(FORMATS)}")
-    if suffix in FORMATS and suffix != name:
-        raise UsageError(f"{path} ends as a file of {suffix}, the format is {name}; change one of them")
+    suffix = path.suffix.lower()
+    if suffix and suffix[1:] not in FORMATS:
+        endings = " or ".join(f".{known}" for known in FORMATS)
+        raise UsageError(f"{path} ends in {path.suffix}; the file of a model ends in {endings}")
+    name = name or suffix[1:] or "pt2"
+    if suffix and suffix[1:] != name:
+        raise UsageError(f"{path} ends as a file of {suffix[1:]}, the format is {name}; change one of them")
     return FORMATS[name]
 
 
-def check_free(path: Path) -> None:
+def check_free(path: AnyPath) -> None:
     """Raise UsageError if something is there, ResourceError if nothing can be."""
+    path = as_path(path)
     if os.path.lexists(path):
         raise UsageError(f"{path} exists already; give another file")
     if not path.parent.is_dir():

@@ -3,7 +3,6 @@
 import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import ClassVar, TypeAlias
 
 from torch import Tensor
@@ -11,6 +10,7 @@ from torch.export import ExportedProgram
 
 from rnnkit.errors import ResourceError
 from rnnkit.export.interface import Table, TensorInfo
+from rnnkit.paths import AnyPath
 
 Runner: TypeAlias = Callable[..., tuple[Tensor, Table]]
 """What a file computes: input, and state if it takes one, to output and state."""
@@ -38,5 +38,5 @@ class Format(ABC):
         """Give the bytes of a file, with `about`, a text, inside."""
 
     @abstractmethod
-    def load(self, path: Path) -> Runner:
+    def load(self, path: AnyPath) -> Runner:
         """Read a file, to be run on the CPU."""

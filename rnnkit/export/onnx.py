@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from torch.export import ExportedProgram
 from rnnkit.errors import UsageError
 from rnnkit.export.format import Format, Runner
 from rnnkit.export.interface import Table, TensorInfo
+from rnnkit.paths import AnyPath, as_path
 
 LARGEST = 2**31 - 1  # bytes of a protocol buffer
 ABOUT = "rnnkit"
@@ -51,8 +51,9 @@ class Onnx(Format):
         data: bytes = converted.model_proto.SerializeToString()
         return data
 
-    def load(self, path: Path) -> Runner:
+    def load(self, path: AnyPath) -> Runner:
         """Read a file, with onnxruntime."""
+        path = as_path(path)
         import onnxruntime
 
         options = onnxruntime.SessionOptions()

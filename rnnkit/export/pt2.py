@@ -2,13 +2,13 @@
 
 import io
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from torch.export import ExportedProgram
 
 from rnnkit.export.format import Format, Runner
 from rnnkit.export.interface import TensorInfo
+from rnnkit.paths import AnyPath, as_path
 
 ABOUT = "rnnkit.json"
 
@@ -27,7 +27,8 @@ class Pt2(Format):
         torch.export.save(program, buffer, extra_files={ABOUT: about})
         return buffer.getvalue()
 
-    def load(self, path: Path) -> Runner:
+    def load(self, path: AnyPath) -> Runner:
         """Read an archive."""
+        path = as_path(path)
         run: Runner = torch.export.load(path).module()
         return run

@@ -1,6 +1,6 @@
 """Weights of keras.layers: what `get_weights()` gives and `set_weights()` takes.
 
-[kernel (D, G*H), recurrent_kernel (H, G*H), bias (G*H,)], gates in the columns: LSTM i, f, c, o; GRU z, r, h.
+`[kernel (D, G*H), recurrent_kernel (H, G*H), bias (G*H,)]`, gates in the columns: LSTM i, f, c, o; GRU z, r, h.
 
 There is one bias for torch's two, except in a GRU with `reset_after=True`, the default: (2, 3H). With `use_bias=False`
 there is none.

@@ -48,8 +48,8 @@ def export_weights(layer: RNN, format: str) -> list[Any]:
         format: "flax", "haiku", "keras", "nnx", "onnx" or "torch".
 
     Returns:
-        What `to_<format>` gives for each cell, in the order of the states: layer by layer, forward before reverse. ONNX
-        stacks the directions: one entry a layer.
+        What `to_<format>` gives for each cell, in the order of the states, layer by layer, forward before reverse. ONNX
+        stacks the directions, so that there is one entry a layer.
 
     Raises:
         UsageError: the format has no such cell, or a weight has no place there.

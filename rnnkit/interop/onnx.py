@@ -1,6 +1,6 @@
 """Weights of ONNX' operators LSTM, GRU and RNN: a dict of the operator's inputs, one row for each direction.
 
-W (directions, G*H, D), R (directions, G*H, H), B (directions, 2*G*H), W's bias before R's, and of LSTM P
+`W (directions, G*H, D)`, `R (directions, G*H, H)`, `B (directions, 2*G*H)`, W's bias before R's, and of LSTM P
 (directions, 3H), the peepholes i, o, f. Gates in the rows: LSTM i, o, f, c; GRU z, r, h. Absent B and P are zero.
 
 Nothing of torch's is lost. Whether a GRU resets after the product is the operator's attribute `linear_before_reset`,

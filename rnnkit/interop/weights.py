@@ -13,8 +13,8 @@ from rnnkit.interop.gates import OWN
 Weights: TypeAlias = Mapping[str, Tensor]
 """The parameters of one cell, that is one layer and direction.
 
-With G gates: weight_ih (G*H, D), weight_hh (G*H, H), bias_ih and bias_hh (G*H,), both or neither. `peephole` has
-peephole_i, peephole_f and peephole_o (H,) too; a projection is weight_hr (P, H), with weight_hh (G*H, P).
+With G gates: weight_ih `(G*H, D)`, weight_hh `(G*H, H)`, bias_ih and bias_hh `(G*H,)`, both or neither. `peephole` has
+peephole_i, peephole_f and peephole_o (H,) too; a projection is weight_hr (P, H), with weight_hh `(G*H, P)`.
 """
 
 PEEPHOLES = ("peephole_i", "peephole_o", "peephole_f")

@@ -23,6 +23,7 @@ from rnnkit.unroll import Unroller
 
 __all__ = [
     "Conformance",
+    "base_of",
     "check_cell",
     "check_task",
     "check_unroller",
@@ -48,6 +49,11 @@ def noun_of(kind: Any) -> str:
         if inspect.isclass(kind) and issubclass(kind, base):
             return noun
     raise UsageError(f"{kind!r} is neither a Cell nor an Unroller nor a Task")
+
+
+def base_of(noun: str) -> type:
+    """Return what a class must be derived from to be a "cell", an "unroller" or a "task"."""
+    return KINDS[noun][0]
 
 
 def inspect_any(kind: Any, sizes: dict[str, int] | None = None, **options: Any) -> Conformance:

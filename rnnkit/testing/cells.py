@@ -90,7 +90,7 @@ class _CellCheck:
 
     def build(self, dtype: torch.dtype = torch.float64, device: str | None = None) -> Cell:
         with building(device, dtype):
-            return self.kind(self.sizes.input, self.sizes.hidden, **CellChoice(self.kind).accepted(self.options)).eval()
+            return CellChoice(self.kind).build(self.sizes.input, self.sizes.hidden, self.options).eval()
 
     def shapes(self) -> Iterator[str]:
         """Names, initial state, projection, output and new state have the shapes that they must."""

@@ -1,6 +1,7 @@
 """The documentation is true: its code runs and prints what it says, and nothing that exists is left out."""
 
 import importlib.util
+import math
 import os
 import re
 import shlex
@@ -163,6 +164,34 @@ def test_every_module_is_in_the_house():
     folders = [path.parent.name for base in ("rnnkit", "plugins") for path in (ROOT / base).glob("*/__init__.py")]
     assert modules
     assert [name for name in [*modules, *(f"{folder}/" for folder in folders)] if f"\n  {name} " not in house] == []
+
+
+def speeds(text):
+    """Give geometric mean and least of the last column of a table: one row a size."""
+    found = [float(x) for x in re.findall(r"^\| \d+, \d+, \d+, \d+ \|.* \| ([\d.]+) \([^|]*\) \|$", text, re.MULTILINE)]
+    assert len(found) == 8
+    return math.exp(sum(map(math.log, found)) / len(found)), min(found)
+
+
+def test_the_speeds_of_the_drop_in_page_are_those_that_were_measured():
+    table = section(read(DOCS / "drop-in.md"), "Speed")
+    measured = {
+        "compiled": speeds(section(read(DOCS / "benchmarks.md"), "LSTM").split("**memory kept**")[0]),
+        "loop": speeds(included("assets/speed.md")),
+    }
+    for unroller, (mean, worst) in measured.items():
+        row = re.search(rf"^\| `{unroller}`.* \| (.*) \| (.*) \|$", table, re.MULTILINE)
+        assert float(row[1]) == pytest.approx(mean, abs=0.011), unroller
+        assert float(row[2]) == pytest.approx(worst, abs=0.006), unroller
+
+
+def test_transcripts_say_what_auto_takes():
+    """A run that names no unroller says the one that a layer takes by itself, where there is a compiler."""
+    for page in PAGES:
+        for block in re.findall(r"^\$ rnnkit run([^\n]*)\n(.*?)^```", read(page), re.MULTILINE | re.DOTALL):
+            told = re.search(r"^\w+ on \w+, unroller (\w+):", block[1], re.MULTILINE)
+            if told and "--unroller" not in block[0]:
+                assert told[1] == "compiled", page.name
 
 
 @pytest.mark.parametrize("page", PAGES[:2], ids=lambda page: page.stem)  # of the others, the build checks the links

@@ -170,5 +170,13 @@ def test_weights_too_large_for_onnx(tmp_path, monkeypatch):
 
 def test_the_suffix_chooses_the_format():
     read = file.read_format
-    named = [("a.onnx", None), ("a.PT2", None), ("a.bin", None), ("a", "onnx"), ("a.onnx", "onnx")]
+    named = [("a.onnx", None), ("a.PT2", None), ("a", None), ("a", "onnx"), ("a.onnx", "onnx")]
     assert [read(format, file.Path(path)).name for path, format in named] == ["onnx", "pt2", "pt2", "onnx", "onnx"]
+
+
+@pytest.mark.parametrize("name", ["x.tflite", "x.bin", "x.pt", "x.pt2.zip", "model-1.5"])
+@pytest.mark.parametrize("format", [None, "pt2"])
+def test_an_unknown_ending_is_refused(tmp_path, name, format):
+    with pytest.raises(UsageError, match=r"ends in \.\w+; the file of a model ends in \.pt2 or \.onnx$"):
+        rnnkit.export_model(rnnkit.RNN("gru", 3, 4), tmp_path / name, format=format)
+    assert list(tmp_path.iterdir()) == []

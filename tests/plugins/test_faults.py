@@ -34,6 +34,18 @@ FAULTS = {
     "no name": (OFFER + "del Fake.name\n    return [Fake]", "Fake.name is None; it must be a word"),
     "a name of two words": (OFFER + "Fake.name = 'a cell'\n    return [Fake]", "Fake.name is 'a cell'"),
     "returns None": (OFFER + "pass", "rnnkit_cells() returned NoneType; it must return classes"),
+    "returns an empty list": (
+        OFFER + "return []",
+        "registers nothing: rnnkit_cells() returned no class; return the classes that it is to offer",
+    ),
+    "yields nothing, twice": (
+        OFFER + "yield from ()\n@rnnkit.hookimpl\ndef rnnkit_tasks():\n    return ()",
+        "registers nothing: rnnkit_cells() and rnnkit_tasks() returned no class",
+    ),
+    "marks no hook": (
+        "def rnnkit_cells():\n    return [Fake]",
+        "registers nothing; are its hooks marked with @rnnkit.hookimpl?",
+    ),
     "returns a class alone": (OFFER + "return Fake", "rnnkit_cells() returned ABCMeta; it must return classes"),
     "returns a name": (OFFER + "return 'fake'", "rnnkit_cells() returned str; it must return classes"),
     "misspelt hook": ("@rnnkit.hookimpl\ndef rnnkit_cell():\n    return [Fake]", "unknown hook 'rnnkit_cell'"),

@@ -10,7 +10,7 @@ from rnnkit.errors import AmbiguousNameError, UnknownNameError
 FIRST_PARTY = list(rnnkit.cells)
 TWO_OF_ONE_NAME = """
 class Other(Fake):
-    pass
+    name = Fake.name
 
 @rnnkit.hookimpl
 def rnnkit_cells():

@@ -187,7 +187,7 @@ BROKEN_CELLS = {
     WrongOutputSize: {"shapes and state": "step() returns an output of shape (3, 2); output_size says (3, 5)"},
     NamesTwice: {"shapes and state": "state_names is ('h', 'h'); it must be a tuple of different words"},
     BatchFirst: {"shapes and state": "project() gives shape (3, 6, 5); it must begin with (time, batch) = (6, 3)"},
-    CannotBeBuilt: {"shapes and state": "shapes and state: RuntimeError: no such weights"},
+    CannotBeBuilt: {"shapes and state": "cell 'cannotbebuilt' cannot be built: RuntimeError: no such weights"},
     DtypeOfItsOwn: {
         "dtype": "scale is torch.float32 in a cell built as torch.float64; create it without a dtype of its own"
     },
@@ -204,6 +204,27 @@ BROKEN_CELLS = {
     DetachedState: {"gradients": "the gradient of c0 at", "second gradients": "the gradient of"},
     DetachedSecondGradient: {"second gradients": "the gradient of"},
 }
+
+
+class Attentive(rnnkit.Cell):
+    """Attends to its input and state; draws only where a rate says so."""
+
+    state_names = ("h", "m")
+
+    def __init__(self, input_size, hidden_size, *, rate=0.0):
+        super().__init__(input_size, hidden_size)
+        self.read = nn.Linear(input_size, hidden_size)
+        self.attention = nn.MultiheadAttention(hidden_size, 1, dropout=rate, batch_first=True)
+
+    def step(self, p, state):
+        kept = torch.stack([torch.tanh(self.read(p)), *state], 1)
+        y = self.attention(kept, kept, kept)[0][:, 0]
+        return y, (y, state[0])
+
+
+def test_what_could_draw_and_does_not_is_accepted():
+    assert testing.inspect_cell(Attentive).failures == []
+    assert any("step() draws random numbers" in fault for fault in testing.inspect_cell(Attentive, rate=0.5).failures)
 
 
 @pytest.mark.parametrize("kind", [Good, Dropped, *(rnnkit.cells[name] for name in rnnkit.cells)])
@@ -226,11 +247,11 @@ def test_a_broken_cell_is_caught_and_nothing_else_is_blamed(kind):
     assert broken.keys() == expected.keys(), broken
     for promise, sentence in expected.items():
         assert any(sentence in line for line in broken[promise]), broken
-    assert all(line.startswith("cell 'good'") for line in found.failures)
+    assert all(line.startswith(f"cell {kind.name!r}") for line in found.failures)
     with pytest.raises(CheckError) as caught:
         testing.check_cell(kind)
     assert caught.value.failures == found.failures
-    assert str(caught.value).startswith(f"cell 'good' breaks {found.broken} of its promises:\n")
+    assert str(caught.value).startswith(f"cell {kind.name!r} breaks {found.broken} of its promises:\n")
 
 
 def test_a_cell_that_an_unroller_cannot_repeat_breaks_its_law():

@@ -221,7 +221,7 @@ def test_a_broken_task_is_caught_and_nothing_else_is_blamed(kind):
     found = testing.inspect_task(kind)
     assert [label for label, sentences in found.found.items() if sentences] == [promise], found
     assert any(sentence in line for line in found.found[promise]), found
-    with pytest.raises(CheckError, match="task 'good' breaks"):
+    with pytest.raises(CheckError, match=f"task {kind.name!r} breaks"):
         testing.check_task(kind)
 
 

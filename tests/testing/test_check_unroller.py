@@ -71,7 +71,7 @@ def test_a_broken_unroller_is_caught(kind):
     assert any(sentence in line for line in found.found[promise]), found
     boundary_is_broken = bool(found.found["refuses what does not fit"])
     assert boundary_is_broken == (kind is Unchecked)
-    with pytest.raises(CheckError, match="unroller 'wrapping' breaks"):
+    with pytest.raises(CheckError, match=f"unroller {kind.name!r} breaks"):
         testing.check_unroller(kind)
 
 

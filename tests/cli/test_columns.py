@@ -1,0 +1,127 @@
+"""On a narrow terminal text is folded, then columns are left out and named; no figure is cut."""
+
+import re
+
+import pytest
+from click.testing import CliRunner
+
+from rnnkit.cli import main
+from rnnkit.cli.columns import Column, fitted, fold
+
+WIDTHS = [100, 80, 60, 50, 40, 30]
+NAMES = ("adding-lstm-20261126-011630", "adding-gru-20261126-021630", "copy_of_the_first_run")
+
+
+def on_a_terminal(width, *words):
+    """Run a command line as on a terminal of that width; gives its lines."""
+    result = CliRunner(env={"COLUMNS": str(width), "FORCE_COLOR": "1"}).invoke(main, [str(word) for word in words])
+    assert (result.exit_code, result.stderr) == (0, "")
+    return result.stdout.splitlines()
+
+
+def table(lines):
+    """Give headings, rows and what is said of hidden columns."""
+    (rule,) = (k for k, line in enumerate(lines) if line.startswith("─"))
+    notes = [line for line in lines if "hidden for want of width" in line]
+    hidden = re.search(r"\((.*)\)", notes[0])[1].split(", ") if notes else []
+    return (
+        lines[:rule],
+        [line for line in lines[rule + 1 :] if "gradients agree" not in line and line not in notes],
+        hidden,
+    )
+
+
+@pytest.fixture
+def runs(past_run):
+    rates = [0.0034, 0.001, 0.02]
+    return [
+        past_run(name, [3.0] * 3200, {3200: 0.123456 + k}, [0.5] * 3200, task="adding", lr=rate, hidden=128 << k)
+        for k, (name, rate) in enumerate(zip(NAMES, rates, strict=True))
+    ]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_compare_shows_whole_figures_or_none(cli, runs, width):
+    whole = table(cli("compare", *runs).stdout.splitlines())
+    headings, *_ = (re.split(r" {2,}", line.strip()) for line in whole[0][-1:])
+    cells = {h: [] for h in headings}
+    for line in whole[1]:
+        for heading, cell in zip(headings, re.split(r" {2,}", line.strip()), strict=True):
+            cells[heading].append(cell)
+    assert cells["lr"] == ["0.0034", "0.001", "0.02"]
+    assert cells["tokens"] == ["320,000"] * 3
+    lines = on_a_terminal(width, "compare", *runs)
+    _, body, hidden = table(lines)
+    assert all(len(line) <= width for line in body)
+    shown = [h for h in headings if h not in hidden]
+    assert shown[0] == "run"
+    assert "best" in shown
+    assert ("lr" in shown) == (width >= 60)
+    assert ("hidden" in shown) == (width >= 50)
+    assert bool(hidden) == (width < 120)
+    for heading in shown[2:]:
+        for cell in cells[heading]:
+            assert re.search(rf"(?<!\S){re.escape(cell)}(?!\S)", "\n".join(body)), (heading, cell)
+    names = "".join(line.split("  ")[0].strip() for line in body)
+    assert names == "".join(NAMES)
+    assert len(body) <= 3 * len(NAMES)
+    if hidden:
+        assert f"{len(hidden)} of {len(headings)} columns hidden" in lines[-1]
+        assert lines[-1].endswith("a wider terminal or --json shows them")
+
+
+@pytest.mark.parametrize("width", [80, 60, 40])
+@pytest.mark.parametrize(
+    "words",
+    [("cells",), ("unrollers",), ("tasks",), ("plugins",), ("doctor",), ("gradcheck", "--cell", "rnn", "--hidden", 2)],
+    ids=lambda words: words[0],
+)
+def test_every_table_fits(cli, words, width):
+    _, whole, _ = table(cli(*words).stdout.splitlines())
+    _, body, hidden = table(on_a_terminal(width, *words))
+    assert all(len(line) <= width for line in body)
+    everything = "\n".join(body)
+    for row in whole:
+        assert [word for word in re.findall(r"\w+", re.split(r" {2,}", row.strip())[0]) if word not in everything] == []
+    if words == ("cells",):
+        assert hidden == (["from"] if width == 40 else [])
+
+
+def test_figures_are_never_folded():
+    columns = [
+        Column("name", ["a" * 50], False),
+        Column("figure", ["1234567890"], True),
+        Column("more", ["1e-05"], True),
+    ]
+    for width in range(12, 80):
+        shown, hidden = fitted(columns, width)
+        assert sum(max(map(len, "\n".join(c.cells).split("\n"))) for c in shown) + 3 * (len(shown) - 1) <= width
+        for before, after in zip([c for c in columns if c.heading not in hidden], shown, strict=True):
+            assert before.cells == after.cells if before.number else "".join(after.cells[0].split()) == before.cells[0]
+
+
+def test_what_can_be_spared_goes_first():
+    columns = [Column(name, ["123456789"], True) for name in "abcd"]
+    assert fitted(columns, 33)[1] == ["d"]
+    assert fitted(columns, 33, less=["b"])[1] == ["b"]
+    assert fitted(columns, 21, less=["b"])[1] == ["b", "d"]
+    assert fitted(columns, 1)[1] == ["b", "c", "d"]
+    twins = [columns[0], *[Column("MiB", ["", ""], True)] * 3]
+    assert fitted(twins, 18)[1] == ["MiB", "MiB"]
+    assert [column.heading for column in fitted(twins, 18)[0]] == ["a", "MiB"]
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "lines"),
+    [
+        ("runs/adding-lstm-20261126", 12, ["runs/adding-", "lstm-", "20261126"]),
+        ("weight_ih_l0", 8, ["weight_", "ih_l0"]),
+        ("1e-05 and -5", 6, ["1e-05", "and -5"]),
+        ("a b\nc", 10, ["a b", "c"]),
+        ("abcdefgh", 3, ["abc", "def", "gh"]),
+        ("", 5, [""]),
+        ("日本語日本語", 6, ["日本語", "日本語"]),
+    ],
+)
+def test_folds(text, width, lines):
+    assert fold(text, width).split("\n") == lines

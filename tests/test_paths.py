@@ -1,0 +1,215 @@
+"""Whatever takes a path takes a string, a Path and anything with `__fspath__`, and does the same with each."""
+
+import inspect
+import os
+import pkgutil
+import re
+import shutil
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+import rnnkit
+from rnnkit import checkpoint, durable, picture, run_folder, run_history, toml
+from rnnkit.benchmark import plot
+from rnnkit.checkpoint_store import CheckpointStore
+from rnnkit.comparison import compare
+from rnnkit.curves import draw
+from rnnkit.errors import KindError, RnnkitError, UsageError
+from rnnkit.export.file import check_free, read_format
+from rnnkit.export.onnx import Onnx
+from rnnkit.export.pt2 import Pt2
+from rnnkit.paths import as_path
+from rnnkit.record import Record
+from rnnkit.resumption import check_unfinished
+from rnnkit.run_folder import RunFolder, open_run
+from rnnkit.run_lock import locked
+from rnnkit.run_log import RunLog
+from rnnkit.settings import Settings
+from rnnkit.tensorboard import TensorBoard
+
+SMALL = Settings(task="adding", steps=2, hidden=4, batch=2, save_every=1, task_options={"seq_len": 5})
+SIZE = "1x2x3x4"
+
+
+class Named:
+    """A path that is neither a string nor a Path."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __fspath__(self):
+        return str(self.path)
+
+
+def train(settings=SMALL, path=None, resume=None):
+    task = settings.make_task()
+    training = settings.make_training(settings.make_model(task), task)
+    with RunFolder(path, settings) if resume is None else RunFolder.resume(resume, settings, training) as folder:
+        for _ in folder.recording(training):
+            pass
+    return folder.path.name
+
+
+def layer():
+    torch.manual_seed(0)
+    return rnnkit.RNN("gru", 2, 3)
+
+
+def written(path):
+    rnnkit.export_model(layer(), "layer.pt2")
+    return Pt2().load(path)(torch.ones(2, 1, 2))[0]
+
+
+def judged(path):
+    _, task, model = open_run(path)
+    return rnnkit.evaluate(model, task, task.validation())
+
+
+def logged(path):
+    with TensorBoard(path, "MSE") as board:
+        board.write(Record(1, 0.5, 0.5, 1.0, 10, 0.1, 0.01))
+    return len(list(Path(path).iterdir()))
+
+
+def closed(opened):
+    opened.close()
+    return sorted(os.listdir("log"))
+
+
+def ratio_picture(path):
+    ratios = {"loop": SimpleNamespace(median=2.0, low=1.9, high=2.1)}
+    plot.draw([SimpleNamespace(rivals=ratios, cell="lstm", unroller="loop", size=SIZE, training=True)], path)
+    return Path(path).stat().st_size > 0
+
+
+def figure():
+    from matplotlib.figure import Figure
+
+    return Figure()
+
+
+STEP = "run/checkpoints/step-000000002"
+CALLS = {
+    "rnnkit.benchmark.plot.draw": ("ratios.png", ratio_picture),
+    "rnnkit.checkpoint.load_checkpoint": (STEP, lambda path: checkpoint.load_checkpoint(path).manifest["step"]),
+    "rnnkit.checkpoint.read_manifest": (STEP, checkpoint.read_manifest),
+    "rnnkit.checkpoint.restore": ("file", lambda path: checkpoint.restore(layer(), {}, path)),
+    "rnnkit.checkpoint.save_checkpoint": ("new", lambda path: checkpoint.save_checkpoint(path, {}, {}, {})),
+    "rnnkit.checkpoint_store.CheckpointStore": ("run/checkpoints", lambda path: CheckpointStore(path).steps()),
+    "rnnkit.comparison.compare": ("run", lambda path: [run.last for run in compare([path, path])[0].runs]),
+    "rnnkit.curves.draw": ("curves.svg", lambda path: draw(compare(["run"])[0], path)),
+    "rnnkit.durable.read_file": ("run/env.json", lambda path: durable.read_file(path, 10_000)),
+    "rnnkit.durable.remove_folder": ("log", durable.remove_folder),
+    "rnnkit.durable.reported": ("log", lambda path: durable.reported(path).__enter__()),
+    "rnnkit.durable.sweep": ("log", durable.sweep),
+    "rnnkit.durable.sync_folder": ("log", durable.sync_folder),
+    "rnnkit.durable.unreadable": ("log", lambda path: str(durable.unreadable(path, OSError(2, "gone")))),
+    "rnnkit.durable.write_file": ("new.txt", lambda path: durable.write_file(path, b"data")),
+    "rnnkit.durable.write_folder": ("new", lambda path: durable.write_folder(path, {"a": b"b"})),
+    "rnnkit.export.file.check_free": ("model.pt2", check_free),
+    "rnnkit.export.file.export_model": ("x.pt2", lambda path: rnnkit.export_model(layer(), path).difference < 1e-4),
+    "rnnkit.export.file.read_format": ("x.onnx", lambda path: read_format(None, path).name),
+    "rnnkit.export.onnx.Onnx.load": ("nothing.onnx", lambda path: Onnx().load(path)),
+    "rnnkit.export.pt2.Pt2.load": ("layer.pt2", written),
+    "rnnkit.picture.check_plot": ("x.docx", picture.check_plot),
+    "rnnkit.picture.save": ("x.png", lambda path: picture.save(figure(), path)),
+    "rnnkit.resumption.check_unfinished": (
+        "run",
+        lambda path: check_unfinished(SimpleNamespace(step=2, steps=2, done=True), path),
+    ),
+    "rnnkit.run_folder.RunFolder": ("another", lambda path: train(path=path)),
+    "rnnkit.run_folder.RunFolder.resume": ("run", lambda path: train(replace(SMALL, steps=3), resume=path)),
+    "rnnkit.run_folder.open_run": ("run", judged),
+    "rnnkit.run_folder.read_settings": ("run", run_folder.read_settings),
+    "rnnkit.run_history.read_history": ("run", lambda path: run_history.read_history(path).loss.tolist()),
+    "rnnkit.run_lock.locked": ("run", lambda path: os.close(locked(path))),
+    "rnnkit.run_log.RunLog": ("log", lambda path: closed(RunLog(path))),
+    "rnnkit.settings.Settings.read": ("run/config.toml", Settings.read),
+    "rnnkit.tensorboard.TensorBoard": ("board", logged),
+    "rnnkit.toml.read_toml": ("run/config.toml", toml.read_toml),
+}
+ELSEWHERE = {"rnnkit.export.format.Format.load", "rnnkit.paths.as_path"}
+"""What is abstract, or tested with all the others."""
+
+
+def functions():
+    """Give every public function and method of the package that has an annotation, by its dotted name."""
+    for found in pkgutil.walk_packages(rnnkit.__path__, "rnnkit."):
+        if ".cli" in found.name or "__main__" in found.name:
+            continue
+        module = import_module(found.name)
+        for name, value in vars(module).items():
+            if name.startswith("_") or getattr(value, "__module__", None) != found.name:
+                continue
+            if inspect.isclass(value):
+                for method, function in vars(value).items():
+                    function = getattr(function, "__func__", function)
+                    if inspect.isfunction(function) and (method == "__init__" or not method.startswith("_")):
+                        yield f"{found.name}.{name}{'' if method == '__init__' else '.' + method}", function
+            elif inspect.isfunction(inspect.unwrap(value)):
+                yield f"{found.name}.{name}", inspect.unwrap(value)
+
+
+def test_every_function_that_takes_a_path_is_known_here():
+    taking = {}
+    for name, function in functions():
+        kinds = {k: str(kind) for k, kind in function.__annotations__.items() if k != "return" and "Path" in str(kind)}
+        if kinds:
+            taking[name] = kinds
+    assert [(name, kinds) for name, kinds in taking.items() if re.search(r"\bPath\b", str(kinds))] == []
+    assert taking.keys() == CALLS.keys() | ELSEWHERE
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Train a small run, once."""
+    folder = tmp_path_factory.mktemp("paths")
+    train(path=folder / "run")
+    (folder / "log").mkdir()
+    for name in ("metrics.jsonl", "times.jsonl"):
+        (folder / "log" / name).touch()
+    return folder
+
+
+def outcome(call, path):
+    try:
+        result = call(path)
+    except RnnkitError as error:
+        return type(error), str(error)
+    except Exception as error:  # of a library's own, of a file that is not there
+        return type(error)
+    return result
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_each_kind_of_path_does_the_same(finished, tmp_path, monkeypatch, name):
+    path, call = CALLS[name]
+    outcomes = []
+    for kind in (str, Path, Named):
+        copied = shutil.copytree(finished, tmp_path / kind.__name__)
+        monkeypatch.chdir(copied)
+        found = outcome(call, kind(path))
+        left = sorted(str(file) for file in Path().rglob("*") if "tfevents" not in file.name)
+        outcomes.append((found, left))
+    (first, files), *others = outcomes
+    assert first not in (AttributeError, TypeError)
+    for found, left in others:
+        assert left == files
+        assert torch.equal(found, first) if isinstance(first, torch.Tensor) else found == first
+
+
+@pytest.mark.parametrize("path", [None, 3, b"runs/x", 1.5, ["runs/x"], True])
+def test_what_is_no_path_is_refused(path):
+    for call in (as_path, open_run, run_history.read_history):
+        with pytest.raises(KindError, match=r"^the path is .*; it must be a string or a Path$"):
+            call(path)
+
+
+def test_an_empty_path_is_no_folder():
+    with pytest.raises(UsageError, match="the path is empty"):
+        open_run("")
