@@ -8,6 +8,7 @@ from typing import Any
 
 from rnnkit.errors import DataError, UsageError, nearest
 from rnnkit.expression import value_of
+from rnnkit.paths import AnyPath
 from rnnkit.registry import tasks
 from rnnkit.resolve import resolve
 from rnnkit.settings import NOT_OF_THE_NUMBERS, TABLES, Settings, checked
@@ -58,7 +59,7 @@ def check_unchanged(settings: Settings, *sources: tuple[str, dict[str, Any]]) ->
     origins = {name: source for source, values in sources for name in values}
     for name, value in _merged(*sources).items():
         if name == "task_options":
-            value = _moved(settings, _absolute(value, resolve(settings.task, Task, tasks, "task")))
+            value = _moved(settings, _absolute(value, settings.task_class))
         if name in NOT_OF_THE_NUMBERS:
             setattr(settings, name, value)
         elif (stored[name] | value if isinstance(value, dict) else value) != stored[name]:
@@ -78,7 +79,7 @@ def relocated(settings: Settings, options: Mapping[str, Any]) -> Settings:
     Raises:
         UsageError: an option that is no file.
     """
-    kind = tasks[settings.task]
+    kind = settings.task_class
     for name in options:
         if name not in kind.files:
             known = ", ".join(f"task.{file}" for file in kind.files) or f"task {kind.name!r} has none"
@@ -86,9 +87,9 @@ def relocated(settings: Settings, options: Mapping[str, Any]) -> Settings:
     return replace(settings, task_options={**settings.task_options, **_absolute(dict(options), kind)})
 
 
-def check_files(settings: Settings, path: Path) -> None:
+def check_files(settings: Settings, path: AnyPath) -> None:
     """Raise DataError if a file that the task of the run in folder `path` reads is gone."""
-    for name in tasks[settings.task].files:
+    for name in settings.task_class.files:
         file = settings.task_options.get(name)
         if isinstance(file, str) and not os.path.lexists(file):
             raise DataError(f"{file}, the data of {path}, is gone; say where it is now with --set task.{name}=FILE")
@@ -96,7 +97,7 @@ def check_files(settings: Settings, path: Path) -> None:
 
 def _moved(settings: Settings, options: dict[str, Any]) -> dict[str, Any]:
     """Take new places of files into the settings; return the other options."""
-    files = {name: options[name] for name in tasks[settings.task].files if name in options}
+    files = {name: options[name] for name in settings.task_class.files if name in options}
     settings.task_options = {**settings.task_options, **files}
     return {name: value for name, value in options.items() if name not in files}
 

@@ -5,11 +5,11 @@ import json
 import logging
 import math
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import Any
 
 from rnnkit.durable import read_file
 from rnnkit.errors import CheckpointError, RnnkitError, UsageError, first_line
+from rnnkit.paths import AnyPath, as_path
 from rnnkit.settings import Settings
 from rnnkit.task import Task
 
@@ -56,13 +56,13 @@ class DataRecord:
         return json.dumps({**values, "sha256": _sha256(values)}, indent=1, ensure_ascii=False).encode() + b"\n"
 
     @classmethod
-    def read(cls, path: Path) -> "DataRecord | None":
+    def read(cls, path: AnyPath) -> "DataRecord | None":
         """Read what the run in folder `path` kept; None: it is of an rnnkit that kept nothing.
 
         Raises:
             CheckpointError: the file is damaged.
         """
-        file = path / DATA
+        file = as_path(path) / DATA
         if not file.exists():
             return None
         try:
@@ -76,7 +76,7 @@ class DataRecord:
         return cls(**values)
 
 
-def kept_task(path: Path, settings: Settings) -> Task:
+def kept_task(path: AnyPath, settings: Settings) -> Task:
     """Build the task of the run in folder `path` from what the run kept of its data.
 
     Of a run that kept nothing it is built from the data as they are now, and a line says so.
@@ -100,11 +100,11 @@ def kept_task(path: Path, settings: Settings) -> Task:
         raise
     except MISMATCHES as error:
         raise CheckpointError(
-            f"{path / DATA} does not fit task {settings.task!r} ({first_line(error)}); put a copy back"
+            f"{as_path(path) / DATA} does not fit task {settings.task!r} ({first_line(error)}); put a copy back"
         ) from None
 
 
-def tell_changed_data(path: Path, task: Task) -> None:
+def tell_changed_data(path: AnyPath, task: Task) -> None:
     """Say it if the data are not those that the run in folder `path` has learnt from.
 
     Raises:

@@ -10,10 +10,7 @@ from rnnkit.errors import CheckpointError, DataError, UsageError, first_line
 from rnnkit.importing import digests
 from rnnkit.packing import pack
 from rnnkit.paths import AnyPath, as_path
-from rnnkit.registry import tasks
-from rnnkit.resolve import resolve
 from rnnkit.settings import NOT_OF_THE_NUMBERS, Settings
-from rnnkit.task import Task
 from rnnkit.training import Training
 from rnnkit.training_state import check_like
 
@@ -68,7 +65,7 @@ def tell_changes(found: Checkpoint, settings: Settings) -> None:
     """Say what differs from where the checkpoint was made, and from what it was made with."""
     kept, _ = pack({name: value for name, value in asdict(settings).items() if name not in NOT_OF_THE_NUMBERS})
     # Where files lie is of no account: the data were compared.
-    files = resolve(settings.task, Task, tasks, "task").files
+    files = settings.task_class.files
     for entry, now in (("environment", surroundings(settings)), ("settings", kept)):
         before = found.manifest.get(entry)
         for name, value in now.items():

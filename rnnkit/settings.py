@@ -74,9 +74,14 @@ class Settings:
         """(k1, k2) of truncated BPTT, as `rnnkit.Training` takes it."""
         return (self.tbptt[0], self.tbptt[1]) if self.tbptt else None
 
+    @property
+    def task_class(self) -> type[Task]:
+        """The class of the task, by its name or MODULE:CLASS."""
+        return resolve(self.task, Task, tasks, "task")
+
     def make_task(self, state: Mapping[str, Any] | None = None) -> Task:
         """Build the task, with its options; of a finished run, from the `Task.data_state` that it kept."""
-        kind = resolve(self.task, Task, tasks, "task")
+        kind = self.task_class
         check_options("task", kind, self.task_options)
         if state is None:
             return construct("task", kind, **self.task_options)

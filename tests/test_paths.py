@@ -18,7 +18,9 @@ from rnnkit import checkpoint, durable, picture, run_folder, run_history, toml
 from rnnkit.benchmark import plot
 from rnnkit.checkpoint_store import CheckpointStore
 from rnnkit.comparison import compare
+from rnnkit.config import check_files
 from rnnkit.curves import draw
+from rnnkit.data_record import DataRecord, kept_task, tell_changed_data
 from rnnkit.errors import KindError, RnnkitError, UsageError
 from rnnkit.export.file import check_free, read_format
 from rnnkit.export.onnx import Onnx
@@ -103,6 +105,10 @@ CALLS = {
     "rnnkit.checkpoint_store.CheckpointStore": ("run/checkpoints", lambda path: CheckpointStore(path).steps()),
     "rnnkit.comparison.compare": ("run", lambda path: [run.last for run in compare([path, path])[0].runs]),
     "rnnkit.curves.draw": ("curves.svg", lambda path: draw(compare(["run"])[0], path)),
+    "rnnkit.config.check_files": ("run", lambda path: check_files(SMALL, path)),
+    "rnnkit.data_record.DataRecord.read": ("run", lambda path: DataRecord.read(path).task),
+    "rnnkit.data_record.kept_task": ("run", lambda path: kept_task(path, SMALL).name),
+    "rnnkit.data_record.tell_changed_data": ("run", lambda path: tell_changed_data(path, SMALL.make_task())),
     "rnnkit.durable.read_file": ("run/env.json", lambda path: durable.read_file(path, 10_000)),
     "rnnkit.durable.remove_folder": ("log", durable.remove_folder),
     "rnnkit.durable.reported": ("log", lambda path: durable.reported(path).__enter__()),

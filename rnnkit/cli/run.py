@@ -13,7 +13,7 @@ from rnnkit.cli.output import json_option, print_json
 from rnnkit.cli.progress import shown
 from rnnkit.cli.report import report
 from rnnkit.cli.signals import BROKEN_PIPE, ending_with, patience
-from rnnkit.cli.streams import echo
+from rnnkit.cli.streams import echo, tell
 from rnnkit.errors import LostError, ResourceError, UsageError
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def run(
             as_json, quiet = False, True
         task = settings.make_task() if resume is None else kept_task(resume, settings)
         if (summary := task.data_summary()) and not quiet:
-            click.echo(" ".join(summary.split()), err=True)
+            tell(" ".join(summary.split()))
         model = settings.make_model(task)
         training = settings.make_training(model, task, processes)
         if memory_limit is not None:

@@ -3,6 +3,9 @@
 import json
 
 import pytest
+import torch
+
+from rnnkit.run_folder import open_run
 
 SMALL = ("--steps", 3, "--hidden", 8, "--batch", 2, "--seq-len", 16, "--quiet")
 PANGRAM = "The quick brown fox jumps over the lazy dog, again. "
@@ -33,3 +36,16 @@ def run(train, text, tmp_path):
 def lines():
     """Read JSON lines: every line of the text must be one."""
     return lambda text: [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.fixture
+def past_its_best(train, text, tmp_path):
+    """Return the folder of a run whose newest checkpoint is not its best; so large a rate that it goes up and down."""
+    for steps in range(25, 35):
+        folder = tmp_path / f"run{steps}"
+        words = ("--lr", 3, "--steps", steps, "--validate-every", 1, "--keep", 1, "--out", folder)
+        assert train("--text", text, *words).exit_code == 0
+        best, newest = (open_run(folder, best=best)[2].readout.weight for best in (True, False))
+        if not torch.equal(best, newest):
+            return folder
+    raise AssertionError("each of ten runs ended at its best")

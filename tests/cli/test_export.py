@@ -30,9 +30,8 @@ def test_by_default_a_file_of_torchs_in_the_run(run, cli):
     assert "exists already" in one_line(cli("export", run), 2)
 
 
-def test_the_best_one_in_place_of_the_newest(train, text, cli, tmp_path):
-    assert train("--text", text, "--lr", 3, "--steps", 25, "--validate-every", 1, "--keep", 1).exit_code == 0
-    run, path = tmp_path / "run", tmp_path / "best.pt2"
+def test_the_best_one_in_place_of_the_newest(past_its_best, cli, tmp_path):
+    run, path = past_its_best, tmp_path / "best.pt2"
     _, task, model = open_run(run, best=True)
     assert not torch.equal(model.readout.weight, open_run(run)[2].readout.weight)
     assert cli("export", run, "--best", "--device", "cpu", "--out", path).exit_code == 0

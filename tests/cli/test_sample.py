@@ -41,16 +41,15 @@ def test_a_prompt_matters(run, cli):
     assert first != second
 
 
-def test_the_best_one_may_write_in_place_of_the_newest(train, cli, text, tmp_path):
-    assert train("--text", text, "--lr", 3, "--steps", 25, "--validate-every", 1, "--keep", 1).exit_code == 0
-    best, newest = open_run(tmp_path / "run", best=True)[2], open_run(tmp_path / "run")[2]
+def test_the_best_one_may_write_in_place_of_the_newest(past_its_best, cli):
+    best, newest = open_run(past_its_best, best=True)[2], open_run(past_its_best)[2]
     assert not torch.equal(best.readout.weight, newest.readout.weight)
-    task = open_run(tmp_path / "run")[1]
+    task = open_run(past_its_best)[1]
     for model, words in ((best, ["--best", "--device", "cpu"]), (newest, [])):
         expected = task.sample(generate(model, task.prompt(""), 40, temperature=1.0, seed=3))
-        told = cli("sample", tmp_path / "run", "--length", 40, "--temperature", 1, "--seed", 3, *words).stdout
+        told = cli("sample", past_its_best, "--length", 40, "--temperature", 1, "--seed", 3, *words).stdout
         assert told == f"{expected}\n"
-    assert "'nowhere'" in cli("sample", tmp_path / "run", "--device", "nowhere").stderr
+    assert "'nowhere'" in cli("sample", past_its_best, "--device", "nowhere").stderr
 
 
 def test_draws_depend_on_the_seed_alone(run, cli):
