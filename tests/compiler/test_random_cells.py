@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import rnnkit
 
 from .random_cells import FEATURES, OPERATIONS, Program, alone, calls, programs
-from .test_compiled_law import Call, backend_of, differences, noise
+from .test_compiled_law import Call, backend_of, differences, draw, noise, results
 
 DTYPES = (torch.float64, torch.float32)
 CHUNKS, CELLS = 20, 25
@@ -53,12 +53,25 @@ def hold(program: Program, call: Call, dtype: torch.dtype, seen: Counter[str]) -
             note(f"dtype={dtype}, parameters drawn from {call.seed}, {batch} rows, run by {unroller}")
             found = differences(cell, replace(call, batch=batch), unroller)
             assert found == []
-    if dtype == torch.float64 and call.gradients:
+    again = replace(call, order=2, steps=min(call.steps, 3))
+    if dtype == torch.float64 and call.gradients and is_derived_twice(cell, again):
+        seen["derived twice"] += 1
         for unroller in every_way():
             if unroller.applies(cell):
                 note(f"the gradients again, run by {unroller}")
-                again = replace(call, order=2, steps=min(call.steps, 3))
-                assert differences(cell, again, unroller) == []
+                found = differences(cell, again, unroller)
+                assert found == []
+
+
+def is_derived_twice(cell: rnnkit.Cell, call: Call) -> bool:
+    """Whether torch has a second derivative of all operations; of hardsigmoid and a few others it has none."""
+    try:
+        results(rnnkit.unrollers["loop"](), cell, draw(cell, call, torch.float64), call)
+    except RuntimeError as error:
+        if "is not implemented" not in str(error):
+            raise
+        return False
+    return True
 
 
 def every_way() -> list[rnnkit.Unroller]:
@@ -72,8 +85,10 @@ def rows_of(cell: rnnkit.Cell) -> set[int]:
 
 
 def assert_most_are_native(seen: Counter[str]) -> None:
-    """Say that the law was tested where it matters: on kernels, not on the loop itself."""
+    """Say that the law was tested where it matters: on kernels, not on the loop itself, and twice derived."""
     assert seen["cpp"] >= 0.5 * seen["cells"], seen
+    assert seen["compiled(backend='torch')"] >= 0.8 * seen["cells"], seen
+    assert seen["derived twice"] >= 0.2 * seen["cells"], seen
 
 
 def test_the_law_on_a_few():
@@ -105,7 +120,8 @@ def test_every_operation_alone(operation):
     for unroller in every_way():
         if unroller.applies(cell) or str(unroller) == "compiled":
             for call in calls:
-                assert differences(cell, call, unroller) == []
+                if call.order == 1 or is_derived_twice(cell, call):
+                    assert differences(cell, call, unroller) == []
 
 
 def test_every_feature_comes_up():
