@@ -75,11 +75,15 @@ class Compiled(rnnkit.Unroller):
         return [cls(), *(cls(backend=backend) for backend in BACKENDS)]
 
     def applies(self, cell: Cell) -> bool:
-        """Tell whether the cell runs in a kernel here, or by the backend that was asked for."""
+        """Tell whether the cell runs in a kernel here, or by the backend that was asked for.
+
+        Where there are no kernels, on other devices than the CPU, it is by the plan: at each call it, or the loop.
+        """
         like = next(cell.parameters(), None)
         if like is not None and like.is_meta:
             return True  # built without memory, it is filled elsewhere, and may run in a kernel there
-        return self.backend_of(cell) == (self.backend or "cpp")
+        elsewhere = like is not None and not like.is_cpu
+        return self.backend_of(cell) == (self.backend or ("torch" if elsewhere else "cpp"))
 
     def __call__(
         self,

@@ -17,7 +17,8 @@ from rnnkit_compiler.form.values import NotLowerable
 from rnnkit_compiler.native.backend import Native
 from rnnkit_compiler.native.linear import LEAST, FastProducts
 from rnnkit_compiler.run.backend import Backend, Sequences, Tensors, Unrolled
-from rnnkit_compiler.run.torch_steps import TorchSteps
+from rnnkit_compiler.run.torch_steps import LEAST as LEAST_HERE
+from rnnkit_compiler.run.torch_steps import LEAST_ELSEWHERE, TorchSteps
 from rnnkit_compiler.trace.projection import check_projection, of_one_step
 from rnnkit_compiler.trace.record import Nest, record
 from rnnkit_compiler.trace.recording import NotRecordable, Recording, Ref, calls_for
@@ -171,11 +172,14 @@ def _projected(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor], reason: 
         native = Native(step, cell.name, equation_of(cell), again)
         return _program(recording, found, step.invariants, native, "")
     except (NotLowerable, CompileError) as error:
-        steps = _torch_steps(recording, found, found.invariants, defer=True)
+        least = LEAST_HERE if states[0].device.type == "cpu" else LEAST_ELSEWHERE
+        steps = _torch_steps(recording, found, found.invariants, True, least)
         return _program(recording, found, found.invariants, steps, str(error))
 
 
-def _torch_steps(recording: Recording, found: Split, invariants: list[int], defer: bool) -> TorchSteps:
+def _torch_steps(
+    recording: Recording, found: Split, invariants: list[int], defer: bool, least: int = LEAST_HERE
+) -> TorchSteps:
     # What a backend takes may come before what the recorded step reads, as a weight before its transpose.
     late = calls_for(found.once, found.invariants, frozenset(invariants))
     inputs = [*found.parts, *recording.states, *invariants]
@@ -184,7 +188,7 @@ def _torch_steps(recording: Recording, found: Split, invariants: list[int], defe
     multiplied = {argument.number for argument in products if isinstance(argument, Ref)}
     places = [k for k, number in enumerate(invariants) if number in multiplied]
     elements = sum(torch.Size(recording.shapes[invariants[place]]).numel() for place in places)
-    return TorchSteps(script, places, elements, defer)
+    return TorchSteps(script, places, elements, defer, least)
 
 
 def _program(

@@ -10,7 +10,11 @@ from rnnkit_compiler.run.backend import Backend, Sequences, Tensors, Unrolled
 from rnnkit_compiler.trace.script import Multiply, Script
 
 LEAST = 1 << 21
-"""Rows times elements of the matrices from which on deferring their gradients beats the plain loop."""
+"""Rows times elements of the matrices from which on deferring their gradients beats the plain loop, on a CPU."""
+
+LEAST_ELSEWHERE = 1 << 28
+"""The same on other devices, by estimate and not measured: a product that waits costs some 40 us of Python a step, and
+saves one product of the rows and one addition to the weights' gradient."""
 
 
 class TorchSteps(Backend):
@@ -21,12 +25,14 @@ class TorchSteps(Backend):
         products: the places, among the invariants, of the matrices that rows are multiplied by.
         elements: of these matrices together.
         defer: whether each matrix gets its gradient in one product over all steps.
+        least: rows times elements from which on that beats the plain loop.
     """
 
     name = "torch"
 
-    def __init__(self, script: Script, products: Sequence[int], elements: int, defer: bool) -> None:
-        self._script, self._products, self._elements, self._defer = script, products, elements, defer
+    def __init__(self, script: Script, products: Sequence[int], elements: int, defer: bool, least: int = LEAST) -> None:
+        self._script, self._products, self._elements = script, products, elements
+        self._defer, self._least = defer, least
 
     def run(self, tensors: Tensors, sequences: Sequences) -> Unrolled:
         """Step through time, one operation after the other."""
@@ -62,7 +68,7 @@ class TorchSteps(Backend):
 
     def is_worth_it(self, batch: int) -> bool:
         """Tell whether the products are large enough for their deferred gradients to pay."""
-        return batch * self._elements >= LEAST
+        return batch * self._elements >= self._least
 
 
 def _choose(rows: Tensor, chosen: Sequence[Tensor], other: Sequence[Tensor]) -> tuple[Tensor, ...]:
