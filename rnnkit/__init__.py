@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rnnkit.finite_differences import gradcheck
     from rnnkit.gradient_report import GradientReport
     from rnnkit.hookspecs import hookimpl
+    from rnnkit.input_checks import casts_automatically, check_step
     from rnnkit.layer import RNN
     from rnnkit.model import Model
     from rnnkit.record import Record
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from rnnkit.task import Batch, Task
     from rnnkit.training import Training, train
     from rnnkit.twin import with_tensors
-    from rnnkit.unroll import Masks, Unroller, casts_automatically, check_step, prepare
+    from rnnkit.unroll import Masks, Unroller, prepare
     from rnnkit.watching import is_traced, watched_by
     from rnnkit.wrapper import Wrapper
 
@@ -49,9 +50,9 @@ _HOMES = {
     "Unroller": "unroll",
     "WeightDrop": "drop_connect",
     "Wrapper": "wrapper",
-    "casts_automatically": "unroll",
+    "casts_automatically": "input_checks",
     "cells": "registry",
-    "check_step": "unroll",
+    "check_step": "input_checks",
     "evaluate": "evaluation",
     "export_model": "export",
     "gradcheck": "finite_differences",

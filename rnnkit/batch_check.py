@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from rnnkit.errors import DataError, ShapeError
+from rnnkit.input_checks import check_lengths
 from rnnkit.task import Batch, Task
-from rnnkit.unroll import check_lengths
 
 
 def check_batch(task: Task, batch: Batch) -> Batch:

@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import PackedSequence
 from rnnkit.cell import State, building, parameters_of, starting_state
 from rnnkit.choice import CellChoice, CellLike
 from rnnkit.errors import UsageError, check_flag, check_rate, check_whole
+from rnnkit.input_checks import check_input
 from rnnkit.registry import cells
 from rnnkit.resolve import resolve_unroller
 from rnnkit.sequence import Sequences, flip, flip_starts, read
@@ -18,7 +19,7 @@ from rnnkit.stack import Stack
 from rnnkit.states import StateLayout, States
 from rnnkit.tap import Tap, untap
 from rnnkit.torch_names import TorchNames
-from rnnkit.unroll import Unroller, check_input
+from rnnkit.unroll import Unroller
 from rnnkit.wrapper import resetter
 
 

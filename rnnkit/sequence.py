@@ -9,7 +9,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from rnnkit.cell import behaves_as_tensor
 from rnnkit.errors import KindError, ShapeError, UsageError
-from rnnkit.unroll import as_tensor, check_lengths, check_reset
+from rnnkit.input_checks import as_tensor, check_lengths, check_reset
 
 
 class Sequences(ABC):

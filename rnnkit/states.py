@@ -8,7 +8,7 @@ from torch import Tensor
 
 from rnnkit.cell import Cell, State, starting_state
 from rnnkit.errors import ShapeError, UsageError
-from rnnkit.unroll import casts_automatically
+from rnnkit.input_checks import casts_automatically
 
 Stacked: TypeAlias = Tensor | State
 """One state of several cells, each tensor (cells, B, ...): bare if there is one, as in torch's GRU, else a tuple."""

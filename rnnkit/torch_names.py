@@ -6,8 +6,8 @@ from torch import Tensor
 
 from rnnkit.choosing import Choosing
 from rnnkit.errors import ShapeError
+from rnnkit.input_checks import check_input
 from rnnkit.states import StateLayout
-from rnnkit.unroll import check_input
 from rnnkit.wrapper import innermost
 
 

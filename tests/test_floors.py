@@ -15,6 +15,7 @@ MATHEMATICS = [
     "errors",
     "reserved",
     "cell expression truncation packing schedule optimizers averaging clipping faults",
+    "input_checks",
     "unroll task",
     "choice batch_check",
     "wrapper domains",

@@ -9,7 +9,8 @@ from torch import Tensor
 from rnnkit.cell import Cell, State, time_slice
 from rnnkit.errors import ResourceError, RnnkitError, UsageError
 from rnnkit.export.reason import reason
-from rnnkit.unroll import Unroller, check_step, describe, prepare
+from rnnkit.input_checks import check_step, describe
+from rnnkit.unroll import Unroller, prepare
 
 
 class Graph(Unroller):

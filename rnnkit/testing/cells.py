@@ -12,12 +12,12 @@ from rnnkit.cell import Cell, State, building, parts_of, starting_state, time_sl
 from rnnkit.choice import CellChoice
 from rnnkit.errors import check_whole, first_line
 from rnnkit.finite_differences import gradcheck
+from rnnkit.input_checks import check_step
 from rnnkit.purity import writes_in_place
 from rnnkit.registry import unrollers
 from rnnkit.resolve import resolve_unroller
 from rnnkit.testing.conformance import BATCH, HIDDEN, INPUT, STEPS, Conformance, Promise, Sizes, keep_promises
 from rnnkit.testing.law import differences, labels, random, random_state
-from rnnkit.unroll import check_step
 
 
 def check_cell(
