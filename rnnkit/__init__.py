@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rnnkit.model import Model
     from rnnkit.record import Record
     from rnnkit.registry import cells, tasks, unrollers
+    from rnnkit.snapshot import Snapshot
     from rnnkit.task import Batch, Task
     from rnnkit.training import Training, train
     from rnnkit.twin import with_tensors
@@ -43,6 +44,7 @@ _HOMES = {
     "RNN": "layer",
     "Record": "record",
     "RnnkitError": "errors",
+    "Snapshot": "snapshot",
     "State": "cell",
     "Task": "task",
     "TensorInfo": "export",
@@ -84,6 +86,7 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "RNN",
     "Record",
     "RnnkitError",
+    "Snapshot",
     "State",
     "Task",
     "TensorInfo",

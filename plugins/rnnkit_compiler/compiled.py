@@ -20,7 +20,7 @@ from torch._compile import _disable_dynamo
 
 import rnnkit
 from rnnkit import Cell, State
-from rnnkit.errors import UsageError
+from rnnkit.errors import UsageError, first_line
 from rnnkit_compiler.building.build import complaints
 from rnnkit_compiler.building.cache import cache_folder, cache_size, clear_cache
 from rnnkit_compiler.building.compilation import CompileError
@@ -247,8 +247,11 @@ def _make(cell: Cell, xs: Tensor, states: Sequence[Tensor], native: bool) -> Pro
 
 def program_for(cell: Cell, xs: Tensor, states: Sequence[Tensor], backend: str | None = None) -> Program | Refusal:
     """Return the program of a cell for such input, unless something in the surroundings asks for the loop."""
-    found = Fingerprint(cell)
-    reason = obstacle(cell, found, xs, states)
+    try:
+        found = Fingerprint(cell)
+    except Exception as error:  # a module may answer as it likes
+        return Refusal(f"looking at the cell fails ({first_line(error)})")
+    reason = found.unseen or obstacle(cell, found, xs, states)
     return Refusal(reason) if reason else program_of(cell, found, xs, states, backend != "torch")
 
 

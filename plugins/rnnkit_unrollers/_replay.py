@@ -82,6 +82,7 @@ class Replay(torch.autograd.Function):
         ctx.unrolling = unrolling
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*tensors)
+        ctx.snapshot = rnnkit.Snapshot(tensors)
         xs, state, _, _ = unrolling.inputs(tensors)
         ctx.surroundings = Surroundings(unrolling.cell, xs)
         schedule = unrolling.schedule
@@ -102,7 +103,10 @@ class Replay(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        unrolling, surroundings, tensors = ctx.unrolling, ctx.surroundings, ctx.saved_tensors
+        unrolling, surroundings = ctx.unrolling, ctx.surroundings
+        tensors = ctx.snapshot.of(ctx.saved_tensors)
+        if not torch._C._autograd._get_current_graph_task_keep_graph():
+            ctx.snapshot.forget()
         by_the_loop = torch.is_grad_enabled() or rnnkit.watched_by(*gradients)
         if by_the_loop:
             with torch.enable_grad():

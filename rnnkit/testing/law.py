@@ -39,7 +39,8 @@ def differences(
     seed = int(torch.randint(2**31, ()))
     reference, result = (_everything(u, cell, xs, state, lengths, reset, seed) for u in (loop, unroller))
     for name, expected in reference.items():
-        error = float((result[name] - expected).abs().max()) if expected.numel() else 0.0
+        found, expected = (t.double() if t.dtype == torch.bool else t for t in (result[name], expected))
+        error = float((found - expected).abs().max()) if expected.numel() else 0.0
         if not error <= tolerance * max(1.0, float(expected.abs().max()) if expected.numel() else 1.0):
             masks = "".join(f", {m}" for m, given in (("lengths", lengths), ("reset", reset)) if given is not None)
             yield (

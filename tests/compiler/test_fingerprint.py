@@ -1,7 +1,11 @@
 """Two cells have one fingerprint if their steps are the same but for the values of their tensors, and only then."""
 
 import copy
+from collections import deque
+from functools import partial
+from types import MappingProxyType
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -15,6 +19,9 @@ class Settings:
 
     def __init__(self, factor):
         self.factor = factor
+
+    def read(self):
+        return self.factor
 
 
 class Printed(rnnkit.Cell):
@@ -53,9 +60,87 @@ def test_cells_that_differ_in_values_alone_are_equal():
     with torch.no_grad():
         cell.weight.mul_(2)
     cell.weight = nn.Parameter(torch.zeros(3, 3))
-    cell.weight.requires_grad_(False)
     assert key(cell) == before
     assert key(copy.deepcopy(cell)) == before
+    cell.weight.requires_grad_(False)  # which a step may ask for
+    assert key(cell) != before
+
+
+class Slotted:
+    __slots__ = ("factor",)
+
+    def __init__(self, factor):
+        self.factor = factor
+
+
+IN_PLACE = {
+    "an array": (lambda: np.ones(3), lambda held: held.__setitem__(0, 2.0)),
+    "a set": (lambda: {1, 2}, lambda held: held.add(3)),
+    "a deque": (lambda: deque([1, 2]), lambda held: held.append(3)),
+    "slots": (lambda: Slotted(1), lambda held: setattr(held, "factor", 2)),
+    "a view of a dict": (lambda: MappingProxyType(CHANGED), lambda held: CHANGED.update(a=2)),
+    "nested dicts": (lambda: {"a": {"b": {"c": {"d": {"e": 1}}}}}, lambda held: held["a"]["b"]["c"]["d"].update(e=2)),
+    "a callable object": (lambda: Callable(1), lambda held: setattr(held, "factor", 2)),
+    "a partial": (lambda: partial(max, Settings(1)), lambda held: setattr(held.args[0], "factor", 2)),
+    "a method of another object": (lambda: Settings(1).read, lambda held: setattr(held.__self__, "factor", 2)),
+    "a tensor": (lambda: torch.ones(2), lambda held: held.add_(1)),
+}
+CHANGED = {"a": 1}
+
+
+class Callable(Settings):
+    def __call__(self):
+        return self.factor
+
+
+@pytest.mark.parametrize("kind", IN_PLACE)
+def test_what_is_changed_in_place_is_seen(kind):
+    make, change = IN_PLACE[kind]
+    cell = Printed()
+    cell.held = make()
+    before = key(cell)
+    assert key(cell) == before
+    change(cell.held)
+    assert key(cell) != before
+
+
+def test_what_cannot_be_seen_is_a_reason():
+    cell = Printed()
+    cell.held = np.zeros(100_000)
+    assert "held is a large ndarray, whose changes are not seen" in Fingerprint(cell).unseen
+    assert "held is a large ndarray" in rnnkit.unrollers["compiled"]().explain(cell)
+    cell.held = iter([1, 2])
+    assert "held is a list_iterator, whose changes are not seen" in Fingerprint(cell).unseen
+
+
+class WithHelper(Printed):
+    rate = 0.5
+    table = {"rate": 0.5}  # noqa: RUF012
+
+    def helper(self, h):
+        return h * self.rate
+
+    def step(self, p, state):
+        h = self.helper(state[0] @ self.weight) * self.table["rate"] + p * GLOBAL["rate"]
+        return h, (h,)
+
+
+GLOBAL = {"rate": 0.5}
+
+
+def test_what_a_class_and_its_helpers_read_is_seen(monkeypatch):
+    cell, keys = WithHelper(), []
+    keys.append(key(cell))
+    monkeypatch.setattr(WithHelper, "rate", 0.7)
+    keys.append(key(cell))
+    monkeypatch.setitem(WithHelper.table, "rate", 0.7)
+    keys.append(key(cell))
+    monkeypatch.setattr(WithHelper, "helper", lambda self, h: h)
+    keys.append(key(cell))
+    monkeypatch.setitem(GLOBAL, "rate", 0.7)
+    keys.append(key(cell))
+    assert len(set(keys)) == 5
+    assert key(cell) == keys[-1]
 
 
 def tie(cell):

@@ -118,7 +118,7 @@ REASONS = {
     "out=": (out_of_an_argument, "step() calls add, which overwrites a tensor"),
     "in place under no_grad": (in_place_under_no_grad, "step() calls clamp_ under no_grad on a tensor whose gradient"),
     "in place on what is given": (lambda c, p, h: plain(c, p, h) + c.count.add_(1), "on a tensor that others see"),
-    "in place on a buffer": (lambda c, p, h: plain(c, p, h) * c.scale.add_(1), "a leaf Variable that requires grad"),
+    "in place on a buffer": (lambda c, p, h: plain(c, p, h) * c.scale.add_(1), "on a tensor that others see"),
     "a change of shape in place": (lambda c, p, h: plain(c, p, h).t_().t(), "changes the shape of a tensor in place"),
     "other data": (other_data, "step() does more than its operations show"),
     "a hook in the graph": (hook_in_the_graph, "step() has another gradient than its operations show"),
@@ -131,6 +131,12 @@ REASONS = {
     ),
     "a branch on the rows": (lambda c, p, h: plain(c, p, h) if len(h) > 5 else plain(c, p, -h), "other operations"),
     "a literal for each row": (lambda c, p, h: plain(c, p, h) * torch.tensor([[1.0]] * len(h)), "makes other tensors"),
+    "values read past torch": (lambda c, p, h: plain(c, p, h) * c.scale.tolist()[0], "for other numbers"),
+    "values read by numpy": (lambda c, p, h: plain(c, p, h) * float(c.scale.numpy().sum()), "for other numbers"),
+    "values of the input": (lambda c, p, h: plain(c, p, h) * p.detach().numpy().max().item(), "other arguments"),
+    "a branch on the mode": (lambda c, p, h: plain(c, p, h if torch.is_grad_enabled() else -h), "without gradients"),
+    "a fixed row": (lambda c, p, h: plain(c, p, h - h[1:2]), "step() mixes the rows of the batch"),
+    "strides": (lambda c, p, h: torch.as_strided(plain(c, p, h), (h.shape[0], 4), (4, 1)), "memory by strides"),
     "a failure": (fails, "recording step() fails (ZeroDivisionError: "),
 }
 

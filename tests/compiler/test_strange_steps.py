@@ -136,7 +136,8 @@ REASONS = {
     "cosine similarity": "under no_grad",
     "other data": "does more than its operations show",
     "hook in the graph": "another gradient than its operations show",
-    "running sum in a buffer": "under no_grad",
+    "running sum in a buffer": "on a tensor that others see",
+    "attention": "without gradients",
     "scripted": "TorchScript interpreter",
     "batch norm": "on a tensor that others see",
     "rows mixed, times zero": "mixes the rows",
@@ -196,6 +197,69 @@ def test_the_error_is_the_users_own_though_a_recording_failed_first():
     with pytest.raises(ValueError, match="not 3"):
         Compiled()(cell, xs)
     assert Compiled()(cell, xs[:, :2])[0].shape == (5, 2, 4)
+
+
+def test_booleans_are_no_numbers():
+    def step(c, p, h):
+        both = (h > 0) + (p > 0)
+        filled = torch.full_like(h > 0, 5.0)
+        return plain(c, p, h) * both + 0.1 * filled.to(h.dtype)
+
+    cell = Strange(step, 4)
+    assert "of booleans, which are no numbers" in Compiled(backend="torch").explain(cell) + Compiled().explain(cell)
+    xs, h0 = torch.randn(4, 3, 4, dtype=torch.float64), torch.randn(3, 4, dtype=torch.float64)
+    for unroller in (Compiled(), Compiled(backend="torch")):
+        assert_same(results(unroller, cell, xs, h0), results(Loop(), cell, xs, h0))
+
+
+class Spiking(rnnkit.Cell):
+    """Its output is true or false."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.read = nn.Linear(input_size, hidden_size)
+
+    def step(self, p, state):
+        h = torch.tanh(self.read(p) + state[0])
+        return h > 0, (h,)
+
+
+def test_an_output_of_booleans_stays_one():
+    assert Compiled()(Spiking(3, 3), torch.randn(4, 2, 3))[0].dtype == torch.bool
+    assert rnnkit.testing.inspect_cell(Spiking).found["every unroller's law"] == []
+
+
+class Turned(rnnkit.Cell):
+    """Hands on a state that lies in memory the other way round, and flattens it."""
+
+    def __init__(self, size):
+        super().__init__(size, size)
+        self.weight = nn.Parameter(torch.randn(size, size, dtype=torch.float64) / size)
+
+    def initial_state(self, batch_size):
+        return (torch.zeros(batch_size, 2, self.hidden_size, dtype=torch.float64),)
+
+    def step(self, p, state):
+        h = torch.cumsum(state[0].reshape(-1, self.hidden_size) @ self.weight, 1).view(-1, 2, self.hidden_size)
+        h = torch.tanh(h + p.unsqueeze(1)).transpose(1, 2).contiguous().transpose(1, 2)
+        return h.sum(1), (h,)
+
+
+def test_a_state_of_other_strides_goes_through_the_plan():
+    cell = Turned(5)
+    xs = torch.randn(4, 3, 5, dtype=torch.float64)
+    (ys, _), (expected, _) = (unroller(cell, xs) for unroller in (Compiled(backend="torch"), Loop()))
+    torch.testing.assert_close(ys, expected)
+
+
+def test_a_scripted_module_by_its_class_is_no_failure():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        module = torch.jit.script(nn.Linear(4, 4, dtype=torch.float64))
+    cell = Strange(lambda c, p, h: torch.tanh(c.scripted(h) + p), 4)
+    cell.scripted = module
+    xs, h0 = torch.randn(4, 3, 4, dtype=torch.float64), torch.randn(3, 4, dtype=torch.float64)
+    assert_same(results(Compiled(), cell, xs, h0), results(Loop(), cell, xs, h0))
 
 
 def test_a_shape_in_a_reason_is_written_with_the_batch():

@@ -157,3 +157,13 @@ def test_what_is_released_is_what_nobody_holds():
     assert [entry.size for entry in pool._entries] == [SMALL]
     assert scratch._free == []
     assert held.eq(7).all()
+
+
+def test_an_output_lies_on_memory_of_its_own_size():
+    """Or else a saved output would take others' old numbers along."""
+    layer = rnnkit.RNN("gru", 64, 256, unroller="compiled")
+    for steps in (60, 40):  # the second fits into the memory of the first
+        ys, _ = layer(torch.randn(steps, 32, 64))
+        row = ys[0].nbytes
+        assert ys.nbytes <= ys.untyped_storage().nbytes() <= ys.nbytes + row
+        del ys

@@ -5,6 +5,7 @@ import re
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 import rnnkit
 from rnnkit.cell import building
@@ -154,3 +155,59 @@ def test_an_output_is_changed_in_place_as_torch_allows_it(name, unroller, option
         (ys.square().sum() + h.sum()).backward()
         found.append([parameter.grad for parameter in layer.parameters()])
     assert all(map(torch.equal, *found))
+
+
+@pytest.mark.parametrize("size", [(2, 4), (40, 96)], ids=["small", "large"])
+@pytest.mark.parametrize("unroller", list(rnnkit.unrollers))
+@pytest.mark.parametrize("name", ["lstm", "gru", "rnn"])
+def test_data_that_are_exchanged_before_the_way_back_do_not_count(name, unroller, size):
+    """As by `vector_to_parameters`, which no version tells of; of these cells the loop too keeps to what it read."""
+    batch, width = size
+    found = []
+    for exchanged in (False, True):
+        torch.manual_seed(0)
+        layer = rnnkit.RNN(name, width, width, unroller=unroller, dtype=torch.float64)
+        xs = torch.randn(T, batch, width, dtype=torch.float64, requires_grad=True)
+        ys, _ = layer(xs)
+        if exchanged:
+            vector = parameters_to_vector(layer.parameters()).detach()
+            vector_to_parameters(0.3 * vector, layer.parameters())
+        found.append(torch.autograd.grad(ys.square().sum(), [xs, *layer.parameters()]))
+    torch.testing.assert_close(found[1], found[0], rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("unroller", ["checkpoint", "compiled"])
+def test_exchanged_data_have_no_second_gradient(unroller):
+    layer = rnnkit.RNN("gru", 3, 4, unroller=unroller, dtype=torch.float64)
+    ys, _ = layer(torch.randn(T, 2, 3, dtype=torch.float64))
+    for parameter in layer.parameters():
+        parameter.data = parameter.data.clone()
+    with pytest.raises(RuntimeError, match=r"\.data was assigned"):
+        torch.autograd.grad(ys.sum(), list(layer.parameters()), create_graph=True)
+
+
+@pytest.mark.parametrize("unroller", ["loop", "checkpoint", "compiled"])
+@pytest.mark.parametrize("name", ["lstm", "gru"])
+def test_saved_tensors_may_be_packed_in_another_dtype(name, unroller):
+    torch.manual_seed(0)
+    layer = rnnkit.RNN(name, 64, 64, unroller=unroller)
+    xs = torch.randn(20, 8, 64, requires_grad=True)
+
+    def real(change):
+        return lambda tensor: change(tensor) if tensor.is_floating_point() else tensor
+
+    hooks = {
+        "none": (real(lambda t: t), real(lambda t: t)),
+        "wider": (real(lambda t: t.double()), real(lambda t: t.float())),
+        "scaled": (real(lambda t: t * 2), real(lambda t: t / 2)),
+        "narrower": (real(lambda t: t.bfloat16()), real(lambda t: t.float())),
+    }
+    found = {}
+    for kind, (pack, unpack) in hooks.items():
+        with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
+            ys, _ = layer(xs)
+        found[kind] = torch.autograd.grad(ys.square().sum(), [xs, *layer.parameters()])
+    torch.testing.assert_close(found["wider"], found["none"], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(found["scaled"], found["none"], rtol=1e-5, atol=1e-5)
+    for exact, rounded in zip(found["none"], found["narrower"], strict=True):
+        assert float((rounded - exact).norm()) < 0.05 * float(exact.norm())

@@ -16,6 +16,17 @@ from rnnkit_compiler.form.values import NotLowerable, Value, batch_axis
 from rnnkit_compiler.trace.recording import Call, Recording, Ref
 from rnnkit_compiler.trace.split import Split
 
+TRUTH = frozenset(
+    (
+        *("eq", "ne", "lt", "le", "gt", "ge", "isnan", "where", "_to_copy"),
+        *(f"{kind}_{op}" for kind in ("logical", "bitwise") for op in ("not", "and", "or")),
+        *("alias", "clone", "detach", "_reshape_alias", "view", "_unsafe_view", "expand", "unsqueeze", "squeeze", "t"),
+        *("transpose", "permute", "split", "split_with_sizes", "slice", "select", "unbind", "cat", "stack"),
+        *("zeros", "zeros_like", "new_zeros", "ones", "ones_like", "new_ones"),
+    )
+)
+"""Operations that may give booleans: comparisons, and what leaves values as they are. All others do arithmetic."""
+
 MOST_PIECES = 4
 """Of a joined operand, up to which each is multiplied by itself."""
 
@@ -121,6 +132,8 @@ class Lowering:
         output = self.value(Ref(recording.output))
         if output.axis != 0:
             raise NotLowerable("the output's first dimension is not the batch")
+        if recording.dtypes[recording.output] != dtype:
+            raise NotLowerable(f"the output is {recording.dtypes[recording.output]}, the state {dtype}")
         return Lowered(
             self.graph,
             dtype,
@@ -139,6 +152,8 @@ class Lowering:
         rule = rules.get(call.base_name)
         if rule is None:
             raise NotLowerable(f"{call.name} has no counterpart")
+        if self.recording.dtypes[call.output] == torch.bool and call.base_name not in TRUTH:
+            raise NotLowerable(f"{call.name} of booleans, which are no numbers, has no counterpart")
         result = rule(self, call)
         for number, value in zip(call.outputs, result if call.several else [result], strict=True):
             if number is not None and value is not None:

@@ -97,7 +97,8 @@ class BackwardPass(Pass):
     def _enter_kept(self, kept: Kept) -> None:
         """Let the kernel have what the way forward kept, and what products of the input alone read."""
         layout = self.unrolling.layout("Forward", self.steps, self.batch)
-        if kept.memory.nbytes < layout.size or not kept.memory.is_contiguous():
+        fits = kept.memory.dtype == self.dtype and kept.memory.nbytes == layout.size and kept.memory.is_contiguous()
+        if not fits:
             raise Unfit("what the way forward kept has changed")
         self.enter_memory(kept.memory, layout)
         if kept.y_states is not None:

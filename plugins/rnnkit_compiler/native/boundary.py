@@ -8,14 +8,12 @@ class Unfit(Exception):  # noqa: N818 - a reason, not an error: what raises it f
     """A tensor whose memory a kernel may not touch; says which kind it is."""
 
 
-def _keys(tensor: Tensor) -> int:
-    return int(torch._C._dispatch_keys(tensor).raw_repr())
-
+keys_of = torch._C._dispatch_keys
 
 with torch.inference_mode():
-    _PLAIN_KEYS = {_keys(torch.empty(0, device="cpu"))}
+    _PLAIN_KEYS = {keys_of(torch.empty(0, device="cpu")).raw_repr()}
 with torch.inference_mode(False):
-    _PLAIN_KEYS.add(_keys(torch.empty(0, device="cpu")))
+    _PLAIN_KEYS.add(keys_of(torch.empty(0, device="cpu")).raw_repr())
 
 
 def address_of(tensor: Tensor) -> int:
@@ -27,9 +25,11 @@ def address_of(tensor: Tensor) -> int:
     Raises:
         Unfit: it has no such memory.
     """
-    if _keys(tensor) not in _PLAIN_KEYS:
-        raise Unfit(f"a tensor is {torch._C._dispatch_keys(tensor)}")
+    if keys_of(tensor).raw_repr() not in _PLAIN_KEYS:
+        raise Unfit(f"a tensor is {keys_of(tensor)}")
     address = tensor.data_ptr()
+    if address and not address & 7:  # mostly, and then there is nothing else to ask
+        return address
     if not address and tensor.numel():
         raise Unfit("the memory of a tensor was given back")
     if address % tensor.dtype.itemsize:

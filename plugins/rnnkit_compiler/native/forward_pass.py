@@ -23,7 +23,8 @@ class ForwardPass(Pass):
         self.kept: list[Tensor] = []
         """What is kept in the form of parts."""
         layout = unrolling.layout(self.name, self.steps, self.batch)
-        self.memory = shared.take((layout.size,), torch.uint8)
+        # As numbers, not as bytes: whoever packs saved tensors with loss, in bfloat16 say, may do so with these.
+        self.memory = shared.take((layout.size // self.dtype.itemsize,), self.dtype)
         self.enter_memory(self.memory, layout)
         self.y_states: Tensor | None = None
         """The state that is the output, before every step and after the last: (T + 1, B, H)."""
@@ -51,12 +52,12 @@ class ForwardPass(Pass):
         shape = (self.steps, self.batch, *self.step.output_shape)
         k = self.plan.y_state
         if training and k is not None:
-            self.y_states = self.take(self.steps + 1, self.batch, self.step.state_widths[k])
+            self.y_states = self.take(self.steps + 1, self.batch, self.step.state_widths[k], exact=True)
             self.enter(f"state{k}", self.y_states)
             self.shares_outputs = self.sequences.lengths is None and self.sequences.reset is None
             if self.shares_outputs:
                 return _after_first(self.y_states, shape)
-        ys = self.take(*shape)
+        ys = self.take(*shape, exact=True)
         self.enter("y", ys)
         return ys
 

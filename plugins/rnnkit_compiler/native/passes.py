@@ -46,9 +46,9 @@ class Pass:
         self._products: list[Multiply] = []
         self._held: list[Tensor] = []
 
-    def take(self, *shape: int) -> Tensor:
-        """Give a tensor of the run's dtype on recycled memory."""
-        return shared.take(shape, self.dtype)
+    def take(self, *shape: int, exact: bool = False) -> Tensor:
+        """Return a tensor of the run's dtype on recycled memory, of no more than it if `exact`."""
+        return shared.take(shape, self.dtype, exact)
 
     def admit(self, name: str, tensor: Tensor) -> Tensor:
         """Let the kernel have a tensor from outside under a name, and return it: contiguous, in the run's dtype.

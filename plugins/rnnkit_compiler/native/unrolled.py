@@ -58,6 +58,7 @@ class Unrolled(torch.autograd.Function):
             ctx.set_materialize_grads(False)
             ctx.unrolling, ctx.sequences = unrolling, sequences
             ctx.save_for_backward(*tensors, *call.kept_parts, *call.kept, call.memory, call.y_states)
+            ctx.snapshot = rnnkit.Snapshot(tensors)
             ctx.written = _Written(ys if call.shares_outputs else None)
         return (ys, *last)
 
@@ -67,7 +68,9 @@ class Unrolled(torch.autograd.Function):
         unrolling, sequences = ctx.unrolling, ctx.sequences
         *saved, memory, y_states = ctx.saved_tensors
         needs = ctx.needs_input_grad[3:]
-        tensors, others = saved[: len(needs)], saved[len(needs) :]
+        tensors, others = ctx.snapshot.of(saved[: len(needs)]), saved[len(needs) :]
+        if not torch._C._autograd._get_current_graph_task_keep_graph():
+            ctx.snapshot.forget()
         if not torch.is_grad_enabled() and not rnnkit.watched_by():
             try:
                 kept = Kept(memory, y_states, others[: (count := len(unrolling.plan.reads_parts))], others[count:])

@@ -96,23 +96,26 @@ class Workspace:
         self._requests = 0
         self._lock = fork_safe_lock()
 
-    def take(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-        """Return a contiguous tensor on the CPU; what is in it is undefined."""
+    def take(self, shape: Sequence[int], dtype: torch.dtype, exact: bool = False) -> Tensor:
+        """Return a contiguous tensor on the CPU; what is in it is undefined.
+
+        It lies on memory of its own size if `exact`: what a user may save to a file, storage and all.
+        """
         size = prod(shape) * dtype.itemsize
         if size < SMALL or not TELLS_HOLDERS:
             return torch.empty(shape, dtype=dtype, device="cpu")
         with self._lock:
-            return _placed(self._find(size).storage, 0, shape, dtype)
+            return _placed(self._find(size, exact).storage, 0, shape, dtype)
 
     def release(self) -> None:
         """Return to the system what nobody holds."""
         with self._lock:
             self._entries = [entry for entry in self._entries if entry.is_held]
 
-    def _find(self, size: int) -> _Entry:
+    def _find(self, size: int, exact: bool) -> _Entry:
         """Return the entry of a storage of at least `size` bytes that nobody holds."""
         self._requests += 1
-        found = self._free(size)
+        found = self._free(size, size if exact else 2 * size)
         if found is None:
             self._forget()
             found = _Entry(size)
@@ -123,9 +126,9 @@ class Workspace:
         self._entries.append(found)
         return found
 
-    def _free(self, size: int) -> _Entry | None:
-        """Return the smallest entry that is free and large enough, but not much too large; None: there is none."""
-        fits = [entry for entry in self._entries if size <= entry.size <= 2 * size]
+    def _free(self, size: int, most: int) -> _Entry | None:
+        """Return the smallest entry that is free and of `size` to `most` bytes; None: there is none."""
+        fits = [entry for entry in self._entries if size <= entry.size <= most]
         fits.sort(key=_size)
         for entry in fits:
             if entry.is_held:

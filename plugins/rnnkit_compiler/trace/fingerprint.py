@@ -1,13 +1,12 @@
 """The fingerprint of a cell: equal for two cells whose steps are the same but for the values of their tensors."""
 
 from collections.abc import Hashable
-from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device, torch.Size)
+from rnnkit_compiler.trace.frozen import Unfrozen, frozen
+from rnnkit_compiler.trace.surroundings import surroundings
 
 EXACT = (bool, int, str, type(None))
 """Types whose equal values are the same to a step."""
@@ -25,21 +24,6 @@ IGNORED = frozenset(
 """What torch keeps in a module and a step does not read."""
 
 
-class Identity:
-    """An object that is equal to itself alone; held, so that no other can take its address."""
-
-    __slots__ = ("held",)
-
-    def __init__(self, held: object) -> None:
-        self.held = held
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Identity) and other.held is self.held
-
-    def __hash__(self) -> int:
-        return id(self.held)
-
-
 class Fingerprint:
     """What a step may depend on besides the values of parameters and buffers, found in one walk over the cell."""
 
@@ -50,18 +34,26 @@ class Fingerprint:
         self.has_hooks = False
         """Whether a module inside of the cell has hooks, which a recorded step would not call."""
 
+        self.unseen = ""
+        """What the cell holds whose changes cannot be seen, so that no recording may be kept; empty: nothing."""
+
         self._first: dict[int, int] = {}
-        self.key: Hashable = self._module(cell)
+        self.key: Hashable = None
         """Equal for two cells whose steps are the same but for the values of their tensors."""
 
+        try:
+            self.key = self._module(cell)
+        except Unfrozen as reason:
+            self.unseen = str(reason)
+
     def _module(self, module: nn.Module) -> Hashable:
-        own: list[object] = [type(module), _surroundings(type(module))]
+        own: list[object] = [type(module), surroundings(type(module))]
         for name, value in module.__dict__.items():
             if name in HOOKS:
                 self.has_hooks |= bool(value)
             elif name not in IGNORED:
                 own.append(name)
-                own.append((type(value), value) if type(value) in EXACT else _frozen(value, 3))
+                own.append((type(value), value) if type(value) in EXACT else frozen(value, name))
         for table in (module._parameters, module._buffers):
             for name, tensor in table.items():
                 own.append(name)
@@ -76,38 +68,4 @@ class Fingerprint:
         self.tensors.append(tensor)
         place = self._first.setdefault(id(tensor), len(self._first))
         shape = None if is_lazy(tensor) else tensor.shape
-        return (place, shape, tensor.dtype, tensor.device)
-
-
-def _surroundings(kind: type[nn.Module]) -> Hashable:
-    """Describe what the code of a step reads beside the module: plain globals, class attributes and closures."""
-    project = getattr(kind, "project", None)
-    found = _around(kind, getattr(kind, "step", None) or kind.forward)
-    return found if project is None else (found, _around(kind, project))
-
-
-def _around(kind: type[nn.Module], function: Any) -> Hashable:
-    code = getattr(function, "__code__", None)
-    if code is None:
-        return Identity(function)
-    found: list[object] = [Identity(code)]
-    outside = function.__globals__
-    for name in code.co_names:
-        for value in (outside.get(name), getattr(kind, name, None)):
-            if value is not None and isinstance(value, PLAIN):
-                found.append(_frozen(value, 0))
-    for cell in function.__closure__ or ():
-        found.append(_frozen(cell.cell_contents, 3))
-    return tuple(found)
-
-
-def _frozen(value: Any, depth: int) -> Hashable:
-    if isinstance(value, PLAIN):
-        return (type(value), repr(value) if isinstance(value, float) else value)
-    if depth and isinstance(value, list | tuple):
-        return (type(value), *(_frozen(item, depth - 1) for item in value))
-    if depth and isinstance(value, dict):
-        return (type(value), *((_frozen(key, 0), _frozen(item, depth - 1)) for key, item in value.items()))
-    if depth and type(value).__module__ != "builtins" and not callable(value) and hasattr(value, "__dict__"):
-        return (type(value), Identity(value), _frozen(vars(value), depth - 1))
-    return Identity(value)
+        return (place, shape, tensor.dtype, tensor.device, tensor.requires_grad)

@@ -12,7 +12,7 @@ from rnnkit_compiler.trace.fingerprint import Fingerprint
 from rnnkit_compiler.trace.recorder import Recorder
 from rnnkit_compiler.trace.recording import NotRecordable, Recording
 from rnnkit_compiler.trace.rows import joined
-from rnnkit_compiler.trace.verification import ALL, FEW, Run, check_gradients, check_rows
+from rnnkit_compiler.trace.verification import ALL, FEW, LARGE, Run, check_gradients, check_rows, check_values
 
 Nest = Callable[[rnnkit.Cell, Sequence[Tensor]], rnnkit.Projected]
 """From a cell and the parts of one step, in a list, to what `step` takes: the form that `project` returned."""
@@ -36,6 +36,8 @@ def record(cell: rnnkit.Cell, parts: Sequence[Tensor], states: Sequence[Tensor],
         with torch.inference_mode(False), torch.enable_grad():
             few, all_ = (_run(cell, examples, rows, nest) for rows in (FEW, ALL))
             recording = joined(few.recording, all_.recording)
+            with torch.no_grad():
+                check_values(few, _run(cell, _otherwise(examples), FEW, nest))
             check_rows(recording, few, all_)
             check_gradients(recording, few)
     except NotRecordable:
@@ -89,6 +91,23 @@ def _example(shape: Sequence[int], like: Tensor, domain: str | None) -> Tensor:
         return rows.to(like.device, like.dtype).view(count, *shape)
 
 
+def _otherwise(examples: _Examples) -> _Examples:
+    """Return examples with other numbers of the same kind; of large weights, which nobody reads singly, the same."""
+    return _Examples(
+        [_other(tensor) for tensor in examples.parts],
+        [_other(tensor) for tensor in examples.states],
+        {path: tensor if tensor.numel() > LARGE else _other(tensor) for path, tensor in examples.weights.items()},
+    )
+
+
+def _other(tensor: Tensor) -> Tensor:
+    if tensor.is_floating_point() or tensor.is_complex():
+        return tensor * 0.875
+    if tensor.numel() > 1:  # indices stay within their range
+        return tensor.flatten().roll(1).view(tensor.shape)
+    return ~tensor if tensor.dtype == torch.bool else tensor + 1
+
+
 def _run(cell: rnnkit.Cell, examples: _Examples, rows: tuple[int, ...], nest: Nest) -> Run:
     """Run the step on some rows of the examples, under a recorder."""
     recorder = Recorder(len(rows))
@@ -110,7 +129,7 @@ def _run(cell: rnnkit.Cell, examples: _Examples, rows: tuple[int, ...], nest: Ne
 
 
 def _enter_weights(recorder: Recorder, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Number the parameters and buffers, tied ones once; return what stands for them, which wants a gradient."""
+    """Number the parameters and buffers, tied ones once; return what stands for them."""
     held: dict[str, Tensor] = {}
     known: dict[int, Tensor] = {}
     for path, tensor in weights.items():
@@ -124,8 +143,9 @@ def _enter_weights(recorder: Recorder, weights: Mapping[str, Tensor]) -> dict[st
 def _stand_in(tensor: Tensor) -> Tensor:
     """Return the same numbers as a tensor that the step can do nothing to; a parameter for a parameter."""
     is_parameter = isinstance(tensor, torch.nn.Parameter)
-    leaf = _leaf(tensor if is_parameter and not tensor.is_inference() else tensor.clone())
-    return torch.nn.Parameter(leaf) if is_parameter and leaf.requires_grad else leaf
+    leaf = (tensor if is_parameter and not tensor.is_inference() else tensor.clone()).detach()
+    leaf.requires_grad_(tensor.requires_grad)
+    return torch.nn.Parameter(leaf, requires_grad=tensor.requires_grad) if is_parameter else leaf
 
 
 def _leaf(tensor: Tensor) -> Tensor:

@@ -80,10 +80,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         number = self._numbers.get(id(tensor))
         if number is None:
             raise NotRecordable("step() reads a tensor that is neither parameter, buffer, projection nor state")
-        if self._has_gradient[number] == tensor.requires_grad:
+        if self._has_gradient[number] == tensor.requires_grad or number in self._given:
             return Ref(number)
-        if number in self._given:
-            raise NotRecordable("step() comes upon a frozen parameter by another way than its name")
         if tensor.requires_grad:
             raise NotRecordable("step() has a gradient that its operations do not show")
         after = self._number(tensor, False)
@@ -122,6 +120,8 @@ def _check(func: Any) -> None:
         raise NotRecordable(f"step() calls {func}, which is no operation of torch's own")
     if func is aten._local_scalar_dense.default or torch.Tag.data_dependent_output in func.tags:
         raise NotRecordable("step() reads the values of a tensor")
+    if func._schema.name == "aten::as_strided":
+        raise NotRecordable("step() reads memory by strides, which may be others the next time")
     if torch.Tag.dynamic_output_shape in func.tags and func is not aten.index.Tensor:
         raise NotRecordable(f"step() calls {func}, whose result has a shape that depends on values")
 

@@ -119,6 +119,17 @@ def map_tensors(value: Any, function: Callable[[Tensor], Any]) -> Any:
     return value
 
 
+def literal(value: Any) -> str:
+    """Write an argument, or several, without saying which tensors are in it."""
+    if isinstance(value, Ref):
+        return "tensor"
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(literal, value))}]"
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={literal(item)}" for key, item in value.items())
+    return repr(value)
+
+
 def _visit(value: Any, function: Callable[[Ref], Any]) -> None:
     if isinstance(value, Ref):
         function(value)

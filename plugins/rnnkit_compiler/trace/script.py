@@ -78,6 +78,8 @@ class Script:
         return isinstance(argument, Ref) and argument.number in self._invariants
 
     def _plain(self, call: Call) -> str:
+        if call.name in ("view.default", "_unsafe_view.default"):  # the next tensor may have other strides
+            return f"{self._value(call.args[0])}.reshape({self._value(call.args[1])})"
         words = [self._value(value) for value in call.args]
         words += [f"{name}={self._value(value)}" for name, value in call.kwargs.items()]
         return f"{self._constant(call.operator)}({', '.join(words)})"

@@ -26,10 +26,10 @@ def _between(a: Node, low: Any, high: Any, closed: bool) -> Node:
 @pointwise(TABLE, "clamp", operands=("self", "min", "max"))
 def _clamp(a: Node, low: Node | None, high: Node | None, **_: Any) -> Node:
     for bound in (low, high):
-        if bound is not None and bound.op != "number":
-            raise NotLowerable("clamp by tensors has no counterpart")
+        if bound is not None and (bound.op != "number" or bound.attr[0] != bound.attr[0]):
+            raise NotLowerable("clamp by tensors, or by NaN, has no counterpart")
     if low is not None and high is not None and low.attr[0] > high.attr[0]:
-        return a.ne(a).where(a, high)  # nothing lies between them, so no gradient passes
+        return a.ne(a).where(a.stop(), high)  # nothing lies between them, so no gradient passes
     return _between(a, low, high, closed=True)
 
 

@@ -1,0 +1,115 @@
+"""Frozen values: what Python objects hold, in a form that is equal as long as they hold the same."""
+
+import logging
+from collections import deque
+from collections.abc import Hashable, Mapping, Set
+from enum import Enum
+from functools import partial
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FunctionType,
+    GenericAlias,
+    MethodDescriptorType,
+    MethodType,
+    ModuleType,
+    UnionType,
+    WrapperDescriptorType,
+)
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device, torch.Size, Enum, np.generic)
+"""Values that never change."""
+
+FIXED = (
+    *(type, FunctionType, BuiltinFunctionType, CodeType, ModuleType, nn.Module, torch.Generator, logging.Logger),
+    *(property, classmethod, staticmethod, WrapperDescriptorType, MethodDescriptorType, UnionType, GenericAlias),
+    *(torch._ops.OpOverload, torch._ops.OpOverloadPacket, torch.jit.ScriptFunction),
+)
+"""What is known by itself. Submodules are walked by whoever freezes a module; random numbers are drawn by nobody."""
+
+DEPTH = 8
+"""Of containers within containers."""
+
+LARGEST = 1 << 16
+"""Bytes of an array that are compared at every call."""
+
+
+class Unfrozen(Exception):  # noqa: N818 - a reason, not an error: what raises it falls back
+    """A value that may change unseen; says which."""
+
+
+class Identity:
+    """An object that is equal to itself alone; held, so that no other can take its address."""
+
+    __slots__ = ("held",)
+
+    def __init__(self, held: object) -> None:
+        self.held = held
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Identity) and other.held is self.held
+
+    def __hash__(self) -> int:
+        return id(self.held)
+
+
+def frozen(value: Any, where: str, depth: int = DEPTH, within: frozenset[int] = frozenset()) -> Hashable:
+    """Return what a value holds.
+
+    Args:
+        value: any.
+        where: names it in the reason.
+        depth: how many containers within each other are opened.
+        within: the containers that it is in, so that none is opened twice.
+
+    Raises:
+        Unfrozen: it may change unseen.
+    """
+    if isinstance(value, PLAIN):
+        return (type(value), repr(value) if isinstance(value, float | complex | np.generic) else value)
+    if isinstance(value, Tensor):
+        return (Identity(value), value._version)
+    if isinstance(value, FunctionType) and value.__closure__:
+        inside: Any = [cell.cell_contents for cell in value.__closure__]
+    elif isinstance(value, FIXED):
+        return Identity(value)
+    else:
+        inside = _inside(value, where)
+    if id(value) in within:
+        return (type(value), "itself")
+    if not depth:
+        raise Unfrozen(f"{where} holds more than {DEPTH} objects within each other")
+    parts = (frozen(item, where, depth - 1, within | {id(value)}) for item in inside)
+    return (type(value), Identity(value) if not isinstance(value, list | tuple | dict) else None, *parts)
+
+
+def _inside(value: Any, where: str) -> list[Any]:
+    """List what a container or object holds."""
+    if isinstance(value, list | tuple | deque):
+        return list(value)
+    if isinstance(value, Mapping):
+        return [item for pair in value.items() for item in pair]
+    if isinstance(value, Set):
+        return sorted(value, key=repr)
+    if isinstance(value, partial):
+        return [value.func, *value.args, value.keywords]
+    if isinstance(value, MethodType):
+        return [value.__func__, value.__self__]
+    if isinstance(value, np.ndarray | bytearray | memoryview):
+        if value.nbytes > LARGEST if not isinstance(value, bytearray) else len(value) > LARGEST:
+            raise Unfrozen(f"{where} is a large {type(value).__name__}, whose changes are not seen; make it a buffer")
+        return [str(getattr(value, "shape", "")), str(getattr(value, "dtype", "")), bytes(value)]
+    slots = [name for kind in type(value).__mro__ for name in _names(vars(kind).get("__slots__", ()))]
+    if type(value).__module__ == "builtins" or not (hasattr(value, "__dict__") or slots):
+        raise Unfrozen(f"{where} is a {type(value).__name__}, whose changes are not seen")
+    own = getattr(value, "__dict__", {})
+    return [*own.items(), *((name, getattr(value, name, None)) for name in slots if name != "__dict__")]
+
+
+def _names(slots: Any) -> tuple[str, ...]:
+    return (slots,) if isinstance(slots, str) else tuple(name for name in slots if name != "__weakref__")

@@ -1,0 +1,48 @@
+"""A snapshot: tensors as they were on the way forward, for a way back that reads them once more."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+class Snapshot:
+    """Keeps to the memory that tensors had, whatever is assigned to their `.data` since.
+
+    What autograd saves of an input is the tensor itself. Its version tells of writing in place, and nothing of
+    `tensor.data = ...`, by which `vector_to_parameters` and some optimisers exchange the memory.
+    """
+
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
+        # Under hooks, which may move saved tensors away, a copy is theirs to keep, and was made on the way forward.
+        hooks = torch._C._autograd._top_saved_tensors_default_hooks(True)
+        self._aliases: list[Tensor] | None = None if hooks is not None else [tensor.detach() for tensor in tensors]
+
+    def of(self, saved: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Return tensors that were saved, with their own numbers of then; those that lie elsewhere by now as constants.
+
+        Raises:
+            RuntimeError: the way back is to be differentiated, and their memory was exchanged.
+        """
+        if self._aliases is None or all(map(_share, saved, self._aliases)):
+            return saved
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                "a tensor needed for gradients of gradients has other data than on the way forward: .data was assigned "
+                "in between; assign it after the last backward"
+            )
+        return [
+            tensor if _share(tensor, alias) else alias.detach().requires_grad_(tensor.requires_grad)
+            for tensor, alias in zip(saved, self._aliases, strict=True)
+        ]
+
+    def forget(self) -> None:
+        """Let go of the memory."""
+        self._aliases = None
+
+
+def _share(one: Tensor, other: Tensor) -> bool:
+    try:
+        return bool(one.untyped_storage()._cdata == other.untyped_storage()._cdata)
+    except (RuntimeError, NotImplementedError):  # without memory of its own
+        return True
