@@ -67,7 +67,8 @@ class Compiled(rnnkit.Unroller):
                 f"unroller 'compiled': backend is {backend!r}; it must be one of {', '.join(BACKENDS)}, or None"
             )
         self.backend = backend
-        self._loop = rnnkit.unrollers["loop"]()  # looked up here, where no tracer follows
+        loop = rnnkit.unrollers.get("loop")  # looked up here, where no tracer follows
+        self._loop = None if loop is None else loop()
 
     @classmethod
     def variants(cls) -> list[rnnkit.Unroller]:
@@ -95,7 +96,7 @@ class Compiled(rnnkit.Unroller):
         reset: Tensor | None = None,
     ) -> tuple[Tensor, State]:
         """Unroll `cell` over `xs` (T, B, D); see `rnnkit.Unroller`."""
-        if rnnkit.is_traced():
+        if self._loop is not None and rnnkit.is_traced():
             return self._loop(cell, xs, state, lengths=lengths, reset=reset)
         unroll = _unroll_untraced if torch.compiler.is_compiling() else _unroll
         return unroll(self.backend, cell, xs, state, lengths, reset)

@@ -57,6 +57,8 @@ class Vendor(rnnkit.Unroller):
         reset: Tensor | None = None,
     ) -> tuple[Tensor, State]:
         """Unroll `cell` over `xs` (T, B, D); see `rnnkit.Unroller`."""
+        if rnnkit.is_traced():
+            return Loop()(cell, xs, state, lengths=lengths, reset=reset)
         unroll = _unroll_untraced if torch.compiler.is_compiling() else _unroll
         return unroll(cell, xs, state, lengths, reset)
 
