@@ -23,7 +23,7 @@ NAMED = rf"(?P<month>(?:{MONTHS})[a-z]*)\.?"
 WEEKDAY = r"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,?\s+)?"
 CLOCK = (
     r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}(?:[.,]\d+)?))?\s*(?P<half>[ap]\.?m\.?)?"
-    r"\s*(?P<zone>z|utc|gmt|[a-z]{3,4}|(?:utc|gmt)?[+-]\d{1,2}(?::?\d{2})?)?(?:\s*\[.*\])?"
+    r"\s*(?P<zone>z|utc|gmt|[a-z]{3,4}|[a-z]+(?:/[a-z_]+)+|(?:utc|gmt)?[+-]\d{1,2}(?::?\d{2})?)?(?:\s*\[.*\])?"
 )
 DATES = {
     "": [
@@ -56,7 +56,7 @@ FORMS.append(
         ),
     )
 )
-DATED = re.compile(r"\d{4}-\d")
+EXACT = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d(?::\d\d(?::\d\d(?:\.\d+)?)?)?)?", re.ASCII)
 TIME_OF_DAY = re.compile(CLOCK, re.IGNORECASE)
 
 
@@ -77,9 +77,9 @@ def dates(cells: Sequence[str]) -> Times | None:
     Where days and months could change places, that reading is taken by which the rows go forth, and least jump about.
     """
     stripped = [cell.strip() for cell in cells]
-    exact = _iso(stripped)
-    if exact is not None:
-        return Times(exact, "")
+    plain = exact(stripped)
+    if plain is not None:
+        return Times(plain, "")
     filled = [cell for cell in stripped if not is_missing(cell)]
     if not filled or not any(map(str.isdigit, filled[0])):
         return None
@@ -95,15 +95,9 @@ def dates(cells: Sequence[str]) -> Times | None:
     return _mixed(stripped, len(filled)) if _mixed(few, len(few)) else None
 
 
-def _iso(cells: Sequence[str]) -> Seconds | None:
-    """Read cells that are all of the form 2020-01-31 or 2020-01-31 13:45:10.5."""
-    text = "".join(cells)
-    if (
-        not text
-        or text.count("-") != 2 * len(cells)
-        or any(mark in text for mark in "+Zz")
-        or not all(map(DATED.match, cells))
-    ):
+def exact(cells: Sequence[str]) -> Seconds | None:
+    """Read cells that are all of the form 2020-01-31 or 2020-01-31 13:45:10.5; None if one is not."""
+    if not cells or not all(map(EXACT.fullmatch, cells)):  # numpy warns of more than that, instead of raising
         return None
     try:
         return np.array(cells, dtype="datetime64[us]").astype(np.int64) / 1e6

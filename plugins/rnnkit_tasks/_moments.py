@@ -8,6 +8,10 @@ from rnnkit_tasks._dates import Times, dates
 from rnnkit_tasks._order import Time
 from rnnkit_tasks._stamps import counter, is_year, stamped
 from rnnkit_tasks._table import Table
+from rnnkit_tasks._unread import unread
+
+SEVERAL = "dates in several forms"
+UNREAD = "dates that cannot be read"
 
 PARTS = {
     "month": ("month", "mnth", "mo", "mm"),
@@ -23,6 +27,7 @@ def moments(table: Table, left_out: Iterable[str] = ()) -> tuple[Time | None, di
     Returns: the time of the rows, if a column tells it; and what else of time there is, by name.
     """
     found: dict[str, Times] = {}
+    unknown: dict[str, str] = {}
     for name, column in table.columns.items():
         if name in left_out:
             continue
@@ -30,10 +35,12 @@ def moments(table: Table, left_out: Iterable[str] = ()) -> tuple[Time | None, di
             times = dates(column.cells())
             if times is not None:
                 found[name] = times
+            elif unread(column.cells()) is not None:
+                unknown[name] = UNREAD
         elif column.regular and (seconds := stamped(name, column.numbers)) is not None:
             found[name] = Times(seconds, "")
-    whys = {
-        name: "times of day" if times.of_day else "dates in several forms" if times.note == "several forms" else "dates"
+    whys = unknown | {
+        name: "times of day" if times.of_day else SEVERAL if times.note == "several forms" else "dates"
         for name, times in found.items()
     }
     day = next((name for name, why in whys.items() if why == "dates"), None)

@@ -24,7 +24,11 @@ class Time(NamedTuple):
     note: str = ""
 
 
-def check_order(source: str, time: Time, lines: Sequence[int], order: str | None) -> None:
+TURN = "give order=newest-first to turn the rows round, or order=oldest-first to take them as they stand"
+PUT_BACK = "put the rows in the order in which the run learnt from them"
+
+
+def check_order(source: str, time: Time, lines: Sequence[int], order: str | None, kept: bool = False) -> None:
     """Raise DataError if the newest row comes first and nobody said so, or somebody did and it does not.
 
     Args:
@@ -32,6 +36,7 @@ def check_order(source: str, time: Time, lines: Sequence[int], order: str | None
         time: of the rows as they stand in the file.
         lines: the number of each row's line.
         order: one of `ORDERS`, or None.
+        kept: whether it is that of a finished run, which nobody can change.
     """
     rows = np.flatnonzero(np.isfinite(time.seconds))
     steps = np.diff(time.seconds[rows])
@@ -39,12 +44,10 @@ def check_order(source: str, time: Time, lines: Sequence[int], order: str | None
     name = " + ".join(map(repr, time.names))
     if order is None and back > 2 * forth:
         first, last = (f"{_moment(time.seconds[row])} in line {lines[row]}" for row in (rows[0], rows[-1]))
-        raise DataError(
-            f"{source}: time column {name} goes back, from {first} to {last}; give order=newest-first to turn the rows "
-            "round, or order=oldest-first to take them as they stand"
-        )
+        raise DataError(f"{source}: time column {name} goes back, from {first} to {last}; {PUT_BACK if kept else TURN}")
     if order == "newest-first" and forth > 2 * back:
-        raise DataError(f"{source}: time column {name} goes forth, so the newest row comes last; leave order out")
+        remedy = PUT_BACK if kept else "leave order out"
+        raise DataError(f"{source}: time column {name} goes forth, so the newest row comes last; {remedy}")
 
 
 def told(time: Time, lines: Sequence[int]) -> str:
@@ -82,7 +85,7 @@ def _span(seconds: float) -> str:
     for unit, size in reversed(UNITS.items()):
         count = seconds / size
         whole = round(count)
-        slack = 0.1 if unit in ("month", "year") else 1e-6
+        slack = 0.1 if unit in ("month", "year") else 2e-4
         if whole >= 1 and abs(count - whole) <= slack * min(whole, 3):
             return f"{whole} {unit}{'s' if (whole > 1 and len(unit) > 3) or (whole > 1 and unit == 'day') else ''}"
     return f"{seconds:.3g} s"

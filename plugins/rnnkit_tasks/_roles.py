@@ -25,6 +25,8 @@ class Roles:
     """By name, why."""
     constant: list[str] = field(default_factory=list)
     """Inputs or targets that are constant over the rows that train."""
+    later: list[str] = field(default_factory=list)
+    """Those of them that vary in later rows."""
     not_forecast: dict[str, str] = field(default_factory=dict)
     """Inputs that are no targets where none are asked for: by name, why."""
     pace: str = ""
@@ -33,7 +35,9 @@ class Roles:
     """On how the file was read."""
 
     def __str__(self) -> str:
-        inputs = [quoted(name) + (" (constant)" if name in self.constant else "") for name in self.inputs]
+        inputs = [
+            quoted(name) + (f" ({self.constancy(name)})" if name in self.constant else "") for name in self.inputs
+        ]
         targets = ", ".join(map(quoted, self.targets))
         if self.not_forecast:
             targets += f" (not {', '.join(f'{quoted(name)}: {why}' for name, why in self.not_forecast.items())})"
@@ -47,6 +51,10 @@ class Roles:
             *self.notes,
         ]
         return "; ".join(parts)
+
+    def constancy(self, name: str) -> str:
+        """Say how far a constant column is one."""
+        return "constant over the rows that train" if name in self.later else "constant"
 
 
 def quoted(name: str) -> str:
@@ -80,6 +88,7 @@ def roles(
     used = {*made.inputs, *targets}
     whole = {name: table.columns[name].numbers for name in used if table.columns[name].regular}
     made.constant = [name for name in table.columns if name in whole and is_constant(whole[name][:training])]
+    made.later = [name for name in made.constant if not is_constant(whole[name])]
     if not made.inputs:
         raise DataError(
             f"{table.source} has no column of numbers; write them as 1.5 or 2e-3, or name the delimiter{table.cut()}"
@@ -88,9 +97,9 @@ def roles(
     if not targets:
         targets = [name for name in made.inputs if name not in withheld]
     if not targets:  # whoever has nothing but counters means them
-        targets = [name for name in made.inputs if withheld[name] != "constant"]
+        targets = [name for name in made.inputs if name not in made.constant]
         made.notes.append("nothing but what counts is there to forecast")
-        withheld = {name: why for name, why in withheld.items() if why == "constant"}
+        withheld = {name: why for name, why in withheld.items() if name in made.constant}
     if not targets:
         first = quoted(made.inputs[0])
         raise DataError(
@@ -124,4 +133,4 @@ def _is_input(table: Table, name: str, whys: Mapping[str, str], out: Sequence[st
 def _withheld(numbers: Mapping[str, Any], made: Roles, name: str) -> str:
     if name not in numbers:
         return ""
-    return "constant" if name in made.constant else counter(name, numbers[name])
+    return made.constancy(name) if name in made.constant else counter(name, numbers[name])

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from rnnkit.errors import DataError
-from rnnkit_tasks._cells import number
 from rnnkit_tasks._column import Column
+from rnnkit_tasks._dates import exact
 from rnnkit_tasks._delimiter import Comments, declared, sniffed, spoken
 from rnnkit_tasks._text import TextFile
 
@@ -135,13 +135,7 @@ def _loaded(block: Sequence[str], mark: str, places: list[int], kind: type) -> n
 
 def _append_words(column: Column, cells: list[str]) -> None:
     """Add cells of a column that had words before: dates, mostly, which are seen to be no numbers at a glance."""
-    dated = "".join(cells).count("-") >= 2 * len(cells) and number(cells[0]) != number(cells[0])
-    if dated:
-        try:
-            np.array(cells, dtype="datetime64[us]")
-        except ValueError:
-            dated = False
-    if dated:
+    if exact(cells) is not None:
         column.append_words(cells)
     else:
         column.append(cells)

@@ -10,6 +10,7 @@ from rnnkit_tasks._house import house
 from rnnkit_tasks._moments import moments
 from rnnkit_tasks._order import Time, check_order
 from rnnkit_tasks._table import Table, read_table
+from rnnkit_tasks._untimed import check_untimed
 
 
 class Source(NamedTuple):
@@ -20,6 +21,8 @@ class Source(NamedTuple):
     delimiter: str | None = None
     header: bool | None = None
     order: str | None = None
+    kept: bool = False
+    """Whether it is that of a finished run."""
 
     def read(self, left_out: Sequence[str] = ()) -> tuple[Table, Time | None, dict[str, str]]:
         """Read the rows, the oldest first.
@@ -35,7 +38,9 @@ class Source(NamedTuple):
         table = _example() if self.path is None else read_table(self.path, self.delimiter, self.header)
         time, whys = moments(table, left_out)
         if time is not None:
-            check_order(table.source, time, table.lines, self.order)
+            check_order(table.source, time, table.lines, self.order, self.kept)
+        elif self.order is None:
+            check_untimed(table, whys, left_out, self.kept)
         if self.order == "newest-first":
             table.turn()
             table.notes.append("newest row first, turned round")
@@ -53,7 +58,7 @@ class Source(NamedTuple):
     @classmethod
     def from_json(cls, path: Path | None, values: Mapping[str, Any]) -> "Source":
         """Read what `to_json` returned."""
-        return cls(path, values["delimiter"], values["header"], values["order"])
+        return cls(path, values["delimiter"], values["header"], values["order"], kept=True)
 
 
 def check_rows(table: Table, rows: int) -> int:

@@ -11,8 +11,9 @@ Numbers = NDArray[np.float64]
 
 YEAR = re.compile(r"(?:.*[\W_])?(?:year|yr|yyyy|jahr|ann[eé]e|a[nñ]o|anno)(?:[\W_].*)?", re.IGNORECASE)
 TIMELY = re.compile(
-    r"(?:.*[\W_])?(?:(?:unix|epoch|open|close)?[\W_]*(?:date|time|timestamp|datetime|stamp|epoch|unix|ts|dt|day|ymd|yyyymmdd)"
-    r"(?:s|ms|utc|gmt|local)?)(?:[\W_].*)?",
+    r"(?:.*[\W_])?(?:(?:unix|epoch|open|close)?[\W_]*(?:date|time|timestamp|datetime|stamp|epoch|unix|ts|dt|day|ymd|yyyymmdd|"
+    r"datum|zeit|zeitpunkt|zeitstempel|fecha|hora|heure|horodatage|tijd|дата|время|日期|时间|時間|日付|日時)"
+    r"(?:s|ms|utc|gmt|local)?)(?:[\W_].*)?|t",
     re.IGNORECASE,
 )
 ANY_ID = re.compile(r"(?:.*[\W_])?(?:id|uuid|guid)|.*[a-z]I[Dd]", re.IGNORECASE)
@@ -21,6 +22,9 @@ RISING_ID = re.compile(
     r"observation|case|instant|entry)",
     re.IGNORECASE,
 )
+PLACE = re.compile(r"(?:column )?\d+")
+"""What a column without a name is called."""
+
 CALENDAR = {
     re.compile(rf"(?:.*[\W_])?(?:{names})", re.IGNORECASE): last
     for names, last in {
@@ -38,28 +42,51 @@ EPOCHS = {1.0: (1e8, 1e10), 1e3: (1e11, 1e13), 1e6: (1e14, 1e16), 1e9: (1e17, 1e
 """Since 1970: how many of the unit make a second, and what numbers then lie between 1973 and 2286."""
 
 
+DAYS = {25569.0: (20000, 80000), 719529.0: (7e5, 8e5), 2440587.5: (2.4e6, 2.5e6)}
+"""Of spreadsheets, of Matlab, of astronomers: what day 1970 begins on, and what numbers are then usual."""
+
+LIKELY = (631152000.0, 2208988800.0)
+"""1990 to 2040, in seconds since 1970."""
+
+
 def stamped(name: str, numbers: Numbers) -> Numbers | None:
     """Return seconds since 1970 of a column whose numbers are moments in time; None of any other.
 
-    They are 20200131, 202001, years with a fraction, or seconds, milliseconds, ... since 1970; told by the name, or,
-    for 20200131, by all being days that are and never going both ways.
+    They are 20200131, 202001, years with a fraction, days as a spreadsheet counts them, or seconds, milliseconds, ...
+    since 1970; told by the name, or, for 20200131 and longer ones, by all being moments that are and never going both
+    ways.
     """
     if not len(numbers):
         return None
     timely = bool(TIMELY.fullmatch(name))
     if _whole(numbers):
         digits = len(f"{numbers[0]:.0f}")
-        if digits in (8, 6, 12, 14) and (timely or (digits == 8 and _one_way(numbers))):
+        if digits in (8, 6, 12, 14) and (timely or (digits in (8, 12, 14) and one_way(numbers))):
             found = _compact(numbers, digits)
             if found is not None:
                 return found
-    elif (timely or YEAR.fullmatch(name)) and numbers.min() > 1000 and numbers.max() < 2500 and _one_way(numbers):
+    elif (timely or YEAR.fullmatch(name)) and numbers.min() > 1000 and numbers.max() < 2500 and one_way(numbers):
         return (numbers - 1970) * 365.2425 * DAY
     if timely:
         for unit, (least, most) in EPOCHS.items():
             if least <= numbers.min() and numbers.max() < most:
                 return numbers / unit
+        for first, (least, most) in DAYS.items():
+            if least <= numbers.min() and numbers.max() < most and one_way(numbers):
+                return (numbers - first) * DAY
     return None
+
+
+def tells_time(name: str, numbers: Numbers) -> bool:
+    """Tell whether a column is likely to tell the time, though it may not be known how: by its name, or its size."""
+    if TIMELY.fullmatch(name) or YEAR.fullmatch(name):
+        return True
+    return any(LIKELY[0] * unit <= numbers.min() and numbers.max() < LIKELY[1] * unit for unit in EPOCHS)
+
+
+def numbers_rows(name: str) -> bool:
+    """Tell whether a column is called as what numbers rows is."""
+    return bool(ANY_ID.fullmatch(name) or RISING_ID.fullmatch(name))
 
 
 def is_year(name: str, numbers: Numbers) -> bool:
@@ -78,11 +105,15 @@ def counter(name: str, numbers: Numbers) -> str:
         if whole and names.fullmatch(name) and numbers.min() >= 0 and numbers.max() <= last:
             return "a part of the date"
     steps = np.diff(numbers)
+    if TIMELY.fullmatch(name) and one_way(numbers):
+        return "a counter"
     step = np.median(steps)
     even = np.abs(steps - step) <= 1e-6 * abs(step) + 8 * np.spacing(np.abs(numbers).max())
-    if step and (even.all() or (whole and _one_way(numbers) and abs(step) == 1 and even.mean() >= 0.9)):
+    if step and (even.all() or (whole and one_way(numbers) and abs(step) == 1 and even.mean() >= 0.9)):
         return "a counter"
     if whole and (ANY_ID.fullmatch(name) or (RISING_ID.fullmatch(name) and bool((steps > 0).all()))):
+        return "an id"
+    if whole and (RISING_ID.fullmatch(name) or PLACE.fullmatch(name)) and (np.diff(np.sort(numbers)) == 1).all():
         return "an id"
     return ""
 
@@ -111,7 +142,7 @@ def _whole(numbers: Numbers) -> bool:
     return bool((numbers == np.floor(numbers)).all())
 
 
-def _one_way(numbers: Numbers) -> bool:
+def one_way(numbers: Numbers) -> bool:
     """Tell whether rows never go back, or never forth, and move at all."""
     steps = np.diff(numbers)
     return bool(((steps >= 0).all() or (steps <= 0).all()) and steps.any())

@@ -9,7 +9,8 @@ over. What each column is for is said in one line as a run begins, and kept with
 - *targets*: the inputs, but for those that are constant, count rows or years, or are ids or parts of a date; or those
   that `target` names.
 - *time*: a column of dates, or of times in numbers, or of years. The oldest row comes first; a file that has the newest
-  row first is refused, `order=newest-first` turns it round.
+  row first, by its times or by what counts its rows, or has dates that cannot be read, is refused: `order=newest-first`
+  turns it round, `order=oldest-first` takes it as it stands.
 - *left out*: text, yes/no, empty columns, and those that nobody asked for.
 
 The first line holds names if it has words above numbers, or anything but a date above dates; `header=yes` or
@@ -44,7 +45,7 @@ from torch.nn import functional as F
 
 import rnnkit
 from rnnkit import Batch
-from rnnkit.errors import DataError, check_whole
+from rnnkit.errors import DataError, check_whole, nearest
 from rnnkit_tasks._linear import Ridge
 from rnnkit_tasks._options import delimiter_of, header_of, names_of, order_of
 from rnnkit_tasks._roles import Roles, roles
@@ -172,6 +173,12 @@ class CsvForecast(rnnkit.Task):
     def _parts(self) -> tuple[Tensor, Tensor]:
         """The inputs (N, C) and the targets (N, K) of a run, read again and brought to its scale."""
         table, _, _ = self._source.read()
+        for name in (*self.columns, *self.targets):
+            if name not in table.columns:
+                raise DataError(
+                    f"{table.source} has no column {name!r}{nearest(name, table.columns)}, which the run learnt from; "
+                    f"give back that table, or the column its name{table.cut()}"
+                )
         more = check_rows(table, self._rows)
         if more:
             log.warning("%s has %d row(s) more than when the run was made; they are left out", table.source, more)

@@ -10,6 +10,9 @@ ROWS = 120
 BEGIN = datetime(2020, 1, 1)
 
 
+TURN = "give order=newest-first to turn the rows round, or order=oldest-first to take them as they stand"
+
+
 class Told(NamedTuple):
     """A file that is taken, and words of its line."""
 
@@ -110,6 +113,46 @@ REFUSED = {
     "newest first, several a day": Refused(
         table("d,s,a", lambda row, x: f"{day(row // 3)},{row % 3},{x}", turned=True), ("goes back",)
     ),
+    **{
+        f"newest first, {name} in {kind}": Refused(
+            table(f"{name},a", lambda row, x, form=form: f"{form(row)},{x}", turned=True),
+            (f"column '{name}' {verb}", TURN),
+        )
+        for name, kind, form, verb in (
+            ("Date", "days of a spreadsheet", lambda row: 45300 + row, "goes back"),
+            ("Date", "working days of a spreadsheet", lambda row: 45300 + row // 5 * 7 + row % 5, "goes back"),
+            ("Date", "hours of a spreadsheet", lambda row: f"{45300 + row / 24:.5f}", "goes back"),
+            ("x", "milliseconds", lambda row: 1700000000000 + 60000 * row, "counts down"),
+            ("x", "uneven milliseconds", lambda row: 1700000000000 + 60000 * row + row * row % 7, "counts down"),
+            ("x", "seconds with a fraction", lambda row: 1700000000.25 + 60 * row, "counts down"),
+            ("x", "minutes in digits", lambda row: hour(row, "%Y%m%d%H%M"), "goes back"),
+            ("id", "numbers", lambda row: row + 1, "counts down"),
+            ("id", "numbers with gaps", lambda row: 3 * row + row % 2, "counts down"),
+            ("step", "tens", lambda row: 10 * row, "counts down"),
+            ("Time", "elapsed seconds", lambda row: row * row // 9, "counts down"),
+            ("clock", "times of day", lambda row: day(row, "%H:%M", 1 / 6), "counts down"),
+            ("month", "months", lambda row: row // 10 + 1, "counts down"),
+        )
+    },
+    "newest first, an index above": Refused(
+        table(",x,a", lambda row, x: f"{row},{1700000000 - 60 * row},{x}"), ("column 'x' counts down", TURN)
+    ),
+    **{
+        f"dates such as {form(0)}": Refused(
+            table("d,a", lambda row, x, form=form: f'"{form(row)}",{x}', turned=True),
+            ("column 'd' has dates", "write dates as 2024-01-31", "order=oldest-first"),
+        )
+        for form in (
+            lambda row: day(row, "%Y-%m-%d" if row % 2 else "%d/%m/%Y"),
+            lambda row: f"{row % 28 + 1} {('janvier', 'février', 'août', 'décembre')[row // 30]} 2024",
+            lambda row: f"{('janvier', 'février', 'août', 'décembre')[row // 30]} 2024",
+            lambda row: f"lundi {row % 28 + 1} de marzo de 2024",
+            lambda row: f"{row % 28 + 1}. {('Jänner', 'März', 'Mai', 'Dezember')[row // 30]} 2024",
+            lambda row: f"2024年{row // 30 + 1}月{row % 30 + 1}日",
+            lambda row: f"2024-02-{row // 4 + 40}",
+            lambda row: f"{row // 4 + 40}/{row // 4 + 40}/2024 10:30",
+        )
+    },
     "turned round for nothing": Refused(
         table("date,a", lambda row, x: f"{day(row)},{x}"), ("goes forth", "leave order out"), {"order": "newest-first"}
     ),
@@ -255,10 +298,42 @@ TOLD = {
         table("d,a", lambda row, x: f"{day(row) if row != 50 else ''},{x}"),
         ("1 row(s) without a date, the first in line 52",),
     ),
-    "dates in several forms": Told(
+    "dates in several forms, as they stand": Told(
         table("d,a", lambda row, x: f"{day(row, '%Y-%m-%d' if row % 2 else '%d/%m/%Y')},{x}"),
         ("time: none", "left out: d (dates in several forms)"),
+        {"order": "oldest-first"},
     ),
+    "dates that cannot be read beside those that can": Told(
+        table("d,e,a", lambda row, x: f"{day(row)},{row + 1} janvier 2024,{x}"),
+        ("time: d (1", "left out: e (dates that cannot be read)"),
+    ),
+    "minutes in digits, under any name": Told(
+        table("x,a", lambda row, x: f"{hour(row, '%Y%m%d%H%M')},{x}"), ("inputs: a;", "time: x (1 h apart)")
+    ),
+    "seconds in digits, under any name": Told(
+        table("x,a", lambda row, x: f"{hour(row, '%Y%m%d%H%M%S')},{x}"), ("inputs: a;", "time: x (1 h apart)")
+    ),
+    "days of a spreadsheet": Told(
+        table("Date,a", lambda row, x: f"{45300 + row},{x}"), ("inputs: a;", "time: Date (1 day apart)")
+    ),
+    "hours of a spreadsheet": Told(
+        table("Date,a", lambda row, x: f"{45300 + row / 24:.5f},{x}"), ("inputs: a;", "time: Date (1 h apart)")
+    ),
+    "seconds since the beginning": Told(
+        table("Time,a", lambda row, x: f"{row * row // 9},{x}"), ("targets: a (not Time: a counter)", "time: none")
+    ),
+    **{
+        f"a zone called {zone}": Told(table("d,a", lambda row, x, zone=zone: f"{hour(row)}:00 {zone},{x}"), ("d (1 h",))
+        for zone in ("UTC", "CEST", "Europe/Berlin", "America/Argentina/Buenos_Aires")
+    },
+    "a shuffled index": Told(table(",a", lambda row, x: f"{row * 37 % ROWS},{x}"), ("targets: a (not 1: an id)",)),
+    "counting down as asked": Told(
+        table("id,a", lambda row, x: f"{row},{x}", turned=True),
+        ("newest row first, turned",),
+        {"order": "newest-first"},
+    ),
+    "counting up and down": Told(table("id,left,a", lambda row, x: f"{row},{ROWS - row},{x}"), ("time: none",)),
+    "falling": Told(table("x,load,a", lambda row, x: f"{x},{-row * row},{x}"), ("targets: x, load, a;",)),
     "newest first, turned": Told(
         table("d,a", lambda row, x: f"{day(row)},{x}", turned=True),
         ("time: d (1 day apart)", "newest row first, turned round"),
@@ -280,6 +355,10 @@ TOLD = {
     "blank lines": Told(table("d,a", lambda row, x: f"{day(row)},{x}\n"), ("inputs: a;",)),
     "a mark and other line ends": Told(
         "\ufeff" + table("d,a", lambda row, x: f"{day(row)},{x}").replace("\n", "\r\n"), ("inputs: a;", "time: d")
+    ),
+    "constant at first": Told(
+        table("a,b", lambda row, x: f"{5 + (row > 100)},{x}"),
+        ("inputs: a (constant over the rows that train), b;", "targets: b (not a: constant over the rows that train)"),
     ),
     "constant but for rounding": Told(
         table("a,b", lambda row, x: f"{0.3 if row % 2 else 0.1 + 0.2!r},{x}"),
