@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rnnkit.record import Record
     from rnnkit.run_folder import RunFolder
     from rnnkit.settings import Settings
+    from rnnkit.task import Task
     from rnnkit.tensorboard import TensorBoard
     from rnnkit.training import Training
 
@@ -109,7 +110,7 @@ COUNT = click.IntRange(min=0)
 @click.option("--memory-limit", type=MemorySize(), help="Refuse what would take more, saying what fits: 4GiB, 500MB.")
 @click.option("--tensorboard", is_flag=True, help="Write what TensorBoard draws, to RUN/tensorboard.")
 @json_option
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@click.option("--quiet", is_flag=True, help="Show no progress; what a task says of its data is shown all the same.")
 @click.pass_context
 def run(
     context: click.Context,
@@ -170,8 +171,6 @@ def run(
         if not processes.first:
             as_json, quiet = False, True
         task = settings.make_task() if resume is None else kept_task(resume, settings)
-        if (summary := task.data_summary()) and not quiet:
-            tell(" ".join(summary.split()))
         model = settings.make_model(task)
         training = settings.make_training(model, task, processes)
         if memory_limit is not None:
@@ -180,9 +179,19 @@ def run(
             RunFolder(out, settings) if resume is None else RunFolder.resume(resume, settings, training) as folder,
             _board(training, folder) if tensorboard and processes.first else nullcontext() as board,
         ):
+            if processes.first:
+                _tell_of_data(task, as_json)
             record = _train(training, folder, board, settings, as_json, quiet)
     if processes.first:
         report(settings, training, record, folder.path, as_json)
+
+
+def _tell_of_data(task: "Task", as_json: bool) -> None:
+    """Say what the task takes of its data: what is left out is never hidden, not by --quiet nor --json."""
+    if summary := " ".join(task.data_summary().split()):
+        tell(summary)
+        if as_json:
+            print_json({"event": "data", "summary": summary})
 
 
 def _settings(context: click.Context, given: dict[str, Any], source: ParameterSource) -> dict[str, Any]:

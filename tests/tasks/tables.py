@@ -159,6 +159,22 @@ REFUSED = {
     "names or a row": Refused(
         table(",5.5,6", lambda row, x: f"{x},{x},{x}"), ("line 1: an empty cell and then numbers", "header=yes")
     ),
+    **{
+        f"names or a row: {head}": Refused(
+            table(head, line), (f"line 1: {head.replace(',', ', ')!r} may be", "header=yes or")
+        )
+        for head, line in (
+            ("2019,2020,2021", lambda row, x: f"{x},{x},{x}"),
+            ("773869,767541", lambda row, x: f"{x},{x}"),
+            ("5000", lambda row, x: x),
+            ("site,2020,2021", lambda row, x: f"s{row},{x},{x}"),
+            ("site,2020", lambda row, x: f"s{row},{x}"),
+            ("0,2020,2021", lambda row, x: f"{row},{x},{x}"),
+            ("7,8,9,10", lambda row, x: f"{x},{x},{x},{x}"),
+            ("site,7,8,9,10", lambda row, x: f"s{row},{x},{x},{x},{x}"),
+            ("101,102,103", lambda row, x: f"{row % 7},{row % 5},{row % 3}"),
+        )
+    },
     "all constant": Refused("a,b\n" + "1,2\n" * ROWS, ("nothing to forecast: a is constant", "target=")),
     "a separator in a name": Refused(
         table("d,wind, m/s,b", lambda row, x: f"{day(row)},{x},{x}"),
@@ -218,6 +234,16 @@ TOLD = {
     "no names above dates": Told(table(None, lambda row, x: f"{day(row)},{x}"), ("inputs: 2;", "time: 1 (1 day")),
     "names as asked": Told(
         table("5,6", lambda row, x: f"{x},{x}"), ("inputs: 5, 6;", "line 1 (as asked)"), {"header": "yes"}
+    ),
+    "years for names, as asked": Told(
+        table("2019,2020", lambda row, x: f"{x},{x}"), ("inputs: 2019, 2020;",), {"header": "yes"}
+    ),
+    "a far row, as asked": Told(
+        table("2019,2020", lambda row, x: f"{x},{x}"), ("inputs: 1, 2;", "names: none"), {"header": "no"}
+    ),
+    "a first row of whole numbers": Told(table("9,12", lambda row, x: f"{x},{x}"), ("inputs: 1, 2;", "names: none")),
+    "a first row that is far in one column": Told(
+        table("9.5,900", lambda row, x: f"{x},{x}"), ("inputs: 1, 2;", "names: none")
     ),
     "names in a comment": Told(
         "# by hand\n# d, a\n" + table(None, lambda row, x: f"{day(row)},{x}" + ("\n# note" if row == 9 else "")),

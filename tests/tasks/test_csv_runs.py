@@ -52,13 +52,15 @@ def test_the_line_comes_first_and_is_kept(file, cli, tmp_path):
     assert all(line.startswith("step ") for line in rest)
     assert json.loads((tmp_path / "run" / "data.json").read_text())["summary"] == first
     quiet = cli("run", *SMALL, "--set", f"task.file={file}", "--quiet", "--out", tmp_path / "quiet")
-    assert quiet.stderr == ""
+    assert quiet.stderr == f"{first}\n"
     assert json.loads((tmp_path / "quiet" / "data.json").read_text())["summary"] == first
 
 
 def test_json_stays_json(file, cli, tmp_path):
     done = cli("run", *SMALL, "--set", f"task.file={file}", "--json", "--out", tmp_path / "run")
-    assert [json.loads(line)["event"] for line in done.stdout.splitlines()][:3] == ["step"] * 3
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [event["event"] for event in events][:4] == ["data", "step", "step", "step"]
+    assert events[0] == {"event": "data", "summary": done.stderr.rstrip("\n")}
     assert done.stderr.startswith("inputs: a, b; ")
     assert done.stderr.count("\n") == 1
 
