@@ -4,6 +4,8 @@ import math
 import re
 import unicodedata
 
+from rnnkit_tasks._other_numbers import bared, other_number
+
 MISSING = frozenset(
     ["", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "--", "—", "–", ".", "..", "?", "missing"]
 )
@@ -53,6 +55,10 @@ def written(cell: str) -> tuple[list[str], str] | None:
     `20,84` -> ["20.84"]; `1,234` -> ["1.234", "1234"]; `$5,234.50` -> ["5234.50"]; `(3)` -> ["-3"]; `12.1 °C` ->
     ["12.1"], "°C". None: it does not look like a number.
     """
+    cell = bared(cell)
+    other = other_number(cell)
+    if other is not None:
+        return [other], ""
     # Compatibility forms: no-break and thin spaces become spaces, full-width digits digits.
     text = CURRENCY.sub(" ", unicodedata.normalize("NFKC", cell).translate(SIGNS)).strip()
     found = FIGURE.search(text)

@@ -8,6 +8,7 @@ from typing import Any
 
 from rnnkit.errors import DataError
 from rnnkit_tasks._column import unlike_numbers
+from rnnkit_tasks._obstacles import by_spaces
 from rnnkit_tasks._order import Time, told
 from rnnkit_tasks._scaling import is_constant
 from rnnkit_tasks._stamps import counter
@@ -90,9 +91,9 @@ def roles(
     made.constant = [name for name in table.columns if name in whole and is_constant(whole[name][:training])]
     made.later = [name for name in made.constant if not is_constant(whole[name])]
     if not made.inputs:
-        raise DataError(
-            f"{table.source} has no column of numbers; write them as 1.5 or 2e-3, or name the delimiter{table.cut()}"
-        )
+        spaced = any(by_spaces(column.top(100)) for column in table.columns.values())
+        remedy = "if cells have spaces between, give delimiter=' '" if spaced else "name the delimiter"
+        raise DataError(f"{table.source} has no column of numbers; write them as 1.5 or 2e-3, or {remedy}{table.cut()}")
     withheld = {} if targets else {name: why for name in made.inputs if (why := _withheld(whole, made, name))}
     if not targets:
         targets = [name for name in made.inputs if name not in withheld]

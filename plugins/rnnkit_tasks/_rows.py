@@ -12,6 +12,7 @@ from rnnkit.errors import DataError
 from rnnkit_tasks._column import Column
 from rnnkit_tasks._dates import exact
 from rnnkit_tasks._delimiter import Comments, declared, sniffed, spoken
+from rnnkit_tasks._obstacles import other_format, ragged
 from rnnkit_tasks._text import TextFile
 
 SAMPLE = 200
@@ -37,12 +38,16 @@ class Rows:
         """The cells of the first row, which may be names; not among `columns`."""
         self.first_line = 0
         self.columns: list[Column] = []
+        self.sample: list[list[str]] = []
+        """The cells of the first rows, the first of all among them."""
         self.lines: list[int] = []
         """Of each row below the first, the number of its line in the file."""
         self._read = 0  # lines
         blocks = map(self.comments.blanked, TextFile(path).blocks())
         opening = self._opening(blocks)
         head, mark = self._beginning(opening)
+        if head and (other := other_format(head[0])):
+            raise DataError(f"{path} looks like {other}, not like a table; write it as text, a row a line: 1.5,2.5")
         self.delimiter = delimiter or mark or sniffed(head)
         self._careful(iter(opening))
         for block in blocks:
@@ -88,6 +93,7 @@ class Rows:
 
     def _take(self, rows: list[tuple[int, list[str]]]) -> None:
         if not self.first:
+            self.sample = [cells for _, cells in rows[:SAMPLE]]
             self.first_line, self.first = rows.pop(0)
             self.columns = [Column() for _ in self.first]
         width = len(self.first)
@@ -96,6 +102,7 @@ class Rows:
                 raise DataError(
                     f"{self.path}, line {line}: {len(cells)} cell(s), {width} in line {self.first_line}; give all rows "
                     f"as many; cells are cut at each {spoken(self.delimiter)}"
+                    f"{ragged(cells, width, self.delimiter, self.first_line)}"
                 )
         if rows:
             self.lines += [line for line, _ in rows]

@@ -1,5 +1,6 @@
 """Tables of numbers in text files: delimiter-separated values, with or without a line of names."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -8,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.errors import DataError, UsageError, nearest
-from rnnkit_tasks._cells import is_word, written
+from rnnkit_tasks._cells import is_word, number, written
 from rnnkit_tasks._column import Column
 from rnnkit_tasks._delimiter import spoken
 from rnnkit_tasks._header import has_names
+from rnnkit_tasks._obstacles import decimal_comma
 from rnnkit_tasks._rows import Rows
 
 SHOWN = 12  # names of columns in a message
@@ -82,7 +84,9 @@ class Table:
         if cell.strip():
             wrong = f"{cell[:40]!r} is not a finite number"
             found = written(cell)
-            if found is not None and len(cell) <= 40:
+            if math.isinf(number(cell)) and "inf" not in cell.lower():
+                wrong, remedy = f"{cell[:40]!r} is too large, above 1.8e308", "give the column in another unit"
+            elif found is not None and len(cell) <= 40:
                 remedy = f"write {' or '.join(found[0])}"
         return DataError(
             f"{self.source}, line {line}, column {name!r}: {wrong}; {remedy}, or leave the column out "
@@ -116,6 +120,11 @@ def read_table(path: Path, delimiter: str | None = None, header: bool | None = N
     if not columns[0].rows and (header or any(map(is_word, first))):
         raise DataError(f"{path} has no rows below the names in line {rows.first_line}; give a table of numbers")
     names = commented or (first if why else [])
+    if not (why or commented or delimiter) and rows.delimiter == "," and (cut := decimal_comma(rows.sample)):
+        raise DataError(
+            f"{path} has no names, and {cut!r} may be two cells or a number with a decimal comma; write "
+            f"{cut.replace(',', '.')}, or give delimiter=, if these are two cells"
+        )
     if not why:
         lines.insert(0, rows.first_line)
         for cell, column in zip(first, columns, strict=True):

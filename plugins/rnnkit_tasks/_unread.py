@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 from rnnkit_tasks._cells import is_missing
+from rnnkit_tasks._other_numbers import bared
 
 YEAR = r"(?:1[5-9]|2[01])\d\d"
 WORD = r"[^\W\d_]{3,12}\.?"
@@ -29,7 +30,7 @@ LOOKS = re.compile(
 
 def unread(cells: Sequence[str]) -> str | None:
     """Return the first cell that looks like a date, if most that are not empty do; else None."""
-    filled = [cell.strip() for cell in cells if not is_missing(cell)]
+    filled = [bared(cell) for cell in cells if not is_missing(cell)]
     few = filled[:: len(filled) // 200 + 1]
     found = [cell for cell in few if len(cell) < 60 and LOOKS.fullmatch(cell)]
     return found[0] if 2 * len(found) > len(few) else None

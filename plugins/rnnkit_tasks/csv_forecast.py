@@ -14,7 +14,7 @@ over. What each column is for is said in one line as a run begins, and kept with
 - *left out*: text, yes/no, empty columns, and those that nobody asked for.
 
 The first line holds names if it has words above numbers, or anything but a date above dates; `header=yes` or
-`header=no` decides. Without names, columns are called "1", "2", ...
+`header=no` decides, and must where it may be either. Without names, columns are called "1", "2", ...
 
 The first 70 % of the rows train, the next 15 % validate, the last 15 % are left for a test; a row belongs where it is
 forecast, so its window may begin in the part before. Columns are brought to mean 0 and deviation 1 as measured over the

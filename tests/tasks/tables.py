@@ -84,6 +84,15 @@ FORMS = {
     "7.5*": "write 1.5",
     "7,5E+03": "write 1.5E+03",
     "\uff17\uff0c5": "",  # full-width digits
+    "0x7f": "write 31",
+    "7/8": "write 0.125",
+    "20.7D+01": "write 20.1E+01",
+    "7d-3": "write 1E-3",
+    "70°30'N": "write 10.5",
+    "70°30′36″ S": "write -10.51",
+    "'7.5'": "write 1.5",
+    "7.5 # ok": "write 1.5",
+    "7.5e400": "too large, above 1.8e308; give the column in another unit",
 }
 LOST = ["n/a", "NA", "", "-", "?", "null", "#N/A", "broken", "nan", "-inf", "1_000", "$5", "3,5 %"]
 
@@ -175,6 +184,30 @@ REFUSED = {
             ("101,102,103", lambda row, x: f"{row % 7},{row % 5},{row % 3}"),
         )
     },
+    **{
+        f"decimal commas, {kind}": Refused(table(None, line, rows), (cell, "a decimal comma; write ", "delimiter=,"))
+        for kind, line, rows, cell in (
+            ("two places", lambda row, x: f"{20 + row % 3},{row * 37 % 100:02d}", ROWS, "'20,00'"),
+            ("two places in few rows", lambda row, x: f"{20 + row % 3},{10 + row * 37 % 90}", 40, "'20,10'"),
+            ("one place", lambda row, x: f"{20 + row % 3},{row * 7 % 10}", ROWS, "'20,0'"),
+            ("after a date", lambda row, x: f"{day(row)},{20 + row % 3},{row * 37 % 100:02d}", ROWS, "'20,00'"),
+        )
+    },
+    "decimal commas below names": Refused(
+        table("d,a", lambda row, x: f"{day(row)},{x.replace('.', ',')}"), ("line 2: 3 cell(s)", "commas are decimal")
+    ),
+    "JSON": Refused('{"a": 1, "b": 2}\n' * ROWS, ("looks like JSON, not like a table",)),
+    "a list": Refused("[1, 2]\n" * ROWS, ("looks like JSON",)),
+    "a list over lines": Refused("[\n" + "1,\n" * ROWS + "]", ("looks like JSON",)),
+    "HTML": Refused("<html><table>\n<tr><td>1</td></tr>\n</table></html>\n", ("looks like HTML",)),
+    "many spaces between": Refused(table("a  b", lambda row, x: f"{x}   {x}"), ("delimiter=' '",)),
+    "dates and spaces between": Refused(table("d a b", lambda row, x: f"{day(row)} {x} {x}"), ("delimiter=' '",)),
+    "a comment of another kind": Refused(
+        "% by hand\n" + table("d,a", lambda row, x: f"{day(row)},{x}"), ("line 1 is a title or a comment, begin it",)
+    ),
+    "dates in single quotes": Refused(
+        table("d,a", lambda row, x: f"'{day(row)}',{x}", turned=True), ("'d' has dates that cannot be read",)
+    ),
     "all constant": Refused("a,b\n" + "1,2\n" * ROWS, ("nothing to forecast: a is constant", "target=")),
     "a separator in a name": Refused(
         table("d,wind, m/s,b", lambda row, x: f"{day(row)},{x},{x}"),
@@ -244,6 +277,12 @@ TOLD = {
     "a first row of whole numbers": Told(table("9,12", lambda row, x: f"{x},{x}"), ("inputs: 1, 2;", "names: none")),
     "a first row that is far in one column": Told(
         table("9.5,900", lambda row, x: f"{x},{x}"), ("inputs: 1, 2;", "names: none")
+    ),
+    "two columns of whole numbers": Told(
+        table(None, lambda row, x: f"{row * 7 % 40},{10 + row * 37 % 90}"), ("inputs: 1, 2;",)
+    ),
+    "two cells, as asked": Told(
+        table(None, lambda row, x: f"{20 + row % 3},{row * 37 % 100:02d}"), ("inputs: 1, 2;",), {"delimiter": ","}
     ),
     "names in a comment": Told(
         "# by hand\n# d, a\n" + table(None, lambda row, x: f"{day(row)},{x}" + ("\n# note" if row == 9 else "")),
