@@ -85,7 +85,10 @@ class Table:
             wrong = f"{cell[:40]!r} is not a finite number"
             found = written(cell)
             if math.isinf(number(cell)) and "inf" not in cell.lower():
-                wrong, remedy = f"{cell[:40]!r} is too large, above 1.8e308", "give the column in another unit"
+                wrong, remedy = (
+                    f"{cell[:40]!r} is not a finite number, being above 1.8e308",
+                    "give the column in another unit",
+                )
             elif found is not None and len(cell) <= 40:
                 remedy = f"write {' or '.join(found[0])}"
         return DataError(

@@ -92,7 +92,7 @@ FORMS = {
     "70°30′36″ S": "write -10.51",
     "'7.5'": "write 1.5",
     "7.5 # ok": "write 1.5",
-    "7.5e400": "too large, above 1.8e308; give the column in another unit",
+    "7.5e400": "is not a finite number, being above 1.8e308; give the column in another unit",
 }
 LOST = ["n/a", "NA", "", "-", "?", "null", "#N/A", "broken", "nan", "-inf", "1_000", "$5", "3,5 %"]
 
