@@ -7,6 +7,8 @@ from rnnkit_tasks._cells import is_missing
 from rnnkit_tasks._other_numbers import bared
 
 YEAR = r"(?:1[5-9]|2[01])\d\d"
+GAP = r"(?:\W{1,3}|\s?[年月日년월일]\s?)"
+NTH = r"(?:\.|st|nd|rd|th|er|º|ª)?"
 WORD = r"[^\W\d_]{3,12}\.?"
 MONTHS = (
     "jan|gen|ene|янв|feb|f[ée]v|фев|m[aä]r|mrt|мар|apr|avr|abr|апр|ma[iyjgï]|mei|май|мая|jun|jui|giu|июн|jul|lug|июл|"
@@ -14,10 +16,11 @@ MONTHS = (
 )
 LOOKS = re.compile(
     rf"(?:{WORD},?\s+)?(?:"  # a day of the week
-    rf"{YEAR}\D{{1,3}}\d{{1,2}}(?:\D{{1,3}}\d{{1,2}})?(?:\D.*)?"
-    rf"|\d{{1,2}}\D{{1,3}}\d{{1,2}}\D{{1,3}}{YEAR}(?:\D.*)?"
+    rf"{YEAR}{GAP}\d{{1,2}}(?:{GAP}\d{{1,2}})?(?:\D.*)?"
+    rf"|\d{{1,2}}{GAP}\d{{1,2}}{GAP}{YEAR}(?:\D.*)?"
     r"|\d{1,2}([-/])\d{1,2}\1\d{2}(?:\D.*)?"
-    rf"|\d{{1,2}}(?:\.|st|nd|rd|th|er|º|ª)?[-/ ]*(?:de |of )?{WORD}[-/, ]*(?:de |of )?(?:{YEAR}|\d\d)(?:\D.*)?"
+    rf"|\d{{1,2}}{NTH}[-/ ]+(?:de |of )?{WORD}[-/, ]+(?:de |of )?{YEAR}(?:\D.*)?"
+    rf"|\d{{1,2}}{NTH}[-/ ]*(?:{MONTHS})[^\W\d_]*\.?[-/, ]*(?:{YEAR}|\d\d)(?:\D.*)?"
     rf"|{WORD}[-/ ]*\d{{1,2}}(?:st|nd|rd|th)?[-/, ]+{YEAR}(?:\D.*)?"
     rf"|(?:{MONTHS})[^\W\d_]*\.?[-/, ]*(?:de )?{YEAR}"
     rf"|{YEAR}[-/, ]*(?:{MONTHS})[^\W\d_]*\.?(?:\D.*)?"

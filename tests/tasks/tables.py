@@ -159,6 +159,9 @@ REFUSED = {
             lambda row: f"{row % 28 + 1}. {('Jänner', 'März', 'Mai', 'Dezember')[row // 30]} 2024",
             lambda row: f"2024年{row // 30 + 1}月{row % 30 + 1}日",
             lambda row: f"2024-02-{row // 4 + 40}",
+            lambda row: f"2024년 {row // 30 + 1}월 {row % 30 + 1}일",
+            lambda row: f"{row % 28 + 1}-{('ene', 'abr', 'ago', 'dic')[row // 30]}-24",
+            lambda row: f"{row % 28 + 1} {('січня', 'лютого', 'серпня', 'грудня')[row // 30]} 2024",
             lambda row: f"{row // 4 + 40}/{row // 4 + 40}/2024 10:30",
         )
     },
@@ -245,6 +248,19 @@ TOLD = {
     "codes": Told(table("code,b", lambda row, x: f"{row}{'ABCDEF'[row % 6]}9,{x}"), ("left out: code (text)",)),
     "house numbers": Told(table("no,b", lambda row, x: f"{row}{'ABCDEF'[row % 6]},{x}"), ("left out: no (text)",)),
     "addresses": Told(table("ip,b", lambda row, x: f"10.0.0.{row},{x}"), ("left out: ip (text)",)),
+    **{
+        f"codes such as {form(0)}": Told(
+            table("code,b", lambda row, x, form=form: f"{form(row)},{x}"), ("left out: code (text)",)
+        )
+        for form in (
+            lambda row: f"{row % 90 + 10}{'ABCDEF'[row % 6]}BC{row % 80 + 10}",
+            lambda row: f"2020-A{row % 90 + 10}",
+            lambda row: f"INV-2020-{row:04d}",
+            lambda row: f"room {row} of 2020",
+            lambda row: f"1.{row}.2",
+            lambda row: f"{row}-{row + 3}",
+        )
+    },
     "not wanted": Told(with_cell("7,5"), ("inputs: b;", "left out: a (as asked)"), {"leave_out": "a"}),
     "not asked for": Told(with_cell("7,5"), ("inputs: b;", "left out: a (not asked for)"), {"columns": "b"}),
     "only a target": Told(

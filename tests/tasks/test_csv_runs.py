@@ -137,6 +137,18 @@ def test_a_table_that_does_not_fit_any_more(run, file, cli, change, code, words)
     assert str(file) in done.stderr
 
 
+def test_row_numbers_that_count_down_where_they_did_not(file, cli, tmp_path):
+    file.write_text(table("id,a", lambda row, x: f"{row},{x}"))
+    assert cli("run", *SMALL, "--set", f"task.file={file}", "--out", tmp_path / "run").exit_code == 0
+    head, *lines = file.read_text().splitlines()
+    file.write_text("\n".join([head, *lines[::-1]]))
+    done = cli("eval", tmp_path / "run")
+    assert (done.exit_code, done.stdout) == (6, "")
+    assert "column 'id' counts down, from 119 in line 2 to 0 in line 121" in done.stderr
+    assert "put the rows in the order in which the run learnt from them" in done.stderr
+    assert "give order" not in done.stderr
+
+
 def test_a_table_that_has_moved(run, file, cli, tmp_path):
     before = figures(cli, run)
     exported = json.loads(cli("export", run, "--json").stdout)
