@@ -56,7 +56,9 @@ def has_names(source: str, line: int, first: Sequence[str], columns: Sequence[Co
 
 def _far_numbers(first: Sequence[str], columns: Sequence[Column]) -> bool:
     """Tell whether whole numbers stand in the first line, beside a word or a row number maybe, unlike those below."""
-    if columns[0].rows < 3:
+    if columns[0].rows < 3 or any(
+        dates([cell]) is not None for cell in first if is_word(cell)
+    ):  # as names go, no dates
         return False
     begin = 0 if is_far(first[0], columns[0]) else 1
     pairs = list(zip(first, columns, strict=True))[begin:]

@@ -291,6 +291,9 @@ TOLD = {
         table("2019,2020", lambda row, x: f"{x},{x}"), ("inputs: 1, 2;", "names: none"), {"header": "no"}
     ),
     "a first row of whole numbers": Told(table("9,12", lambda row, x: f"{x},{x}"), ("inputs: 1, 2;", "names: none")),
+    "a first row of a date and a far number": Told(
+        "2019-12-31,5000\n" + table(None, lambda row, x: f"{day(row)},{x}"), ("inputs: 2;", "time: 1 (1 day apart)")
+    ),
     "a first row that is far in one column": Told(
         table("9.5,900", lambda row, x: f"{x},{x}"), ("inputs: 1, 2;", "names: none")
     ),
