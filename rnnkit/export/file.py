@@ -113,8 +113,14 @@ def read_format(name: str | None, path: AnyPath) -> Format:
     if name is not None and name not in FORMATS:
         raise UsageError(f"unknown format {name!r}{nearest(name, FORMATS)}; one of {', '.join(FORMATS)}")
     suffix = path.suffix.lower()
+    endings = " or ".join(f".{known}" for known in FORMATS)
+    stem, dot, ending = path.name.rpartition(".")
+    if dot and not stem.strip(". "):
+        known = f".{ending.lower()}" if ending.lower() in FORMATS else f".{name or 'pt2'}"
+        raise UsageError(f"{path} is an ending without a name; put a name before it, such as model{known}")
+    if dot and not ending:
+        raise UsageError(f"{path} ends in a dot; the file of a model ends in {endings}")
     if suffix and suffix[1:] not in FORMATS:
-        endings = " or ".join(f".{known}" for known in FORMATS)
         raise UsageError(f"{path} ends in {path.suffix}; the file of a model ends in {endings}")
     name = name or suffix[1:] or "pt2"
     if suffix and suffix[1:] != name:

@@ -71,6 +71,7 @@ def test_a_float64_run_that_has_no_text(train, cli, lines, tmp_path):
     [
         (("--format", "keras"), 2, "keras"),
         (("--format", "pt2", "--out", "model.onnx"), 2, "ends as a file of onnx"),
+        (("--out", ".onnx"), 2, ".onnx is an ending without a name; put a name before it, such as model.onnx"),
         (("--out", "nowhere/model.pt2"), 8, "no folder nowhere"),
     ],
     ids=str,

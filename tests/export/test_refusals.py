@@ -180,3 +180,15 @@ def test_an_unknown_ending_is_refused(tmp_path, name, format):
     with pytest.raises(UsageError, match=r"ends in \.\w+; the file of a model ends in \.pt2 or \.onnx$"):
         rnnkit.export_model(rnnkit.RNN("gru", 3, 4), tmp_path / name, format=format)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("format", [None, "pt2"])
+@pytest.mark.parametrize("name", [".onnx", ".pt2", ".PT2", "folder/.pt2", ".model", "..onnx", " .pt2", "model."])
+def test_an_ending_alone_is_no_name(tmp_path, monkeypatch, name, format):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(
+        UsageError, match=r"is an ending without a name; put a name before it, such as model\.\w+$|dot;"
+    ):
+        rnnkit.export_model(rnnkit.RNN("gru", 3, 4), name, format=format)
+    assert [path.name for path in tmp_path.rglob("*")] == ["folder"]
