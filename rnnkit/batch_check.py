@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from rnnkit.errors import DataError, ShapeError
+from rnnkit.errors import DataError, ShapeError, said
 from rnnkit.input_checks import check_lengths
 from rnnkit.task import Batch, Task
 
@@ -30,7 +30,7 @@ def loss_of(task: Task, outputs: Tensor, targets: Tensor) -> Tensor:
     try:
         return task.loss(outputs, targets)
     except (IndexError, ValueError) as error:
-        reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+        reason = said(error).rstrip(".") or type(error).__name__
         raise DataError(
             f"task {task.name!r}: a batch has targets that its loss does not take ({reason}); "
             f"correct them, or output_size, which is {task.output_size}"

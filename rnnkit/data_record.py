@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from rnnkit.durable import read_file
-from rnnkit.errors import CheckpointError, RnnkitError, UsageError, first_line
+from rnnkit.errors import CheckpointError, RnnkitError, UsageError, one_line
 from rnnkit.paths import AnyPath, as_path
 from rnnkit.settings import Settings
 from rnnkit.task import Task
@@ -52,7 +52,7 @@ class DataRecord:
         try:
             values = json.loads(json.dumps(asdict(self), allow_nan=False))
         except (TypeError, ValueError) as error:
-            raise UsageError(f"task {self.task!r}: data_state() is not JSON ({first_line(error)})") from None
+            raise UsageError(f"task {self.task!r}: data_state() is not JSON ({one_line(error)})") from None
         return json.dumps({**values, "sha256": _sha256(values)}, indent=1, ensure_ascii=False).encode() + b"\n"
 
     @classmethod
@@ -100,7 +100,7 @@ def kept_task(path: AnyPath, settings: Settings) -> Task:
         raise
     except MISMATCHES as error:
         raise CheckpointError(
-            f"{as_path(path) / DATA} does not fit task {settings.task!r} ({first_line(error)}); put a copy back"
+            f"{as_path(path) / DATA} does not fit task {settings.task!r} ({one_line(error)}); put a copy back"
         ) from None
 
 

@@ -106,8 +106,24 @@ def nearest(name: str, choices: Iterable[str]) -> str:
     return f" (did you mean {matches[0]!r}?)" if matches else ""
 
 
+LONGEST = 400
+"""Characters of somebody else's message that one line has room for."""
+
+
+def one_line(error: BaseException) -> str:
+    """Return an exception of somebody else's as `Kind: message`, all lines of the message in one; see `said`."""
+    message = said(error)
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def said(error: BaseException) -> str:
+    """Return the message of an exception of somebody else's, its lines joined by spaces; the end of a long one goes."""
+    message = " ".join(str(error).split())
+    return message if len(message) <= LONGEST else f"{message[: LONGEST - 4].rstrip()} ..."
+
+
 def first_line(error: BaseException) -> str:
-    """Give an exception of somebody else's as `Kind: first line of its message`."""
+    """Return an exception of torch's, whose messages may go on for pages, as `Kind: first line of its message`."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from rnnkit.cell import Cell
-from rnnkit.errors import first_line
+from rnnkit.errors import one_line
 from rnnkit.layer import RNN
 from rnnkit.registry import unrollers
 from rnnkit.unroll import Unroller
@@ -44,4 +44,4 @@ def _head(unroller: Unroller, cell: Cell) -> str:
     try:
         return "; ".join(unroller.explain(cell).splitlines()[:LINES])
     except Exception as error:
-        return f"explain() failed: {first_line(error)}"
+        return f"explain() failed: {one_line(error)}"

@@ -13,7 +13,7 @@ from torch import Tensor
 from rnnkit.cell import Cell, State, building, starting_state
 from rnnkit.choice import CellLike, choose
 from rnnkit.domains import random_like
-from rnnkit.errors import RnnkitError, UsageError, first_line
+from rnnkit.errors import RnnkitError, UsageError, one_line
 from rnnkit.gradient_report import GradientReport, Row
 from rnnkit.layer import RNN
 from rnnkit.purity import writes_in_place
@@ -87,7 +87,7 @@ def gradcheck(
         except RnnkitError as error:
             problems = [str(error)]
         except Exception as error:  # whatever somebody's cell may raise
-            problems = [f"cell {cell.name!r}: {first_line(error)}"]
+            problems = [f"cell {cell.name!r}: {one_line(error)}"]
     return GradientReport(cell.name, str(through), order, rows, tuple(problems), notes)
 
 

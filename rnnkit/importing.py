@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from rnnkit.errors import PluginError, UsageError, first_line, nearest
+from rnnkit.errors import PluginError, UsageError, nearest, one_line
 
 _digests: dict[str, str] = {}
 """By module; a file may change while what it was at the import goes on running."""
@@ -36,7 +36,7 @@ def imported(path: str) -> Any:
         try:
             found = import_module(module)
         except (Exception, SystemExit) as error:
-            raise PluginError(f"{module!r} cannot be imported: {first_line(error)}{_meant(module, error)}") from None
+            raise PluginError(f"{module!r} cannot be imported: {one_line(error)}{_meant(module, error)}") from None
     if not known and (file := getattr(found, "__file__", None)) is not None and Path(file).is_file():
         _digests[module] = hashlib.sha256(Path(file).read_bytes()).hexdigest()
     for part in name.split("."):

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from rnnkit.errors import UsageError, nearest
+from rnnkit.errors import UsageError, nearest, said
 
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
@@ -40,4 +40,4 @@ def make_optimizer(
     try:
         return kind(model.parameters(), lr=lr, weight_decay=weight_decay, **options or {})  # type: ignore[call-arg]
     except (TypeError, ValueError, LookupError) as error:
-        raise UsageError(f"optimizer {optimizer!r}: {str(error).splitlines()[0]}") from None
+        raise UsageError(f"optimizer {optimizer!r}: {said(error) or type(error).__name__}") from None

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pluggy
 
 from rnnkit import __version__, hookspecs
-from rnnkit.errors import Ending, first_line
+from rnnkit.errors import Ending, one_line
 from rnnkit.time_limit import TimeIsUpError, time_limit
 
 GROUP = "rnnkit"
@@ -98,7 +98,7 @@ def _entries(name: str, distribution: metadata.Distribution) -> list[Found]:
         return [Found(name, version, entry) for entry in distribution.entry_points if entry.group == GROUP]
     except Exception as error:
         nothing = metadata.EntryPoint("entry_points.txt", "", GROUP)
-        return [Found(name, version, nothing, f"its entry points cannot be read ({first_line(error)})")]
+        return [Found(name, version, nothing, f"its entry points cannot be read ({one_line(error)})")]
 
 
 def allow_list() -> set[str] | None:
@@ -205,7 +205,7 @@ def _sentence(error: BaseException) -> str:
         return f"its import takes more than {_seconds():g} s; import what is slow where it is used, or raise {SECONDS}"
     if isinstance(error, pluggy.PluginValidationError):
         return " ".join(str(error).split()) + (_MAYBE_LATER if "unknown hook" in str(error) else "")
-    sentence = first_line(error).removesuffix(f" ({getattr(error, 'path', None)})")  # that an ImportError ends with
+    sentence = one_line(error).removesuffix(f" ({getattr(error, 'path', None)})")  # that an ImportError ends with
     return sentence + (_MAYBE_LATER if _asks_us(error) else "")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from rnnkit.cell import Cell
-from rnnkit.errors import KindError, PluginError, RnnkitError, UsageError, first_line, nearest
+from rnnkit.errors import KindError, PluginError, RnnkitError, UsageError, nearest, one_line, said
 from rnnkit.importing import imported, is_path
 from rnnkit.registry import Registry, unrollers
 from rnnkit.unroll import Unroller
@@ -106,8 +106,8 @@ def _refused(noun: str, kind: Any, options: Mapping[str, Any], error: Exception)
     given = ", ".join(f"{key}={value!r:.60}" for key, value in options.items())
     sentence = f"{noun} {name!r} cannot be built{f' with {given}' if given else ''}: "
     if not isinstance(error, ValueError | TypeError):
-        return PluginError(sentence + first_line(error))
-    sentence += first_line(error).removeprefix(f"{type(error).__name__}: ")
+        return PluginError(sentence + one_line(error))
+    sentence += said(error) or type(error).__name__
     return UsageError(sentence) if isinstance(error, ValueError) else KindError(sentence)
 
 

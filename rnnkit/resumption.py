@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from rnnkit.checkpoint import Checkpoint, environment, restore
-from rnnkit.errors import CheckpointError, DataError, UsageError, first_line
+from rnnkit.errors import CheckpointError, DataError, UsageError, one_line
 from rnnkit.importing import digests
 from rnnkit.packing import pack
 from rnnkit.paths import AnyPath, as_path
@@ -41,7 +41,7 @@ def take_up(training: Training, found: Checkpoint) -> None:
             raise ValueError(f"it holds the training of step {found.training['step']}")
         training.load_state(found.training)
     except NOT_OF_THIS_RUN as error:
-        reason = first_line(error).removeprefix("ValueError: ")
+        reason = one_line(error).removeprefix("ValueError: ")
         raise CheckpointError(f"{found.path} does not fit this run: {reason}; put a copy back, or train anew") from None
 
 

@@ -80,7 +80,25 @@ REFUSED = {
     "a misspelt option": (Choosy, {"slop": 1}, KindError, r"no option 'slop' \(did you mean 'slope'\?\)"),
     "handed on": (Free, {"baias": True}, KindError, FREE),
     "refused in its own words": (Popping, {"scalle": 2}, KindError, r"^cell 'popping' .*scalle=2: unknown options"),
-    "a TypeError": (Choosy, {"error": TypeError("no\nway")}, KindError, "^cell 'choosy' cannot be built .*: no$"),
+    "a TypeError": (Choosy, {"error": TypeError("no\nway")}, KindError, "^cell 'choosy' cannot be built .*: no way$"),
+    "several lines": (
+        Choosy,
+        {"error": ValueError("k must be odd,\nnot 4\n")},
+        UsageError,
+        "^cell 'choosy' cannot be built .*: k must be odd, not 4$",
+    ),
+    "many lines": (
+        Choosy,
+        {"error": ValueError("too\n\tlong\n" * 500)},
+        UsageError,
+        r"^cell 'choosy' .{,200}: too long too[too long]{,400} \.\.\.$",
+    ),
+    "a bug of several lines": (
+        Choosy,
+        {"error": ZeroDivisionError("one\ntwo")},
+        PluginError,
+        "^cell 'choosy' cannot .*: ZeroDivisionError: one two$",
+    ),
     "without a word": (Choosy, {"error": ValueError()}, UsageError, "^cell 'choosy' cannot be built .*: ValueError$"),
     "a bug": (
         Choosy,
@@ -159,5 +177,7 @@ def test_the_command_line_says_it_in_one_line(cli, module, tmp_path, monkeypatch
 
 
 def test_a_run_s_own_task_and_unroller(module):
-    with pytest.raises(UsageError, match=r"task 'sums' cannot be built with rate=-1: rate -1 is negative$"):
+    with pytest.raises(
+        UsageError, match=r"task 'sums' cannot be built with rate=-1: rate -1 is negative and that is all$"
+    ):
         Settings(task=f"{module}:Sums", task_options={"rate": -1}).make_task()

@@ -10,7 +10,7 @@ import click
 
 from rnnkit.cli.output import json_option, print_json, print_table
 from rnnkit.cli.streams import echo
-from rnnkit.errors import PluginError, first_line
+from rnnkit.errors import PluginError, one_line
 
 MIB = 2**20
 
@@ -71,7 +71,7 @@ def _ask_unrollers(question: str) -> tuple[dict[str, Any], list[str]]:
         try:
             answers[name] = getattr(kind, question)()
         except Exception as error:
-            failures.append(f"unroller {name!r}: {question}() failed: {first_line(error)}")
+            failures.append(f"unroller {name!r}: {question}() failed: {one_line(error)}")
     return answers, failures
 
 

@@ -25,7 +25,7 @@ from rnnkit.cli.run import run
 from rnnkit.cli.sample import sample
 from rnnkit.cli.signals import Exit, terminable
 from rnnkit.cli.streams import echo, prepare, settle, tell
-from rnnkit.errors import LostError, ResourceError, RnnkitError, first_line, nearest
+from rnnkit.errors import LostError, ResourceError, RnnkitError, nearest, one_line
 from rnnkit.plugins import ALLOW_LIST
 
 
@@ -101,7 +101,7 @@ def _sentence(error: Exception) -> tuple[str, int]:
         or "can't allocate memory" in str(error)
     ):
         return (
-            f"out of memory ({first_line(error)}); lower --batch, --seq-len or --hidden",
+            f"out of memory ({one_line(error)}); lower --batch, --seq-len or --hidden",
             ResourceError.exit_code,
         )
     if isinstance(error, OSError):
@@ -109,7 +109,7 @@ def _sentence(error: Exception) -> tuple[str, int]:
             f"{error.filename or ('stdout' if _of_click(error) else 'a file')}: {error.strerror or error}",
             ResourceError.exit_code,
         )
-    return f"unexpected {first_line(error)} (--debug shows where)", RnnkitError.exit_code
+    return f"unexpected {one_line(error)} (--debug shows where)", RnnkitError.exit_code
 
 
 def _of_click(error: BaseException) -> bool:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rnnkit.cell import Cell, State, building, parts_of, starting_state, time_slice
 from rnnkit.choice import CellChoice
-from rnnkit.errors import check_whole, first_line
+from rnnkit.errors import check_whole, one_line
 from rnnkit.finite_differences import gradcheck
 from rnnkit.input_checks import check_step
 from rnnkit.purity import writes_in_place
@@ -145,7 +145,7 @@ class _CellCheck:
         try:
             y, state = cell(torch.empty(self.sizes.batch, self.sizes.input, dtype=torch.float64, device="meta"))
         except Exception as error:
-            yield f"a step on the meta device fails, so it looks at values or names a device ({first_line(error)})"
+            yield f"a step on the meta device fails, so it looks at values or names a device ({one_line(error)})"
             return
         for name, tensor in [("the output", y), *zip(cell.state_names, state, strict=True)]:
             if tensor.device.type != "meta":

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 import torch
 
-from rnnkit.errors import CheckError, RnnkitError, first_line
+from rnnkit.errors import CheckError, RnnkitError, one_line
 
 Promise = Callable[[], Iterator[str]]
 """A test that gives a sentence for each way in which something is broken."""
@@ -67,7 +67,7 @@ def built(subject: str, build: Callable[[], Checker], **decisive: Collection[str
     try:
         checker = build()
     except Exception as error:
-        return Conformance(subject, {"can be built": [f"{subject} cannot be built: {first_line(error)}"]})
+        return Conformance(subject, {"can be built": [f"{subject} cannot be built: {one_line(error)}"]})
     return keep_promises(subject, checker.promises(), **decisive)
 
 
@@ -86,7 +86,7 @@ def keep_promises(subject: str, promises: dict[str, Promise], decisive: Collecti
             except RnnkitError as error:
                 sentences.append(str(error))
             except Exception as error:
-                sentences.append(f"{label}: {first_line(error)}")
+                sentences.append(f"{label}: {one_line(error)}")
             found[label] = [s if s.startswith(subject) else f"{subject}: {s}" for s in sentences]
             if sentences and label in decisive:
                 break
