@@ -106,7 +106,7 @@ def nearest(name: str, choices: Iterable[str]) -> str:
     return f" (did you mean {matches[0]!r}?)" if matches else ""
 
 
-LONGEST = 400
+LONGEST = 1000
 """Characters of somebody else's message that one line has room for."""
 
 

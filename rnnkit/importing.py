@@ -1,7 +1,7 @@
 """A class that need not be registered: MODULE:CLASS, such as my_package.cells:MyCell. The one importer of these."""
 
 import hashlib
-import inspect
+import os
 import pkgutil
 import re
 import sys
@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from rnnkit.class_path import classes, split
 from rnnkit.errors import PluginError, UsageError, nearest, one_line
 
 _digests: dict[str, str] = {}
@@ -28,9 +29,9 @@ def imported(path: str) -> Any:
     """Import what MODULE:CLASS names, also from the folder one stands in.
 
     Raises:
-        PluginError: the module cannot be imported. UsageError: it has no such class.
+        PluginError: the module cannot be imported. UsageError: it has no such class, or the path is of another form.
     """
-    module, _, name = path.partition(":")
+    module, name = split(path)
     known = module in sys.modules and module in _digests
     with _here_on_path(), redirect_stdout(sys.stderr):  # stdout is for data
         try:
@@ -41,7 +42,7 @@ def imported(path: str) -> Any:
         _digests[module] = hashlib.sha256(Path(file).read_bytes()).hexdigest()
     for part in name.split("."):
         if not hasattr(found, part):
-            raise UsageError(f"module {module!r} has no {name!r}{nearest(part, _classes(found))}")
+            raise UsageError(f"module {module!r} has no {name!r}{nearest(part, classes(found))}")
         found = getattr(found, part)
     return found
 
@@ -74,17 +75,27 @@ def _here_on_path() -> Iterator[None]:
 
 
 def _meant(module: str, error: BaseException) -> str:
-    """Offer the nearest module where the one that is named is what is missing."""
+    """Say what to do where the module that is named is what is missing; offer the nearest one."""
     missing = error.name or "" if isinstance(error, ModuleNotFoundError) else ""
     if not missing or not f"{module}.".startswith(f"{missing}."):
         return ""
     parent, dot, last = missing.rpartition(".")
-    folders = list(getattr(sys.modules.get(parent), "__path__", [])) if dot else [str(Path.cwd())]
+    folders = list(getattr(sys.modules.get(parent), "__path__", [])) if dot else _searched()
     names = {found.name for found in pkgutil.iter_modules(folders)}
-    names |= {path.name for folder in folders for path in Path(folder).iterdir() if path.is_dir()}
+    names |= {path.name for folder in folders for path in _listed(folder) if path.is_dir() and path.name.isidentifier()}
     rest = module[len(missing) :]
-    return nearest(f"{parent}{dot}{last}{rest}", [f"{parent}{dot}{name}{rest}" for name in sorted(names)])
+    hint = nearest(f"{parent}{dot}{last}{rest}", [f"{parent}{dot}{name}{rest}" for name in sorted(names)])
+    return f"{hint}; stand in the folder of {missing.partition('.')[0]}, or put that on PYTHONPATH"
 
 
-def _classes(found: Any) -> list[str]:
-    return [name for name, value in vars(found).items() if inspect.isclass(value)]
+def _searched() -> list[str]:
+    """Return the folders of the user's own modules: the one that one stands in, and those of PYTHONPATH."""
+    named = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    return list(dict.fromkeys([str(Path.cwd()), *filter(None, named)]))
+
+
+def _listed(folder: str) -> list[Path]:
+    try:
+        return list(Path(folder).iterdir())
+    except OSError:
+        return []

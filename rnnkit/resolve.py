@@ -2,11 +2,13 @@
 
 import inspect
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from rnnkit.cell import Cell
-from rnnkit.errors import KindError, PluginError, RnnkitError, UsageError, nearest, one_line, said
+from rnnkit.class_path import classes, described, remedy
+from rnnkit.errors import KindError, PluginError, RnnkitError, UnknownNameError, UsageError, nearest, one_line, said
 from rnnkit.importing import imported, is_path
 from rnnkit.registry import Registry, unrollers
 from rnnkit.unroll import Unroller
@@ -50,12 +52,30 @@ def resolve(given: str | type[Kind], base: type, registry: Registry[Kind], noun:
         UsageError: it is something else.
     """
     if isinstance(given, str) and not is_path(given):
-        return registry[given]
+        return _registered(given, registry, noun)
     kind: Any = imported(given) if isinstance(given, str) else given
     if inspect.isclass(kind) and issubclass(kind, base):
         return cast("type[Kind]", kind)
-    what = f"{given!r}, {kind!r:.100}" if isinstance(given, str) else repr(given)
-    raise UsageError(f"the {noun} is {what}; it must be a registered name or a class derived from {base.__name__}")
+    what = f"{given!r}, {described(kind)}" if isinstance(given, str) else described(given)
+    must = f"it must be a registered name or a class derived from {base.__name__}"
+    raise UsageError(f"the {noun} is {what}; {must}{_such_as(given, base)}")
+
+
+def _registered(name: str, registry: Registry[Kind], noun: str) -> type[Kind]:
+    """Return the class of that name; what looks like a class that is not registered is told how it is named."""
+    try:
+        return registry[name]
+    except UnknownNameError:
+        if told := remedy(name):
+            raise UnknownNameError(f"unknown {noun} {name!r}; {told}") from None
+        raise
+
+
+def _such_as(given: object, base: type) -> str:
+    """Offer the classes that would do, of the module that MODULE:CLASS names."""
+    module = given.partition(":")[0] if isinstance(given, str) else ""
+    known = classes(sys.modules[module], base) if module in sys.modules else []
+    return f", such as {' or '.join(f'{module}:{name}' for name in known[:3])}" if known else ""
 
 
 def option_names(kind: type) -> tuple[list[str], bool]:

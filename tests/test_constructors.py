@@ -91,7 +91,7 @@ REFUSED = {
         Choosy,
         {"error": ValueError("too\n\tlong\n" * 500)},
         UsageError,
-        r"^cell 'choosy' .{,200}: too long too[too long]{,400} \.\.\.$",
+        r"^cell 'choosy' .{,200}: too long too[too long]{700,1000} \.\.\.$",
     ),
     "a bug of several lines": (
         Choosy,

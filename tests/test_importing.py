@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import rnnkit
-from rnnkit.errors import PluginError, UsageError
+from rnnkit.errors import PluginError, UnknownNameError, UsageError
 from rnnkit.importing import digests, homes
 from rnnkit.settings import Settings
 
@@ -31,6 +31,7 @@ def helper():
 
 
 instance = Leaky(1, 1)
+plain = object()
 """
 
 
@@ -94,11 +95,44 @@ REFUSED = {
     "my_pakage.cells:Fake": (PluginError, r"\(did you mean 'my_package.cells'\?\)"),
     "my_cells:Fak": (UsageError, r"^module 'my_cells' has no 'Fak' \(did you mean 'Fake'\?\)$"),
     "my_cells:Nest.Deeep": (UsageError, r"has no 'Nest.Deeep' \(did you mean 'Deep'\?\)$"),
-    "my_cells:": (UsageError, "^module 'my_cells' has no ''$"),
-    "my_cells:helper": (UsageError, r"the cell is 'my_cells:helper', <function .*; it must be a registered name or"),
-    "my_cells:instance": (UsageError, r"the cell is 'my_cells:instance', "),
-    "my_cells:Nest": (UsageError, r"; it must be a registered name or a class derived from Cell$"),
+    "my_cells:": (UsageError, "^'my_cells:' names no class; write my_cells:Fake or my_cells:Nest or my_cells:Leaky$"),
+    "nowhere:": (UsageError, "^'nowhere:' names no class; write nowhere:CLASS$"),
+    ":Leaky": (UsageError, "^':Leaky' names no module; write my_cells:Leaky$"),
+    ":Lost": (UsageError, "^':Lost' names no module; write MODULE:Lost, such as my_package.cells:MyCell$"),
+    ":": (UsageError, "^':' names no module; write MODULE:CLASS, "),
+    "./my_cells.py:Fake": (UsageError, "^'./my_cells.py:Fake' names a file and not a module; write my_cells:Fake$"),
+    "my_cells.py:Fake": (UsageError, "; write my_cells:Fake$"),
+    "./my_cells:Fake": (UsageError, "; write my_cells:Fake$"),
+    "my_package/cells:Fake": (UsageError, "; write my_package.cells:Fake$"),
+    "my_package/cells.py:Fake": (UsageError, "; write my_package.cells:Fake$"),
+    ".my_cells:Fake": (UsageError, "; write my_cells:Fake$"),
+    "my_package..cells:Fake": (UsageError, "; write my_package.cells:Fake$"),
+    "../my_cells.py:Fake": (UsageError, "; write my_cells:Fake, and stand in .. or put it on PYTHONPATH$"),
+    "/here/my_cells.py:Fake": (UsageError, "; write my_cells:Fake, and stand in /here or put it on PYTHONPATH$"),
+    "./my_cells.py:": (UsageError, "; write my_cells:Fake or "),
+    "my_cells.Fake": (UnknownNameError, "^unknown cell 'my_cells.Fake'; .* with a colon: write my_cells:Fake$"),
+    "my_package.cells.Fake": (UnknownNameError, "write my_package.cells:Fake$"),
+    "my_cells/Fake": (UnknownNameError, "^unknown cell 'my_cells/Fake'; write my_cells:Fake$"),
+    "my_package/cells/Fake": (UnknownNameError, "; write my_package.cells:Fake$"),
+    "my_package/cells": (UnknownNameError, "; write my_package.cells:Fake$"),
+    "my_cells.py": (UnknownNameError, "^unknown cell 'my_cells.py'; write my_cells:Fake or my_cells:Nest or "),
+    "my_cells": (UnknownNameError, "^unknown cell 'my_cells'; there is a module of that name here: write my_cells:F"),
+    "my_cells::Fake": (UsageError, "is not of the form MODULE:CLASS, such as my_package.cells:MyCell; ':Fake' is no"),
+    "my_cells:Fake.": (UsageError, "is not of the form MODULE:CLASS"),
+    "my_cells:helper": (
+        UsageError,
+        "^the cell is 'my_cells:helper', a function; it must be a registered name or a class derived from Cell, "
+        "such as my_cells:Fake or my_cells:Leaky$",
+    ),
+    "my_cells:instance": (UsageError, r"the cell is 'my_cells:instance', Leaky\(1, 1\).*, such as my_cells:Fake or"),
+    "my_cells:plain": (UsageError, r"the cell is 'my_cells:plain', <object object>; it must be"),
+    "my_cells:torch": (UsageError, r"the cell is 'my_cells:torch', a module; it must be"),
+    "my_cells:Nest": (UsageError, r"; it must be a registered name or a class derived from Cell, such as my_cells:Fak"),
     "torch.nn:LSTM": (UsageError, r"; it must be a registered name or a class derived from Cell$"),
+    "no_such_thing:Fake": (
+        PluginError,
+        "^'no_such_thing' cannot be imported: .*; stand in the folder of no_such_thing, or put that on PYTHONPATH$",
+    ),
     "broken_cells:Fake": (PluginError, "^'broken_cells' cannot be imported: ZeroDivisionError: division by zero$"),
     "broken_import:Fake": (PluginError, "^'broken_import' cannot be imported: .* No module named 'nowhere_at_all'$"),
 }
@@ -113,6 +147,15 @@ def test_what_is_no_cell_is_told_in_a_sentence(here, text, wrapped):
     with pytest.raises(kind, match=sentence) as caught:
         rnnkit.RNN(f"zoneout({text})" if wrapped else text, 3, 4)
     assert "\n" not in str(caught.value)
+    assert " at 0x" not in str(caught.value)
+
+
+def test_the_nearest_module_of_pythonpath(here, tmp_path_factory, monkeypatch):
+    folder = tmp_path_factory.mktemp("others")
+    (folder / "their_cells.py").touch()
+    monkeypatch.setenv("PYTHONPATH", f"{folder}:{folder / 'gone'}")
+    with pytest.raises(PluginError, match=r"\(did you mean 'their_cells'\?\); stand in the folder of their_cels,"):
+        rnnkit.RNN("their_cels:Fake", 3, 4)
 
 
 def test_unrollers_and_tasks_too(here):

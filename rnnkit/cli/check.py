@@ -33,7 +33,7 @@ def check(subject: str, assignments: tuple[str, ...], as_json: bool, **sizes: in
 
     tables = parse_assignments(assignments, KINDS)
     kind, given = _found(subject)
-    noun = noun_of(kind)
+    noun = noun_of(kind, subject)
     options = {**given, **tables.pop(noun)}
     if any(tables.values()):
         raise UsageError(f"{subject} is a {noun}; its options are set with --set {noun}.KEY=VALUE")
@@ -68,6 +68,7 @@ def _refuse(kind: Any, options: dict[str, Any]) -> None:
 def _found(name: str) -> tuple[Any, dict[str, Any]]:
     """Return what a name, an expression or MODULE:CLASS stands for: a class, and options that are given with it."""
     from rnnkit.choice import choose
+    from rnnkit.class_path import remedy
     from rnnkit.importing import imported, is_path
     from rnnkit.registry import cells, tasks, unrollers
 
@@ -81,5 +82,6 @@ def _found(name: str) -> tuple[Any, dict[str, Any]]:
             return registry[name], {}
         except UnknownNameError:
             continue
+    told = remedy(name)
     known = [*cells, *unrollers, *tasks]
-    raise UnknownNameError(f"unknown cell, unroller or task {name!r}{nearest(name, known)}")
+    raise UnknownNameError(f"unknown cell, unroller or task {name!r}{f'; {told}' if told else nearest(name, known)}")

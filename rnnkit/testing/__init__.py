@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rnnkit.cell import Cell
+from rnnkit.class_path import described
 from rnnkit.errors import UsageError
 from rnnkit.resolve import check_options
 from rnnkit.task import Task
@@ -43,12 +44,13 @@ KINDS: dict[str, tuple[type, Callable[..., Conformance]]] = {
 }
 
 
-def noun_of(kind: Any) -> str:
-    """Tell whether a class is a cell, an unroller or a task; raises UsageError if it is none."""
+def noun_of(kind: Any, label: str = "") -> str:
+    """Tell whether a class is a cell, an unroller or a task; raises UsageError if it is none, naming it by `label`."""
     for noun, (base, _) in KINDS.items():
         if inspect.isclass(kind) and issubclass(kind, base):
             return noun
-    raise UsageError(f"{kind!r} is neither a Cell nor an Unroller nor a Task")
+    what = f"{label!r}, {described(kind)}," if label else described(kind)
+    raise UsageError(f"{what} is neither a Cell nor an Unroller nor a Task; name a class derived from one of these")
 
 
 def base_of(noun: str) -> type:

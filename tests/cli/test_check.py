@@ -91,9 +91,9 @@ def test_what_cannot_be_stepped_is_told_once(cli, module):
         ("lsmt", 2, "unknown cell, unroller or task 'lsmt' (did you mean 'lstm'?)"),
         ("unlisted:Fakee", 2, "module 'unlisted' has no 'Fakee' (did you mean 'Fake'?)"),
         ("unlisted:torch", 2, "is neither a Cell nor an Unroller nor a Task"),
-        ("unlisted:", 2, "module 'unlisted' has no ''"),
+        ("unlisted:", 2, "'unlisted:' names no class; write unlisted:CLASS"),
         ("no_such_module:Fake", 4, "'no_such_module' cannot be imported: ModuleNotFoundError"),
-        (":Fake", 4, "'' cannot be imported"),
+        (":Fake", 2, "':Fake' names no module; write MODULE:Fake"),
     ],
 )
 def test_what_cannot_be_found(cli, module, subject, code, fault):

@@ -73,6 +73,19 @@ def test_what_is_wrong_with_it_is_one_line(cli, here, words):
     assert "did you mean 'my_cells'" in refused(cli(*words, "my_cels:Fake"), 4)
     assert "did you mean 'Fake'" in refused(cli(*words, "my_cells:Fakee"), 2)
     assert "Cell" in refused(cli(*words, "my_cells:torch"), 2)
+    for slip in (
+        "./my_cells.py:Fake",
+        ":Fake",
+        "my_cells:",
+        "my_cells.Fake",
+        "my_cells/Fake",
+        "my_cells.py",
+        "my_cells",
+    ):
+        assert refused(cli(*words, slip), 2).endswith("write my_cells:Fake\n")
+    factory = refused(cli(*words, "my_cells:rnnkit_cells"), 2)
+    assert "'my_cells:rnnkit_cells', a function" in factory
+    assert " at 0x" not in factory
     assert [path.name for path in here.iterdir() if path.name != "__pycache__"] == ["my_cells.py"]
 
 
