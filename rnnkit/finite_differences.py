@@ -76,6 +76,7 @@ def gradcheck(
         through = resolve_unroller(unroller, *(module.cells if isinstance(module, RNN) else (cell,)))
         rows: tuple[Row, ...] = ()
         notes: tuple[str, ...] = ()
+        raised: Exception | None = None
         try:
             probe = _Probe(module, through, steps, batch_size, lengths, seed)
             problems = writes_in_place(*probe.first_step())
@@ -87,8 +88,8 @@ def gradcheck(
         except RnnkitError as error:
             problems = [str(error)]
         except Exception as error:  # whatever somebody's cell may raise
-            problems = [f"cell {cell.name!r}: {one_line(error)}"]
-    return GradientReport(cell.name, str(through), order, rows, tuple(problems), notes)
+            problems, raised = [f"cell {cell.name!r}: {one_line(error)}"], error
+    return GradientReport(cell.name, str(through), order, rows, tuple(problems), notes, raised)
 
 
 def _excused(rows: tuple[Row, ...], cell: Cell) -> tuple[tuple[Row, ...], tuple[str, ...]]:

@@ -1,7 +1,7 @@
 """The report of a gradient check: a row for each tensor."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from rnnkit.errors import CheckError
 
@@ -42,6 +42,8 @@ class GradientReport:
     """What kept the check from running, one sentence each."""
     notes: tuple[str, ...] = ()
     """What was not demanded, and why, one sentence each."""
+    raised: Exception | None = field(default=None, compare=False, repr=False)
+    """What the cell raised, where that kept the check from running."""
 
     @property
     def ok(self) -> bool:

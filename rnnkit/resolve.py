@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 from rnnkit.cell import Cell
 from rnnkit.class_path import classes, described, remedy
 from rnnkit.errors import KindError, PluginError, RnnkitError, UnknownNameError, UsageError, nearest, one_line, said
+from rnnkit.given import listed, note
 from rnnkit.importing import imported, is_path
 from rnnkit.registry import Registry, unrollers
 from rnnkit.unroll import Unroller
@@ -108,13 +109,15 @@ def construct(noun: str, kind: Callable[..., Kind], *sizes: int, **options: Any)
         PluginError: it fails in another way.
     """
     try:
-        return kind(*sizes, **options)
+        built = kind(*sizes, **options)
     except (RnnkitError, OSError, MemoryError):
         raise
     except Exception as error:
         if type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error):
             raise
         raise _refused(noun, kind, options, error) from error
+    note(built, options)
+    return built
 
 
 def _refused(noun: str, kind: Any, options: Mapping[str, Any], error: Exception) -> RnnkitError:
@@ -123,7 +126,7 @@ def _refused(noun: str, kind: Any, options: Mapping[str, Any], error: Exception)
     if unknown and unknown[1] in options:
         return _no_option(noun, kind, unknown[1], _inherited_names(kind))
     name = getattr(kind, "name", kind.__name__)
-    given = ", ".join(f"{key}={value!r:.60}" for key, value in options.items())
+    given = listed(options)
     sentence = f"{noun} {name!r} cannot be built{f' with {given}' if given else ''}: "
     if not isinstance(error, ValueError | TypeError):
         return PluginError(sentence + one_line(error))

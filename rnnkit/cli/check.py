@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from rnnkit.cli.blame import blamed
 from rnnkit.cli.options import parse_assignments, set_option
 from rnnkit.cli.output import json_option, print_json
 from rnnkit.cli.streams import echo
@@ -51,6 +52,8 @@ def check(subject: str, assignments: tuple[str, ...], as_json: bool, **sizes: in
                 echo(f"          {sentence.removeprefix(result.subject + ': ')}")
         for note in result.notes:
             echo(f"  {note}")
+    if result.raised is not None and (line := blamed(result.raised)):
+        raise PluginError(line) from result.raised
     if not result.ok:
         first = result.failures[0].removeprefix(f"{result.subject}: ")
         raise CheckError(f"{result.subject} breaks {result.broken} of its promises: {first}", result.failures)

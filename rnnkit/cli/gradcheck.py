@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rnnkit.cli.blame import blamed
 from rnnkit.cli.options import cell_option, parse_assignments, set_option, unroller_option
 from rnnkit.cli.output import json_option, print_table
 from rnnkit.cli.streams import echo
-from rnnkit.errors import CheckError, UsageError
+from rnnkit.errors import CheckError, PluginError, UsageError
 
 if TYPE_CHECKING:
     from rnnkit.gradient_report import GradientReport
@@ -85,6 +86,8 @@ def gradcheck(
             _print_line(report)
         else:
             _print_report(name, report)
+        if report.raised is not None and not matrix and (line := blamed(report.raised)):
+            raise PluginError(line) from report.raised
     if failures:
         more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
         raise CheckError(f"{failures[0]}{more}", failures)

@@ -11,6 +11,7 @@ import click
 
 import rnnkit
 from rnnkit.cli.bench import bench
+from rnnkit.cli.blame import blamed
 from rnnkit.cli.check import check
 from rnnkit.cli.compare import compare
 from rnnkit.cli.doctor import doctor
@@ -25,7 +26,7 @@ from rnnkit.cli.run import run
 from rnnkit.cli.sample import sample
 from rnnkit.cli.signals import Exit, terminable
 from rnnkit.cli.streams import echo, prepare, settle, tell
-from rnnkit.errors import LostError, ResourceError, RnnkitError, nearest, one_line
+from rnnkit.errors import LostError, PluginError, ResourceError, RnnkitError, nearest, one_line
 from rnnkit.plugins import ALLOW_LIST
 
 
@@ -104,6 +105,8 @@ def _sentence(error: Exception) -> tuple[str, int]:
             f"out of memory ({one_line(error)}); lower --batch, --seq-len or --hidden",
             ResourceError.exit_code,
         )
+    if not (isinstance(error, OSError) and _of_click(error)) and (line := blamed(error)):
+        return f"{line} (--debug shows more)", PluginError.exit_code
     if isinstance(error, OSError):
         return (
             f"{error.filename or ('stdout' if _of_click(error) else 'a file')}: {error.strerror or error}",

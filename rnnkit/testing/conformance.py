@@ -1,7 +1,7 @@
 """Conformance: promises, and what became of each."""
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import torch
@@ -38,6 +38,8 @@ class Conformance:
     found: dict[str, list[str]]
     notes: tuple[str, ...] = ()
     """What was tried, and what was not demanded and why, one sentence each."""
+    raised: Exception | None = field(default=None, compare=False, repr=False)
+    """What ended the check, where it is an exception of the subject's own and not a promise's sentence."""
 
     @property
     def failures(self) -> list[str]:
@@ -77,6 +79,7 @@ def keep_promises(subject: str, promises: dict[str, Promise], decisive: Collecti
     Where one of the `decisive` is broken, the rest are left out: they would be blamed for its consequences.
     """
     found: dict[str, list[str]] = {}
+    raised: Exception | None = None
     with torch.random.fork_rng(devices=[]):
         for label, promise in promises.items():
             torch.manual_seed(0)
@@ -87,7 +90,8 @@ def keep_promises(subject: str, promises: dict[str, Promise], decisive: Collecti
                 sentences.append(str(error))
             except Exception as error:
                 sentences.append(f"{label}: {one_line(error)}")
+                raised = error if label in decisive else raised
             found[label] = [s if s.startswith(subject) else f"{subject}: {s}" for s in sentences]
             if sentences and label in decisive:
                 break
-    return Conformance(subject, found)
+    return Conformance(subject, found, raised=raised)

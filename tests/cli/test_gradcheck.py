@@ -158,7 +158,7 @@ def test_what_is_not_finite_is_wrong(site, cli, cell_source, lines):
 def test_a_cell_that_cannot_be_stepped(site, cli, cell_source):
     site.install("fake-lame", lame=cell_source("lame") + "\nFake.step = lambda self, p, state: p @ p")
     result = cli("gradcheck", "--cell", "lame")
-    assert result.exit_code == 3
+    assert result.exit_code == 4
     assert "cell 'lame'" in result.stderr
     assert result.stderr.count("\n") == 1
 
