@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnnkit.cli.output import json_option, print_json, print_table
-from rnnkit.cli.streams import echo
+from rnnkit.cli.output import echo_wrapped, json_option, print_json, print_table
 from rnnkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ def compare(folders: tuple[Path, ...], plot: Path | None, as_json: bool) -> None
             for run in comparison.runs:
                 print_json(_as_plain(comparison, run))
         else:
-            echo("\n" * (k > 0) + _heading(comparison) + "\n")
+            echo_wrapped("\n" * (k > 0) + _heading(comparison) + "\n")
             _print(comparison)
     if plot is not None:
         draw(comparisons[0], plot)
@@ -59,8 +58,8 @@ def _print(comparison: "Comparison") -> None:
     headings = ["run", "cell", *comparison.differing, *FIGURES]
     rows = [_row(run, comparison.differing) for run in comparison.runs]
     same_cell = len({run.history.settings.cell for run in comparison.runs}) == 1
-    less = [*LESS, *(["cell"] if same_cell else []), "steps", *reversed(comparison.differing), "cell", "last"]
-    print_table(headings, rows, right=[*numbers, *FIGURES], less=less)
+    less = [*LESS, *(["cell"] if same_cell else []), "steps", *reversed(comparison.differing), "cell"]
+    print_table(headings, rows, right=[*numbers, *FIGURES], less=less, keep=("last", "best"))
 
 
 def _heading(comparison: "Comparison") -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rnnkit.cli.options import complete_names
-from rnnkit.cli.output import json_option, print_json, print_table
+from rnnkit.cli.output import echo_wrapped, json_option, print_json, print_table
 from rnnkit.cli.streams import echo
 from rnnkit.errors import UsageError
 
@@ -138,12 +138,13 @@ def _show(noun: str, choice: "CellChoice", origin: str, as_json: bool) -> None:
         }
         print_json({**shown, "parameters": {k: list(v) for k, v in shapes.items()}} if noun == "cell" else shown)
         return
-    echo(f"{noun} {kind.name} ({origin})\n\n{module}\n\n{text}")
-    echo(f"\nOptions: {', '.join(options) or 'none'}")
+    echo_wrapped(f"{noun} {kind.name} ({origin})\n\n{module}\n\n{text}")
+    echo_wrapped(f"\nOptions: {', '.join(options) or 'none'}")
     if shapes:
         count = sum(math.prod(shape) for shape in shapes.values())
-        echo(f"\nParameters for D = {SHOWN_INPUT}, H = {SHOWN_HIDDEN}: {count:,}")
-        print_table(["parameter", "shape"], [(name, str(tuple(shape))) for name, shape in shapes.items()])
+        echo_wrapped(f"\nParameters for D = {SHOWN_INPUT}, H = {SHOWN_HIDDEN}: {count:,}")
+        rows = [(name, str(tuple(shape))) for name, shape in shapes.items()]
+        print_table(["parameter", "shape"], rows, keep=["shape"])
 
 
 def _parameters(choice: "CellChoice") -> dict[str, tuple[int, ...]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from rnnkit.cli.columns import Column, fitted
+from rnnkit.cli.columns import Column, fitted, wrapped
 from rnnkit.cli.streams import echo, encodable, tell
 
 json_option = click.option("--json", "as_json", is_flag=True, allow_from_autoenv=False, help="Print JSON lines.")
@@ -27,7 +27,11 @@ def print_json(value: Any) -> None:
 
 
 def print_table(
-    headings: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[str] = (), less: Sequence[str] = ()
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    right: Sequence[str] = (),
+    less: Sequence[str] = (),
+    keep: Sequence[str] = (),
 ) -> None:
     """Print a table without frames, as wide as the terminal at most; a pipe has no width.
 
@@ -38,6 +42,7 @@ def print_table(
         rows: a text for each column.
         right: headings of the columns that hold figures.
         less: headings of columns that are left out first; then from the last one on.
+        keep: headings of columns that are left out last; the first column is shortened before that.
     """
     from rich import box
     from rich.console import Console
@@ -49,7 +54,7 @@ def print_table(
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=100_000)
-    shown, hidden = fitted(columns, console.width, less)
+    shown, hidden = fitted(columns, console.width, less, keep)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in shown:
         justify = "right" if column.number else "left"
@@ -62,10 +67,18 @@ def print_table(
     sheet.seek(0)
     echo(sheet.read(), end="")
     if hidden:
-        echo(
+        echo_wrapped(
             f"{len(hidden)} of {len(columns)} columns hidden for want of width ({', '.join(hidden)}); "
             "a wider terminal or --json shows them"
         )
+
+
+def echo_wrapped(text: str) -> None:
+    """Write text to stdout, folded to the width of the terminal; a pipe has no width."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    echo(wrapped(text, console.width) if console.is_terminal else text)
 
 
 @contextmanager

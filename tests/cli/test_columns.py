@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from rnnkit.cli import main
-from rnnkit.cli.columns import Column, fitted, fold
+from rnnkit.cli.columns import Column, fitted, fold, shortened
 
 WIDTHS = [100, 80, 60, 50, 40, 30]
 NAMES = ("adding-lstm-20261126-011630", "adding-gru-20261126-021630", "copy_of_the_first_run")
@@ -22,13 +22,10 @@ def on_a_terminal(width, *words):
 def table(lines):
     """Give headings, rows and what is said of hidden columns."""
     (rule,) = (k for k, line in enumerate(lines) if line.startswith("─"))
-    notes = [line for line in lines if "hidden for want of width" in line]
-    hidden = re.search(r"\((.*)\)", notes[0])[1].split(", ") if notes else []
-    return (
-        lines[:rule],
-        [line for line in lines[rule + 1 :] if "gradients agree" not in line and line not in notes],
-        hidden,
-    )
+    at = next((k for k, line in enumerate(lines) if re.match(r"\d+ of \d+ columns", line)), len(lines))
+    note = " ".join(lines[at:])
+    hidden = re.search(r"\((.*)\)", note)[1].split(", ") if note else []
+    return lines[:rule], [line for line in lines[rule + 1 : at] if "gradients agree" not in line], hidden
 
 
 @pytest.fixture
@@ -66,8 +63,54 @@ def test_compare_shows_whole_figures_or_none(cli, runs, width):
     assert names == "".join(NAMES)
     assert len(body) <= 3 * len(NAMES)
     if hidden:
-        assert f"{len(hidden)} of {len(headings)} columns hidden" in lines[-1]
-        assert lines[-1].endswith("a wider terminal or --json shows them")
+        assert f"{len(hidden)} of {len(headings)} columns hidden" in " ".join(lines)
+        assert " ".join(lines).endswith("a wider terminal or --json shows them")
+        assert all(len(line) <= width for line in lines)
+
+
+@pytest.mark.parametrize("width", [40, 30, 24, 20])
+def test_figures_come_before_long_names(past_run, tmp_path, width):
+    runs = [past_run(f"{'a_very_long_name_' * 4}{k}/run", [3.0] * 9, {9: 0.25 + k}, task="adding") for k in range(3)]
+    lines = on_a_terminal(width, "compare", *runs)
+    _, body, hidden = table(lines)
+    assert not {"last", "best"} & set(hidden)
+    assert all(len(line) <= width for line in lines)
+    assert len(body) == 3
+    for k, line in enumerate(body):
+        assert re.fullmatch(rf"\S*…\S+ +{k}.2500 +{k}.2500 *", line)
+    assert " ".join(lines).count("0.2500") == 2
+
+
+@pytest.mark.parametrize("width", [100, 60, 40, 20])
+@pytest.mark.parametrize("name", ["lstm", "gru", "layernorm", "zoneout(lstm, rate=0.1)"])
+def test_one_cell_in_full_fits(cli, name, width):
+    lines = on_a_terminal(width, "cells", name)
+    assert all(len(line) <= width for line in lines)
+    words = re.sub(r"[─\s]+", " ", cli("cells", name).stdout).split()
+    shown = re.sub(r"[─\s]+", "", "".join(lines))
+    assert [word for word in words if word not in shown and "_" not in word] == []  # names may be folded
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "short"),
+    [
+        ("abcdefgh", 8, "abcdefgh"),
+        ("abcdefgh", 5, "ab…gh"),
+        ("abcdefgh", 2, "…h"),
+        ("abcdefgh", 1, "…"),
+        ("日本語日本語", 5, "日…語"),
+    ],
+)
+def test_shortens_in_the_middle(text, width, short):
+    assert shortened(text, width) == short
+
+
+def test_what_is_kept_goes_last():
+    columns = [Column("name", ["a" * 50], False), *(Column(name, ["123456789"], True) for name in "abcd")]
+    assert fitted(columns, 30, keep=["b", "c"])[1] == ["a", "d"]
+    assert fitted(columns, 30, keep=["b", "c"])[0][0].cells == ["aa…aaa"]
+    assert fitted(columns, 20, keep=["b", "c"])[1] == ["a", "b", "d"]
+    assert fitted(columns, 10, keep=["b", "c"])[1] == ["a", "b", "c", "d"]
 
 
 @pytest.mark.parametrize("width", [80, 60, 40])
