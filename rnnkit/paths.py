@@ -16,12 +16,17 @@ def as_path(path: AnyPath) -> Path:
     Raises:
         KindError: it is no path. UsageError: it is empty.
     """
+    check_path("the path", path)
+    return path if isinstance(path, Path) else Path(path)
+
+
+def check_path(label: str, path: object) -> None:
+    """Raise KindError unless `path` is a path, UsageError if it is an empty one."""
     try:
-        text = os.fspath(path)
+        text = os.fspath(path)  # type: ignore[call-overload]
     except TypeError:
         text = None
     if not isinstance(text, str):
-        raise KindError(f"the path is {path!r}; it must be a string or a Path")
+        raise KindError(f"{label} is {path!r}; it must be a string or a Path")
     if not text:
-        raise UsageError("the path is empty; name a file or folder")
-    return path if isinstance(path, Path) else Path(text)
+        raise UsageError(f"{label} is empty; name a file or folder")

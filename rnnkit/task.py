@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from rnnkit.cell import name_after_class
+from rnnkit.paths import check_path
 
 
 class Batch(NamedTuple):
@@ -72,6 +73,13 @@ class Task(ABC):
         name_after_class(cls)
         if "batches" in vars(cls):
             cls.fresh_at_breaks = vars(cls).get("fresh_at_breaks", False)
+
+    def __new__(cls, *given: Any, **options: Any) -> Self:
+        """Refuse an option of `files` that is no path, before the class's own constructor makes something of it."""
+        for name in cls.files:
+            if options.get(name) is not None:
+                check_path(f"task {cls.name!r}: {name}", options[name])
+        return super().__new__(cls)
 
     @abstractmethod
     def batch(self, size: int, generator: torch.Generator) -> Batch:

@@ -219,3 +219,17 @@ def test_what_is_no_path_is_refused(path):
 def test_an_empty_path_is_no_folder():
     with pytest.raises(UsageError, match="the path is empty"):
         open_run("")
+
+
+@pytest.mark.parametrize("name", ["csv", "chars"])
+def test_a_task_s_file_that_is_no_path(name):
+    kind = rnnkit.tasks[name]
+    (option,) = kind.files
+    for value in (5, True, ["a"], 0.5):
+        sentence = re.escape(f"task {name!r}: {option} is {value!r}; it must be a string or a Path")
+        with pytest.raises(KindError, match=f"^{sentence}$"):
+            kind(**{option: value})
+        with pytest.raises(KindError, match=f"^{sentence}$"):
+            Settings(task=name, task_options={option: value}).make_task()
+    with pytest.raises(UsageError, match=f"^task {name!r}: {option} is empty; name a file"):
+        kind(**{option: ""})
