@@ -3,15 +3,15 @@
 The file is delimiter-separated text in UTF-8, a row a time step; blank lines, and those that begin with #, are passed
 over. What each column is for is said in one line as a run begins, and kept with the run:
 
-- *inputs*: every column of numbers, or those that `columns` names. A finite number must stand in every row. Where most
+- `inputs`: every column of numbers, or those that `columns` names. A finite number must stand in every row. Where most
   cells of a column look like numbers and are written otherwise (20,84; $5; 12 %), or some are missing, that is an
   error; `leave_out` names columns that are not wanted.
-- *targets*: the inputs, but for those that are constant, count rows or years, or are ids or parts of a date; or those
+- `targets`: the inputs, but for those that are constant, count rows or years, or are ids or parts of a date; or those
   that `target` names.
-- *time*: a column of dates, or of times in numbers, or of years. The oldest row comes first; a file that has the newest
+- `time`: a column of dates, or of times in numbers, or of years. The oldest row comes first; a file that has the newest
   row first, by its times or by what counts its rows, or has dates that cannot be read, is refused: `order=newest-first`
   turns it round, `order=oldest-first` takes it as it stands.
-- *left out*: text, yes/no, empty columns, and those that nobody asked for.
+- `left out`: text, yes/no, empty columns, and those that nobody asked for.
 
 The first line holds names if it has words above numbers, or anything but a date above dates; `header=yes` or
 `header=no` decides, and must where it may be either. Without names, columns are called "1", "2", ...

@@ -307,10 +307,12 @@ def seen(z, k):
 """What the source of a strange program calls."""
 
 # Groups of operations, each as often as it is to come up.
-GROUPS = [*[POINTWISE] * 14, *[ROWS] * 4, *[REDUCTIONS] * 4, *[PRODUCTS] * 8, *[PIECES] * 2, *[GATES] * 2]
-GROUPS += [STRANGE, STRANGE_PRODUCTS]
+GROUPS = [*[POINTWISE] * 7, *[ROWS] * 2, *[REDUCTIONS] * 2, *[PRODUCTS] * 4, PIECES, GATES]
+STRANGERS = [*[STRANGE] * 4, STRANGE_PRODUCTS]
+"""Of which two programs in three have one operation: with more, hardly any would be a kernel's."""
+
 CONSTANTS = (-0.613, -0.237, 0.091, 0.419, 0.777)
-OPERATIONS = sorted({feature for group in GROUPS for feature in group})
+OPERATIONS = sorted({feature for group in [*GROUPS, *STRANGERS] for feature in group})
 FEATURES = frozenset().union(
     *(OPERATIONS, NEXT_STATES, PROJECTIONS, OUTPUTS, WHOLE_STATES),
     ("shared weight", "tuple projection", "states of different widths", "one unit", "broadcast"),
@@ -463,9 +465,9 @@ def make(kind: str, sizes: list[int]) -> str:
     return drawn if kind == "buffer" else f"nn.Parameter({drawn})"
 
 
-def add_operation(draft: Draft) -> None:
-    """Write a line of an operation drawn from all."""
-    group = draft.choose(GROUPS)
+def add_operation(draft: Draft, groups: Sequence[dict[str, str]]) -> None:
+    """Write a line of an operation drawn from all in the groups."""
+    group = draft.choose(groups)
     write_operation(draft, group, draft.choose(sorted(group)))
 
 
@@ -581,8 +583,9 @@ def compose(seed: int, inputs: int, widths: Sequence[int], operations: int) -> P
     draft.values += states
     draft.unread += states
     projection = add_projection(draft, inputs)
-    for _ in range(operations):
-        add_operation(draft)
+    stranger = draft.choose(range(3 * operations // 2 + 1))
+    for k in range(operations):
+        add_operation(draft, STRANGERS if k == stranger else GROUPS)
     after, y, features = add_results(draft, states)
     lines = needed_lines(draft.lines, {*after, y.name})
     features |= projection.features.union(*(line.features for line in lines))
@@ -597,7 +600,7 @@ def alone(feature: str) -> Program:
     draft = Draft(Random(feature).choice)
     state, part = Value("s0", 9), Value("x0", 6)
     draft.values += [state, part]
-    group = next(group for group in GROUPS if feature in group)
+    group = next(group for group in [*GROUPS, *STRANGERS] if feature in group)
     write_operation(draft, group, feature)
     y = draft.values[-1]
     (z,) = draft.write("v", "linear", "F.linear(x0, $[9, 6]) + s0 @ $[9, 9]", {}, [9])

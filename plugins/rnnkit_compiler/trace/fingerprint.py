@@ -5,11 +5,8 @@ from collections.abc import Hashable
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from rnnkit_compiler.trace.frozen import Unfrozen, frozen
+from rnnkit_compiler.trace.frozen import EXACT, Unfrozen, frozen
 from rnnkit_compiler.trace.surroundings import surroundings
-
-EXACT = (bool, int, str, type(None))
-"""Types whose equal values are the same to a step."""
 
 HOOKS = frozenset(("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"))
 

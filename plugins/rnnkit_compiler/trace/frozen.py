@@ -25,6 +25,9 @@ from torch import Tensor, nn
 PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device, torch.Size, Enum, np.generic)
 """Values that never change."""
 
+EXACT = frozenset((bool, int, str, type(None)))
+"""Types whose equal values are the same to a step."""
+
 FIXED = (
     *(type, FunctionType, BuiltinFunctionType, CodeType, ModuleType, nn.Module, torch.Generator, logging.Logger),
     *(property, classmethod, staticmethod, WrapperDescriptorType, MethodDescriptorType, UnionType, GenericAlias),
@@ -70,6 +73,9 @@ def frozen(value: Any, where: str, depth: int = DEPTH, within: frozenset[int] = 
     Raises:
         Unfrozen: it may change unseen.
     """
+    kind = type(value)
+    if kind in EXACT:
+        return (kind, value)
     if isinstance(value, PLAIN):
         return (type(value), repr(value) if isinstance(value, float | complex | np.generic) else value)
     if isinstance(value, Tensor):
@@ -90,6 +96,8 @@ def frozen(value: Any, where: str, depth: int = DEPTH, within: frozenset[int] = 
 
 def _inside(value: Any, where: str) -> list[Any]:
     """List what a container or object holds."""
+    if type(value) is dict:  # before the abstract kinds, which take long to ask for
+        return [item for pair in value.items() for item in pair]
     if isinstance(value, list | tuple | deque):
         return list(value)
     if isinstance(value, Mapping):

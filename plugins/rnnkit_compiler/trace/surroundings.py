@@ -60,11 +60,11 @@ def _functions(kind: type, versions: tuple[int, ...]) -> tuple[tuple[FunctionTyp
 @lru_cache(maxsize=512)
 def own_bases(kind: type) -> tuple[type, ...]:
     """List a class and those that it is derived from, but for torch's and rnnkit's own."""
-    return tuple(base for base in kind.__mro__ if not _is_library(base.__module__))
+    return tuple(base for base in kind.__mro__ if base is not object and not _is_library(base.__module__))
 
 
-def _is_library(module: str) -> bool:
-    return module.split(".")[0] in ("torch", "rnnkit", "abc", "typing", "builtins")
+def _is_library(module: str | None) -> bool:
+    return (module or "").split(".")[0] in ("torch", "rnnkit")
 
 
 def _class(kind: type) -> tuple[Any, ...]:
