@@ -21,11 +21,11 @@ from torch._compile import _disable_dynamo
 import rnnkit
 from rnnkit import Cell, State
 from rnnkit.errors import UsageError, first_line
+from rnnkit_compiler._forks import fork_safe_lock
 from rnnkit_compiler.building.build import complaints
 from rnnkit_compiler.building.cache import cache_folder, cache_size, clear_cache
 from rnnkit_compiler.building.compilation import CompileError
 from rnnkit_compiler.building.toolchain import instruction_set, toolchain
-from rnnkit_compiler.forks import fork_safe_lock
 from rnnkit_compiler.native.library import library_of
 from rnnkit_compiler.native.team import mind_forks, thread_facts
 from rnnkit_compiler.native.workspace import scratch, shared

@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import DataLoader
 
 import rnnkit
-from rnnkit_compiler import forks
+from rnnkit_compiler import _forks as forks
 from rnnkit_compiler.native.team import threads
 
 PATIENCE = 20

@@ -11,12 +11,12 @@ from contextlib import suppress
 from itertools import dropwhile
 from typing import TYPE_CHECKING
 
+from rnnkit_compiler._forks import fork_safe_lock
 from rnnkit_compiler.building.cache import fetch, find, store
 from rnnkit_compiler.building.compilation import ADVICE, CompileError, compile_library
 from rnnkit_compiler.building.headers import headers
 from rnnkit_compiler.building.loading import load
 from rnnkit_compiler.building.toolchain import COMPILER, Toolchain, instruction_set, is_switched_off, toolchain
-from rnnkit_compiler.forks import fork_safe_lock
 
 if TYPE_CHECKING:
     from _thread import LockType

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from rnnkit_compiler.forks import fork_safe_properties
+from rnnkit_compiler._forks import fork_safe_properties
 from rnnkit_compiler.form.derivative import Deferred, Derivative, derive
 from rnnkit_compiler.form.graph import Node, needed
 from rnnkit_compiler.form.lowering import Lowered

@@ -17,7 +17,7 @@ from sys import getrefcount
 import torch
 from torch import Tensor, UntypedStorage
 
-from rnnkit_compiler.forks import fork_safe_lock
+from rnnkit_compiler._forks import fork_safe_lock
 
 SMALL = 1 << 20
 """Bytes below which torch's own allocator does as well."""

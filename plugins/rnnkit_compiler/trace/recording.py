@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from rnnkit_compiler.forks import fork_safe_properties
+from rnnkit_compiler._forks import fork_safe_properties
 
 ROWS = 2**31 - 1
 """The number of rows of the batch in the shapes and arguments of a recording: a prime that is no size of a cell, so
