@@ -19,6 +19,10 @@ class Right(rnnkit.Cell):
     name = "right"
     state_names = ("h", "c")
 
+    def __init_subclass__(cls, **options):
+        super().__init_subclass__(**options)
+        cls.name = Right.name
+
     def __init__(self, input_size, hidden_size):
         super().__init__(input_size, hidden_size)
         self.weight = nn.Parameter(torch.randn(hidden_size, input_size))

@@ -163,7 +163,7 @@ def test_rows_of_different_lengths_are_not_cut():
             return super().batch(size, generator)._replace(lengths=torch.tensor([7, 3]))
 
     next(Stream(Ragged(), B, None, seed=0))
-    with pytest.raises(UsageError, match="task 'fresh' gives rows of different lengths"):
+    with pytest.raises(UsageError, match="task 'ragged' gives rows of different lengths"):
         next(Stream(Ragged(), B, (2, 2), seed=0))
 
 

@@ -349,7 +349,7 @@ def test_a_task_that_runs_out_of_batches_is_named():
                 yield self.batch(size, generator)
 
     model = build()
-    with pytest.raises(PluginError, match="task 'sums' has run out of batches"):
+    with pytest.raises(PluginError, match="task 'ending' has run out of batches"):
         learn(model, Ending(), accumulate=2)
 
 
