@@ -78,7 +78,7 @@ DATA = (
     Item("a negative length", batches(lengths=(5, -3)), 6, (TASK_S, "lengths runs from -3 to 5", "steps, 5")),
     Item("lengths in no order", batches(lengths=(3, 5)), 0, ()),
     Item("a class out of range", batches(label=7), 6, (TASK_S, "Target 7 is out of bounds", "output_size, which is 4")),
-    Item("a byte-order mark and CRLF", table("\ufeff" + ROWS.replace("\n", "\r\n")), 0, ()),
+    Item("a byte-order mark and CRLF", table("\ufeff" + ROWS.replace("\n", "\r\n")), 0, ("inputs: up, week",)),
     Item("a binary file", table(bytes(range(1, 128)) + bytes(1000)), 6, ("table.csv is a binary file",)),
     Item(
         "a file that is emptied while it is read", emptied, 6, ("table.csv was cut off while it was read; try again",)
