@@ -43,7 +43,7 @@ def test_cold_is_what_a_cache_saves_whatever_steps_and_rows(caching, monkeypatch
     courses = [Course(Size(2, 5, 3, 4)), Course(Size(3, 9, 3, 4))]
     first, second = startups("gru", caching, courses, Surroundings(threads=1), repeats=1)
     for startup, course in ((first, courses[0]), (second, courses[1])):
-        assert (startup.cell, startup.unroller, startup.size) == ("gru", "loop", course.size)
+        assert (startup.cell, startup.unroller, startup.size) == ("gru", "caching", course.size)
         assert startup.cold > 0.9
         assert startup.warm < 0.5  # of the second: the folder that the first one filled
         assert 0 < startup.later < 0.5

@@ -12,20 +12,9 @@ from typing import Any, NamedTuple
 import torch
 
 from rnnkit_compiler.form.graph import Graph, Node, needed
-from rnnkit_compiler.form.values import NotLowerable, Value, batch_axis
+from rnnkit_compiler.form.values import TRUTH, NotLowerable, Value, batch_axis
 from rnnkit_compiler.trace.recording import Call, Recording, Ref
 from rnnkit_compiler.trace.split import Split
-
-TRUTH = frozenset(
-    (
-        *("eq", "ne", "lt", "le", "gt", "ge", "isnan", "where", "_to_copy"),
-        *(f"{kind}_{op}" for kind in ("logical", "bitwise") for op in ("not", "and", "or")),
-        *("alias", "clone", "detach", "_reshape_alias", "view", "_unsafe_view", "expand", "unsqueeze", "squeeze", "t"),
-        *("transpose", "permute", "split", "split_with_sizes", "slice", "select", "unbind", "cat", "stack"),
-        *("zeros", "zeros_like", "new_zeros", "ones", "ones_like", "new_ones"),
-    )
-)
-"""Operations that may give booleans: comparisons, and what leaves values as they are. All others do arithmetic."""
 
 MOST_PIECES = 4
 """Of a joined operand, up to which each is multiplied by itself."""

@@ -6,6 +6,17 @@ from math import prod
 
 from rnnkit_compiler.form.graph import Node
 
+TRUTH = frozenset(
+    (
+        *("eq", "ne", "lt", "le", "gt", "ge", "isnan", "where", "_to_copy"),
+        *(f"{kind}_{op}" for kind in ("logical", "bitwise") for op in ("not", "and", "or")),
+        *("alias", "clone", "detach", "_reshape_alias", "view", "_unsafe_view", "expand", "unsqueeze", "squeeze", "t"),
+        *("transpose", "permute", "split", "split_with_sizes", "slice", "select", "unbind", "cat", "stack"),
+        *("zeros", "zeros_like", "new_zeros", "ones", "ones_like", "new_ones"),
+    )
+)
+"""Operations that may give booleans: comparisons, and what leaves values as they are. All others do arithmetic."""
+
 
 class NotLowerable(Exception):  # noqa: N818 - a reason, not an error: what raises it falls back
     """An operation has no counterpart in the intermediate form; says which."""
