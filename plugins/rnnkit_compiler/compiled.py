@@ -244,6 +244,8 @@ def _make(cell: Cell, xs: Tensor, states: Sequence[Tensor], native: bool) -> Pro
         return compose(cell, xs, states, native)
     except NotRecordable as error:
         return Refusal(str(error))
+    except Exception as error:  # of project(), on numbers of our own: the loop says so of the user's, if it is so there
+        return Refusal(f"trying the cell fails ({first_line(error)})")
 
 
 def program_for(cell: Cell, xs: Tensor, states: Sequence[Tensor], backend: str | None = None) -> Program | Refusal:
