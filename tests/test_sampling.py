@@ -1,5 +1,6 @@
 """Sampling draws from the model's own distribution, symbol after symbol, and a seed decides it."""
 
+import gc
 import math
 import tracemalloc
 from itertools import islice
@@ -73,12 +74,13 @@ def test_a_stream_keeps_nothing():
     def kept(count):
         for _ in islice(symbols, count):
             pass
+        gc.collect()  # else what the last calls left waits for its turn
         return tracemalloc.get_traced_memory()[0]
 
     tracemalloc.start()
     try:
         before = kept(100)
-        assert kept(2000) - before < 2000  # a tensor alone is over 70 bytes
+        assert (kept(2000) - before) / 2000 < 20  # bytes a symbol: a tensor alone is over 70
     finally:
         tracemalloc.stop()
 

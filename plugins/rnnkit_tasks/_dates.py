@@ -76,8 +76,9 @@ def dates(cells: Sequence[str]) -> Times | None:
 
     Where days and months could change places, that reading is taken by which the rows go forth, and least jump about.
     """
-    stripped = [cell.strip() for cell in cells]
-    plain = exact(stripped)
+    plain = exact(cells)  # mostly, and soonest to tell
+    stripped = [cell.strip() for cell in cells] if plain is None else []
+    plain = exact(stripped) if plain is None else plain
     if plain is not None:
         return Times(plain, "")
     filled = [cell for cell in stripped if not is_missing(cell)]

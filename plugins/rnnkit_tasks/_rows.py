@@ -10,7 +10,6 @@ import numpy as np
 
 from rnnkit.errors import DataError
 from rnnkit_tasks._column import Column
-from rnnkit_tasks._dates import exact
 from rnnkit_tasks._delimiter import Comments, declared, sniffed, spoken
 from rnnkit_tasks._obstacles import other_format, ragged
 from rnnkit_tasks._text import TextFile
@@ -128,7 +127,8 @@ class Rows:
         for at, found in zip(regular, np.ascontiguousarray(numbers.T), strict=True):
             self.columns[at].append_numbers(found)
         for at, cells in zip(others, words.T, strict=True):
-            _append_words(self.columns[at], cells.tolist())
+            append = self.columns[at].append_words if _are_dates(cells) else self.columns[at].append
+            append(cells.tolist())
         self.lines.extend(range(self._read + 1, self._read + len(block) + 1))
         self._read += len(block)
         return True
@@ -140,9 +140,9 @@ def _loaded(block: Sequence[str], mark: str, places: list[int], kind: type) -> n
     return np.loadtxt(block, delimiter=mark, usecols=places, dtype=kind, comments=None, ndmin=2)
 
 
-def _append_words(column: Column, cells: list[str]) -> None:
-    """Add cells of a column that had words before: dates, mostly, which are seen to be no numbers at a glance."""
-    if exact(cells) is not None:
-        column.append_words(cells)
-    else:
-        column.append(cells)
+def _are_dates(cells: np.ndarray) -> bool:
+    """Tell whether each of many cells has the beginning of a date, 2020-, and so holds no number."""
+    if cells.dtype.itemsize < 5 * np.dtype("U1").itemsize:
+        return False
+    signs = np.ascontiguousarray(cells).view(np.uint32).reshape(len(cells), -1)  # the code points
+    return bool(((signs[:, 4] == ord("-")) & (signs[:, 3] >= ord("0")) & (signs[:, 3] <= ord("9"))).all())

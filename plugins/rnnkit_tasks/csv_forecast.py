@@ -110,8 +110,11 @@ class CsvForecast(rnnkit.Task):
                 f"window + horizon = {window + horizon}, and 15 % at least 1"
             )
         made = roles(table, time, whys, asked, first)
-        inputs, targets = (
-            Scale.measured(table.source, names, table.numbers(names), first) for names in (made.inputs, made.targets)
+        inputs = Scale.measured(table.source, made.inputs, table.numbers(made.inputs), first)
+        targets = (
+            inputs
+            if made.targets == made.inputs
+            else Scale.measured(table.source, made.targets, table.numbers(made.targets), first)
         )
         self._set_roles(made, inputs, targets)
         self._parts = self._scaled(table)

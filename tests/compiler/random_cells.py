@@ -9,6 +9,7 @@ import linecache
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Any, NamedTuple
 
@@ -351,6 +352,9 @@ class Program:
     widths: tuple[int, ...]
     """Of the states."""
 
+    at_twice: Callable[[], "Program"] | None = None
+    """What composes the program anew for sizes twice as large, single units aside."""
+
     def build(self, dtype: torch.dtype, seed: int) -> rnnkit.Cell:
         """Build the cell, with parameters drawn from `seed`."""
         name = f"<random cell {abs(hash(self.source))}>"
@@ -479,8 +483,9 @@ def write_operation(draft: Draft, group: dict[str, str], feature: str) -> None:
     a = draft.value(lambda value: value.width > 1 or not several)
     given: dict[str, Any] = {"a": a.name, "n": a.width, "r": draft.choose([1, 2, 5])}
     given |= {"k": draft.choose(CONSTANTS), "l": draft.choose(CONSTANTS)}
-    given |= {"m": draft.choose([value.width for value in draft.values]), "i": draft.choose(range(a.width))}
-    given["j"] = draft.choose(range(given["i"] + 1, a.width + 1))
+    # Places are parts of the width: so much is chosen whatever the widths are, and they may be exchanged.
+    given |= {"m": draft.choose([value.width for value in draft.values]), "i": draft.choose(range(8)) * a.width // 8}
+    given["j"] = given["i"] + 1 + draft.choose(range(8)) * (a.width - given["i"]) // 8
     features = add_operands(draft, template, given, a)
     draft.write("v", feature, template, given, result_widths(group, feature, given))
     draft.lines[-1] = draft.lines[-1]._replace(features=draft.lines[-1].features | features)
@@ -577,8 +582,11 @@ def needed_lines(lines: list[Line], results: set[str]) -> list[Line]:
 
 
 def compose(seed: int, inputs: int, widths: Sequence[int], operations: int) -> Program:
-    """Compose a program of so many operations, for an input and states of these widths."""
-    draft = Draft(Random(f"{seed} {inputs} {widths}").choice)
+    """Compose a program of so many operations, for an input and states of these widths.
+
+    A seed makes the same choices for all widths of which the same are equal.
+    """
+    draft = Draft(Random(seed).choice)
     states = [Value(f"s{k}", width) for k, width in enumerate(widths)]
     draft.values += states
     draft.unread += states
@@ -592,7 +600,9 @@ def compose(seed: int, inputs: int, widths: Sequence[int], operations: int) -> P
     features |= {"states of different widths"} if len(set(widths)) > 1 else set()
     features |= {"one unit"} if 1 in widths else set()
     source = source_of(draft, inputs, widths, projection, lines, after, y)
-    return Program(source, frozenset(features), tuple(widths))
+    larger = [size if size == 1 else 2 * size for size in (inputs, *widths)]
+    again = partial(compose, seed, larger[0], larger[1:], operations)
+    return Program(source, frozenset(features), tuple(widths), again)
 
 
 def alone(feature: str) -> Program:
