@@ -586,7 +586,8 @@ def compose(seed: int, inputs: int, widths: Sequence[int], operations: int) -> P
 
     A seed makes the same choices for all widths of which the same are equal.
     """
-    draft = Draft(Random(seed).choice)
+    sizes = [inputs, *widths]
+    draft = Draft(Random(f"{seed} {operations} {[sizes.index(size) for size in sizes]}").choice)
     states = [Value(f"s{k}", width) for k, width in enumerate(widths)]
     draft.values += states
     draft.unread += states
@@ -600,7 +601,7 @@ def compose(seed: int, inputs: int, widths: Sequence[int], operations: int) -> P
     features |= {"states of different widths"} if len(set(widths)) > 1 else set()
     features |= {"one unit"} if 1 in widths else set()
     source = source_of(draft, inputs, widths, projection, lines, after, y)
-    larger = [size if size == 1 else 2 * size for size in (inputs, *widths)]
+    larger = [size if size == 1 else 2 * size for size in sizes]
     again = partial(compose, seed, larger[0], larger[1:], operations)
     return Program(source, frozenset(features), tuple(widths), again)
 
