@@ -30,8 +30,8 @@ import torch
 from torch import Tensor, nn
 
 import rnnkit
-from rnnkit.benchmark.contest import one_pass
 from rnnkit.benchmark.machine import count_peak_anew, machine, resident, trim
+from rnnkit.benchmark.measure import one_pass
 from rnnkit.benchmark.sizes import DEFAULT
 from rnnkit.benchmark.timing import interleaved, ratio
 from rnnkit.memory import predict

@@ -10,67 +10,67 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from rnnkit import errors, init, interop, memory, testing
-    from rnnkit.cell import Cell, Projected, State, holding, map_parts, parts_of, time_slices
-    from rnnkit.choice import CellLike
-    from rnnkit.drop_connect import WeightDrop, weight_drop
+    from rnnkit.core.cell import Cell, Projected, State, holding, map_parts, parts_of, time_slices
+    from rnnkit.core.input_checks import casts_automatically, check_step
+    from rnnkit.core.snapshot import Snapshot
+    from rnnkit.core.task import Batch, Task
+    from rnnkit.core.unroller import Masks, Unroller, prepare
+    from rnnkit.core.watching import is_traced, watched_by
     from rnnkit.errors import RnnkitError
-    from rnnkit.evaluation import evaluate
     from rnnkit.export import Exported, TensorInfo, export_model
-    from rnnkit.finite_differences import gradcheck
-    from rnnkit.gradient_report import GradientReport
-    from rnnkit.hookspecs import hookimpl
-    from rnnkit.input_checks import casts_automatically, check_step
-    from rnnkit.layer import RNN
-    from rnnkit.model import Model
-    from rnnkit.record import Record
-    from rnnkit.registry import cells, tasks, unrollers
-    from rnnkit.snapshot import Snapshot
-    from rnnkit.task import Batch, Task
-    from rnnkit.training import Training, train
-    from rnnkit.twin import with_tensors
-    from rnnkit.unroll import Masks, Unroller, prepare
-    from rnnkit.watching import is_traced, watched_by
-    from rnnkit.wrapper import Wrapper
+    from rnnkit.layers.model import Model
+    from rnnkit.layers.rnn import RNN
+    from rnnkit.layers.shallow_copy import with_tensors
+    from rnnkit.layers.weight_drop import WeightDrop, weight_drop
+    from rnnkit.layers.wrapper import Wrapper
+    from rnnkit.plugin.cell_spec import CellLike
+    from rnnkit.plugin.hookspecs import hookimpl
+    from rnnkit.plugin.registry import cells, tasks, unrollers
+    from rnnkit.testing.gradcheck import gradcheck
+    from rnnkit.testing.gradient_report import GradientReport
+    from rnnkit.training.evaluation import evaluate
+    from rnnkit.training.record import Record
+    from rnnkit.training.training import Training, train
 
 _HOMES = {
-    "Batch": "task",
-    "Cell": "cell",
-    "CellLike": "choice",
+    "Batch": "core.task",
+    "Cell": "core.cell",
+    "CellLike": "plugin.cell_spec",
     "Exported": "export",
-    "GradientReport": "gradient_report",
-    "Masks": "unroll",
-    "Model": "model",
-    "Projected": "cell",
-    "RNN": "layer",
-    "Record": "record",
+    "GradientReport": "testing.gradient_report",
+    "Masks": "core.unroller",
+    "Model": "layers.model",
+    "Projected": "core.cell",
+    "RNN": "layers.rnn",
+    "Record": "training.record",
     "RnnkitError": "errors",
-    "Snapshot": "snapshot",
-    "State": "cell",
-    "Task": "task",
+    "Snapshot": "core.snapshot",
+    "State": "core.cell",
+    "Task": "core.task",
     "TensorInfo": "export",
-    "Training": "training",
-    "Unroller": "unroll",
-    "WeightDrop": "drop_connect",
-    "Wrapper": "wrapper",
-    "casts_automatically": "input_checks",
-    "cells": "registry",
-    "check_step": "input_checks",
-    "evaluate": "evaluation",
+    "Training": "training.training",
+    "Unroller": "core.unroller",
+    "WeightDrop": "layers.weight_drop",
+    "Wrapper": "layers.wrapper",
+    "casts_automatically": "core.input_checks",
+    "cells": "plugin.registry",
+    "check_step": "core.input_checks",
+    "evaluate": "training.evaluation",
     "export_model": "export",
-    "gradcheck": "finite_differences",
-    "holding": "cell",
-    "hookimpl": "hookspecs",
-    "is_traced": "watching",
-    "map_parts": "cell",
-    "parts_of": "cell",
-    "prepare": "unroll",
-    "tasks": "registry",
-    "time_slices": "cell",
-    "train": "training",
-    "unrollers": "registry",
-    "watched_by": "watching",
-    "weight_drop": "drop_connect",
-    "with_tensors": "twin",
+    "gradcheck": "testing.gradcheck",
+    "holding": "core.cell",
+    "hookimpl": "plugin.hookspecs",
+    "is_traced": "core.watching",
+    "map_parts": "core.cell",
+    "parts_of": "core.cell",
+    "prepare": "core.unroller",
+    "tasks": "plugin.registry",
+    "time_slices": "core.cell",
+    "train": "training.training",
+    "unrollers": "plugin.registry",
+    "watched_by": "core.watching",
+    "weight_drop": "layers.weight_drop",
+    "with_tensors": "layers.shallow_copy",
 }
 _MODULES = ("errors", "init", "interop", "memory", "testing")
 

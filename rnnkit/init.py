@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
-from rnnkit.cell import Cell
+from rnnkit.core.cell import Cell
 from rnnkit.errors import KindError, UsageError, check_whole
-from rnnkit.layer import RNN
-from rnnkit.wrapper import innermost, resetter
+from rnnkit.layers.rnn import RNN
+from rnnkit.layers.wrapper import innermost, resetter
 
 Subject = TypeVar("Subject", RNN, Cell)
 

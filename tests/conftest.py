@@ -11,7 +11,7 @@ import torch
 from click.testing import CliRunner
 
 from rnnkit.cli import main
-from rnnkit.settings import Settings
+from rnnkit.runs.settings import Settings
 
 from .fake_site import Site, cell_source
 

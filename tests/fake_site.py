@@ -4,7 +4,7 @@ import importlib
 import re
 from pathlib import Path
 
-from rnnkit import registry
+from rnnkit.plugin import registry
 
 CELL = '''
 import torch

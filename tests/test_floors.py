@@ -79,13 +79,17 @@ def imports(name, deferred=True):
 
 def test_the_reader_of_imports_sees_them_all():
     assert len(FILES) > 40
-    assert imports("rnnkit.cli.run") >= {"click", "rnnkit.run_folder"}
-    assert imports("rnnkit.cli.report") >= {"torch", "rnnkit.model", "rnnkit.sampling"}
-    assert imports("rnnkit.settings") >= {"torch", "rnnkit.training", "rnnkit.registry"}
-    assert imports("rnnkit.cli.run", deferred=False).isdisjoint({"torch", "rnnkit.run_folder", "rnnkit.model"})
-    assert imports("rnnkit.cli.report", deferred=False).isdisjoint({"torch", "rnnkit.model", "rnnkit.sampling"})
-    assert "rnnkit.hookspecs" in imports("rnnkit.plugins")
-    assert "rnnkit.cell" not in imports("rnnkit.hookspecs")
+    assert imports("rnnkit.cli.commands.run") >= {"click", "rnnkit.runs.folder"}
+    assert imports("rnnkit.cli.report") >= {"torch", "rnnkit.layers.model", "rnnkit.training.sampling"}
+    assert imports("rnnkit.runs.settings") >= {"torch", "rnnkit.training.training", "rnnkit.plugin.registry"}
+    assert imports("rnnkit.cli.commands.run", deferred=False).isdisjoint(
+        {"torch", "rnnkit.runs.folder", "rnnkit.layers.model"}
+    )
+    assert imports("rnnkit.cli.report", deferred=False).isdisjoint(
+        {"torch", "rnnkit.layers.model", "rnnkit.training.sampling"}
+    )
+    assert "rnnkit.plugin.hookspecs" in imports("rnnkit.plugin.loader")
+    assert "rnnkit.core.cell" not in imports("rnnkit.plugin.hookspecs")
 
 
 @pytest.mark.parametrize("floors", [MATHEMATICS, RUNS, PLUGINS], ids=["mathematics", "runs", "plugins"])
@@ -102,12 +106,20 @@ def test_nothing_imports_from_above(floors):
 
 
 def test_training_takes_objects():
-    assert imports("rnnkit.training").isdisjoint({"rnnkit.registry", "rnnkit.plugins", "rnnkit.layer"})
+    assert imports("rnnkit.training.training").isdisjoint(
+        {"rnnkit.plugin.registry", "rnnkit.plugin.loader", "rnnkit.layers.rnn"}
+    )
 
 
 def test_training_writes_no_files():
-    files = {"pathlib", "rnnkit.durable", "rnnkit.checkpoint", "rnnkit.run_folder", "rnnkit.settings"}
-    assert imports("rnnkit.training").isdisjoint(files)
+    files = {
+        "pathlib",
+        "rnnkit.support.atomic_files",
+        "rnnkit.runs.checkpoint",
+        "rnnkit.runs.folder",
+        "rnnkit.runs.settings",
+    }
+    assert imports("rnnkit.training.training").isdisjoint(files)
 
 
 def test_the_core_knows_no_plugin():

@@ -8,8 +8,8 @@ from torch.nn.utils.parametrizations import weight_norm
 
 import rnnkit
 from rnnkit import init
-from rnnkit.cell import building
-from rnnkit.wrapper import innermost
+from rnnkit.core.cell import building
+from rnnkit.layers.wrapper import innermost
 
 STACK = {"num_layers": 2, "bidirectional": True, "dtype": torch.float64}
 SUFFIXES = ["_l0", "_l0_reverse", "_l1", "_l1_reverse"]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import rnnkit
-from rnnkit.cell import building
+from rnnkit.core.cell import building
 from rnnkit.testing import differences
 
 PAIRS = [(cell, unroller) for cell in rnnkit.cells for unroller in rnnkit.unrollers]

@@ -4,9 +4,9 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from rnnkit.benchmark.contestants import ours
-from rnnkit.benchmark.course import Course, one_pass
-from rnnkit.choice import CellLike
+from rnnkit.benchmark.candidates import ours
+from rnnkit.benchmark.workload import Course, one_pass
+from rnnkit.plugin.cell_spec import CellLike
 
 
 def of_cell(cell: CellLike, course: Course) -> int:

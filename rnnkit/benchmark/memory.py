@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from rnnkit.benchmark.contestants import Build
-from rnnkit.benchmark.course import Course, one_pass
+from rnnkit.benchmark.candidates import Build
 from rnnkit.benchmark.machine import count_peak_anew, resident, trim
 from rnnkit.benchmark.process import Surroundings, in_new_process
+from rnnkit.benchmark.workload import Course, one_pass
 
 WARM_UP_STEPS = 2
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from rnnkit.benchmark.contest import Outcome
-from rnnkit.paths import AnyPath, as_path
-from rnnkit.picture import save
+from rnnkit.benchmark.measure import Outcome
+from rnnkit.support.figures import save
+from rnnkit.support.paths import AnyPath, as_path
 
 
 def draw(outcomes: Sequence[Outcome], path: AnyPath) -> None:

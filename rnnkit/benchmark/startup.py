@@ -11,15 +11,15 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from rnnkit.benchmark.contestants import ours
-from rnnkit.benchmark.course import Course, one_pass
+from rnnkit.benchmark.candidates import ours
 from rnnkit.benchmark.machine import seconds_of
 from rnnkit.benchmark.process import Surroundings, in_new_process
 from rnnkit.benchmark.sizes import Size
-from rnnkit.choice import CellLike, choose
-from rnnkit.importing import is_path
-from rnnkit.registry import installed
-from rnnkit.unroll import Unroller
+from rnnkit.benchmark.workload import Course, one_pass
+from rnnkit.core.unroller import Unroller
+from rnnkit.plugin.cell_spec import CellLike, choose
+from rnnkit.plugin.class_import import is_path
+from rnnkit.plugin.registry import installed
 
 LATER = 5
 """Passes after the first, the quickest of which counts: the first one's cost is rather given too high than too low."""

@@ -7,7 +7,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 from rnnkit.errors import one_line
-from rnnkit.given import options_of
+from rnnkit.plugin.given_options import options_of
 
 OUR_OWN = {"rnnkit", "rnnkit_cells", "rnnkit_compiler", "rnnkit_tasks", "rnnkit_unrollers", "rnnkit_wrappers"}
 """Packages that rnnkit's distribution brings; what they raise is our own fault."""
@@ -52,9 +52,9 @@ def _owner(frame: FrameType) -> Any:
 
 def _noun(owner: Any) -> str | None:
     """Return "cell", "task" or "unroller" for a third party's; None for all else."""
-    from rnnkit.cell import Cell
-    from rnnkit.task import Task
-    from rnnkit.unroll import Unroller
+    from rnnkit.core.cell import Cell
+    from rnnkit.core.task import Task
+    from rnnkit.core.unroller import Unroller
 
     if type(owner).__module__.partition(".")[0] in OUR_OWN:
         return None
@@ -71,7 +71,7 @@ def _cells_in(frame: FrameType) -> list[Any]:
     """Return the third parties' cells in the modules that a frame holds."""
     from torch import nn
 
-    from rnnkit.layer import RNN
+    from rnnkit.layers.rnn import RNN
 
     held = [value for value in frame.f_locals.values() if issubclass(type(value), nn.Module)]
     modules = [module for value in held for module in value.modules()]

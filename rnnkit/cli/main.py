@@ -10,24 +10,24 @@ from typing import Any, NoReturn
 import click
 
 import rnnkit
-from rnnkit.cli.bench import bench
 from rnnkit.cli.blame import blamed
-from rnnkit.cli.check import check
-from rnnkit.cli.compare import compare
-from rnnkit.cli.doctor import doctor
-from rnnkit.cli.eval import evaluate_run
-from rnnkit.cli.export import export
-from rnnkit.cli.gradcheck import gradcheck
-from rnnkit.cli.launching import leave, noted, overseen
-from rnnkit.cli.listing import cells, tasks, unrollers
+from rnnkit.cli.commands.bench import bench
+from rnnkit.cli.commands.check import check
+from rnnkit.cli.commands.compare import compare
+from rnnkit.cli.commands.doctor import doctor
+from rnnkit.cli.commands.eval import evaluate_run
+from rnnkit.cli.commands.export import export
+from rnnkit.cli.commands.gradcheck import gradcheck
+from rnnkit.cli.commands.listing import cells, tasks, unrollers
+from rnnkit.cli.commands.plugins import plugins
+from rnnkit.cli.commands.run import run
+from rnnkit.cli.commands.sample import sample
+from rnnkit.cli.multiprocess import leave, noted, overseen
 from rnnkit.cli.output import warnings_told
-from rnnkit.cli.plugins import plugins
-from rnnkit.cli.run import run
-from rnnkit.cli.sample import sample
 from rnnkit.cli.signals import Exit, terminable
 from rnnkit.cli.streams import echo, prepare, settle, tell
 from rnnkit.errors import LostError, PluginError, ResourceError, RnnkitError, nearest, one_line
-from rnnkit.plugins import ALLOW_LIST
+from rnnkit.plugin.loader import ALLOW_LIST
 
 
 class Group(click.Group):

@@ -8,9 +8,9 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from rnnkit.byte_count import parse_bytes
 from rnnkit.errors import UsageError, nearest
-from rnnkit.expression import value_of
+from rnnkit.plugin.expression import value_of
+from rnnkit.support.byte_size import parse_bytes
 
 
 class PositiveFloat(click.ParamType[float]):
@@ -59,7 +59,7 @@ def complete_names(noun: str) -> Callable[[click.Context, click.Parameter, str],
     """Complete a name from what is registered."""
 
     def complete(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        from rnnkit import registry
+        from rnnkit.plugin import registry
 
         return [CompletionItem(name) for name in getattr(registry, f"{noun}s") if name.startswith(incomplete)]
 

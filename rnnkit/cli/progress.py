@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from rnnkit.cli.streams import tell
 
 if TYPE_CHECKING:
-    from rnnkit.record import Record
-    from rnnkit.task import Task
+    from rnnkit.core.task import Task
+    from rnnkit.training.record import Record
 
 LINES = 10
 """Lines for a whole run where there is no terminal."""

@@ -7,11 +7,11 @@ from rnnkit.cli.output import print_json, print_table
 from rnnkit.cli.streams import echo
 
 if TYPE_CHECKING:
-    from rnnkit.model import Model
-    from rnnkit.record import Record
-    from rnnkit.settings import Settings
-    from rnnkit.task import Task
-    from rnnkit.training import Training
+    from rnnkit.core.task import Task
+    from rnnkit.layers.model import Model
+    from rnnkit.runs.settings import Settings
+    from rnnkit.training.record import Record
+    from rnnkit.training.training import Training
 
 SAMPLE_LENGTH, TEMPERATURE = 400, 0.7
 
@@ -20,9 +20,9 @@ def report(settings: "Settings", training: "Training", record: "Record", path: P
     """Show the validation figures beside the baselines, a sample where the task has text, and the gradients' norms."""
     import torch
 
-    from rnnkit.evaluation import to_device
-    from rnnkit.gradients import gradient_norms
-    from rnnkit.model import Model
+    from rnnkit.layers.model import Model
+    from rnnkit.training.evaluation import to_device
+    from rnnkit.training.gradient_norms import gradient_norms
 
     assert record.validation is not None  # the last record has it
     task, model = training.task, training.judged
@@ -67,7 +67,7 @@ def report(settings: "Settings", training: "Training", record: "Record", path: P
 
 def _sample(task: "Task", model: "Model", seed: int) -> str | None:
     """Let a model over text write; None where the task has none."""
-    from rnnkit.sampling import generate
+    from rnnkit.training.sampling import generate
 
     prompt = task.prompt()
     if prompt is None:

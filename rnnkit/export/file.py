@@ -14,7 +14,6 @@ import torch
 
 import rnnkit
 from rnnkit.errors import CheckError, KindError, ResourceError, RnnkitError, UsageError, check_flag, nearest
-from rnnkit.evaluation import evaluating
 from rnnkit.export.format import Format
 from rnnkit.export.interface import Interface, TensorInfo
 from rnnkit.export.onnx import Onnx
@@ -23,9 +22,10 @@ from rnnkit.export.pt2 import Pt2
 from rnnkit.export.reason import reason
 from rnnkit.export.scan import Once, Scan
 from rnnkit.export.verification import verify
-from rnnkit.layer import RNN
-from rnnkit.model import Model
-from rnnkit.paths import AnyPath, as_path
+from rnnkit.layers.model import Model
+from rnnkit.layers.rnn import RNN
+from rnnkit.support.paths import AnyPath, as_path
+from rnnkit.training.evaluation import evaluating
 
 FORMATS: dict[str, Format] = {"pt2": Pt2(), "onnx": Onnx()}
 

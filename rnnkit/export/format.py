@@ -10,7 +10,7 @@ from torch.export import ExportedProgram
 
 from rnnkit.errors import ResourceError
 from rnnkit.export.interface import Table, TensorInfo
-from rnnkit.paths import AnyPath
+from rnnkit.support.paths import AnyPath
 
 Runner: TypeAlias = Callable[..., tuple[Tensor, Table]]
 """What a file computes: input, and state if it takes one, to output and state."""

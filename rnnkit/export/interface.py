@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from rnnkit.cell import State
+from rnnkit.core.cell import State
+from rnnkit.core.unroller import Unroller
 from rnnkit.errors import UsageError
-from rnnkit.layer import RNN
-from rnnkit.model import Model
-from rnnkit.twin import shallow
-from rnnkit.unroll import Unroller
+from rnnkit.layers.model import Model
+from rnnkit.layers.rnn import RNN
+from rnnkit.layers.shallow_copy import shallow
 
 Table = dict[str, Tensor]
 """The state of a stack: "h_l0", "c_l0", "h_l0_reverse", ..., each (B, ...)."""

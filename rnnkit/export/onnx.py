@@ -11,7 +11,7 @@ from torch.export import ExportedProgram
 from rnnkit.errors import UsageError
 from rnnkit.export.format import Format, Runner
 from rnnkit.export.interface import Table, TensorInfo
-from rnnkit.paths import AnyPath, as_path
+from rnnkit.support.paths import AnyPath, as_path
 
 LARGEST = 2**31 - 1  # bytes of a protocol buffer
 ABOUT = "rnnkit"

@@ -8,7 +8,7 @@ from torch.export import ExportedProgram
 
 from rnnkit.export.format import Format, Runner
 from rnnkit.export.interface import TensorInfo
-from rnnkit.paths import AnyPath, as_path
+from rnnkit.support.paths import AnyPath, as_path
 
 ABOUT = "rnnkit.json"
 

@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rnnkit.cell import Cell, State, time_slice
+from rnnkit.core.cell import Cell, State, time_slice
+from rnnkit.core.input_checks import check_step, describe
+from rnnkit.core.unroller import Unroller, prepare
 from rnnkit.errors import ResourceError, RnnkitError, UsageError
 from rnnkit.export.reason import reason
-from rnnkit.input_checks import check_step, describe
-from rnnkit.unroll import Unroller, prepare
 
 
 class Graph(Unroller):

@@ -6,9 +6,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from rnnkit.cell import Cell
+from rnnkit.core.cell import Cell
 from rnnkit.errors import KindError, ShapeError, UnknownNameError, UsageError, nearest
-from rnnkit.evaluation import evaluating
 from rnnkit.interop.flax import from_flax, to_flax
 from rnnkit.interop.haiku import from_haiku, to_haiku
 from rnnkit.interop.keras import from_keras, to_keras
@@ -16,7 +15,8 @@ from rnnkit.interop.nnx import from_nnx, to_nnx
 from rnnkit.interop.onnx import from_onnx, to_onnx
 from rnnkit.interop.torch_cells import from_torch, to_torch
 from rnnkit.interop.weights import Weights
-from rnnkit.layer import RNN
+from rnnkit.layers.rnn import RNN
+from rnnkit.training.evaluation import evaluating
 
 
 class Format(NamedTuple):

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from rnnkit.byte_count import show_bytes
+from rnnkit.core.task import Task
 from rnnkit.errors import ResourceError
 from rnnkit.memory.gauge import available_memory, gauge_of
 from rnnkit.memory.prediction import Prediction, Predictor
 from rnnkit.memory.replaying import Replaying
-from rnnkit.registry import unrollers
-from rnnkit.task import Task
+from rnnkit.plugin.registry import unrollers
+from rnnkit.support.byte_size import show_bytes
 
 PROPOSALS = 2
 PRECISION = 1.05

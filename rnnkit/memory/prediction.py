@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from rnnkit.core.task import Batch, Task
+from rnnkit.core.unroller import Unroller
 from rnnkit.errors import ResourceError, check_whole
-from rnnkit.memory.curves import Curves
 from rnnkit.memory.gauge import gauge_of
+from rnnkit.memory.linear_fit import Curves
 from rnnkit.memory.replaying import layers_of, replays_of, unrolled_by
 from rnnkit.memory.trial import Trials
-from rnnkit.optimizers import make_optimizer
-from rnnkit.task import Batch, Task
-from rnnkit.truncation import check_truncation
-from rnnkit.unroll import Unroller
+from rnnkit.training.optimizers import make_optimizer
+from rnnkit.training.truncation import check_truncation
 
 
 class Held(NamedTuple):

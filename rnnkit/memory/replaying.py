@@ -8,9 +8,9 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from rnnkit.cell import Cell, State, holding, starting_state
-from rnnkit.layer import RNN
-from rnnkit.unroll import Unroller
+from rnnkit.core.cell import Cell, State, holding, starting_state
+from rnnkit.core.unroller import Unroller
+from rnnkit.layers.rnn import RNN
 
 MOST_BLOCKS = 1024
 """Segments beyond which it takes too long to say how often a schedule runs each step."""

@@ -15,10 +15,10 @@ from torch.autograd.function import BackwardCFunction
 from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 
+from rnnkit.core.task import Batch, Task
+from rnnkit.layers.model import last_outputs
 from rnnkit.memory.gauge import Gauge
 from rnnkit.memory.replaying import layers_of
-from rnnkit.model import last_outputs
-from rnnkit.task import Batch, Task
 
 
 class Peak(TorchFunctionMode):

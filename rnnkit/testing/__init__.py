@@ -10,17 +10,17 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from rnnkit.cell import Cell
-from rnnkit.class_path import described
+from rnnkit.core.cell import Cell
+from rnnkit.core.task import Task
+from rnnkit.core.unroller import Unroller
 from rnnkit.errors import UsageError
-from rnnkit.resolve import check_options
-from rnnkit.task import Task
+from rnnkit.plugin.class_path import described
+from rnnkit.plugin.resolve import check_options
 from rnnkit.testing.cells import check_cell, inspect_cell
 from rnnkit.testing.conformance import Conformance
 from rnnkit.testing.law import differences
 from rnnkit.testing.tasks import check_task, inspect_task
 from rnnkit.testing.unrollers import check_unroller, inspect_unroller
-from rnnkit.unroll import Unroller
 
 __all__ = [
     "Conformance",

@@ -8,15 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rnnkit.cell import Cell, State, building, parts_of, starting_state, time_slice
-from rnnkit.choice import CellChoice
+from rnnkit.core.cell import Cell, State, building, parts_of, starting_state, time_slice
+from rnnkit.core.input_checks import check_step
 from rnnkit.errors import check_whole, one_line
-from rnnkit.finite_differences import gradcheck
-from rnnkit.input_checks import check_step
-from rnnkit.purity import writes_in_place
-from rnnkit.registry import unrollers
-from rnnkit.resolve import resolve_unroller
+from rnnkit.plugin.cell_spec import CellChoice
+from rnnkit.plugin.registry import unrollers
+from rnnkit.plugin.resolve import resolve_unroller
 from rnnkit.testing.conformance import BATCH, HIDDEN, INPUT, STEPS, Conformance, Promise, Sizes, keep_promises
+from rnnkit.testing.gradcheck import gradcheck
+from rnnkit.testing.in_place import writes_in_place
 from rnnkit.testing.law import differences, labels, random, random_state
 
 

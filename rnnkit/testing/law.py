@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from rnnkit.cell import Cell, State, starting_state
-from rnnkit.domains import random_like
-from rnnkit.resolve import resolve_unroller
-from rnnkit.unroll import Unroller
+from rnnkit.core.cell import Cell, State, starting_state
+from rnnkit.core.state_domains import random_like
+from rnnkit.core.unroller import Unroller
+from rnnkit.plugin.resolve import resolve_unroller
 
 
 def differences(

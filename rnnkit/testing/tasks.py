@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from rnnkit.task import Batch, Task
+from rnnkit.core.task import Batch, Task
 from rnnkit.testing.conformance import BATCH, Conformance, Promise, built
 
 

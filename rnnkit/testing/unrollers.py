@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rnnkit.cell import building
+from rnnkit.core.cell import building
+from rnnkit.core.unroller import Unroller
 from rnnkit.errors import ShapeError
-from rnnkit.finite_differences import gradcheck
-from rnnkit.registry import cells
+from rnnkit.plugin.registry import cells
 from rnnkit.testing.conformance import BATCH, HIDDEN, INPUT, STEPS, Conformance, Promise, built
+from rnnkit.testing.gradcheck import gradcheck
 from rnnkit.testing.law import differences, random, random_state
-from rnnkit.unroll import Unroller
 
 
 def check_unroller(kind: type[Unroller], **options: Any) -> Conformance:

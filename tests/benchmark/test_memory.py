@@ -9,11 +9,11 @@ import pytest
 import torch
 
 import rnnkit
-from rnnkit.benchmark.contestants import ours, rival
-from rnnkit.benchmark.course import Course
+from rnnkit.benchmark.candidates import ours, rival
 from rnnkit.benchmark.memory import fresh_memory, peak_memory
 from rnnkit.benchmark.process import Surroundings
 from rnnkit.benchmark.sizes import Size
+from rnnkit.benchmark.workload import Course
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is measured on Linux alone")

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from rnnkit.benchmark.course import Course
 from rnnkit.benchmark.process import Surroundings
 from rnnkit.benchmark.sizes import Size
 from rnnkit.benchmark.startup import startups
+from rnnkit.benchmark.workload import Course
 
 SLOW = '''
 import os

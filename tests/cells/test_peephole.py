@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import rnnkit
-from rnnkit.cell import building
+from rnnkit.core.cell import building
 
 
 def build(bias=True):

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 import rnnkit
-from rnnkit.cell import building
+from rnnkit.core.cell import building
 from rnnkit.errors import UsageError
 
 T, B, D, H, P = 6, 3, 4, 5, 2

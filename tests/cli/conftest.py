@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from rnnkit.run_folder import open_run
+from rnnkit.runs.folder import open_run
 
 SMALL = ("--steps", 3, "--hidden", 8, "--batch", 2, "--seq-len", 16, "--quiet")
 PANGRAM = "The quick brown fox jumps over the lazy dog, again. "

@@ -7,8 +7,8 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from rnnkit.comparison import compare
-from rnnkit.curves import POINTS, _thinned
+from rnnkit.runs.comparison import compare
+from rnnkit.runs.comparison_plot import POINTS, _thinned
 
 ADDING = {"task": "adding"}
 
@@ -217,7 +217,7 @@ def test_a_plot_that_cannot_be_drawn(cli, past_run, tmp_path, name, code, fault)
 
 def test_without_matplotlib(cli, past_run, tmp_path, monkeypatch):
     found = importlib.util.find_spec
-    monkeypatch.setattr("rnnkit.picture.find_spec", lambda name: None if name == "matplotlib" else found(name))
+    monkeypatch.setattr("rnnkit.support.figures.find_spec", lambda name: None if name == "matplotlib" else found(name))
     line = refused(cli("compare", past_run("mine", [1.0]), "--plot", tmp_path / "plot.png"), 2)
     assert line == "rnnkit: --plot needs matplotlib; pip install 'rnnkit[plot]'\n"
 

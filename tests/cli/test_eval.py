@@ -2,8 +2,8 @@
 
 import re
 
-from rnnkit.evaluation import Evaluation, evaluate
-from rnnkit.run_folder import open_run
+from rnnkit.runs.folder import open_run
+from rnnkit.training.evaluation import Evaluation, evaluate
 
 
 def refused(result, code):
@@ -82,5 +82,5 @@ def test_an_unknown_split(run, cli):
 
 
 def test_a_model_that_gives_no_finite_figure(run, cli, monkeypatch):
-    monkeypatch.setattr("rnnkit.evaluation.evaluate", lambda *_: Evaluation(float("nan"), 1.0))
+    monkeypatch.setattr("rnnkit.training.evaluation.evaluate", lambda *_: Evaluation(float("nan"), 1.0))
     assert f"{run}: the validation loss is nan" in refused(cli("eval", run), 7)

@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 import torch
 
-from rnnkit.run_folder import open_run
+from rnnkit.runs.folder import open_run
 
 
 def one_line(result, code):

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from rnnkit.checkpoint_store import CheckpointStore
-from rnnkit.cli import launching
-from rnnkit.cli.launching import left, noted
+from rnnkit.cli import multiprocess
+from rnnkit.cli.multiprocess import left, noted
+from rnnkit.runs.checkpoint_store import CheckpointStore
 
 pytestmark = pytest.mark.timeout(400)  # each starts three interpreters or more, each of which imports torch
 
@@ -311,7 +311,7 @@ def test_a_note_is_left_where_a_launcher_waits_for_it(monkeypatch, tmp_path):
     assert not noted("alone", 2)
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setattr(launching, "FIRST_SPEAKS", 0.0)
+    monkeypatch.setattr(multiprocess, "FIRST_SPEAKS", 0.0)
     assert not noted("the first one has not said so", 2)
     assert noted("terminated", 143)
     assert not noted("diverged", 7)

@@ -37,7 +37,7 @@ def stop(cli, tmp_path, monkeypatch):
 
     def run(step, *words):
         with monkeypatch.context() as patch:
-            patch.setattr("rnnkit.cli.run.shown", stopped_at(step))
+            patch.setattr("rnnkit.cli.commands.run.shown", stopped_at(step))
             result = cli("run", *SMALL, "--out", tmp_path / "run", *words)
         assert result.exit_code == 143, result.output
         return tmp_path / "run"
@@ -61,7 +61,7 @@ def test_it_can_be_stopped_again_while_it_is_resumed(cli, stop, tmp_path, monkey
     run = stop(3)
     for step in (4, 9, 12):
         with monkeypatch.context() as patch:
-            patch.setattr("rnnkit.cli.run.shown", stopped_at(step))
+            patch.setattr("rnnkit.cli.commands.run.shown", stopped_at(step))
             assert cli("run", "--resume", run, "--quiet").exit_code == 143
     assert left(run) == left(tmp_path / "whole")
 

@@ -226,7 +226,7 @@ def test_line_ends_and_byte_order_mark_do_not_matter(train, tmp_path, lines, new
 )
 def test_a_signal_is_answered_at_the_end_of_the_step(train, tmp_path, monkeypatch, number, code, word):
     """Python drops what a handler raises in a finaliser; so the loop itself looks, saves, and ends."""
-    monkeypatch.setattr("rnnkit.cli.run.shown", sent_at_step_two(number))
+    monkeypatch.setattr("rnnkit.cli.commands.run.shown", sent_at_step_two(number))
     result = train("--steps", 5, "--json")
     assert result.exit_code == code
     assert [json.loads(line)["step"] for line in result.stdout.splitlines()] == [1, 2]

@@ -8,8 +8,8 @@ from itertools import product
 import pytest
 import torch
 
-from rnnkit.run_folder import open_run
-from rnnkit.sampling import generate
+from rnnkit.runs.folder import open_run
+from rnnkit.training.sampling import generate
 
 
 def one_line(result, code):

@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import rnnkit
-from rnnkit.cell import building
+from rnnkit.core.cell import building
 
 from .test_compiled_law import Call
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pack_sequence
 
 import rnnkit
-from rnnkit.cell import Cell, State, building
+from rnnkit.core.cell import Cell, State, building
 from rnnkit.testing.law import labels, random, random_state
 
 Compiled, Loop = rnnkit.unrollers["compiled"], rnnkit.unrollers["loop"]

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 import rnnkit
-from rnnkit.cell import building
+from rnnkit.core.cell import building
 from rnnkit.testing import differences as differences_of
 
 from .odd_cells import (

@@ -18,9 +18,10 @@ import pytest
 import torch
 
 import rnnkit
-from rnnkit import errors, hookspecs, testing
+from rnnkit import errors, testing
 from rnnkit.cli import main
-from rnnkit.record import Record
+from rnnkit.plugin import hookspecs
+from rnnkit.training.record import Record
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -113,7 +114,7 @@ def test_every_hook_is_documented():
     hooks = [name for name in vars(hookspecs) if name.startswith("rnnkit_")]
     assert hooks
     page = read(DOCS / "hooks.md")
-    assert [hook for hook in hooks if f"::: rnnkit.hookspecs.{hook}\n" not in page] == []
+    assert [hook for hook in hooks if f"::: rnnkit.plugin.hookspecs.{hook}\n" not in page] == []
 
 
 def test_every_command_and_option_is_documented():

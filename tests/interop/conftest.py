@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import rnnkit
-from rnnkit.cell import building
+from rnnkit.core.cell import building
 
 
 @pytest.fixture

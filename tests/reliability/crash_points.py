@@ -75,7 +75,7 @@ def end():
 
 def install(phase, occurrence=1, at=0, moment=BEFORE, log=None):
     """Watch all calls that the files of a run are written and read by."""
-    from rnnkit import run_log
+    from rnnkit.runs import log
 
     points = Points(at, moment, log)
     for name in CALLS:
@@ -89,16 +89,16 @@ def install(phase, occurrence=1, at=0, moment=BEFORE, log=None):
         truncate = points.counted("truncate", io.FileIO.truncate)
         close = points.counted("close", io.FileIO.close)
 
-    run_log._opened = points.counted("open", lambda path: Watched(path, "a"))
+    log._opened = points.counted("open", lambda path: Watched(path, "a"))
     enclose(PHASES[phase], occurrence, points.begin, points.over)
 
 
 def enclose(target, occurrence, begin, over):
     """Call `begin` before and `over` after one of the calls of a method, "kind.name" of a run's."""
-    from rnnkit import run_folder, run_log
+    from rnnkit.runs import folder, log
 
     kind, name = target.split(".")
-    kind = {"RunLog": run_log.RunLog, "RunFolder": run_folder.RunFolder}[kind]
+    kind = {"RunLog": log.RunLog, "RunFolder": folder.RunFolder}[kind]
     bound = kind.__dict__[name]
     function = bound.__func__ if isinstance(bound, classmethod) else bound
     calls = iter(range(1, 1_000_000))

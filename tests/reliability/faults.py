@@ -13,7 +13,7 @@ from pathlib import Path
 
 def full_disk(after, log=None):
     """Let the disk be full after that many bytes, of all files together; how many were needed goes to `log`."""
-    from rnnkit import run_log
+    from rnnkit.runs import log
 
     left = after
 
@@ -34,7 +34,7 @@ def full_disk(after, log=None):
         write = limited(io.FileIO.write)
 
     os.write = limited(os.write)
-    run_log._opened = lambda path: Limited(path, "a")
+    log._opened = lambda path: Limited(path, "a")
 
 
 def removed(run, step):
@@ -57,7 +57,7 @@ def read_only(run, step):
 
 
 def after_append(step, function):
-    from rnnkit.run_log import RunLog
+    from rnnkit.runs.log import RunLog
 
     append = RunLog.append
 
@@ -122,7 +122,7 @@ def nobody(may_write=None):
 
 def installed(site):
     """Let what lies in a folder be installed."""
-    from rnnkit import registry
+    from rnnkit.plugin import registry
 
     sys.path.insert(0, site)
     registry._load.cache_clear()
@@ -153,7 +153,7 @@ def out_of_memory_on_the_device():
     """Let a device be full at the first step, as torch says it."""
     import torch
 
-    from rnnkit.layer import RNN
+    from rnnkit.layers.rnn import RNN
 
     def full(*_, **__):
         raise torch.OutOfMemoryError(

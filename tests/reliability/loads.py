@@ -24,7 +24,7 @@ class Trainer:
     """Builds the training of a run again and again."""
 
     def __init__(self, run):
-        from rnnkit.run_folder import read_settings
+        from rnnkit.runs.folder import read_settings
 
         self.settings = read_settings(run)
         self.settings.steps = 10**6  # a run that has taken all is not resumed
@@ -37,7 +37,7 @@ class Trainer:
 
 def prints(training):
     """Give all that training goes on from, as bytes."""
-    from rnnkit.packing import pack
+    from rnnkit.support.nested_tensors import pack
 
     plain, tensors = pack(training.state())
     models = [training.model] if training.averaged is None else [training.model, training.judged]
@@ -100,7 +100,7 @@ def judged(trainer, run, checkpoints, kind, expected):
 
 def loaded(trainer, run, checkpoints, goes_on=False):
     """Resume a run with these checkpoints, and take an update more if it `goes_on`."""
-    from rnnkit.run_folder import RunFolder
+    from rnnkit.runs.folder import RunFolder
 
     folder = run.with_name("mutated")
     for name in os.listdir(folder / "checkpoints"):

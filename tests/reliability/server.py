@@ -28,9 +28,9 @@ def prepare():
 
     import rnnkit
     import rnnkit.cli
-    import rnnkit.config
-    import rnnkit.run_folder
-    import rnnkit.sampling
+    import rnnkit.runs.config
+    import rnnkit.runs.folder
+    import rnnkit.training.sampling
 
     torch.set_num_threads(1)
     sys.modules["rnnkit.cli.report"].SAMPLE_LENGTH = 4  # the report behind the training, of which less is asked here

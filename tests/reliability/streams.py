@@ -22,7 +22,7 @@ def sampling(steps, text):
     from itertools import islice
 
     import rnnkit
-    from rnnkit.sampling import stream
+    from rnnkit.training.sampling import stream
 
     task = rnnkit.tasks["chars"](text=text)
     model = rnnkit.Model(task, "rnn", 2, unroller="loop")

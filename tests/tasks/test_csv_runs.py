@@ -7,7 +7,7 @@ import torch
 
 import rnnkit
 from rnnkit.errors import CheckpointError, DataError
-from rnnkit.run_folder import open_run
+from rnnkit.runs.folder import open_run
 
 from .tables import day, table
 
@@ -215,7 +215,7 @@ def test_an_older_run_is_opened_with_a_line(run, cli):
     ids=["no scale", "too few", "a scale of 0", "no names", "another role", "no number", "below 0", "no reading"],
 )
 def test_a_state_that_is_none(run, change):
-    from rnnkit.data_record import DataRecord
+    from rnnkit.runs.data_record import DataRecord
 
     kept = DataRecord.read(run)
     change(kept.state)

@@ -7,7 +7,7 @@ import torch
 from torch.nn.utils import parametrizations
 
 import rnnkit
-from rnnkit.cell import building
+from rnnkit.core.cell import building
 from rnnkit.errors import ResourceError, UsageError
 from rnnkit.testing import differences
 

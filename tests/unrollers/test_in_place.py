@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 import rnnkit
-from rnnkit.cell import building
+from rnnkit.core.cell import building, starting_state
 
 T, B, D, H = 5, 3, 2, 4
 SAVED = re.compile(r"modified (by an )?inplace")
@@ -71,7 +71,7 @@ def gradients(name, unroller, edit=None, recorded=False):
     with building(None, torch.float64):
         cell = CELLS[name](D, H)
     xs = torch.randn(T, B, D, dtype=torch.float64, requires_grad=True)
-    begun = rnnkit.cell.starting_state(cell, B)
+    begun = starting_state(cell, B)
     state = tuple(torch.rand_like(tensor).requires_grad_() for tensor in begun)
     ys, last = call(cell, unroller, xs, state)
     weights = [torch.randn_like(tensor) for tensor in (ys, *last)]
@@ -117,7 +117,7 @@ def test_results_may_be_changed(name, unroller, edit):
 def test_a_last_state_is_nobody_else_s(name, unroller, recording):
     with building(None, torch.float64):
         cell = CELLS[name](D, H)
-    state = tuple(torch.rand_like(tensor) for tensor in rnnkit.cell.starting_state(cell, B))
+    state = tuple(torch.rand_like(tensor) for tensor in starting_state(cell, B))
     xs = torch.randn(1, B, D, dtype=torch.float64)
     with torch.set_grad_enabled(recording):
         ys, last = call(cell, unroller, xs, state)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import rnnkit
-from rnnkit.cell import building
+from rnnkit.core.cell import building
 
 Checkpoint = rnnkit.unrollers["checkpoint"]
 Loop = rnnkit.unrollers["loop"]

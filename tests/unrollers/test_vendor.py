@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 import rnnkit
-from rnnkit.cell import building
+from rnnkit.core.cell import building
 from rnnkit_unrollers._kernels import Kernel
 from rnnkit_unrollers.loop import Loop
 from rnnkit_unrollers.vendor import Vendor
@@ -123,7 +123,7 @@ def calls(monkeypatch):
 def build(name, **options):
     torch.manual_seed(0)
     with building(None, torch.float64):
-        choice = rnnkit.choice.choose(name)
+        choice = rnnkit.plugin.cell_spec.choose(name)
         return choice.kind(D, H, **{**choice.options, **options})
 
 

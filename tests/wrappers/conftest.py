@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from rnnkit.cell import building
-from rnnkit.choice import choose
+from rnnkit.core.cell import building
+from rnnkit.plugin.cell_spec import choose
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import rnnkit
+from rnnkit.layers.wrapper import Wrapper, innermost
 from rnnkit.testing import check_cell, differences
-from rnnkit.wrapper import Wrapper, innermost
 
 WRAPPERS = [name for name, kind in rnnkit.cells.items() if issubclass(kind, Wrapper)]
 INNER = [name for name in rnnkit.cells if name not in WRAPPERS]

@@ -1,0 +1,1 @@
+"""The commands, one a file: options, and what is printed."""

@@ -1,0 +1,174 @@
+"""`rnnkit bench`: a cell and unroller beside torch's own and others, as ratios with their intervals."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from rnnkit.cli.bench_tables import print_outcomes, print_startups
+from rnnkit.cli.options import cell_option, parse_assignments, set_option, unroller_option
+from rnnkit.cli.output import json_option, print_json
+from rnnkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from rnnkit.benchmark.measure import Memory
+    from rnnkit.plugin.cell_spec import CellLike
+
+Item = TypeVar("Item")
+MODES = {"train": (True,), "forward": (False,), "both": (True, False)}
+
+
+@click.command()
+@cell_option
+@unroller_option("auto")
+@click.option(
+    "--sizes", metavar="BxTxIxH,...", help="Rows, steps, input and hidden size. [default: eight, from small to large]"
+)
+@click.option(
+    "--against",
+    default="torch",
+    show_default=True,
+    metavar="NAME,...",
+    help="torch (its own module of the cell, or nn.LSTM), loop, compile (torch.compile of loop), torchrecurrent.",
+)
+@click.option("--train", "mode", flag_value="train", default="train", help="With all gradients; the default.")
+@click.option("--forward", "mode", flag_value="forward", help="Without any gradients.")
+@click.option("--both", "mode", flag_value="both", help="One after the other.")
+@click.option(
+    "--lengths",
+    type=click.Choice(["equal", "ragged"]),
+    default="equal",
+    show_default=True,
+    help="ragged: a PackedSequence on every side, its rows T/4 to T steps long.",
+)
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "float64"]),
+    default="float32",
+    show_default=True,
+    help="Of weights and input.",
+)
+@click.option("--pairs", type=click.IntRange(min=2), default=30, show_default=True, help="Rounds that are timed.")
+@click.option("--threads", type=click.IntRange(min=1), help="Of torch. [default: torch's]")
+@click.option(
+    "--allocator",
+    type=click.Choice(["default", "keep"]),
+    default="default",
+    show_default=True,
+    help="keep: freed memory stays with the process, so that large tensors cost no page faults (glibc).",
+)
+@click.option(
+    "--memory",
+    type=click.Choice(["pass", "process", "none"]),
+    default="pass",
+    show_default=True,
+    help="Measured around a pass in this process, or around the first one in a process for each; or not.",
+)
+@click.option(
+    "--startup",
+    is_flag=True,
+    help="In place of all that: what the first pass costs beyond a later one, with an empty cache and a filled one.",
+)
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw the ratios into this PNG or SVG file.")
+@set_option("unroller")
+@json_option
+def bench(
+    cell: str,
+    unroller: str,
+    sizes: str | None,
+    against: str,
+    mode: str,
+    lengths: str,
+    dtype: str,
+    pairs: int,
+    threads: int | None,
+    allocator: str,
+    memory: "Memory",
+    startup: bool,
+    plot: Path | None,
+    assignments: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Measure speed and memory against torch's own layers and others.
+
+    All take turns in one process, on the same input. Each figure says how many times as long the other one takes: the
+    median over the rounds, with the middle 95 % of its bootstrap. Above 1, rnnkit is the faster.
+    """
+    from rnnkit.benchmark.machine import machine
+    from rnnkit.benchmark.process import Surroundings
+    from rnnkit.benchmark.sizes import DEFAULT, parse_sizes
+    from rnnkit.benchmark.workload import Course
+    from rnnkit.plugin.cell_spec import choose
+    from rnnkit.runs.settings import DTYPES, Settings
+    from rnnkit.support.figures import check_plot
+
+    options = parse_assignments(assignments, ("unroller",))["unroller"]
+    through = Settings(unroller=unroller, unroller_options=options).make_unroller()
+    choose(cell).build(8, 8, {})  # refused before anything is measured
+    measured = DEFAULT if sizes is None else parse_sizes(sizes)
+    courses = [
+        Course(size, training, DTYPES[dtype], lengths == "ragged") for training in MODES[mode] for size in measured
+    ]
+    if plot is not None:
+        if startup:
+            raise UsageError("--startup has no ratios to draw; leave out --plot")
+        check_plot(plot)
+    surroundings = Surroundings(threads, allocator == "keep")
+    surroundings.settle()
+    facts = {**machine(), "allocator": allocator}
+    if startup:
+        _start(cell, through, courses, surroundings, facts, as_json)
+    else:
+        names = [name.strip() for name in against.split(",")]
+        _race(cell, through, courses, names, (pairs, memory, surroundings), facts, plot, as_json)
+
+
+def _race(
+    cell: "CellLike",
+    unroller: Any,
+    courses: list[Any],
+    against: list[str],
+    how: tuple[Any, ...],
+    facts: dict[str, Any],
+    plot: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure every course, and print what comes out: forward passes apart from training."""
+    from rnnkit.benchmark.measure import contest, means
+    from rnnkit.benchmark.plot import draw
+
+    outcomes = []
+    for outcome in _shown(contest(cell, unroller, courses, against, *how), len(courses), as_json):
+        outcomes.append(outcome)
+        if as_json:
+            print_json({"event": "size", **outcome.as_plain(), **facts})
+    for training in dict.fromkeys(course.training for course in courses):
+        part = [outcome for outcome in outcomes if outcome.training == training]
+        if as_json:
+            averages = {label: found._asdict() for label, found in means(part).items()}
+            print_json({"event": "means", "training": training, **averages})
+        else:
+            print_outcomes(part, means(part), facts)
+    if plot is not None:
+        draw(outcomes, plot)
+
+
+def _start(
+    cell: "CellLike", unroller: Any, courses: list[Any], surroundings: Any, facts: dict[str, Any], as_json: bool
+) -> None:
+    from rnnkit.benchmark.startup import startups
+
+    found = list(_shown(startups(cell, unroller, courses, surroundings), len(courses), as_json))
+    if as_json:
+        for startup in found:
+            print_json({"event": "startup", **startup.as_plain(), **facts})
+    else:
+        print_startups(found, facts)
+
+
+def _shown(items: Iterable[Item], length: int, quiet: bool) -> Iterator[Item]:
+    """Pass on what is measured, with a bar on stderr."""
+    with click.progressbar(items, length=length, label="measuring", file=sys.stderr, hidden=quiet, width=0) as bar:
+        yield from bar

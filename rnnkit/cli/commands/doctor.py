@@ -1,0 +1,97 @@
+"""`rnnkit doctor`: versions, devices, compiler, unrollers, plugins, and what is wrong with them."""
+
+import os
+import platform
+import shutil
+from importlib import metadata
+from typing import Any
+
+import click
+
+from rnnkit.cli.output import json_option, print_json, print_table
+from rnnkit.cli.streams import echo
+from rnnkit.errors import PluginError, one_line
+
+MIB = 2**20
+
+
+@click.command()
+@click.option(
+    "--clear-cache",
+    is_flag=True,
+    allow_from_autoenv=False,
+    help="Remove what unrollers keep on disk instead, and say how much that was.",
+)
+@json_option
+def doctor(clear_cache: bool, as_json: bool) -> None:
+    """Show versions, devices, unrollers and plugins, and what is wrong with them (exit 4 if a plugin is broken)."""
+    problems = _clear(as_json) if clear_cache else _examine(as_json)
+    if problems:
+        raise PluginError(f"{problems[0]}{f' (and {len(problems) - 1} more)' if len(problems) > 1 else ''}")
+
+
+def _examine(as_json: bool) -> list[str]:
+    """Print all facts; gives the problems."""
+    from rnnkit.plugin.registry import complaints, installed
+
+    told, failures = _ask_unrollers("facts")
+    problems = [*complaints(), *failures]
+    facts = {**_versions(), **_machine()}
+    facts["plugins"] = f"{len(installed())} found, {len(problems)} problem{'s' * (len(problems) != 1)}"
+    if as_json:
+        print_json({**facts, "unrollers": told, "problems": problems})
+        return problems
+    rows = [(f"{name}: {what}", value) for name, own in told.items() for what, value in own.items()]
+    print_table(["what", "is"], [*facts.items(), *rows])
+    for problem in problems:
+        echo(f"  {problem}")
+    return problems
+
+
+def _clear(as_json: bool) -> list[str]:
+    """Clear every cache and print how large it was; gives the problems."""
+    removed, failures = _ask_unrollers("clear_cache")
+    if as_json:
+        print_json({"cleared": removed, "problems": failures})
+        return failures
+    for name, amount in removed.items():
+        if amount:
+            echo(f"{name}: {amount / MIB:.1f} MiB removed")
+    if not any(removed.values()):
+        echo("nothing to remove")
+    return failures
+
+
+def _ask_unrollers(question: str) -> tuple[dict[str, Any], list[str]]:
+    """Give what each unroller answers, and a sentence for each that fails to: they are somebody else's code."""
+    from rnnkit.plugin.registry import unrollers
+
+    answers, failures = {}, []
+    for name, kind in unrollers.items():
+        try:
+            answers[name] = getattr(kind, question)()
+        except Exception as error:
+            failures.append(f"unroller {name!r}: {question}() failed: {one_line(error)}")
+    return answers, failures
+
+
+def _versions() -> dict[str, str]:
+    packages = ("rnnkit", "torch", "numpy", "pluggy", "click", "safetensors", "rich")
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}}
+
+
+def _machine() -> dict[str, str]:
+    import torch
+
+    devices = [f"cpu ({torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads)"]
+    devices += [f"cuda:{k} ({torch.cuda.get_device_name(k)})" for k in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        devices.append("mps")
+    compiler = os.environ.get("CXX") or next((c for c in ("c++", "g++", "clang++") if shutil.which(c)), None)
+    allowed = os.environ.get("RNNKIT_PLUGINS")
+    return {
+        "platform": platform.platform(),
+        "devices": ", ".join(devices),
+        "C++ compiler": (shutil.which(compiler) or f"{compiler}, not found") if compiler else "none",
+        "RNNKIT_PLUGINS": "not set" if allowed is None else allowed or "empty: first-party plugins only",
+    }

@@ -1,0 +1,1 @@
+"""What is built around any cell: the layer, its states and sequences, wrappers, the model."""

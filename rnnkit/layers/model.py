@@ -1,0 +1,77 @@
+"""The model: embedding (for symbols), recurrent layer, linear readout."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rnnkit.core.task import Task
+from rnnkit.core.unroller import Unroller
+from rnnkit.layers.rnn import RNN
+from rnnkit.layers.stack import Stack
+from rnnkit.layers.state_layout import States
+from rnnkit.plugin.cell_spec import CellLike
+
+
+class Model(nn.Module):
+    """A recurrent layer fitted to a task.
+
+    Args:
+        task: gives the sizes of input and output, and whether inputs are symbols.
+        cell: as in `rnnkit.RNN`.
+        hidden_size: H.
+        num_layers: layers of the RNN.
+        embedding_size: width of the vectors that stand for symbols; not used for real inputs.
+        dropout: rate between layers.
+        unroller: as in `rnnkit.RNN`.
+        **cell_options: options of the cell's own.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        cell: CellLike | Sequence[CellLike] = "lstm",
+        hidden_size: int | Sequence[int] = 128,
+        *,
+        num_layers: int = 1,
+        embedding_size: int = 64,
+        dropout: float = 0.0,
+        unroller: str | type[Unroller] | Unroller = "auto",
+        **cell_options: Any,
+    ) -> None:
+        super().__init__()
+        for choice in Stack.read(cell, hidden_size, num_layers).choices:
+            choice.accepted(cell_options)  # so that a word of the layer's own is refused here
+        self.embedding = nn.Embedding(task.input_size, embedding_size) if task.symbols else None
+        self.layer = RNN(
+            cell,
+            embedding_size if task.symbols else task.input_size,
+            hidden_size,
+            num_layers,
+            dropout=dropout,
+            unroller=unroller,
+            **cell_options,
+        )
+        self.readout = nn.Linear(self.layer.output_size, task.output_size)
+
+    def embed(self, xs: Tensor) -> Tensor:
+        """Turn a batch's inputs into what the layer takes: (T, B) symbols or (T, B, D) -> (T, B, D')."""
+        if self.embedding is None:
+            return xs.to(self.readout.weight)
+        embedded: Tensor = self.embedding(xs)
+        return embedded
+
+    def forward(
+        self, xs: Tensor, state: States | None = None, *, lengths: Tensor | None = None
+    ) -> tuple[Tensor, States]:
+        """Give the readout (T, B, output_size) of every step, and the state after the last."""
+        ys, state = self.layer(self.embed(xs), state, lengths=lengths)
+        return self.readout(ys), state
+
+
+def last_outputs(outputs: Tensor, lengths: Tensor | None) -> Tensor:
+    """Take the output of each row's last step: (T, B, O) -> (B, O)."""
+    if lengths is None:
+        return outputs[-1]
+    return outputs[lengths.to(outputs.device) - 1, torch.arange(outputs.shape[1], device=outputs.device)]

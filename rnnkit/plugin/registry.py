@@ -1,0 +1,169 @@
+"""The registries: names -> classes, filled by plugins on the first look-up."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any, Generic, TypeVar
+
+from rnnkit.core.cell import Cell
+from rnnkit.core.task import Task
+from rnnkit.core.unroller import Unroller
+from rnnkit.errors import AmbiguousNameError, BrokenPluginError, UnknownNameError, nearest
+from rnnkit.plugin.loader import Found, Plugin, allow_list, discover, load
+
+Kind = TypeVar("Kind")
+
+
+class Registry(Mapping[str, type[Kind]], Generic[Kind]):
+    """A read-only mapping from name to class.
+
+    A name that two distributions claim is in neither's favour: looking it up raises and names both.
+
+    Raises:
+        UnknownNameError: nothing has that name; the message offers the nearest one.
+        AmbiguousNameError: several distributions have it.
+        BrokenPluginError: the plugin of that name did not load.
+    """
+
+    def __init__(self, noun: str, hook: str, plugins: Callable[[], Sequence[Plugin]]) -> None:
+        self._noun = noun
+        self._hook = hook
+        self._plugins = plugins
+
+    def _claims(self) -> dict[str, list[tuple[type[Kind], Found]]]:
+        claims: dict[str, list[tuple[type[Kind], Found]]] = {}
+        for plugin in self._plugins():
+            for kind in plugin.offers.get(self._hook, ()):
+                claims.setdefault(kind.name, []).append((kind, plugin.found))  # type: ignore[attr-defined]
+        return claims
+
+    def _claim(self, name: str) -> tuple[type[Kind], Found]:
+        claims = self._claims()
+        if name not in claims:
+            raise self._unknown(name, [n for n, found in claims.items() if len(found) == 1])
+        if len(claims[name]) > 1:
+            raise AmbiguousNameError(self.conflicts()[name])
+        return claims[name][0]
+
+    def conflicts(self) -> dict[str, str]:
+        """Give each name that is claimed more than once, with a sentence that names the claimants."""
+        sentences = {}
+        for name, claims in self._claims().items():
+            if len(claims) > 1:
+                who = sorted({f"{found.distribution} {found.version}" for _, found in claims})
+                sentences[name] = (
+                    f"{self._noun} {name!r} is registered by {' and '.join(who)}; uninstall one, or let in one alone "
+                    "with RNNKIT_PLUGINS=NAME,..."
+                    if len(who) > 1
+                    else f"{self._noun} {name!r} is registered twice by {who[0]}; one of the two needs another name"
+                )
+        return sentences
+
+    def names_from(self, plugin: Plugin) -> list[str]:
+        """Give the names that a plugin registers here."""
+        return [kind.name for kind in plugin.offers.get(self._hook, ())]  # type: ignore[attr-defined]
+
+    def _unknown(self, name: object, known: list[str]) -> UnknownNameError | BrokenPluginError:
+        if not isinstance(name, str):
+            return UnknownNameError(f"{name!r} is not the name of a {self._noun}; names are words")
+        broken = [plugin for plugin in self._plugins() if plugin.problems]
+        for plugin in broken:
+            entry = plugin.found.entry.name
+            if name in (entry, entry.removeprefix(f"{self._noun}-"), plugin.found.distribution.split("-", 1)[-1]):
+                return BrokenPluginError(
+                    f"{self._noun} {name!r}: plugin {plugin.found.label} is broken: {plugin.problems[0]}; "
+                    "mend or uninstall it"
+                )
+        hint = f" ({len(broken)} broken; see `rnnkit doctor`)" if broken else ""
+        return UnknownNameError(
+            f"unknown {self._noun} {name!r}{nearest(name, known)}; `rnnkit {self._noun}s` lists what there is{hint}"
+        )
+
+    def __getitem__(self, name: str) -> type[Kind]:
+        return self._claim(name)[0]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(name for name, claims in self._claims().items() if len(claims) == 1))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __contains__(self, name: object) -> bool:
+        return name in set(self)
+
+    def origin(self, name: str) -> str:
+        """Tell where a name comes from: distribution and version."""
+        found = self._claim(name)[1]
+        return f"{found.distribution} {found.version}"
+
+    def __repr__(self) -> str:
+        return f"<Registry of {self._noun}s: {', '.join(self)}>"
+
+
+def verify(base: type) -> Callable[[Any], str | None]:
+    """Make the test that a class returned by a hook must pass: a named, finished subclass of `base`."""
+
+    def problem(kind: Any) -> str | None:
+        if not inspect.isclass(kind):
+            return f"{kind!r} is not a class; hooks return classes, not instances"
+        if not issubclass(kind, base):
+            return f"{kind.__qualname__} is not a {base.__name__}; derive it from rnnkit.{base.__name__}"
+        name = getattr(kind, "name", None)
+        if not isinstance(name, str) or not name or not name.isprintable() or " " in name:
+            return f"{kind.__qualname__}.name is {name!r}; it must be a word"
+        if inspect.isabstract(kind):
+            missing = ", ".join(sorted(getattr(kind, "__abstractmethods__", ())))
+            return f"{kind.__qualname__} does not define {missing}"
+        for option in inspect.signature(kind).parameters.values():
+            given = option.name in ("input_size", "hidden_size") or option.kind in (
+                option.VAR_POSITIONAL,
+                option.VAR_KEYWORD,
+            )
+            if option.default is option.empty and not given:
+                return f"{kind.__qualname__} cannot be built without {option.name!r}; give it a default"
+        return None
+
+    return problem
+
+
+VERIFIERS = {
+    "rnnkit_cells": verify(Cell),
+    "rnnkit_tasks": verify(Task),
+    "rnnkit_unrollers": verify(Unroller),
+}
+
+
+def installed() -> tuple[Plugin, ...]:
+    """Load what is installed, once for each value of `RNNKIT_PLUGINS`."""
+    allowed = allow_list()
+    return _load(None if allowed is None else frozenset(allowed))
+
+
+@cache
+def _load(allowed: frozenset[str] | None) -> tuple[Plugin, ...]:
+    return tuple(load(discover(), VERIFIERS))
+
+
+cells: Registry[Cell] = Registry("cell", "rnnkit_cells", installed)
+unrollers: Registry[Unroller] = Registry("unroller", "rnnkit_unrollers", installed)
+tasks: Registry[Task] = Registry("task", "rnnkit_tasks", installed)
+
+
+def problems_of(plugin: Plugin) -> list[str]:
+    """Give a sentence for each thing that is wrong with a plugin, names that others claim too included."""
+    clashes = [
+        sentence
+        for registry in (cells, unrollers, tasks)
+        for name, sentence in registry.conflicts().items()
+        if name in registry.names_from(plugin)
+    ]
+    return [*plugin.problems, *clashes]
+
+
+def complaints() -> list[str]:
+    """Give a sentence for each thing that is wrong with the plugins."""
+    broken = [f"plugin {p.found.label} is broken: {problem}" for p in installed() for problem in p.problems]
+    clashes = [sentence for registry in (cells, unrollers, tasks) for sentence in registry.conflicts().values()]
+    known = {alias for plugin in installed() for alias in plugin.found.aliases}
+    missing = sorted((allow_list() or set()) - known)
+    return [*broken, *clashes, *(f"RNNKIT_PLUGINS lets in {name!r}, which is not installed" for name in missing)]

@@ -1,0 +1,116 @@
+"""Runs side by side: which of their settings differ, how far each came, and how well."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rnnkit.support.paths import AnyPath, as_path
+from rnnkit.plugin.registry import tasks
+from rnnkit.plugin.resolve import resolve
+from rnnkit.runs.history import RunHistory, read_history
+from rnnkit.runs.settings import Settings
+from rnnkit.core.task import Task
+
+SHOWN_ANYWAY = ("cell", "task", "steps")
+"""Settings that stand in a comparison whether they differ or not."""
+
+
+class Contender(NamedTuple):
+    """A run of a comparison; NaN stands for what is not known."""
+
+    label: str
+    """Its folder's name, or its path where two folders have the same name."""
+    path: Path
+    history: RunHistory
+    settings: dict[str, Any]
+    """By name, options as `cell.NAME`; without those that stand in a comparison anyway."""
+    last: float
+    """The validation metric at the end."""
+    best: float
+    """The best validation metric, in the task's sense."""
+    best_step: int | None
+
+    @property
+    def steps(self) -> int:
+        """Updates so far."""
+        return int(self.history.step[-1]) if len(self.history.step) else 0
+
+    @property
+    def tokens(self) -> int:
+        """Time steps x rows learnt from so far."""
+        return int(self.history.tokens[-1]) if len(self.history.tokens) else 0
+
+    @property
+    def seconds(self) -> float:
+        """Trained so far."""
+        return self._pace()[1]
+
+    @property
+    def speed(self) -> float:
+        """Tokens per second."""
+        tokens, seconds = self._pace()
+        return tokens / seconds if seconds > 0 else math.nan
+
+    def _pace(self) -> tuple[float, float]:
+        """Give tokens and seconds at the last step whose time is known."""
+        timed = np.flatnonzero(np.isfinite(self.history.seconds))
+        if not len(timed):
+            return math.nan, math.nan
+        return float(self.history.tokens[timed[-1]]), float(self.history.seconds[timed[-1]])
+
+
+class Comparison(NamedTuple):
+    """Runs of one task."""
+
+    task: type[Task]
+    differing: list[str]
+    """Names of the settings that are not the same in all runs."""
+    runs: list[Contender]
+
+
+def compare(paths: Sequence[AnyPath]) -> list[Comparison]:
+    """Read runs and put those of a task together, in the order given.
+
+    Raises:
+        CheckpointError: a folder is no run's, or damaged. UnknownNameError: a run's task is not known here.
+    """
+    folders = [as_path(path) for path in paths]
+    histories = [read_history(path) for path in folders]
+    names = [history.name for history in histories]
+    labels = names if len(set(names)) == len(names) else [str(path) for path in folders]
+    parts: dict[type[Task], list[Contender]] = {}
+    for label, path, history in zip(labels, folders, histories, strict=True):
+        kind = resolve(history.settings.task, Task, tasks, "task")
+        parts.setdefault(kind, []).append(_contender(label, path, history, kind))
+    return [Comparison(kind, _differing(run.settings for run in runs), runs) for kind, runs in parts.items()]
+
+
+def _contender(label: str, path: Path, history: RunHistory, kind: type[Task]) -> Contender:
+    metrics = history.validation.metric
+    last = float(metrics[-1]) if len(metrics) else math.nan
+    known = np.flatnonzero(np.isfinite(metrics))
+    if not len(known):
+        return Contender(label, path, history, _flat(history.settings), last, math.nan, None)
+    at = known[(np.argmax if kind.higher_is_better else np.argmin)(metrics[known])]
+    best, best_step = float(metrics[at]), int(history.validation.step[at])
+    return Contender(label, path, history, _flat(history.settings), last, best, best_step)
+
+
+def _flat(settings: Settings) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in asdict(settings).items():
+        if isinstance(value, dict):
+            flat |= {f"{name.removesuffix('_options')}.{key}": item for key, item in value.items()}
+        elif name not in SHOWN_ANYWAY:
+            flat[name] = value
+    return flat
+
+
+def _differing(settings: Iterable[dict[str, Any]]) -> list[str]:
+    tables = list(settings)
+    names = dict.fromkeys(name for table in tables for name in table)
+    return [name for name in names if len({repr(table.get(name)) for table in tables}) > 1]

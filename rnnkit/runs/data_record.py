@@ -1,0 +1,129 @@
+"""What a run keeps of its data, in data.json: names, scales, an alphabet, which later data must not change."""
+
+import hashlib
+import json
+import logging
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from rnnkit.support.atomic_files import read_file
+from rnnkit.errors import CheckpointError, RnnkitError, UsageError, one_line
+from rnnkit.support.paths import AnyPath, as_path
+from rnnkit.runs.settings import Settings
+from rnnkit.core.task import Task
+
+DATA = "data.json"
+LIMIT = 2**28
+"""Bytes; a table of a million columns stays below."""
+
+MISMATCHES = (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RuntimeError)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class DataRecord:
+    """What data.json holds, beside its own sha256."""
+
+    task: str
+    """The task's name."""
+
+    summary: str
+    """Its `data_summary`, one line."""
+
+    fingerprint: str
+    """Of the data: its `fingerprint`."""
+
+    state: dict[str, Any]
+    """Its `data_state`."""
+
+    @classmethod
+    def of(cls, task: Task) -> "DataRecord":
+        """Return what is to be kept of a task's data."""
+        return cls(task.name, task.data_summary(), task.fingerprint(), task.data_state())
+
+    def to_json(self) -> bytes:
+        """Write as JSON that `read` verifies.
+
+        Raises:
+            UsageError: the task's `data_state` is not JSON.
+        """
+        try:
+            values = json.loads(json.dumps(asdict(self), allow_nan=False))
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"task {self.task!r}: data_state() is not JSON ({one_line(error)})") from None
+        return json.dumps({**values, "sha256": _sha256(values)}, indent=1, ensure_ascii=False).encode() + b"\n"
+
+    @classmethod
+    def read(cls, path: AnyPath) -> "DataRecord | None":
+        """Read what the run in folder `path` kept; None: it is of an rnnkit that kept nothing.
+
+        Raises:
+            CheckpointError: the file is damaged.
+        """
+        file = as_path(path) / DATA
+        if not file.exists():
+            return None
+        try:
+            values = json.loads(read_file(file, LIMIT), parse_float=_finite, parse_constant=_finite)
+        except (ValueError, RecursionError) as error:
+            raise CheckpointError(f"{file} is not readable: {error}; put a copy back") from None
+        if not isinstance(values, dict) or values.pop("sha256", None) != _sha256(values):
+            raise CheckpointError(f"{file} is not what was written (sha256 differs); put a copy back")
+        if values.keys() != {field.name for field in fields(cls)} or not isinstance(values["state"], dict):
+            raise CheckpointError(f"{file} is not of this version of rnnkit; take the version that wrote it")
+        return cls(**values)
+
+
+def kept_task(path: AnyPath, settings: Settings) -> Task:
+    """Build the task of the run in folder `path` from what the run kept of its data.
+
+    Of a run that kept nothing it is built from the data as they are now, and a line says so.
+
+    Raises:
+        CheckpointError: data.json is damaged, or is another task's.
+        DataError: nothing was kept, and the data are gone or unfit.
+    """
+    kept = DataRecord.read(path)
+    if kept is None:
+        task = settings.make_task()
+        if task.data_state():
+            log.warning(
+                "%s has no %s: what task %r takes from its data (scale, columns or alphabet) is computed anew",
+                *(path, DATA, task.name),
+            )
+        return task
+    try:
+        return settings.make_task(kept.state)
+    except RnnkitError:
+        raise
+    except MISMATCHES as error:
+        raise CheckpointError(
+            f"{as_path(path) / DATA} does not fit task {settings.task!r} ({one_line(error)}); put a copy back"
+        ) from None
+
+
+def tell_changed_data(path: AnyPath, task: Task) -> None:
+    """Say it if the data are not those that the run in folder `path` has learnt from.
+
+    Raises:
+        DataError: they are gone, or unfit.
+    """
+    kept = DataRecord.read(path)
+    if kept is not None and kept.fingerprint != task.fingerprint():
+        log.warning(
+            "the data of task %r have changed since %s learnt from them; they are judged by the scale, columns, "
+            "alphabet and rows of then",
+            *(task.name, path),
+        )
+
+
+def _sha256(values: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def _finite(word: str) -> float:
+    if not math.isfinite(value := float(word)):
+        raise ValueError(f"{word} is not a finite number")
+    return value

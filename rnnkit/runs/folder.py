@@ -1,0 +1,290 @@
+"""The folder of a run: config.toml, env.json, data.json, metrics.jsonl, times.jsonl and checkpoints/."""
+
+import json
+import logging
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import rnnkit
+from rnnkit.runs.checkpoint import environment, restore
+from rnnkit.runs.checkpoint_store import CheckpointStore
+from rnnkit.plugin.cell_spec import choose
+from rnnkit.runs.config import relocated
+from rnnkit.runs.data_record import DATA, DataRecord, kept_task
+from rnnkit.support.atomic_files import PARTIAL, sweep, sync_folder, write_file
+from rnnkit.errors import CheckpointError, PluginError, ResourceError, UnknownNameError, UsageError
+from rnnkit.layers.fallback import running
+from rnnkit.plugin.class_import import homes
+from rnnkit.memory.replaying import layers_of
+from rnnkit.layers.model import Model
+from rnnkit.support.nested_tensors import pack
+from rnnkit.support.paths import AnyPath, as_path
+from rnnkit.training.record import Record
+from rnnkit.runs.resume import check_unfinished, surroundings, take_up, tell_changes
+from rnnkit.runs.lock import LOCK, locked
+from rnnkit.runs.log import METRICS, TIMES, RunLog
+from rnnkit.runs.settings import Settings
+from rnnkit.core.task import Task
+from rnnkit.training.training import Training
+
+CONFIG, ENVIRONMENT, CHECKPOINTS = "config.toml", "env.json", "checkpoints"
+NO_STEP = -1
+
+log = logging.getLogger(__name__)
+
+
+class RunFolder:
+    """Writes a run down as it goes: every record, and checkpoints. One process at a time; of those that train
+    together, the first.
+
+    A new folder is made with the first record, so that a run that cannot begin leaves nothing, and is there whole or
+    not at all.
+
+    Args:
+        path: where; None: `runs/<task>-<cell>-<time>`.
+        settings: what the run is made of.
+
+    Raises:
+        UsageError: the folder exists.
+    """
+
+    def __init__(self, path: AnyPath | None, settings: Settings) -> None:
+        self.path = _free(Path("runs") / _name(settings)) if path is None else as_path(path)
+        self.settings = settings
+        self._store = CheckpointStore(self.path / CHECKPOINTS, settings.keep)
+        self._log: RunLog | None = None
+        self._running: dict[str, Any] = {}
+        self._lock: int | None = None
+        if os.path.lexists(self.path):
+            raise UsageError(f"{self.path} exists already; give another folder with --out, or --resume it")
+
+    @classmethod
+    def resume(cls, path: AnyPath, settings: Settings, training: Training) -> "RunFolder":
+        """Take up a run where its newest intact checkpoint left it; what came after that is cut off.
+
+        What differs from where it ran before, and checkpoints that are damaged, are told to the log.
+
+        Raises:
+            CheckpointError: another process writes there, or what is there does not fit.
+            DataError: the data are others.
+            UsageError: all steps have been taken.
+            ResourceError: the disk or folder takes no more.
+        """
+        path = as_path(path)
+        folder = cls.__new__(cls)
+        folder.path, folder.settings = path, settings
+        folder._store = CheckpointStore(path / CHECKPOINTS, settings.keep)
+        folder._log = None
+        folder._lock = None
+        processes = training.processes
+        if not processes.first:
+            (step,) = processes.told(NO_STEP)
+            if step != NO_STEP:
+                take_up(training, folder._store.load(int(step)))
+                check_unfinished(training, path)
+            return folder
+        folder._lock = locked(path)
+        try:
+            found, damaged = folder._store.newest()
+            sweep(path)
+            sweep(path / CHECKPOINTS)
+            for error in damaged:
+                log.warning("%s; going on from an earlier checkpoint", error)
+            processes.told(NO_STEP if found is None else found.manifest["step"])
+            if found is not None:
+                take_up(training, found)
+                tell_changes(found, settings)
+                check_unfinished(training, path)
+            folder._store.sweep(training.step)
+            folder._log = RunLog(path, 0 if found is None else found.manifest["metrics_bytes"], training.step)
+            write_file(path / CONFIG, settings.to_toml().encode())
+            if not (path / DATA).exists():  # of an rnnkit that kept none; the data are those of then, as was checked
+                write_file(path / DATA, DataRecord.of(training.task).to_json())
+        except BaseException:
+            folder.close()
+            raise
+        return folder
+
+    def recording(self, training: Training) -> Iterator[Record]:
+        """Train, and pass records on, each after it is written down; checkpoints are made where they are due.
+
+        Raises:
+            ResourceError: the folder cannot be made, or the disk takes no more.
+        """
+        self._running = running(layers_of(training.model), self.settings.unroller)
+        for record in training.records():
+            if training.processes.first:
+                self._append(record, training.task)
+            best = training.best is not None and training.best[0] == record.step
+            if best or training.done or (self.settings.save_every and record.step % self.settings.save_every == 0):
+                self.save(training)
+            yield record
+
+    def save(self, training: Training) -> None:
+        """Make a checkpoint of the step that training is at; processes that train together must all call it.
+
+        Raises:
+            ResourceError: the disk or folder takes no more; the checkpoints before are intact.
+        """
+        state = training.state()
+        if self._log is None:
+            return
+        self._store.save(
+            training.step,
+            training.model.state_dict(),
+            state,
+            {
+                "version": rnnkit.__version__,
+                "settings": pack(asdict(self.settings))[0],
+                "environment": surroundings(self.settings),
+                "data": training.task.fingerprint(),
+                "metrics_bytes": self._log.sync(),
+            },
+            averaged=None if training.averaged is None else training.judged.state_dict(),
+            best=None if training.best is None else training.best[0],
+        )
+
+    @property
+    def resumable(self) -> bool:
+        """Whether there is a checkpoint to go on from."""
+        with suppress(CheckpointError, ResourceError):
+            return bool(self._store.steps())
+        return False
+
+    def close(self) -> None:
+        """Close the files and let others in."""
+        if self._log is not None:
+            self._log.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def __enter__(self) -> "RunFolder":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _append(self, record: Record, task: Task) -> None:
+        if self._log is None:
+            self._make(task)
+        assert self._log is not None
+        self._log.append(record)
+
+    def _make(self, task: Task) -> None:
+        # Process ids come again, in containers above all; what another has left behind must not be in the way.
+        partial = self.path.with_name(f".{self.path.name}.{os.getpid()}-{secrets.token_hex(4)}{PARTIAL}")
+        try:
+            (partial / CHECKPOINTS).mkdir(parents=True)
+            write_file(partial / CONFIG, self.settings.to_toml().encode())
+            imports = {path: str(file) for path, file in homes(self.settings.cell).items()}
+            told = {**environment(self.settings.device), **self._running, "imports": imports}
+            about = json.dumps(told, indent=2)
+            write_file(partial / ENVIRONMENT, about.encode() + b"\n")
+            write_file(partial / DATA, DataRecord.of(task).to_json())
+            for name in (METRICS, TIMES, LOCK):
+                (partial / name).touch()
+            sync_folder(partial)
+            partial.rename(self.path)
+            sync_folder(self.path.parent)
+        except (OSError, ResourceError) as error:
+            shutil.rmtree(partial, ignore_errors=True)
+            reason = error.strerror if isinstance(error, OSError) else str(error).rpartition(": ")[2]
+            raise ResourceError(
+                f"{self.path} cannot be made: {reason}; mend that, or give another folder with --out"
+            ) from None
+        self._lock = locked(self.path)
+        self._log = RunLog(self.path)
+
+
+def open_run(
+    path: AnyPath, *, best: bool = False, device: str | None = None, files: Mapping[str, Any] | None = None
+) -> tuple[Settings, Task, Model]:
+    """Rebuild what a run left: its settings, task and trained model, with averaged weights where there are some.
+
+    The task has the scale, columns or alphabet that the run kept, whatever its data are now; a first-party one reads
+    them when batches are asked for.
+
+    Args:
+        path: the folder of the run.
+        best: take the checkpoint of the best validation rather than the newest one.
+        device: where to; None: where it was trained.
+        files: where the task's files lie now, by option: {"text": "moved.txt"}.
+
+    Raises:
+        UsageError: `files` names an option that is no file.
+        CheckpointError: the folder is not a run's, or it has no intact checkpoint, or not that of the best validation.
+        ResourceError: the device is not here.
+    """
+    path = as_path(path)
+    settings = read_settings(path)
+    settings = relocated(settings if device is None else replace(settings, device=device), files or {})
+    task = kept_task(path, settings)
+    model = settings.make_model(task)
+    store = CheckpointStore(path / CHECKPOINTS)
+    found, damaged = store.newest()
+    if found is None:
+        raise CheckpointError(f"{path} has no checkpoint yet; train it: rnnkit run --resume {path}")
+    for error in damaged:
+        log.warning("%s; taking an earlier checkpoint", error)
+    if best:
+        if found.manifest.get("best") is None:
+            raise CheckpointError(f"{path} has not been validated yet; take its newest checkpoint, not the best")
+        found = store.load(found.manifest["best"])
+    restore(model, found.weights if found.averaged is None else found.averaged, found.path)
+    return settings, task, model
+
+
+def read_settings(path: AnyPath) -> Settings:
+    """Read the settings of the run in a folder.
+
+    Raises:
+        CheckpointError: the folder is not a run's.
+        PluginError: its cell cannot be imported; the message says where it was.
+    """
+    path = as_path(path)
+    if not path.is_dir():
+        raise CheckpointError(f"{path} is not a folder; give the folder of a run, such as runs/chars-lstm-...")
+    settings = Settings.read(path / CONFIG)
+    try:
+        choose(settings.cell)
+    except UnknownNameError:
+        raise
+    except (PluginError, UsageError) as error:
+        raise type(error)(f"{error}{_remedy(path)}") from None
+    return settings
+
+
+def _remedy(path: Path) -> str:
+    """Say where the classes stood that a run's cell is imported from: from there, they can be."""
+    with suppress(OSError, ValueError, AttributeError):
+        imports = json.loads((path / ENVIRONMENT).read_text(encoding="utf-8")).get("imports", {})
+        if imports:
+            where = ", ".join(f"{name} in {file}" for name, file in imports.items())
+            return f"; the run was made with {where}: go there, or put the folder on PYTHONPATH"
+    return ""
+
+
+def _name(settings: Settings) -> str:
+    cell = re.sub(r"[^\w.-]+", "-", settings.cell).strip("-")
+    return f"{settings.task}-{cell}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def _free(path: Path) -> Path:
+    """Give `path`, or it with a number behind if a run began in the same second."""
+    candidate, number = path, 1
+    while candidate.exists():
+        number += 1
+        candidate = path.with_name(f"{path.name}-{number}")
+    return candidate

@@ -1,0 +1,79 @@
+"""Going on from a checkpoint: what must fit, and what is told where it was made elsewhere."""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from rnnkit.runs.checkpoint import Checkpoint, environment, restore
+from rnnkit.errors import CheckpointError, DataError, UsageError, one_line
+from rnnkit.plugin.class_import import digests
+from rnnkit.support.nested_tensors import pack
+from rnnkit.support.paths import AnyPath, as_path
+from rnnkit.runs.settings import NOT_OF_THE_NUMBERS, Settings
+from rnnkit.training.training import Training
+from rnnkit.training.state_checks import check_like
+
+NOT_OF_THIS_RUN = (LookupError, ValueError, TypeError, RuntimeError, AttributeError, ArithmeticError)
+
+log = logging.getLogger(__name__)
+
+
+def take_up(training: Training, found: Checkpoint) -> None:
+    """Load a checkpoint into a training of the same settings.
+
+    Raises:
+        CheckpointError: it is another training's, or none's.
+        DataError: the data are others.
+    """
+    if found.manifest.get("data") != training.task.fingerprint():
+        raise DataError(
+            f"the data of task {training.task.name!r} have changed since {found.path}; give back the old ones"
+        )
+    restore(training.model, found.weights, found.path)
+    if (found.averaged is None) != (training.averaged is None):
+        raise CheckpointError(f"{found.path} was saved with another setting of average")
+    if found.averaged is not None:
+        restore(training.judged, found.averaged, found.path)
+    try:
+        check_like([found.training["step"], found.manifest["metrics_bytes"]], [0, 0], "the step, or the metrics' size")
+        if found.training["step"] != found.manifest["step"]:
+            raise ValueError(f"it holds the training of step {found.training['step']}")
+        training.load_state(found.training)
+    except NOT_OF_THIS_RUN as error:
+        reason = one_line(error).removeprefix("ValueError: ")
+        raise CheckpointError(f"{found.path} does not fit this run: {reason}; put a copy back, or train anew") from None
+
+
+def check_unfinished(training: Training, path: AnyPath) -> None:
+    """Raise UsageError if there is nothing left to do for a training."""
+    path = as_path(path)
+    if training.step >= training.steps:
+        raise UsageError(f"{path} has taken {training.step} steps; to go on, give more than that with --steps")
+    if training.done:
+        raise UsageError(
+            f"{path} has ended at step {training.step}, where its patience was spent; nothing is left to do"
+        )
+
+
+def surroundings(settings: Settings) -> dict[str, Any]:
+    """Return what bit-exact repetition depends on beside the settings; of an imported cell, what its source is."""
+    return {**environment(settings.device), **digests(settings.cell)}
+
+
+def tell_changes(found: Checkpoint, settings: Settings) -> None:
+    """Say what differs from where the checkpoint was made, and from what it was made with."""
+    kept, _ = pack({name: value for name, value in asdict(settings).items() if name not in NOT_OF_THE_NUMBERS})
+    # Where files lie is of no account: the data were compared.
+    files = settings.task_class.files
+    for entry, now in (("environment", surroundings(settings)), ("settings", kept)):
+        before = found.manifest.get(entry)
+        for name, value in now.items():
+            was = before.get(name) if isinstance(before, dict) else None
+            if _without(was, files) != _without(value, files):
+                log.warning("%s was %r when the checkpoint was made, now it is %r; bits may differ", name, was, value)
+
+
+def _without(value: Any, names: Iterable[str]) -> Any:
+    """Return a table without some of its entries; any other value as it is."""
+    return {key: item for key, item in value.items() if key not in names} if isinstance(value, dict) else value

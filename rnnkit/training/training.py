@@ -1,0 +1,265 @@
+"""Training by backpropagation through time, full or truncated: a generator of Records that can stop and go on."""
+
+import time
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rnnkit.core.task import Task
+from rnnkit.errors import UsageError, check_positive, check_seed, check_whole
+from rnnkit.training.averaging import averaged
+from rnnkit.training.bptt import Passes
+from rnnkit.training.clipping import check_clip, clip_gradients
+from rnnkit.training.divergence import check_loss
+from rnnkit.training.evaluation import Evaluation, evaluate
+from rnnkit.training.optimizers import make_optimizer
+from rnnkit.training.process_group import Processes, check_shares
+from rnnkit.training.record import Record
+from rnnkit.training.schedule import Schedule
+from rnnkit.training.state_checks import check_state
+from rnnkit.training.truncation import check_truncation
+from rnnkit.training.window_stream import Stream
+
+
+def train(model: nn.Module, task: Task, *, steps: int, **options: Any) -> Iterator[Record]:
+    """Train `model` on `task` by BPTT; a Record after every update, the last one with the validation figures.
+
+    Arguments are those of `rnnkit.Training`, checked at the call; training goes on as records are taken.
+
+    Raises:
+        UsageError: an argument that makes no sense.
+        DivergedError: a loss or gradient is not finite, naming the first tensor at fault; the weights are those
+            before that update.
+    """
+    return Training(model, task, steps=steps, **options).records()
+
+
+class Training:
+    """The training of a model on a task: takes updates, and can be saved between any two of them.
+
+    Args:
+        model: maps (xs, state, lengths=) to (outputs, state), as `rnnkit.Model` does.
+        task: gives batches, loss and metric.
+        steps: updates of the weights.
+        batch_size: rows B.
+        truncate: None: back over the whole batch. (k1, k2): an update every k1 steps, back over k2. A state is
+            carried on, detached at the start of each window; windows stay inside a batch. Batches that continue
+            each other (`Batch.continues`) carry it from one to the next either way.
+        optimizer: "adam", "adamw", "rmsprop", "sgd", or an optimizer that holds the model's parameters (then `lr` and
+            `weight_decay` are its own).
+        optimizer_options: more keyword arguments of a named one.
+        lr: learning rate.
+        weight_decay: as the optimizer takes it: decoupled in "adamw", else an L2 penalty.
+        clip: a bound on the gradients; None: never.
+        clip_by: "norm": gradients are scaled down to that Euclidean norm; "value": each element is cut to it.
+        accumulate: windows whose mean loss one update learns from.
+        schedule: "constant", "cosine" or "plateau" (needs `validate_every`): see `rnnkit.training.schedule.Schedule`.
+        warmup: updates over which the learning rate rises.
+        average: decay of an exponential mean of the weights, which is then what validation judges; None: none.
+        patience: validations without a better metric before training ends early; None: never.
+        autocast: torch.bfloat16: `torch.autocast` computes in it where that is safe; weights, and what a cell adds up
+            in their dtype, keep it. Validation does without. None: no autocast.
+        seed: of the data's order, and of torch for whatever the model draws. The same seed gives the same bits.
+        validate_every: updates between validations; None: only at the end.
+        processes: those that train together, each on its share of the rows; None: this one alone. See
+            `rnnkit.training.process_group.joined`.
+
+    Raises:
+        UsageError: an argument that makes no sense.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        task: Task,
+        *,
+        steps: int,
+        batch_size: int = 32,
+        truncate: tuple[int, int] | None = None,
+        optimizer: str | torch.optim.Optimizer = "adam",
+        optimizer_options: dict[str, Any] | None = None,
+        lr: float = 1e-3,
+        weight_decay: float = 0.0,
+        clip: float | None = 1.0,
+        clip_by: str = "norm",
+        accumulate: int = 1,
+        schedule: str = "constant",
+        warmup: int = 0,
+        average: float | None = None,
+        patience: int | None = None,
+        autocast: torch.dtype | None = None,
+        seed: int = 0,
+        validate_every: int | None = None,
+        processes: Processes | None = None,
+    ) -> None:
+        for label, count in (("steps", steps), ("batch_size", batch_size), ("accumulate", accumulate)):
+            check_whole(label, count)
+        for label, optional in (("validate_every", validate_every), ("patience", patience)):
+            if optional is not None:
+                check_whole(label, optional)
+        check_truncation(truncate)
+        check_positive("lr", lr)
+        check_clip(clip, clip_by)
+        if weight_decay != 0:
+            check_positive("weight_decay", weight_decay)
+        if autocast not in (None, torch.bfloat16):  # gradients in float16 would have to be scaled
+            raise UsageError(f"autocast is {autocast!r}; it must be None or torch.bfloat16")
+        check_seed(seed)
+        if validate_every is None and (patience is not None or schedule == "plateau"):
+            raise UsageError("patience and the schedule plateau wait for validations; give validate_every too")
+        self.processes = processes or Processes()
+        check_shares(batch_size, self.processes.size)
+        self.model, self.task = model, task
+        self.steps, self.validate_every, self.patience = steps, validate_every, patience
+        self.optimizer = make_optimizer(optimizer, model, lr, weight_decay, optimizer_options)
+        self.schedule = Schedule(schedule, steps, warmup)
+        self.averaged = None if average is None else averaged(model, average)
+        self.step, self.tokens, self.seconds = 0, 0, 0.0
+        self.best: tuple[int, float] | None = None
+        """Step and metric of the best validation so far."""
+        self.waited = 0
+        """Validations since the best one."""
+        self._passes = Passes(model, task, self.processes, accumulate, autocast)
+        self._clip, self._clip_by = clip, clip_by
+        self._accumulate, self._seed = accumulate, seed
+        self._stream = Stream(task, batch_size, truncate, seed)
+        self._random: dict[str, list[Tensor]] | None = None
+
+    @property
+    def judged(self) -> nn.Module:
+        """The model that validation judges: the averaged one, where there is one."""
+        return self.model if self.averaged is None else self.averaged.module
+
+    @property
+    def done(self) -> bool:
+        """Whether all steps are taken, or patience has run out."""
+        return self.step >= self.steps or (self.patience is not None and self.waited >= self.patience)
+
+    def records(self) -> Iterator[Record]:
+        """Take updates until done; the last record has the validation figures."""
+        if self.step == 0:
+            torch.manual_seed(self._seed + self.processes.rank)
+        elif self._random is not None:  # whatever has been drawn since the state was loaded
+            self._set_random(self._random)
+        self._random = None
+        self.model.train()
+        began = time.perf_counter() - self.seconds
+        while not self.done:
+            loss, metric, norm, rate = self._update()
+            self.seconds = time.perf_counter() - began
+            validation = self._validate() if self._is_due() else None
+            began = time.perf_counter() - self.seconds
+            yield Record(self.step, loss, metric, norm, self.tokens, self.seconds, rate, validation)
+
+    def state(self) -> dict[str, Any]:
+        """Give all that training goes on from but the weights: nested values and tensors.
+
+        Tensors are the live ones, not copies: save it before the next update. With several processes it is the same
+        whichever gives it, and all must.
+        """
+        return {
+            "step": self.step,
+            "tokens": self.tokens,
+            "seconds": self.seconds,
+            "best": self.best,
+            "waited": self.waited,
+            "optimizer": {"kind": type(self.optimizer).__name__, **self.optimizer.state_dict()},
+            "schedule": self.schedule.state(),
+            "averaged": None if self.averaged is None else self.averaged.n_averaged,
+            "stream": self._stream.state(),
+            **self._passes.state(),
+            "random": self._get_random(),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take what `state` gave; the weights, averaged ones too, must have been loaded into the models.
+
+        Raises:
+            KeyError, ValueError, TypeError, RuntimeError: it is the state of another training, or none.
+        """
+        check_state(state, self.state(), self.optimizer, self._accumulate)
+        self._passes.check_state(state, self._stream.batch_size)
+        self.optimizer.load_state_dict({name: value for name, value in state["optimizer"].items() if name != "kind"})
+        self.step, self.tokens, self.seconds = state["step"], state["tokens"], state["seconds"]
+        self.best, self.waited = state["best"], state["waited"]
+        self.schedule.load_state(state["schedule"])
+        if self.averaged is not None:
+            self.averaged.n_averaged.copy_(state["averaged"])
+        self._stream.load_state(state["stream"])
+        self._passes.load_state(state)
+        self._random = state["random"]
+        self._set_random(state["random"])
+
+    def _update(self) -> tuple[float, float, float, float]:
+        """Update the weights once; gives loss, metric, gradient norm and learning rate."""
+        self.step += 1
+        rate = self._set_rate()
+        self.optimizer.zero_grad(set_to_none=True)
+        figures = [
+            self._passes.add(piece, f"step {self.step}", last=number == self._accumulate)
+            for number, piece in enumerate(islice(self._stream, self._accumulate), 1)
+        ]
+        self.tokens += sum(found.tokens for found in figures)
+        norm = self._check_and_clip()
+        self.optimizer.step()
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.model)
+        totals = (sum(found.loss for found in figures), sum(found.metric for found in figures))
+        loss, metric = self.processes.mean(*(total / len(figures) for total in totals))
+        return loss, metric, norm, rate
+
+    def _check_and_clip(self) -> float:
+        """Raise before the optimiser sees a gradient that is not finite, then clip; gives the norm before that."""
+        parameters = [parameter for parameter in self.model.parameters() if parameter.grad is not None]
+        norm = float(nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]))
+        self._passes.check(f"step {self.step}", norm)
+        if self._clip is not None:
+            clip_gradients(parameters, norm, self._clip, self._clip_by)
+        return norm
+
+    def _set_rate(self) -> float:
+        """Set the learning rate of this update, unless nothing is scheduled: then it is the optimizer's own."""
+        groups = self.optimizer.param_groups
+        if self.schedule.name != "constant" or self.schedule.warmup:
+            for group in groups:
+                group["lr"] = group.setdefault("initial_lr", group["lr"]) * self.schedule.factor(self.step)
+        return float(groups[0]["lr"])
+
+    def _is_due(self) -> bool:
+        """Whether a validation comes after this update."""
+        return self.step == self.steps or (self.validate_every is not None and self.step % self.validate_every == 0)
+
+    def _validate(self) -> Evaluation:
+        """Validate, and take note of what it says; raise if the last update has spoilt the model."""
+        figures = Evaluation(*self.processes.told(*evaluate(self.judged, self.task)))
+        check_loss(f"step {self.step}: the validation loss", figures.loss, self.judged, {})
+        self.schedule.observe(figures.loss)
+        sign = -1 if self.task.higher_is_better else 1
+        self.waited += 1
+        if self.best is None or sign * figures.metric < sign * self.best[1]:
+            self.best, self.waited = (self.step, figures.metric), 0
+        return figures
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    def _get_random(self) -> dict[str, list[Tensor]]:
+        """Give torch's random states, one of each process."""
+        found = {"cpu": self.processes.of_all(torch.get_rng_state())}
+        if self._device.type == "cuda":
+            found["cuda"] = self.processes.of_all(torch.cuda.get_rng_state(self._device))
+        return found
+
+    def _set_random(self, states: dict[str, list[Tensor]]) -> None:
+        """Set torch's random states; a process that was not there before begins with one of its own."""
+        rank = self.processes.rank
+        if rank >= len(states["cpu"]):
+            torch.manual_seed(self._seed + rank)
+            return
+        torch.set_rng_state(states["cpu"][rank])
+        if self._device.type == "cuda" and "cuda" in states:
+            torch.cuda.set_rng_state(states["cuda"][rank], self._device)

@@ -1,0 +1,139 @@
+"""Settings come back from their file whatever they hold, or are refused with a sentence."""
+
+import math
+import tomllib
+
+import pytest
+
+from rnnkit.errors import CheckpointError, ResourceError, UsageError
+from rnnkit.runs.settings import Settings, checked, usable_device
+from rnnkit.support.toml import read_toml
+
+ODD = [
+    "",
+    " ",
+    'a "quoted" word',
+    "back\\slash",
+    "tab\tnewline\nreturn\r",
+    "\x00\x1f\x7f",
+    "é ∂ 漢 🙂",
+    "\u2028\ufeff",
+    "# no = [comment]",
+]
+
+
+def written(settings, path):
+    path.write_text(settings.to_toml(), encoding="utf-8", newline="")
+    return path
+
+
+@pytest.mark.parametrize("text", ODD, ids=ascii)
+def test_settings_come_back_whatever_the_strings(text, tmp_path):
+    settings = Settings(
+        task_options={"text": text, "list": [text, 1, 2.5, True], "table": {text: text}},
+        optimizer_options={"eps": math.inf, "betas": [0.5, 0.9]},
+        tbptt=[3, 9],
+        lr=1e-30,
+        clip=1e16,
+        seed=2**63 - 1,
+    )
+    assert Settings.read(written(settings, tmp_path / "config.toml")) == settings
+
+
+@pytest.mark.parametrize("name", ["a.b", "a b", "", "é", 'a"b', "1", "a-b_C"])
+def test_names_of_options_come_back_whatever_they_are(name, tmp_path):
+    settings = Settings(task_options={name: 1})
+    assert Settings.read(written(settings, tmp_path / "config.toml")) == settings
+
+
+@pytest.mark.parametrize("text", ["steps = ", "stepz = 3", "\udcff", "steps = 'many'", "[cell_options"], ids=ascii)
+def test_what_is_no_configuration_is_refused(text, tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(CheckpointError, match=r"config\.toml"):
+        Settings.read(path)
+
+
+@pytest.mark.parametrize("made", ["nothing", "a folder"])
+def test_a_configuration_that_is_no_file(tmp_path, made):
+    path = tmp_path / "config.toml"
+    if made == "a folder":
+        path.mkdir()
+    with pytest.raises(UsageError) as caught:
+        read_toml(path)
+    assert str(caught.value) == f"{path} is not a file of settings"
+
+
+def test_a_whole_number_will_do_for_a_real_one(tmp_path):
+    (tmp_path / "config.toml").write_text(Settings().to_toml().replace("lr = 0.001", "lr = 1"))
+    settings = Settings.read(tmp_path / "config.toml")
+    assert settings.lr == 1.0
+    assert isinstance(settings.lr, float)
+
+
+def test_what_is_written_is_toml_with_every_setting():
+    found = tomllib.loads(Settings().to_toml())
+    assert found == vars(Settings())
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "must"),
+    [
+        ("hidden", "many", "a whole number"),
+        ("hidden", 8.0, "a whole number"),
+        ("hidden", True, "a whole number"),
+        ("lr", "fast", "a number"),
+        ("lr", True, "a number"),
+        ("cell", 3, "text"),
+        ("tbptt", 3, "two whole numbers"),
+        ("tbptt", "x", "two whole numbers"),
+        ("tbptt", [1], "two whole numbers"),
+        ("tbptt", [1, 2, 3], "two whole numbers"),
+        ("tbptt", [1.5, 2], "two whole numbers"),
+        ("tbptt", [True, 2], "two whole numbers"),
+        ("tbptt", ["1", "2"], "two whole numbers"),
+        ("tbptt", "1,2,3", "two whole numbers"),
+        ("cell_options", 3, "a table"),
+        ("hidden", 0, "1 or more"),
+        ("layers", 0, "1 or more"),
+        ("steps", 0, "1 or more"),
+        ("batch", 0, "1 or more"),
+        ("accumulate", 0, "1 or more"),
+        ("keep", 0, "1 or more"),
+        ("hidden", -1, "1 or more"),
+        ("warmup", -1, "0 or more"),
+        ("patience", -1, "0 or more"),
+        ("save_every", -1, "0 or more"),
+        ("lr", -1.0, "0 or more"),
+        ("lr", math.nan, "0 or more"),
+        ("lr", math.inf, "0 or more"),
+        ("average", 1.0, "below 1"),
+        ("average", 2, "below 1"),
+        ("seed", 2**63, "2**63 - 1"),
+        ("dtype", "float16", "float32, float64, bfloat16"),
+    ],
+    ids=str,
+)
+def test_values_that_make_no_sense(name, value, must):
+    with pytest.raises(UsageError) as caught:
+        checked({name: value}, "the source")
+    assert str(caught.value).startswith(f"the source: {name} is {value!r}; it must be ")
+    assert must in str(caught.value)
+
+
+def test_an_unknown_setting_offers_the_nearest():
+    with pytest.raises(UsageError, match=r"the source has an unknown setting 'hiden' \(did you mean 'hidden'\?\)"):
+        checked({"hiden": 3}, "the source")
+
+
+def test_dates_are_no_options():
+    with pytest.raises(UsageError, match=r"the source: task_options\.since is .*; it must be"):
+        checked({"task_options": tomllib.loads("since = 1990-01-01")}, "the source")
+
+
+def test_devices():
+    assert str(usable_device("cpu")) == "cpu"
+    with pytest.raises(UsageError, match="device 'nope' is not a device of torch"):
+        usable_device("nope")
+    with pytest.raises(ResourceError, match="device 'cuda:99' is not usable here"):
+        usable_device("cuda:99")

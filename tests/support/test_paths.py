@@ -1,0 +1,239 @@
+"""Whatever takes a path takes a string, a Path and anything with `__fspath__`, and does the same with each."""
+
+import inspect
+import os
+import pkgutil
+import re
+import shutil
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+import rnnkit
+from rnnkit.benchmark import plot
+from rnnkit.errors import KindError, RnnkitError, UsageError
+from rnnkit.export.file import check_free, read_format
+from rnnkit.export.onnx import Onnx
+from rnnkit.export.pt2 import Pt2
+from rnnkit.runs import checkpoint, folder, history
+from rnnkit.runs.checkpoint_store import CheckpointStore
+from rnnkit.runs.comparison import compare
+from rnnkit.runs.comparison_plot import draw
+from rnnkit.runs.config import check_files
+from rnnkit.runs.data_record import DataRecord, kept_task, tell_changed_data
+from rnnkit.runs.folder import RunFolder, open_run
+from rnnkit.runs.lock import locked
+from rnnkit.runs.log import RunLog
+from rnnkit.runs.resume import check_unfinished
+from rnnkit.runs.settings import Settings
+from rnnkit.runs.tensorboard import TensorBoard
+from rnnkit.support import atomic_files, figures, toml
+from rnnkit.support.paths import as_path
+from rnnkit.training.record import Record
+
+SMALL = Settings(task="adding", steps=2, hidden=4, batch=2, save_every=1, task_options={"seq_len": 5})
+SIZE = "1x2x3x4"
+
+
+class Named:
+    """A path that is neither a string nor a Path."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __fspath__(self):
+        return str(self.path)
+
+
+def train(settings=SMALL, path=None, resume=None):
+    task = settings.make_task()
+    training = settings.make_training(settings.make_model(task), task)
+    with RunFolder(path, settings) if resume is None else RunFolder.resume(resume, settings, training) as folder:
+        for _ in folder.recording(training):
+            pass
+    return folder.path.name
+
+
+def layer():
+    torch.manual_seed(0)
+    return rnnkit.RNN("gru", 2, 3)
+
+
+def written(path):
+    rnnkit.export_model(layer(), "layer.pt2")
+    return Pt2().load(path)(torch.ones(2, 1, 2))[0]
+
+
+def judged(path):
+    _, task, model = open_run(path)
+    return rnnkit.evaluate(model, task, task.validation())
+
+
+def logged(path):
+    with TensorBoard(path, "MSE") as board:
+        board.write(Record(1, 0.5, 0.5, 1.0, 10, 0.1, 0.01))
+    return len(list(Path(path).iterdir()))
+
+
+def closed(opened):
+    opened.close()
+    return sorted(os.listdir("log"))
+
+
+def ratio_picture(path):
+    ratios = {"loop": SimpleNamespace(median=2.0, low=1.9, high=2.1)}
+    plot.draw([SimpleNamespace(rivals=ratios, cell="lstm", unroller="loop", size=SIZE, training=True)], path)
+    return Path(path).stat().st_size > 0
+
+
+def figure():
+    from matplotlib.figure import Figure
+
+    return Figure()
+
+
+STEP = "run/checkpoints/step-000000002"
+CALLS = {
+    "rnnkit.benchmark.plot.draw": ("ratios.png", ratio_picture),
+    "rnnkit.runs.checkpoint.load_checkpoint": (STEP, lambda path: checkpoint.load_checkpoint(path).manifest["step"]),
+    "rnnkit.runs.checkpoint.read_manifest": (STEP, checkpoint.read_manifest),
+    "rnnkit.runs.checkpoint.restore": ("file", lambda path: checkpoint.restore(layer(), {}, path)),
+    "rnnkit.runs.checkpoint.save_checkpoint": ("new", lambda path: checkpoint.save_checkpoint(path, {}, {}, {})),
+    "rnnkit.runs.checkpoint_store.CheckpointStore": ("run/checkpoints", lambda path: CheckpointStore(path).steps()),
+    "rnnkit.runs.comparison.compare": ("run", lambda path: [run.last for run in compare([path, path])[0].runs]),
+    "rnnkit.runs.comparison_plot.draw": ("curves.svg", lambda path: draw(compare(["run"])[0], path)),
+    "rnnkit.runs.config.check_files": ("run", lambda path: check_files(SMALL, path)),
+    "rnnkit.runs.data_record.DataRecord.read": ("run", lambda path: DataRecord.read(path).task),
+    "rnnkit.runs.data_record.kept_task": ("run", lambda path: kept_task(path, SMALL).name),
+    "rnnkit.runs.data_record.tell_changed_data": ("run", lambda path: tell_changed_data(path, SMALL.make_task())),
+    "rnnkit.support.atomic_files.read_file": ("run/env.json", lambda path: atomic_files.read_file(path, 10_000)),
+    "rnnkit.support.atomic_files.remove_folder": ("log", atomic_files.remove_folder),
+    "rnnkit.support.atomic_files.reported": ("log", lambda path: atomic_files.reported(path).__enter__()),
+    "rnnkit.support.atomic_files.sweep": ("log", atomic_files.sweep),
+    "rnnkit.support.atomic_files.sync_folder": ("log", atomic_files.sync_folder),
+    "rnnkit.support.atomic_files.unreadable": (
+        "log",
+        lambda path: str(atomic_files.unreadable(path, OSError(2, "gone"))),
+    ),
+    "rnnkit.support.atomic_files.write_file": ("new.txt", lambda path: atomic_files.write_file(path, b"data")),
+    "rnnkit.support.atomic_files.write_folder": ("new", lambda path: atomic_files.write_folder(path, {"a": b"b"})),
+    "rnnkit.export.file.check_free": ("model.pt2", check_free),
+    "rnnkit.export.file.export_model": ("x.pt2", lambda path: rnnkit.export_model(layer(), path).difference < 1e-4),
+    "rnnkit.export.file.read_format": ("x.onnx", lambda path: read_format(None, path).name),
+    "rnnkit.export.onnx.Onnx.load": ("nothing.onnx", lambda path: Onnx().load(path)),
+    "rnnkit.export.pt2.Pt2.load": ("layer.pt2", written),
+    "rnnkit.support.figures.check_plot": ("x.docx", figures.check_plot),
+    "rnnkit.support.figures.save": ("x.png", lambda path: figures.save(figure(), path)),
+    "rnnkit.runs.resume.check_unfinished": (
+        "run",
+        lambda path: check_unfinished(SimpleNamespace(step=2, steps=2, done=True), path),
+    ),
+    "rnnkit.runs.folder.RunFolder": ("another", lambda path: train(path=path)),
+    "rnnkit.runs.folder.RunFolder.resume": ("run", lambda path: train(replace(SMALL, steps=3), resume=path)),
+    "rnnkit.runs.folder.open_run": ("run", judged),
+    "rnnkit.runs.folder.read_settings": ("run", folder.read_settings),
+    "rnnkit.runs.history.read_history": ("run", lambda path: history.read_history(path).loss.tolist()),
+    "rnnkit.runs.lock.locked": ("run", lambda path: os.close(locked(path))),
+    "rnnkit.runs.log.RunLog": ("log", lambda path: closed(RunLog(path))),
+    "rnnkit.runs.settings.Settings.read": ("run/config.toml", Settings.read),
+    "rnnkit.runs.tensorboard.TensorBoard": ("board", logged),
+    "rnnkit.support.toml.read_toml": ("run/config.toml", toml.read_toml),
+}
+ELSEWHERE = {"rnnkit.export.format.Format.load", "rnnkit.support.paths.as_path"}
+"""What is abstract, or tested with all the others."""
+
+
+def functions():
+    """Give every public function and method of the package that has an annotation, by its dotted name."""
+    for found in pkgutil.walk_packages(rnnkit.__path__, "rnnkit."):
+        if ".cli" in found.name or "__main__" in found.name:
+            continue
+        module = import_module(found.name)
+        for name, value in vars(module).items():
+            if name.startswith("_") or getattr(value, "__module__", None) != found.name:
+                continue
+            if inspect.isclass(value):
+                for method, function in vars(value).items():
+                    function = getattr(function, "__func__", function)
+                    if inspect.isfunction(function) and (method == "__init__" or not method.startswith("_")):
+                        yield f"{found.name}.{name}{'' if method == '__init__' else '.' + method}", function
+            elif inspect.isfunction(inspect.unwrap(value)):
+                yield f"{found.name}.{name}", inspect.unwrap(value)
+
+
+def test_every_function_that_takes_a_path_is_known_here():
+    taking = {}
+    for name, function in functions():
+        kinds = {k: str(kind) for k, kind in function.__annotations__.items() if k != "return" and "Path" in str(kind)}
+        if kinds:
+            taking[name] = kinds
+    assert [(name, kinds) for name, kinds in taking.items() if re.search(r"\bPath\b", str(kinds))] == []
+    assert taking.keys() == CALLS.keys() | ELSEWHERE
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Train a small run, once."""
+    folder = tmp_path_factory.mktemp("paths")
+    train(path=folder / "run")
+    (folder / "log").mkdir()
+    for name in ("metrics.jsonl", "times.jsonl"):
+        (folder / "log" / name).touch()
+    return folder
+
+
+def outcome(call, path):
+    try:
+        result = call(path)
+    except RnnkitError as error:
+        return type(error), str(error)
+    except Exception as error:  # of a library's own, of a file that is not there
+        return type(error)
+    return result
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_each_kind_of_path_does_the_same(finished, tmp_path, monkeypatch, name):
+    path, call = CALLS[name]
+    outcomes = []
+    for kind in (str, Path, Named):
+        copied = shutil.copytree(finished, tmp_path / kind.__name__)
+        monkeypatch.chdir(copied)
+        found = outcome(call, kind(path))
+        left = sorted(str(file) for file in Path().rglob("*") if "tfevents" not in file.name)
+        outcomes.append((found, left))
+    (first, files), *others = outcomes
+    assert first not in (AttributeError, TypeError)
+    for found, left in others:
+        assert left == files
+        assert torch.equal(found, first) if isinstance(first, torch.Tensor) else found == first
+
+
+@pytest.mark.parametrize("path", [None, 3, b"runs/x", 1.5, ["runs/x"], True])
+def test_what_is_no_path_is_refused(path):
+    for call in (as_path, open_run, history.read_history):
+        with pytest.raises(KindError, match=r"^the path is .*; it must be a string or a Path$"):
+            call(path)
+
+
+def test_an_empty_path_is_no_folder():
+    with pytest.raises(UsageError, match="the path is empty"):
+        open_run("")
+
+
+@pytest.mark.parametrize("name", ["csv", "chars"])
+def test_a_task_s_file_that_is_no_path(name):
+    kind = rnnkit.tasks[name]
+    (option,) = kind.files
+    for value in (5, True, ["a"], 0.5):
+        sentence = re.escape(f"task {name!r}: {option} is {value!r}; it must be a string or a Path")
+        with pytest.raises(KindError, match=f"^{sentence}$"):
+            kind(**{option: value})
+        with pytest.raises(KindError, match=f"^{sentence}$"):
+            Settings(task=name, task_options={option: value}).make_task()
+    with pytest.raises(UsageError, match=f"^task {name!r}: {option} is empty; name a file"):
+        kind(**{option: ""})

@@ -1,0 +1,50 @@
+"""Optimizers by name: the right ones, with their options, or a sentence."""
+
+import pytest
+import torch
+from torch import nn
+
+from rnnkit.errors import UsageError
+from rnnkit.training.optimizers import OPTIMIZERS, make_optimizer
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_rate_the_decay_and_the_parameters_reach_it(name):
+    model = nn.Linear(2, 3)
+    optimizer = make_optimizer(name, model, lr=0.25, weight_decay=0.125)
+    (group,) = optimizer.param_groups
+    assert type(optimizer) is OPTIMIZERS[name]
+    assert (group["lr"], group["weight_decay"]) == (0.25, 0.125)
+    assert [id(parameter) for parameter in group["params"]] == [id(parameter) for parameter in model.parameters()]
+
+
+def test_options_reach_it():
+    optimizer = make_optimizer("sgd", nn.Linear(1, 1), 0.1, options={"momentum": 0.9, "nesterov": True})
+    assert optimizer.param_groups[0]["momentum"] == 0.9
+    assert optimizer.param_groups[0]["nesterov"] is True
+
+
+def test_one_that_is_made_already_is_taken_as_it_is():
+    model = nn.Linear(1, 1)
+    mine = torch.optim.Adagrad(model.parameters())
+    assert make_optimizer(mine, model, lr=0.1) is mine
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "match"),
+    [
+        ("adma", {}, r"unknown optimizer 'adma' \(did you mean 'adam'\?\); there are adam, adamw, rmsprop, sgd"),
+        ("adam", {"momentum": 0.9}, "optimizer 'adam': .*momentum"),
+        ("sgd", {"nesterov": True}, "optimizer 'sgd': Nesterov"),
+        ("adam", {"betas": [2.0, 0.9]}, "optimizer 'adam': Invalid beta"),
+        ("adam", {"betas": 3}, "optimizer 'adam': "),
+        ("adam", {"lr": 3}, "optimizer 'adam': .*lr"),
+        ("adam", {"eps": "small"}, "optimizer 'adam': "),
+        ("adam", {"betas": [0.9]}, "optimizer 'adam': "),
+    ],
+    ids=str,
+)
+def test_what_it_lacks_or_refuses(name, options, match):
+    with pytest.raises(UsageError, match=match) as caught:
+        make_optimizer(name, nn.Linear(1, 1), 0.1, options=options)
+    assert "\n" not in str(caught.value)
