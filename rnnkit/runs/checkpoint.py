@@ -18,8 +18,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, distributed, nn
 
-from rnnkit.support.atomic_files import read_file, write_folder
 from rnnkit.errors import CheckpointError
+from rnnkit.support.atomic_files import read_file, write_folder
 from rnnkit.support.nested_tensors import pack, unpack
 from rnnkit.support.paths import AnyPath, as_path
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from torch import Tensor
 
+from rnnkit.errors import CheckpointError, ResourceError
 from rnnkit.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from rnnkit.support.atomic_files import remove_folder, sweep, unreadable
-from rnnkit.errors import CheckpointError, ResourceError
 from rnnkit.support.paths import AnyPath, as_path
 
 NAME = re.compile(r"step-(\d{9,})")

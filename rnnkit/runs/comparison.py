@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnkit.support.paths import AnyPath, as_path
+from rnnkit.core.task import Task
 from rnnkit.plugin.registry import tasks
 from rnnkit.plugin.resolve import resolve
 from rnnkit.runs.history import RunHistory, read_history
 from rnnkit.runs.settings import Settings
-from rnnkit.core.task import Task
+from rnnkit.support.paths import AnyPath, as_path
 
 SHOWN_ANYWAY = ("cell", "task", "steps")
 """Settings that stand in a comparison whether they differ or not."""

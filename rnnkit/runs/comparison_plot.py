@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnkit.runs.comparison import Comparison, Contender
-from rnnkit.support.paths import AnyPath, as_path
-from rnnkit.support.figures import save
 from rnnkit.runs.history import Numbers
+from rnnkit.support.figures import save
+from rnnkit.support.paths import AnyPath, as_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,13 +6,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from rnnkit.core.task import Task
 from rnnkit.errors import DataError, UsageError, nearest
 from rnnkit.plugin.expression import value_of
-from rnnkit.support.paths import AnyPath
 from rnnkit.plugin.registry import tasks
 from rnnkit.plugin.resolve import resolve
 from rnnkit.runs.settings import NOT_OF_THE_NUMBERS, TABLES, Settings, checked
-from rnnkit.core.task import Task
+from rnnkit.support.paths import AnyPath
 
 
 def assigned(texts: Iterable[str]) -> dict[str, Any]:

@@ -7,11 +7,11 @@ import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from rnnkit.support.atomic_files import read_file
-from rnnkit.errors import CheckpointError, RnnkitError, UsageError, one_line
-from rnnkit.support.paths import AnyPath, as_path
-from rnnkit.runs.settings import Settings
 from rnnkit.core.task import Task
+from rnnkit.errors import CheckpointError, RnnkitError, UsageError, one_line
+from rnnkit.runs.settings import Settings
+from rnnkit.support.atomic_files import read_file
+from rnnkit.support.paths import AnyPath, as_path
 
 DATA = "data.json"
 LIMIT = 2**28

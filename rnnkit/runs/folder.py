@@ -15,25 +15,25 @@ from types import TracebackType
 from typing import Any
 
 import rnnkit
-from rnnkit.runs.checkpoint import environment, restore
-from rnnkit.runs.checkpoint_store import CheckpointStore
-from rnnkit.plugin.cell_spec import choose
-from rnnkit.runs.config import relocated
-from rnnkit.runs.data_record import DATA, DataRecord, kept_task
-from rnnkit.support.atomic_files import PARTIAL, sweep, sync_folder, write_file
+from rnnkit.core.task import Task
 from rnnkit.errors import CheckpointError, PluginError, ResourceError, UnknownNameError, UsageError
 from rnnkit.layers.fallback import running
-from rnnkit.plugin.class_import import homes
-from rnnkit.memory.replaying import layers_of
 from rnnkit.layers.model import Model
+from rnnkit.memory.replaying import layers_of
+from rnnkit.plugin.cell_spec import choose
+from rnnkit.plugin.class_import import homes
+from rnnkit.runs.checkpoint import environment, restore
+from rnnkit.runs.checkpoint_store import CheckpointStore
+from rnnkit.runs.config import relocated
+from rnnkit.runs.data_record import DATA, DataRecord, kept_task
+from rnnkit.runs.lock import LOCK, locked
+from rnnkit.runs.log import METRICS, TIMES, RunLog
+from rnnkit.runs.resume import check_unfinished, surroundings, take_up, tell_changes
+from rnnkit.runs.settings import Settings
+from rnnkit.support.atomic_files import PARTIAL, sweep, sync_folder, write_file
 from rnnkit.support.nested_tensors import pack
 from rnnkit.support.paths import AnyPath, as_path
 from rnnkit.training.record import Record
-from rnnkit.runs.resume import check_unfinished, surroundings, take_up, tell_changes
-from rnnkit.runs.lock import LOCK, locked
-from rnnkit.runs.log import METRICS, TIMES, RunLog
-from rnnkit.runs.settings import Settings
-from rnnkit.core.task import Task
 from rnnkit.training.training import Training
 
 CONFIG, ENVIRONMENT, CHECKPOINTS = "config.toml", "env.json", "checkpoints"

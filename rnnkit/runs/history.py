@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.errors import CheckpointError
-from rnnkit.support.paths import AnyPath, as_path
 from rnnkit.runs.log import METRICS, TIMES
 from rnnkit.runs.settings import Settings
+from rnnkit.support.paths import AnyPath, as_path
 
 Numbers = NDArray[np.float64]
 Counts = NDArray[np.int64]

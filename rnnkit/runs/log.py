@@ -13,8 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from rnnkit.support.atomic_files import reported
 from rnnkit.errors import CheckpointError
+from rnnkit.support.atomic_files import reported
 from rnnkit.support.paths import AnyPath, as_path
 from rnnkit.training.record import Record
 

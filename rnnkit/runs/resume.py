@@ -5,14 +5,14 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from rnnkit.runs.checkpoint import Checkpoint, environment, restore
 from rnnkit.errors import CheckpointError, DataError, UsageError, one_line
 from rnnkit.plugin.class_import import digests
+from rnnkit.runs.checkpoint import Checkpoint, environment, restore
+from rnnkit.runs.settings import NOT_OF_THE_NUMBERS, Settings
 from rnnkit.support.nested_tensors import pack
 from rnnkit.support.paths import AnyPath, as_path
-from rnnkit.runs.settings import NOT_OF_THE_NUMBERS, Settings
-from rnnkit.training.training import Training
 from rnnkit.training.state_checks import check_like
+from rnnkit.training.training import Training
 
 NOT_OF_THIS_RUN = (LookupError, ValueError, TypeError, RuntimeError, AttributeError, ArithmeticError)
 

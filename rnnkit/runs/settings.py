@@ -8,17 +8,17 @@ from typing import Any
 import torch
 
 from rnnkit.core.cell import building
-from rnnkit.plugin.cell_spec import choose
+from rnnkit.core.task import Task
+from rnnkit.core.unroller import Unroller
 from rnnkit.errors import CheckpointError, ResourceError, UsageError, nearest
 from rnnkit.layers.model import Model
-from rnnkit.support.paths import AnyPath, as_path
-from rnnkit.training.process_group import Processes
+from rnnkit.plugin.cell_spec import choose
 from rnnkit.plugin.registry import tasks, unrollers
 from rnnkit.plugin.resolve import check_options, construct, resolve
-from rnnkit.core.task import Task
+from rnnkit.support.paths import AnyPath, as_path
 from rnnkit.support.toml import read_toml, write_toml
+from rnnkit.training.process_group import Processes
 from rnnkit.training.training import Training
-from rnnkit.core.unroller import Unroller
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.float32}
 """By name, the dtype of the weights; "bfloat16" is one to compute in, by autocast."""
