@@ -19,8 +19,8 @@ MACHINE = {"torch": "2.13.0+cpu", "threads": 2, "processor": "x86_64 AVX512", "s
 
 @pytest.fixture
 def scripts(monkeypatch):
-    """Give the modules that stand beside the page."""
-    monkeypatch.syspath_prepend(str(DOCS))
+    """Return the modules that write the page."""
+    monkeypatch.syspath_prepend(str(DOCS.with_name("tools")))
     names = {
         "script": "benchmark",
         "page": "benchmark_page",
@@ -50,10 +50,10 @@ def block(page, name):
 
 def test_page_and_pictures_are_those_of_the_measurements(scripts):
     if not scripts.script.MEASURED.exists():
-        pytest.skip("nothing is measured yet: python docs/benchmark.py measure")
+        pytest.skip("nothing is measured yet: python tools/benchmark.py measure")
     expected = scripts.script.render()
     shown = {path: path.read_text(encoding="utf-8") for path in expected}
-    assert shown == expected, "write it again: python docs/benchmark.py render"
+    assert shown == expected, "write it again: python tools/benchmark.py render"
     assert set(DOCS.glob("assets/bench-*")) == set(expected) - {scripts.script.PAGE}
     assert list(scripts.script.read()) == list(scripts.sections.SECTIONS)
 

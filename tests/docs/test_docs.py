@@ -126,11 +126,11 @@ def test_every_command_and_option_is_documented():
 
 
 def test_help_texts_are_what_the_commands_print():
-    spec = importlib.util.spec_from_file_location("rnnkit_docs_help", DOCS / "help.py")
+    spec = importlib.util.spec_from_file_location("rnnkit_docs_help", ROOT / "tools" / "help.py")
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
     page, shown = read(DOCS / "command-line.md"), {path.stem: path.read_text() for path in script.FOLDER.iterdir()}
-    assert shown == script.help_texts(), "regenerate them: python docs/help.py"
+    assert shown == script.help_texts(), "regenerate them: python tools/help.py"
     assert [name for name, text in shown.items() if text not in page] == []
 
 

@@ -111,7 +111,7 @@ def differing(before, after):
 
 
 def unlike_the_page(chapter, item):
-    """Give what the documentation says otherwise; `python docs/measure.py corpus` writes it anew."""
+    """Give what the documentation says otherwise; `python tools/measure.py corpus` writes it anew."""
     section = PAGE.read_text().partition(f"## {chapter}\n")[2].partition("\n## ")[0]
     row = re.search(rf"^\| \d+ \| {re.escape(item.name)} \| (\d+) \| (.*) \|$", section, re.M)
     if row and int(row[1]) == item.code and all(word in html.unescape(row[2]) for word in item.says):

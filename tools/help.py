@@ -1,6 +1,6 @@
 """Write the help text of every command to docs/assets/help/, from where the command-line page includes it.
 
-Run it after changing a command: python docs/help.py
+Run it after changing a command: python tools/help.py
 """
 
 from pathlib import Path
@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from rnnkit.cli import main
 
-FOLDER = Path(__file__).parent / "assets" / "help"
+FOLDER = Path(__file__).parents[1] / "docs" / "assets" / "help"
 WIDTH = 84
 
 

@@ -1,8 +1,8 @@
 """Measure everything on the page of benchmarks, and write the page from it.
 
-    python docs/benchmark.py measure                    ->  docs/assets/benchmarks.json; ten minutes
-    python docs/benchmark.py measure --only lstm,gru    ->  these sections of it anew
-    python docs/benchmark.py render                     ->  docs/benchmarks.md and its pictures, from that file
+    python tools/benchmark.py measure                    ->  docs/assets/benchmarks.json; ten minutes
+    python tools/benchmark.py measure --only lstm,gru    ->  these sections of it anew
+    python tools/benchmark.py render                     ->  docs/benchmarks.md and its pictures, from that file
 
 Each figure is what `rnnkit bench --json` prints in a process of its own, so that it can be had again by the command
 that stands beside it.
@@ -22,7 +22,7 @@ from benchmark_sections import SECTIONS
 
 from rnnkit.errors import nearest
 
-DOCS = Path(__file__).parent
+DOCS = Path(__file__).parents[1] / "docs"
 PAGE = DOCS / "benchmarks.md"
 ASSETS = DOCS / "assets"
 MEASURED = ASSETS / "benchmarks.json"

@@ -1,11 +1,11 @@
 """Measure what the documentation states: the loop's speed against the textbook form, and the memory of unrollers.
 
-    python docs/measure.py speed    ->  docs/assets/speed.md
-    python docs/measure.py memory   ->  docs/assets/memory.md
-    python docs/measure.py training ->  docs/assets/training.md
-    python docs/measure.py reliability -> docs/assets/reliability.md
-    python docs/measure.py corpus   ->  docs/assets/corpus.md
-    python docs/measure.py limits   ->  docs/assets/limits.md
+    python tools/measure.py speed    ->  docs/assets/speed.md
+    python tools/measure.py memory   ->  docs/assets/memory.md
+    python tools/measure.py training ->  docs/assets/training.md
+    python tools/measure.py reliability -> docs/assets/reliability.md
+    python tools/measure.py corpus   ->  docs/assets/corpus.md
+    python tools/measure.py limits   ->  docs/assets/limits.md
 
 Speed: interleaved pairs in one process, forward and all gradients, float32; the median ratio with the middle 95 % of
 its bootstrap. Memory: a fresh process each, resident memory as the kernel counts it. Training: the default text, data
@@ -37,7 +37,7 @@ from rnnkit.benchmark.timing import interleaved, ratio
 from rnnkit.memory import predict
 from rnnkit.memory.gauge import Watch
 
-ASSETS = Path(__file__).parent / "assets"
+ASSETS = Path(__file__).parents[1] / "docs" / "assets"
 TRIALS = Path(__file__).parents[1] / "tests" / "reliability"
 UNROLLERS = {
     "loop": "",
