@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rnnkit.training import Training, train
     from rnnkit.twin import with_tensors
     from rnnkit.unroll import Masks, Unroller, prepare
-    from rnnkit.watching import is_traced, watched_by
+    from rnnkit.watching import is_traced, transformed_by, watched_by
     from rnnkit.wrapper import Wrapper
 
 _HOMES = {
@@ -67,6 +67,7 @@ _HOMES = {
     "tasks": "registry",
     "time_slices": "cell",
     "train": "training",
+    "transformed_by": "watching",
     "unrollers": "registry",
     "watched_by": "watching",
     "weight_drop": "drop_connect",
@@ -114,6 +115,7 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "testing",
     "time_slices",
     "train",
+    "transformed_by",
     "unrollers",
     "watched_by",
     "weight_drop",

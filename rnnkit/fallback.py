@@ -6,7 +6,7 @@ from typing import Any
 from rnnkit.cell import Cell
 from rnnkit.errors import one_line
 from rnnkit.layer import RNN
-from rnnkit.registry import unrollers
+from rnnkit.resolve import ranked
 from rnnkit.unroll import Unroller
 
 LINES = 2
@@ -15,12 +15,12 @@ LINES = 2
 
 def passed_over(layer: RNN) -> dict[str, str]:
     """Name the unrollers of a higher rank than the layer's own, each with what it says of the first cell."""
-    own, cell = type(layer.unroller).auto_rank, layer.equipped(0)
+    cell = layer.equipped(0)
+    own = layer.unroller.rank(cell)
     if own is None:
         return {}
-    ranked = [(kind.auto_rank, kind) for kind in unrollers.values() if kind.auto_rank is not None]
-    above = sorted(((rank, kind) for rank, kind in ranked if rank > own), key=lambda pair: -pair[0])
-    return {kind.name: _head(kind(), cell) for _, kind in above}
+    above = [(rank, one) for rank, one in ranked([cell]) if rank > own]
+    return {one.name: _head(one, cell) for _, one in above}
 
 
 def running(layers: Iterable[RNN], asked: str) -> dict[str, Any]:
