@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rnnkit.core.snapshot import Snapshot
     from rnnkit.core.task import Batch, Task
     from rnnkit.core.unroller import Masks, Unroller, prepare
-    from rnnkit.core.watching import is_traced, watched_by
+    from rnnkit.core.watching import is_traced, transformed_by, watched_by
     from rnnkit.errors import RnnkitError
     from rnnkit.export import Exported, TensorInfo, export_model
     from rnnkit.layers.model import Model
@@ -67,6 +67,7 @@ _HOMES = {
     "tasks": "plugin.registry",
     "time_slices": "core.cell",
     "train": "training.training",
+    "transformed_by": "core.watching",
     "unrollers": "plugin.registry",
     "watched_by": "core.watching",
     "weight_drop": "layers.weight_drop",
@@ -114,6 +115,7 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "testing",
     "time_slices",
     "train",
+    "transformed_by",
     "unrollers",
     "watched_by",
     "weight_drop",

@@ -31,7 +31,7 @@ FLOORS = {
     ],
     "rnnkit_compiler": [["_forks"], ["trace"], ["ir"], ["schedule"], ["backends"], ["program"], ["compiled"]],
 }
-"""By package, lowest first: a room imports from the floors below its own. Packages that are not listed have one room."""
+"""By package, lowest first: a room imports from the floors below its own. What is not listed is one room."""
 
 WORDS = {"errors": "One sentence each, one exit code a kind.", "init": "Initialisation, for every layer and direction."}
 """What is in a room that is a module; of the others, the first sentence of their `__init__` says it."""
@@ -53,7 +53,7 @@ def room_of(name: str) -> str:
 
 
 def runs(tree: ast.AST, deferred: bool) -> Iterator[ast.AST]:
-    """Yield what runs at import; with `deferred`, what is inside functions too. What is for type checkers never runs."""
+    """Yield what runs at import; with `deferred`, in functions too. What is for type checkers never runs."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             continue
@@ -126,7 +126,8 @@ def picture() -> str:
             top += row[0].height + BETWEEN
     shapes = [_arrow(boxes[room], boxes[other]) for room, other in sorted(_direct(arrows("rnnkit"), boxes))]
     shapes += map(_drawn, boxes.values())
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" class="house" viewBox="0 0 {WIDTH:.0f} {top - BETWEEN + 4:.0f}" role="img">'
+    view = f"0 0 {WIDTH:.0f} {top - BETWEEN + 4:.0f}"
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" class="house" viewBox="{view}" role="img">'
     title = "<title>The rooms of rnnkit on their floors; each imports from those below it.</title>"
     tip = (
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'

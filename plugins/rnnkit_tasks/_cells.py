@@ -3,6 +3,7 @@
 import math
 import re
 import unicodedata
+from decimal import Decimal
 
 from rnnkit_tasks._other_numbers import bared, other_number
 
@@ -30,6 +31,10 @@ LONGEST_UNIT = 12
 UNIT = re.compile(r"(?:[^\W\d_]|[%‰°′″])(?:[^\W\d_]|[%‰°′″/·*^ -]|(?<=[^\W\d_])[23]|(?<=\^)-?[1-4])*")
 """What may follow a number: %, °C, km/h, kWh, W/m^2."""
 
+MULTIPLES = {**dict.fromkeys("kK", 3), **dict.fromkeys(["M", "mn", "Mn", "mio", "Mio"], 6)}
+MULTIPLES |= {**dict.fromkeys(["B", "bn", "Bn", "Mrd"], 9), "T": 12}
+"""Powers of ten that some write in place of the zeros, and others take for units: 20.8k, 3.4M."""
+
 
 def number(cell: str) -> float:
     """Return the number that a cell holds; NaN for all else."""
@@ -52,8 +57,8 @@ def is_word(cell: str) -> bool:
 def written(cell: str) -> tuple[list[str], str] | None:
     """Return how a cell that looks like a number should be written, in one way or two, and the unit that it carries.
 
-    `20,84` -> ["20.84"]; `1,234` -> ["1.234", "1234"]; `$5,234.50` -> ["5234.50"]; `(3)` -> ["-3"]; `12.1 °C` ->
-    ["12.1"], "°C". None: it does not look like a number.
+    `20,84` -> ["20.84"]; `3.4k` -> ["3400", "3.4"], "k"; `1,234` -> ["1.234", "1234"]; `$5,234.50` -> ["5234.50"];
+    `(3)` -> ["-3"]; `12.1 °C` -> ["12.1"], "°C". None: it does not look like a number.
     """
     cell = bared(cell)
     other = other_number(cell)
@@ -73,7 +78,10 @@ def written(cell: str) -> tuple[list[str], str] | None:
     if unit and (len(unit) > LONGEST_UNIT or UNIT.fullmatch(unit) is None):
         return None
     sign = "-" if negative else ""
-    return [sign + digits + (found["power"] or "") for digits in _plain(found["digits"])], unit
+    plain = [sign + digits + (found["power"] or "") for digits in _plain(found["digits"])]
+    if unit in MULTIPLES:
+        return [*(_times(digits, MULTIPLES[unit]) for digits in plain), *plain], unit
+    return plain, unit
 
 
 def _plain(digits: str) -> list[str]:
@@ -93,3 +101,8 @@ def _plain(digits: str) -> list[str]:
     if last == "," and len(part) == 3 and 1 <= len(bare) <= 3 and bare != "0":
         return [f"{bare}.{part}", joined]
     return [f"{bare or 0}.{part or 0}"]
+
+
+def _times(digits: str, power: int) -> str:
+    """Write so many times a power of ten."""
+    return f"{Decimal(digits).scaleb(power).normalize():f}"

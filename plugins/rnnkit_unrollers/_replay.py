@@ -112,6 +112,8 @@ class Replay(torch.autograd.Function):
             with torch.enable_grad():
                 # By views, so that each has the gradient of its own uses alone: a learnt state is made of a weight.
                 tensors = tuple(tensor.view_as(tensor) for tensor in tensors)
+        else:  # leaves of their own: what hooks a weight has, autograd calls once, on its whole gradient
+            tensors = tuple(tensor.detach().requires_grad_(tensor.requires_grad) for tensor in tensors)
         with surroundings.fork(), surroundings.casting(), surroundings.training(), unrolling.equipped(tensors):
             surroundings.restore()
             if by_the_loop:  # let autograd record it

@@ -53,7 +53,7 @@ class Checkpoint(rnnkit.Unroller):
         reset: Tensor | None = None,
     ) -> tuple[Tensor, State]:
         """Unroll `cell` over `xs` (T, B, D); see `rnnkit.Unroller`."""
-        if rnnkit.is_traced():  # by what sees into no Function
+        if rnnkit.is_traced() or rnnkit.transformed_by():  # by what sees into no Function
             return Loop()(cell, xs, state, lengths=lengths, reset=reset)
         xs, state, masks = rnnkit.prepare(cell, xs, state, lengths, reset)
         # What the first step is to make cannot be recorded before it, and what only behaves as a tensor not at all.

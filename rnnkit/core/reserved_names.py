@@ -10,6 +10,10 @@ PLACES = ("input_size", "hidden_size", "training")
 """Attributes that every cell has and that are read as numbers, so that no tensor or module may stand there."""
 
 
+WORDS: dict[str, tuple[type, ...]] = {"name": (str,), "state_names": (tuple, list)}
+"""Attributes that are read as words, and the types that these may have."""
+
+
 class Guarded(nn.Module):
     """A module that refuses, when it is set, what its own class would hide or what would hide a part of it.
 
@@ -52,6 +56,8 @@ def _refuse_hiding(owner: Guarded, name: str, value: object) -> None:
 
     A function may take that of a method: it is found first, and called as the method would be.
     """
+    if name in WORDS and not isinstance(value, WORDS[name]):
+        raise TakenNameError(_sentence(owner, name, value, "would break what reads it; override it in the class"))
     having = [kind for kind in type(owner).__mro__ if name in vars(kind)]
     if not any(kind.__module__.startswith(("rnnkit.", "torch.")) for kind in having):
         return

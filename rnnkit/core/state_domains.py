@@ -1,6 +1,6 @@
 """Random states for checks, within the domain that a cell declares for each of its state tensors."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -24,6 +24,11 @@ def domain_of(cell: Cell, name: str) -> str:
     Raises:
         UsageError: it declares one that there is not, or one of a state that it has not.
     """
+    if not isinstance(cell.state_domains, Mapping):
+        raise UsageError(
+            f"cell {cell.name!r}: state_domains is {cell.state_domains!r}; it must be a dict, from the name of a state "
+            "to its domain"
+        )
     domains: dict[str, Any] = dict(cell.state_domains)
     for other, domain in domains.items():
         if other not in cell.state_names:

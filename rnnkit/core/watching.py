@@ -12,15 +12,20 @@ def watched_by(*tensors: Tensor | None) -> str:
     transform may begin in between (`is_grads_batched`, `jacobian(vectorize=True)`, `vmap` over `autograd.grad`), and
     then has torch's own operations do it.
     """
-    if torch._C._functorch.peek_interpreter_stack() is not None:
-        return "a transform of torch.func is at work"
+    if transform := transformed_by():
+        return transform
     if torch._C._len_torch_dispatch_stack() or torch.compiler.is_compiling() or is_traced():
         return "something looks at every operation"
-    if forward_ad._current_level >= 0:
-        return "forward-mode differentiation is at work"
     if any(tensor is not None and torch._C._functorch.is_legacy_batchedtensor(tensor) for tensor in tensors):
         return "a tensor stands for a batch of them"  # by `is_grads_batched`, which leaves no other trace
     return ""
+
+
+def transformed_by() -> str:
+    """Say which transform is at work just now, under which a plain autograd.Function cannot run; empty: none."""
+    if torch._C._functorch.peek_interpreter_stack() is not None:
+        return "a transform of torch.func is at work"
+    return "forward-mode differentiation is at work" if forward_ad._current_level >= 0 else ""
 
 
 def is_traced() -> bool:

@@ -7,7 +7,7 @@ from rnnkit.core.cell import Cell
 from rnnkit.core.unroller import Unroller
 from rnnkit.errors import one_line
 from rnnkit.layers.rnn import RNN
-from rnnkit.plugin.registry import unrollers
+from rnnkit.plugin.resolve import ranked
 
 LINES = 2
 """Of an explanation: those that say what runs a cell, and why nothing better does."""
@@ -15,12 +15,12 @@ LINES = 2
 
 def passed_over(layer: RNN) -> dict[str, str]:
     """Name the unrollers of a higher rank than the layer's own, each with what it says of the first cell."""
-    own, cell = type(layer.unroller).auto_rank, layer.equipped(0)
+    cell = layer.equipped(0)
+    own = layer.unroller.rank(cell)
     if own is None:
         return {}
-    ranked = [(kind.auto_rank, kind) for kind in unrollers.values() if kind.auto_rank is not None]
-    above = sorted(((rank, kind) for rank, kind in ranked if rank > own), key=lambda pair: -pair[0])
-    return {kind.name: _head(kind(), cell) for _, kind in above}
+    above = [(rank, one) for rank, one in ranked([cell]) if rank > own]
+    return {one.name: _head(one, cell) for _, one in above}
 
 
 def running(layers: Iterable[RNN], asked: str) -> dict[str, Any]:

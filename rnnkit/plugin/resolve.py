@@ -22,7 +22,7 @@ def resolve_unroller(unroller: str | type[Unroller] | Unroller, *cells: Cell) ->
     if isinstance(unroller, Unroller):
         return unroller
     if unroller == "auto":
-        for candidate in _ranked(cells):
+        for _, candidate in ranked(cells):
             if all(map(candidate.applies, cells)):
                 return candidate
         names = ", ".join(dict.fromkeys(repr(cell.name) for cell in cells))
@@ -30,9 +30,9 @@ def resolve_unroller(unroller: str | type[Unroller] | Unroller, *cells: Cell) ->
     return construct("unroller", resolve(unroller, Unroller, unrollers, "unroller"))
 
 
-def _ranked(cells: Sequence[Cell]) -> list[Unroller]:
-    """Give the unrollers that `auto` may take for all of `cells`, the highest rank first."""
-    ranked: list[tuple[int, Unroller]] = []
+def ranked(cells: Sequence[Cell]) -> list[tuple[int, Unroller]]:
+    """Return the unrollers that `auto` may take for all of `cells` with their ranks, the highest first."""
+    found: list[tuple[int, Unroller]] = []
     for kind in unrollers.values():
         if kind.auto_rank is None and kind.rank is Unroller.rank:
             continue  # only by name: it may not even be built without options
@@ -40,8 +40,8 @@ def _ranked(cells: Sequence[Cell]) -> list[Unroller]:
         ranks = [candidate.rank(cell) for cell in cells] or [kind.auto_rank]
         known = [rank for rank in ranks if rank is not None]
         if len(known) == len(ranks):
-            ranked.append((min(known), candidate))
-    return [candidate for _, candidate in sorted(ranked, key=lambda pair: -pair[0])]
+            found.append((min(known), candidate))
+    return sorted(found, key=lambda pair: -pair[0])
 
 
 def resolve(given: str | type[Kind], base: type, registry: Registry[Kind], noun: str) -> type[Kind]:

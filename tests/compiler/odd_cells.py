@@ -292,6 +292,48 @@ class GradientHook(Elman):
         return h, (h,)
 
 
+class HooksItsState(Elman):
+    """A hook on what the step is given, which bites only where gradients are large."""
+
+    def step(self, p, state):
+        (h,) = state
+        if h.requires_grad:
+            h.register_hook(lambda grad: grad.clamp(-100, 100))
+        h = torch.tanh(p + h @ self.across)
+        return h, (h,)
+
+
+class CountsTheRows(Elman):
+    """A number of the rows, in Python, that is the same for three and seven of them."""
+
+    def step(self, p, state):
+        h = torch.tanh(p + (state[0].shape[0] % 4) * state[0] @ self.across)
+        return h, (h,)
+
+
+class PartOfAProductLater(Elman):
+    """A part of a product that waits for a sum of another, as does the whole of it in other units."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, 3 * hidden_size)
+        self.gathering = nn.Parameter(torch.randn(3 * hidden_size, hidden_size) / hidden_size)
+        self.mixing = nn.Parameter(torch.randn(hidden_size, hidden_size) / hidden_size)
+        self.spreading = nn.Parameter(torch.randn(hidden_size - 2, 3 * hidden_size) / hidden_size)
+
+    state_names = ("h", "c")
+
+    @property
+    def state_sizes(self):
+        return self.hidden_size, self.hidden_size // 3
+
+    def step(self, p, state):
+        h, c = state
+        gathered = h @ self.gathering
+        shift = (torch.tanh(c @ self.mixing) @ self.mixing).sum(-1, keepdim=True)
+        h = torch.tanh(p + torch.tanh(gathered[:, 2:] - shift) @ self.spreading)
+        return h, (h, torch.sigmoid((gathered - shift) @ self.mixing))
+
+
 class NoGradInTheStep(Elman):
     def step(self, p, state):
         with torch.no_grad():
@@ -588,8 +630,16 @@ def is_of_this_file(kind):
 ODD = [*filter(is_of_this_file, list(globals().values()))]
 EVERY_ODD_CELL = [*ODD, *PECULIAR]
 
-MIX_THE_BATCH = {MixesTheBatch, MixesTheBatchBySorting, AttendsToTheBatch, UsesTheBatchSize, BatchNorm}
+MIX_THE_BATCH = {MixesTheBatch, MixesTheBatchBySorting, AttendsToTheBatch, UsesTheBatchSize, CountsTheRows, BatchNorm}
 """Cells that break the contract: their rows see each other."""
 
-NEVER_RECORDED = {*MIX_THE_BATCH, BranchesOnAValue, RandomInTheStep, DropoutModule, OwnFunction, GradientHook}
+NEVER_RECORDED = {
+    *MIX_THE_BATCH,
+    BranchesOnAValue,
+    RandomInTheStep,
+    DropoutModule,
+    OwnFunction,
+    GradientHook,
+    HooksItsState,
+}
 """Cells of which a recording would tell only half: they are for the loop."""

@@ -143,6 +143,33 @@ def test_what_a_class_and_its_helpers_read_is_seen(monkeypatch):
     assert key(cell) == keys[-1]
 
 
+FACTOR = 0.5
+
+
+def scaled(h):
+    return FACTOR * h
+
+
+def scaled_twice(h):
+    return scaled(scaled(h))
+
+
+class CallsAFunction(rnnkit.Cell):
+    def step(self, p, state):
+        return p, (scaled_twice(state[0]),)
+
+
+def test_what_functions_read_that_a_step_calls_is_seen(monkeypatch):
+    cell = CallsAFunction(3, 3)
+    keys = [key(cell)]
+    monkeypatch.setitem(globals(), "FACTOR", 0.7)
+    keys.append(key(cell))
+    monkeypatch.setitem(globals(), "scaled", lambda h: h)
+    keys.append(key(cell))
+    assert len(set(keys)) == 3
+    assert key(cell) == keys[-1]
+
+
 def tie(cell):
     cell.inner.weight = cell.weight
 

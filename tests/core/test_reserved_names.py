@@ -106,6 +106,13 @@ def test_a_tensor_or_module_takes_no_place_of_a_plain_value(name, keep):
         Named(3, 4, lambda cell: keep(cell, name))
 
 
+@pytest.mark.parametrize("value", [3, None, 1.5])
+@pytest.mark.parametrize("name", ["name", "state_names"])
+def test_a_name_is_a_text(name, value):
+    with pytest.raises(TakenNameError, match=f"'{name}' is taken by the class; a value of type {type(value).__name__}"):
+        Named(3, 4, lambda cell: setattr(cell, name, value))
+
+
 def test_methods_are_enough():
     assert {"project", "step", "advance", "initial_state", "forward", "output_size", "state_sizes", "to"} <= {*METHODS}
 

@@ -10,6 +10,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.func import functional_call
 
 import rnnkit
+from rnnkit.layers.fallback import passed_over
 from rnnkit_unrollers import vendor
 
 XS = torch.randn(5, 2, 3)
@@ -128,11 +129,31 @@ def test_a_compiled_layer_is_chosen_for_anew():
     assert str(layer.unroller) == "loop"
 
 
+def test_an_unroller_that_ranks_by_the_cell_is_told_of_where_it_is_passed_over(monkeypatch):
+    class Picky(rnnkit.unrollers["loop"]):
+        """Comes first, by its own answer, and runs nothing."""
+
+        name = "picky"
+        auto_rank = None
+
+        def rank(self, cell):
+            return 99
+
+        def applies(self, cell):
+            return False
+
+        def explain(self, cell):
+            return "not today"
+
+    monkeypatch.setattr("rnnkit.plugin.resolve.unrollers", {**rnnkit.unrollers, "picky": Picky})
+    assert passed_over(layer_of()) == {"picky": "not today"}
+
+
 def test_a_rank_that_no_cell_gets_is_passed_over():
     class Never(rnnkit.unrollers["loop"]):
         def rank(self, cell):
             return None
 
-    names = [str(unroller) for unroller in rnnkit.plugin.resolve._ranked([layer_of().cells[0]])]
+    names = [str(unroller) for _, unroller in rnnkit.plugin.resolve.ranked([layer_of().cells[0]])]
     assert names == ["compiled", "loop"]
     assert Never().rank(layer_of().cells[0]) is None

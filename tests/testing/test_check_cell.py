@@ -324,6 +324,7 @@ def test_states_are_drawn_within_the_domain_that_a_cell_declares():
     ("domains", "sentence"),
     [
         ({"m": "positive"}, "state_domains has 'm'; its states are ('c', 'n')"),
+        (("n",), "state_domains is ('n',); it must be a dict, from the name of a state to its domain"),
         ({"n": "posh"}, "state_domains calls 'n' 'posh'; it must be one of real, positive"),
     ],
 )

@@ -49,9 +49,24 @@ class Twice(rnnkit.cells["rnn"]):
 CELLS = {name: rnnkit.cells[name] for name in rnnkit.cells} | {"aliases": Aliases, "twice": Twice}
 
 
+WAYS = {str(way): way for kind in rnnkit.unrollers.values() for way in kind.variants()}
+"""Every unroller in each of its ways, those that are only taken at other sizes or on other devices too."""
+
+every_way = pytest.mark.parametrize("unroller", WAYS.values(), ids=WAYS)
+
+
+def built(name, unroller):
+    """Return the cell; skips what is no way to run it."""
+    with building(None, torch.float64):
+        cell = CELLS[name](D, H)
+    if "backend" in str(unroller) and not unroller.applies(cell):
+        pytest.skip(f"{unroller} does not run {name}")
+    return cell
+
+
 def call(cell, unroller, xs, state):
     torch.manual_seed(3)  # for the masks of some wrappers
-    return rnnkit.unrollers[unroller]()(cell, xs, state)
+    return unroller(cell, xs, state)
 
 
 EDITS = {
@@ -68,8 +83,7 @@ DETACHED = ("the output", "a step of the output", "the last state")
 def gradients(name, unroller, edit=None, recorded=False):
     """Give the gradients of everything; before the way back something may be changed, recorded by autograd or not."""
     torch.manual_seed(0)
-    with building(None, torch.float64):
-        cell = CELLS[name](D, H)
+    cell = built(name, unroller)
     xs = torch.randn(T, B, D, dtype=torch.float64, requires_grad=True)
     begun = starting_state(cell, B)
     state = tuple(torch.rand_like(tensor).requires_grad_() for tensor in begun)
@@ -85,7 +99,7 @@ def gradients(name, unroller, edit=None, recorded=False):
 
 @pytest.mark.parametrize("recorded", [False, True], ids=["unrecorded", "recorded"])
 @pytest.mark.parametrize("edit", EDITS)
-@pytest.mark.parametrize("unroller", list(rnnkit.unrollers))
+@every_way
 @pytest.mark.parametrize("name", CELLS)
 def test_an_error_or_the_right_gradient(name, unroller, edit, recorded):
     if recorded and edit not in DETACHED:
@@ -102,7 +116,7 @@ def test_an_error_or_the_right_gradient(name, unroller, edit, recorded):
         assert a is None or torch.equal(a, b)
 
 
-@pytest.mark.parametrize("unroller", list(rnnkit.unrollers))
+@every_way
 @pytest.mark.parametrize("name", CELLS)
 @pytest.mark.parametrize("edit", DETACHED)
 def test_results_may_be_changed(name, unroller, edit):
@@ -111,12 +125,11 @@ def test_results_may_be_changed(name, unroller, edit):
         assert a is None or torch.equal(a, b)
 
 
-@pytest.mark.parametrize("unroller", list(rnnkit.unrollers))
+@every_way
 @pytest.mark.parametrize("name", CELLS)
 @pytest.mark.parametrize("recording", [True, False], ids=["recording", "not recording"])
 def test_a_last_state_is_nobody_else_s(name, unroller, recording):
-    with building(None, torch.float64):
-        cell = CELLS[name](D, H)
+    cell = built(name, unroller)
     state = tuple(torch.rand_like(tensor) for tensor in starting_state(cell, B))
     xs = torch.randn(1, B, D, dtype=torch.float64)
     with torch.set_grad_enabled(recording):
@@ -137,7 +150,7 @@ FORMS = {
 
 @pytest.mark.parametrize("steps", [1, T])
 @pytest.mark.parametrize("options", FORMS.values(), ids=FORMS)
-@pytest.mark.parametrize("unroller", list(rnnkit.unrollers))
+@every_way
 @pytest.mark.parametrize("name", ["gru", "rnn"])
 def test_an_output_is_changed_in_place_as_torch_allows_it(name, unroller, options, steps):
     found = []
@@ -158,7 +171,7 @@ def test_an_output_is_changed_in_place_as_torch_allows_it(name, unroller, option
 
 
 @pytest.mark.parametrize("size", [(2, 4), (40, 96)], ids=["small", "large"])
-@pytest.mark.parametrize("unroller", list(rnnkit.unrollers))
+@every_way
 @pytest.mark.parametrize("name", ["lstm", "gru", "rnn"])
 def test_data_that_are_exchanged_before_the_way_back_do_not_count(name, unroller, size):
     """As by `vector_to_parameters`, which no version tells of; of these cells the loop too keeps to what it read."""

@@ -144,8 +144,34 @@ def traced(layer, xs):
     return [function(2 * xs.detach())[0]]
 
 
+def func_jacobian(layer, xs):
+    return [torch.func.jacrev(lambda x: layer(x)[0])(xs.detach())]
+
+
+def func_tangents(layer, xs):
+    return list(torch.func.jvp(lambda x: layer(x)[0], (xs.detach(),), (drawn(xs),)))
+
+
+def hooks_on_weights(layer, xs):
+    """As for clipping each by itself; a hook is called once, on the whole gradient."""
+    for parameter in layer.parameters():
+        parameter.register_hook(lambda grad: grad.clamp(-0.5, 0.5))
+    ys, _ = layer(xs)
+    ys.backward(drawn(ys))
+    return [xs.grad, *(parameter.grad for parameter in layer.parameters())]
+
+
+def another_default_device(layer, xs):
+    with torch.device("meta"):
+        ys, _ = layer(xs)
+    given = drawn(ys)
+    with torch.device("meta"):
+        return [ys, *torch.autograd.grad(ys, leaves(layer, xs), given)]
+
+
 WAYS = (batched, jacobian, vmapped, tangents, zero_by_a_mark, negated_by_a_mark, wrapped, masked, watched, fake)
 WAYS += (batched_gradcheck, saved_elsewhere, between_two_numbers, negated_input, traced)
+WAYS += (func_jacobian, func_tangents, hooks_on_weights, another_default_device)
 
 
 def answer(way, cell, unroller, batch, width):
@@ -166,7 +192,7 @@ def answer(way, cell, unroller, batch, width):
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
 @pytest.mark.parametrize("unroller", [name for name in rnnkit.unrollers if name != "loop"])
 def test_every_unroller_answers_as_the_loop(unroller, way, cell, size):
-    if size[0] > 3 and way in (jacobian, batched_gradcheck):
+    if size[0] > 3 and way in (jacobian, func_jacobian, batched_gradcheck):
         pytest.skip("a Jacobian of that size says no more")
     if size[0] > 3 and cell != "lstm":
         pytest.skip("one cell does for the large products")

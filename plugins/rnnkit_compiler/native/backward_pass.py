@@ -91,7 +91,8 @@ class BackwardPass(Pass):
         found: list[Tensor | None] = []
         for k, state in enumerate(self.states):
             wanted = self.needs[self.unrolling.given_parts + k]
-            found.append(self.enter(f"last{k}", torch.empty(state.shape, dtype=state.dtype)) if wanted else None)
+            room = torch.empty(state.shape, dtype=state.dtype, device="cpu") if wanted else None
+            found.append(None if room is None else self.enter(f"last{k}", room))
         return found
 
     def _enter_kept(self, kept: Kept) -> None:

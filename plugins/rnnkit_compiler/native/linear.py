@@ -64,13 +64,16 @@ class Linear(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Multiply rows x (..., K) by a weight (N, K)."""
         ctx.save_for_backward(x, weight)
+        ctx.snapshot = rnnkit.Snapshot([x, weight])
         rows = x.reshape(-1, x.shape[-1])
         return multiply(rows, weight.t(), None if bias is None else bias.contiguous()).view(*x.shape[:-1], -1)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         """Give the gradients of x, weight and bias."""
-        x, weight = ctx.saved_tensors
+        x, weight = ctx.snapshot.of(ctx.saved_tensors)
+        if not torch._C._autograd._get_current_graph_task_keep_graph():
+            ctx.snapshot.forget()
         needs = ctx.needs_input_grad
         rows, grads = x.reshape(-1, x.shape[-1]), grad.reshape(-1, grad.shape[-1])
         if (

@@ -196,6 +196,9 @@ class _Scheduler:
         found = place_of(node, self.sources)
         if found is not None:
             return found
+        if node.op == "slice" and not self._is_gate(node):  # never apart, or its own copy would be what it is read from
+            whole = self._place(node.inputs[0])
+            return whole._replace(offset=whole.offset + node.attr[0])
         known = self._results.get(node)
         if known is not None:
             self.sources[node] = known

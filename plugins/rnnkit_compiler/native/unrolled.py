@@ -31,8 +31,8 @@ class _Written:
     def __init__(self, outputs: Tensor | None) -> None:
         # An alias has the same version. Without its numbers, since it lives as long as the graph; and the outputs
         # themselves would hold the graph, and it them.
-        self._alias = torch.empty(0) if outputs is None else outputs.detach()
-        self._alias.data = torch.empty(0, dtype=self._alias.dtype)
+        self._alias = torch.empty(0, device="cpu") if outputs is None else outputs.detach()
+        self._alias.data = torch.empty(0, dtype=self._alias.dtype, device="cpu")
         self._version = self._alias._version
 
     def __bool__(self) -> bool:

@@ -58,7 +58,7 @@ class TorchSteps(Backend):
                 (y,) = _choose(live[t], (y,), (torch.zeros_like(y),))
                 state = _choose(live[t], state, before)
             ys.append(y)
-        return torch.stack(ys), state
+        return torch.stack(ys), tuple(tensor.clone() for tensor in state)  # free to be written over
 
     def explain(self) -> Iterator[str]:
         """Say what is deferred, and print the step."""

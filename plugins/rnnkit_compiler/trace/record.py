@@ -1,4 +1,4 @@
-"""Recording a step: it is run twice on small tensors, and what was noted is held to what came out."""
+"""Recording a step: it is run three times on small tensors, and what was noted is held to what came out."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -12,7 +12,14 @@ from rnnkit_compiler.trace.fingerprint import Fingerprint
 from rnnkit_compiler.trace.recorder import Recorder
 from rnnkit_compiler.trace.recording import NotRecordable, Recording
 from rnnkit_compiler.trace.rows import joined
-from rnnkit_compiler.trace.verification import ALL, FEW, LARGE, Run, check_gradients, check_rows, check_values
+from rnnkit_compiler.trace.verification import ALL, FEW, LARGE, TWO, Run, check_gradients, check_rows, check_values
+
+WITHIN: dict[str | None, Callable[[Tensor], Tensor]] = {
+    "positive": torch.exp,
+    "non-negative": torch.exp,
+    "unit interval": torch.sigmoid,
+}
+"""From any numbers to those of a state's domain; the real ones stay as they are."""
 
 Nest = Callable[[rnnkit.Cell, Sequence[Tensor]], rnnkit.Projected]
 """From a cell and the parts of one step, in a list, to what `step` takes: the form that `project` returned."""
@@ -37,7 +44,7 @@ def record(cell: rnnkit.Cell, parts: Sequence[Tensor], states: Sequence[Tensor],
             few, all_ = (_run(cell, examples, rows, nest) for rows in (FEW, ALL))
             recording = joined(few.recording, all_.recording)
             with torch.no_grad():
-                check_values(few, _run(cell, _otherwise(examples), FEW, nest))
+                check_values(recording, few, _run(cell, _otherwise(examples), TWO, nest))
             check_rows(recording, few, all_)
             check_gradients(recording, few)
     except NotRecordable:
@@ -83,11 +90,11 @@ def _example(shape: Sequence[int], like: Tensor, domain: str | None) -> Tensor:
     if not like.is_floating_point():
         return torch.zeros(count, *shape, dtype=like.dtype, device=like.device)
     with torch.inference_mode(False), torch.no_grad():
-        each = torch.arange(torch.Size(shape).numel(), dtype=torch.float64)
-        levels = torch.tensor([-0.5, -0.28, -0.17, -0.02, 0.21, 0.33, 0.5], dtype=torch.float64)
-        rows = levels.unsqueeze(1) + 0.05 * torch.sin(each + torch.arange(count).unsqueeze(1))
-        if domain == "positive":
-            rows = rows.exp()
+        each = torch.arange(torch.Size(shape).numel(), dtype=torch.float64, device="cpu")
+        levels = torch.tensor([-0.5, -0.28, -0.17, -0.02, 0.21, 0.33, 0.5], dtype=torch.float64, device="cpu")
+        rows = levels.unsqueeze(1) + 0.05 * torch.sin(each + torch.arange(count, device="cpu").unsqueeze(1))
+        if domain in WITHIN:
+            rows = WITHIN[domain](rows)
         return rows.to(like.device, like.dtype).view(count, *shape)
 
 

@@ -111,7 +111,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.recording.output = self._ref(y).number
         self.recording.next_states = [self._ref(state).number for state in states]
         _check_graph([y, *states])
-        if any(tensor._backward_hooks for tensor in self.tensors if not tensor.is_leaf):
+        if any(tensor._backward_hooks for tensor in self.tensors):
             raise NotRecordable("step() puts hooks on tensors")
 
 

@@ -39,6 +39,22 @@ def joined(one: Recording, other: Recording) -> Recording:
     )
 
 
+def joined_arguments(one: Any, other: Any, rows: int, others: int) -> Any:
+    """Join what two calls pass, made over `rows` and `others` rows; raises NotRecordable if that cannot be."""
+    return _joined_value(one, other, _sizes(rows, others))
+
+
+def without_numbers(arguments: Any) -> Any:
+    """Return arguments in which all tensors are one."""
+    if isinstance(arguments, Ref):
+        return Ref(0)
+    if isinstance(arguments, tuple | list):
+        return type(arguments)(map(without_numbers, arguments))
+    if isinstance(arguments, dict):
+        return {key: without_numbers(value) for key, value in arguments.items()}
+    return arguments
+
+
 def _same_constants(one: Recording, other: Recording) -> bool:
     pairs = zip(one.constants.values(), other.constants.values(), strict=False)
     return one.constants.keys() == other.constants.keys() and all(_equal(a, b) for a, b in pairs)

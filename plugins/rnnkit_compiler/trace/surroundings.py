@@ -15,7 +15,7 @@ from rnnkit_compiler.trace.frozen import PLAIN, frozen
 CONTAINERS = (list, dict, set, np.ndarray)
 """Of class attributes and globals, what may be changed in place."""
 
-UNREAD = frozenset((type, FunctionType, BuiltinFunctionType, ModuleType))
+UNREAD = frozenset((type, BuiltinFunctionType, ModuleType))
 """Types of most globals that a step names, which hold no value."""
 
 _versions = count()
@@ -37,24 +37,37 @@ def surroundings(kind: type) -> Hashable:
     if not classes:
         return kind  # torch's or rnnkit's own, whose code is as it is
     found: list[Hashable] = [classes]
-    for function, names in _functions(kind, tuple([version for version, *_ in classes])):
-        outside = function.__globals__
-        for name in names:
-            value = outside.get(name)
-            if value is not None and type(value) not in UNREAD and isinstance(value, (*PLAIN, *CONTAINERS)):
-                found.append(frozen(value, name))
-        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-            if name != "__class__":
-                found.append(frozen(cell.cell_contents, name))
+    seen: set[FunctionType] = set()
+    for function in _functions(kind, tuple([version for version, *_ in classes])):
+        _read(function, found, seen)
     return tuple(found)
 
 
+def _read(function: FunctionType, found: list[Hashable], seen: set[FunctionType]) -> None:
+    """Add what a function reads besides its arguments, and what the functions read that it calls by their names."""
+    seen.add(function)
+    outside = function.__globals__
+    for name in _names(function.__code__):
+        value = outside.get(name)
+        if value is None:
+            continue
+        if type(value) is FunctionType:
+            if value not in seen and not _is_library(value.__module__):
+                found.append(value)
+                _read(value, found, seen)
+        elif type(value) not in UNREAD and isinstance(value, (*PLAIN, *CONTAINERS)):
+            found.append(frozen(value, name))
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        if name != "__class__":
+            found.append(frozen(cell.cell_contents, name))
+
+
 @lru_cache(maxsize=512)
-def _functions(kind: type, versions: tuple[int, ...]) -> tuple[tuple[FunctionType, tuple[str, ...]], ...]:
-    """List what runs a step of a class, as it is in these versions, and the names that each reads."""
+def _functions(kind: type, versions: tuple[int, ...]) -> tuple[FunctionType, ...]:
+    """List what runs a step of a class, as it is in these versions."""
     found = (getattr(kind, name, None) for name in ("step", "project", "forward"))
     own = [f for f in found if isinstance(f, FunctionType) and not _is_library(f.__module__)]
-    return tuple((function, _names(function.__code__)) for function in own)
+    return tuple(own)
 
 
 @lru_cache(maxsize=512)
@@ -63,6 +76,7 @@ def own_bases(kind: type) -> tuple[type, ...]:
     return tuple(base for base in kind.__mro__ if base is not object and not _is_library(base.__module__))
 
 
+@lru_cache(maxsize=512)
 def _is_library(module: str | None) -> bool:
     return (module or "").split(".")[0] in ("torch", "rnnkit")
 

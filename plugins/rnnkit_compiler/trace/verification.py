@@ -1,16 +1,17 @@
 """A recording is held to the step itself: to its numbers, its gradients, and the independence of its rows."""
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from rnnkit_compiler.trace.recording import NotRecordable, Recording, literal
+from rnnkit_compiler.trace.recording import Call, NotRecordable, Recording, literal
+from rnnkit_compiler.trace.rows import joined_arguments, without_numbers
 from rnnkit_compiler.trace.script import Script
 
-FEW, ALL = (2, 3, 1), (0, 1, 2, 3, 4, 5, 6)
-"""The rows of the examples that the first and the second run of a step get; none is at the same place in both."""
+FEW, ALL, TWO = (2, 3, 1), (0, 1, 2, 3, 4, 5, 6), (4, 0)
+"""The rows of the examples that the three runs of a step get; none is at the same place in two of them."""
 
 LARGE = 1 << 20
 """Elements of a weight from which on its gradient would take longer than all else."""
@@ -51,22 +52,28 @@ def _same_rows(recording: Recording, number: int, few: Run, all_: Run) -> bool:
     return _same(one, other.index_select(axes[0], torch.tensor(few.rows, device=other.device)))
 
 
-def check_values(run: Run, other: Run) -> None:
-    """Raise NotRecordable unless a run on other numbers, and without gradients, made the same calls.
+def check_values(recording: Recording, run: Run, other: Run) -> None:
+    """Raise NotRecordable unless a run on other numbers, other rows and without gradients made the same calls.
 
     What reads a tensor past torch, as `tolist` and `numpy` do, leaves its numbers in the arguments of calls.
     """
-    if list(_spelt(run)) != list(_spelt(other)):
-        raise NotRecordable("step() calls other operations for other numbers, or without gradients")
+    calls = (_without_numbers(r.calls) for r in (recording, run.recording, other.recording))
+    literals = ([tensor.tolist() for tensor in r.recording.constants.values()] for r in (run, other))
+    try:
+        same = all(
+            literal(joined_arguments(one, another, run.recording.rows, other.recording.rows)) == literal(both)
+            for both, one, another in zip(*calls, strict=True)
+        )
+    except (NotRecordable, ValueError):  # of another size, or not as many
+        same = False
+    if not same or len({repr(values) for values in literals}) > 1:
+        raise NotRecordable("step() calls other operations for other numbers or rows, or without gradients")
 
 
-def _spelt(run: Run) -> Iterator[str]:
-    """Write the calls of a run, but for the tensors in them, and its literals; what autograd keeps is no call."""
-    for call in run.recording.calls:
-        if call.base_name not in ("detach", "alias"):
-            yield f"{call.name} {literal((call.args, call.kwargs))}"
-    for tensor in run.recording.constants.values():
-        yield repr(tensor.tolist())
+def _without_numbers(calls: Sequence[Call]) -> list[tuple[Any, ...]]:
+    """List what calls pass, tensors without their numbers; what autograd keeps is no call."""
+    seen = (call for call in calls if call.base_name not in ("detach", "alias"))
+    return [(call.name, without_numbers((call.args, call.kwargs))) for call in seen]
 
 
 def check_gradients(recording: Recording, run: Run) -> None:
@@ -95,7 +102,9 @@ def _gradients(results: Sequence[Tensor], leaves: Sequence[Tensor]) -> list[Tens
     if not roots or not wanted:
         return [None] * len(wanted)
     # As one number: gradients that are handed to autograd have it import a library that takes half a second.
-    total = sum((root * torch.arange(root.numel()).cos().to(root).view(root.shape)).sum() for root in roots)
+    total = sum(
+        (root * torch.arange(root.numel(), device="cpu").cos().to(root).view(root.shape)).sum() for root in roots
+    )
     return list(torch.autograd.grad(total, wanted, allow_unused=True))  # type: ignore[arg-type]
 
 
