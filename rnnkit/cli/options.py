@@ -10,6 +10,7 @@ from click.shell_completion import CompletionItem
 
 from rnnkit.errors import UsageError, nearest
 from rnnkit.plugin.expression import value_of
+from rnnkit.runs.fields import CELL_HELP
 from rnnkit.support.byte_size import parse_bytes
 
 
@@ -66,19 +67,13 @@ def complete_names(noun: str) -> Callable[[click.Context, click.Parameter, str],
     return complete
 
 
-CELLS = (
-    "What is stepped: a name that `rnnkit cells` lists, or a class such as my_package.cells:MyCell. Wrappers take "
-    "another: 'zoneout(gru, rate=0.1)'"
-)
-"""The help of `--cell`."""
-
 cell_option = click.option(
     "--cell",
     default="lstm",
     show_default=True,
     metavar="NAME|MODULE:CLASS",
     shell_complete=complete_names("cell"),
-    help=f"{CELLS}.",
+    help=f"{CELL_HELP}.",
 )
 
 

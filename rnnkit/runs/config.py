@@ -11,7 +11,8 @@ from rnnkit.errors import DataError, UsageError, nearest
 from rnnkit.plugin.expression import value_of
 from rnnkit.plugin.registry import tasks
 from rnnkit.plugin.resolve import resolve
-from rnnkit.runs.settings import NOT_OF_THE_NUMBERS, TABLES, Settings, checked
+from rnnkit.runs.fields import CHANGEABLE_ON_RESUME, TABLES, checked
+from rnnkit.runs.settings import Settings
 from rnnkit.support.paths import AnyPath
 
 
@@ -36,7 +37,7 @@ def assigned(texts: Iterable[str]) -> dict[str, Any]:
 
 
 def resolved(*sources: tuple[str, dict[str, Any]]) -> Settings:
-    """Give the settings from sources with names, the later ones over the earlier, all over the task's own defaults.
+    """Return the settings from sources with names, the later ones over the earlier, all over the task's own defaults.
 
     Raises:
         UsageError: an unknown setting, with the nearest name, or a value that makes no sense.
@@ -60,12 +61,12 @@ def check_unchanged(settings: Settings, *sources: tuple[str, dict[str, Any]]) ->
     for name, value in _merged(*sources).items():
         if name == "task_options":
             value = _moved(settings, _absolute(value, settings.task_class))
-        if name in NOT_OF_THE_NUMBERS:
+        if name in CHANGEABLE_ON_RESUME:
             setattr(settings, name, value)
         elif (stored[name] | value if isinstance(value, dict) else value) != stored[name]:
             raise UsageError(
                 f"{origins[name]}: {name} is {stored[name]!r} in the run, not {value!r}; "
-                f"a resumed run keeps its settings ({', '.join(NOT_OF_THE_NUMBERS)} may differ)"
+                f"a resumed run keeps its settings ({', '.join(CHANGEABLE_ON_RESUME)} may differ)"
             )
 
 

@@ -86,8 +86,8 @@ class RunFolder:
         folder._log = None
         folder._lock = None
         processes = training.processes
-        if not processes.first:
-            (step,) = processes.told(NO_STEP)
+        if not processes.is_main:
+            (step,) = processes.broadcast(NO_STEP)
             if step != NO_STEP:
                 take_up(training, folder._store.load(int(step)))
                 check_unfinished(training, path)
@@ -99,7 +99,7 @@ class RunFolder:
             sweep(path / CHECKPOINTS)
             for error in damaged:
                 log.warning("%s; going on from an earlier checkpoint", error)
-            processes.told(NO_STEP if found is None else found.manifest["step"])
+            processes.broadcast(NO_STEP if found is None else found.manifest["step"])
             if found is not None:
                 take_up(training, found)
                 tell_changes(found, settings)
@@ -122,7 +122,7 @@ class RunFolder:
         """
         self._running = running(layers_of(training.model), self.settings.unroller)
         for record in training.records():
-            if training.processes.first:
+            if training.processes.is_main:
                 self._append(record, training.task)
             best = training.best is not None and training.best[0] == record.step
             if best or training.done or (self.settings.save_every and record.step % self.settings.save_every == 0):
@@ -149,7 +149,7 @@ class RunFolder:
                 "data": training.task.fingerprint(),
                 "metrics_bytes": self._log.sync(),
             },
-            averaged=None if training.averaged is None else training.judged.state_dict(),
+            averaged=None if training.averaged is None else training.eval_model.state_dict(),
             best=None if training.best is None else training.best[0],
         )
 

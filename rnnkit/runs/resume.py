@@ -8,7 +8,8 @@ from typing import Any
 from rnnkit.errors import CheckpointError, DataError, UsageError, one_line
 from rnnkit.plugin.class_import import digests
 from rnnkit.runs.checkpoint import Checkpoint, environment, restore
-from rnnkit.runs.settings import NOT_OF_THE_NUMBERS, Settings
+from rnnkit.runs.fields import CHANGEABLE_ON_RESUME
+from rnnkit.runs.settings import Settings
 from rnnkit.support.nested_tensors import pack
 from rnnkit.support.paths import AnyPath, as_path
 from rnnkit.training.state_checks import check_like
@@ -34,7 +35,7 @@ def take_up(training: Training, found: Checkpoint) -> None:
     if (found.averaged is None) != (training.averaged is None):
         raise CheckpointError(f"{found.path} was saved with another setting of average")
     if found.averaged is not None:
-        restore(training.judged, found.averaged, found.path)
+        restore(training.eval_model, found.averaged, found.path)
     try:
         check_like([found.training["step"], found.manifest["metrics_bytes"]], [0, 0], "the step, or the metrics' size")
         if found.training["step"] != found.manifest["step"]:
@@ -63,7 +64,7 @@ def surroundings(settings: Settings) -> dict[str, Any]:
 
 def tell_changes(found: Checkpoint, settings: Settings) -> None:
     """Say what differs from where the checkpoint was made, and from what it was made with."""
-    kept, _ = pack({name: value for name, value in asdict(settings).items() if name not in NOT_OF_THE_NUMBERS})
+    kept, _ = pack({name: value for name, value in asdict(settings).items() if name not in CHANGEABLE_ON_RESUME})
     # Where files lie is of no account: the data were compared.
     files = settings.task_class.files
     for entry, now in (("environment", surroundings(settings)), ("settings", kept)):

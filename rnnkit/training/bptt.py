@@ -53,7 +53,7 @@ class Passes:
         Raises:
             DivergedError: the loss is not finite; `about` says where.
         """
-        with nullcontext() if last else self._processes.apart(self._parallel):
+        with nullcontext() if last else self._processes.no_sync(self._parallel):
             return self._learn(piece, about)
 
     def check(self, about: str, norm: float) -> None:

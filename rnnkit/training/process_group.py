@@ -31,7 +31,7 @@ class Processes:
     """How many there are."""
 
     @property
-    def first(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this is the one that writes, prints and decides."""
         return self.rank == 0
 
@@ -39,7 +39,7 @@ class Processes:
         """Give what is called in place of the model to learn."""
         return model
 
-    def apart(self, parallel: nn.Module) -> AbstractContextManager[None]:
+    def no_sync(self, parallel: nn.Module) -> AbstractContextManager[None]:
         """Keep gradients to oneself for a while, as they add up."""
         return nullcontext()
 
@@ -55,7 +55,7 @@ class Processes:
         """Put a carried state together from everyone's rows."""
         return state
 
-    def of_all(self, tensor: Tensor) -> list[Tensor]:
+    def all_gather(self, tensor: Tensor) -> list[Tensor]:
         """Give everyone's tensor, by rank; all have one shape and dtype."""
         return [tensor]
 
@@ -67,7 +67,7 @@ class Processes:
         """Give the highest of all."""
         return value
 
-    def told(self, *values: float) -> tuple[float, ...]:
+    def broadcast(self, *values: float) -> tuple[float, ...]:
         """Give the values that the first one has."""
         return values
 
@@ -90,7 +90,7 @@ class Group(Processes):
         self._parallel.append(DistributedDataParallel(_Window(model), find_unused_parameters=True))
         return self._parallel[-1]
 
-    def apart(self, parallel: nn.Module) -> AbstractContextManager[None]:
+    def no_sync(self, parallel: nn.Module) -> AbstractContextManager[None]:
         """Keep gradients to oneself for a while, as they add up."""
         assert isinstance(parallel, DistributedDataParallel)
         return parallel.no_sync()
@@ -119,9 +119,9 @@ class Group(Processes):
 
     def whole_state(self, state: Carried) -> Carried:
         """Put a carried state together from everyone's rows; all must call it."""
-        return mapped(lambda tensor: torch.cat(self.of_all(tensor), 1), state)
+        return mapped(lambda tensor: torch.cat(self.all_gather(tensor), 1), state)
 
-    def of_all(self, tensor: Tensor) -> list[Tensor]:
+    def all_gather(self, tensor: Tensor) -> list[Tensor]:
         """Give everyone's tensor, by rank, on the CPU; all have one shape and dtype, and all must call it."""
         sent = tensor.detach().cpu().contiguous()
         # As bytes: not every backend takes every dtype.
@@ -138,7 +138,7 @@ class Group(Processes):
         """Give the highest of all; all must call it."""
         return int(self._reduced((value,), distributed.ReduceOp.MAX)[0])
 
-    def told(self, *values: float) -> tuple[float, ...]:
+    def broadcast(self, *values: float) -> tuple[float, ...]:
         """Give the values that the first one has; all must call it."""
         tensor = torch.tensor(values, dtype=torch.float64, device=self._device)
         distributed.broadcast(tensor, 0)

@@ -4,8 +4,7 @@ import math
 from typing import Any
 
 from rnnkit.errors import UsageError, check_whole, nearest
-
-SCHEDULES = ("constant", "cosine", "plateau")
+from rnnkit.training.choices import SCHEDULES
 
 
 class Schedule:

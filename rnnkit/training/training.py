@@ -129,7 +129,7 @@ class Training:
         self._random: dict[str, list[Tensor]] | None = None
 
     @property
-    def judged(self) -> nn.Module:
+    def eval_model(self) -> nn.Module:
         """The model that validation judges: the averaged one, where there is one."""
         return self.model if self.averaged is None else self.averaged.module
 
@@ -234,8 +234,8 @@ class Training:
 
     def _validate(self) -> Evaluation:
         """Validate, and take note of what it says; raise if the last update has spoilt the model."""
-        figures = Evaluation(*self.processes.told(*evaluate(self.judged, self.task)))
-        check_loss(f"step {self.step}: the validation loss", figures.loss, self.judged, {})
+        figures = Evaluation(*self.processes.broadcast(*evaluate(self.eval_model, self.task)))
+        check_loss(f"step {self.step}: the validation loss", figures.loss, self.eval_model, {})
         self.schedule.observe(figures.loss)
         sign = -1 if self.task.higher_is_better else 1
         self.waited += 1
@@ -249,9 +249,9 @@ class Training:
 
     def _get_random(self) -> dict[str, list[Tensor]]:
         """Give torch's random states, one of each process."""
-        found = {"cpu": self.processes.of_all(torch.get_rng_state())}
+        found = {"cpu": self.processes.all_gather(torch.get_rng_state())}
         if self._device.type == "cuda":
-            found["cuda"] = self.processes.of_all(torch.cuda.get_rng_state(self._device))
+            found["cuda"] = self.processes.all_gather(torch.cuda.get_rng_state(self._device))
         return found
 
     def _set_random(self, states: dict[str, list[Tensor]]) -> None:

@@ -189,7 +189,7 @@ def test_the_best_one_is_known_after_a_stop(tmp_path):
 def test_averaged_weights_are_what_is_opened(tmp_path):
     training = begin(tmp_path / "run", average=0.5)
     _, _, model = open_run(tmp_path / "run")
-    for name, tensor in training.judged.state_dict().items():
+    for name, tensor in training.eval_model.state_dict().items():
         assert torch.equal(model.state_dict()[name], tensor)
     assert not torch.equal(model.readout.weight, training.model.readout.weight)
 

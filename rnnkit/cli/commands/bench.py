@@ -101,16 +101,15 @@ def bench(
     from rnnkit.benchmark.sizes import DEFAULT, parse_sizes
     from rnnkit.benchmark.workload import Course
     from rnnkit.plugin.cell_spec import choose
-    from rnnkit.runs.settings import DTYPES, Settings
+    from rnnkit.runs.settings import WEIGHT_DTYPES, Settings
     from rnnkit.support.figures import check_plot
 
     options = parse_assignments(assignments, ("unroller",))["unroller"]
     through = Settings(unroller=unroller, unroller_options=options).make_unroller()
     choose(cell).build(8, 8, {})  # refused before anything is measured
     measured = DEFAULT if sizes is None else parse_sizes(sizes)
-    courses = [
-        Course(size, training, DTYPES[dtype], lengths == "ragged") for training in MODES[mode] for size in measured
-    ]
+    weights, ragged = WEIGHT_DTYPES[dtype], lengths == "ragged"
+    courses = [Course(size, training, weights, ragged) for training in MODES[mode] for size in measured]
     if plot is not None:
         if startup:
             raise UsageError("--startup has no ratios to draw; leave out --plot")
