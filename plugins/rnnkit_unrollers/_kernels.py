@@ -39,9 +39,7 @@ class Subject(NamedTuple):
 
 def subject_of(cell: Cell) -> Subject:
     """Tell which of torch's kernels computes a cell, or why none does."""
-    bare = cell
-    while isinstance(bare, rnnkit.Wrapper) and not _changed(bare, rnnkit.Wrapper):
-        bare = bare.inner
+    bare: Any = next(c for c in rnnkit.shells(cell) if not isinstance(c, rnnkit.Wrapper) or _changed(c, rnnkit.Wrapper))
     base = next((c for c in type(bare).__mro__ if (c.__module__, c.__qualname__) in PLAIN), None)
     if base is None:
         return Subject(cell, "", f"torch has no kernel for cell {bare.name!r}")

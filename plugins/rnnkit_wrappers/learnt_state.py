@@ -47,12 +47,7 @@ class LearntState(rnnkit.Wrapper):
 
     def _is_learnt_already(self) -> bool:
         """Tell whether a cell inside learns the state: parameters in its place would leave its own without use."""
-        cell = self.inner
-        while isinstance(cell, rnnkit.Wrapper):
-            if isinstance(cell, LearntState):
-                return True
-            cell = cell.inner
-        return False
+        return any(isinstance(cell, LearntState) for cell in rnnkit.shells(self.inner))
 
     def _rows(self) -> dict[str, Tensor]:
         """Give one row of each tensor of the inner cell's initial state that can be learnt."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from rnnkit.cli.signals import ENDINGS, Exit
 from rnnkit.errors import ResourceError, UsageError
+from rnnkit.support.atomic_files import write_file
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
@@ -123,10 +124,8 @@ def noted(message: str, code: int) -> bool:
         if rank != "0" and code == UsageError.exit_code:
             time.sleep(FIRST_SPEAKS)  # it ends in the same way, and with it all
         return rank != "0" and code in SIGNALLED
-    with suppress(OSError):  # the one that started us has gone
-        partial = Path(folder, f".{rank}.json")
-        partial.write_text(json.dumps([message, code]), encoding="utf-8")
-        partial.rename(Path(folder, f"{rank}.json"))
+    with suppress(ResourceError):  # the one that started us has gone
+        write_file(Path(folder, f"{rank}.json"), json.dumps([message, code]).encode())
     return True
 
 

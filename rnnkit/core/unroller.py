@@ -3,11 +3,11 @@
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, NamedTuple
 
-import torch
 from torch import Tensor
 
 from rnnkit.core.cell import Cell, State, name_after_class, parameters_of, starting_state
 from rnnkit.core.input_checks import check_input, check_lengths, check_reset, check_state, describe, plain_state
+from rnnkit.core.row_masks import running_rows
 from rnnkit.errors import ShapeError
 
 
@@ -164,6 +164,6 @@ def prepare(cell: Cell, xs: Tensor, state: State | None, lengths: Tensor | None,
         check_state(cell, state, initial or plain_state(cell, batch, xs), "initial state")
     live = None
     if lengths is not None:
-        live = torch.arange(time, device=xs.device).unsqueeze(1) < lengths.to(xs.device).unsqueeze(0)
+        live = running_rows(lengths, time, xs.device)
         xs = xs.masked_fill(~live.unsqueeze(-1), 0)
     return Prepared(xs, state, Masks(live, reset, () if reset is None else initial))

@@ -10,7 +10,8 @@ from torch.nn.utils.parametrize import is_parametrized
 from rnnkit.core.cell import Cell
 from rnnkit.core.reserved_names import Guarded
 from rnnkit.errors import UsageError, nearest
-from rnnkit.layers.shallow_copy import children, parameter_paths, plain, shells, twin
+from rnnkit.layers.shallow_copy import children, parameter_paths, plain, twin
+from rnnkit.layers.wrapper import shells
 
 
 class Loan(NamedTuple):

@@ -9,6 +9,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from rnnkit.core.cell import behaves_as_tensor
 from rnnkit.core.input_checks import as_tensor, check_lengths, check_reset
+from rnnkit.core.row_masks import running_rows
 from rnnkit.errors import KindError, ShapeError, UsageError
 
 
@@ -216,8 +217,7 @@ class Nested(Sequences):
 
     def like_input(self, ys: Tensor) -> Tensor:
         """Give a nested output with the offsets of the input, so that the two go together."""
-        ends = self.offsets.diff().unsqueeze(1)
-        inside = torch.arange(self.steps, device=ends.device) < ends
+        inside = running_rows(self.offsets.diff(), self.steps).transpose(0, 1)
         return torch.nested.nested_tensor_from_jagged(ys.transpose(0, 1)[inside], self.offsets, max_seqlen=self.steps)
 
 
@@ -262,8 +262,7 @@ def flip_starts(reset: Tensor, lengths: Tensor | None) -> Tensor:
     """
     reset = torch.cat([reset[1:], torch.zeros_like(reset[:1])])
     if lengths is not None:
-        steps = torch.arange(1, len(reset) + 1, device=reset.device).unsqueeze(1)
-        reset = reset & (steps < lengths.to(reset.device))
+        reset = reset & running_rows(lengths - 1, len(reset), reset.device)
     return flip(reset, lengths)
 
 

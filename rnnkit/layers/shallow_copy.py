@@ -13,14 +13,6 @@ from rnnkit.layers.wrapper import Wrapper
 Module = TypeVar("Module", bound=nn.Module)
 
 
-def shells(cell: Cell) -> Iterator[Cell]:
-    """Give a cell and, if it is a wrapper, those inside of it, from the outside in."""
-    yield cell
-    while isinstance(cell, Wrapper):
-        cell = cell.inner
-        yield cell
-
-
 def twin(cell: Cell) -> Cell:
     """Copy a cell, and those that it wraps, so that tensors and submodules can be put in; all else is shared."""
     copied = shallow(cell)

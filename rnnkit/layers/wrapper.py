@@ -1,6 +1,6 @@
 """The wrapper: a cell around any cell."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from torch import Tensor
@@ -78,11 +78,18 @@ class Wrapper(Cell):
         return {name: float(table.get(name, 0.0)) for name in names}
 
 
-def innermost(cell: Cell) -> Cell:
-    """Take all wrappers off."""
+def shells(cell: Cell) -> Iterator[Cell]:
+    """Go through a cell and, if it is a wrapper, those inside of it, from the outside in."""
+    yield cell
     while isinstance(cell, Wrapper):
         cell = cell.inner
-    return cell
+        yield cell
+
+
+def innermost(cell: Cell) -> Cell:
+    """Return the cell without its wrappers."""
+    *_, inner = shells(cell)
+    return inner
 
 
 def resetter(cell: Cell) -> Callable[[], None]:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from rnnkit.core.task import Task
-from rnnkit.errors import DataError, UsageError, nearest
-from rnnkit.plugin.expression import value_of
+from rnnkit.errors import DataError, UsageError
+from rnnkit.plugin.assignment import read_assignments
 from rnnkit.plugin.registry import tasks
 from rnnkit.plugin.resolve import resolve
 from rnnkit.runs.fields import CHANGEABLE_ON_RESUME, TABLES, checked
@@ -22,18 +22,10 @@ def assigned(texts: Iterable[str]) -> dict[str, Any]:
     Raises:
         UsageError: it is of another form, or names a table that is not there.
     """
-    found: dict[str, Any] = {}
-    for text in texts:
-        path, equals, value = text.partition("=")
-        table, dot, key = path.partition(".")
-        if not equals or not table or (dot and not key):
-            raise UsageError(f"--set {text!r} is not of the form KEY=VALUE or TABLE.KEY=VALUE, such as lr=0.01")
-        if dot and table not in TABLES:
-            raise UsageError(
-                f"--set {text!r}: unknown table {table!r}{nearest(table, TABLES)}; one of {', '.join(TABLES)}"
-            )
-        _merge(found, {f"{table}_options": {key: value_of(value)}} if dot else {table: value_of(value)})
-    return found
+    settings: dict[str, Any] = {}
+    for table, key, value in read_assignments(texts, TABLES, bare=True):
+        _merge(settings, {f"{table}_options": {key: value}} if table else {key: value})
+    return settings
 
 
 def resolved(*sources: tuple[str, dict[str, Any]]) -> Settings:

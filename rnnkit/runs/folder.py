@@ -4,8 +4,6 @@ import json
 import logging
 import os
 import re
-import secrets
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -29,14 +27,14 @@ from rnnkit.runs.data_record import DATA, DataRecord, kept_task
 from rnnkit.runs.lock import LOCK, locked
 from rnnkit.runs.log import METRICS, TIMES, RunLog
 from rnnkit.runs.resume import check_unfinished, surroundings, take_up, tell_changes
-from rnnkit.runs.settings import Settings
-from rnnkit.support.atomic_files import PARTIAL, sweep, sync_folder, write_file
+from rnnkit.runs.settings import CONFIG, Settings
+from rnnkit.support.atomic_files import reported, sweep, write_file, write_folder
 from rnnkit.support.nested_tensors import pack
 from rnnkit.support.paths import AnyPath, as_path
 from rnnkit.training.record import Record
 from rnnkit.training.training import Training
 
-CONFIG, ENVIRONMENT, CHECKPOINTS = "config.toml", "env.json", "checkpoints"
+ENVIRONMENT, CHECKPOINTS = "env.json", "checkpoints"
 NO_STEP = -1
 
 log = logging.getLogger(__name__)
@@ -183,24 +181,20 @@ class RunFolder:
         self._log.append(record)
 
     def _make(self, task: Task) -> None:
-        # Process ids come again, in containers above all; what another has left behind must not be in the way.
-        partial = self.path.with_name(f".{self.path.name}.{os.getpid()}-{secrets.token_hex(4)}{PARTIAL}")
+        imports = {path: str(file) for path, file in homes(self.settings.cell).items()}
+        about = {**environment(self.settings.device), **self._running, "imports": imports}
+        files = {
+            CONFIG: self.settings.to_toml().encode(),
+            ENVIRONMENT: json.dumps(about, indent=2).encode() + b"\n",
+            DATA: DataRecord.of(task).to_json(),
+            **dict.fromkeys((METRICS, TIMES, LOCK), b""),
+        }
         try:
-            (partial / CHECKPOINTS).mkdir(parents=True)
-            write_file(partial / CONFIG, self.settings.to_toml().encode())
-            imports = {path: str(file) for path, file in homes(self.settings.cell).items()}
-            told = {**environment(self.settings.device), **self._running, "imports": imports}
-            about = json.dumps(told, indent=2)
-            write_file(partial / ENVIRONMENT, about.encode() + b"\n")
-            write_file(partial / DATA, DataRecord.of(task).to_json())
-            for name in (METRICS, TIMES, LOCK):
-                (partial / name).touch()
-            sync_folder(partial)
-            partial.rename(self.path)
-            sync_folder(self.path.parent)
-        except (OSError, ResourceError) as error:
-            shutil.rmtree(partial, ignore_errors=True)
-            reason = error.strerror if isinstance(error, OSError) else str(error).rpartition(": ")[2]
+            with reported(self.path):
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            write_folder(self.path, files, [CHECKPOINTS])
+        except ResourceError as error:
+            reason = str(error).rpartition(": ")[2]
             raise ResourceError(
                 f"{self.path} cannot be made: {reason}; mend that, or give another folder with --out"
             ) from None
@@ -254,9 +248,7 @@ def read_settings(path: AnyPath) -> Settings:
         PluginError: its cell cannot be imported; the message says where it was.
     """
     path = as_path(path)
-    if not path.is_dir():
-        raise CheckpointError(f"{path} is not a folder; give the folder of a run, such as runs/chars-lstm-...")
-    settings = Settings.read(path / CONFIG)
+    settings = Settings.of_run(path)
     try:
         choose(settings.cell)
     except UnknownNameError:

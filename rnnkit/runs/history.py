@@ -56,9 +56,7 @@ def read_history(path: AnyPath) -> RunHistory:
         CheckpointError: the folder is no run's, or a line is damaged.
     """
     path = as_path(path)
-    if not path.is_dir():
-        raise CheckpointError(f"{path} is not a folder; give the folder of a run, such as runs/chars-lstm-...")
-    settings = Settings.read(path / "config.toml")
+    settings = Settings.of_run(path)
     due: list[Row] = []
     updates = np.fromiter(_updates(path / METRICS, due), UPDATE)
     validations = np.array(due, VALIDATION)

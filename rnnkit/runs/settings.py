@@ -20,6 +20,9 @@ from rnnkit.support.toml import read_toml, write_toml
 from rnnkit.training.process_group import Processes
 from rnnkit.training.training import Training
 
+CONFIG = "config.toml"
+"""The file of the settings in a run's folder."""
+
 WEIGHT_DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.float32}
 """By name of a dtype, that of the weights; "bfloat16" is one to compute in, by autocast."""
 
@@ -103,6 +106,18 @@ class Settings(Fields):
     def to_toml(self) -> str:
         """Write as TOML: plain values first, then a table for each plugin's options."""
         return write_toml(asdict(self))
+
+    @classmethod
+    def of_run(cls, path: AnyPath) -> "Settings":
+        """Read the settings of the run in a folder.
+
+        Raises:
+            CheckpointError: the folder is not a run's.
+        """
+        path = as_path(path)
+        if not path.is_dir():
+            raise CheckpointError(f"{path} is not a folder; give the folder of a run, such as runs/chars-lstm-...")
+        return cls.read(path / CONFIG)
 
     @classmethod
     def read(cls, path: AnyPath) -> "Settings":

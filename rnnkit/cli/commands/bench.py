@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from rnnkit.cli.bench_tables import print_outcomes, print_startups
-from rnnkit.cli.options import cell_option, parse_assignments, set_option, unroller_option
+from rnnkit.cli.options import cell_option, set_option, unroller_option
 from rnnkit.cli.output import json_option, print_json
 from rnnkit.errors import UsageError
+from rnnkit.plugin.assignment import by_table
 
 if TYPE_CHECKING:
     from rnnkit.benchmark.measure import Memory
@@ -104,7 +105,7 @@ def bench(
     from rnnkit.runs.settings import WEIGHT_DTYPES, Settings
     from rnnkit.support.figures import check_plot
 
-    options = parse_assignments(assignments, ("unroller",))["unroller"]
+    options = by_table(assignments, ("unroller",))["unroller"]
     through = Settings(unroller=unroller, unroller_options=options).make_unroller()
     choose(cell).build(8, 8, {})  # refused before anything is measured
     measured = DEFAULT if sizes is None else parse_sizes(sizes)

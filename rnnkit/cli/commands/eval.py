@@ -5,8 +5,9 @@ from pathlib import Path
 
 import click
 
-from rnnkit.cli.options import parse_assignments, trained
+from rnnkit.cli.options import trained
 from rnnkit.cli.output import json_option, print_json, print_table
+from rnnkit.plugin.assignment import by_table
 
 
 @click.command("eval")
@@ -43,7 +44,7 @@ def evaluate_run(
 
     # A bare KEY=FILE is taken as well: nothing but files of the task's can be meant.
     paths = [text if "." in text.partition("=")[0] else f"task.{text}" for text in assignments]
-    files = parse_assignments(paths, ("task",))["task"]
+    files = by_table(paths, ("task",))["task"]
     settings, task, model = open_run(folder, best=best, device=device, files=files)
     check_files(settings, folder)
     tell_changed_data(folder, task)

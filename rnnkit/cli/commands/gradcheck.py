@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rnnkit.cli.blame import blamed
-from rnnkit.cli.options import cell_option, parse_assignments, set_option, unroller_option
+from rnnkit.cli.options import cell_option, set_option, unroller_option
 from rnnkit.cli.output import json_option, print_table
 from rnnkit.cli.streams import echo
 from rnnkit.errors import CheckError, PluginError, UsageError
+from rnnkit.plugin.assignment import by_table
 
 if TYPE_CHECKING:
     from rnnkit.testing.gradient_report import GradientReport
@@ -58,7 +59,7 @@ def gradcheck(
     from rnnkit.runs.settings import Settings
     from rnnkit.testing.gradcheck import gradcheck as check
 
-    options = parse_assignments(assignments, ("cell", "unroller"))
+    options = by_table(assignments, ("cell", "unroller"))
     sizes: dict[str, Any] = {
         "steps": steps,
         "batch_size": batch,
