@@ -21,6 +21,7 @@ class Loop(rnnkit.Unroller):
 
     name = "loop"
     auto_rank = 0
+    is_reference = True
 
     def __call__(
         self,

@@ -36,6 +36,7 @@ class LearntState(rnnkit.Wrapper):
     """
 
     name = "learnt_state"
+    learns_initial_state = True
 
     def __init__(self, input_size: int, hidden_size: int, *, inner: CellLike = "lstm", **options: Any) -> None:
         super().__init__(input_size, hidden_size, inner=inner, **options)

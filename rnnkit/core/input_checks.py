@@ -91,7 +91,7 @@ def check_input(cell: Cell, values: Tensor, steps: int, weights: Iterator[Tensor
             f"{describe(cell)}: the input is {values.dtype}; it must be floating point, embedded if symbols"
         )
     first = weight = next(weights, None)
-    while weight is not None and not weight.dtype.is_complex == kind.is_complex != weight.dtype.is_floating_point:
+    while weight is not None and not _goes_with(weight.dtype, kind):
         weight = next(weights, None)
     if weight is None:
         if first is not None and kind.is_complex:
@@ -103,6 +103,11 @@ def check_input(cell: Cell, values: Tensor, steps: int, weights: Iterator[Tensor
         raise ShapeError(
             f"{describe(cell)}: the input's dtype is {values.dtype}, the weights' {weight.dtype}; use .to()"
         )
+
+
+def _goes_with(weight: torch.dtype, kind: torch.dtype) -> bool:
+    """Tell whether a weight is complex as the input is, or floating point as the input is; no indices, no masks."""
+    return weight.is_complex if kind.is_complex else weight.is_floating_point
 
 
 def as_tensor(label: str, value: object) -> Tensor:

@@ -29,6 +29,18 @@ class Unroller(ABC):
     auto_rank: ClassVar[int | None] = None
     """`unroller="auto"` takes the highest rank among those that apply; None: only by name, unless `rank` says more."""
 
+    is_reference: ClassVar[bool] = False
+    """Whether this is the plain loop, which all others must equal: what runs where they cannot. One unroller alone is.
+    """
+
+    replays: ClassVar[bool] = False
+    """Whether it keeps some states and runs the rest again on the way back, so that it takes less memory.
+
+    Then its constructor takes `segment`, steps, or `budget`, bytes, as the attributes of these names keep them, and
+    `schedule(cell, xs, state)` returns how xs (T, B, D) is taken back: `leaf` steps of a segment, `slots` states kept,
+    `runs()` steps run forward. Memory is predicted by that, and limits propose a budget.
+    """
+
     @classmethod
     def variants(cls) -> "list[Unroller]":
         """Return one for each way in which it may run a cell, however it would choose: what checks try.

@@ -79,15 +79,30 @@ class Owner(Guarded):
         return prefix + alias if hasattr(self, alias) else alias
 
     def equipped(self, position: int) -> Cell:
-        """Give a cell that uses what stands under its names in the owner now, whoever put it there.
+        """Return a cell that uses what stands under its names in the owner now, whoever put it there.
 
-        Where that is computed, by a parametrization or under `functional_call`, it is a twin of the cell, so that
+        Where that is computed, by a parametrization or under `functional_call`, it is a copy of the cell, so that
         nothing of one call is left for the next one, or seen by another thread.
         """
         cell = self._cells[position]
+        self._set_mode(cell)
+        computed = self._bring_up_to_date(position)
+        # With submodules too: they may be replaced before the way back.
+        if computed or any(loan.table == "_modules" for loan in self._loans[position]):
+            cell = twin(cell)
+            for loan, tensor_or_module in computed:
+                loan.store(cell)[loan.name] = tensor_or_module
+        return cell
+
+    def _set_mode(self, cell: Cell) -> None:
+        """Put a cell, and those that it wraps, into training or evaluation as the owner is."""
         for shell in shells(cell):
             if shell.training is not self.training:
                 shell.training = self.training
+
+    def _bring_up_to_date(self, position: int) -> list[tuple[Loan, Any]]:
+        """Hand a cell what was loaded or assigned since; return what is computed instead, which it is not to keep."""
+        cell = self._cells[position]
         computed = []
         done: dict[nn.Module, nn.Module] = {}
         for loan in self._loans[position]:
@@ -96,15 +111,10 @@ class Owner(Guarded):
             if used is store[loan.name]:
                 continue
             if isinstance(owned, nn.Parameter) or (used is owned and loan.table == "_modules"):
-                store[loan.name] = owned  # replaced for good: loaded or assigned
+                store[loan.name] = owned
             else:
                 computed.append((loan, used))
-        # With submodules too: they may be replaced before the way back.
-        if computed or any(loan.table == "_modules" for loan in self._loans[position]):
-            cell = twin(cell)
-            for loan, used in computed:
-                loan.store(cell)[loan.name] = used
-        return cell
+        return computed
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Move or convert; what is replaced by that, as buffers are, the cells get at once."""

@@ -46,7 +46,8 @@ class RNN(TorchNames):
         unroller: a registered name, an Unroller class or instance; "auto" takes the fastest that applies where the
             parameters are, and again when they have moved or changed their dtype; `layer.unroller` tells which.
         residual: each layer after the first adds its input, before dropout, to its output.
-        trainable_state: the initial states are parameters (`initial_h_l0`, ...), by the cell `learnt_state`.
+        trainable_state: the initial states are parameters (`initial_h_l0`, ...), by the wrapper that declares
+            `learns_initial_state`.
         **cell_options: options of the cells' own.
 
     Raises:
@@ -119,7 +120,7 @@ class RNN(TorchNames):
         width = self.input_size
         for layer, (choice, hidden_size) in enumerate(zip(stack.choices, stack.widths, strict=True)):
             if self.trainable_state:
-                choice = CellChoice(cells["learnt_state"], {"inner": choice})
+                choice = CellChoice(cells.declaring("learns_initial_state"), {"inner": choice})
             before = width
             for suffix in ("", "_reverse")[: self.directions]:
                 self.adopt(choice.build(before, hidden_size, options, self.bias), f"_l{layer}{suffix}")

@@ -1,7 +1,7 @@
 """The wrapper: a cell around any cell."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -26,6 +26,10 @@ class Wrapper(Cell):
         inner: what is wrapped: a name, MODULE:CLASS, an expression, a Cell class or a `functools.partial` of one.
         **options: of the inner cell.
     """
+
+    learns_initial_state: ClassVar[bool] = False
+    """Whether its own parameters are the initial state: `trainable_state=True` of a layer puts it around every cell.
+    One registered wrapper alone may declare it."""
 
     def __init__(self, input_size: int, hidden_size: int, *, inner: CellLike = "lstm", **options: Any) -> None:
         super().__init__(input_size, hidden_size)

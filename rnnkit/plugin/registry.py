@@ -91,6 +91,25 @@ class Registry(Mapping[str, type[Kind]], Generic[Kind]):
     def __contains__(self, name: object) -> bool:
         return name in set(self)
 
+    def declaring(self, attribute: str) -> type[Kind]:
+        """Return the class that sets an attribute to true in its own body: so the core finds it, whatever its name.
+
+        A class derived from it does not declare what it inherits.
+
+        Raises:
+            UnknownNameError: none does.
+            AmbiguousNameError: several do.
+        """
+        kinds = {name: kind for name, kind in self.items() if vars(kind).get(attribute)}
+        if not kinds:
+            raise UnknownNameError(f"no {self._noun} that is registered declares {attribute}; see `rnnkit doctor`")
+        if len(kinds) > 1:
+            raise AmbiguousNameError(
+                f"{self._noun}s {' and '.join(map(repr, kinds))} all declare {attribute}, which one alone may; "
+                "uninstall the others, or let in one alone with RNNKIT_PLUGINS=NAME,..."
+            )
+        return next(iter(kinds.values()))
+
     def origin(self, name: str) -> str:
         """Tell where a name comes from: distribution and version."""
         found = self._claim(name)[1]

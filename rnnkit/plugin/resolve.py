@@ -30,6 +30,11 @@ def resolve_unroller(unroller: str | type[Unroller] | Unroller, *cells: Cell) ->
     return construct("unroller", resolve(unroller, Unroller, unrollers, "unroller"))
 
 
+def reference_unroller() -> Unroller:
+    """Return the plain loop: the unroller that declares `is_reference`."""
+    return construct("unroller", unrollers.declaring("is_reference"))
+
+
 def _ranked(cells: Sequence[Cell]) -> list[Unroller]:
     """Give the unrollers that `auto` may take for all of `cells`, the highest rank first."""
     ranked: list[tuple[int, Unroller]] = []

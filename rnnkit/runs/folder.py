@@ -50,19 +50,20 @@ class RunFolder:
     Args:
         path: where; None: `runs/<task>-<cell>-<time>`.
         settings: what the run is made of.
+        new: whether nothing may be there yet.
 
     Raises:
-        UsageError: the folder exists.
+        UsageError: the folder is to be new, and exists.
     """
 
-    def __init__(self, path: AnyPath | None, settings: Settings) -> None:
+    def __init__(self, path: AnyPath | None, settings: Settings, *, new: bool = True) -> None:
         self.path = _free(Path("runs") / _name(settings)) if path is None else as_path(path)
         self.settings = settings
         self._store = CheckpointStore(self.path / CHECKPOINTS, settings.keep)
         self._log: RunLog | None = None
         self._running: dict[str, Any] = {}
         self._lock: int | None = None
-        if os.path.lexists(self.path):
+        if new and os.path.lexists(self.path):
             raise UsageError(f"{self.path} exists already; give another folder with --out, or --resume it")
 
     @classmethod
@@ -77,40 +78,43 @@ class RunFolder:
             UsageError: all steps have been taken.
             ResourceError: the disk or folder takes no more.
         """
-        path = as_path(path)
-        folder = cls.__new__(cls)
-        folder.path, folder.settings = path, settings
-        folder._store = CheckpointStore(path / CHECKPOINTS, settings.keep)
-        folder._log = None
-        folder._lock = None
-        processes = training.processes
-        if not processes.is_main:
-            (step,) = processes.broadcast(NO_STEP)
-            if step != NO_STEP:
-                take_up(training, folder._store.load(int(step)))
-                check_unfinished(training, path)
+        folder = cls(path, settings, new=False)
+        if not training.processes.is_main:
+            folder._follow(training)
             return folder
-        folder._lock = locked(path)
+        folder._lock = locked(folder.path)
         try:
-            found, damaged = folder._store.newest()
-            sweep(path)
-            sweep(path / CHECKPOINTS)
-            for error in damaged:
-                log.warning("%s; going on from an earlier checkpoint", error)
-            processes.broadcast(NO_STEP if found is None else found.manifest["step"])
-            if found is not None:
-                take_up(training, found)
-                tell_changes(found, settings)
-                check_unfinished(training, path)
-            folder._store.sweep(training.step)
-            folder._log = RunLog(path, 0 if found is None else found.manifest["metrics_bytes"], training.step)
-            write_file(path / CONFIG, settings.to_toml().encode())
-            if not (path / DATA).exists():  # of an rnnkit that kept none; the data are those of then, as was checked
-                write_file(path / DATA, DataRecord.of(training.task).to_json())
+            folder._take_up(training)
         except BaseException:
             folder.close()
             raise
         return folder
+
+    def _follow(self, training: Training) -> None:
+        """Load the checkpoint that the main process has loaded."""
+        (step,) = training.processes.broadcast(NO_STEP)
+        if step != NO_STEP:
+            take_up(training, self._store.load(int(step)))
+            check_unfinished(training, self.path)
+
+    def _take_up(self, training: Training) -> None:
+        """Load the newest intact checkpoint, remove what came after it, and go on writing from there."""
+        checkpoint, damaged = self._store.newest()
+        sweep(self.path)
+        sweep(self.path / CHECKPOINTS)
+        for error in damaged:
+            log.warning("%s; going on from an earlier checkpoint", error)
+        training.processes.broadcast(NO_STEP if checkpoint is None else checkpoint.manifest["step"])
+        if checkpoint is not None:
+            take_up(training, checkpoint)
+            tell_changes(checkpoint, self.settings)
+            check_unfinished(training, self.path)
+        self._store.sweep(training.step)
+        written = 0 if checkpoint is None else checkpoint.manifest["metrics_bytes"]
+        self._log = RunLog(self.path, written, training.step)
+        write_file(self.path / CONFIG, self.settings.to_toml().encode())
+        if not (self.path / DATA).exists():  # of an rnnkit that kept none; the data are those of then, as was checked
+            write_file(self.path / DATA, DataRecord.of(training.task).to_json())
 
     def recording(self, training: Training) -> Iterator[Record]:
         """Train, and pass records on, each after it is written down; checkpoints are made where they are due.

@@ -8,7 +8,7 @@ from torch import Tensor
 from rnnkit.core.cell import Cell, State, starting_state
 from rnnkit.core.state_domains import random_like
 from rnnkit.core.unroller import Unroller
-from rnnkit.plugin.resolve import resolve_unroller
+from rnnkit.plugin.resolve import reference_unroller
 
 
 def differences(
@@ -35,7 +35,7 @@ def differences(
     parameter = next(cell.parameters(), None)
     dtype = torch.float64 if parameter is None else parameter.dtype
     xs, state = random(steps, batch, cell.input_size).to(dtype), random_state(cell, batch)
-    loop = resolve_unroller("loop", cell)
+    loop = reference_unroller()
     seed = int(torch.randint(2**31, ()))
     reference, result = (_everything(u, cell, xs, state, lengths, reset, seed) for u in (loop, unroller))
     for name, expected in reference.items():
