@@ -62,13 +62,13 @@ def _changed(cell: Cell, base: type) -> str:
 
 
 def weights_of(subject: Subject) -> dict[str, Tensor]:
-    """Give the weights that the cell has, by name, in the order of torch's kernels."""
-    found = {name: getattr(subject.cell, name) for name in WEIGHTS}
-    return {name: tensor for name, tensor in found.items() if tensor is not None}
+    """Return the weights that the cell has, by name, in the order of torch's kernels."""
+    weights = {name: getattr(subject.cell, name) for name in WEIGHTS}
+    return {name: tensor for name, tensor in weights.items() if tensor is not None}
 
 
 def shapes_of(subject: Subject, names: Sequence[str]) -> list[tuple[int, ...]]:
-    """Give the shapes that a kernel reads such weights in; those that computed ones have are checked nowhere else."""
+    """Return the shapes that a kernel reads such weights in; those that computed ones have are checked nowhere else."""
     cell: Any = subject.cell
     rows = GATES[subject.kind] * cell.hidden_size
     expected: dict[str, tuple[int, ...]] = {
@@ -97,7 +97,7 @@ class Kernel(NamedTuple):
         return 2 if self.subject.kind == "lstm" else 1
 
     def __call__(self, tensors: Sequence[Tensor], train: bool) -> tuple[Tensor, ...]:
-        """Run over input (T, B, D), state, each (B, ...), and weights; gives ys (T, B, O) and the last state.
+        """Run over input (T, B, D), state, each (B, ...), and weights; return ys (T, B, O) and the last state.
 
         `train`: whether to keep what the way back reads.
         """

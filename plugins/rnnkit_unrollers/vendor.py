@@ -179,7 +179,7 @@ class Pass(torch.autograd.Function):
 
 
 def _through_the_loop(ctx: Any, gradients: Sequence[Tensor | None]) -> Gradients:
-    """Give the gradients of the plain loop, recorded by autograd if it records."""
+    """Return the gradients of the plain loop, recorded by autograd if it records."""
     kernel, again = ctx.kernel, torch.is_grad_enabled()
     # By views, so that each has the gradient of its own uses alone: a learnt state is made of a weight.
     with torch.enable_grad():

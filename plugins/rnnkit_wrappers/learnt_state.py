@@ -51,7 +51,7 @@ class LearntState(rnnkit.Wrapper):
         return any(isinstance(cell, LearntState) for cell in rnnkit.shells(self.inner))
 
     def _rows(self) -> dict[str, Tensor]:
-        """Give one row of each tensor of the inner cell's initial state that can be learnt."""
+        """Return one row of each tensor of the inner cell's initial state that can be learnt."""
         state = dict(zip(self.state_names, super().initial_state(1), strict=True))
         return {name: state[name][0].detach() for name in continuous_names(self.inner)}
 

@@ -29,12 +29,12 @@ SAME_CELL = ("loop", "compile")
 
 
 def ours(cell: CellLike, unroller: str | Unroller) -> Build:
-    """Give rnnkit's layer of a cell."""
+    """Return rnnkit's layer of a cell."""
     return partial(_layer, cell, unroller)
 
 
 def rival(name: str, cell: CellLike) -> tuple[str, Build]:
-    """Give what a name of `RIVALS` stands for, for a cell: its label and how it is built.
+    """Return what a name of `RIVALS` stands for, for a cell: its label and how it is built.
 
     "torch": torch's own module of the cell, or nn.LSTM; "loop": the same cell through `loop`; "compile": that in
     `torch.compile`, which compiles anew for each T; "torchrecurrent": that package's layer, if it is installed.
@@ -72,7 +72,7 @@ def _sized(kind: Any, options: dict[str, Any], size: Size) -> nn.Module:
 
 
 def _shared(choice: CellChoice, kind: type[nn.Module]) -> dict[str, Any]:
-    """Give the options of a cell that torch's module has, too."""
+    """Return the options of a cell that torch's module has, too."""
     known = {"bias", *(["proj_size"] if kind is nn.LSTM else []), *(["nonlinearity"] if kind is nn.RNN else [])}
     return {name: value for name, value in choice.options.items() if name in known}
 

@@ -111,7 +111,7 @@ def _goes_with(weight: torch.dtype, kind: torch.dtype) -> bool:
 
 
 def as_tensor(label: str, value: object) -> Tensor:
-    """Give integers or booleans that may be a list as a tensor; raises KindError if they cannot be one."""
+    """Return integers or booleans that may be a list as a tensor; raises KindError if they cannot be one."""
     if isinstance(value, Tensor):
         return value  # `as_tensor` would move it to torch's default device
     try:
@@ -121,7 +121,7 @@ def as_tensor(label: str, value: object) -> Tensor:
 
 
 def check_lengths(lengths: object, time: int, batch: int, device: torch.device) -> Tensor | None:
-    """Give the steps of each row (B,); None if all rows run to the end: then there are no masks to pay for.
+    """Return the steps of each row (B,); None if all rows run to the end: then there are no masks to pay for.
 
     Raises:
         ShapeError: there is not one whole number from 1 to `time` for each row.
@@ -148,7 +148,7 @@ def check_lengths(lengths: object, time: int, batch: int, device: torch.device) 
 
 
 def check_reset(reset: object, time: int, batch: int, device: torch.device) -> Tensor:
-    """Give the starts (T, B); raises ShapeError unless they are such booleans where the input is."""
+    """Return the starts (T, B); raises ShapeError unless they are such booleans where the input is."""
     reset = as_tensor("reset", reset)
     if reset.shape != (time, batch) or reset.dtype != torch.bool:
         raise ShapeError(

@@ -64,7 +64,7 @@ class Unroller(ABC):
         return True
 
     def rank(self, cell: Cell) -> int | None:
-        """Give the rank by which `auto` goes for `cell` in its dtype and on its device; None: it is passed over.
+        """Return the rank by which `auto` goes for `cell` in its dtype and on its device; None: it is passed over.
 
         By default `auto_rank`. To answer must be cheap: `applies` is asked after it, and only from the highest rank
         down.
@@ -109,7 +109,7 @@ class Unroller(ABC):
 
     @classmethod
     def clear_cache(cls) -> int:
-        """Remove what it keeps on disk; gives how many bytes that were."""
+        """Remove what it keeps on disk; return how many bytes that were."""
         return 0
 
     @classmethod  # noqa: B027  (most keep none)
@@ -133,7 +133,7 @@ class Masks(NamedTuple):
     """Where a row starts again from: the cell's initial state; empty if no row does."""
 
     def between(self, start: int, stop: int) -> "Masks":
-        """Give the masks of steps start to stop - 1."""
+        """Return the masks of steps start to stop - 1."""
         return Masks(
             None if self.live is None else self.live[start:stop],
             None if self.restart is None else self.restart[start:stop],

@@ -27,7 +27,7 @@ class Loan(NamedTuple):
     alias: str
 
     def store(self, cell: Cell) -> dict[str, Any]:
-        """Give the table of the cell, or of the one inside of it, that holds it."""
+        """Return the table of the cell, or of the one inside of it, that holds it."""
         tables: dict[str, Any] = getattr(next(islice(shells(cell), self.depth, None)), self.table)
         return tables
 
@@ -75,7 +75,7 @@ class Owner(Guarded):
         self._loans.append(loans)
 
     def _free(self, alias: str, prefix: str) -> str:
-        """Give the alias, or where a wrapper around has taken it, one that tells the two apart."""
+        """Return the alias, or where a wrapper around has taken it, one that tells the two apart."""
         return prefix + alias if hasattr(self, alias) else alias
 
     def equipped(self, position: int) -> Cell:
@@ -136,27 +136,27 @@ class Owner(Guarded):
         return any(loan.alias not in self._parameters for loan in loans) or any(map(is_parametrized, self.modules()))
 
     def parameters_of(self, position: int) -> dict[str, Tensor]:
-        """Give the parameters that a cell uses now, computed ones too, under the names without suffix."""
+        """Return the parameters that a cell uses now, computed ones too, under the names without suffix."""
         suffix = self._suffixes[position]
-        found: dict[str, Tensor] = {}
+        parameters: dict[str, Tensor] = {}
         for loan in self._loans[position]:
             name = loan.alias.removesuffix(suffix)
             if loan.table == "_parameters":
-                found[name] = getattr(self, loan.alias)
+                parameters[name] = getattr(self, loan.alias)
             elif loan.table == "_modules":
                 module = plain(getattr(self, loan.alias))
-                found |= {f"{name}.{path}": tensor for path, tensor in module.named_parameters()}
-        return found
+                parameters |= {f"{name}.{path}": tensor for path, tensor in module.named_parameters()}
+        return parameters
 
     def parameter_names(self, name: str) -> list[str]:
-        """Give the names of one weight in every cell that has it: "weight_hh" -> ["weight_hh_l0", "weight_hh_l1", ...].
+        """Return the names of a weight in every cell that has it: "weight_hh" -> ["weight_hh_l0", "weight_hh_l1", ...].
 
         That of a submodule is a path: "read.weight" -> ["read_l0.weight", ...].
 
         Raises:
             UsageError: no cell has such a weight.
         """
-        found: list[str] = []
+        names: list[str] = []
         known: dict[str, str] = {}
         for suffix, loans in zip(self._suffixes, self._loans, strict=True):
             aliases: dict[str, str] = {}
@@ -168,7 +168,7 @@ class Owner(Guarded):
                     paths = parameter_paths(getattr(self, loan.alias))
                     aliases |= {f"{own}.{path}": f"{loan.alias}.{path}" for path in paths}
             known |= aliases
-            found += [aliases[name]] if name in aliases else []
-        if not found:
+            names += [aliases[name]] if name in aliases else []
+        if not names:
             raise UsageError(f"no cell has a weight {name!r}{nearest(name, known)}; there are {', '.join(known)}")
-        return found
+        return names

@@ -60,7 +60,7 @@ class Choosing(Owner):
         return self
 
     def _unroller_for(self, position: int, cell: Cell) -> Unroller:
-        """Give the unroller for a cell that was equipped: the loop where weights are expanded, each row its own."""
+        """Return the unroller for a cell that was equipped: the loop where weights are expanded, each row its own."""
         if cell is not self._cells[position] and any(map(_is_expanded, parameters_of(cell))):
             return reference_unroller()
         return self._unroller

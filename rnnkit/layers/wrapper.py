@@ -51,11 +51,11 @@ class Wrapper(Cell):
         return self.inner.state_sizes
 
     def initial_state(self, batch_size: int) -> State:
-        """Give the inner cell's initial state."""
+        """Return the inner cell's initial state."""
         return starting_state(self.inner, batch_size)
 
     def project(self, xs: Tensor) -> Projected:
-        """Give what the inner cell computes from the input alone."""
+        """Return what the inner cell computes from the input alone."""
         return self.inner.project(xs)
 
     def step(self, p: Any, state: State) -> tuple[Tensor, State]:
@@ -97,7 +97,7 @@ def innermost(cell: Cell) -> Cell:
 
 
 def resetter(cell: Cell) -> Callable[[], None]:
-    """Give what draws a cell's parameters again, in its own way.
+    """Return what draws a cell's parameters again, in its own way.
 
     Raises:
         UsageError: the cell, or the one inside of it, cannot; nothing has been drawn.

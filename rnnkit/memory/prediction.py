@@ -167,7 +167,7 @@ class Predictor:
 
     @cached_property
     def _validation(self) -> Held:
-        """Give rows, steps and bytes of a validation batch."""
+        """Return rows, steps and bytes of a validation batch."""
         if type(self.task).validation is Task.validation:  # by the rows that it asks for, none of which are drawn
             asked: Any = SimpleNamespace(batch=lambda size, generator: size)
             rows: Any = next(Task.validation(asked))
@@ -188,5 +188,5 @@ def kept_by(optimizer: torch.optim.Optimizer) -> float:
 
 
 def bytes_of(batch: Batch) -> int:
-    """Give the bytes of inputs and targets."""
+    """Return the bytes of inputs and targets."""
     return batch.xs.nbytes + batch.targets.nbytes

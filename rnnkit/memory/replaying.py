@@ -41,7 +41,7 @@ class Replays(NamedTuple):
 
 
 def layers_of(model: nn.Module) -> list[RNN]:
-    """Give the recurrent layers in a model."""
+    """Return the recurrent layers in a model."""
     return [module for module in model.modules() if isinstance(module, RNN)]
 
 
@@ -61,13 +61,13 @@ def replays_of(model: nn.Module, rows: int, steps: int) -> Replays:
 
 
 def replayed_state_bytes(model: nn.Module) -> int:
-    """Give the bytes of one row's state in all layers that are replayed; zero: none is."""
+    """Return the bytes of one row's state in all layers that are replayed; zero: none is."""
     cells = [cell for _, cell in _replaying(model)]
     return sum(tensor.nbytes for cell in cells for tensor in starting_state(cell, 1, _like(model)))
 
 
 def state_bytes(model: nn.Module) -> int:
-    """Give the bytes of one row's state in all layers."""
+    """Return the bytes of one row's state in all layers."""
     cells = [cell for layer in layers_of(model) for cell in layer.cells]
     return sum(tensor.nbytes for cell in cells for tensor in starting_state(cell, 1, _like(model)))
 
@@ -106,6 +106,6 @@ def _replaying(model: nn.Module) -> list[tuple[Replaying, Cell]]:
 
 
 def _like(model: nn.Module) -> Tensor:
-    """Give one number where the model is, to be expanded."""
+    """Return one number where the model is, to be expanded."""
     first = next(model.parameters())
     return torch.zeros(1, 1, 1, dtype=first.dtype, device=first.device)

@@ -46,7 +46,7 @@ class Registry(Mapping[str, type[Kind]], Generic[Kind]):
         return claims[name][0]
 
     def conflicts(self) -> dict[str, str]:
-        """Give each name that is claimed more than once, with a sentence that names the claimants."""
+        """Return each name that is claimed more than once, with a sentence that names the claimants."""
         sentences = {}
         for name, claims in self._claims().items():
             if len(claims) > 1:
@@ -60,7 +60,7 @@ class Registry(Mapping[str, type[Kind]], Generic[Kind]):
         return sentences
 
     def names_from(self, plugin: Plugin) -> list[str]:
-        """Give the names that a plugin registers here."""
+        """Return the names that a plugin registers here."""
         return [kind.name for kind in plugin.offers.get(self._hook, ())]  # type: ignore[attr-defined]
 
     def _unknown(self, name: object, known: list[str]) -> UnknownNameError | BrokenPluginError:
@@ -169,7 +169,7 @@ tasks: Registry[Task] = Registry("task", "rnnkit_tasks", installed)
 
 
 def problems_of(plugin: Plugin) -> list[str]:
-    """Give a sentence for each thing that is wrong with a plugin, names that others claim too included."""
+    """Return a sentence for each thing that is wrong with a plugin, names that others claim too included."""
     clashes = [
         sentence
         for registry in (cells, unrollers, tasks)
@@ -180,7 +180,7 @@ def problems_of(plugin: Plugin) -> list[str]:
 
 
 def complaints() -> list[str]:
-    """Give a sentence for each thing that is wrong with the plugins."""
+    """Return a sentence for each thing that is wrong with the plugins."""
     broken = [f"plugin {p.found.label} is broken: {problem}" for p in installed() for problem in p.problems]
     clashes = [sentence for registry in (cells, unrollers, tasks) for sentence in registry.conflicts().values()]
     known = {alias for plugin in installed() for alias in plugin.found.aliases}

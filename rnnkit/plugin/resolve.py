@@ -18,7 +18,7 @@ Kind = TypeVar("Kind")
 
 
 def resolve_unroller(unroller: str | type[Unroller] | Unroller, *cells: Cell) -> Unroller:
-    """Give the unroller that a name, class or instance stands for; "auto" picks the fastest that takes all `cells`."""
+    """Return the unroller that a name, class or instance stands for; "auto": the fastest that takes all `cells`."""
     if isinstance(unroller, Unroller):
         return unroller
     if unroller == "auto":
@@ -36,7 +36,7 @@ def reference_unroller() -> Unroller:
 
 
 def _ranked(cells: Sequence[Cell]) -> list[Unroller]:
-    """Give the unrollers that `auto` may take for all of `cells`, the highest rank first."""
+    """Return the unrollers that `auto` may take for all of `cells`, the highest rank first."""
     ranked: list[tuple[int, Unroller]] = []
     for kind in unrollers.values():
         if kind.auto_rank is None and kind.rank is Unroller.rank:
@@ -85,7 +85,7 @@ def _such_as(given: object, base: type) -> str:
 
 
 def option_names(kind: type) -> tuple[list[str], bool]:
-    """Give the keyword options of a constructor, and whether it takes any others too; a cell's two sizes are none."""
+    """Return the keyword options of a constructor, and whether it takes any others too; a cell's two sizes are none."""
     parameters = list(inspect.signature(kind).parameters.values())
     own = parameters[2:] if issubclass(kind, Cell) else parameters
     names = [p.name for p in own if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]

@@ -231,16 +231,16 @@ def open_run(
     task = kept_task(path, settings)
     model = settings.make_model(task)
     store = CheckpointStore(path / CHECKPOINTS)
-    found, damaged = store.newest()
-    if found is None:
+    checkpoint, damaged = store.newest()
+    if checkpoint is None:
         raise CheckpointError(f"{path} has no checkpoint yet; train it: rnnkit run --resume {path}")
     for error in damaged:
         log.warning("%s; taking an earlier checkpoint", error)
     if best:
-        if found.manifest.get("best") is None:
+        if checkpoint.manifest.get("best") is None:
             raise CheckpointError(f"{path} has not been validated yet; take its newest checkpoint, not the best")
-        found = store.load(found.manifest["best"])
-    restore(model, found.weights if found.averaged is None else found.averaged, found.path)
+        checkpoint = store.load(checkpoint.manifest["best"])
+    restore(model, checkpoint.weights if checkpoint.averaged is None else checkpoint.averaged, checkpoint.path)
     return settings, task, model
 
 
@@ -278,7 +278,7 @@ def _name(settings: Settings) -> str:
 
 
 def _free(path: Path) -> Path:
-    """Give `path`, or it with a number behind if a run began in the same second."""
+    """Return `path`, or it with a number behind if a run began in the same second."""
     candidate, number = path, 1
     while candidate.exists():
         number += 1

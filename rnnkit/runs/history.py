@@ -70,7 +70,7 @@ def read_history(path: AnyPath) -> RunHistory:
 
 
 def _updates(path: Path, due: list[Row]) -> Iterator[Row]:
-    """Give an UPDATE a line; appends a VALIDATION to `due` where there was one."""
+    """Yield an UPDATE for each line; append a VALIDATION to `due` where there was one."""
     before = 0
     for line in _lines(path):
         step = line.count("step")
@@ -84,7 +84,7 @@ def _updates(path: Path, due: list[Row]) -> Iterator[Row]:
 
 
 def _seconds(path: Path, steps: Counts) -> Numbers:
-    """Give the time of each step; of a step that was written down twice, the later line counts."""
+    """Return the time of each step; of a step that was written down twice, the later line counts."""
     seconds = np.full(len(steps), math.nan)
     if path.exists():
         for line in _lines(path):

@@ -39,8 +39,8 @@ def differences(
     seed = int(torch.randint(2**31, ()))
     reference, result = (_everything(u, cell, xs, state, lengths, reset, seed) for u in (loop, unroller))
     for name, expected in reference.items():
-        found, expected = (t.double() if t.dtype == torch.bool else t for t in (result[name], expected))
-        error = float((found - expected).abs().max()) if expected.numel() else 0.0
+        actual, expected = (t.double() if t.dtype == torch.bool else t for t in (result[name], expected))
+        error = float((actual - expected).abs().max()) if expected.numel() else 0.0
         if not error <= tolerance * max(1.0, float(expected.abs().max()) if expected.numel() else 1.0):
             masks = "".join(f", {m}" for m, given in (("lengths", lengths), ("reset", reset)) if given is not None)
             yield (
@@ -58,14 +58,14 @@ def _everything(
     reset: Tensor | None,
     seed: int,
 ) -> dict[str, Tensor]:
-    """Give outputs, last state and all gradients, by name."""
+    """Return outputs, last state and all gradients, by name."""
     state = tuple(tensor.clone().requires_grad_(tensor.is_floating_point()) for tensor in state)
     masks = {"lengths": lengths, "reset": reset}
-    found = _with_gradients(unroller, cell, xs, state, masks, seed)
+    tensors = _with_gradients(unroller, cell, xs, state, masks, seed)
     if type(cell).initial_state is not Cell.initial_state:  # it may be learnt
         begun = _with_gradients(unroller, cell, xs, None, masks, seed)
-        found |= {f"{name}, from the initial state,": tensor for name, tensor in begun.items()}
-    return found
+        tensors |= {f"{name}, from the initial state,": tensor for name, tensor in begun.items()}
+    return tensors
 
 
 def _with_gradients(
@@ -83,8 +83,8 @@ def _with_gradients(
     outputs = {n: t.detach() for n, t in outputs.items()}
     if not weighed:
         return outputs
-    found = torch.autograd.grad(torch.stack(weighed).sum(), list(named.values()), allow_unused=True)
-    gradients = zip(named.items(), found, strict=True)
+    computed = torch.autograd.grad(torch.stack(weighed).sum(), list(named.values()), allow_unused=True)
+    gradients = zip(named.items(), computed, strict=True)
     return outputs | {f"the gradient of {n}": torch.zeros_like(t) if g is None else g for (n, t), g in gradients}
 
 

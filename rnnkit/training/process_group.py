@@ -36,7 +36,7 @@ class Processes:
         return self.rank == 0
 
     def parallel(self, model: nn.Module) -> nn.Module:
-        """Give what is called in place of the model to learn."""
+        """Return what is called in place of the model to learn."""
         return model
 
     def no_sync(self, parallel: nn.Module) -> AbstractContextManager[None]:
@@ -44,11 +44,11 @@ class Processes:
         return nullcontext()
 
     def share(self, batch: Batch, every_step: bool) -> Batch:
-        """Give the rows of a batch that are this one's."""
+        """Return the rows of a batch that are this one's."""
         return batch
 
     def share_state(self, state: Carried) -> Carried:
-        """Give the rows of a carried state that are this one's."""
+        """Return the rows of a carried state that are this one's."""
         return state
 
     def whole_state(self, state: Carried) -> Carried:
@@ -56,7 +56,7 @@ class Processes:
         return state
 
     def all_gather(self, tensor: Tensor) -> list[Tensor]:
-        """Give everyone's tensor, by rank; all have one shape and dtype."""
+        """Return everyone's tensor, by rank; all have one shape and dtype."""
         return [tensor]
 
     def mean(self, *values: float) -> tuple[float, ...]:
@@ -64,11 +64,11 @@ class Processes:
         return values
 
     def highest(self, value: int) -> int:
-        """Give the highest of all."""
+        """Return the highest of all."""
         return value
 
     def broadcast(self, *values: float) -> tuple[float, ...]:
-        """Give the values that the first one has."""
+        """Return the values that the first one has."""
         return values
 
 
@@ -96,7 +96,7 @@ class Group(Processes):
         return parallel.no_sync()
 
     def share(self, batch: Batch, every_step: bool) -> Batch:
-        """Give the rows of a batch that are this one's.
+        """Return the rows of a batch that are this one's.
 
         Raises:
             UsageError: they cannot be shared so that the mean of everyone's loss is the loss of the whole batch.
@@ -114,7 +114,7 @@ class Group(Processes):
         )
 
     def share_state(self, state: Carried) -> Carried:
-        """Give the rows of a carried state that are this one's."""
+        """Return the rows of a carried state that are this one's."""
         return mapped(lambda tensor: self._mine(tensor, 1), state)
 
     def whole_state(self, state: Carried) -> Carried:
@@ -122,7 +122,7 @@ class Group(Processes):
         return mapped(lambda tensor: torch.cat(self.all_gather(tensor), 1), state)
 
     def all_gather(self, tensor: Tensor) -> list[Tensor]:
-        """Give everyone's tensor, by rank, on the CPU; all have one shape and dtype, and all must call it."""
+        """Return everyone's tensor, by rank, on the CPU; all have one shape and dtype, and all must call it."""
         sent = tensor.detach().cpu().contiguous()
         # As bytes: not every backend takes every dtype.
         data = sent.flatten().view(torch.uint8).to(self._device)
@@ -135,11 +135,11 @@ class Group(Processes):
         return tuple(value / self.size for value in self._reduced(values, distributed.ReduceOp.SUM))
 
     def highest(self, value: int) -> int:
-        """Give the highest of all; all must call it."""
+        """Return the highest of all; all must call it."""
         return int(self._reduced((value,), distributed.ReduceOp.MAX)[0])
 
     def broadcast(self, *values: float) -> tuple[float, ...]:
-        """Give the values that the first one has; all must call it."""
+        """Return the values that the first one has; all must call it."""
         tensor = torch.tensor(values, dtype=torch.float64, device=self._device)
         distributed.broadcast(tensor, 0)
         return tuple(tensor.tolist())
@@ -216,7 +216,7 @@ def check_shares(rows: int, size: int) -> None:
 
 
 def _backend(device: str) -> str:
-    """Give the backend to talk through; where each process has a device of its own, make that the current one."""
+    """Return the backend to talk through; where each process has a device of its own, make that the current one."""
     kind, _, number = device.partition(":")
     accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     if number or accelerator is None or kind != accelerator.type:
