@@ -195,7 +195,8 @@ class RunFolder:
         }
         try:
             with reported(self.path):
-                self.path.parent.mkdir(parents=True, exist_ok=True)
+                if not os.path.lexists(self.path.parent):
+                    self.path.parent.mkdir(parents=True, exist_ok=True)
             write_folder(self.path, files, [CHECKPOINTS])
         except ResourceError as error:
             reason = str(error).rpartition(": ")[2]
