@@ -229,5 +229,5 @@ def _demand(rule: Rule, kind: Any, value: Any) -> str:
         if value > rule.most or (rule.below and value == rule.most):
             return rule.limit or f"at most {rule.most}"
     if rule.choices and value not in rule.choices:
-        return f"one of {', '.join(rule.choices)}"
+        return f"one of {', '.join(rule.choices)}{nearest(value, rule.choices)}"
     return ""

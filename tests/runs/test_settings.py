@@ -117,7 +117,7 @@ def test_what_is_written_is_toml_with_every_setting():
         ("seed", 2**63, "2**63 - 1"),
         ("dtype", "float16", "float32, float64, bfloat16"),
         ("clip_by", "size", "one of norm, value"),
-        ("schedule", "cosin", "one of constant, cosine, plateau"),
+        ("schedule", "cosin", "one of constant, cosine, plateau (did you mean 'cosine'?)"),
         ("dropout", 1.5, "at most 1"),
     ],
     ids=str,
