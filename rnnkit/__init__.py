@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rnnkit import errors, init, interop, memory, testing
     from rnnkit.core.cell import Cell, Projected, State, holding, map_parts, parts_of, time_slices
     from rnnkit.core.input_checks import casts_automatically, check_step
+    from rnnkit.core.row_masks import choose_rows, hold_ended, running_rows
     from rnnkit.core.snapshot import Snapshot
     from rnnkit.core.task import Batch, Task
     from rnnkit.core.unroller import Masks, Unroller, prepare
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from rnnkit.layers.rnn import RNN
     from rnnkit.layers.shallow_copy import with_tensors
     from rnnkit.layers.weight_drop import WeightDrop, weight_drop
-    from rnnkit.layers.wrapper import Wrapper
+    from rnnkit.layers.wrapper import Wrapper, shells
     from rnnkit.plugin.cell_spec import CellLike
     from rnnkit.plugin.hookspecs import hookimpl
     from rnnkit.plugin.registry import cells, tasks, unrollers
@@ -55,15 +56,19 @@ _HOMES = {
     "casts_automatically": "core.input_checks",
     "cells": "plugin.registry",
     "check_step": "core.input_checks",
+    "choose_rows": "core.row_masks",
     "evaluate": "training.evaluation",
     "export_model": "export",
     "gradcheck": "testing.gradcheck",
+    "hold_ended": "core.row_masks",
     "holding": "core.cell",
     "hookimpl": "plugin.hookspecs",
     "is_traced": "core.watching",
     "map_parts": "core.cell",
     "parts_of": "core.cell",
     "prepare": "core.unroller",
+    "running_rows": "core.row_masks",
+    "shells": "layers.wrapper",
     "tasks": "plugin.registry",
     "time_slices": "core.cell",
     "train": "training.training",
@@ -98,10 +103,12 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "casts_automatically",
     "cells",
     "check_step",
+    "choose_rows",
     "errors",
     "evaluate",
     "export_model",
     "gradcheck",
+    "hold_ended",
     "holding",
     "hookimpl",
     "init",
@@ -111,6 +118,8 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "memory",
     "parts_of",
     "prepare",
+    "running_rows",
+    "shells",
     "tasks",
     "testing",
     "time_slices",

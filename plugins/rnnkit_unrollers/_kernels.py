@@ -39,9 +39,7 @@ class Subject(NamedTuple):
 
 def subject_of(cell: Cell) -> Subject:
     """Tell which of torch's kernels computes a cell, or why none does."""
-    bare = cell
-    while isinstance(bare, rnnkit.Wrapper) and not _changed(bare, rnnkit.Wrapper):
-        bare = bare.inner
+    bare: Any = next(c for c in rnnkit.shells(cell) if not isinstance(c, rnnkit.Wrapper) or _changed(c, rnnkit.Wrapper))
     base = next((c for c in type(bare).__mro__ if (c.__module__, c.__qualname__) in PLAIN), None)
     if base is None:
         return Subject(cell, "", f"torch has no kernel for cell {bare.name!r}")
@@ -64,13 +62,13 @@ def _changed(cell: Cell, base: type) -> str:
 
 
 def weights_of(subject: Subject) -> dict[str, Tensor]:
-    """Give the weights that the cell has, by name, in the order of torch's kernels."""
-    found = {name: getattr(subject.cell, name) for name in WEIGHTS}
-    return {name: tensor for name, tensor in found.items() if tensor is not None}
+    """Return the weights that the cell has, by name, in the order of torch's kernels."""
+    weights = {name: getattr(subject.cell, name) for name in WEIGHTS}
+    return {name: tensor for name, tensor in weights.items() if tensor is not None}
 
 
 def shapes_of(subject: Subject, names: Sequence[str]) -> list[tuple[int, ...]]:
-    """Give the shapes that a kernel reads such weights in; those that computed ones have are checked nowhere else."""
+    """Return the shapes that a kernel reads such weights in; those that computed ones have are checked nowhere else."""
     cell: Any = subject.cell
     rows = GATES[subject.kind] * cell.hidden_size
     expected: dict[str, tuple[int, ...]] = {
@@ -99,7 +97,7 @@ class Kernel(NamedTuple):
         return 2 if self.subject.kind == "lstm" else 1
 
     def __call__(self, tensors: Sequence[Tensor], train: bool) -> tuple[Tensor, ...]:
-        """Run over input (T, B, D), state, each (B, ...), and weights; gives ys (T, B, O) and the last state.
+        """Run over input (T, B, D), state, each (B, ...), and weights; return ys (T, B, O) and the last state.
 
         `train`: whether to keep what the way back reads.
         """

@@ -33,6 +33,7 @@ class Checkpoint(rnnkit.Unroller):
     """
 
     name = "checkpoint"
+    replays = True
 
     def __init__(self, *, segment: int | None = None, budget: int | None = None) -> None:
         for label, value in (("segment", segment), ("budget", budget)):

@@ -21,6 +21,7 @@ class Loop(rnnkit.Unroller):
 
     name = "loop"
     auto_rank = 0
+    is_reference = True
 
     def __call__(
         self,
@@ -46,27 +47,21 @@ class Loop(rnnkit.Unroller):
 
 
 def run(cell: Cell, projected: Projected, state: State, masks: Masks, emit: Callable[[Tensor], object]) -> State:
-    """Step through what `project` gave, handing each output (B, O) to `emit`; gives the last state."""
+    """Step through what `project` returned, hand each output (B, O) to `emit`; return the last state."""
     first = True
     for p, live, restart in zip(rnnkit.time_slices(projected), _rows(masks.live), _rows(masks.restart), strict=False):
         before = state
         if restart is not None:
-            state = choose(restart, masks.initial, state)
+            state = rnnkit.choose_rows(restart, masks.initial, state)
         result = cell.step(p, state)
         if first:
             rnnkit.check_step(cell, result, before)
             first = False
         y, state = result
         if live is not None:
-            (y,) = choose(live, (y,), (torch.zeros_like(y),))
-            state = choose(live, state, before)
+            y, state = rnnkit.hold_ended(live, y, state, before)
         emit(y)
     return state
-
-
-def choose(rows: Tensor, chosen: State, other: State) -> State:
-    """Take `chosen` in the rows (B,) that are true and `other` in the rest, tensor by tensor."""
-    return tuple(torch.where(rows.view(-1, *[1] * (a.ndim - 1)), a, b) for a, b in zip(chosen, other, strict=True))
 
 
 def _rows(mask: Tensor | None) -> Iterable[Tensor | None]:

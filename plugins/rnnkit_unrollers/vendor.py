@@ -15,7 +15,7 @@ import rnnkit
 from rnnkit import Cell, Masks, State
 from rnnkit_unrollers._kernels import Kernel, Subject, shapes_of, subject_of, weights_of
 from rnnkit_unrollers._replay import Gradients, gradient
-from rnnkit_unrollers.loop import Loop, choose, run
+from rnnkit_unrollers.loop import Loop, run
 
 FULL = (torch.float32, torch.float64)
 LOW = (torch.float16, torch.bfloat16)
@@ -86,7 +86,7 @@ def _unroll(
     if subject.obstacle or _obstacle_of_call(subject, prepared, before, masks):
         return Loop()(cell, xs, state, lengths=lengths, reset=reset)
     if masks.restart is not None:
-        before = choose(masks.restart[0], masks.initial, before)
+        before = rnnkit.choose_rows(masks.restart[0], masks.initial, before)
     weights = weights_of(subject)
     ends = None if masks.live is None or lengths is None else torch.as_tensor(lengths).to("cpu", torch.int64)
     kernel = Kernel(subject, tuple(weights), ends)
@@ -179,7 +179,7 @@ class Pass(torch.autograd.Function):
 
 
 def _through_the_loop(ctx: Any, gradients: Sequence[Tensor | None]) -> Gradients:
-    """Give the gradients of the plain loop, recorded by autograd if it records."""
+    """Return the gradients of the plain loop, recorded by autograd if it records."""
     kernel, again = ctx.kernel, torch.is_grad_enabled()
     # By views, so that each has the gradient of its own uses alone: a learnt state is made of a weight.
     with torch.enable_grad():

@@ -36,6 +36,7 @@ class LearntState(rnnkit.Wrapper):
     """
 
     name = "learnt_state"
+    learns_initial_state = True
 
     def __init__(self, input_size: int, hidden_size: int, *, inner: CellLike = "lstm", **options: Any) -> None:
         super().__init__(input_size, hidden_size, inner=inner, **options)
@@ -47,15 +48,10 @@ class LearntState(rnnkit.Wrapper):
 
     def _is_learnt_already(self) -> bool:
         """Tell whether a cell inside learns the state: parameters in its place would leave its own without use."""
-        cell = self.inner
-        while isinstance(cell, rnnkit.Wrapper):
-            if isinstance(cell, LearntState):
-                return True
-            cell = cell.inner
-        return False
+        return any(isinstance(cell, LearntState) for cell in rnnkit.shells(self.inner))
 
     def _rows(self) -> dict[str, Tensor]:
-        """Give one row of each tensor of the inner cell's initial state that can be learnt."""
+        """Return one row of each tensor of the inner cell's initial state that can be learnt."""
         state = dict(zip(self.state_names, super().initial_state(1), strict=True))
         return {name: state[name][0].detach() for name in continuous_names(self.inner)}
 

@@ -13,6 +13,7 @@ from rnnkit.core.unroller import Unroller
 from rnnkit.errors import UsageError, nearest
 from rnnkit.layers.rnn import RNN
 from rnnkit.plugin.cell_spec import CellChoice, CellLike, choose
+from rnnkit.plugin.resolve import reference_unroller
 
 Build = Callable[[Size], nn.Module]
 """Makes a module of a size. A partial of a function known by name, so that another process can be given it."""
@@ -28,12 +29,12 @@ SAME_CELL = ("loop", "compile")
 
 
 def ours(cell: CellLike, unroller: str | Unroller) -> Build:
-    """Give rnnkit's layer of a cell."""
+    """Return rnnkit's layer of a cell."""
     return partial(_layer, cell, unroller)
 
 
 def rival(name: str, cell: CellLike) -> tuple[str, Build]:
-    """Give what a name of `RIVALS` stands for, for a cell: its label and how it is built.
+    """Return what a name of `RIVALS` stands for, for a cell: its label and how it is built.
 
     "torch": torch's own module of the cell, or nn.LSTM; "loop": the same cell through `loop`; "compile": that in
     `torch.compile`, which compiles anew for each T; "torchrecurrent": that package's layer, if it is installed.
@@ -46,7 +47,7 @@ def rival(name: str, cell: CellLike) -> tuple[str, Build]:
         kind = TORCH.get(choice.kind.name, nn.LSTM)
         return f"nn.{kind.__name__}", partial(_sized, kind, _shared(choice, kind))
     if name == "loop":
-        return "loop", ours(cell, "loop")
+        return name, ours(cell, reference_unroller())
     if name == "compile":
         return "torch.compile of loop", partial(_compiled, cell)
     if name == "torchrecurrent":
@@ -62,7 +63,7 @@ def _layer(cell: CellLike, unroller: str | Unroller, size: Size) -> RNN:
 
 
 def _compiled(cell: CellLike, size: Size) -> nn.Module:
-    return torch.compile(_layer(cell, "loop", size))  # type: ignore[return-value]
+    return torch.compile(_layer(cell, reference_unroller(), size))  # type: ignore[return-value]
 
 
 def _sized(kind: Any, options: dict[str, Any], size: Size) -> nn.Module:
@@ -71,7 +72,7 @@ def _sized(kind: Any, options: dict[str, Any], size: Size) -> nn.Module:
 
 
 def _shared(choice: CellChoice, kind: type[nn.Module]) -> dict[str, Any]:
-    """Give the options of a cell that torch's module has, too."""
+    """Return the options of a cell that torch's module has, too."""
     known = {"bias", *(["proj_size"] if kind is nn.LSTM else []), *(["nonlinearity"] if kind is nn.RNN else [])}
     return {name: value for name, value in choice.options.items() if name in known}
 

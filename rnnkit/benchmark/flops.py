@@ -7,6 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from rnnkit.benchmark.candidates import ours
 from rnnkit.benchmark.workload import Course, one_pass
 from rnnkit.plugin.cell_spec import CellLike
+from rnnkit.plugin.resolve import reference_unroller
 
 
 def of_cell(cell: CellLike, course: Course) -> int:
@@ -14,7 +15,7 @@ def of_cell(cell: CellLike, course: Course) -> int:
 
     Only two steps and three are run: their difference is what each further step costs.
     """
-    build = ours(cell, "loop")
+    build = ours(cell, reference_unroller())
     short, long = (_counted(build(course.size).to(course.dtype), course.cut(steps)) for steps in (2, 3))
     return (long - short) * sum(course.lengths()) // course.size.batch
 

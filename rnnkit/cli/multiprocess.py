@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from rnnkit.cli.signals import ENDINGS, Exit
 from rnnkit.errors import ResourceError, UsageError
+from rnnkit.support.atomic_files import write_file
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
@@ -44,7 +45,7 @@ class Note(NamedTuple):
 
 
 def started() -> int:
-    """Give how many processes there are where this is one of several; else 0."""
+    """Return how many processes there are where this is one of several; else 0."""
     return int(os.environ["WORLD_SIZE"]) if {"RANK", "WORLD_SIZE"} <= os.environ.keys() else 0
 
 
@@ -111,7 +112,7 @@ def overseen() -> bool:
 
 
 def left() -> int:
-    """Give the exit code with which to end, as on SIGTERM, if the process that started this one is gone; else 0."""
+    """Return the exit code with which to end, as on SIGTERM, if the process that started this one is gone; else 0."""
     return ENDINGS[SIGTERM][1] if os.environ.get(PARENT, str(os.getppid())) != str(os.getppid()) else 0
 
 
@@ -123,10 +124,8 @@ def noted(message: str, code: int) -> bool:
         if rank != "0" and code == UsageError.exit_code:
             time.sleep(FIRST_SPEAKS)  # it ends in the same way, and with it all
         return rank != "0" and code in SIGNALLED
-    with suppress(OSError):  # the one that started us has gone
-        partial = Path(folder, f".{rank}.json")
-        partial.write_text(json.dumps([message, code]), encoding="utf-8")
-        partial.rename(Path(folder, f"{rank}.json"))
+    with suppress(ResourceError):  # the one that started us has gone
+        write_file(Path(folder, f"{rank}.json"), json.dumps([message, code]).encode())
     return True
 
 
@@ -142,11 +141,11 @@ def leave(code: int) -> NoReturn:
 
 
 def _notes(folder: Path) -> list[Note]:
-    """Give the notes in the order in which they were left; those of a signal last, for an error comes with one."""
-    found = []
+    """Return the notes in the order in which they were left; those of a signal last, for an error comes with one."""
+    notes = []
     for path in sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns):
-        found.append(Note(*json.loads(path.read_text(encoding="utf-8"))))
-    return sorted(found, key=lambda note: note.code in SIGNALLED)
+        notes.append(Note(*json.loads(path.read_text(encoding="utf-8"))))
+    return sorted(notes, key=lambda note: note.code in SIGNALLED)
 
 
 def _exit(notes: list[Note]) -> Exit | None:

@@ -1,15 +1,14 @@
 """Options that several commands share."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
-from rnnkit.errors import UsageError, nearest
-from rnnkit.plugin.expression import value_of
+from rnnkit.runs.fields import CELL_HELP
 from rnnkit.support.byte_size import parse_bytes
 
 
@@ -66,19 +65,13 @@ def complete_names(noun: str) -> Callable[[click.Context, click.Parameter, str],
     return complete
 
 
-CELLS = (
-    "What is stepped: a name that `rnnkit cells` lists, or a class such as my_package.cells:MyCell. Wrappers take "
-    "another: 'zoneout(gru, rate=0.1)'"
-)
-"""The help of `--cell`."""
-
 cell_option = click.option(
     "--cell",
     default="lstm",
     show_default=True,
     metavar="NAME|MODULE:CLASS",
     shell_complete=complete_names("cell"),
-    help=f"{CELLS}.",
+    help=f"{CELL_HELP}.",
 )
 
 
@@ -116,22 +109,6 @@ def set_option(*tables: str) -> Callable[[Any], Any]:
         metavar="TABLE.KEY=VALUE",
         help=f"An option of the {whose}'s own; may be repeated.",
     )
-
-
-def parse_assignments(assignments: Iterable[str], tables: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-    """Read `table.key=value` texts into a table each; values as in the expressions that stand for cells."""
-    options: dict[str, dict[str, Any]] = {table: {} for table in tables}
-    for text in assignments:
-        path, equals, value = text.partition("=")
-        table, dot, key = path.partition(".")
-        if not equals or not dot or not key:
-            raise UsageError(f"--set {text!r} is not of the form TABLE.KEY=VALUE, such as {tables[0]}.bias=false")
-        if table not in options:
-            raise UsageError(
-                f"--set {text!r}: unknown table {table!r}{nearest(table, tables)}; one of {', '.join(tables)}"
-            )
-        options[table][key] = value_of(value)
-    return options
 
 
 class MemorySize(click.ParamType[int]):

@@ -25,7 +25,7 @@ def report(settings: "Settings", training: "Training", record: "Record", path: P
     from rnnkit.training.gradient_norms import gradient_norms
 
     assert record.validation is not None  # the last record has it
-    task, model = training.task, training.judged
+    task, model = training.task, training.eval_model
     assert isinstance(model, Model)
     baselines = task.baselines()
     batch = task.batch(settings.batch, torch.Generator().manual_seed(settings.seed))

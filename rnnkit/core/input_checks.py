@@ -91,7 +91,7 @@ def check_input(cell: Cell, values: Tensor, steps: int, weights: Iterator[Tensor
             f"{describe(cell)}: the input is {values.dtype}; it must be floating point, embedded if symbols"
         )
     first = weight = next(weights, None)
-    while weight is not None and not weight.dtype.is_complex == kind.is_complex != weight.dtype.is_floating_point:
+    while weight is not None and not _goes_with(weight.dtype, kind):
         weight = next(weights, None)
     if weight is None:
         if first is not None and kind.is_complex:
@@ -105,8 +105,13 @@ def check_input(cell: Cell, values: Tensor, steps: int, weights: Iterator[Tensor
         )
 
 
+def _goes_with(weight: torch.dtype, kind: torch.dtype) -> bool:
+    """Tell whether a weight is complex as the input is, or floating point as the input is; no indices, no masks."""
+    return weight.is_complex if kind.is_complex else weight.is_floating_point
+
+
 def as_tensor(label: str, value: object) -> Tensor:
-    """Give integers or booleans that may be a list as a tensor; raises KindError if they cannot be one."""
+    """Return integers or booleans that may be a list as a tensor; raises KindError if they cannot be one."""
     if isinstance(value, Tensor):
         return value  # `as_tensor` would move it to torch's default device
     try:
@@ -116,7 +121,7 @@ def as_tensor(label: str, value: object) -> Tensor:
 
 
 def check_lengths(lengths: object, time: int, batch: int, device: torch.device) -> Tensor | None:
-    """Give the steps of each row (B,); None if all rows run to the end: then there are no masks to pay for.
+    """Return the steps of each row (B,); None if all rows run to the end: then there are no masks to pay for.
 
     Raises:
         ShapeError: there is not one whole number from 1 to `time` for each row.
@@ -143,7 +148,7 @@ def check_lengths(lengths: object, time: int, batch: int, device: torch.device) 
 
 
 def check_reset(reset: object, time: int, batch: int, device: torch.device) -> Tensor:
-    """Give the starts (T, B); raises ShapeError unless they are such booleans where the input is."""
+    """Return the starts (T, B); raises ShapeError unless they are such booleans where the input is."""
     reset = as_tensor("reset", reset)
     if reset.shape != (time, batch) or reset.dtype != torch.bool:
         raise ShapeError(

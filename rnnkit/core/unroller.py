@@ -3,11 +3,11 @@
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, NamedTuple
 
-import torch
 from torch import Tensor
 
 from rnnkit.core.cell import Cell, State, name_after_class, parameters_of, starting_state
 from rnnkit.core.input_checks import check_input, check_lengths, check_reset, check_state, describe, plain_state
+from rnnkit.core.row_masks import running_rows
 from rnnkit.errors import ShapeError
 
 
@@ -28,6 +28,18 @@ class Unroller(ABC):
 
     auto_rank: ClassVar[int | None] = None
     """`unroller="auto"` takes the highest rank among those that apply; None: only by name, unless `rank` says more."""
+
+    is_reference: ClassVar[bool] = False
+    """Whether this is the plain loop, which all others must equal: what runs where they cannot. One unroller alone is.
+    """
+
+    replays: ClassVar[bool] = False
+    """Whether it keeps some states and runs the rest again on the way back, so that it takes less memory.
+
+    Then its constructor takes `segment`, steps, or `budget`, bytes, as the attributes of these names keep them, and
+    `schedule(cell, xs, state)` returns how xs (T, B, D) is taken back: `leaf` steps of a segment, `slots` states kept,
+    `runs()` steps run forward. Memory is predicted by that, and limits propose a budget.
+    """
 
     @classmethod
     def variants(cls) -> "list[Unroller]":
@@ -52,7 +64,7 @@ class Unroller(ABC):
         return True
 
     def rank(self, cell: Cell) -> int | None:
-        """Give the rank by which `auto` goes for `cell` in its dtype and on its device; None: it is passed over.
+        """Return the rank by which `auto` goes for `cell` in its dtype and on its device; None: it is passed over.
 
         By default `auto_rank`. To answer must be cheap: `applies` is asked after it, and only from the highest rank
         down.
@@ -97,7 +109,7 @@ class Unroller(ABC):
 
     @classmethod
     def clear_cache(cls) -> int:
-        """Remove what it keeps on disk; gives how many bytes that were."""
+        """Remove what it keeps on disk; return how many bytes that were."""
         return 0
 
     @classmethod  # noqa: B027  (most keep none)
@@ -121,7 +133,7 @@ class Masks(NamedTuple):
     """Where a row starts again from: the cell's initial state; empty if no row does."""
 
     def between(self, start: int, stop: int) -> "Masks":
-        """Give the masks of steps start to stop - 1."""
+        """Return the masks of steps start to stop - 1."""
         return Masks(
             None if self.live is None else self.live[start:stop],
             None if self.restart is None else self.restart[start:stop],
@@ -164,6 +176,6 @@ def prepare(cell: Cell, xs: Tensor, state: State | None, lengths: Tensor | None,
         check_state(cell, state, initial or plain_state(cell, batch, xs), "initial state")
     live = None
     if lengths is not None:
-        live = torch.arange(time, device=xs.device).unsqueeze(1) < lengths.to(xs.device).unsqueeze(0)
+        live = running_rows(lengths, time, xs.device)
         xs = xs.masked_fill(~live.unsqueeze(-1), 0)
     return Prepared(xs, state, Masks(live, reset, () if reset is None else initial))

@@ -24,6 +24,7 @@ from rnnkit.export.scan import Once, Scan
 from rnnkit.export.verification import verify
 from rnnkit.layers.model import Model
 from rnnkit.layers.rnn import RNN
+from rnnkit.support.atomic_files import tried_file
 from rnnkit.support.paths import AnyPath, as_path
 from rnnkit.training.evaluation import evaluating
 
@@ -88,18 +89,9 @@ def export_model(
         traced = Interface(eager.model, Once() if step else Scan(), step=step)
         text = _described(eager, inputs, outputs, about or {})
         data = _encoded(kind, traced, inputs, outputs, text, state)
-        partial = path.with_name(f".{os.getpid()}.{path.name}")
-        try:
-            with _writing(path), partial.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+        with tried_file(path, data) as partial:
             difference = _verified(kind, partial, eager, step, state)
             check_free(path)
-            with _writing(path):
-                partial.rename(path)
-        finally:
-            partial.unlink(missing_ok=True)
     return Exported(path, kind.name, inputs, outputs, len(data), difference)
 
 
@@ -180,14 +172,6 @@ def _verified(kind: Format, path: Path, model: Interface, step: bool, state: boo
         raise
     except Exception as error:
         raise CheckError(f"{model.label()}: the file of {kind.name} does not run: {reason(error)}") from error
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise ResourceError(f"{path} cannot be written: {error.strerror}") from None
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from torch.nn.utils.parametrize import is_parametrized
 from rnnkit.core.cell import Cell
 from rnnkit.core.reserved_names import Guarded
 from rnnkit.errors import UsageError, nearest
-from rnnkit.layers.shallow_copy import children, parameter_paths, plain, shells, twin
+from rnnkit.layers.shallow_copy import children, parameter_paths, plain, twin
+from rnnkit.layers.wrapper import shells
 
 
 class Loan(NamedTuple):
@@ -26,7 +27,7 @@ class Loan(NamedTuple):
     alias: str
 
     def store(self, cell: Cell) -> dict[str, Any]:
-        """Give the table of the cell, or of the one inside of it, that holds it."""
+        """Return the table of the cell, or of the one inside of it, that holds it."""
         tables: dict[str, Any] = getattr(next(islice(shells(cell), self.depth, None)), self.table)
         return tables
 
@@ -74,19 +75,34 @@ class Owner(Guarded):
         self._loans.append(loans)
 
     def _free(self, alias: str, prefix: str) -> str:
-        """Give the alias, or where a wrapper around has taken it, one that tells the two apart."""
+        """Return the alias, or where a wrapper around has taken it, one that tells the two apart."""
         return prefix + alias if hasattr(self, alias) else alias
 
     def equipped(self, position: int) -> Cell:
-        """Give a cell that uses what stands under its names in the owner now, whoever put it there.
+        """Return a cell that uses what stands under its names in the owner now, whoever put it there.
 
-        Where that is computed, by a parametrization or under `functional_call`, it is a twin of the cell, so that
+        Where that is computed, by a parametrization or under `functional_call`, it is a copy of the cell, so that
         nothing of one call is left for the next one, or seen by another thread.
         """
         cell = self._cells[position]
+        self._set_mode(cell)
+        computed = self._bring_up_to_date(position)
+        # With submodules too: they may be replaced before the way back.
+        if computed or any(loan.table == "_modules" for loan in self._loans[position]):
+            cell = twin(cell)
+            for loan, tensor_or_module in computed:
+                loan.store(cell)[loan.name] = tensor_or_module
+        return cell
+
+    def _set_mode(self, cell: Cell) -> None:
+        """Put a cell, and those that it wraps, into training or evaluation as the owner is."""
         for shell in shells(cell):
             if shell.training is not self.training:
                 shell.training = self.training
+
+    def _bring_up_to_date(self, position: int) -> list[tuple[Loan, Any]]:
+        """Hand a cell what was loaded or assigned since; return what is computed instead, which it is not to keep."""
+        cell = self._cells[position]
         computed = []
         done: dict[nn.Module, nn.Module] = {}
         for loan in self._loans[position]:
@@ -95,15 +111,10 @@ class Owner(Guarded):
             if used is store[loan.name]:
                 continue
             if isinstance(owned, nn.Parameter) or (used is owned and loan.table == "_modules"):
-                store[loan.name] = owned  # replaced for good: loaded or assigned
+                store[loan.name] = owned
             else:
                 computed.append((loan, used))
-        # With submodules too: they may be replaced before the way back.
-        if computed or any(loan.table == "_modules" for loan in self._loans[position]):
-            cell = twin(cell)
-            for loan, used in computed:
-                loan.store(cell)[loan.name] = used
-        return cell
+        return computed
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Move or convert; what is replaced by that, as buffers are, the cells get at once."""
@@ -125,27 +136,27 @@ class Owner(Guarded):
         return any(loan.alias not in self._parameters for loan in loans) or any(map(is_parametrized, self.modules()))
 
     def parameters_of(self, position: int) -> dict[str, Tensor]:
-        """Give the parameters that a cell uses now, computed ones too, under the names without suffix."""
+        """Return the parameters that a cell uses now, computed ones too, under the names without suffix."""
         suffix = self._suffixes[position]
-        found: dict[str, Tensor] = {}
+        parameters: dict[str, Tensor] = {}
         for loan in self._loans[position]:
             name = loan.alias.removesuffix(suffix)
             if loan.table == "_parameters":
-                found[name] = getattr(self, loan.alias)
+                parameters[name] = getattr(self, loan.alias)
             elif loan.table == "_modules":
                 module = plain(getattr(self, loan.alias))
-                found |= {f"{name}.{path}": tensor for path, tensor in module.named_parameters()}
-        return found
+                parameters |= {f"{name}.{path}": tensor for path, tensor in module.named_parameters()}
+        return parameters
 
     def parameter_names(self, name: str) -> list[str]:
-        """Give the names of one weight in every cell that has it: "weight_hh" -> ["weight_hh_l0", "weight_hh_l1", ...].
+        """Return the names of a weight in every cell that has it: "weight_hh" -> ["weight_hh_l0", "weight_hh_l1", ...].
 
         That of a submodule is a path: "read.weight" -> ["read_l0.weight", ...].
 
         Raises:
             UsageError: no cell has such a weight.
         """
-        found: list[str] = []
+        names: list[str] = []
         known: dict[str, str] = {}
         for suffix, loans in zip(self._suffixes, self._loans, strict=True):
             aliases: dict[str, str] = {}
@@ -157,7 +168,7 @@ class Owner(Guarded):
                     paths = parameter_paths(getattr(self, loan.alias))
                     aliases |= {f"{own}.{path}": f"{loan.alias}.{path}" for path in paths}
             known |= aliases
-            found += [aliases[name]] if name in aliases else []
-        if not found:
+            names += [aliases[name]] if name in aliases else []
+        if not names:
             raise UsageError(f"no cell has a weight {name!r}{nearest(name, known)}; there are {', '.join(known)}")
-        return found
+        return names

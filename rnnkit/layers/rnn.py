@@ -46,7 +46,8 @@ class RNN(TorchNames):
         unroller: a registered name, an Unroller class or instance; "auto" takes the fastest that applies where the
             parameters are, and again when they have moved or changed their dtype; `layer.unroller` tells which.
         residual: each layer after the first adds its input, before dropout, to its output.
-        trainable_state: the initial states are parameters (`initial_h_l0`, ...), by the cell `learnt_state`.
+        trainable_state: the initial states are parameters (`initial_h_l0`, ...), by the wrapper that declares
+            `learns_initial_state`.
         **cell_options: options of the cells' own.
 
     Raises:
@@ -115,11 +116,11 @@ class RNN(TorchNames):
             _warn_of_one_layer(dropout=dropout, residual=residual)
 
     def _build(self, stack: Stack, options: dict[str, Any]) -> int:
-        """Build and adopt the cells; gives the width of the output."""
+        """Build and adopt the cells; return the width of the output."""
         width = self.input_size
         for layer, (choice, hidden_size) in enumerate(zip(stack.choices, stack.widths, strict=True)):
             if self.trainable_state:
-                choice = CellChoice(cells["learnt_state"], {"inner": choice})
+                choice = CellChoice(cells.declaring("learns_initial_state"), {"inner": choice})
             before = width
             for suffix in ("", "_reverse")[: self.directions]:
                 self.adopt(choice.build(before, hidden_size, options, self.bias), f"_l{layer}{suffix}")
@@ -186,7 +187,7 @@ class RNN(TorchNames):
     def _run(
         self, xs: Tensor, states: list[State] | list[None], sequences: Sequences, tapped: bool
     ) -> tuple[Tensor, list[State], list[State]]:
-        """Run all layers; gives the output and, of each cell, the last state and, if tapped, the states over time."""
+        """Run all layers; return the output and, of each cell, the last state and, if tapped, the states over time."""
         last: list[State] = []
         history: list[State] = []
         for layer in range(self.num_layers):
@@ -204,7 +205,7 @@ class RNN(TorchNames):
     def _unroll(
         self, position: int, xs: Tensor, state: State | None, sequences: Sequences, tapped: bool
     ) -> tuple[Tensor, State, State]:
-        """Run one cell; gives its output, last state and, if tapped, the states over time."""
+        """Run one cell; return its output, last state and, if tapped, the states over time."""
         lengths, reset = sequences.lengths, sequences.reset
         reverse = position % self.directions == 1
         if reverse:
@@ -221,7 +222,7 @@ class RNN(TorchNames):
         return ys, state, over_time
 
     def initial_state(self, batch_size: int) -> States:
-        """Give the states that `hx=None` stands for: zeros (num_layers * directions, B, H), or the cells' own."""
+        """Return the states that `hx=None` stands for: zeros (num_layers * directions, B, H), or the cells' own."""
         cells = map(self.equipped, range(len(self._cells)))
         return self.layout.join([starting_state(cell, batch_size) for cell in cells])
 

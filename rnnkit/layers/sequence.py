@@ -9,6 +9,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from rnnkit.core.cell import behaves_as_tensor
 from rnnkit.core.input_checks import as_tensor, check_lengths, check_reset
+from rnnkit.core.row_masks import running_rows
 from rnnkit.errors import KindError, ShapeError, UsageError
 
 
@@ -33,11 +34,11 @@ class Sequences(ABC):
 
     @abstractmethod
     def padded(self) -> Tensor:
-        """Give the input as (T, B, D)."""
+        """Return the input as (T, B, D)."""
 
     @abstractmethod
     def like_input(self, ys: Tensor) -> Any:
-        """Give an output (T, B, O) in the form of the input."""
+        """Return an output (T, B, O) in the form of the input."""
 
     def state_in(self, tensor: Tensor) -> Tensor:
         """Bring a given state (cells, B, ...) into the order of the rows here."""
@@ -72,11 +73,11 @@ class Padded(Sequences):
         self.steps, self.rows = input.shape[:2][::-1] if batch_first else input.shape[:2]
 
     def padded(self) -> Tensor:
-        """Give the input, time first."""
+        """Return the input, time first."""
         return self.history(self.values)
 
     def like_input(self, ys: Tensor) -> Tensor:
-        """Give an output, laid out as the input."""
+        """Return an output, laid out as the input."""
         return self.history(ys)
 
     def history(self, tensor: Tensor) -> Tensor:
@@ -105,7 +106,7 @@ class Single(Sequences):
         super().take(lengths, reset)
 
     def padded(self) -> Tensor:
-        """Give the input as a batch of one."""
+        """Return the input as a batch of one."""
         return self.values.unsqueeze(1)
 
     def like_input(self, ys: Tensor) -> Tensor:
@@ -146,7 +147,7 @@ class Packed(Sequences):
             self.reset = _select(self.reset, 1, self.input.sorted_indices)
 
     def padded(self) -> Tensor:
-        """Give the input, padded with zeros."""
+        """Return the input, padded with zeros."""
         return self._unpack(self.values)
 
     def like_input(self, ys: Tensor) -> PackedSequence:
@@ -204,7 +205,7 @@ class Nested(Sequences):
         super().take(lengths, reset)
 
     def padded(self) -> Tensor:
-        """Give the input, padded with zeros."""
+        """Return the input, padded with zeros."""
         # The input may not know its longest row, and torch then pads to the sum of all.
         known = torch.nested.nested_tensor_from_jagged(self.values, self.offsets, max_seqlen=self.steps)
         padded: Tensor = torch.nested.to_padded_tensor(known, 0.0)
@@ -215,9 +216,8 @@ class Nested(Sequences):
         return tensor.transpose(0, 1)
 
     def like_input(self, ys: Tensor) -> Tensor:
-        """Give a nested output with the offsets of the input, so that the two go together."""
-        ends = self.offsets.diff().unsqueeze(1)
-        inside = torch.arange(self.steps, device=ends.device) < ends
+        """Return a nested output with the offsets of the input, so that the two go together."""
+        inside = running_rows(self.offsets.diff(), self.steps).transpose(0, 1)
         return torch.nested.nested_tensor_from_jagged(ys.transpose(0, 1)[inside], self.offsets, max_seqlen=self.steps)
 
 
@@ -262,8 +262,7 @@ def flip_starts(reset: Tensor, lengths: Tensor | None) -> Tensor:
     """
     reset = torch.cat([reset[1:], torch.zeros_like(reset[:1])])
     if lengths is not None:
-        steps = torch.arange(1, len(reset) + 1, device=reset.device).unsqueeze(1)
-        reset = reset & (steps < lengths.to(reset.device))
+        reset = reset & running_rows(lengths - 1, len(reset), reset.device)
     return flip(reset, lengths)
 
 

@@ -13,14 +13,6 @@ from rnnkit.layers.wrapper import Wrapper
 Module = TypeVar("Module", bound=nn.Module)
 
 
-def shells(cell: Cell) -> Iterator[Cell]:
-    """Give a cell and, if it is a wrapper, those inside of it, from the outside in."""
-    yield cell
-    while isinstance(cell, Wrapper):
-        cell = cell.inner
-        yield cell
-
-
 def twin(cell: Cell) -> Cell:
     """Copy a cell, and those that it wraps, so that tensors and submodules can be put in; all else is shared."""
     copied = shallow(cell)
@@ -30,7 +22,7 @@ def twin(cell: Cell) -> Cell:
 
 
 def plain(module: nn.Module, done: dict[nn.Module, nn.Module] | None = None) -> nn.Module:
-    """Give a module whose parametrized weights stand there as tensors, computed once; itself if there are none."""
+    """Return a module whose parametrized weights stand there as tensors, computed once; itself if there are none."""
     if not any(map(is_parametrized, module.modules())):
         return module
     done = {} if done is None else done
@@ -91,6 +83,6 @@ def parameter_paths(module: nn.Module) -> Iterator[str]:
 
 
 def children(shell: Cell) -> Iterator[tuple[str, nn.Module]]:
-    """Give the submodules of a cell by name, but for the cell that it wraps."""
+    """Return the submodules of a cell by name, but for the cell that it wraps."""
     inner = shell.inner if isinstance(shell, Wrapper) else None
     return ((name, module) for name, module in shell._modules.items() if module is not None and module is not inner)

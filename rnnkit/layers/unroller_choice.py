@@ -10,7 +10,7 @@ from torch._compile import _disable_dynamo
 from rnnkit.core.cell import Cell, parameters_of
 from rnnkit.core.unroller import Unroller
 from rnnkit.layers.parameter_owner import Owner
-from rnnkit.plugin.resolve import resolve_unroller
+from rnnkit.plugin.resolve import reference_unroller, resolve_unroller
 
 
 class Choosing(Owner):
@@ -60,9 +60,9 @@ class Choosing(Owner):
         return self
 
     def _unroller_for(self, position: int, cell: Cell) -> Unroller:
-        """Give the unroller for a cell that was equipped: the loop where weights are expanded, each row its own."""
+        """Return the unroller for a cell that was equipped: the loop where weights are expanded, each row its own."""
         if cell is not self._cells[position] and any(map(_is_expanded, parameters_of(cell))):
-            return resolve_unroller("loop")
+            return reference_unroller()
         return self._unroller
 
 

@@ -1,7 +1,7 @@
 """The wrapper: a cell around any cell."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -27,6 +27,10 @@ class Wrapper(Cell):
         **options: of the inner cell.
     """
 
+    learns_initial_state: ClassVar[bool] = False
+    """Whether its own parameters are the initial state: `trainable_state=True` of a layer puts it around every cell.
+    One registered wrapper alone may declare it."""
+
     def __init__(self, input_size: int, hidden_size: int, *, inner: CellLike = "lstm", **options: Any) -> None:
         super().__init__(input_size, hidden_size)
         choice = choose(inner)
@@ -47,11 +51,11 @@ class Wrapper(Cell):
         return self.inner.state_sizes
 
     def initial_state(self, batch_size: int) -> State:
-        """Give the inner cell's initial state."""
+        """Return the inner cell's initial state."""
         return starting_state(self.inner, batch_size)
 
     def project(self, xs: Tensor) -> Projected:
-        """Give what the inner cell computes from the input alone."""
+        """Return what the inner cell computes from the input alone."""
         return self.inner.project(xs)
 
     def step(self, p: Any, state: State) -> tuple[Tensor, State]:
@@ -78,15 +82,22 @@ class Wrapper(Cell):
         return {name: float(table.get(name, 0.0)) for name in names}
 
 
-def innermost(cell: Cell) -> Cell:
-    """Take all wrappers off."""
+def shells(cell: Cell) -> Iterator[Cell]:
+    """Go through a cell and, if it is a wrapper, those inside of it, from the outside in."""
+    yield cell
     while isinstance(cell, Wrapper):
         cell = cell.inner
-    return cell
+        yield cell
+
+
+def innermost(cell: Cell) -> Cell:
+    """Return the cell without its wrappers."""
+    *_, inner = shells(cell)
+    return inner
 
 
 def resetter(cell: Cell) -> Callable[[], None]:
-    """Give what draws a cell's parameters again, in its own way.
+    """Return what draws a cell's parameters again, in its own way.
 
     Raises:
         UsageError: the cell, or the one inside of it, cannot; nothing has been drawn.

@@ -11,7 +11,6 @@ from rnnkit.core.task import Task
 from rnnkit.errors import ResourceError
 from rnnkit.memory.gauge import available_memory, gauge_of
 from rnnkit.memory.prediction import Prediction, Predictor
-from rnnkit.memory.replaying import Replaying
 from rnnkit.plugin.registry import unrollers
 from rnnkit.support.byte_size import show_bytes
 
@@ -63,7 +62,7 @@ def check_memory(
     if predictor.fixed > limit:  # a trial might not fit either
         raise ResourceError(_weights_alone(predictor, f"{name} {show_bytes(limit)}"))
     prediction = predictor.predict(batch_size, truncate)
-    complaint = refusal(prediction, limit, name)
+    complaint = refusal(predictor, prediction, limit, name)
     if complaint is not None:
         raise ResourceError(complaint)
     return prediction
@@ -77,7 +76,7 @@ def memory_warning(
     truncate: tuple[int, int] | None = None,
     optimizer: str | torch.optim.Optimizer = "adam",
 ) -> str | None:
-    """Give the sentence to warn with if training will take more than there is; None: it fits, or nobody can tell."""
+    """Return the sentence to warn with if training will take more than there is; None: it fits, or nobody can tell."""
     device = next(model.parameters()).device
     available = available_memory(device)
     if available is None or gauge_of(device) is None:
@@ -86,20 +85,24 @@ def memory_warning(
     limit = available + predictor.parameters  # which are there already
     if predictor.fixed > limit:
         return _weights_alone(predictor, f"the {show_bytes(limit)} that there are")
-    return refusal(predictor.predict(batch_size, truncate), limit, None)
+    return refusal(predictor, predictor.predict(batch_size, truncate), limit, None)
 
 
-def refusal(prediction: Prediction, limit: int, name: str | None = OPTION) -> str | None:
-    """Say in a sentence that a prediction is over a limit in bytes, and what fits; None: it is not.
+def refusal(predictor: Predictor, prediction: Prediction, limit: int, name: str | None = OPTION) -> str | None:
+    """Say in a sentence that a prediction is over a limit, and what fits; None: it is not.
 
-    `name` is what the limit is called; None: it is what there is.
+    Args:
+        predictor: which made the prediction, and makes those of other options.
+        prediction: of training.
+        limit: in bytes.
+        name: what the limit is called; None: it is what there is.
     """
     most = f"the {show_bytes(limit)} that there are" if name is None else f"{name} {show_bytes(limit)}"
     rows, steps = prediction.validation_rows, prediction.validation_steps
     validation = f"validation over T = {steps} steps of {rows} rows needs about {show_bytes(prediction.validating)}"
     if prediction.update <= limit:
         return f"{validation}, more than {most}; {REMEDY}" if prediction.validating > limit else None
-    fits = advice(prediction, limit)
+    fits = advice(predictor, prediction, limit)
     remedy = f"no unroller, window or batch fits; {REMEDY}" if fits is None else f"take {fits}"
     sentence = f"{_update(prediction)} needs about {show_bytes(prediction.update)}, more than {most}; {remedy}"
     if prediction.validating > limit:
@@ -107,18 +110,18 @@ def refusal(prediction: Prediction, limit: int, name: str | None = OPTION) -> st
     return sentence
 
 
-def advice(prediction: Prediction, limit: int) -> str | None:
-    """Propose options whose updates fit: checkpoints with the largest budget, the longest windows, the largest batch.
+def advice(predictor: Predictor, prediction: Prediction, limit: int) -> str | None:
+    """Propose options whose updates fit: replays with the largest budget, the longest windows, the largest batch.
 
     In this order, the first two that there are; each has been predicted in its turn. None: nothing does, or nothing
     needs to.
     """
-    found: list[Proposal] = []
-    for propose in (_checkpoints, _windows, _batch) if prediction.update > limit else ():
-        proposal = propose(prediction, limit) if len(found) < PROPOSALS else None
+    proposals: list[Proposal] = []
+    for propose in (_replays, _windows, _batch) if prediction.update > limit else ():
+        proposal = propose(predictor, prediction, limit) if len(proposals) < PROPOSALS else None
         if proposal is not None:
-            found.append(proposal)
-    return " or ".join(map(str, found)) or None
+            proposals.append(proposal)
+    return " or ".join(map(str, proposals)) or None
 
 
 def _update(prediction: Prediction) -> str:
@@ -134,32 +137,33 @@ def _weights_alone(predictor: Predictor, most: str) -> str:
     )
 
 
-def _checkpoints(prediction: Prediction, limit: int) -> Proposal | None:
-    """Find the largest budget that fits, for then the fewest steps are run again."""
-    kind: Any = unrollers.get("checkpoint")
-    if kind is None or not isinstance(kind(), Replaying):
-        return None
+def _replays(predictor: Predictor, prediction: Prediction, limit: int) -> Proposal | None:
+    """Find the largest budget that fits of an unroller that replays, for then the fewest steps are run again."""
+    kinds = [kind for kind in unrollers.values() if kind.replays]
+    return next(filter(None, (_largest_budget(kind, predictor, prediction, limit) for kind in kinds)), None)
+
+
+def _largest_budget(kind: Any, predictor: Predictor, prediction: Prediction, limit: int) -> Proposal | None:
     best, least, most = None, 1, limit
     while most > PRECISION * least:
         budget = _round_down(max(least + 1, isqrt(least * most)))
         if not least < budget < most:
             break
         try:
-            found = prediction.predictor.predict(prediction.rows, prediction.truncate, kind(budget=budget))
+            fitted = predictor.predict(prediction.rows, prediction.truncate, kind(budget=budget))
         except ResourceError:  # too small for a single step
             least = budget
             continue
-        if found.update > limit:
+        if fitted.update > limit:
             most = budget
             continue
-        least, best = budget, Proposal(f"--unroller checkpoint --set unroller.budget={budget}", found)
+        least, best = budget, Proposal(f"--unroller {kind.name} --set unroller.budget={budget}", fitted)
     # Where there are so many segments, to place them takes longer than to run them.
     return best if best is not None and isfinite(best.prediction.runs) else None
 
 
-def _windows(prediction: Prediction, limit: int) -> Proposal | None:
+def _windows(predictor: Predictor, prediction: Prediction, limit: int) -> Proposal | None:
     """Find the longest window, as long as the step between updates."""
-    predictor = prediction.predictor
     if predictor.row.lengths is not None:  # which training does not truncate
         return None
 
@@ -170,11 +174,11 @@ def _windows(prediction: Prediction, limit: int) -> Proposal | None:
     return None if steps is None else Proposal(f"--tbptt {steps},{steps}", predicted(steps))
 
 
-def _batch(prediction: Prediction, limit: int) -> Proposal | None:
+def _batch(predictor: Predictor, prediction: Prediction, limit: int) -> Proposal | None:
     """Find the largest batch."""
 
     def predicted(rows: int) -> Prediction:
-        return prediction.predictor.predict(rows, prediction.truncate)
+        return predictor.predict(rows, prediction.truncate)
 
     rows = _largest(lambda rows: predicted(rows).update <= limit, 1, prediction.rows)
     return None if rows is None else Proposal(f"--batch {rows}", predicted(rows))

@@ -1,6 +1,6 @@
 """What training takes, predicted: what stays, and the peaks of an update and of validation."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from inspect import signature
 from itertools import chain
@@ -57,7 +57,6 @@ class Prediction:
     unroller: str
     runs: float
     """How often each step is run forward: 1 unless the unroller replays; infinite: too often to have been counted."""
-    predictor: "Predictor" = field(repr=False, compare=False)
 
     @property
     def fixed(self) -> int:
@@ -164,12 +163,11 @@ class Predictor:
                 truncate=truncate,
                 unroller=", ".join(dict.fromkeys(str(layer.unroller) for layer in layers_of(self.model))),
                 runs=replays.runs,
-                predictor=self,
             )
 
     @cached_property
     def _validation(self) -> Held:
-        """Give rows, steps and bytes of a validation batch."""
+        """Return rows, steps and bytes of a validation batch."""
         if type(self.task).validation is Task.validation:  # by the rows that it asks for, none of which are drawn
             asked: Any = SimpleNamespace(batch=lambda size, generator: size)
             rows: Any = next(Task.validation(asked))
@@ -190,5 +188,5 @@ def kept_by(optimizer: torch.optim.Optimizer) -> float:
 
 
 def bytes_of(batch: Batch) -> int:
-    """Give the bytes of inputs and targets."""
+    """Return the bytes of inputs and targets."""
     return batch.xs.nbytes + batch.targets.nbytes

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import ceil, inf
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +16,8 @@ MOST_BLOCKS = 1024
 """Segments beyond which it takes too long to say how often a schedule runs each step."""
 
 
-@runtime_checkable
 class Replaying(Protocol):
-    """An unroller that keeps some states and runs the rest again, segment by segment, as `checkpoint` does.
+    """An unroller that declares `Unroller.replays`: it keeps some states and runs the rest again, segment by segment.
 
     Its constructor takes `segment`, steps, or `budget`, bytes.
     """
@@ -42,7 +41,7 @@ class Replays(NamedTuple):
 
 
 def layers_of(model: nn.Module) -> list[RNN]:
-    """Give the recurrent layers in a model."""
+    """Return the recurrent layers in a model."""
     return [module for module in model.modules() if isinstance(module, RNN)]
 
 
@@ -62,13 +61,13 @@ def replays_of(model: nn.Module, rows: int, steps: int) -> Replays:
 
 
 def replayed_state_bytes(model: nn.Module) -> int:
-    """Give the bytes of one row's state in all layers that are replayed; zero: none is."""
+    """Return the bytes of one row's state in all layers that are replayed; zero: none is."""
     cells = [cell for _, cell in _replaying(model)]
     return sum(tensor.nbytes for cell in cells for tensor in starting_state(cell, 1, _like(model)))
 
 
 def state_bytes(model: nn.Module) -> int:
-    """Give the bytes of one row's state in all layers."""
+    """Return the bytes of one row's state in all layers."""
     cells = [cell for layer in layers_of(model) for cell in layer.cells]
     return sum(tensor.nbytes for cell in cells for tensor in starting_state(cell, 1, _like(model)))
 
@@ -76,7 +75,7 @@ def state_bytes(model: nn.Module) -> int:
 @contextmanager
 def segmented(model: nn.Module, leaf: int) -> Iterator[None]:
     """Let the layers that are replayed be so in segments of `leaf` steps."""
-    kinds: list[Any] = [type(layer.unroller) if _replays(layer) else None for layer in layers_of(model)]
+    kinds: list[Any] = [type(layer.unroller) if layer.unroller.replays else None for layer in layers_of(model)]
     with _holding(model, [None if kind is None else kind(segment=leaf) for kind in kinds]):
         yield
 
@@ -101,15 +100,12 @@ def _holding(model: nn.Module, given: list[Unroller | None]) -> Iterator[None]:
             layer.unroller = own
 
 
-def _replaying(model: nn.Module) -> list[tuple[Any, Cell]]:
-    return [(layer.unroller, cell) for layer in layers_of(model) if _replays(layer) for cell in layer.cells]
-
-
-def _replays(layer: RNN) -> bool:
-    return isinstance(layer.unroller, Replaying)
+def _replaying(model: nn.Module) -> list[tuple[Replaying, Cell]]:
+    layers = [layer for layer in layers_of(model) if layer.unroller.replays]
+    return [(cast("Replaying", layer.unroller), cell) for layer in layers for cell in layer.cells]
 
 
 def _like(model: nn.Module) -> Tensor:
-    """Give one number where the model is, to be expanded."""
+    """Return one number where the model is, to be expanded."""
     first = next(model.parameters())
     return torch.zeros(1, 1, 1, dtype=first.dtype, device=first.device)

@@ -46,7 +46,7 @@ class Registry(Mapping[str, type[Kind]], Generic[Kind]):
         return claims[name][0]
 
     def conflicts(self) -> dict[str, str]:
-        """Give each name that is claimed more than once, with a sentence that names the claimants."""
+        """Return each name that is claimed more than once, with a sentence that names the claimants."""
         sentences = {}
         for name, claims in self._claims().items():
             if len(claims) > 1:
@@ -60,7 +60,7 @@ class Registry(Mapping[str, type[Kind]], Generic[Kind]):
         return sentences
 
     def names_from(self, plugin: Plugin) -> list[str]:
-        """Give the names that a plugin registers here."""
+        """Return the names that a plugin registers here."""
         return [kind.name for kind in plugin.offers.get(self._hook, ())]  # type: ignore[attr-defined]
 
     def _unknown(self, name: object, known: list[str]) -> UnknownNameError | BrokenPluginError:
@@ -90,6 +90,25 @@ class Registry(Mapping[str, type[Kind]], Generic[Kind]):
 
     def __contains__(self, name: object) -> bool:
         return name in set(self)
+
+    def declaring(self, attribute: str) -> type[Kind]:
+        """Return the class that sets an attribute to true in its own body: so the core finds it, whatever its name.
+
+        A class derived from it does not declare what it inherits.
+
+        Raises:
+            UnknownNameError: none does.
+            AmbiguousNameError: several do.
+        """
+        kinds = {name: kind for name, kind in self.items() if vars(kind).get(attribute)}
+        if not kinds:
+            raise UnknownNameError(f"no {self._noun} that is registered declares {attribute}; see `rnnkit doctor`")
+        if len(kinds) > 1:
+            raise AmbiguousNameError(
+                f"{self._noun}s {' and '.join(map(repr, kinds))} all declare {attribute}, which one alone may; "
+                "uninstall the others, or let in one alone with RNNKIT_PLUGINS=NAME,..."
+            )
+        return next(iter(kinds.values()))
 
     def origin(self, name: str) -> str:
         """Tell where a name comes from: distribution and version."""
@@ -150,7 +169,7 @@ tasks: Registry[Task] = Registry("task", "rnnkit_tasks", installed)
 
 
 def problems_of(plugin: Plugin) -> list[str]:
-    """Give a sentence for each thing that is wrong with a plugin, names that others claim too included."""
+    """Return a sentence for each thing that is wrong with a plugin, names that others claim too included."""
     clashes = [
         sentence
         for registry in (cells, unrollers, tasks)
@@ -161,7 +180,7 @@ def problems_of(plugin: Plugin) -> list[str]:
 
 
 def complaints() -> list[str]:
-    """Give a sentence for each thing that is wrong with the plugins."""
+    """Return a sentence for each thing that is wrong with the plugins."""
     broken = [f"plugin {p.found.label} is broken: {problem}" for p in installed() for problem in p.problems]
     clashes = [sentence for registry in (cells, unrollers, tasks) for sentence in registry.conflicts().values()]
     known = {alias for plugin in installed() for alias in plugin.found.aliases}

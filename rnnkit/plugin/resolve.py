@@ -18,7 +18,7 @@ Kind = TypeVar("Kind")
 
 
 def resolve_unroller(unroller: str | type[Unroller] | Unroller, *cells: Cell) -> Unroller:
-    """Give the unroller that a name, class or instance stands for; "auto" picks the fastest that takes all `cells`."""
+    """Return the unroller that a name, class or instance stands for; "auto": the fastest that takes all `cells`."""
     if isinstance(unroller, Unroller):
         return unroller
     if unroller == "auto":
@@ -28,6 +28,11 @@ def resolve_unroller(unroller: str | type[Unroller] | Unroller, *cells: Cell) ->
         names = ", ".join(dict.fromkeys(repr(cell.name) for cell in cells))
         raise UsageError(f"no unroller applies to cell {names}; name one with unroller=")
     return construct("unroller", resolve(unroller, Unroller, unrollers, "unroller"))
+
+
+def reference_unroller() -> Unroller:
+    """Return the plain loop: the unroller that declares `is_reference`."""
+    return construct("unroller", unrollers.declaring("is_reference"))
 
 
 def ranked(cells: Sequence[Cell]) -> list[tuple[int, Unroller]]:
@@ -80,7 +85,7 @@ def _such_as(given: object, base: type) -> str:
 
 
 def option_names(kind: type) -> tuple[list[str], bool]:
-    """Give the keyword options of a constructor, and whether it takes any others too; a cell's two sizes are none."""
+    """Return the keyword options of a constructor, and whether it takes any others too; a cell's two sizes are none."""
     parameters = list(inspect.signature(kind).parameters.values())
     own = parameters[2:] if issubclass(kind, Cell) else parameters
     names = [p.name for p in own if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from rnnkit.core.task import Task
-from rnnkit.errors import DataError, UsageError, nearest
-from rnnkit.plugin.expression import value_of
+from rnnkit.errors import DataError, UsageError
+from rnnkit.plugin.assignment import read_assignments
 from rnnkit.plugin.registry import tasks
 from rnnkit.plugin.resolve import resolve
-from rnnkit.runs.settings import NOT_OF_THE_NUMBERS, TABLES, Settings, checked
+from rnnkit.runs.fields import CHANGEABLE_ON_RESUME, TABLES, checked
+from rnnkit.runs.settings import Settings
 from rnnkit.support.paths import AnyPath
 
 
@@ -21,22 +22,14 @@ def assigned(texts: Iterable[str]) -> dict[str, Any]:
     Raises:
         UsageError: it is of another form, or names a table that is not there.
     """
-    found: dict[str, Any] = {}
-    for text in texts:
-        path, equals, value = text.partition("=")
-        table, dot, key = path.partition(".")
-        if not equals or not table or (dot and not key):
-            raise UsageError(f"--set {text!r} is not of the form KEY=VALUE or TABLE.KEY=VALUE, such as lr=0.01")
-        if dot and table not in TABLES:
-            raise UsageError(
-                f"--set {text!r}: unknown table {table!r}{nearest(table, TABLES)}; one of {', '.join(TABLES)}"
-            )
-        _merge(found, {f"{table}_options": {key: value_of(value)}} if dot else {table: value_of(value)})
-    return found
+    settings: dict[str, Any] = {}
+    for table, key, value in read_assignments(texts, TABLES, bare=True):
+        _merge(settings, {f"{table}_options": {key: value}} if table else {key: value})
+    return settings
 
 
 def resolved(*sources: tuple[str, dict[str, Any]]) -> Settings:
-    """Give the settings from sources with names, the later ones over the earlier, all over the task's own defaults.
+    """Return the settings from sources with names, the later ones over the earlier, all over the task's own defaults.
 
     Raises:
         UsageError: an unknown setting, with the nearest name, or a value that makes no sense.
@@ -60,12 +53,12 @@ def check_unchanged(settings: Settings, *sources: tuple[str, dict[str, Any]]) ->
     for name, value in _merged(*sources).items():
         if name == "task_options":
             value = _moved(settings, _absolute(value, settings.task_class))
-        if name in NOT_OF_THE_NUMBERS:
+        if name in CHANGEABLE_ON_RESUME:
             setattr(settings, name, value)
         elif (stored[name] | value if isinstance(value, dict) else value) != stored[name]:
             raise UsageError(
                 f"{origins[name]}: {name} is {stored[name]!r} in the run, not {value!r}; "
-                f"a resumed run keeps its settings ({', '.join(NOT_OF_THE_NUMBERS)} may differ)"
+                f"a resumed run keeps its settings ({', '.join(CHANGEABLE_ON_RESUME)} may differ)"
             )
 
 

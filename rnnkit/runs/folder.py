@@ -4,8 +4,6 @@ import json
 import logging
 import os
 import re
-import secrets
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -29,14 +27,14 @@ from rnnkit.runs.data_record import DATA, DataRecord, kept_task
 from rnnkit.runs.lock import LOCK, locked
 from rnnkit.runs.log import METRICS, TIMES, RunLog
 from rnnkit.runs.resume import check_unfinished, surroundings, take_up, tell_changes
-from rnnkit.runs.settings import Settings
-from rnnkit.support.atomic_files import PARTIAL, sweep, sync_folder, write_file
+from rnnkit.runs.settings import CONFIG, Settings
+from rnnkit.support.atomic_files import reported, sweep, write_file, write_folder
 from rnnkit.support.nested_tensors import pack
 from rnnkit.support.paths import AnyPath, as_path
 from rnnkit.training.record import Record
 from rnnkit.training.training import Training
 
-CONFIG, ENVIRONMENT, CHECKPOINTS = "config.toml", "env.json", "checkpoints"
+ENVIRONMENT, CHECKPOINTS = "env.json", "checkpoints"
 NO_STEP = -1
 
 log = logging.getLogger(__name__)
@@ -52,19 +50,20 @@ class RunFolder:
     Args:
         path: where; None: `runs/<task>-<cell>-<time>`.
         settings: what the run is made of.
+        new: whether nothing may be there yet.
 
     Raises:
-        UsageError: the folder exists.
+        UsageError: the folder is to be new, and exists.
     """
 
-    def __init__(self, path: AnyPath | None, settings: Settings) -> None:
+    def __init__(self, path: AnyPath | None, settings: Settings, *, new: bool = True) -> None:
         self.path = _free(Path("runs") / _name(settings)) if path is None else as_path(path)
         self.settings = settings
         self._store = CheckpointStore(self.path / CHECKPOINTS, settings.keep)
         self._log: RunLog | None = None
         self._running: dict[str, Any] = {}
         self._lock: int | None = None
-        if os.path.lexists(self.path):
+        if new and os.path.lexists(self.path):
             raise UsageError(f"{self.path} exists already; give another folder with --out, or --resume it")
 
     @classmethod
@@ -79,40 +78,43 @@ class RunFolder:
             UsageError: all steps have been taken.
             ResourceError: the disk or folder takes no more.
         """
-        path = as_path(path)
-        folder = cls.__new__(cls)
-        folder.path, folder.settings = path, settings
-        folder._store = CheckpointStore(path / CHECKPOINTS, settings.keep)
-        folder._log = None
-        folder._lock = None
-        processes = training.processes
-        if not processes.first:
-            (step,) = processes.told(NO_STEP)
-            if step != NO_STEP:
-                take_up(training, folder._store.load(int(step)))
-                check_unfinished(training, path)
+        folder = cls(path, settings, new=False)
+        if not training.processes.is_main:
+            folder._follow(training)
             return folder
-        folder._lock = locked(path)
+        folder._lock = locked(folder.path)
         try:
-            found, damaged = folder._store.newest()
-            sweep(path)
-            sweep(path / CHECKPOINTS)
-            for error in damaged:
-                log.warning("%s; going on from an earlier checkpoint", error)
-            processes.told(NO_STEP if found is None else found.manifest["step"])
-            if found is not None:
-                take_up(training, found)
-                tell_changes(found, settings)
-                check_unfinished(training, path)
-            folder._store.sweep(training.step)
-            folder._log = RunLog(path, 0 if found is None else found.manifest["metrics_bytes"], training.step)
-            write_file(path / CONFIG, settings.to_toml().encode())
-            if not (path / DATA).exists():  # of an rnnkit that kept none; the data are those of then, as was checked
-                write_file(path / DATA, DataRecord.of(training.task).to_json())
+            folder._take_up(training)
         except BaseException:
             folder.close()
             raise
         return folder
+
+    def _follow(self, training: Training) -> None:
+        """Load the checkpoint that the main process has loaded."""
+        (step,) = training.processes.broadcast(NO_STEP)
+        if step != NO_STEP:
+            take_up(training, self._store.load(int(step)))
+            check_unfinished(training, self.path)
+
+    def _take_up(self, training: Training) -> None:
+        """Load the newest intact checkpoint, remove what came after it, and go on writing from there."""
+        checkpoint, damaged = self._store.newest()
+        sweep(self.path)
+        sweep(self.path / CHECKPOINTS)
+        for error in damaged:
+            log.warning("%s; going on from an earlier checkpoint", error)
+        training.processes.broadcast(NO_STEP if checkpoint is None else checkpoint.manifest["step"])
+        if checkpoint is not None:
+            take_up(training, checkpoint)
+            tell_changes(checkpoint, self.settings)
+            check_unfinished(training, self.path)
+        self._store.sweep(training.step)
+        written = 0 if checkpoint is None else checkpoint.manifest["metrics_bytes"]
+        self._log = RunLog(self.path, written, training.step)
+        write_file(self.path / CONFIG, self.settings.to_toml().encode())
+        if not (self.path / DATA).exists():  # of an rnnkit that kept none; the data are those of then, as was checked
+            write_file(self.path / DATA, DataRecord.of(training.task).to_json())
 
     def recording(self, training: Training) -> Iterator[Record]:
         """Train, and pass records on, each after it is written down; checkpoints are made where they are due.
@@ -122,7 +124,7 @@ class RunFolder:
         """
         self._running = running(layers_of(training.model), self.settings.unroller)
         for record in training.records():
-            if training.processes.first:
+            if training.processes.is_main:
                 self._append(record, training.task)
             best = training.best is not None and training.best[0] == record.step
             if best or training.done or (self.settings.save_every and record.step % self.settings.save_every == 0):
@@ -149,7 +151,7 @@ class RunFolder:
                 "data": training.task.fingerprint(),
                 "metrics_bytes": self._log.sync(),
             },
-            averaged=None if training.averaged is None else training.judged.state_dict(),
+            averaged=None if training.averaged is None else training.eval_model.state_dict(),
             best=None if training.best is None else training.best[0],
         )
 
@@ -183,24 +185,21 @@ class RunFolder:
         self._log.append(record)
 
     def _make(self, task: Task) -> None:
-        # Process ids come again, in containers above all; what another has left behind must not be in the way.
-        partial = self.path.with_name(f".{self.path.name}.{os.getpid()}-{secrets.token_hex(4)}{PARTIAL}")
+        imports = {path: str(file) for path, file in homes(self.settings.cell).items()}
+        about = {**environment(self.settings.device), **self._running, "imports": imports}
+        files = {
+            CONFIG: self.settings.to_toml().encode(),
+            ENVIRONMENT: json.dumps(about, indent=2).encode() + b"\n",
+            DATA: DataRecord.of(task).to_json(),
+            **dict.fromkeys((METRICS, TIMES, LOCK), b""),
+        }
         try:
-            (partial / CHECKPOINTS).mkdir(parents=True)
-            write_file(partial / CONFIG, self.settings.to_toml().encode())
-            imports = {path: str(file) for path, file in homes(self.settings.cell).items()}
-            told = {**environment(self.settings.device), **self._running, "imports": imports}
-            about = json.dumps(told, indent=2)
-            write_file(partial / ENVIRONMENT, about.encode() + b"\n")
-            write_file(partial / DATA, DataRecord.of(task).to_json())
-            for name in (METRICS, TIMES, LOCK):
-                (partial / name).touch()
-            sync_folder(partial)
-            partial.rename(self.path)
-            sync_folder(self.path.parent)
-        except (OSError, ResourceError) as error:
-            shutil.rmtree(partial, ignore_errors=True)
-            reason = error.strerror if isinstance(error, OSError) else str(error).rpartition(": ")[2]
+            with reported(self.path):
+                if not os.path.lexists(self.path.parent):
+                    self.path.parent.mkdir(parents=True, exist_ok=True)
+            write_folder(self.path, files, [CHECKPOINTS])
+        except ResourceError as error:
+            reason = str(error).rpartition(": ")[2]
             raise ResourceError(
                 f"{self.path} cannot be made: {reason}; mend that, or give another folder with --out"
             ) from None
@@ -233,16 +232,16 @@ def open_run(
     task = kept_task(path, settings)
     model = settings.make_model(task)
     store = CheckpointStore(path / CHECKPOINTS)
-    found, damaged = store.newest()
-    if found is None:
+    checkpoint, damaged = store.newest()
+    if checkpoint is None:
         raise CheckpointError(f"{path} has no checkpoint yet; train it: rnnkit run --resume {path}")
     for error in damaged:
         log.warning("%s; taking an earlier checkpoint", error)
     if best:
-        if found.manifest.get("best") is None:
+        if checkpoint.manifest.get("best") is None:
             raise CheckpointError(f"{path} has not been validated yet; take its newest checkpoint, not the best")
-        found = store.load(found.manifest["best"])
-    restore(model, found.weights if found.averaged is None else found.averaged, found.path)
+        checkpoint = store.load(checkpoint.manifest["best"])
+    restore(model, checkpoint.weights if checkpoint.averaged is None else checkpoint.averaged, checkpoint.path)
     return settings, task, model
 
 
@@ -254,9 +253,7 @@ def read_settings(path: AnyPath) -> Settings:
         PluginError: its cell cannot be imported; the message says where it was.
     """
     path = as_path(path)
-    if not path.is_dir():
-        raise CheckpointError(f"{path} is not a folder; give the folder of a run, such as runs/chars-lstm-...")
-    settings = Settings.read(path / CONFIG)
+    settings = Settings.of_run(path)
     try:
         choose(settings.cell)
     except UnknownNameError:
@@ -282,7 +279,7 @@ def _name(settings: Settings) -> str:
 
 
 def _free(path: Path) -> Path:
-    """Give `path`, or it with a number behind if a run began in the same second."""
+    """Return `path`, or it with a number behind if a run began in the same second."""
     candidate, number = path, 1
     while candidate.exists():
         number += 1

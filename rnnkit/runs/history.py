@@ -56,9 +56,7 @@ def read_history(path: AnyPath) -> RunHistory:
         CheckpointError: the folder is no run's, or a line is damaged.
     """
     path = as_path(path)
-    if not path.is_dir():
-        raise CheckpointError(f"{path} is not a folder; give the folder of a run, such as runs/chars-lstm-...")
-    settings = Settings.read(path / "config.toml")
+    settings = Settings.of_run(path)
     due: list[Row] = []
     updates = np.fromiter(_updates(path / METRICS, due), UPDATE)
     validations = np.array(due, VALIDATION)
@@ -72,7 +70,7 @@ def read_history(path: AnyPath) -> RunHistory:
 
 
 def _updates(path: Path, due: list[Row]) -> Iterator[Row]:
-    """Give an UPDATE a line; appends a VALIDATION to `due` where there was one."""
+    """Yield an UPDATE for each line; append a VALIDATION to `due` where there was one."""
     before = 0
     for line in _lines(path):
         step = line.count("step")
@@ -86,7 +84,7 @@ def _updates(path: Path, due: list[Row]) -> Iterator[Row]:
 
 
 def _seconds(path: Path, steps: Counts) -> Numbers:
-    """Give the time of each step; of a step that was written down twice, the later line counts."""
+    """Return the time of each step; of a step that was written down twice, the later line counts."""
     seconds = np.full(len(steps), math.nan)
     if path.exists():
         for line in _lines(path):

@@ -8,7 +8,8 @@ from typing import Any
 from rnnkit.errors import CheckpointError, DataError, UsageError, one_line
 from rnnkit.plugin.class_import import digests
 from rnnkit.runs.checkpoint import Checkpoint, environment, restore
-from rnnkit.runs.settings import NOT_OF_THE_NUMBERS, Settings
+from rnnkit.runs.fields import CHANGEABLE_ON_RESUME
+from rnnkit.runs.settings import Settings
 from rnnkit.support.nested_tensors import pack
 from rnnkit.support.paths import AnyPath, as_path
 from rnnkit.training.state_checks import check_like
@@ -19,30 +20,36 @@ NOT_OF_THIS_RUN = (LookupError, ValueError, TypeError, RuntimeError, AttributeEr
 log = logging.getLogger(__name__)
 
 
-def take_up(training: Training, found: Checkpoint) -> None:
+def take_up(training: Training, checkpoint: Checkpoint) -> None:
     """Load a checkpoint into a training of the same settings.
 
     Raises:
         CheckpointError: it is another training's, or none's.
         DataError: the data are others.
     """
-    if found.manifest.get("data") != training.task.fingerprint():
+    if checkpoint.manifest.get("data") != training.task.fingerprint():
         raise DataError(
-            f"the data of task {training.task.name!r} have changed since {found.path}; give back the old ones"
+            f"the data of task {training.task.name!r} have changed since {checkpoint.path}; give back the old ones"
         )
-    restore(training.model, found.weights, found.path)
-    if (found.averaged is None) != (training.averaged is None):
-        raise CheckpointError(f"{found.path} was saved with another setting of average")
-    if found.averaged is not None:
-        restore(training.judged, found.averaged, found.path)
+    restore(training.model, checkpoint.weights, checkpoint.path)
+    if (checkpoint.averaged is None) != (training.averaged is None):
+        raise CheckpointError(f"{checkpoint.path} was saved with another setting of average")
+    if checkpoint.averaged is not None:
+        restore(training.eval_model, checkpoint.averaged, checkpoint.path)
     try:
-        check_like([found.training["step"], found.manifest["metrics_bytes"]], [0, 0], "the step, or the metrics' size")
-        if found.training["step"] != found.manifest["step"]:
-            raise ValueError(f"it holds the training of step {found.training['step']}")
-        training.load_state(found.training)
+        check_like(
+            [checkpoint.training["step"], checkpoint.manifest["metrics_bytes"]],
+            [0, 0],
+            "the step, or the metrics' size",
+        )
+        if checkpoint.training["step"] != checkpoint.manifest["step"]:
+            raise ValueError(f"it holds the training of step {checkpoint.training['step']}")
+        training.load_state(checkpoint.training)
     except NOT_OF_THIS_RUN as error:
         reason = one_line(error).removeprefix("ValueError: ")
-        raise CheckpointError(f"{found.path} does not fit this run: {reason}; put a copy back, or train anew") from None
+        raise CheckpointError(
+            f"{checkpoint.path} does not fit this run: {reason}; put a copy back, or train anew"
+        ) from None
 
 
 def check_unfinished(training: Training, path: AnyPath) -> None:
@@ -61,13 +68,13 @@ def surroundings(settings: Settings) -> dict[str, Any]:
     return {**environment(settings.device), **digests(settings.cell)}
 
 
-def tell_changes(found: Checkpoint, settings: Settings) -> None:
+def tell_changes(checkpoint: Checkpoint, settings: Settings) -> None:
     """Say what differs from where the checkpoint was made, and from what it was made with."""
-    kept, _ = pack({name: value for name, value in asdict(settings).items() if name not in NOT_OF_THE_NUMBERS})
+    kept, _ = pack({name: value for name, value in asdict(settings).items() if name not in CHANGEABLE_ON_RESUME})
     # Where files lie is of no account: the data were compared.
     files = settings.task_class.files
     for entry, now in (("environment", surroundings(settings)), ("settings", kept)):
-        before = found.manifest.get(entry)
+        before = checkpoint.manifest.get(entry)
         for name, value in now.items():
             was = before.get(name) if isinstance(before, dict) else None
             if _without(was, files) != _without(value, files):

@@ -3,7 +3,7 @@
 import errno
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -23,21 +23,34 @@ def write_file(path: AnyPath, data: bytes) -> None:
     Raises:
         ResourceError: the disk or folder takes no more; what was there stays.
     """
+    with tried_file(path, data):
+        pass
+
+
+@contextmanager
+def tried_file(path: AnyPath, data: bytes) -> Iterator[Path]:
+    """Write a file under another name, for the block to try it, and give it its own once the block has ended well.
+
+    Raises:
+        ResourceError: the disk or folder takes no more; what was there stays.
+    """
     path = as_path(path)
     partial = _partial(path)
-    with reported(path):
-        try:
+    try:
+        with reported(path):
             _write_through(partial, data)
+        yield partial
+        with reported(path):
             os.replace(partial, path)
             sync_folder(path.parent)
-        except OSError:
-            with suppress(OSError):
-                os.unlink(partial)
-            raise
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(partial)
+        raise
 
 
-def write_folder(path: AnyPath, files: Mapping[str, bytes]) -> None:
-    """Write a new folder of files: complete under another name first, then under its own.
+def write_folder(path: AnyPath, files: Mapping[str, bytes], folders: Iterable[str] = ()) -> None:
+    """Write a new folder of files and empty folders: complete under another name first, then under its own.
 
     Raises:
         ResourceError: the disk or folder takes no more; nothing is left behind.
@@ -51,6 +64,8 @@ def write_folder(path: AnyPath, files: Mapping[str, bytes]) -> None:
             os.mkdir(partial)
             for name, data in files.items():
                 _write_through(partial / name, data)
+            for name in folders:
+                os.mkdir(partial / name)
             sync_folder(partial)
             os.rename(partial, path)
             sync_folder(path.parent)
@@ -139,12 +154,12 @@ def _write_through(path: Path, data: bytes) -> None:
 
 
 def _remove(path: Path) -> None:
-    """Remove a file, or a folder of files."""
+    """Remove a file, or a folder and all that is in it."""
     if not stat.S_ISDIR(os.lstat(path).st_mode):
         os.unlink(path)
         return
     for name in os.listdir(path):
-        os.unlink(path / name)
+        _remove(path / name)
     os.rmdir(path)
 
 

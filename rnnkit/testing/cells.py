@@ -13,7 +13,7 @@ from rnnkit.core.input_checks import check_step
 from rnnkit.errors import check_whole, one_line
 from rnnkit.plugin.cell_spec import CellChoice
 from rnnkit.plugin.registry import unrollers
-from rnnkit.plugin.resolve import resolve_unroller
+from rnnkit.plugin.resolve import reference_unroller
 from rnnkit.testing.conformance import BATCH, HIDDEN, INPUT, STEPS, Conformance, Promise, Sizes, keep_promises
 from rnnkit.testing.gradcheck import gradcheck
 from rnnkit.testing.in_place import writes_in_place
@@ -214,14 +214,15 @@ class _CellCheck:
 
     def gradients(self, order: int) -> Iterator[str]:
         """Autograd's gradients equal central differences."""
-        report = gradcheck(self.kind, "loop", order, **self.options)
+        report = gradcheck(self.kind, reference_unroller(), order, **self.options)
         self.notes += [note for note in report.notes if note not in self.notes]
         yield from report.failures
 
     def law(self) -> Iterator[str]:
         """Every registered unroller, in each way that it may ever choose for the cell, gives the loop's numbers."""
         cell = self.build()
-        ways = [way for name, kind in unrollers.items() if name != "loop" for way in kind.variants()]
+        loop = unrollers.declaring("is_reference")
+        ways = [way for kind in unrollers.values() if kind is not loop for way in kind.variants()]
         tried = [way for way in ways if way.applies(cell)]
         self.notes.append(f"held to the loop: {', '.join(map(str, tried)) or 'nothing, for none goes with the cell'}")
         for unroller in tried:
@@ -230,5 +231,5 @@ class _CellCheck:
 
 def _unroll(cell: Cell, xs: Tensor, state: State) -> list[Tensor]:
     with torch.no_grad():
-        ys, last = resolve_unroller("loop", cell)(cell, xs, state)
+        ys, last = reference_unroller()(cell, xs, state)
     return [ys, *last]

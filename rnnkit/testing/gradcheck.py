@@ -58,8 +58,7 @@ def gradcheck(
         hidden_size: H, for a name or class.
         lengths: steps of each row, at most `steps`; None: all.
         seed: of weights, inputs and states.
-        **cell_options: options of the cell's own, for a name or class; one that is called as an argument here goes
-            with a cell that is built already.
+        **cell_options: of the cell's own, for a name or class; one called as an argument here goes with a built cell.
 
     Returns:
         The report. A wrong gradient does not raise; see `GradientReport.raise_if_failed`.
@@ -74,8 +73,7 @@ def gradcheck(
         module, strays = _in_float64(subject, input_size, hidden_size, cell_options)
         cell = module.cells[0] if isinstance(module, RNN) else module
         through = resolve_unroller(unroller, *(module.cells if isinstance(module, RNN) else (cell,)))
-        rows: tuple[Row, ...] = ()
-        notes: tuple[str, ...] = ()
+        rows, notes = tuple[Row, ...](), tuple[str, ...]()
         raised: Exception | None = None
         try:
             probe = _Probe(module, through, steps, batch_size, lengths, seed)
@@ -95,15 +93,15 @@ def gradcheck(
 def _excused(rows: tuple[Row, ...], cell: Cell) -> tuple[tuple[Row, ...], tuple[str, ...]]:
     """Demand of no gradient that it is a derivative, since the cell says that one is not; say which differ."""
     differing = [row.tensor for row in rows if not row.ok]
-    found = f"those of {', '.join(differing)} differ" if differing else "none differs"
-    note = f"cell {cell.name!r} declares straight_through: no gradient is held to the differences; {found}"
+    outcome = f"those of {', '.join(differing)} differ" if differing else "none differs"
+    note = f"cell {cell.name!r} declares straight_through: no gradient is held to the differences; {outcome}"
     return tuple(replace(row, problem="") for row in rows), (note,)
 
 
 def _in_float64(
     subject: CellLike | Cell | RNN, input_size: int, hidden_size: int, options: dict[str, Any]
 ) -> tuple[Cell | RNN, dict[str, torch.dtype]]:
-    """Give a float64 copy, and the dtypes of parameters that did not follow the others by themselves."""
+    """Return a float64 copy, and the dtypes of parameters that did not follow the others by themselves."""
     if isinstance(subject, Cell | RNN):
         if options:
             raise UsageError("options of the cell go with a name or class; this one is built already")
@@ -158,7 +156,7 @@ class _Probe:
         self.begins_in_its_own_way = any(type(cell).initial_state is not Cell.initial_state for cell in cells)
 
     def first_step(self) -> tuple[Cell, Tensor, State]:
-        """Give the (first) cell, with the weights that it uses, and an input and a state for one step of it."""
+        """Return the (first) cell, with the weights that it uses, and an input and a state for one step of it."""
         cell = self.module.equipped(0) if isinstance(self.module, RNN) else self.module
         xs = self.tensors["input"].detach()
         return cell, xs, random_like(cell, starting_state(cell, xs.shape[1], xs))
@@ -192,8 +190,8 @@ class _Probe:
         wanted = {name: tensor for name, tensor in self.tensors.items() if tensor.requires_grad}
         if not of.requires_grad:
             return {name: torch.zeros_like(tensor) for name, tensor in wanted.items()}
-        found = torch.autograd.grad(of, list(wanted.values()), create_graph=create_graph, allow_unused=True)
-        pairs = zip(wanted.items(), found, strict=True)
+        gradients = torch.autograd.grad(of, list(wanted.values()), create_graph=create_graph, allow_unused=True)
+        pairs = zip(wanted.items(), gradients, strict=True)
         return {name: torch.zeros_like(tensor) if g is None else g for (name, tensor), g in pairs}
 
     def combination(self, create_graph: bool) -> Tensor:
@@ -227,7 +225,7 @@ def _rows(probe: _Probe, order: int, strays: dict[str, torch.dtype]) -> Iterator
 
 
 def _difference(function: Callable[[], Tensor], tensor: Tensor, index: tuple[int, ...]) -> Tensor:
-    """Give the central difference of a scalar by one element, which is as it was afterwards."""
+    """Return the central difference of a scalar by one element, which is as it was afterwards."""
     value = tensor[index].item()
     ends = []
     for moved in (value + STEP, value - STEP, value):

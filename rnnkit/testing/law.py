@@ -8,7 +8,7 @@ from torch import Tensor
 from rnnkit.core.cell import Cell, State, starting_state
 from rnnkit.core.state_domains import random_like
 from rnnkit.core.unroller import Unroller
-from rnnkit.plugin.resolve import resolve_unroller
+from rnnkit.plugin.resolve import reference_unroller
 
 
 def differences(
@@ -35,12 +35,12 @@ def differences(
     parameter = next(cell.parameters(), None)
     dtype = torch.float64 if parameter is None else parameter.dtype
     xs, state = random(steps, batch, cell.input_size).to(dtype), random_state(cell, batch)
-    loop = resolve_unroller("loop", cell)
+    loop = reference_unroller()
     seed = int(torch.randint(2**31, ()))
     reference, result = (_everything(u, cell, xs, state, lengths, reset, seed) for u in (loop, unroller))
     for name, expected in reference.items():
-        found, expected = (t.double() if t.dtype == torch.bool else t for t in (result[name], expected))
-        error = float((found - expected).abs().max()) if expected.numel() else 0.0
+        actual, expected = (t.double() if t.dtype == torch.bool else t for t in (result[name], expected))
+        error = float((actual - expected).abs().max()) if expected.numel() else 0.0
         if not error <= tolerance * max(1.0, float(expected.abs().max()) if expected.numel() else 1.0):
             masks = "".join(f", {m}" for m, given in (("lengths", lengths), ("reset", reset)) if given is not None)
             yield (
@@ -58,14 +58,14 @@ def _everything(
     reset: Tensor | None,
     seed: int,
 ) -> dict[str, Tensor]:
-    """Give outputs, last state and all gradients, by name."""
+    """Return outputs, last state and all gradients, by name."""
     state = tuple(tensor.clone().requires_grad_(tensor.is_floating_point()) for tensor in state)
     masks = {"lengths": lengths, "reset": reset}
-    found = _with_gradients(unroller, cell, xs, state, masks, seed)
+    tensors = _with_gradients(unroller, cell, xs, state, masks, seed)
     if type(cell).initial_state is not Cell.initial_state:  # it may be learnt
         begun = _with_gradients(unroller, cell, xs, None, masks, seed)
-        found |= {f"{name}, from the initial state,": tensor for name, tensor in begun.items()}
-    return found
+        tensors |= {f"{name}, from the initial state,": tensor for name, tensor in begun.items()}
+    return tensors
 
 
 def _with_gradients(
@@ -83,8 +83,8 @@ def _with_gradients(
     outputs = {n: t.detach() for n, t in outputs.items()}
     if not weighed:
         return outputs
-    found = torch.autograd.grad(torch.stack(weighed).sum(), list(named.values()), allow_unused=True)
-    gradients = zip(named.items(), found, strict=True)
+    computed = torch.autograd.grad(torch.stack(weighed).sum(), list(named.values()), allow_unused=True)
+    gradients = zip(named.items(), computed, strict=True)
     return outputs | {f"the gradient of {n}": torch.zeros_like(t) if g is None else g for (n, t), g in gradients}
 
 

@@ -53,7 +53,7 @@ class Passes:
         Raises:
             DivergedError: the loss is not finite; `about` says where.
         """
-        with nullcontext() if last else self._processes.apart(self._parallel):
+        with nullcontext() if last else self._processes.no_sync(self._parallel):
             return self._learn(piece, about)
 
     def check(self, about: str, norm: float) -> None:
@@ -61,7 +61,7 @@ class Passes:
         check_gradients(f"{about}: the gradients' norm", norm, self._model, {"the input": self._seen["the input"]})
 
     def state(self) -> dict[str, Any]:
-        """Give the carried states, of all processes together."""
+        """Return the carried states, of all processes together."""
         return {
             "state": self._processes.whole_state(self._state),
             "at": self._at,
@@ -105,7 +105,7 @@ class Passes:
         return Figures(loss.item(), metric, shape[0] * shape[1] * self._processes.size)
 
     def _judged(self, piece: Piece, batch: Batch, outputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Give those outputs of a window that the loss is taken of, and their targets."""
+        """Return those outputs of a window that the loss is taken of, and their targets."""
         outputs = outputs.float() if self._autocast is not None else outputs
         if not self._task.every_step:
             return last_outputs(outputs, batch.lengths), batch.targets
@@ -127,5 +127,5 @@ class Passes:
         return torch.autocast(self._device.type, self._autocast)
 
     def _own(self, state: Carried) -> Carried:
-        """Give this process's rows of a carried state, where the model is."""
+        """Return this process's rows of a carried state, where the model is."""
         return mapped(lambda tensor: tensor.to(self._device), self._processes.share_state(state))

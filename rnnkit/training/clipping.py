@@ -6,8 +6,7 @@ import torch
 from torch import nn
 
 from rnnkit.errors import UsageError, check_positive
-
-CLIPPED_BY = ("norm", "value")
+from rnnkit.training.choices import CLIPPED_BY
 
 
 def check_clip(bound: float | None, by: str) -> None:

@@ -31,32 +31,32 @@ class Processes:
     """How many there are."""
 
     @property
-    def first(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this is the one that writes, prints and decides."""
         return self.rank == 0
 
     def parallel(self, model: nn.Module) -> nn.Module:
-        """Give what is called in place of the model to learn."""
+        """Return what is called in place of the model to learn."""
         return model
 
-    def apart(self, parallel: nn.Module) -> AbstractContextManager[None]:
+    def no_sync(self, parallel: nn.Module) -> AbstractContextManager[None]:
         """Keep gradients to oneself for a while, as they add up."""
         return nullcontext()
 
     def share(self, batch: Batch, every_step: bool) -> Batch:
-        """Give the rows of a batch that are this one's."""
+        """Return the rows of a batch that are this one's."""
         return batch
 
     def share_state(self, state: Carried) -> Carried:
-        """Give the rows of a carried state that are this one's."""
+        """Return the rows of a carried state that are this one's."""
         return state
 
     def whole_state(self, state: Carried) -> Carried:
         """Put a carried state together from everyone's rows."""
         return state
 
-    def of_all(self, tensor: Tensor) -> list[Tensor]:
-        """Give everyone's tensor, by rank; all have one shape and dtype."""
+    def all_gather(self, tensor: Tensor) -> list[Tensor]:
+        """Return everyone's tensor, by rank; all have one shape and dtype."""
         return [tensor]
 
     def mean(self, *values: float) -> tuple[float, ...]:
@@ -64,11 +64,11 @@ class Processes:
         return values
 
     def highest(self, value: int) -> int:
-        """Give the highest of all."""
+        """Return the highest of all."""
         return value
 
-    def told(self, *values: float) -> tuple[float, ...]:
-        """Give the values that the first one has."""
+    def broadcast(self, *values: float) -> tuple[float, ...]:
+        """Return the values that the first one has."""
         return values
 
 
@@ -90,13 +90,13 @@ class Group(Processes):
         self._parallel.append(DistributedDataParallel(_Window(model), find_unused_parameters=True))
         return self._parallel[-1]
 
-    def apart(self, parallel: nn.Module) -> AbstractContextManager[None]:
+    def no_sync(self, parallel: nn.Module) -> AbstractContextManager[None]:
         """Keep gradients to oneself for a while, as they add up."""
         assert isinstance(parallel, DistributedDataParallel)
         return parallel.no_sync()
 
     def share(self, batch: Batch, every_step: bool) -> Batch:
-        """Give the rows of a batch that are this one's.
+        """Return the rows of a batch that are this one's.
 
         Raises:
             UsageError: they cannot be shared so that the mean of everyone's loss is the loss of the whole batch.
@@ -114,15 +114,15 @@ class Group(Processes):
         )
 
     def share_state(self, state: Carried) -> Carried:
-        """Give the rows of a carried state that are this one's."""
+        """Return the rows of a carried state that are this one's."""
         return mapped(lambda tensor: self._mine(tensor, 1), state)
 
     def whole_state(self, state: Carried) -> Carried:
         """Put a carried state together from everyone's rows; all must call it."""
-        return mapped(lambda tensor: torch.cat(self.of_all(tensor), 1), state)
+        return mapped(lambda tensor: torch.cat(self.all_gather(tensor), 1), state)
 
-    def of_all(self, tensor: Tensor) -> list[Tensor]:
-        """Give everyone's tensor, by rank, on the CPU; all have one shape and dtype, and all must call it."""
+    def all_gather(self, tensor: Tensor) -> list[Tensor]:
+        """Return everyone's tensor, by rank, on the CPU; all have one shape and dtype, and all must call it."""
         sent = tensor.detach().cpu().contiguous()
         # As bytes: not every backend takes every dtype.
         data = sent.flatten().view(torch.uint8).to(self._device)
@@ -135,11 +135,11 @@ class Group(Processes):
         return tuple(value / self.size for value in self._reduced(values, distributed.ReduceOp.SUM))
 
     def highest(self, value: int) -> int:
-        """Give the highest of all; all must call it."""
+        """Return the highest of all; all must call it."""
         return int(self._reduced((value,), distributed.ReduceOp.MAX)[0])
 
-    def told(self, *values: float) -> tuple[float, ...]:
-        """Give the values that the first one has; all must call it."""
+    def broadcast(self, *values: float) -> tuple[float, ...]:
+        """Return the values that the first one has; all must call it."""
         tensor = torch.tensor(values, dtype=torch.float64, device=self._device)
         distributed.broadcast(tensor, 0)
         return tuple(tensor.tolist())
@@ -216,7 +216,7 @@ def check_shares(rows: int, size: int) -> None:
 
 
 def _backend(device: str) -> str:
-    """Give the backend to talk through; where each process has a device of its own, make that the current one."""
+    """Return the backend to talk through; where each process has a device of its own, make that the current one."""
     kind, _, number = device.partition(":")
     accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     if number or accelerator is None or kind != accelerator.type:

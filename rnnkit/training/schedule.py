@@ -4,8 +4,7 @@ import math
 from typing import Any
 
 from rnnkit.errors import UsageError, check_whole, nearest
-
-SCHEDULES = ("constant", "cosine", "plateau")
+from rnnkit.training.choices import SCHEDULES
 
 
 class Schedule:
@@ -38,7 +37,7 @@ class Schedule:
         self._lowest, self._waited, self._cuts = math.inf, 0, 0
 
     def factor(self, step: int) -> float:
-        """Give the factor for update `step`, the first of which is 1."""
+        """Return the factor for update `step`, the first of which is 1."""
         if step <= self.warmup:  # rises to 1 at the first update behind it
             return step / (self.warmup + 1)
         if self.name == "cosine":
@@ -56,7 +55,7 @@ class Schedule:
             self._cuts, self._waited = self._cuts + 1, 0
 
     def state(self) -> dict[str, Any]:
-        """Give what has been observed."""
+        """Return what has been observed."""
         return {"name": self.name, "lowest": self._lowest, "waited": self._waited, "cuts": self._cuts}
 
     def load_state(self, state: dict[str, Any]) -> None:

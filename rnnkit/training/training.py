@@ -129,7 +129,7 @@ class Training:
         self._random: dict[str, list[Tensor]] | None = None
 
     @property
-    def judged(self) -> nn.Module:
+    def eval_model(self) -> nn.Module:
         """The model that validation judges: the averaged one, where there is one."""
         return self.model if self.averaged is None else self.averaged.module
 
@@ -155,7 +155,7 @@ class Training:
             yield Record(self.step, loss, metric, norm, self.tokens, self.seconds, rate, validation)
 
     def state(self) -> dict[str, Any]:
-        """Give all that training goes on from but the weights: nested values and tensors.
+        """Return all that training goes on from but the weights: nested values and tensors.
 
         Tensors are the live ones, not copies: save it before the next update. With several processes it is the same
         whichever gives it, and all must.
@@ -194,7 +194,7 @@ class Training:
         self._set_random(state["random"])
 
     def _update(self) -> tuple[float, float, float, float]:
-        """Update the weights once; gives loss, metric, gradient norm and learning rate."""
+        """Update the weights once; return loss, metric, gradient norm and learning rate."""
         self.step += 1
         rate = self._set_rate()
         self.optimizer.zero_grad(set_to_none=True)
@@ -202,17 +202,17 @@ class Training:
             self._passes.add(piece, f"step {self.step}", last=number == self._accumulate)
             for number, piece in enumerate(islice(self._stream, self._accumulate), 1)
         ]
-        self.tokens += sum(found.tokens for found in figures)
+        self.tokens += sum(window.tokens for window in figures)
         norm = self._check_and_clip()
         self.optimizer.step()
         if self.averaged is not None:
             self.averaged.update_parameters(self.model)
-        totals = (sum(found.loss for found in figures), sum(found.metric for found in figures))
+        totals = (sum(window.loss for window in figures), sum(window.metric for window in figures))
         loss, metric = self.processes.mean(*(total / len(figures) for total in totals))
         return loss, metric, norm, rate
 
     def _check_and_clip(self) -> float:
-        """Raise before the optimiser sees a gradient that is not finite, then clip; gives the norm before that."""
+        """Raise before the optimiser sees a gradient that is not finite, then clip; return the norm before that."""
         parameters = [parameter for parameter in self.model.parameters() if parameter.grad is not None]
         norm = float(nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]))
         self._passes.check(f"step {self.step}", norm)
@@ -234,8 +234,8 @@ class Training:
 
     def _validate(self) -> Evaluation:
         """Validate, and take note of what it says; raise if the last update has spoilt the model."""
-        figures = Evaluation(*self.processes.told(*evaluate(self.judged, self.task)))
-        check_loss(f"step {self.step}: the validation loss", figures.loss, self.judged, {})
+        figures = Evaluation(*self.processes.broadcast(*evaluate(self.eval_model, self.task)))
+        check_loss(f"step {self.step}: the validation loss", figures.loss, self.eval_model, {})
         self.schedule.observe(figures.loss)
         sign = -1 if self.task.higher_is_better else 1
         self.waited += 1
@@ -248,11 +248,11 @@ class Training:
         return next(self.model.parameters()).device
 
     def _get_random(self) -> dict[str, list[Tensor]]:
-        """Give torch's random states, one of each process."""
-        found = {"cpu": self.processes.of_all(torch.get_rng_state())}
+        """Return torch's random states, one of each process."""
+        states = {"cpu": self.processes.all_gather(torch.get_rng_state())}
         if self._device.type == "cuda":
-            found["cuda"] = self.processes.of_all(torch.cuda.get_rng_state(self._device))
-        return found
+            states["cuda"] = self.processes.all_gather(torch.cuda.get_rng_state(self._device))
+        return states
 
     def _set_random(self, states: dict[str, list[Tensor]]) -> None:
         """Set torch's random states; a process that was not there before begins with one of its own."""

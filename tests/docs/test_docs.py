@@ -134,6 +134,14 @@ def test_help_texts_are_what_the_commands_print():
     assert [name for name, text in shown.items() if text not in page] == []
 
 
+def test_the_table_of_settings_is_that_of_the_fields():
+    spec = importlib.util.spec_from_file_location("rnnkit_docs_help", DOCS / "help.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    assert script.SETTINGS.read_text() == script.settings_table(), "regenerate it: python tools/help.py"
+    assert script.settings_table() in read(DOCS / "command-line.md") + "\n"
+
+
 def test_every_public_name_is_on_the_api_page():
     page = read(DOCS / "api.md")
     assert [name for name in rnnkit.__all__ if f"::: rnnkit.{name}\n" not in page] == []

@@ -122,9 +122,10 @@ def test_ragged_rows():
 
     _, task = build(task="adding")
     task.__class__ = Ragged
-    found = memory.predict(rnnkit.Model(task, "gru", 16, unroller="loop"), task, batch_size=64)
+    predictor = Predictor(rnnkit.Model(task, "gru", 16, unroller="loop"), task)
+    found = predictor.predict(64)
     assert found.update < 64 * MIB
-    assert "--tbptt" not in memory.advice(found, found.update - 1)
+    assert "--tbptt" not in memory.advice(predictor, found, found.update - 1)
 
 
 @glibc
@@ -185,10 +186,11 @@ def test_nothing_is_changed(unroller, graded):
         task.loss(model(torch.zeros(3, 2, dtype=torch.long))[0], torch.zeros(3, 2, dtype=torch.long)).backward()
     before = everything(model)
     with torch.no_grad():
-        found = memory.predict(model, task, batch_size=32)
+        predictor = Predictor(model, task)
+        found = predictor.predict(32)
         inside = torch.is_grad_enabled()
     assert not inside
-    memory.advice(found, found.update // 2)
+    memory.advice(predictor, found, found.update // 2)
     assert same(everything(model), before)
 
 
@@ -249,8 +251,9 @@ def test_frozen_parameters_have_neither_gradient_nor_optimizer_state():
 def test_under_the_limit_nothing_is_said():
     model, task = build()
     found = memory.check_memory(model, task, limit=2**40)
-    assert memory.refusal(found, found.total) is None
-    assert memory.advice(found, found.update) is None
+    predictor = Predictor(model, task)
+    assert memory.refusal(predictor, found, found.total) is None
+    assert memory.advice(predictor, found, found.update) is None
 
 
 NUMBER = r"([\d.]+ [KMGT]iB)"
@@ -284,9 +287,10 @@ def test_over_the_limit_it_says_what_fits():
 @glibc
 def test_what_is_proposed_holds_when_it_is_run():
     model, task = build(seq_len=580, hidden=32)
-    found = memory.predict(model, task, batch_size=16)
+    predictor = Predictor(model, task)
+    found = predictor.predict(16)
     limit = found.update // 2
-    advice = memory.advice(found, limit)
+    advice = memory.advice(predictor, found, limit)
     budget = int(re.search(r"budget=(\d+)", advice)[1])
     steps = int(re.search(r"--tbptt (\d+)", advice)[1])
     assert taken(model, task, 16, (steps, steps)) < (1 + WITHIN) * limit
@@ -297,11 +301,12 @@ def test_what_is_proposed_holds_when_it_is_run():
 @glibc
 def test_a_batch_is_proposed_where_the_steps_cannot_be_cut():
     model, task = build(seq_len=80, hidden=128, unroller="checkpoint")
-    found = memory.predict(model, task, batch_size=5000)
-    fixed = found.predictor.predict(1).update
-    advice = memory.advice(found, 2 * fixed)
+    predictor = Predictor(model, task)
+    found = predictor.predict(5000)
+    fixed = predictor.predict(1).update
+    advice = memory.advice(predictor, found, 2 * fixed)
     rows = int(re.search(r"--batch (\d+) ", advice)[1])
-    assert found.predictor.predict(rows).update <= 2 * fixed < found.predictor.predict(2 * rows + 2).update
+    assert predictor.predict(rows).update <= 2 * fixed < predictor.predict(2 * rows + 2).update
 
 
 @glibc
@@ -314,15 +319,18 @@ def test_weights_alone_can_be_too_much():
 @glibc
 def test_where_nothing_fits_it_says_so():
     model, task = build(hidden=64)
-    found = memory.predict(model, task, batch_size=2)
-    assert "no unroller, window or batch fits; take shorter sequences" in memory.refusal(found, found.fixed + 1)
+    predictor = Predictor(model, task)
+    found = predictor.predict(2)
+    complaint = memory.refusal(predictor, found, found.fixed + 1)
+    assert "no unroller, window or batch fits; take shorter sequences" in complaint
 
 
 @glibc
 def test_validation_alone_can_be_too_much():
     model, task = build(seq_len=2000, hidden=64, unroller="checkpoint")
-    found = memory.predict(model, task, batch_size=1)
-    complaint = memory.refusal(found, (found.update + found.total) // 2, "what is allowed:")
+    predictor = Predictor(model, task)
+    found = predictor.predict(1)
+    complaint = memory.refusal(predictor, found, (found.update + found.total) // 2, "what is allowed:")
     assert complaint.startswith("validation over T = 2020 steps of 100 rows needs about ")
     assert "more than what is allowed: " in complaint
 

@@ -40,7 +40,7 @@ def prints(training):
     from rnnkit.support.nested_tensors import pack
 
     plain, tensors = pack(training.state())
-    models = [training.model] if training.averaged is None else [training.model, training.judged]
+    models = [training.model] if training.averaged is None else [training.model, training.eval_model]
     weights = [save({name: t.clone() for name, t in model.state_dict().items()}) for model in models]
     return json.dumps(plain), save({name: tensor.clone() for name, tensor in tensors.items()}), *weights
 

@@ -138,7 +138,7 @@ def plain(records):
 
 def tensors(training):
     """Give all that was learnt: weights, averaged ones too."""
-    judged = training.judged.state_dict() if training.averaged is not None else {}
+    judged = training.eval_model.state_dict() if training.averaged is not None else {}
     return [*training.model.state_dict().values(), *judged.values()]
 
 
@@ -148,12 +148,12 @@ def same_bits(first, second):
 
 def moved(training, case, folder):
     """Save a training; give a fresh one of the same case that goes on from the file, in a process that drew numbers."""
-    averaged = None if training.averaged is None else training.judged.state_dict()
+    averaged = None if training.averaged is None else training.eval_model.state_dict()
     save_checkpoint(folder, training.model.state_dict(), training.state(), {}, averaged)
     found, fresh = load_checkpoint(folder), make(case, seed=77)
     restore(fresh.model, found.weights, folder)
     if averaged is not None:
-        restore(fresh.judged, found.averaged, folder)
+        restore(fresh.eval_model, found.averaged, folder)
     fresh.load_state(found.training)
     torch.rand(3)
     return fresh

@@ -1,13 +1,18 @@
 """Settings come back from their file whatever they hold, or are refused with a sentence."""
 
+import inspect
 import math
 import tomllib
 
 import pytest
 
+import rnnkit
+from rnnkit.cli.commands.run import run
 from rnnkit.errors import CheckpointError, ResourceError, UsageError
-from rnnkit.runs.settings import Settings, checked, usable_device
+from rnnkit.runs.fields import FIELDS, SHORTCUTS, TABLES, checked, default_of, rule_of
+from rnnkit.runs.settings import WEIGHT_DTYPES, Settings, usable_device
 from rnnkit.support.toml import read_toml
+from rnnkit.training.optimizers import OPTIMIZERS
 
 ODD = [
     "",
@@ -111,6 +116,9 @@ def test_what_is_written_is_toml_with_every_setting():
         ("average", 2, "below 1"),
         ("seed", 2**63, "2**63 - 1"),
         ("dtype", "float16", "float32, float64, bfloat16"),
+        ("clip_by", "size", "one of norm, value"),
+        ("schedule", "cosin", "one of constant, cosine, plateau (did you mean 'cosine'?)"),
+        ("dropout", 1.5, "at most 1"),
     ],
     ids=str,
 )
@@ -137,3 +145,29 @@ def test_devices():
         usable_device("nope")
     with pytest.raises(ResourceError, match="device 'cuda:99' is not usable here"):
         usable_device("cuda:99")
+
+
+def test_the_table_is_all_that_says_what_a_setting_is():
+    assert list(vars(Settings())) == list(FIELDS)
+    assert {name.removesuffix("_options") for name in FIELDS if name.endswith("_options")} == set(TABLES)
+    assert set(rule_of("dtype").choices) == set(WEIGHT_DTYPES)
+    assert all(name in rule_of("optimizer").help for name in OPTIMIZERS)
+
+
+def test_every_setting_is_an_option_of_the_command_line_or_a_table():
+    options = {parameter.name for parameter in run.params}
+    assert [name for name in FIELDS if (name in options) is name.endswith("_options")] == []
+    assert set(SHORTCUTS) <= options
+
+
+def test_training_in_python_has_the_defaults_of_the_settings():
+    """Beside those that are none in Python and 0 here."""
+    names = {"batch_size": "batch", "truncate": None, "optimizer_options": None, "autocast": None, "processes": None}
+    for name, parameter in inspect.signature(rnnkit.Training).parameters.items():
+        setting = names.get(name, name)
+        if setting in FIELDS and parameter.default is not parameter.empty:
+            assert (parameter.default or 0) == default_of(setting), name
+
+
+def test_defaults_are_within_their_own_bounds():
+    assert checked(vars(Settings()), "the defaults") == vars(Settings())

@@ -5,7 +5,15 @@ import os
 import pytest
 
 from rnnkit.errors import CheckpointError, ResourceError
-from rnnkit.support.atomic_files import PARTIAL, read_file, remove_folder, sweep, write_file, write_folder
+from rnnkit.support.atomic_files import (
+    PARTIAL,
+    read_file,
+    remove_folder,
+    sweep,
+    tried_file,
+    write_file,
+    write_folder,
+)
 
 FILES = {"one": b"1" * 1000, "two": b"", "three": bytes(range(256))}
 
@@ -62,6 +70,28 @@ def test_a_folder_comes_back(tmp_path):
     write_folder(tmp_path / "folder", FILES)
     assert contents(tmp_path / "folder") == FILES
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_folder_may_have_empty_folders_in_it(tmp_path):
+    with pytest.raises(ResourceError):
+        write_folder(tmp_path / "folder", FILES, ["inside", "inside"])
+    assert list(tmp_path.iterdir()) == []
+    write_folder(tmp_path / "folder", {}, ["inside"])
+    assert list((tmp_path / "folder" / "inside").iterdir()) == []
+
+
+def test_a_file_that_fails_its_trial_leaves_what_was_there(tmp_path):
+    write_file(tmp_path / "file", b"before")
+    seen = []
+
+    def fail(partial):
+        seen.append((partial.read_bytes(), (tmp_path / "file").read_bytes()))
+        raise OSError("of the trial")
+
+    with pytest.raises(OSError, match="of the trial"), tried_file(tmp_path / "file", b"after") as partial:
+        fail(partial)
+    assert seen == [(b"after", b"before")]
+    assert contents(tmp_path) == {"file": b"before"}
 
 
 def test_a_file_is_on_disk_before_its_name_is(tmp_path, monkeypatch):

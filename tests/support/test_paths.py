@@ -115,6 +115,10 @@ CALLS = {
     "rnnkit.support.atomic_files.reported": ("log", lambda path: atomic_files.reported(path).__enter__()),
     "rnnkit.support.atomic_files.sweep": ("log", atomic_files.sweep),
     "rnnkit.support.atomic_files.sync_folder": ("log", atomic_files.sync_folder),
+    "rnnkit.support.atomic_files.tried_file": (
+        "new.txt",
+        lambda path: atomic_files.tried_file(path, b"data").__enter__().read_bytes(),
+    ),
     "rnnkit.support.atomic_files.unreadable": (
         "log",
         lambda path: str(atomic_files.unreadable(path, OSError(2, "gone"))),
@@ -139,6 +143,7 @@ CALLS = {
     "rnnkit.runs.history.read_history": ("run", lambda path: history.read_history(path).loss.tolist()),
     "rnnkit.runs.lock.locked": ("run", lambda path: os.close(locked(path))),
     "rnnkit.runs.log.RunLog": ("log", lambda path: closed(RunLog(path))),
+    "rnnkit.runs.settings.Settings.of_run": ("run", Settings.of_run),
     "rnnkit.runs.settings.Settings.read": ("run/config.toml", Settings.read),
     "rnnkit.runs.tensorboard.TensorBoard": ("board", logged),
     "rnnkit.support.toml.read_toml": ("run/config.toml", toml.read_toml),

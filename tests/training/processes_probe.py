@@ -45,12 +45,12 @@ def curve(training, steps=STEPS):
 
 
 def weights(training):
-    return [parameter.tolist() for parameter in training.judged.parameters()]
+    return [parameter.tolist() for parameter in training.eval_model.parameters()]
 
 
 def save(training, path):
     state = training.state()
-    if training.processes.first:
+    if training.processes.is_main:
         save_checkpoint(path, training.model.state_dict(), state, {})
 
 

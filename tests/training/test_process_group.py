@@ -108,7 +108,7 @@ def test_alone_without_torchrun(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     with joined("cpu") as processes:
         assert type(processes) is Processes
-        assert processes.first
+        assert processes.is_main
         assert not torch.distributed.is_initialized()
 
 

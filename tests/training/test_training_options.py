@@ -198,7 +198,7 @@ def test_validation_judges_the_averaged_weights():
         with torch.no_grad():
             for parameter, value in zip(averaged.parameters(), mean, strict=True):
                 parameter.copy_(value)
-        close(training.judged, averaged)
+        close(training.eval_model, averaged)
         assert record.validation.loss == pytest.approx(rnnkit.evaluate(averaged, Sums()).loss, rel=1e-12)
     assert record.validation.loss != pytest.approx(rnnkit.evaluate(model, Sums()).loss, rel=1e-6)
 

@@ -3,21 +3,43 @@
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
 from rnnkit.cli.bench_tables import print_outcomes, print_startups
-from rnnkit.cli.options import cell_option, parse_assignments, set_option, unroller_option
+from rnnkit.cli.options import cell_option, set_option, unroller_option
 from rnnkit.cli.output import json_option, print_json
 from rnnkit.errors import UsageError
+from rnnkit.plugin.assignment import by_table
 
 if TYPE_CHECKING:
     from rnnkit.benchmark.measure import Memory
-    from rnnkit.plugin.cell_spec import CellLike
+    from rnnkit.benchmark.process import Surroundings
+    from rnnkit.benchmark.workload import Course
 
 Item = TypeVar("Item")
 MODES = {"train": (True,), "forward": (False,), "both": (True, False)}
+
+
+class Options(NamedTuple):
+    """What `rnnkit bench` takes."""
+
+    cell: str
+    unroller: str
+    sizes: str | None
+    against: str
+    mode: str
+    lengths: str
+    dtype: str
+    pairs: int
+    threads: int | None
+    allocator: str
+    memory: "Memory"
+    startup: bool
+    plot: Path | None
+    assignments: tuple[str, ...]
+    as_json: bool
 
 
 @click.command()
@@ -74,23 +96,7 @@ MODES = {"train": (True,), "forward": (False,), "both": (True, False)}
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw the ratios into this PNG or SVG file.")
 @set_option("unroller")
 @json_option
-def bench(
-    cell: str,
-    unroller: str,
-    sizes: str | None,
-    against: str,
-    mode: str,
-    lengths: str,
-    dtype: str,
-    pairs: int,
-    threads: int | None,
-    allocator: str,
-    memory: "Memory",
-    startup: bool,
-    plot: Path | None,
-    assignments: tuple[str, ...],
-    as_json: bool,
-) -> None:
+def bench(**words: Any) -> None:
     """Measure speed and memory against torch's own layers and others.
 
     All take turns in one process, on the same input. Each figure says how many times as long the other one takes: the
@@ -98,74 +104,73 @@ def bench(
     """
     from rnnkit.benchmark.machine import machine
     from rnnkit.benchmark.process import Surroundings
-    from rnnkit.benchmark.sizes import DEFAULT, parse_sizes
-    from rnnkit.benchmark.workload import Course
     from rnnkit.plugin.cell_spec import choose
-    from rnnkit.runs.settings import DTYPES, Settings
+    from rnnkit.runs.settings import Settings
     from rnnkit.support.figures import check_plot
 
-    options = parse_assignments(assignments, ("unroller",))["unroller"]
-    through = Settings(unroller=unroller, unroller_options=options).make_unroller()
-    choose(cell).build(8, 8, {})  # refused before anything is measured
-    measured = DEFAULT if sizes is None else parse_sizes(sizes)
-    courses = [
-        Course(size, training, DTYPES[dtype], lengths == "ragged") for training in MODES[mode] for size in measured
-    ]
-    if plot is not None:
-        if startup:
+    options = Options(**words)
+    through = by_table(options.assignments, ("unroller",))["unroller"]
+    unroller = Settings(unroller=options.unroller, unroller_options=through).make_unroller()
+    choose(options.cell).build(8, 8, {})  # refused before anything is measured
+    courses = _courses(options)
+    if options.plot is not None:
+        if options.startup:
             raise UsageError("--startup has no ratios to draw; leave out --plot")
-        check_plot(plot)
-    surroundings = Surroundings(threads, allocator == "keep")
+        check_plot(options.plot)
+    surroundings = Surroundings(options.threads, options.allocator == "keep")
     surroundings.settle()
-    facts = {**machine(), "allocator": allocator}
-    if startup:
-        _start(cell, through, courses, surroundings, facts, as_json)
-    else:
-        names = [name.strip() for name in against.split(",")]
-        _race(cell, through, courses, names, (pairs, memory, surroundings), facts, plot, as_json)
+    facts = {**machine(), "allocator": options.allocator}
+    (_start if options.startup else _race)(options, unroller, courses, surroundings, facts)
+
+
+def _courses(options: Options) -> "list[Course]":
+    """Return what is measured: every size, in training, in the forward pass or in both."""
+    from rnnkit.benchmark.sizes import DEFAULT, parse_sizes
+    from rnnkit.benchmark.workload import Course
+    from rnnkit.runs.settings import WEIGHT_DTYPES
+
+    sizes = DEFAULT if options.sizes is None else parse_sizes(options.sizes)
+    weights, ragged = WEIGHT_DTYPES[options.dtype], options.lengths == "ragged"
+    return [Course(size, training, weights, ragged) for training in MODES[options.mode] for size in sizes]
 
 
 def _race(
-    cell: "CellLike",
-    unroller: Any,
-    courses: list[Any],
-    against: list[str],
-    how: tuple[Any, ...],
-    facts: dict[str, Any],
-    plot: Path | None,
-    as_json: bool,
+    options: Options, unroller: Any, courses: "list[Course]", surroundings: "Surroundings", facts: dict[str, Any]
 ) -> None:
     """Measure every course, and print what comes out: forward passes apart from training."""
     from rnnkit.benchmark.measure import contest, means
     from rnnkit.benchmark.plot import draw
 
+    against = [name.strip() for name in options.against.split(",")]
+    measured = contest(options.cell, unroller, courses, against, options.pairs, options.memory, surroundings)
     outcomes = []
-    for outcome in _shown(contest(cell, unroller, courses, against, *how), len(courses), as_json):
+    for outcome in _shown(measured, len(courses), options.as_json):
         outcomes.append(outcome)
-        if as_json:
+        if options.as_json:
             print_json({"event": "size", **outcome.as_plain(), **facts})
     for training in dict.fromkeys(course.training for course in courses):
         part = [outcome for outcome in outcomes if outcome.training == training]
-        if as_json:
-            averages = {label: found._asdict() for label, found in means(part).items()}
+        if options.as_json:
+            averages = {label: mean._asdict() for label, mean in means(part).items()}
             print_json({"event": "means", "training": training, **averages})
         else:
             print_outcomes(part, means(part), facts)
-    if plot is not None:
-        draw(outcomes, plot)
+    if options.plot is not None:
+        draw(outcomes, options.plot)
 
 
 def _start(
-    cell: "CellLike", unroller: Any, courses: list[Any], surroundings: Any, facts: dict[str, Any], as_json: bool
+    options: Options, unroller: Any, courses: "list[Course]", surroundings: "Surroundings", facts: dict[str, Any]
 ) -> None:
+    """Measure what the first pass of every course costs, and print it."""
     from rnnkit.benchmark.startup import startups
 
-    found = list(_shown(startups(cell, unroller, courses, surroundings), len(courses), as_json))
-    if as_json:
-        for startup in found:
+    measured = list(_shown(startups(options.cell, unroller, courses, surroundings), len(courses), options.as_json))
+    if options.as_json:
+        for startup in measured:
             print_json({"event": "startup", **startup.as_plain(), **facts})
     else:
-        print_startups(found, facts)
+        print_startups(measured, facts)
 
 
 def _shown(items: Iterable[Item], length: int, quiet: bool) -> Iterator[Item]:

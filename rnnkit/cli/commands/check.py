@@ -6,10 +6,11 @@ from typing import Any
 import click
 
 from rnnkit.cli.blame import blamed
-from rnnkit.cli.options import parse_assignments, set_option
+from rnnkit.cli.options import set_option
 from rnnkit.cli.output import json_option, print_json
 from rnnkit.cli.streams import echo
 from rnnkit.errors import CheckError, PluginError, UnknownNameError, UsageError, nearest
+from rnnkit.plugin.assignment import by_table
 
 KINDS = ("cell", "unroller", "task")
 
@@ -32,7 +33,7 @@ def check(subject: str, assignments: tuple[str, ...], as_json: bool, **sizes: in
     """
     from rnnkit.testing import inspect_any, noun_of
 
-    tables = parse_assignments(assignments, KINDS)
+    tables = by_table(assignments, KINDS)
     kind, given = _found(subject)
     noun = noun_of(kind, subject)
     options = {**given, **tables.pop(noun)}

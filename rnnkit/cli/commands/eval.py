@@ -5,8 +5,9 @@ from pathlib import Path
 
 import click
 
-from rnnkit.cli.options import parse_assignments, trained
+from rnnkit.cli.options import trained
 from rnnkit.cli.output import json_option, print_json, print_table
+from rnnkit.plugin.assignment import by_table
 
 
 @click.command("eval")
@@ -43,21 +44,21 @@ def evaluate_run(
 
     # A bare KEY=FILE is taken as well: nothing but files of the task's can be meant.
     paths = [text if "." in text.partition("=")[0] else f"task.{text}" for text in assignments]
-    files = parse_assignments(paths, ("task",))["task"]
+    files = by_table(paths, ("task",))["task"]
     settings, task, model = open_run(folder, best=best, device=device, files=files)
     check_files(settings, folder)
     tell_changed_data(folder, task)
     batches = task.validation() if split == "validation" else task.test()
     if batches is None:
         raise UsageError(f"task {settings.task!r} keeps no batches for a test; give --split validation")
-    found = evaluate(model, task, batches)
-    if not math.isfinite(found.loss):
-        raise DivergedError(f"{folder}: the {split} loss is {found.loss}; train again with a lower learning rate")
+    reached = evaluate(model, task, batches)
+    if not math.isfinite(reached.loss):
+        raise DivergedError(f"{folder}: the {split} loss is {reached.loss}; train again with a lower learning rate")
     baselines = task.baselines() if split == "validation" else {}
     if as_json:
-        figures = {"loss": found.loss, "metric": task.metric_name, "value": found.metric, "baselines": baselines}
+        figures = {"loss": reached.loss, "metric": task.metric_name, "value": reached.metric, "baselines": baselines}
         print_json({"folder": str(folder), "cell": settings.cell, "task": settings.task, "split": split, **figures})
         return
-    rows = [(f"{settings.cell} (this run)", f"{found.loss:.4f}", f"{found.metric:.4f}")]
+    rows = [(f"{settings.cell} (this run)", f"{reached.loss:.4f}", f"{reached.metric:.4f}")]
     rows += [(name, "", f"{value:.4f}") for name, value in baselines.items()]
     print_table([split, "loss", task.metric_name], rows, right=["loss", task.metric_name])

@@ -1,18 +1,43 @@
 """`rnnkit gradcheck`: every gradient against finite differences."""
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from rnnkit.cli.blame import blamed
-from rnnkit.cli.options import cell_option, parse_assignments, set_option, unroller_option
+from rnnkit.cli.options import cell_option, set_option, unroller_option
 from rnnkit.cli.output import json_option, print_table
 from rnnkit.cli.streams import echo
 from rnnkit.errors import CheckError, PluginError, UsageError
+from rnnkit.plugin.assignment import by_table
 
 if TYPE_CHECKING:
     from rnnkit.testing.gradient_report import GradientReport
+
+
+class Case(NamedTuple):
+    """One check."""
+
+    cell: str
+    unroller: str
+    order: int
+
+
+class Options(NamedTuple):
+    """What `rnnkit gradcheck` takes."""
+
+    cell: str
+    unroller: str
+    order: int
+    matrix: bool
+    steps: int
+    batch: int
+    input_size: int
+    hidden: int
+    seed: int
+    assignments: tuple[str, ...]
+    as_json: bool
 
 
 @click.command()
@@ -35,62 +60,63 @@ if TYPE_CHECKING:
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of weights and input.")
 @set_option("cell", "unroller")
 @json_option
-def gradcheck(
-    cell: str,
-    unroller: str,
-    order: int,
-    matrix: bool,
-    steps: int,
-    batch: int,
-    input_size: int,
-    hidden: int,
-    seed: int,
-    assignments: tuple[str, ...],
-    as_json: bool,
-) -> None:
+def gradcheck(**words: Any) -> None:
     """Prove the gradients: autograd against central differences in float64, a row for each tensor.
 
     The input, each initial state by name and each parameter are perturbed element by element, through any unroller.
     Exit 3 if a gradient is wrong, naming tensor and index.
     """
-    from rnnkit.plugin.cell_spec import choose
-    from rnnkit.plugin.registry import cells, unrollers
-    from rnnkit.runs.settings import Settings
-    from rnnkit.testing.gradcheck import gradcheck as check
-
-    options = parse_assignments(assignments, ("cell", "unroller"))
-    sizes: dict[str, Any] = {
-        "steps": steps,
-        "batch_size": batch,
-        "input_size": input_size,
-        "hidden_size": hidden,
-        "seed": seed,
-    }
-    if matrix:
-        if assignments:
-            raise UsageError("--matrix checks every cell and unroller with its defaults; leave out --set")
-        cases = [(c, u, k) for c in cells for u in unrollers for k in (1, 2)]
-    else:
-        cases = [(cell, unroller, order)]
+    options = Options(**words)
+    own = by_table(options.assignments, ("cell", "unroller"))
     failures: list[str] = []
-    for name, through, k in cases:
-        choose(name).accepted(options["cell"])
-        for option in options["cell"].keys() & inspect.signature(check).parameters.keys():
-            raise UsageError(f"--set cell.{option}: a word of gradcheck's own; build the cell in Python and check that")
-        how = Settings(unroller=through, unroller_options=options["unroller"]).make_unroller()
-        report = check(name, how, k, **sizes, **options["cell"])
-        failures += [f"{name} x {report.unroller}, order {k}: {failure}" for failure in report.failures]
-        if as_json:
+    for case in _cases(options):
+        report = _checked(case, options, own)
+        failures += [f"{case.cell} x {report.unroller}, order {case.order}: {failure}" for failure in report.failures]
+        if options.as_json:
             echo(report.to_json())
-        elif matrix:
+        elif options.matrix:
             _print_line(report)
         else:
-            _print_report(name, report)
-        if report.raised is not None and not matrix and (line := blamed(report.raised)):
+            _print_report(case.cell, report)
+        if report.raised is not None and not options.matrix and (line := blamed(report.raised)):
             raise PluginError(line) from report.raised
     if failures:
         more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
         raise CheckError(f"{failures[0]}{more}", failures)
+
+
+def _cases(options: Options) -> list[Case]:
+    """Return what is checked: one case, or every cell through every unroller in both orders."""
+    from rnnkit.plugin.registry import cells, unrollers
+
+    if not options.matrix:
+        return [Case(options.cell, options.unroller, options.order)]
+    if options.assignments:
+        raise UsageError("--matrix checks every cell and unroller with its defaults; leave out --set")
+    return [Case(cell, unroller, order) for cell in cells for unroller in unrollers for order in (1, 2)]
+
+
+def _checked(case: Case, options: Options, own: dict[str, dict[str, Any]]) -> "GradientReport":
+    """Check one case; `own` are the options of the cell's and the unroller's own."""
+    from rnnkit.plugin.cell_spec import choose
+    from rnnkit.runs.settings import Settings
+    from rnnkit.testing.gradcheck import gradcheck as check
+
+    choose(case.cell).accepted(own["cell"])
+    for option in own["cell"].keys() & inspect.signature(check).parameters.keys():
+        raise UsageError(f"--set cell.{option}: a word of gradcheck's own; build the cell in Python and check that")
+    through = Settings(unroller=case.unroller, unroller_options=own["unroller"]).make_unroller()
+    return check(
+        case.cell,
+        through,
+        case.order,
+        steps=options.steps,
+        batch_size=options.batch,
+        input_size=options.input_size,
+        hidden_size=options.hidden,
+        seed=options.seed,
+        **own["cell"],
+    )
 
 
 def _print_report(cell: str, report: "GradientReport") -> None:

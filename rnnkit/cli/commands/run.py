@@ -2,19 +2,21 @@
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 from click.core import ParameterSource
 
 from rnnkit.cli.multiprocess import launch, left, speak_once, started
-from rnnkit.cli.options import CELLS, MaybePositive, MemorySize, PositiveFloat, Truncation, complete_names
+from rnnkit.cli.options import MemorySize
 from rnnkit.cli.output import json_option, print_json
 from rnnkit.cli.progress import shown
 from rnnkit.cli.report import report
+from rnnkit.cli.setting_options import setting_options
 from rnnkit.cli.signals import BROKEN_PIPE, ending_with, patience
 from rnnkit.cli.streams import echo, tell
 from rnnkit.errors import LostError, ResourceError, UsageError
+from rnnkit.runs.fields import SHORTCUTS
 
 if TYPE_CHECKING:
     from rnnkit.core.task import Task
@@ -24,65 +26,24 @@ if TYPE_CHECKING:
     from rnnkit.training.record import Record
     from rnnkit.training.training import Training
 
-WHOLE = click.IntRange(min=1)
-COUNT = click.IntRange(min=0)
+
+class Options(NamedTuple):
+    """What `rnnkit run` takes beside settings."""
+
+    out: Path | None
+    resume: Path | None
+    config: Path | None
+    assignments: tuple[str, ...]
+    print_config: bool
+    nproc: int
+    memory_limit: int | None
+    tensorboard: bool
+    as_json: bool
+    quiet: bool
 
 
 @click.command()
-@click.option(
-    "--cell",
-    metavar="NAME|MODULE:CLASS",
-    shell_complete=complete_names("cell"),
-    help=f"{CELLS}. [default: lstm]",
-)
-@click.option(
-    "--task",
-    metavar="NAME",
-    shell_complete=complete_names("task"),
-    help="What is learned; `rnnkit tasks` lists them. [default: chars]",
-)
-@click.option("--text", type=click.Path(), help="Text to learn, for the task chars; default: Python's documentation.")
-@click.option(
-    "--unroller",
-    metavar="NAME",
-    shell_complete=complete_names("unroller"),
-    help="How the steps are differentiated; `rnnkit unrollers` lists them. [default: auto]",
-)
-@click.option("--hidden", type=WHOLE, help="Hidden size. [default: the task's]")
-@click.option("--layers", type=WHOLE, help="Layers. [default: 1]")
-@click.option("--dropout", type=click.FloatRange(0, 1), help="Rate between layers. [default: 0]")
-@click.option("--steps", type=WHOLE, help="Updates of the weights. [default: the task's]")
-@click.option("--batch", type=WHOLE, help="Rows of a batch. [default: the task's]")
-@click.option("--seq-len", type=WHOLE, help="Time steps of a sequence. [default: the task's]")
-@click.option("--tbptt", type=Truncation(), help="Truncate: an update every K1 steps, back over K2. [default: never]")
-@click.option("--accumulate", type=WHOLE, help="Batches, or windows, that an update learns from. [default: 1]")
-@click.option("--optimizer", metavar="NAME", help="adam, adamw, rmsprop or sgd. [default: adam]")
-@click.option("--lr", type=PositiveFloat(), help="Learning rate. [default: the task's]")
-@click.option("--weight-decay", type=MaybePositive(), help="Decay of the weights. [default: 0]")
-@click.option("--clip", type=MaybePositive(), help="What gradients are cut to; 0: never. [default: 1]")
-@click.option("--clip-by", type=click.Choice(["norm", "value"]), help="Cut the norm, or each value. [default: norm]")
-@click.option(
-    "--schedule",
-    type=click.Choice(["constant", "cosine", "plateau"]),
-    help="Of the learning rate. [default: constant]",
-)
-@click.option("--warmup", type=COUNT, help="Updates over which the learning rate rises. [default: 0]")
-@click.option(
-    "--average",
-    type=click.FloatRange(0, 1, max_open=True),
-    help="Decay of a mean of the weights, which is judged and sampled then. [default: 0, none]",
-)
-@click.option("--validate-every", type=COUNT, help="Updates between validations. [default: 0, only at the end]")
-@click.option("--patience", type=COUNT, help="Validations without a better one, then end. [default: 0, never]")
-@click.option("--save-every", type=COUNT, help="Updates between checkpoints. [default: 100]")
-@click.option("--keep", type=WHOLE, help="How many of the last checkpoints stay, beside the best. [default: 2]")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="The same seed, the same bits. [default: 0]")
-@click.option("--device", help="cpu, cuda, cuda:1, ... [default: cpu]")
-@click.option(
-    "--dtype",
-    type=click.Choice(["float32", "float64", "bfloat16"]),
-    help="Precision; bfloat16 computes in it where that is safe, the weights stay float32. [default: float32]",
-)
+@setting_options
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the run. [default: runs/TASK-CELL-TIME]")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Go on with the run in this folder.")
 @click.option(
@@ -102,7 +63,7 @@ COUNT = click.IntRange(min=0)
 @click.option("--print-config", is_flag=True, help="Print the settings as TOML, and train nothing.")
 @click.option(
     "--nproc",
-    type=WHOLE,
+    type=click.IntRange(min=1),
     default=1,
     show_default=True,
     help="Processes that share each batch; torchrun can start them as well.",
@@ -112,21 +73,7 @@ COUNT = click.IntRange(min=0)
 @json_option
 @click.option("--quiet", is_flag=True, help="Show no progress; what a task says of its data is shown all the same.")
 @click.pass_context
-def run(
-    context: click.Context,
-    /,
-    out: Path | None,
-    resume: Path | None,
-    config: Path | None,
-    assignments: tuple[str, ...],
-    print_config: bool,
-    nproc: int,
-    memory_limit: int | None,
-    tensorboard: bool,
-    as_json: bool,
-    quiet: bool,
-    **given: Any,
-) -> None:
+def run(context: click.Context, /, **words: Any) -> None:
     """Train a cell on a task by backpropagation through time.
 
     At the end: the validation figure beside the task's baselines, a sample of text, and the norm of every gradient.
@@ -136,54 +83,93 @@ def run(
     the options here: the later ones win. Ctrl-C saves and ends after the step at hand; twice, at once.
     """
     speak_once()
-    from rnnkit.runs.config import assigned, check_files, check_unchanged, resolved
-    from rnnkit.runs.data_record import kept_task
-    from rnnkit.runs.folder import RunFolder, read_settings
+    from rnnkit.runs.config import check_files
+
+    options = Options(**{name: words.pop(name) for name in Options._fields})
+    settings = _resolve(context, options, words)
+    if options.print_config:
+        echo(settings.to_toml(), end="")
+        return
+    if options.resume is not None:
+        check_files(settings, options.resume)
+    if options.nproc > 1 and not started():
+        _launch(context, options, settings)
+    else:
+        _train(options, settings)
+
+
+def _resolve(context: click.Context, options: Options, given: dict[str, Any]) -> "Settings":
+    """Return the settings from all that give some; those of a resumed run with what may differ there.
+
+    Args:
+        context: which knows where an option was given.
+        options: of the command's own.
+        given: the options that are settings.
+    """
+    from rnnkit.runs.config import assigned, check_unchanged, resolved
+    from rnnkit.runs.folder import read_settings
     from rnnkit.support.toml import read_toml
-    from rnnkit.training.process_group import check_shares, joined
 
     sources = [
-        *([] if config is None else [(str(config), read_toml(config))]),
-        ("--set", assigned(assignments)),
+        *([] if options.config is None else [(str(options.config), read_toml(options.config))]),
+        ("--set", assigned(options.assignments)),
         ("the environment", _settings(context, given, ParameterSource.ENVIRONMENT)),
         ("the command line", _settings(context, given, ParameterSource.COMMANDLINE)),
     ]
-    if resume is None:
-        settings = resolved(*sources)
-    elif out is not None:
+    if options.resume is None:
+        return resolved(*sources)
+    if options.out is not None:
         raise UsageError("--resume writes to the folder of the run; leave --out away")
-    else:
-        settings = read_settings(resume)
-        check_unchanged(settings, *sources)
-    if print_config:
-        echo(settings.to_toml(), end="")
-        return
-    if resume is not None:
-        check_files(settings, resume)
-    if nproc > 1 and not started():
-        check_shares(settings.batch, nproc)
-        path = resume or RunFolder(out, settings).path
-        launch([*context.obj, *([] if resume else ["--out", str(path)])], nproc, path)
-        return
-    if nproc > 1 and started() != nproc:
-        raise UsageError(f"--nproc is {nproc}, but torchrun has started {started()}; leave --nproc away")
+    settings = read_settings(options.resume)
+    check_unchanged(settings, *sources)
+    return settings
+
+
+def _settings(context: click.Context, given: dict[str, Any], source: ParameterSource) -> dict[str, Any]:
+    """Return the settings that came from one source; options that are the task's own in their table."""
+    values = {k: v for k, v in given.items() if v is not None and context.get_parameter_source(k) is source}
+    shortcuts = {name: values.pop(name) for name in SHORTCUTS if name in values}
+    return {**values, "task_options": shortcuts} if shortcuts else values
+
+
+def _launch(context: click.Context, options: Options, settings: "Settings") -> None:
+    """Run the same command in several processes, all for one folder."""
+    from rnnkit.runs.folder import RunFolder
+    from rnnkit.training.process_group import check_shares
+
+    check_shares(settings.batch, options.nproc)
+    path = options.resume or RunFolder(options.out, settings).path
+    launch([*context.obj, *([] if options.resume else ["--out", str(path)])], options.nproc, path)
+
+
+def _train(options: Options, settings: "Settings") -> None:
+    """Train in this process, alone or as one of several, and report; the first of several alone writes and prints."""
+    from rnnkit.runs.data_record import kept_task
+    from rnnkit.runs.folder import RunFolder
+    from rnnkit.training.process_group import joined
+
+    if options.nproc > 1 and started() != options.nproc:
+        raise UsageError(f"--nproc is {options.nproc}, but torchrun has started {started()}; leave --nproc away")
     with joined(settings.device) as processes:
-        if not processes.first:
-            as_json, quiet = False, True
+        if not processes.is_main:
+            options = options._replace(as_json=False, quiet=True, tensorboard=False)
+        resume = options.resume
         task = settings.make_task() if resume is None else kept_task(resume, settings)
         model = settings.make_model(task)
         training = settings.make_training(model, task, processes)
-        if memory_limit is not None:
-            _check_memory(training, settings, memory_limit)
+        if options.memory_limit is not None:
+            _check_memory(training, settings, options.memory_limit)
         with (
-            RunFolder(out, settings) if resume is None else RunFolder.resume(resume, settings, training) as folder,
-            _board(training, folder) if tensorboard and processes.first else nullcontext() as board,
+            RunFolder(options.out, settings)
+            if resume is None
+            else RunFolder.resume(resume, settings, training) as folder,
+            _board(training, folder) if options.tensorboard else nullcontext() as board,
         ):
-            if processes.first:
-                _tell_of_data(task, as_json)
-            record = _train(training, folder, board, settings, as_json, quiet)
-    if processes.first:
-        report(settings, training, record, folder.path, as_json)
+            if processes.is_main:
+                _tell_of_data(task, options.as_json)
+            record = _take_steps(training, folder, board, settings.steps, options)
+    if processes.is_main:
+        report(settings, training, record, folder.path, options.as_json)
 
 
 def _tell_of_data(task: "Task", as_json: bool) -> None:
@@ -192,13 +178,6 @@ def _tell_of_data(task: "Task", as_json: bool) -> None:
         tell(summary)
         if as_json:
             print_json({"event": "data", "summary": summary})
-
-
-def _settings(context: click.Context, given: dict[str, Any], source: ParameterSource) -> dict[str, Any]:
-    """Give the settings that came from one source; `--text` and `--seq-len` are options of the task's."""
-    values = {k: v for k, v in given.items() if v is not None and context.get_parameter_source(k) is source}
-    shortcuts = {key: values.pop(key) for key in ("text", "seq_len") if key in values}
-    return {**values, "task_options": shortcuts} if shortcuts else values
 
 
 def _check_memory(training: "Training", settings: "Settings", limit: int) -> None:
@@ -221,25 +200,20 @@ def _board(training: "Training", folder: "RunFolder") -> "TensorBoard":
     return TensorBoard(folder.path / "tensorboard", training.task.metric_name, resumed_at=training.step or None)
 
 
-def _train(
-    training: "Training",
-    folder: "RunFolder",
-    board: "TensorBoard | None",
-    settings: "Settings",
-    as_json: bool,
-    quiet: bool,
+def _take_steps(
+    training: "Training", folder: "RunFolder", board: "TensorBoard | None", steps: int, options: Options
 ) -> "Record":
-    """Train to the end, or to the step at which a signal asked to stop; gives the last record."""
+    """Train to the end, or to the step at which a signal asked to stop; return the last record."""
     from rnnkit.runs.log import as_plain
 
     record: Record
     agree = training.processes.highest
     with patience() as ending:
         try:
-            for record in shown(folder.recording(training), training.task, settings.steps, quiet or as_json):
+            for record in shown(folder.recording(training), training.task, steps, options.quiet or options.as_json):
                 if board is not None:
                     board.write(record)
-                if as_json:
+                if options.as_json:
                     print_json({"event": "step", **as_plain(record)})
                 if code := agree(ending[0].code if ending else left()):
                     folder.save(training)
