@@ -29,7 +29,6 @@ FLOORS = {
         ["cli"],
         ["__main__"],
     ],
-    "rnnkit_compiler": [["_forks"], ["trace"], ["ir"], ["schedule"], ["backends"], ["program"], ["compiled"]],
 }
 """By package, lowest first: a room imports from the floors below its own. What is not listed is one room."""
 
