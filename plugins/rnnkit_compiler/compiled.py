@@ -6,8 +6,9 @@ products and the pointwise operations on them are one pass over the weights. The
 steps are done, and then take one product each.
 
 Where no kernel can be had, the same plan runs with torch's operations; where the step cannot be recorded, the loop
-runs. The folders, in this order: `trace` records the step, `form` turns it into a graph and differentiates that, `run`
-chooses what runs it, `native` writes the kernel out of `cpp`, and `building` compiles and keeps it.
+runs. The folders, each of which imports only those before it: `trace` records the step, `ir` turns it into a graph and
+differentiates that, `schedule` orders the graph into stages and buffers, `backends` run it; `_program` asks them in
+turn.
 """
 
 from collections import OrderedDict
@@ -22,15 +23,15 @@ import rnnkit
 from rnnkit import Cell, State
 from rnnkit.errors import UsageError, first_line
 from rnnkit_compiler._forks import fork_safe_lock
-from rnnkit_compiler.building.build import complaints
-from rnnkit_compiler.building.cache import cache_folder, cache_size, clear_cache
-from rnnkit_compiler.building.compilation import CompileError
-from rnnkit_compiler.building.toolchain import instruction_set, toolchain
-from rnnkit_compiler.native.library import library_of
-from rnnkit_compiler.native.team import mind_forks, thread_facts
-from rnnkit_compiler.native.workspace import scratch, shared
-from rnnkit_compiler.run.backend import Sequences
-from rnnkit_compiler.run.program import Program, compose
+from rnnkit_compiler._program import Program, compose
+from rnnkit_compiler.backends.base.backend import Sequences
+from rnnkit_compiler.backends.cpp.building.build import complaints
+from rnnkit_compiler.backends.cpp.building.cache import cache_folder, cache_size, clear_cache
+from rnnkit_compiler.backends.cpp.building.compilation import CompileError
+from rnnkit_compiler.backends.cpp.building.toolchain import instruction_set, toolchain
+from rnnkit_compiler.backends.cpp.library import library_of
+from rnnkit_compiler.backends.cpp.thread_pool import mind_forks, thread_facts
+from rnnkit_compiler.backends.cpp.workspace import scratch, shared
 from rnnkit_compiler.trace.fingerprint import Fingerprint
 from rnnkit_compiler.trace.recording import NotRecordable
 

@@ -7,8 +7,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 import rnnkit
 from rnnkit_compiler import compiled
-from rnnkit_compiler.native import kernel, linear
-from rnnkit_compiler.native.boundary import Unfit, address_of, is_plain
+from rnnkit_compiler.backends.cpp import kernel, linear
+from rnnkit_compiler.backends.cpp.boundary import Unfit, address_of, is_plain
 from rnnkit_compiler.trace import projection, verification
 
 Compiled = rnnkit.unrollers["compiled"]

@@ -16,15 +16,15 @@ from pathlib import Path
 
 import pytest
 
-from rnnkit_compiler.building import build as building
-from rnnkit_compiler.building import cache, compilation, headers, loading, toolchain
-from rnnkit_compiler.building.build import build, cache_key
-from rnnkit_compiler.building.compilation import CompileError
+from rnnkit_compiler.backends.cpp.building import build as building
+from rnnkit_compiler.backends.cpp.building import cache, compilation, headers, loading, toolchain
+from rnnkit_compiler.backends.cpp.building.build import build, cache_key
+from rnnkit_compiler.backends.cpp.building.compilation import CompileError
 
 COMPILER = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
 FORTY_TWO = 'extern "C" int answer() { return 42; }\n'
 PROGRAM = f"""
-from rnnkit_compiler.building.build import build
+from rnnkit_compiler.backends.cpp.building.build import build
 print(build({FORTY_TWO!r}).answer())
 """
 
@@ -254,7 +254,7 @@ def test_a_warm_process_does_not_start_the_compiler(counted):
 @needs_compiler
 def test_processes_that_compile_the_same_at_once_all_succeed(folder, script, tmp_path):
     compiler = script(f'echo started >> "{tmp_path}/starts"\nsleep 0.5\nexec {COMPILER} "$@"')
-    program = f"import rnnkit_compiler.building.build\nprint('ready', flush=True)\ninput()\n{PROGRAM}"
+    program = f"import rnnkit_compiler.backends.cpp.building.build\nprint('ready', flush=True)\ninput()\n{PROGRAM}"
     environment = {**os.environ, "RNNKIT_CXX": str(compiler)}
     processes = [in_process(program, stdin=subprocess.PIPE, env=environment) for _ in range(8)]
     assert [process.stdout.readline() for process in processes] == ["ready\n"] * 8
@@ -286,7 +286,7 @@ def test_a_fork_during_a_build_does_not_hold_up_the_child(script, tmp_path):
     slow = script(f'touch "{tmp_path}/begun"\nsleep 1\nexec {COMPILER} "$@"')
     program = f"""
 import os, threading, time
-from rnnkit_compiler.building.build import build
+from rnnkit_compiler.backends.cpp.building.build import build
 thread = threading.Thread(target=build, args=({FORTY_TWO!r},))
 thread.start()
 while not os.path.exists({str(tmp_path / "begun")!r}): time.sleep(0.001)
@@ -431,7 +431,7 @@ def test_headers_are_found_in_an_archive(tmp_path):
     program = f"""
 import sys
 sys.path.insert(0, {str(tmp_path / "wheel.zip")!r})
-from rnnkit_compiler.building.build import build
+from rnnkit_compiler.backends.cpp.building.build import build
 print(".zip" in build.__code__.co_filename, build({source!r}).answer())
 """
     assert in_process(program).communicate(timeout=100) == ("True 42\n", "")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnkit_compiler.building import cache
+from rnnkit_compiler.backends.cpp.building import cache
 
 KEY = "a1" * 32
 OTHER = "b2" * 32

@@ -10,7 +10,7 @@ import pytest
 
 import rnnkit_compiler
 
-HEADERS = Path(rnnkit_compiler.__file__).parent / "cpp"
+HEADERS = Path(rnnkit_compiler.__file__).parent / "backends" / "cpp" / "headers"
 PROBE = Path(__file__).with_name("elementary_probe.cpp")
 COMPILER = shutil.which("g++") or shutil.which("clang++") or shutil.which("c++")
 FLAGS = ["-O3", "-std=c++17", "-fno-math-errno", "-pthread", "-Wall", "-Wextra", "-Werror", "-Wno-psabi"]

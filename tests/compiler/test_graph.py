@@ -2,8 +2,8 @@
 
 import pytest
 
-from rnnkit_compiler.form.graph import Graph, needed, text
-from rnnkit_compiler.form.operations import OPERATIONS
+from rnnkit_compiler.ir.graph import Graph, needed, text
+from rnnkit_compiler.ir.operations import OPERATIONS
 
 
 @pytest.fixture

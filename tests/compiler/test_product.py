@@ -13,7 +13,7 @@ import torch
 
 import rnnkit_compiler
 
-HEADERS = Path(rnnkit_compiler.__file__).parent / "cpp"
+HEADERS = Path(rnnkit_compiler.__file__).parent / "backends" / "cpp" / "headers"
 PROBE = Path(__file__).with_name("product_probe.cpp")
 COMPILER = shutil.which("g++") or shutil.which("clang++") or shutil.which("c++")
 FLAGS = ["-O3", "-std=c++17", "-fno-math-errno", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-Wno-psabi"]

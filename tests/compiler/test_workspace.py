@@ -9,8 +9,8 @@ import torch
 from torch.multiprocessing.reductions import StorageWeakRef
 
 import rnnkit
-from rnnkit_compiler.native.workspace import MOST, SMALL, Scratch, Workspace
-from rnnkit_compiler.native.workspace import shared as pool_of_layers
+from rnnkit_compiler.backends.cpp.workspace import MOST, SMALL, Scratch, Workspace
+from rnnkit_compiler.backends.cpp.workspace import shared as pool_of_layers
 
 
 def alias(tensor):
