@@ -3,27 +3,33 @@
 import inspect
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 import rnnkit
-from rnnkit_compiler.backends.base.backend import Backend, Sequences, Tensors, Unrolled
-from rnnkit_compiler.backends.cpp.backend import Native
-from rnnkit_compiler.backends.cpp.building.compilation import CompileError
-from rnnkit_compiler.backends.cpp.linear import LEAST, FastProducts
-from rnnkit_compiler.backends.torch.backend import LEAST as LEAST_HERE
-from rnnkit_compiler.backends.torch.backend import LEAST_ELSEWHERE, TorchSteps
-from rnnkit_compiler.ir.lowering import Lowering
+from rnnkit_compiler.backends.base.backend import Backend, RecordedStep, Refusal, Sequences, Tensors, Unrolled
+from rnnkit_compiler.backends.cpp.backend import Cpp
+from rnnkit_compiler.backends.torch.backend import TorchOperations
+from rnnkit_compiler.ir.lowering import Lowered, Lowering
 from rnnkit_compiler.ir.rules import RULES, is_cheap
 from rnnkit_compiler.ir.values import NotLowerable
-from rnnkit_compiler.trace.projection import check_projection, of_one_step
-from rnnkit_compiler.trace.record import Nest, record
-from rnnkit_compiler.trace.recording import NotRecordable, Recording, Ref, calls_for
+from rnnkit_compiler.trace.projection import check_projection, nesting, of_one_step
+from rnnkit_compiler.trace.record import record
+from rnnkit_compiler.trace.recording import NotRecordable, Recording, calls_for
 from rnnkit_compiler.trace.script import Script
 from rnnkit_compiler.trace.split import Depends, Split, dependence, split
+
+BACKENDS: tuple[type[Backend], ...] = (Cpp, TorchOperations)
+"""What may run the steps, in the order in which they are asked. The last one takes whatever can be recorded."""
+
+
+def candidates(backend: str | None) -> tuple[type[Backend], ...]:
+    """List the backends that are asked: all, or the one that is wanted and the last one, whose plan tells why not."""
+    wanted = [kind for kind in BACKENDS if backend in (None, kind.name)]
+    return tuple(dict.fromkeys([*wanted, BACKENDS[-1]]))
 
 
 @dataclass
@@ -32,27 +38,24 @@ class Program:
 
     recording: Recording
     split: Split
-    invariants: list[int]
-    """The numbers, in the recording, of the tensors that are the same at every step."""
-
     once: Script
-    """From the parameters to the invariants, and what `ahead` reads of them."""
+    """From the parameters to the backend's invariants, and what `ahead` reads of them."""
 
     ahead: Script | None
     """From the projection, all rows of all steps, to what the steps read of it."""
 
     backend: Backend
     reason: str
-    """Why the native backend does not run it; empty if it does."""
+    """Why those asked before do not run it; empty if the first one does."""
 
     takes_input: bool = False
     """Whether the projection is in the recording, so that the step's part is the input itself."""
 
     def _project(self, cell: rnnkit.Cell, xs: Tensor) -> Sequence[Tensor]:
-        """Give what the steps read of the input, all steps at once."""
+        """Return what the steps read of the input, all steps at once."""
         if self.takes_input:
             return (xs,)
-        with FastProducts() if self.recording.elements * xs.shape[0] * xs.shape[1] >= LEAST else nullcontext():
+        with _fast_products(self.recording.elements * xs.shape[0] * xs.shape[1]):
             return rnnkit.parts_of(cell.project(xs.view_as(xs)))
 
     def run(
@@ -66,8 +69,8 @@ class Program:
         """Unroll: what depends on parameters alone and on the input alone first, then the steps."""
         parts = self._project(cell, xs)
         tensors = [tensor_at(cell, path) for path in self.recording.weights]
-        found = self.once(0, *tensors, *self.recording.constants.values())
-        invariants, others = found[: len(self.invariants)], found[len(self.invariants) :]
+        made, count = self.once(0, *tensors, *self.recording.constants.values()), len(self.backend.invariants)
+        invariants, others = made[:count], made[count:]
         parts = self._ahead(parts, others, sequences)
         return self.backend.run(Tensors(parts, states, initial, invariants), sequences)
 
@@ -76,10 +79,10 @@ class Program:
         known = dict(zip(self.recording.parts, parts, strict=True))
         if self.ahead is not None:
             rows = sequences.steps * sequences.batch
-            found = self.ahead(rows, *(part.flatten(0, 1) for part in parts), *others)
+            results = self.ahead(rows, *(part.flatten(0, 1) for part in parts), *others)
             made = [number for number in self.split.parts if number not in known]
             size = (sequences.steps, sequences.batch)
-            known |= {n: tensor.view(*size, *tensor.shape[1:]) for n, tensor in zip(made, found, strict=True)}
+            known |= {n: tensor.view(*size, *tensor.shape[1:]) for n, tensor in zip(made, results, strict=True)}
         return [known[number] for number in self.split.parts]
 
     def explain(self) -> Iterator[str]:
@@ -99,134 +102,145 @@ class Program:
 
 
 def tensor_at(cell: torch.nn.Module, path: str) -> Tensor:
-    """Give the parameter or buffer of a dotted path."""
+    """Return the parameter or buffer of a dotted path."""
     *parents, name = path.split(".")
     module = cell
     for parent in parents:
         module = module._modules[parent]  # type: ignore[assignment]
-    found = module._parameters.get(name)
-    tensor = module._buffers[name] if found is None else found
+    parameter = module._parameters.get(name)
+    tensor = module._buffers[name] if parameter is None else parameter
     assert tensor is not None
     return tensor
 
 
-def compose(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor], native: bool = True) -> Program:
+def _fast_products(multiplications: int) -> AbstractContextManager[object]:
+    """Return what makes a projection fast while it is entered: of the first backend that has something."""
+    for kind in BACKENDS:
+        products = kind.fast_products(multiplications)
+        if products is not None:
+            return products
+    return nullcontext()
+
+
+def compose(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor], backend: str | None = None) -> Program:
     """Make the program of a cell for such input (T, B, D) and states.
 
     Args:
         cell: whose steps are to be run.
         xs: like its input: width, dtype and device are read.
         states: like its states.
-        native: whether a kernel may run it.
+        backend: which is wanted; None: the first that takes the step.
 
     Raises:
         NotRecordable: the step cannot be run from a recording.
     """
-    reason = _why_not_native(cell, xs, states) if native else "the plan is asked for"
-    whole = None if reason else _whole(cell, xs, states)
-    return whole or _projected(cell, xs, states, reason)
+    *kernels, last = candidates(backend)
+    devices = dict.fromkeys(tensor.device for tensor in (xs, *states, *cell.parameters(), *cell.buffers()))
+    reasons = [_obstacle(kind, None, devices, states[0].dtype) for kind in kernels]
+    able = [kind for kind, reason in zip(kernels, reasons, strict=True) if not reason]
+    whole = _whole(cell, xs, states) if able else None
+    made = None if whole is None else _first(able, whole, devices)
+    if whole is not None and isinstance(made, Backend):
+        return _program(whole, made, "")
+    step = _projected(cell, xs, states, lower=bool(able))
+    made = _first(able, step, devices)
+    if isinstance(made, Backend):
+        return _program(step, made, "")
+    reason = "; ".join(filter(None, [*reasons, made.reason])) if kernels else "the plan is asked for"
+    made = _first([last], step, devices)
+    assert isinstance(made, Backend)
+    return _program(step, made, reason)
 
 
-def _why_not_native(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor]) -> str:
-    """Say why no kernel may touch such tensors, wherever the others are; empty: one may."""
-    for tensor in (xs, *states, *cell.parameters(), *cell.buffers()):
-        if tensor.device.type != "cpu":
-            return f"kernels run on the CPU, and there is a tensor on {tensor.device}"
-    return ""
+def _obstacle(
+    kind: type[Backend], step: RecordedStep | None, devices: Iterable[torch.device], dtype: torch.dtype
+) -> str:
+    """Say why a backend does not take a step whose tensors are on these devices; empty: it does."""
+    return next(filter(None, (kind.supports(step, device, dtype) for device in devices)), "")
 
 
-def _whole(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor]) -> Program | None:
-    """Make the program of projection and step in one, where all that waits for no state are products of the input."""
+def _first(kinds: Iterable[type[Backend]], step: RecordedStep, devices: Iterable[torch.device]) -> Backend | Refusal:
+    """Make the first backend that takes a step; a refusal with the reasons of all if none does."""
+    reasons = []
+    for kind in kinds:
+        reason = _obstacle(kind, step, devices, step.dtype)
+        made = Refusal(reason) if reason else kind.make(step)
+        if isinstance(made, Backend):
+            return made
+        reasons.append(made.reason)
+    return Refusal("; ".join(dict.fromkeys(reasons)))
+
+
+def _whole(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor]) -> RecordedStep | None:
+    """Record projection and step in one, where all that waits for no state are products of the input."""
     try:
         with torch.random.fork_rng(devices=[]):
             check_projection(cell, xs)
             recording = record(cell, [xs], states, of_one_step)
-        found = split(recording, lambda call: True)
-        step = Lowering(recording, found).run(RULES)
-    except (NotRecordable, NotLowerable):
+        parted = split(recording, lambda call: True)
+    except NotRecordable:
         return None
-    if step.computes_ahead:
+    lowered = _lowered(recording, parted)
+    if isinstance(lowered, Refusal) or lowered.computes_ahead:
         return None
-    try:
-        again = _torch_steps(recording, found, step.invariants, defer=False)
-        return _program(recording, found, step.invariants, Native(step, cell.name, equation_of(cell), again), "", True)
-    except CompileError:
-        return None
+    return _recorded(cell, recording, parted, lowered, states, takes_input=True)
 
 
-def _projected(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor], reason: str) -> Program:
-    """Make the program of the step alone; the projection is left to the cell.
-
-    A reason says why no kernel may run it.
-    """
+def _projected(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor], lower: bool) -> RecordedStep:
+    """Record the step alone; the projection is left to the cell. It is lowered where that is of use."""
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         projected = cell.project(xs[:1].detach())
-    parts = rnnkit.parts_of(projected)
-    recording = record(cell, parts, states, nesting(projected))
-    found = split(recording, is_cheap)
+    recording = record(cell, rnnkit.parts_of(projected), states, nesting(projected))
+    parted = split(recording, is_cheap)
+    lowered = _lowered(recording, parted) if lower else Refusal("no kernel may run it")
+    return _recorded(cell, recording, parted, lowered, states, takes_input=False)
+
+
+def _lowered(recording: Recording, parted: Split) -> Lowered | Refusal:
     try:
-        if reason:
-            raise NotLowerable(reason)
-        step = Lowering(recording, found).run(RULES)
-        again = _torch_steps(recording, found, step.invariants, defer=False)
-        native = Native(step, cell.name, equation_of(cell), again)
-        return _program(recording, found, step.invariants, native, "")
-    except (NotLowerable, CompileError) as error:
-        least = LEAST_HERE if states[0].device.type == "cpu" else LEAST_ELSEWHERE
-        steps = _torch_steps(recording, found, found.invariants, True, least)
-        return _program(recording, found, found.invariants, steps, str(error))
+        return Lowering(recording, parted).run(RULES)
+    except NotLowerable as reason:
+        return Refusal(str(reason))
 
 
-def _torch_steps(
-    recording: Recording, found: Split, invariants: list[int], defer: bool, least: int = LEAST_HERE
-) -> TorchSteps:
-    # What a backend takes may come before what the recorded step reads, as a weight before its transpose.
-    late = calls_for(found.once, found.invariants, frozenset(invariants))
-    inputs = [*found.parts, *recording.states, *invariants]
-    script = Script([*late, *found.core], recording, inputs, [recording.output, *recording.next_states], invariants)
-    products = [call.args[-1] for call in found.core if call.name in ("mm.default", "addmm.default")]
-    multiplied = {argument.number for argument in products if isinstance(argument, Ref)}
-    places = [k for k, number in enumerate(invariants) if number in multiplied]
-    elements = sum(torch.Size(recording.shapes[invariants[place]]).numel() for place in places)
-    return TorchSteps(script, places, elements, defer, least)
+def _recorded(
+    cell: rnnkit.Cell,
+    recording: Recording,
+    parted: Split,
+    lowered: Lowered | Refusal,
+    states: Sequence[Tensor],
+    takes_input: bool,
+) -> RecordedStep:
+    title, comment = cell.name, equation_of(cell)
+    device, dtype = states[0].device, states[0].dtype
+    return RecordedStep(recording, parted, lowered, device, dtype, title, comment, takes_input)
 
 
-def _program(
-    recording: Recording, found: Split, invariants: list[int], backend: Backend, reason: str, takes_input: bool = False
-) -> Program:
+def _program(step: RecordedStep, backend: Backend, reason: str) -> Program:
     """Write the scripts of what is done once and ahead."""
-    made = {number for call in found.once for number in call.outputs if number is not None}
+    recording, parted, invariants = step.recording, step.split, backend.invariants
+    made = {number for call in parted.once for number in call.outputs if number is not None}
     tensors = [*recording.weights.values(), *recording.constants]
-    others = sorted({number for call in found.ahead for number in call.reads} & {*made, *tensors})
-    calls = calls_for(found.once, [*invariants, *others])
+    others = sorted({number for call in parted.ahead for number in call.reads} & {*made, *tensors})
+    calls = calls_for(parted.once, [*invariants, *others])
     once = Script(calls, recording, _once_each(tensors), [*invariants, *others])
     ahead = None
-    if found.ahead:
-        new = [number for number in found.parts if number not in recording.parts]
-        ahead = Script(found.ahead, recording, [*recording.parts, *others], new)
-    return Program(recording, found, invariants, once, ahead, backend, reason, takes_input)
+    if parted.ahead:
+        new = [number for number in parted.parts if number not in recording.parts]
+        ahead = Script(parted.ahead, recording, [*recording.parts, *others], new)
+    return Program(recording, parted, once, ahead, backend, reason, step.takes_input)
 
 
 def _once_each(numbers: Iterable[int]) -> list[str | int]:
-    """Give the numbers, but a name of no use for each that was there before: tied tensors have one number."""
+    """Return the numbers, but a name of no use for each that was there before: tied tensors have one number."""
     named: list[str | int] = []
     for k, number in enumerate(numbers):
         named.append(f"_tied{k}" if number in named else number)
     return named
 
 
-def nesting(projected: rnnkit.Projected) -> Nest:
-    """Return the function that puts a list of parts into the form of `projected`."""
-
-    def nest(cell: rnnkit.Cell, parts: Sequence[Tensor]) -> rnnkit.Projected:
-        left = iter(parts)
-        return rnnkit.map_parts(lambda _: next(left), projected)
-
-    return nest
-
-
 def equation_of(cell: rnnkit.Cell) -> str:
-    """Give the first indented block of the module's docstring: in rnnkit's own cells, the equation."""
+    """Return the first indented block of the module's docstring: in rnnkit's own cells, the equation."""
     module = sys.modules.get(type(cell).__module__)
     block: list[str] = []
     for line in (inspect.getdoc(module) or "").splitlines():

@@ -8,7 +8,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 import rnnkit
 from rnnkit_compiler import compiled
 from rnnkit_compiler.backends.cpp import kernel, linear
-from rnnkit_compiler.backends.cpp.boundary import Unfit, address_of, is_plain
+from rnnkit_compiler.backends.base.runtime import Unfit
+from rnnkit_compiler.backends.cpp.boundary import address_of, is_plain
 from rnnkit_compiler.trace import projection, verification
 
 Compiled = rnnkit.unrollers["compiled"]
@@ -132,7 +133,7 @@ def test_the_library_itself_is_reached_on_the_cpu(monkeypatch):
     """The fixture above would notice it."""
     called = []
     run = kernel.Kernel.run
-    monkeypatch.setattr(kernel.Kernel, "run", lambda *args, **kwargs: (called.append(args[1]), run(*args, **kwargs)))
+    monkeypatch.setattr(kernel.Kernel, "run", lambda *args, **kwargs: (called.append(args[1].kernel), run(*args, **kwargs)))
     layer = rnnkit.RNN("gru", 8, 8, unroller="compiled")
     layer(torch.randn(5, 3, 8))[0].sum().backward()
     assert called == ["Forward", "Backward"]

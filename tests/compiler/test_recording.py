@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import rnnkit
-from rnnkit_compiler._program import nesting
+from rnnkit_compiler.trace.projection import nesting
 from rnnkit_compiler.trace.record import record
 from rnnkit_compiler.trace.recording import ROWS, NotRecordable
 from rnnkit_compiler.trace.split import Depends, dependence, split

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import rnnkit
-from rnnkit_compiler._program import nesting
 from rnnkit_compiler.ir.rules import RULES
+from rnnkit_compiler.trace.projection import nesting
 from rnnkit_compiler.trace.record import record
 
 aten = torch.ops.aten

@@ -96,9 +96,8 @@ def _pass_on(graph: Graph, node: Node, gradient: Node, gathered: dict[Node, list
         hit = operands[0].eq(node)
         _add(gathered, operands[0], hit * (gradient / graph.sum(hit, operands[0].width)))
     else:
-        vjp = OPERATIONS[node.op].vjp
-        assert vjp is not None
-        for operand, contribution in zip(operands, vjp(gradient, node, *operands), strict=True):
+        contributions = OPERATIONS[node.op].vjp(gradient, node, *operands)
+        for operand, contribution in zip(operands, contributions, strict=True):
             if contribution is None or operand.op == "number":
                 continue
             if operand.width < node.width:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from rnnkit_compiler.ir.graph import REDUCTIONS, Node, needed, text
 from rnnkit_compiler.ir.operations import OPERATIONS
 from rnnkit_compiler.schedule.plan import KernelPlan
-from rnnkit_compiler.schedule.stages import Schedule
+from rnnkit_compiler.schedule.stages import Stages
 
 
 def explain(plan: KernelPlan) -> Iterator[str]:
@@ -17,15 +17,15 @@ def explain(plan: KernelPlan) -> Iterator[str]:
         bias = "" if hoisted.bias is None else f", plus vector {hoisted.bias}"
         matrix = f"matrix {hoisted.matrix} ({rows}, {columns})"
         yield f"once a sequence: {rows} columns of part {hoisted.part} times {matrix}{bias}"
-    for name, schedule in (("forward", plan.forward), ("backward", plan.backward)):
-        yield f"{name}: {_stages(schedule)}"
+    for name, stages in (("forward", plan.forward), ("backward", plan.backward)):
+        yield f"{name}: {_stages(stages)}"
     saved = sum(node.width for node in plan.saved) + sum(node.width for node in plan.operands)
     yield f"kept for the way back, for each row and step: {saved} numbers beside the states' {sum(step.state_widths)}"
     for k in plan.kept:
         if k >= len(step.part_widths) - len(step.hoisted):
             yield f"written over part {k}, a product of the input: what is kept"
-    for name, overlay in plan.written_over.items():
-        yield f"written over {overlay.over}: {name}"
+    for buffer, overlay in plan.written_over.items():
+        yield f"written over {overlay.over}: {buffer}"
     for deferred in plan.derivative.deferred:
         rows, columns = step.matrices[deferred.matrix].shape
         yield f"deferred to one product over all steps: the gradient of matrix {deferred.matrix} ({rows}, {columns})"
@@ -40,16 +40,17 @@ def explain(plan: KernelPlan) -> Iterator[str]:
     yield text(needed(results), names)
 
 
-def _stages(schedule: Schedule) -> str:
-    stages = []
-    for stage in schedule.stages:
+def _stages(stages: Stages) -> str:
+    """Count what each stage of a step does."""
+    described = []
+    for stage in stages.stages:
         sums = sum(node.op in REDUCTIONS for group in stage.reductions for node in group)
         products = sum(len(region.products) for region in stage.regions)
         nodes = sum(len(region.nodes) for region in stage.regions)
         named = ((sums, "reduction"), (products, "product"), (nodes, "pointwise operation"))
-        found = [f"{count} {noun}{'s' * (count != 1)}" for count, noun in named if count]
-        stages.append(" and ".join(found) or "stores")
-    return f"{len(stages)} stage{'s' * (len(stages) != 1)} a step ({'; '.join(stages)})"
+        counts = [f"{count} {noun}{'s' * (count != 1)}" for count, noun in named if count]
+        described.append(" and ".join(counts) or "stores")
+    return f"{len(described)} stage{'s' * (len(described) != 1)} a step ({'; '.join(described)})"
 
 
 def _flops(plan: KernelPlan) -> tuple[int, int]:

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from rnnkit_compiler.ir.graph import Node
-from rnnkit_compiler.schedule.stages import Place, Region, Schedule, Stage, place_of
+from rnnkit_compiler.schedule.buffers import Buffer, Place, place_of
+from rnnkit_compiler.schedule.stages import Region, Stage, Stages
 
 ROWS = -1
 """In place of the number of a region: what goes by the row, before the regions of a stage."""
 
 
 class Access(NamedTuple):
-    """Elements of a buffer's rows that are read or written at one place of a schedule."""
+    """Elements of a buffer's rows that are read or written at one place of the stages."""
 
     stage: int
     region: int
@@ -33,7 +34,7 @@ class Access(NamedTuple):
 class Overlay(NamedTuple):
     """A buffer that may lie where another one does."""
 
-    over: str
+    over: Buffer
     alone: bool
     """Whether each thread must have whole rows for that: a loop over the row reads what its regions write over."""
 
@@ -50,24 +51,24 @@ class Kept(NamedTuple):
 
 @dataclass
 class Accesses:
-    """All reads and writes of a schedule."""
+    """All reads and writes of the stages of a step."""
 
     reads: list[Access]
     writes: list[Access]
 
-    def __init__(self, schedule: Schedule) -> None:
+    def __init__(self, stages: Stages) -> None:
         self.reads, self.writes = [], []
         known: set[Node] = set()
-        for number, stage in enumerate(schedule.stages):
-            self.reads += _reads_of_rows(schedule, stage, number, known)
+        for number, stage in enumerate(stages.stages):
+            self.reads += _reads_of_rows(stages, stage, number, known)
             self.writes += [Access(number, ROWS, s.place, s.node.width, False) for s in stage.row_stores]
             for k, region in enumerate(stage.regions):
-                self.reads += _reads_of_region(schedule, region, number, k)
+                self.reads += _reads_of_region(stages, region, number, k)
                 self.writes += [Access(number, k, s.place, s.node.width, False) for s in region.stores]
             known |= {store.node for region in stage.regions for store in region.stores}
             known |= {node for group in stage.reductions for node in group}
 
-    def fits(self, write: Access, buffer: str, offset: int) -> Overlay | None:
+    def fits(self, write: Access, buffer: Buffer, offset: int) -> Overlay | None:
         """Tell how what `write` writes may instead go to `offset` in rows of `buffer`, if it may."""
         alone = False
         for read in self.reads:
@@ -78,7 +79,7 @@ class Accesses:
             alone |= read.stage == write.stage and read.region == ROWS
         return Overlay(buffer, alone)
 
-    def overlay(self, buffer: str, over: str) -> Overlay | None:
+    def overlay(self, buffer: Buffer, over: Buffer) -> Overlay | None:
         """Tell how all of a buffer may be written over another, if it may."""
         found = [self.fits(write, over, write.place.offset) for write in self.writes if write.place.buffer == buffer]
         if None in found:
@@ -86,13 +87,13 @@ class Accesses:
         return Overlay(over, any(one.alone for one in found if one))
 
 
-def fit_into(accesses: Accesses, buffer: Place, nodes: Mapping[str, Node]) -> Kept:
+def fit_into(accesses: Accesses, buffer: Place, nodes: Mapping[Buffer, Node]) -> Kept:
     """Find places in the rows of a buffer for nodes that are stored elsewhere, where they may be written over it.
 
     Args:
-        accesses: of a schedule that stores the nodes in buffers of their own.
-        buffer: its name and width.
-        nodes: by the names of their own buffers.
+        accesses: of stages that store the nodes in buffers of their own.
+        buffer: whose rows they go to.
+        nodes: by their own buffers.
     """
     found: dict[Node, Place] = {}
     alone, end = False, 0
@@ -117,30 +118,30 @@ def _comes_before(read: Access, write: Access, offset: int) -> bool:
     return same and not read.whole
 
 
-def _reads_of_region(schedule: Schedule, region: Region, stage: int, number: int) -> Iterator[Access]:
+def _reads_of_region(stages: Stages, region: Region, stage: int, number: int) -> Iterator[Access]:
     for product in region.products:
-        for gate in product.gates:
-            operand = gate.node.inputs[0] if gate.node.op == "product" else gate.node.inputs[0].inputs[0]
+        for block in product.blocks:
+            operand = block.node.inputs[0] if block.node.op == "product" else block.node.inputs[0].inputs[0]
             yield Access(stage, number, product.operand, operand.width, True)
     operands = [operand for node in region.nodes for operand in node.inputs]
     for node in dict.fromkeys([*operands, *(store.node for store in region.stores)]):
-        place = place_of(node, schedule.sources)
+        place = place_of(node, stages.sources)
         if place is not None:
             yield Access(stage, number, place, node.width, node.width == 1)
 
 
-def _reads_of_rows(schedule: Schedule, stage: Stage, number: int, known: set[Node]) -> Iterator[Access]:
-    """Give what the numbers of a row are computed from; what no earlier stage has made known is computed again."""
+def _reads_of_rows(stages: Stages, stage: Stage, number: int, known: set[Node]) -> Iterator[Access]:
+    """Return what the numbers of a row are computed from; what no earlier stage has made known is computed again."""
     wanted = [store.node for store in stage.row_stores]
     wanted += [operand for group in stage.reductions for node in group for operand in node.inputs]
-    for node in _reached(wanted, {*known, *schedule.given}):
-        place = place_of(node, schedule.sources)
+    for node in _reached(wanted, {*known, *stages.given}):
+        place = place_of(node, stages.sources)
         if place is not None:
             yield Access(number, ROWS, place, node.width, False)
 
 
 def _reached(nodes: Iterable[Node], known: set[Node]) -> list[Node]:
-    """Give the nodes, and those below them down to what is known."""
+    """Return the nodes, and those below them down to what is known."""
     found: dict[Node, None] = {}
     stack = list(nodes)
     while stack:

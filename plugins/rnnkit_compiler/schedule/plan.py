@@ -1,4 +1,4 @@
-"""The plan of a native kernel: what each step reads, keeps for the way back, and gives, forward and backward."""
+"""The plan of a step's kernels: what each reads, keeps for backward, and returns, forward and backward."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -8,22 +8,17 @@ from rnnkit_compiler._forks import fork_safe_properties
 from rnnkit_compiler.ir.derivative import Deferred, Derivative, derive
 from rnnkit_compiler.ir.graph import Node, needed
 from rnnkit_compiler.ir.lowering import Lowered
-from rnnkit_compiler.ir.operations import OPERATIONS
+from rnnkit_compiler.schedule.assignment import stages_of
+from rnnkit_compiler.schedule.buffers import Buffer, BufferKind, Place, Store
 from rnnkit_compiler.schedule.overlay import Accesses, Kept, Overlay, fit_into
-from rnnkit_compiler.schedule.stages import Place, Schedule, Store, schedule
+from rnnkit_compiler.schedule.recompute import choose_saved
+from rnnkit_compiler.schedule.stages import Stages
 
 
 @fork_safe_properties
 @dataclass
 class KernelPlan:
-    """The two schedules of a step, and what goes between them.
-
-    Buffers, by name, with a row for each row of the batch: part k, state k (before the step), next_state k, y; kept k,
-    saved k and operand k (for the way back, a slice for each step; kept k has the form of part k and may be written
-    over it); on the way back grad_y, grad_state k (behind the
-    step), grad_before k, grad_part k, grad_product k (a slice for each step); vector k has one row, grad_vector k is
-    the sum over rows and steps.
-    """
+    """The stages of a step, forward and backward, and the buffers that go between them; see `BufferKind`."""
 
     step: Lowered
     derivative: Derivative
@@ -37,7 +32,8 @@ class KernelPlan:
         for deferred in self.derivative.deferred:
             if deferred.operand.op != "state" and deferred.operand not in self.operands:
                 self.operands.append(deferred.operand)
-        self.saved = self._choose_saved()
+        results = [self.step.output, *self.step.next_states]
+        self.saved = choose_saved(results, self.gradients)
 
     @cached_property
     def y_state(self) -> int | None:
@@ -47,89 +43,66 @@ class KernelPlan:
 
     @cached_property
     def gradients(self) -> list[Node]:
-        """All that the way back computes."""
+        """All that backward computes."""
         found = self.derivative
         return [*found.states, *found.parts, *found.vectors, *(deferred.gradient for deferred in found.deferred)]
-
-    def _choose_saved(self) -> list[Node]:
-        """Choose what to keep: what the way back reads, unless it follows from what it reads anyway by little work."""
-        forward = set(needed([self.step.output, *self.step.next_states]))
-        backward = [node for node in needed(self.gradients, forward) if node not in forward]
-        read = {operand for node in backward for operand in node.inputs if operand in forward}
-        read |= {node for node in self.gradients if node in forward}
-        saved: list[Node] = []
-        for node in sorted(read, key=lambda node: node.number):  # the same order in every process
-            if node in read and not node.is_leaf and not self._follows(node, set(saved)):
-                saved.append(node)
-        return saved
-
-    def _follows(self, node: Node, saved: set[Node]) -> bool:
-        """Whether a node can be had again from leaves and what is saved by at most one heavy operation."""
-        heavy = 0
-        for inner in needed([node], saved):
-            if inner in saved or inner.op in ("number", "state", "vector"):
-                continue
-            if inner.op == "slice" and inner.inputs[0].op in ("state", "vector"):
-                continue
-            if inner.op not in OPERATIONS and inner.op != "expand":
-                return False
-            heavy += inner.op in OPERATIONS and OPERATIONS[inner.op].heavy
-        return heavy <= 1
 
     @cached_property
     def saved_places(self) -> dict[Node, Place]:
         """Where what is saved goes: to a kept buffer, or to one of its own."""
         places = self._own_places()
         for k, kept in self.kept.items():
-            places |= {node: place._replace(buffer=f"kept{k}") for node, place in kept.places.items()}
+            places |= {node: place._replace(buffer=Buffer(BufferKind.KEPT, k)) for node, place in kept.places.items()}
         return places
 
     def _own_places(self) -> dict[Node, Place]:
-        return {node: Place(f"saved{k}", node.width) for k, node in enumerate(self.saved)}
+        return {node: Place(Buffer(BufferKind.SAVED, k), node.width) for k, node in enumerate(self.saved)}
 
     @cached_property
     def kept(self) -> dict[int, Kept]:
         """By the numbers of parts, what is saved in the form of a part, so that it may be written over it."""
         own = self._own_places()
-        accesses = Accesses(schedule(self._forward_results(own), self._leaves()))
+        accesses = Accesses(stages_of(self._forward_results(own), self._leaves()))
         left = {place.buffer: node for node, place in own.items()}
         found = {}
         for k, width in sorted(enumerate(self.step.part_widths), key=lambda part: -part[1]):
             if k in self.reads_parts:
                 continue
-            kept = fit_into(accesses, Place(f"part{k}", width), left)
+            kept = fit_into(accesses, Place(Buffer(BufferKind.PART, k), width), left)
             if 2 * sum(node.width for node in kept.places) > width:  # else much of its memory would be for nothing
                 found[k] = kept
-                left = {name: node for name, node in left.items() if node not in kept.places}
+                left = {buffer: node for buffer, node in left.items() if node not in kept.places}
         return found
 
     @cached_property
-    def written_over(self) -> dict[str, Overlay]:
-        """By the names of gradients of products and parts, what was kept that they may be written over."""
+    def written_over(self) -> dict[Buffer, Overlay]:
+        """By the gradients of products and parts, what was kept that they may be written over."""
         accesses = Accesses(self.backward)
-        free = [Place(f"kept{k}", self.step.part_widths[k]) for k in self.kept]
+        free = [Place(Buffer(BufferKind.KEPT, k), self.step.part_widths[k]) for k in self.kept]
         found = {}
-        for name, width in self.gradient_widths.items():
+        for buffer, width in self.gradient_widths.items():
             for place in free:
-                overlay = accesses.overlay(name, place.buffer) if place.width == width else None
+                overlay = accesses.overlay(buffer, place.buffer) if place.width == width else None
                 if overlay is not None:
-                    found[name] = overlay
+                    found[buffer] = overlay
                     free.remove(place)
                     break
         return found
 
     @cached_property
-    def gradient_widths(self) -> dict[str, int]:
+    def gradient_widths(self) -> dict[Buffer, int]:
         """The buffers of the gradients of products and parts, and their widths; not of parts that no step reads."""
-        products = {f"grad_product{k}": node.width for k, node in enumerate(self.product_gradients)}
+        products = {Buffer(BufferKind.GRAD_PRODUCT, k): node.width for k, node in enumerate(self.product_gradients)}
         parts = enumerate(zip(self.derivative.parts, self.step.part_widths, strict=True))
         return products | {
-            f"grad_part{k}": width for k, (node, width) in parts if k not in self.part_products and not node.is_zero
+            Buffer(BufferKind.GRAD_PART, k): width
+            for k, (node, width) in parts
+            if k not in self.part_products and not node.is_zero
         }
 
     @cached_property
     def reads_parts(self) -> list[int]:
-        """Which parts the way back reads."""
+        """Which parts backward reads."""
         found = needed(self.gradients, self.saved)
         return sorted({node.attr[0] for node in found if node.op == "part"})
 
@@ -154,57 +127,62 @@ class KernelPlan:
         }
 
     @cached_property
-    def forward(self) -> Schedule:
-        """The schedule of the forward step, with all that training keeps."""
-        return schedule(self._forward_results(self.saved_places), self._leaves())
+    def forward(self) -> Stages:
+        """The stages of the forward step, with all that training keeps."""
+        return stages_of(self._forward_results(self.saved_places), self._leaves())
 
     @cached_property
-    def inference(self) -> Schedule:
-        """The schedule of the forward step alone."""
-        return schedule(self._forward_results(None), self._leaves())
+    def inference(self) -> Stages:
+        """The stages of the forward step alone."""
+        return stages_of(self._forward_results(None), self._leaves())
 
     @cached_property
-    def backward(self) -> Schedule:
-        """The schedule of the way back."""
+    def backward(self) -> Stages:
+        """The stages of backward."""
         sources = self._leaves()
         sources |= self.saved_places
         for node in needed(self.gradients, self.saved):
             if node.op == "grad_y":
-                sources[node] = Place("grad_y", node.width)
+                sources[node] = Place(Buffer(BufferKind.GRAD_Y), node.width)
             elif node.op == "grad_state":
-                sources[node] = Place(f"grad_state{node.attr[0]}", node.width)
-        return schedule(self._backward_results(), sources)
+                sources[node] = Place(Buffer(BufferKind.GRAD_STATE, node.attr[0]), node.width)
+        return stages_of(self._backward_results(), sources)
 
     def _leaves(self) -> dict[Node, Place]:
         return {
-            node: Place(f"{node.op}{node.attr[0]}", node.width)
+            node: Place(Buffer(BufferKind(node.op), node.attr[0]), node.width)
             for node in self.step.graph.nodes
             if node.op in ("part", "state", "vector")
         }
 
     def _forward_results(self, saved: Mapping[Node, Place] | None) -> list[Store]:
-        """Give what a step stores; what is kept for the way back goes to `saved`, if it is given."""
-        results = [Store(node, Place(f"next_state{k}", node.width)) for k, node in enumerate(self.step.next_states)]
-        results.append(Store(self.step.output, Place("y", self.step.output.width)))
+        """Return what a step stores; what is kept for backward goes to `saved`, if it is given."""
+        results = [
+            Store(node, Place(Buffer(BufferKind.NEXT_STATE, k), node.width))
+            for k, node in enumerate(self.step.next_states)
+        ]
+        results.append(Store(self.step.output, Place(Buffer(BufferKind.Y), self.step.output.width)))
         if saved is not None:
             results += [Store(node, place) for node, place in saved.items()]
-            results += [Store(node, Place(f"operand{k}", node.width)) for k, node in enumerate(self.operands)]
+            results += [
+                Store(node, Place(Buffer(BufferKind.OPERAND, k), node.width)) for k, node in enumerate(self.operands)
+            ]
         return results
 
     def _backward_results(self) -> list[Store]:
         found, step = self.derivative, self.step
         results = [
-            Store(self._wide(node, width), Place(f"grad_before{k}", width))
+            Store(self._wide(node, width), Place(Buffer(BufferKind.GRAD_BEFORE, k), width))
             for k, (node, width) in enumerate(zip(found.states, step.state_widths, strict=True))
         ]
         for k, (node, width) in enumerate(zip(found.parts, step.part_widths, strict=True)):
-            if f"grad_part{k}" in self.gradient_widths:
-                results.append(Store(self._wide(node, width), Place(f"grad_part{k}", width)))
+            if Buffer(BufferKind.GRAD_PART, k) in self.gradient_widths:
+                results.append(Store(self._wide(node, width), Place(Buffer(BufferKind.GRAD_PART, k), width)))
         for k, node in enumerate(self.product_gradients):
-            results.append(Store(node, Place(f"grad_product{k}", node.width)))
+            results.append(Store(node, Place(Buffer(BufferKind.GRAD_PRODUCT, k), node.width)))
         for k, node in enumerate(found.vectors):
             if node.op != "number":
-                results.append(Store(node, Place(f"grad_vector{k}", node.width)))
+                results.append(Store(node, Place(Buffer(BufferKind.GRAD_VECTOR, k), node.width)))
         return results
 
     def _wide(self, node: Node, width: int) -> Node:
@@ -212,7 +190,7 @@ class KernelPlan:
 
 
 def _without_stops(step: Lowered, found: Derivative) -> tuple[Lowered, Derivative]:
-    """Give a step and its derivative, in which what was held back from the gradient is no more apart."""
+    """Return a step and its derivative, in which what was held back from the gradient is no more apart."""
     deferred = [node for product in found.deferred for node in (product.operand, product.gradient)]
     results = [step.output, *step.next_states, *found.states, *found.parts, *found.vectors, *deferred]
     new = step.graph.rebuilt(results)

@@ -1,6 +1,6 @@
 """Recording a step: it is run twice on small tensors, and what was noted is held to what came out."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -9,13 +9,11 @@ from torch import Tensor
 import rnnkit
 from rnnkit.errors import first_line
 from rnnkit_compiler.trace.fingerprint import Fingerprint
+from rnnkit_compiler.trace.projection import Nest
 from rnnkit_compiler.trace.recorder import Recorder
 from rnnkit_compiler.trace.recording import NotRecordable, Recording
 from rnnkit_compiler.trace.rows import joined
 from rnnkit_compiler.trace.verification import ALL, FEW, LARGE, Run, check_gradients, check_rows, check_values
-
-Nest = Callable[[rnnkit.Cell, Sequence[Tensor]], rnnkit.Projected]
-"""From a cell and the parts of one step, in a list, to what `step` takes: the form that `project` returned."""
 
 
 def record(cell: rnnkit.Cell, parts: Sequence[Tensor], states: Sequence[Tensor], nest: Nest) -> Recording:

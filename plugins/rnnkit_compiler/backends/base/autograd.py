@@ -1,4 +1,4 @@
-"""A cell unrolled by a native kernel, as one operation of autograd."""
+"""All steps in kernels, as one operation of autograd, and torch's operations where kernels would not do."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,21 +7,21 @@ import torch
 from torch import Tensor
 
 import rnnkit
-from rnnkit_compiler.backends.base.backend import Sequences, Tensors
+from rnnkit_compiler.backends.base.backend import Sequences, Tensors, Unrolled
 from rnnkit_compiler.backends.base.backward_pass import BackwardPass, Kept
 from rnnkit_compiler.backends.base.forward_pass import ForwardPass
-from rnnkit_compiler.backends.base.recurrence import Unrolling
-from rnnkit_compiler.backends.cpp.boundary import Unfit
+from rnnkit_compiler.backends.base.recurrence import Recurrence
+from rnnkit_compiler.backends.base.runtime import Unfit
 
 
-def apply(unrolling: Unrolling, tensors: Tensors, sequences: Sequences) -> tuple[Tensor, tuple[Tensor, ...]]:
+def apply(recurrence: Recurrence, tensors: Tensors, sequences: Sequences) -> Unrolled:
     """Run the kernel; return outputs (T, B, O) and the last state. What it may not touch, torch's operations do."""
     everything = (*tensors.parts, *tensors.states, *tensors.initial, *tensors.invariants)
     training = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in everything)
     try:
-        ys, *last = Unrolled.apply(unrolling, sequences, training, *everything)  # type: ignore[no-untyped-call]
+        ys, *last = AllSteps.apply(recurrence, sequences, training, *everything)  # type: ignore[no-untyped-call]
     except Unfit:
-        return unrolling.again.run(tensors, sequences)
+        return recurrence.fallback.run(tensors, sequences)
     return ys, tuple(last)
 
 
@@ -39,24 +39,24 @@ class _Written:
         return self._alias._version != self._version
 
 
-class Unrolled(torch.autograd.Function):
+class AllSteps(torch.autograd.Function):
     """Outputs and last states; the gradients of the matrices wait until the last step is done.
 
     Tensors, in order: parts (T, B, w), states (B, w), initial states for rows that start again (none without them),
     invariants. Not twice differentiable by itself: under `create_graph`, and where something looks at the operations of
-    the way back or hands it what a kernel may not touch, the steps run again with torch's operations.
+    backward or hands it what a kernel may not touch, the steps run again with torch's operations.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, unrolling: Unrolling, sequences: Sequences, training: bool, *tensors: Tensor
+        ctx: Any, recurrence: Recurrence, sequences: Sequences, training: bool, *tensors: Tensor
     ) -> tuple[Tensor, ...]:
-        """Run the kernel, keeping what the way back reads if training."""
-        call = ForwardPass(unrolling, sequences, tensors, training)
+        """Run the kernel, keeping what backward reads if training."""
+        call = ForwardPass(recurrence, sequences, tensors, training)
         ys, last = call.run()
         if training:
             ctx.set_materialize_grads(False)
-            ctx.unrolling, ctx.sequences = unrolling, sequences
+            ctx.recurrence, ctx.sequences = recurrence, sequences
             ctx.save_for_backward(*tensors, *call.kept_parts, *call.kept, call.memory, call.y_states)
             ctx.snapshot = rnnkit.Snapshot(tensors)
             ctx.written = _Written(ys if call.shares_outputs else None)
@@ -65,7 +65,7 @@ class Unrolled(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         """Run the kernel back, or where that would not do, the steps again."""
-        unrolling, sequences = ctx.unrolling, ctx.sequences
+        recurrence, sequences = ctx.recurrence, ctx.sequences
         *saved, memory, y_states = ctx.saved_tensors
         needs = ctx.needs_input_grad[3:]
         tensors, others = ctx.snapshot.of(saved[: len(needs)]), saved[len(needs) :]
@@ -73,25 +73,25 @@ class Unrolled(torch.autograd.Function):
             ctx.snapshot.forget()
         if not torch.is_grad_enabled() and not rnnkit.watched_by():
             try:
-                kept = Kept(memory, y_states, others[: (count := len(unrolling.plan.reads_parts))], others[count:])
+                kept = Kept(memory, y_states, others[: (count := len(recurrence.plan.reads_parts))], others[count:])
                 if ctx.written:
-                    kept = _run_again(unrolling, sequences, tensors)
-                call = BackwardPass(unrolling, sequences, tensors, needs, grads)
+                    kept = _run_again(recurrence, sequences, tensors)
+                call = BackwardPass(recurrence, sequences, tensors, needs, grads)
                 return (None, None, None, *call.run(kept))
             except Unfit:
                 pass
-        return (None, None, None, *_again(unrolling, sequences, tensors, needs, grads))
+        return (None, None, None, *_again(recurrence, sequences, tensors, needs, grads))
 
 
-def _run_again(unrolling: Unrolling, sequences: Sequences, tensors: Sequence[Tensor]) -> Kept:
-    """Return what the way forward kept, made anew: the outputs, which are part of it, were written over."""
-    call = ForwardPass(unrolling, sequences, tensors, training=True)
+def _run_again(recurrence: Recurrence, sequences: Sequences, tensors: Sequence[Tensor]) -> Kept:
+    """Return what the forward pass kept, made anew: the outputs, which are part of it, were written over."""
+    call = ForwardPass(recurrence, sequences, tensors, training=True)
     call.run()
     return Kept(call.memory, call.y_states, call.kept_parts, call.kept)
 
 
 def _again(
-    unrolling: Unrolling,
+    recurrence: Recurrence,
     sequences: Sequences,
     tensors: Sequence[Tensor],
     needs: Sequence[bool],
@@ -99,14 +99,14 @@ def _again(
 ) -> list[Tensor | None]:
     """Return gradients by torch's operations, which run the steps again; they can be differentiated if asked for."""
     create_graph = torch.is_grad_enabled()
-    parts, states = unrolling.given_parts, len(unrolling.plan.step.state_widths)
+    parts, states = recurrence.given_parts, len(recurrence.plan.step.state_widths)
     first = parts + states + (states if sequences.reset is not None else 0)
     # By views: second derivatives reach what the tensors came from, and a gradient ends at each of them, though one may
     # have been computed from another.
     with torch.enable_grad():
         tensors = [tensor.view_as(tensor) if need else tensor for tensor, need in zip(tensors, needs, strict=True)]
         before, initial = tensors[parts : parts + states], tensors[parts + states : first]
-        ys, last = unrolling.again.run(Tensors(tensors[:parts], before, initial, tensors[first:]), sequences)
+        ys, last = recurrence.fallback.run(Tensors(tensors[:parts], before, initial, tensors[first:]), sequences)
     pairs = [
         (result, grad)
         for result, grad in zip((ys, *last), grads, strict=True)
@@ -114,9 +114,9 @@ def _again(
     ]
     wanted = [tensor for tensor, need in zip(tensors, needs, strict=True) if need]
     results, given = [result for result, _ in pairs], [grad for _, grad in pairs]
-    found = iter(
+    computed = iter(
         torch.autograd.grad(
             results, wanted, given, create_graph=create_graph, allow_unused=True, materialize_grads=True
         )
     )
-    return [next(found) if need else None for need in needs]
+    return [next(computed) if need else None for need in needs]

@@ -3,10 +3,7 @@
 import torch
 from torch import Tensor
 
-
-class Unfit(Exception):  # noqa: N818 - a reason, not an error: what raises it falls back
-    """A tensor whose memory a kernel may not touch; says which kind it is."""
-
+from rnnkit_compiler.backends.base.runtime import Unfit
 
 keys_of = torch._C._dispatch_keys
 

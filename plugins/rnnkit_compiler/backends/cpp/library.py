@@ -36,7 +36,7 @@ class Library(NamedTuple):
 
 @cache
 def library_of(dtype: torch.dtype) -> Library:
-    """Give the library of a dtype, float32 or float64.
+    """Return the library of a dtype, float32 or float64.
 
     Raises:
         CompileError: there is no compiler, or it fails.

@@ -13,7 +13,7 @@ import rnnkit
 from rnnkit_compiler.backends.cpp.boundary import address_of, is_plain
 from rnnkit_compiler.backends.cpp.building.compilation import CompileError
 from rnnkit_compiler.backends.cpp.library import library_of
-from rnnkit_compiler.backends.cpp.thread_pool import Team, team_of, threads
+from rnnkit_compiler.backends.cpp.thread_pool import ThreadPool, thread_pool_of, threads
 from rnnkit_compiler.backends.cpp.whole_products import matrix_at, multiply_into
 from rnnkit_compiler.backends.cpp.workspace import shared
 
@@ -28,12 +28,12 @@ class _Products(ctypes.Structure):
         ("products", ctypes.c_void_p),
         ("count", ctypes.c_int64),
         ("workspace", ctypes.c_void_p),
-        ("team", Team),
+        ("threads", ThreadPool),
     )
 
 
 def multiply(a: Tensor, b: Tensor, bias: Tensor | None = None, row_sums: Tensor | None = None) -> Tensor:
-    """Give A (M, K) times B (K, N), both of any strides, plus a bias (N,) in each row.
+    """Return A (M, K) times B (K, N), both of any strides, plus a bias (N,) in each row.
 
     Args:
         a: (M, K).
@@ -52,7 +52,12 @@ def multiply(a: Tensor, b: Tensor, bias: Tensor | None = None, row_sums: Tensor 
     room = shared.take((values * count + 16,), a.dtype)
     pointers = (None if tensor is None else address_of(tensor) for tensor in (bias, row_sums))
     each = multiply_into(result, matrix_at(a), matrix_at(b), *pointers)
-    call = _Products(ctypes.addressof(each), 1, (room.data_ptr() + 63) // 64 * 64, team_of(count))
+    call = _Products(
+        products=ctypes.addressof(each),
+        count=1,
+        workspace=(room.data_ptr() + 63) // 64 * 64,
+        threads=thread_pool_of(count),
+    )
     library.multiply(ctypes.byref(call))
     return result
 
@@ -69,7 +74,7 @@ class Linear(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        """Give the gradients of x, weight and bias."""
+        """Return the gradients of x, weight and bias."""
         x, weight = ctx.saved_tensors
         needs = ctx.needs_input_grad
         rows, grads = x.reshape(-1, x.shape[-1]), grad.reshape(-1, grad.shape[-1])

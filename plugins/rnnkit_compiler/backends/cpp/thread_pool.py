@@ -1,4 +1,4 @@
-"""The team of threads that kernels run on: torch's own, so that no second pool competes with its spinning threads."""
+"""The threads that kernels run on: torch's own, so that no second pool competes with its spinning threads."""
 
 import ctypes
 import os
@@ -80,7 +80,7 @@ def mind_forks() -> None:
     _pool.tell()
 
 
-class Team(ctypes.Structure):
+class ThreadPool(ctypes.Structure):
     """Mirrors `Team` in headers/team.h."""
 
     _fields_ = (
@@ -91,7 +91,7 @@ class Team(ctypes.Structure):
     )
 
 
-def team_of(threads: int) -> Team:
-    """Give a team of so many threads of torch's pool."""
+def thread_pool_of(threads: int) -> ThreadPool:
+    """Return so many threads of torch's pool."""
     entry = entry_points()
-    return Team(entry.parallel, entry.number, threads, entry.size)
+    return ThreadPool(parallel=entry.parallel, number=entry.number, threads=threads, count=entry.size)

@@ -1,27 +1,11 @@
 """Products of whole matrices, described for the C interface."""
 
 import ctypes
-from collections.abc import Sequence
-from typing import NamedTuple
 
 from torch import Tensor
 
+from rnnkit_compiler.backends.base.runtime import Matrix
 from rnnkit_compiler.backends.cpp.boundary import address_of
-
-
-class Matrix(NamedTuple):
-    """A matrix in memory, of any strides in elements."""
-
-    address: int
-    rows: int
-    columns: int
-    row_stride: int
-    column_stride: int
-
-    @property
-    def turned(self) -> "Matrix":
-        """The transpose."""
-        return Matrix(self.address, self.columns, self.rows, self.column_stride, self.row_stride)
 
 
 def matrix_at(tensor: Tensor) -> Matrix:
@@ -62,12 +46,17 @@ def multiply_into(
         row_sums: address of room for M numbers: the sum of each row of A.
     """
     return Multiply(
-        *(a.rows, b.columns, a.columns, result.data_ptr(), b.columns),
-        *(a.address, a.row_stride, a.column_stride, b.address, b.row_stride, b.column_stride),
-        *(bias, row_sums),
+        M=a.rows,
+        N=b.columns,
+        K=a.columns,
+        c=result.data_ptr(),
+        ldc=b.columns,
+        a=a.location,
+        a_rs=a.row_stride,
+        a_cs=a.column_stride,
+        b=b.location,
+        b_rs=b.row_stride,
+        b_cs=b.column_stride,
+        bias=bias,
+        row_sums=row_sums,
     )
-
-
-def array_of(products: Sequence[Multiply]) -> "ctypes.Array[Multiply]":
-    """Put descriptions in a row."""
-    return (Multiply * len(products))(*products)

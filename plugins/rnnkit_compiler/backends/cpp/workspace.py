@@ -144,11 +144,6 @@ class Workspace:
         self._entries = kept[-(MOST - 1) :]
 
 
-def on_storage(tensor: Tensor, start: int, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-    """Return a contiguous tensor on the storage of another, from element `start` on; for autograd it is no view."""
-    return _placed(tensor.untyped_storage(), start, shape, dtype)
-
-
 def _placed(storage: UntypedStorage, start: int, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
     fresh = torch.empty(0, dtype=dtype, device="cpu")
     return fresh.set_(storage, start, tuple(shape))  # type: ignore[call-overload, no-any-return]
@@ -161,7 +156,7 @@ class Scratch:
         self._free: list[Tensor] = []
 
     def borrow(self, size: int) -> Tensor:
-        """Give so many bytes, or more; what is in them is undefined."""
+        """Return so many bytes, or more; what is in them is undefined."""
         if size > MOST_SCRATCH:
             return shared.take((size,), torch.uint8)
         try:
@@ -176,7 +171,7 @@ class Scratch:
             self._free.append(room)
 
     def release(self) -> None:
-        """Give back what is not borrowed."""
+        """Return to the system what is not borrowed."""
         self._free.clear()
 
 

@@ -1,12 +1,19 @@
 """What generated code calls things: sizes and literals by number, buffers by name, and where each value is read."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from rnnkit_compiler.ir.graph import Node
-from rnnkit_compiler.ir.operations import OPERATIONS
-from rnnkit_compiler.schedule.stages import Place, Schedule, place_of
+from rnnkit_compiler.schedule.buffers import (
+    STATE_SLOTS,
+    WITHOUT_SLOTS,
+    Buffer,
+    BufferKind,
+    Place,
+    Slot,
+    place_of,
+)
+from rnnkit_compiler.schedule.stages import Stages
 
 LITERALS = (0.0, 1.0, -1.0, 0.5, -0.5, 2.0)
 """Written into the source; others are numbers of the call."""
@@ -18,31 +25,22 @@ class Tables:
 
     sizes: list[int] = field(default_factory=list)
     numbers: list[float] = field(default_factory=list)
-    buffers: list[str] = field(default_factory=list)
+    buffers: list[Buffer] = field(default_factory=list)
 
 
 def number_of(values: list[Any], value: object) -> int:
-    """Give the place of a value in a list, to which it is added if it is new."""
+    """Return the place of a value in a list, to which it is added if it is new."""
     if value not in values:
         values.append(value)
     return values.index(value)
 
 
-SLOTS = {
-    "state": "(t % call.slots)",
-    "next_state": "((t + 1) % call.slots)",
-    "grad_state": "((t + 1) % 2)",
-    "grad_before": "(t % 2)",
-}
-"""Which slot of a buffer belongs to step t; of the others, slot t."""
-
-
 class Names:
     """The names in one kernel."""
 
-    def __init__(self, schedule: Schedule, tables: Tables) -> None:
-        self.schedule, self.tables = schedule, tables
-        self.buffers: dict[str, int] = {}
+    def __init__(self, stages: Stages, tables: Tables) -> None:
+        self.stages, self.tables = stages, tables
+        self.buffers: dict[Buffer, int] = {}
         """Buffers that the step reads or writes, and their widths."""
         self.rows: dict[Node, int] = {}
         """Numbers of the row that are kept over a step: the place of each."""
@@ -57,55 +55,51 @@ class Names:
         """Name a size."""
         return "0" if value == 0 else f"d{number_of(self.tables.sizes, value)}"
 
-    def base(self, name: str) -> str:
+    def base(self, buffer: Buffer) -> str:
         """Write where a buffer begins."""
-        return f"static_cast<real*>(call.buffers[{number_of(self.tables.buffers, name)}])"
+        return f"static_cast<real*>(call.buffers[{number_of(self.tables.buffers, buffer)}])"
 
-    def slot(self, name: str, slot: str, width: int) -> str:
+    def slot(self, buffer: Buffer, slot: str, width: int) -> str:
         """Write where a slot of a buffer begins."""
-        return f"{self.base(name)} + ({slot}) * call.batch * {self.size(width)}"
+        return f"{self.base(buffer)} + ({slot}) * call.batch * {self.size(width)}"
 
-    def address(self, name: str, width: int) -> str:
-        """Give where the rows of this step begin in a buffer."""
-        base = self.base(home(name))
-        kind = name.rstrip("0123456789")
-        size = self.size(width)
-        if kind in ("vector", "temporary"):
-            return base
-        if kind == "grad_vector":
+    def address(self, buffer: Buffer, width: int) -> str:
+        """Write where the rows of this step begin in a buffer."""
+        base, size = self.base(buffer.home), self.size(width)
+        if buffer.kind is BufferKind.GRAD_VECTOR:
             return f"{base} + (s.row_share * s.unit_shares + s.unit_share) * {size}"
-        slot = SLOTS.get(kind, "t")
-        return f"{base} + {slot} * batch * {size}"
+        if buffer.kind in WITHOUT_SLOTS:
+            return base
+        slot = STATE_SLOTS.get(buffer.kind)
+        return f"{base} + {'t' if slot is None else _slot(slot)} * batch * {size}"
 
     def at(self, place: Place) -> str:
         """Name an element of a buffer's row r."""
+        if place.buffer.kind is BufferKind.VECTOR:
+            return self.at_vector(place)
         self.buffers[place.buffer] = place.width
         offset = self.size(place.offset)
-        shift = "" if offset == "0" else f" + {offset}"
-        if place.buffer.startswith("vector"):
-            return f"{place.buffer}{shift}"
-        return f"{place.buffer} + r * {self.size(place.width)}{shift}"
+        return f"{place.buffer} + r * {self.size(place.width)}{plus(offset)}"
 
     def at_vector(self, place: Place) -> str:
         """Name an element of a buffer that has one row."""
         self.buffers[place.buffer] = place.width
-        offset = self.size(place.offset)
-        return place.buffer if offset == "0" else f"{place.buffer} + {offset}"
+        return f"{place.buffer}{plus(self.size(place.offset))}"
 
     def remembered_at(self, node: Node) -> str:
         """Name the elements of what was put aside for the row i."""
         return f"m{self.remembered[node]}_ + i * {self.size(node.width)}"
 
     def source(self, node: Node) -> Place:
-        """Give where a node is read that is not computed in place."""
-        place = place_of(node, self.schedule.sources)
+        """Return where a node is read that is not computed in place."""
+        place = place_of(node, self.stages.sources)
         assert place is not None
         return place
 
     def is_stored(self, node: Node) -> bool:
         """Tell whether the row of a node stands in a buffer by now: from before the step, or from an earlier stage."""
         whole = node.inputs[0] if node.op == "slice" and node not in self.stored else node
-        return node in self.schedule.given or whole in self.schedule.given or whole in self.stored
+        return node in self.stages.given or whole in self.stages.given or whole in self.stored
 
     def note(self, node: Node) -> str:
         """Print a node as it reads in the plan, sizes by their names."""
@@ -129,34 +123,12 @@ class Names:
         return self.literals.setdefault(expression, f"q{len(self.literals)}")
 
 
-def home(name: str) -> str:
-    """Give the buffer that a name is a slot of."""
-    return name.replace("next_state", "state").replace("grad_before", "grad_state")
+def _slot(slot: Slot) -> str:
+    """Write the number of the slot that belongs to step t."""
+    step = f"(t + {slot.after})" if slot.after else "t"
+    return f"({step} % {'call.slots' if slot.alternating is None else slot.alternating})"
 
 
 def plus(term: str) -> str:
     """Write an offset to be added; nothing if it is zero."""
     return "" if term == "0" else f" + {term}"
-
-
-def expression(node: Node, names: list[str]) -> str:
-    """Write a pointwise node with its operands' names."""
-    if node.op == "expand":
-        return names[0]
-    code = OPERATIONS[node.op].code
-    return "".join(names["abc".index(token)] if token in ("a", "b", "c") else token for token in _tokens(code))
-
-
-def _tokens(code: str) -> Iterator[str]:
-    """Take code apart into words and single signs."""
-    word = ""
-    for sign in code:
-        if sign.isalnum() or sign in "_:":
-            word += sign
-        else:
-            if word:
-                yield word
-            word = ""
-            yield sign
-    if word:
-        yield word

@@ -2,14 +2,20 @@
 
 from collections.abc import Iterator
 
-from rnnkit_compiler.backends.cpp.code.names import Names, expression, plus
+from rnnkit_compiler.backends.cpp.code.names import Names, plus
+from rnnkit_compiler.backends.cpp.code.operations import expression
 from rnnkit_compiler.ir.graph import Node
-from rnnkit_compiler.schedule.stages import Place, Product, Region, place_of
+from rnnkit_compiler.schedule.buffers import BufferKind, Place, place_of
+from rnnkit_compiler.schedule.stages import Product, Region
 
-FETCHED = ("part", "kept", "saved", "state", "grad_y")
+FETCHED = (BufferKind.PART, BufferKind.KEPT, BufferKind.SAVED, BufferKind.STATE, BufferKind.GRAD_Y)
 """Buffers that are read at each step from another place, long after it was written."""
 
-WRITTEN = ("next_state", "saved", "operand", "grad_product", "grad_part", "y")
+WRITTEN = (
+    *(BufferKind.NEXT_STATE, BufferKind.SAVED, BufferKind.OPERAND),
+    *(BufferKind.GRAD_PRODUCT, BufferKind.GRAD_PART, BufferKind.Y),
+)
+"""Buffers that are written at each step in another place."""
 
 
 class RegionCode:
@@ -18,16 +24,16 @@ class RegionCode:
     def __init__(self, names: Names) -> None:
         self.names = names
         self.vectors: list[tuple[int, int]] = []
-        """Of each region: most gates of a product, width."""
+        """Of each region: the most column blocks of a product, and the width."""
         self.products: list[tuple[int, Product]] = []
         """Of each product: its region, and what it is."""
-        self.gates: list[tuple[int, bool, int]] = []
-        """In the order of packing: matrix, whether it is turned, first column."""
+        self.columns: list[tuple[int, bool, int]] = []
+        """In the order of packing: matrix, whether it is transposed, first column."""
 
     def lines(self, region: Region) -> Iterator[str]:
-        """Give the lines of a region."""
+        """Return the lines of a region."""
         number = len(self.vectors)
-        self.vectors.append((max((len(p.gates) for p in region.products), default=0), region.width))
+        self.vectors.append((max((len(p.blocks) for p in region.products), default=0), region.width))
         width = self.names.size(region.width)
         first = len(self.products)
         self.products += [(number, product) for product in region.products]
@@ -37,8 +43,8 @@ class RegionCode:
         for k, product in enumerate(region.products, first):
             place = product.operand
             self.names.buffers[place.buffer] = place.width
-            for gate in product.gates:
-                self.gates.append((gate.matrix, gate.turned, gate.offset))
+            for block in product.blocks:
+                self.columns.append((block.matrix, block.transposed, block.offset))
             begin = f"{place.buffer}{plus(self.names.size(place.offset))}"
             room = f"reinterpret_cast<const real**>(s.scratch + l{k})"  # its own: all products of a region run together
             yield f"            const Rows a{k} = s.rows_of({begin}, {self.names.size(place.width)}, {room});"
@@ -50,7 +56,7 @@ class RegionCode:
             at = f"{place.buffer}{plus(self.names.size(place.offset))} + {ahead} * V * VL"
             yield f"                fetch<{str(written).lower()}>(s, {at}, {self.names.size(place.width)}, V);"
         for k, product in enumerate(region.products, first):
-            count, depth = len(product.gates), self.depth(product)
+            count, depth = len(product.blocks), self.depth(product)
             panel = f"w{k} + std::ptrdiff_t(u) * {depth} * {count} * V * VL"
             yield f"                multiply_panel(call, c{k}_, a{k}, s.live, {panel}, {depth}, {count} * V);"
         yield "                for (int v = 0; v < V; ++v) {"
@@ -80,9 +86,9 @@ class RegionCode:
         """List what a region reads and writes for each step apart, and which of the two."""
         nodes = self._computed(region)
         operands = dict.fromkeys(operand for node in nodes for operand in node.inputs)
-        read = (place_of(node, self.names.schedule.sources) for node in operands if node not in nodes)
-        found = [(place, False) for place in read if place is not None and place.buffer.startswith(FETCHED)]
-        stored = [store.place for store in region.stores if store.place.buffer.startswith(WRITTEN)]
+        read = (place_of(node, self.names.stages.sources) for node in operands if node not in nodes)
+        found = [(place, False) for place in read if place is not None and place.buffer.kind in FETCHED]
+        stored = [store.place for store in region.stores if store.place.buffer.kind in WRITTEN]
         return list(dict.fromkeys([*found, *((place, True) for place in stored)]))
 
     def _body(self, region: Region, first: int) -> Iterator[str]:
@@ -93,27 +99,27 @@ class RegionCode:
         nodes = self._computed(region)
         own = set(nodes)
         for k, product in enumerate(region.products, first):
-            for g, gate in enumerate(product.gates):
-                known[gate.node] = f"x{gate.node.number}"
-                at = f"c{k}_ + (std::ptrdiff_t(i) * {len(product.gates)} * V + {g} * V + v) * VL"
-                inside.append(f"const vec x{gate.node.number} = load({at});  // {self.names.note(gate.node)}")
+            for g, block in enumerate(product.blocks):
+                known[block.node] = f"x{block.node.number}"
+                at = f"c{k}_ + (std::ptrdiff_t(i) * {len(product.blocks)} * V + {g} * V + v) * VL"
+                inside.append(f"const vec x{block.node.number} = load({at});  // {self.names.note(block.node)}")
         for node in nodes:
             for operand in node.inputs:
                 self._operand(operand, own, known, outside, inside)
             names = [known[operand] for operand in node.inputs]
-            inside.append(f"const vec x{node.number} = {expression(node, names)};  // {self.names.note(node)}")
+            inside.append(f"const vec x{node.number} = {expression(node.op, names)};  // {self.names.note(node)}")
             known[node] = f"x{node.number}"
         sums: list[tuple[str, Place]] = []
         for store in region.stores:  # all is read before anything is written, which may be over it
             self._operand(store.node, own, known, outside, inside)
         for store in region.stores:
             value, place = known[store.node], store.place
-            if place.buffer.startswith("grad_vector"):
+            if place.buffer.kind is BufferKind.GRAD_VECTOR:
                 name = f"sum{len(sums)}"
                 sums.append((name, place))
                 inside.append(f"{name} += {value};")
             else:
-                guard = "if (call.y_apart) " if place.buffer == "y" else ""
+                guard = "if (call.y_apart) " if place.buffer.kind is BufferKind.Y else ""
                 inside.append(f"{guard}put<full>({self.names.at(place)} + j, {value}, left);")
         yield "constexpr bool full = decltype(whole)::full;"
         yield from outside
@@ -146,7 +152,7 @@ class RegionCode:
             inside.append(f"const vec {name} = broadcast({at});  // {self.names.note(node)}")
         else:
             place = self.names.source(node)
-            lines = outside if place.buffer.startswith("vector") else inside
+            lines = outside if place.buffer.kind is BufferKind.VECTOR else inside
             if node.width == 1:
                 lines.append(f"const vec {name} = broadcast(({self.names.at(place)})[0]);  // {self.names.note(node)}")
             else:
@@ -157,6 +163,6 @@ class RegionCode:
 
     def depth(self, product: Product) -> str:
         """Name how many elements of a row a product reads: the operand's width."""
-        node = product.gates[0].node
+        node = product.blocks[0].node
         whole = node if node.op == "product" else node.inputs[0]
         return self.names.size(whole.inputs[0].width)

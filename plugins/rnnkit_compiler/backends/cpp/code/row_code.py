@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from rnnkit_compiler.backends.cpp.code.names import Names, expression
+from rnnkit_compiler.backends.cpp.code.names import Names
+from rnnkit_compiler.backends.cpp.code.operations import expression
 from rnnkit_compiler.ir.graph import Node
 from rnnkit_compiler.ir.operations import OPERATIONS
-from rnnkit_compiler.schedule.stages import Stage, Store
+from rnnkit_compiler.schedule.buffers import BufferKind, Store
+from rnnkit_compiler.schedule.stages import Stage
 
 
 class Fold(NamedTuple):
@@ -32,7 +34,7 @@ class RowCode:
         self._again: set[Node] = set()
 
     def lines(self, stage: Stage) -> Iterator[str]:
-        """Give the lines of a stage."""
+        """Return the lines of a stage."""
         if not stage.reductions and not stage.row_stores:
             return
         self._again = self._needed_again(stage)
@@ -66,7 +68,7 @@ class RowCode:
         return found
 
     def _computed(self, group: list[Node]) -> set[Node]:
-        """Give what a loop over the row computes."""
+        """Return what a loop over the row computes."""
         found: set[Node] = set()
         stack = [node.inputs[0] for node in group]
         while stack:
@@ -85,11 +87,11 @@ class RowCode:
             known[node] = self.names.literal(node)
             return
         if node in self.names.rows:
-            expression = f"broadcast(numbers[{self.names.rows[node]} * batch + i])"
+            value = f"broadcast(numbers[{self.names.rows[node]} * batch + i])"
         else:
-            expression = f"broadcast(({self.names.at(self.names.source(node))})[0])"
+            value = f"broadcast(({self.names.at(self.names.source(node))})[0])"
         known[node] = name
-        yield f"            const vec {name} = {expression};"
+        yield f"            const vec {name} = {value};"
 
     def _row_node(self, node: Node, known: dict[Node, str]) -> Iterator[str]:
         if node.op == "slice":  # what it is cut from is a whole row, no number of it
@@ -98,7 +100,7 @@ class RowCode:
         for operand in node.inputs:
             yield from self._row_value(operand, known)
         names = [known[operand] for operand in node.inputs]
-        yield f"            const vec n{node.number} = {expression(node, names)};  // {self.names.note(node)}"
+        yield f"            const vec n{node.number} = {expression(node.op, names)};  // {self.names.note(node)}"
 
     def _row_loop(self, group: list[Node], known: dict[Node, str]) -> Iterator[str]:
         """Add up, or take the largest or smallest of, expressions over the units of a row."""
@@ -129,7 +131,7 @@ class RowCode:
             yield f"            const vec n{node.number} = {folded};  // {self.names.note(node)}"
 
     def _inline(self, node: Node, local: dict[Node, str], known: dict[Node, str], inside: list[str]) -> list[str]:
-        """Write what a loop over a row computes for `node` into `inside`; gives what stands before the loop."""
+        """Write what a loop over a row computes for `node` into `inside`; returns what stands before the loop."""
         before: list[str] = []
         if node in local:
             return before
@@ -148,17 +150,17 @@ class RowCode:
             for operand in node.inputs:
                 before += self._inline(operand, local, known, inside)
             names = [local[operand] for operand in node.inputs]
-            inside.append(f"const vec x{node.number} = {expression(node, names)};  // {self.names.note(node)}")
+            inside.append(f"const vec x{node.number} = {expression(node.op, names)};  // {self.names.note(node)}")
             local[node] = f"x{node.number}"
         return before
 
     def _store_row(self, store: Store, known: dict[Node, str]) -> Iterator[str]:
         yield from self._row_value(store.node, known)
         value = f"{known[store.node]}[0]"
-        kind = store.place.buffer
-        if kind.startswith("grad_vector"):
+        kind = store.place.buffer.kind
+        if kind is BufferKind.GRAD_VECTOR:
             yield f"            if (s.first()) ({self.names.at_vector(store.place)})[0] += {value};"
-        elif kind == "y":
+        elif kind is BufferKind.Y:
             yield f"            if (call.y_apart) ({self.names.at(store.place)})[0] = {value};"
         else:
             yield f"            ({self.names.at(store.place)})[0] = {value};"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from rnnkit_compiler.backends.cpp.code.kernel_code import KernelCode
 from rnnkit_compiler.backends.cpp.code.names import Tables
+from rnnkit_compiler.schedule.buffers import Buffer
 from rnnkit_compiler.schedule.plan import KernelPlan
 
 
@@ -19,9 +20,9 @@ class Source:
     text: str
     sizes: list[int]
     numbers: list[float]
-    buffers: list[str]
-    gates: dict[str, list[tuple[int, bool, int]]]
-    """Of each kernel, in the order of packing: matrix, whether it is turned, first column."""
+    buffers: list[Buffer]
+    columns: dict[str, list[tuple[int, bool, int]]]
+    """Of each kernel, in the order of packing: matrix, whether it is transposed, first column."""
 
 
 def generate(plan: KernelPlan, title: str, comment: str, double: bool) -> Source:
@@ -44,7 +45,7 @@ def generate(plan: KernelPlan, title: str, comment: str, double: bool) -> Source
         tables.sizes,
         tables.numbers,
         tables.buffers,
-        {name: kernel.region_code.gates for name, kernel in kernels.items()},
+        {name: kernel.region_code.columns for name, kernel in kernels.items()},
     )
 
 
