@@ -7,8 +7,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 import rnnkit
 from rnnkit_compiler import compiled
-from rnnkit_compiler.backends.cpp import kernel, linear
 from rnnkit_compiler.backends.base.runtime import Unfit
+from rnnkit_compiler.backends.cpp import kernel, linear
 from rnnkit_compiler.backends.cpp.boundary import address_of, is_plain
 from rnnkit_compiler.trace import projection, verification
 
@@ -133,7 +133,22 @@ def test_the_library_itself_is_reached_on_the_cpu(monkeypatch):
     """The fixture above would notice it."""
     called = []
     run = kernel.Kernel.run
-    monkeypatch.setattr(kernel.Kernel, "run", lambda *args, **kwargs: (called.append(args[1].kernel), run(*args, **kwargs)))
+    monkeypatch.setattr(
+        kernel.Kernel, "run", lambda *args, **kwargs: (called.append(args[1].kernel), run(*args, **kwargs))
+    )
     layer = rnnkit.RNN("gru", 8, 8, unroller="compiled")
     layer(torch.randn(5, 3, 8))[0].sum().backward()
     assert called == ["Forward", "Backward"]
+
+
+def test_a_default_device_elsewhere_changes_nothing():
+    """As in `with torch.device("meta")`, where a model is built whose numbers come later."""
+    layer = rnnkit.RNN("lstm", 4, 6, unroller=Compiled(backend="cpp"))
+    xs, hx = torch.randn(3, 2, 4), [torch.randn(1, 2, 6, requires_grad=True) for _ in range(2)]
+    outputs = []
+    for device in ("cpu", "meta"):
+        with torch.device(device):
+            ys, last = layer(xs, tuple(hx))
+            outputs.append([ys, *last, *torch.autograd.grad(ys, hx, torch.ones(3, 2, 6, device="cpu"))])
+    for one, other in zip(*outputs, strict=True):
+        assert torch.equal(one, other)

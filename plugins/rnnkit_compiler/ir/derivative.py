@@ -23,7 +23,7 @@ class Deferred(NamedTuple):
     gradient: Node
 
 
-class Piece(NamedTuple):
+class Partial(NamedTuple):
     """A gradient of `width` elements of a node, from `offset` on."""
 
     offset: int
@@ -45,10 +45,10 @@ def derive(step: Lowered) -> Derivative:
     graph = step.graph
     results = [step.output, *step.next_states]
     order = needed(results)
-    gathered: dict[Node, list[Piece]] = {node: [] for node in order}
-    gathered[step.output].append(Piece(0, step.output.width, graph.make("grad_y", (), step.output.width)))
+    gathered: dict[Node, list[Partial]] = {node: [] for node in order}
+    gathered[step.output].append(Partial(0, step.output.width, graph.make("grad_y", (), step.output.width)))
     for k, node in enumerate(step.next_states):
-        gathered[node].append(Piece(0, node.width, graph.make("grad_state", (), node.width, k)))
+        gathered[node].append(Partial(0, node.width, graph.make("grad_state", (), node.width, k)))
     deferred = []
     leaves: dict[Node, Node] = {}
     for node in reversed(order):
@@ -66,8 +66,8 @@ def derive(step: Lowered) -> Derivative:
             _pass_on(graph, node, gradient, gathered)
 
     def of(op: str, widths: Iterable[int]) -> list[Node]:
-        found = (graph.make(op, (), width, k) for k, width in enumerate(widths))
-        return [leaves.get(leaf, graph.number(0)) for leaf in found]
+        nodes = (graph.make(op, (), width, k) for k, width in enumerate(widths))
+        return [leaves.get(leaf, graph.number(0)) for leaf in nodes]
 
     return Derivative(
         of("state", step.state_widths),
@@ -77,15 +77,15 @@ def derive(step: Lowered) -> Derivative:
     )
 
 
-def _pass_on(graph: Graph, node: Node, gradient: Node, gathered: dict[Node, list[Piece]]) -> None:
+def _pass_on(graph: Graph, node: Node, gradient: Node, gathered: dict[Node, list[Partial]]) -> None:
     """Hand a gradient on to the operands."""
     operands = node.inputs
     if node.op == "slice":
-        gathered[operands[0]].append(Piece(node.attr[0], node.width, gradient))
+        gathered[operands[0]].append(Partial(node.attr[0], node.width, gradient))
     elif node.op == "concat":
         offset = 0
         for operand in operands:
-            # a piece of width 1 is one element of the whole, and its gradient that element's
+            # an operand of width 1 is one element of the whole, and its gradient that element's
             _add(gathered, operand, graph.slice(graph.expand(gradient, node.width), offset, operand.width))
             offset += operand.width
     elif node.op == "expand":
@@ -105,19 +105,21 @@ def _pass_on(graph: Graph, node: Node, gradient: Node, gathered: dict[Node, list
             _add(gathered, operand, contribution)
 
 
-def _add(gathered: dict[Node, list[Piece]], node: Node, gradient: Node) -> None:
+def _add(gathered: dict[Node, list[Partial]], node: Node, gradient: Node) -> None:
     if node in gathered:
-        gathered[node].append(Piece(0, node.width, gradient))
+        gathered[node].append(Partial(0, node.width, gradient))
 
 
-def _total(graph: Graph, node: Node, pieces: list[Piece]) -> Node:
-    """Add up gradients, of which some are of a piece of the node only."""
-    cuts = sorted({cut for piece in pieces for cut in (piece.offset, piece.offset + piece.width)} | {0, node.width})
+def _total(graph: Graph, node: Node, partials: list[Partial]) -> Node:
+    """Add up gradients, of which some are of some elements of the node only."""
+    cuts = sorted(
+        {cut for partial in partials for cut in (partial.offset, partial.offset + partial.width)} | {0, node.width}
+    )
     joined = []
     for start, stop in pairwise(cuts):
         total = graph.number(0)
-        for piece in pieces:
-            if piece.offset <= start and stop <= piece.offset + piece.width:
-                total = total + graph.slice(piece.gradient, start - piece.offset, stop - start)
+        for partial in partials:
+            if partial.offset <= start and stop <= partial.offset + partial.width:
+                total = total + graph.slice(partial.gradient, start - partial.offset, stop - start)
         joined.append(graph.expand(total, stop - start))
     return graph.concat(joined)

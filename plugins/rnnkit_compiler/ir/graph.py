@@ -1,7 +1,7 @@
 """The intermediate form: one step as a graph of nodes, each a row of numbers for every row of the batch.
 
 It prints as text, a node a line. Nodes are made by a Graph, which gives the same node for the same question and keeps a
-normal form: no node slices another one's pieces apart but a leaf's or a product's, and pieces are joined only where a
+normal form: only leaves and products are sliced, and concatenations are outermost: nodes are joined only where a
 product or a result asks for it.
 
 Leaves, and what they stand for:
@@ -82,10 +82,6 @@ class Node:
         return f"{self.op}({', '.join([*inputs, *map(str, self.attr)])})"
 
 
-Piece = tuple[int, Node]
-"""Where a piece begins, and the piece."""
-
-
 class Graph:
     """Makes nodes, each question once, in normal form."""
 
@@ -94,7 +90,7 @@ class Graph:
         self._known: dict[tuple[Any, ...], Node] = {}
 
     def make(self, op: str, inputs: Sequence[Node], width: int, *attr: Any) -> Node:
-        """Give the node as asked for, without a look at what it means."""
+        """Return the node as asked for, without a look at what it means."""
         key = (op, tuple(node.number for node in inputs), width, repr(attr))
         if key not in self._known:
             node = Node(self, op, tuple(inputs), width, attr)
@@ -103,15 +99,15 @@ class Graph:
         return self._known[key]
 
     def number(self, value: float) -> Node:
-        """Give a literal."""
+        """Return a literal."""
         return self.make("number", (), 1, float(value))
 
     def size(self, width: int, plus: int = 0) -> Node:
-        """Give a size of the cell as a number, so that what is generated holds for every size."""
+        """Return a size of the cell as a number, so that what is generated holds for every size."""
         return self.make("number", (), 1, ("width", width, plus))
 
     def as_node(self, value: Any) -> Node:
-        """Give a node for a node or literal."""
+        """Return a node for a node or literal."""
         return value if isinstance(value, Node) else self.number(value)
 
     def pointwise(self, op: str, *operands: Any) -> Node:
@@ -121,9 +117,9 @@ class Graph:
         if simple is not None:
             return simple
         width = max(node.width for node in nodes)
-        pieces = {offset for node in nodes if node.op == "concat" for offset, _ in _pieces(node)}
-        if pieces:  # below the joint: each piece by itself
-            cuts = [*sorted(pieces), width]
+        offsets = {offset for node in nodes if node.op == "concat" for offset, _ in _with_offsets(node)}
+        if offsets:  # below the concatenation: each operand by itself
+            cuts = [*sorted(offsets), width]
             return self.concat(
                 [
                     self.pointwise(op, *(self.slice(node, start, stop - start) for node in nodes))
@@ -171,11 +167,11 @@ class Graph:
         return self.make("concat", joined, sum(node.width for node in joined))
 
     def sum(self, node: Node, width: int) -> Node:
-        """Add up the `width` elements of each row; gives a single number."""
+        """Add up the `width` elements of each row; return a single number."""
         if node.op == "concat":
             total = self.number(0)
-            for piece in node.inputs:
-                total = total + self.sum(piece, piece.width)
+            for operand in node.inputs:
+                total = total + self.sum(operand, operand.width)
             return total
         if node.width == 1 and width > 1:
             return node * self.size(width)
@@ -184,13 +180,13 @@ class Graph:
         return self.make("sum", (node,), 1) if node.width > 1 else node
 
     def max(self, node: Node) -> Node:
-        """Give the largest element of each row."""
+        """Return the largest element of each row."""
         if node.op == "concat":
             return reduce(lambda a, b: a.maximum(b), map(self.max, node.inputs))
         return self.make("max", (node,), 1) if node.width > 1 else node
 
     def min(self, node: Node) -> Node:
-        """Give the smallest element of each row."""
+        """Return the smallest element of each row."""
         if node.op == "concat":
             return reduce(lambda a, b: a.minimum(b), map(self.min, node.inputs))
         return self.make("min", (node,), 1) if node.width > 1 else node
@@ -236,19 +232,20 @@ def _simplified(graph: Graph, op: str, nodes: list[Node]) -> Node | None:
     return None
 
 
-def _pieces(node: Node) -> Iterator[Piece]:
+def _with_offsets(node: Node) -> Iterator[tuple[int, Node]]:
+    """Return the operands of a concatenation, each with the offset at which it begins."""
     offset = 0
-    for piece in node.inputs:
-        yield offset, piece
-        offset += piece.width
+    for operand in node.inputs:
+        yield offset, operand
+        offset += operand.width
 
 
 def _cut(graph: Graph, node: Node, offset: int, width: int) -> Iterator[Node]:
-    for start, piece in _pieces(node):
-        low, high = max(offset, start), min(offset + width, start + piece.width)
+    for start, operand in _with_offsets(node):
+        low, high = max(offset, start), min(offset + width, start + operand.width)
         if low < high:
-            # a piece of width 1 inside a wider row is that one element
-            yield piece if piece.width == 1 else graph.slice(piece, low - start, high - low)
+            # an operand of width 1 inside a wider row is that one element
+            yield operand if operand.width == 1 else graph.slice(operand, low - start, high - low)
 
 
 def _follows(before: Node, node: Node) -> bool:
@@ -257,24 +254,24 @@ def _follows(before: Node, node: Node) -> bool:
 
 def needed(results: Iterable[Node], stop: Iterable[Node] = ()) -> list[Node]:
     """List what the results depend on, themselves included, operands first; not what is behind `stop`."""
-    found: dict[Node, None] = {}
+    listed: dict[Node, None] = {}
     ends = set(stop)
 
     def visit(node: Node) -> None:
         stack = [(node, iter(() if node in ends else node.inputs))]
         while stack:
             top, operands = stack[-1]
-            following = next((operand for operand in operands if operand not in found), None)
+            following = next((operand for operand in operands if operand not in listed), None)
             if following is None:
-                found[top] = None
+                listed[top] = None
                 stack.pop()
             else:
                 stack.append((following, iter(() if following in ends else following.inputs)))
 
     for result in results:
-        if result not in found:
+        if result not in listed:
             visit(result)
-    return list(found)
+    return list(listed)
 
 
 def text(nodes: Iterable[Node], names: dict[Node, str] | None = None) -> str:

@@ -16,8 +16,8 @@ from rnnkit_compiler.ir.values import TRUTH, NotLowerable, Value, batch_axis
 from rnnkit_compiler.trace.recording import Call, Recording, Ref
 from rnnkit_compiler.trace.split import Split
 
-MOST_PIECES = 4
-"""Of a joined operand, up to which each is multiplied by itself."""
+MOST_OPERANDS = 4
+"""Of a concatenation, up to which each is multiplied by itself."""
 
 
 class Invariant(NamedTuple):
@@ -32,7 +32,7 @@ class Invariant(NamedTuple):
     offset: int = 0
     """Of a matrix: its first row."""
 
-    turned: bool = False
+    transposed: bool = False
     """Of a matrix: whether the transpose is meant."""
 
 
@@ -96,7 +96,7 @@ class Lowering:
 
     def __post_init__(self) -> None:
         transposes = [call for call in self.split.once if call.name == "t.default"]
-        self._turned = {
+        self._transposes = {
             call.outputs[0]: call.reads[0] for call in transposes if len(self.recording.shapes[call.reads[0]]) == 2
         }
 
@@ -176,7 +176,7 @@ class Lowering:
         return value.full()
 
     def place(self, number: int | None, otherwise: str) -> tuple[tuple[int, ...], int]:
-        """Give the shape of a tensor of the recording, and where the batch is in it.
+        """Return the shape of a tensor of the recording, and where the batch is in it.
 
         Raises:
             NotLowerable: the batch is not in it; says `otherwise`.
@@ -189,11 +189,11 @@ class Lowering:
         return shape, axis
 
     def shape(self, ref: Ref) -> tuple[int, ...]:
-        """Give the shape of a tensor of the recording."""
+        """Return the shape of a tensor of the recording."""
         return self.recording.shapes[ref.number]
 
     def value(self, ref: Ref) -> Value:
-        """Give what depends on the rows as a value."""
+        """Return what depends on the rows as a value."""
         if ref.number not in self.values:
             shape = self.shape(ref)
             if batch_axis(shape, self.recording.rows) is not None:
@@ -207,7 +207,7 @@ class Lowering:
         return isinstance(argument, Ref) and argument.number in self.values
 
     def spread(self, argument: Any, shape: tuple[int, ...], axis: int) -> Value:
-        """Give an argument of a pointwise operation with a result of such a shape as a value of that shape.
+        """Return an argument of a pointwise operation with a result of such a shape as a value of that shape.
 
         Raises:
             NotLowerable: it is repeated along some of the features only.
@@ -239,7 +239,7 @@ class Lowering:
         return Value(value.node, shape, axis)
 
     def vector(self, invariant: Invariant) -> Node:
-        """Give the leaf of an invariant vector."""
+        """Return the leaf of an invariant vector."""
         literal = self.recording.constants.get(invariant.number)
         if literal is not None and literal.numel() == 1:
             return self.graph.number(float(literal))
@@ -247,33 +247,33 @@ class Lowering:
             self.vectors.append(invariant)
         return self.graph.make("vector", (), torch.Size(invariant.shape).numel(), self.vectors.index(invariant))
 
-    def matrix(self, ref: Ref, shape: tuple[int, int], turned: bool, offset: int = 0) -> int:
-        """Give the number of an invariant matrix of which rows from `offset` on are taken."""
+    def matrix(self, ref: Ref, shape: tuple[int, int], transposed: bool, offset: int = 0) -> int:
+        """Return the number of an invariant matrix of which rows from `offset` on are taken."""
         number = ref.number
-        while number in self._turned:  # the transpose of a matrix is the matrix, read the other way
-            number, turned = self._turned[number], not turned
-        invariant = Invariant(number, shape, offset, turned)
+        while number in self._transposes:  # the transpose of a matrix is the matrix, read the other way
+            number, transposed = self._transposes[number], not transposed
+        invariant = Invariant(number, shape, offset, transposed)
         if invariant not in self.matrices:
             self.matrices.append(invariant)
         return self.matrices.index(invariant)
 
-    def product(self, node: Node, ref: Ref, rows: int, columns: int, turned: bool, bias: Node | None) -> Node:
+    def product(self, node: Node, ref: Ref, rows: int, columns: int, transposed: bool, bias: Node | None) -> Node:
         """Multiply by an invariant and add a bias; what is of the input alone, for all steps at once.
 
-        Of a joined operand, each piece is multiplied by the matrix's rows for it: nothing has to be put together first.
+        Each operand of a concatenation is multiplied by the matrix's rows for it: nothing has to be put together first.
         """
-        joined = node.op == "concat" and (any(map(self._is_given, node.inputs)) or len(node.inputs) <= MOST_PIECES)
+        joined = node.op == "concat" and (any(map(self._is_given, node.inputs)) or len(node.inputs) <= MOST_OPERANDS)
         total = self.graph.number(0)
         offset = 0
-        for piece in node.inputs if joined else [node]:
-            matrix = self.matrix(ref, (piece.width, columns), turned, offset)
-            offset += piece.width
-            if not self._is_given(piece):
-                total = total + self.graph.product(piece, matrix, columns)
+        for operand in node.inputs if joined else [node]:
+            matrix = self.matrix(ref, (operand.width, columns), transposed, offset)
+            offset += operand.width
+            if not self._is_given(operand):
+                total = total + self.graph.product(operand, matrix, columns)
             elif bias is not None and bias.op == "vector" and bias.width == columns:
-                total, bias = total + self._hoist(piece, matrix, bias.attr[0]), None
+                total, bias = total + self._hoist(operand, matrix, bias.attr[0]), None
             else:
-                total = total + self._hoist(piece, matrix, None)
+                total = total + self._hoist(operand, matrix, None)
         return total if bias is None else total + bias
 
     def _is_given(self, node: Node) -> bool:
@@ -290,7 +290,7 @@ class Lowering:
         return self.graph.make("part", (), self.matrices[matrix].shape[1], part)
 
     def arguments(self, call: Call) -> dict[str, Any]:
-        """Give the arguments of a call by name, defaults filled in."""
+        """Return the arguments of a call by name, defaults filled in."""
         schema = call.operator._schema.arguments
         given = dict(zip((argument.name for argument in schema), call.args, strict=False)) | call.kwargs
         return {argument.name: given.get(argument.name, argument.default_value) for argument in schema}

@@ -46,11 +46,11 @@ class Value:
         return prod(self.features)
 
     def full(self) -> Node:
-        """Give a node that has all of the elements."""
+        """Return a node that has all of the elements."""
         return self.node.graph.expand(self.node, self.width)
 
     def like(self, node: Node) -> "Value":
-        """Give another node in the same shape."""
+        """Return another node in the same shape."""
         return Value(node, self.shape, self.axis)
 
 
@@ -60,12 +60,12 @@ def batch_axis(shape: Sequence[int], rows: int) -> int | None:
     Raises:
         NotLowerable: it is there twice, or hidden in a product of sizes.
     """
-    found = [axis for axis, size in enumerate(shape) if size % rows == 0 and size]
-    if not found:
+    axes = [axis for axis, size in enumerate(shape) if size % rows == 0 and size]
+    if not axes:
         return None
-    if len(found) > 1 or shape[found[0]] != rows:
+    if len(axes) > 1 or shape[axes[0]] != rows:
         raise NotLowerable(f"a tensor of shape {_written(shape, rows)} joins the batch with other dimensions")
-    return found[0]
+    return axes[0]
 
 
 def _written(shape: Sequence[int], rows: int) -> str:

@@ -53,9 +53,9 @@ class _Assignment:
 
     def _place(self, node: Node) -> Place:
         """Return where a node computed in an earlier stage is read; have it stored if it is not."""
-        found = place_of(node, self.sources)
-        if found is not None:
-            return found
+        place = place_of(node, self.sources)
+        if place is not None:
+            return place
         known = self._results.get(node)
         if known is not None:
             self.sources[node] = known
@@ -160,27 +160,27 @@ class _Assignment:
     def _row_operands(self, node: Node, number: int) -> set[Node]:
         """Return the numbers of the row that a node of the row waits for; have stored what it reads by the unit."""
         if node.op not in REDUCTIONS:
-            found = set()
+            numbers = set()
             for operand in node.inputs:
                 if self.timing.is_read(operand):
                     continue
                 if self.timing.is_by_unit(operand):
                     self._place(operand)
                 else:
-                    found.add(operand)
-            return found
-        found = set()
+                    numbers.add(operand)
+            return numbers
+        numbers = set()
         stack = [node.inputs[0]]
         while stack:
             top = stack.pop()
             if self.timing.is_read(top):
                 continue
             if not self.timing.is_by_unit(top):
-                found.add(top)
+                numbers.add(top)
             elif self.timing.is_inlined(top, number):
                 stack += top.inputs
             elif top.op == "slice" and not self.timing.is_product(top):
                 self._place(top.inputs[0])
             else:
                 self._place(top)
-        return found
+        return numbers

@@ -81,10 +81,10 @@ class Accesses:
 
     def overlay(self, buffer: Buffer, over: Buffer) -> Overlay | None:
         """Tell how all of a buffer may be written over another, if it may."""
-        found = [self.fits(write, over, write.place.offset) for write in self.writes if write.place.buffer == buffer]
-        if None in found:
+        overlays = [self.fits(write, over, write.place.offset) for write in self.writes if write.place.buffer == buffer]
+        if None in overlays:
             return None
-        return Overlay(over, any(one.alone for one in found if one))
+        return Overlay(over, any(one.alone for one in overlays if one))
 
 
 def fit_into(accesses: Accesses, buffer: Place, nodes: Mapping[Buffer, Node]) -> Kept:
@@ -95,19 +95,19 @@ def fit_into(accesses: Accesses, buffer: Place, nodes: Mapping[Buffer, Node]) ->
         buffer: whose rows they go to.
         nodes: by their own buffers.
     """
-    found: dict[Node, Place] = {}
+    places: dict[Node, Place] = {}
     alone, end = False, 0
     for offset, width in sorted({(r.place.offset, r.width) for r in accesses.reads if r.place.buffer == buffer.buffer}):
         for write in accesses.writes if offset >= end else ():
             node = nodes.get(write.place.buffer)
-            if node is None or node in found or not width == node.width == write.width:
+            if node is None or node in places or not width == node.width == write.width:
                 continue
             overlay = accesses.fits(write, buffer.buffer, offset)
             if overlay is not None:
-                found[node] = buffer._replace(offset=offset)
+                places[node] = buffer._replace(offset=offset)
                 alone, end = alone or overlay.alone, offset + width
                 break
-    return Kept(found, alone)
+    return Kept(places, alone)
 
 
 def _comes_before(read: Access, write: Access, offset: int) -> bool:
@@ -142,11 +142,11 @@ def _reads_of_rows(stages: Stages, stage: Stage, number: int, known: set[Node]) 
 
 def _reached(nodes: Iterable[Node], known: set[Node]) -> list[Node]:
     """Return the nodes, and those below them down to what is known."""
-    found: dict[Node, None] = {}
+    reached: dict[Node, None] = {}
     stack = list(nodes)
     while stack:
         node = stack.pop()
-        if node not in found:
-            found[node] = None
+        if node not in reached:
+            reached[node] = None
             stack += () if node in known or (node.op == "slice" and node.inputs[0] in known) else node.inputs
-    return list(found)
+    return list(reached)

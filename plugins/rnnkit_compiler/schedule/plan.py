@@ -44,8 +44,13 @@ class KernelPlan:
     @cached_property
     def gradients(self) -> list[Node]:
         """All that backward computes."""
-        found = self.derivative
-        return [*found.states, *found.parts, *found.vectors, *(deferred.gradient for deferred in found.deferred)]
+        derivative = self.derivative
+        return [
+            *derivative.states,
+            *derivative.parts,
+            *derivative.vectors,
+            *(deferred.gradient for deferred in derivative.deferred),
+        ]
 
     @cached_property
     def saved_places(self) -> dict[Node, Place]:
@@ -64,30 +69,30 @@ class KernelPlan:
         own = self._own_places()
         accesses = Accesses(stages_of(self._forward_results(own), self._leaves()))
         left = {place.buffer: node for node, place in own.items()}
-        found = {}
+        kept_in = {}
         for k, width in sorted(enumerate(self.step.part_widths), key=lambda part: -part[1]):
             if k in self.reads_parts:
                 continue
             kept = fit_into(accesses, Place(Buffer(BufferKind.PART, k), width), left)
             if 2 * sum(node.width for node in kept.places) > width:  # else much of its memory would be for nothing
-                found[k] = kept
+                kept_in[k] = kept
                 left = {buffer: node for buffer, node in left.items() if node not in kept.places}
-        return found
+        return kept_in
 
     @cached_property
     def written_over(self) -> dict[Buffer, Overlay]:
         """By the gradients of products and parts, what was kept that they may be written over."""
         accesses = Accesses(self.backward)
         free = [Place(Buffer(BufferKind.KEPT, k), self.step.part_widths[k]) for k in self.kept]
-        found = {}
+        overlays = {}
         for buffer, width in self.gradient_widths.items():
             for place in free:
                 overlay = accesses.overlay(buffer, place.buffer) if place.width == width else None
                 if overlay is not None:
-                    found[buffer] = overlay
+                    overlays[buffer] = overlay
                     free.remove(place)
                     break
-        return found
+        return overlays
 
     @cached_property
     def gradient_widths(self) -> dict[Buffer, int]:
@@ -103,8 +108,8 @@ class KernelPlan:
     @cached_property
     def reads_parts(self) -> list[int]:
         """Which parts backward reads."""
-        found = needed(self.gradients, self.saved)
-        return sorted({node.attr[0] for node in found if node.op == "part"})
+        read = needed(self.gradients, self.saved)
+        return sorted({node.attr[0] for node in read if node.op == "part"})
 
     @cached_property
     def products(self) -> list[int]:
@@ -170,17 +175,17 @@ class KernelPlan:
         return results
 
     def _backward_results(self) -> list[Store]:
-        found, step = self.derivative, self.step
+        derivative, step = self.derivative, self.step
         results = [
             Store(self._wide(node, width), Place(Buffer(BufferKind.GRAD_BEFORE, k), width))
-            for k, (node, width) in enumerate(zip(found.states, step.state_widths, strict=True))
+            for k, (node, width) in enumerate(zip(derivative.states, step.state_widths, strict=True))
         ]
-        for k, (node, width) in enumerate(zip(found.parts, step.part_widths, strict=True)):
+        for k, (node, width) in enumerate(zip(derivative.parts, step.part_widths, strict=True)):
             if Buffer(BufferKind.GRAD_PART, k) in self.gradient_widths:
                 results.append(Store(self._wide(node, width), Place(Buffer(BufferKind.GRAD_PART, k), width)))
         for k, node in enumerate(self.product_gradients):
             results.append(Store(node, Place(Buffer(BufferKind.GRAD_PRODUCT, k), node.width)))
-        for k, node in enumerate(found.vectors):
+        for k, node in enumerate(derivative.vectors):
             if node.op != "number":
                 results.append(Store(node, Place(Buffer(BufferKind.GRAD_VECTOR, k), node.width)))
         return results
@@ -189,17 +194,17 @@ class KernelPlan:
         return self.step.graph.expand(node, width)
 
 
-def _without_stops(step: Lowered, found: Derivative) -> tuple[Lowered, Derivative]:
+def _without_stops(step: Lowered, derivative: Derivative) -> tuple[Lowered, Derivative]:
     """Return a step and its derivative, in which what was held back from the gradient is no more apart."""
-    deferred = [node for product in found.deferred for node in (product.operand, product.gradient)]
-    results = [step.output, *step.next_states, *found.states, *found.parts, *found.vectors, *deferred]
+    deferred = [node for product in derivative.deferred for node in (product.operand, product.gradient)]
+    results = [step.output, *step.next_states, *derivative.states, *derivative.parts, *derivative.vectors, *deferred]
     new = step.graph.rebuilt(results)
     return (
         replace(step, output=new[step.output], next_states=[new[node] for node in step.next_states]),
         Derivative(
-            [new[node] for node in found.states],
-            [new[node] for node in found.parts],
-            [new[node] for node in found.vectors],
-            [Deferred(d.matrix, new[d.operand], new[d.gradient]) for d in found.deferred],
+            [new[node] for node in derivative.states],
+            [new[node] for node in derivative.parts],
+            [new[node] for node in derivative.vectors],
+            [Deferred(d.matrix, new[d.operand], new[d.gradient]) for d in derivative.deferred],
         ),
     )

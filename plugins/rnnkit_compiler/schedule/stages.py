@@ -7,27 +7,31 @@ while they are still in the first cache. A product reads whole rows, so what it 
 Two passes find them: `timing` says in which stage each node can be computed, first to last; `assignment` then says what
 each stage has to do and to store, last to first, since later stages ask earlier ones for what they read.
 
-An LSTM of 16 units, whose projection (64 numbers) is part 0, as the passes see it::
+An LSTM of 16 units, as `explain` prints it, pointwise operations drawn together. Part 1 is the projection of the input,
+64 numbers::
 
-    %2: product(state 0, matrix 0)      64 numbers, of which every use is a slice, one for each gate
-    %4: sigmoid(%2[0:16] + part0[0:16])              i
-    %5: sigmoid(%2[16:32] + part0[16:32])            f
-    %6: tanh(%2[32:48] + part0[32:48])               g
-    %7: sigmoid(%2[48:64] + part0[48:64])            o
-    %8: %5 * state1 + %4 * %6                        next state 1
-    %9: %7 * tanh(%8)                                next state 0, and the output
+    %6  = product(state 0)                  64 numbers, of which only slices are read, one for each gate
+    %20 = sigmoid(part 1[16:] + %6[16:])    the forget gate
+    %22 = sigmoid(part 1[0:] + %6[0:])      the input gate
+    %23 = tanh(part 1[32:] + %6[32:])       the candidate
+    %26 = sigmoid(part 1[48:] + %6[48:])    the output gate
+    %25 = state 1 * %20 + %22 * %23         next state 1
+    %28 = %26 * tanh(%25)                   next state 0, and the output
 
-Timing. State and part are there before the step: ready at stage 0. The product reads a whole row of state 0, which is
-ready at 0, so each of its slices is computed in stage 0. All other nodes are pointwise and of 16 units: unit j of each
-needs unit j of its operands alone, so they wait for nothing and are computed in stage 0 too. Forward is one stage.
+Timing. States and parts are there before the step. The product reads whole rows of state 0, which can be done in stage
+0, and so can each slice of it by itself. All other nodes are pointwise and of 16 units: unit j of each needs unit j of
+its operands, so none waits for another unit, and all are in stage 0 too. Forward is one stage.
 
-Assignment. Stage 0 has to store next states 0 and 1 and the output: one region of 16 units. Going back from what it
-stores, it collects the pointwise nodes, and one product of state 0 with four column blocks of matrix 0, one a gate. A
-layer norm of the gates would need a sum over all 16 units of %2 before any of them goes on: the sum can be computed in
-stage 1 at the earliest. Stage 1 reads %2, so stage 0 is asked to store it in a temporary buffer.
+Assignment. Stage 0 has to store the next states, the output, and the gates, which backward reads: one region of 16
+units. Going back from what it stores, it collects 13 pointwise operations, and one product of state 0 with four column
+blocks of the matrix, one for each gate.
 
-Backward is two stages: first the gradients of the four gates, unit by unit, which are stored (grad_product 0); they are
-whole at stage 1, where their product with the transposed matrix gives the gradient of the state before.
+Backward has two stages. The gradients of the gates are pointwise and of 16 units again: stage 0. Their product with the
+transposed matrix, which is the gradient of state 0, reads whole rows of them. So it is in stage 1, and stage 0 stores
+them in a buffer, here grad_product 0, which the gradient of the weights wants anyway.
+
+Had the gates a layer norm, the sum over the units of %6 could not be taken before %6 is whole: the sum is in stage 1,
+and stage 1 asks stage 0 to store %6 in a temporary buffer.
 """
 
 from dataclasses import dataclass, field

@@ -36,24 +36,24 @@ def outer_values(kind: type) -> Hashable:
     classes = tuple([_class(base) for base in own_bases(kind)])
     if not classes:
         return kind  # torch's or rnnkit's own, whose code is as it is
-    found: list[Hashable] = [classes]
+    values: list[Hashable] = [classes]
     for function, names in _functions(kind, tuple([version for version, *_ in classes])):
         outside = function.__globals__
         for name in names:
             value = outside.get(name)
             if value is not None and type(value) not in UNREAD and isinstance(value, (*PLAIN, *CONTAINERS)):
-                found.append(frozen(value, name))
+                values.append(frozen(value, name))
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
             if name != "__class__":
-                found.append(frozen(cell.cell_contents, name))
-    return tuple(found)
+                values.append(frozen(cell.cell_contents, name))
+    return tuple(values)
 
 
 @lru_cache(maxsize=512)
 def _functions(kind: type, versions: tuple[int, ...]) -> tuple[tuple[FunctionType, tuple[str, ...]], ...]:
     """List what runs a step of a class, as it is in these versions, and the names that each reads."""
-    found = (getattr(kind, name, None) for name in ("step", "project", "forward"))
-    own = [f for f in found if isinstance(f, FunctionType) and not _is_library(f.__module__)]
+    functions = (getattr(kind, name, None) for name in ("step", "project", "forward"))
+    own = [f for f in functions if isinstance(f, FunctionType) and not _is_library(f.__module__)]
     return tuple((function, _names(function.__code__)) for function in own)
 
 

@@ -31,12 +31,14 @@ class _Written:
     def __init__(self, outputs: Tensor | None) -> None:
         # An alias has the same version. Without its numbers, since it lives as long as the graph; and the outputs
         # themselves would hold the graph, and it them.
-        self._alias = torch.empty(0) if outputs is None else outputs.detach()
-        self._alias.data = torch.empty(0, dtype=self._alias.dtype)
-        self._version = self._alias._version
+        self._alias = None if outputs is None else outputs.detach()
+        self._version = 0
+        if self._alias is not None:
+            self._alias.data = torch.empty(0, dtype=self._alias.dtype, device=self._alias.device)
+            self._version = self._alias._version
 
     def __bool__(self) -> bool:
-        return self._alias._version != self._version
+        return self._alias is not None and self._alias._version != self._version
 
 
 class AllSteps(torch.autograd.Function):

@@ -142,12 +142,12 @@ class BackwardPass(Pass):
 
     def _enter_vector_gradients(self) -> list[VectorGradient]:
         """Have room for the gradients of the vectors: each worker adds up its own, and there may be few."""
-        found = []
+        gradients = []
         for k, node in enumerate(self.plan.derivative.vectors):
             if node.op != "number":
                 sums = torch.zeros(self.shares.workers, node.width, dtype=self.dtype, device=self.device)
-                found.append(VectorGradient(k, self.enter(numbered(BufferKind.GRAD_VECTOR, k), sums)))
-        return found
+                gradients.append(VectorGradient(k, self.enter(numbered(BufferKind.GRAD_VECTOR, k), sums)))
+        return gradients
 
     def _deferred(self) -> Iterator[MatrixGradient]:
         """Have the gradients of the matrices computed that every step multiplies by."""

@@ -117,8 +117,8 @@ class Pass:
 def _matrix(runtime: Runtime, tensor: Tensor, invariant: Invariant) -> Matrix:
     """Describe the invariant matrix (K, N) that a tensor is, or a part or the transpose of."""
     strides = tensor.stride()
-    rows, columns = strides[-2:] if len(strides) > 1 else (0, strides[0]) if invariant.turned else (strides[0], 0)
-    if invariant.turned:
+    rows, columns = strides[-2:] if len(strides) > 1 else (0, strides[0]) if invariant.transposed else (strides[0], 0)
+    if invariant.transposed:
         rows, columns = columns, rows
     depth, width = invariant.shape
     location = runtime.location_of(tensor)

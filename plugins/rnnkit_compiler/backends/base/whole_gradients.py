@@ -21,12 +21,12 @@ def with_columns(total: Tensor | None, grad: Tensor, hoisted: Hoisted, part: Ten
 
 def of_whole_matrix(grad: Tensor, invariant: Invariant, tensor: Tensor) -> Tensor:
     """Return the gradient of the tensor of which the matrix (K, N) with gradient (N, K) is a part, or the transpose."""
-    grad_t = grad if invariant.turned else grad.t()
+    grad_t = grad if invariant.transposed else grad.t()
     if grad_t.numel() == tensor.numel():
         return grad_t.reshape(tensor.shape)
     whole = torch.zeros_like(tensor, memory_format=torch.contiguous_format)
-    flat = whole.unsqueeze(0 if invariant.turned else 1) if whole.ndim == 1 else whole.view(whole.shape[-2:])
-    (flat.t() if invariant.turned else flat)[invariant.offset : invariant.offset + invariant.shape[0]] = grad.t()
+    flat = whole.unsqueeze(0 if invariant.transposed else 1) if whole.ndim == 1 else whole.view(whole.shape[-2:])
+    (flat.t() if invariant.transposed else flat)[invariant.offset : invariant.offset + invariant.shape[0]] = grad.t()
     return whole
 
 

@@ -115,16 +115,16 @@ class Workspace:
     def _find(self, size: int, exact: bool) -> _Entry:
         """Return the entry of a storage of at least `size` bytes that nobody holds."""
         self._requests += 1
-        found = self._free(size, size if exact else 2 * size)
-        if found is None:
+        entry = self._free(size, size if exact else 2 * size)
+        if entry is None:
             self._forget()
-            found = _Entry(size)
+            entry = _Entry(size)
         else:
-            self._entries.remove(found)
-            found.renew()
-        found.last = self._requests
-        self._entries.append(found)
-        return found
+            self._entries.remove(entry)
+            entry.renew()
+        entry.last = self._requests
+        self._entries.append(entry)
+        return entry
 
     def _free(self, size: int, most: int) -> _Entry | None:
         """Return the smallest entry that is free and of `size` to `most` bytes; None: there is none."""

@@ -1,4 +1,4 @@
-"""How aten's operations read in the intermediate form, a rule each: from the call to the value that it gives."""
+"""How aten's operations read in the intermediate form, a rule each: from the call to the value that it returns."""
 
 from rnnkit_compiler.ir.rules import activations, constants, pointwise, products, reductions, shapes, splits
 from rnnkit_compiler.ir.rules.table import Rule

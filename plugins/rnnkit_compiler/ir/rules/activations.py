@@ -78,4 +78,4 @@ def _gelu(a: Node, approximate: str, **_: Any) -> Node:
 def _log_sigmoid(lowering: Lowering, call: Call) -> list[Any]:
     value = lowering.value(call.args[0])
     a = value.node
-    return [value.like(a.minimum(0) - (-a.abs()).exp().log1p()), None]  # torch keeps the second for its way back
+    return [value.like(a.minimum(0) - (-a.abs()).exp().log1p()), None]  # torch keeps the second for backward

@@ -117,7 +117,7 @@ def _round(a: Node, decimals: int = 0, **_: Any) -> Node:
 
 
 def finite(a: Node) -> Node:
-    """Give 0 in place of an infinity: what is taken off before `exp`, so that infinities come out as they are."""
+    """Return 0 in place of an infinity: what is taken off before `exp`, so that infinities come out as they are."""
     return a.abs().eq(math.inf).where(0, a)
 
 

@@ -18,26 +18,26 @@ def _product(lowering: Lowering, left: Ref, right: Ref, number: int, bias: Node 
     shape, axis = lowering.place(number, BOTH)
     if lowering.is_value(left) == lowering.is_value(right):
         raise NotLowerable(BOTH)
-    turned = lowering.is_value(right)  # a matrix times columns: the rows of the batch stand upright
-    value = lowering.value(right if turned else left)
-    weight = left if turned else right
-    sizes = _matrix_sizes(lowering.shape(weight), turned)
-    upright = value.axis == len(value.shape) - (1 if turned else 2)
+    transposed = lowering.is_value(right)  # a matrix times columns: the rows of the batch stand upright
+    value = lowering.value(right if transposed else left)
+    weight = left if transposed else right
+    sizes = _matrix_sizes(lowering.shape(weight), transposed)
+    upright = value.axis == len(value.shape) - (1 if transposed else 2)
     if len(sizes) != 2 or not upright or prod(value.shape) != value.width * value.shape[value.axis]:
         raise NotLowerable("a product of more than two dimensions has no counterpart")
-    rows, columns = sizes[::-1] if turned else sizes
+    rows, columns = sizes[::-1] if transposed else sizes
     if value.width != rows:
         raise NotLowerable("a product does not go over all of the features")
-    return Value(lowering.product(value.full(), weight, rows, columns, turned, bias), shape, axis)
+    return Value(lowering.product(value.full(), weight, rows, columns, transposed, bias), shape, axis)
 
 
-def _matrix_sizes(shape: tuple[int, ...], turned: bool) -> list[int]:
-    """Give the sizes of the invariant as a matrix: a vector is one of a single row or column."""
+def _matrix_sizes(shape: tuple[int, ...], transposed: bool) -> list[int]:
+    """Return the sizes of the invariant as a matrix: a vector is one of a single row or column."""
     sizes = list(shape)
     while len(sizes) > 2 and sizes[0] == 1:
         sizes = sizes[1:]
     if len(sizes) == 1:
-        sizes = [1, sizes[0]] if turned else [sizes[0], 1]
+        sizes = [1, sizes[0]] if transposed else [sizes[0], 1]
     return sizes
 
 

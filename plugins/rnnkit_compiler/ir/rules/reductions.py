@@ -14,7 +14,7 @@ TABLE = Table(cheap=False)
 
 
 def _whole_row(lowering: Lowering, call: Call, dims: Any) -> Value:
-    """Give the operand of a reduction.
+    """Return the operand of a reduction.
 
     Raises:
         NotLowerable: it does not go over all features, or goes over more than these.
@@ -31,12 +31,12 @@ def _whole_row(lowering: Lowering, call: Call, dims: Any) -> Value:
 
 
 def _operand(lowering: Lowering, call: Call) -> Value:
-    """Give the operand of a reduction whose dimensions are an argument named `dim`."""
+    """Return the operand of a reduction whose dimensions are an argument named `dim`."""
     return _whole_row(lowering, call, lowering.arguments(call).get("dim"))
 
 
 def _reduced(lowering: Lowering, call: Call, node: Node, output: int = 0) -> Value:
-    """Give a single number of each row as a result of the call."""
+    """Return a single number of each row as a result of the call."""
     shape, axis = lowering.place(call.outputs[output], f"{call.name} goes over the batch")
     return Value(node, shape, axis)
 
@@ -101,7 +101,7 @@ def _variance_of(value: Value, correction: float) -> Node:
 
 
 def _correction(lowering: Lowering, call: Call) -> float:
-    """Give what is taken off the number of elements: 1 unless an argument says otherwise."""
+    """Return what is taken off the number of elements: 1 unless an argument says otherwise."""
     given = lowering.arguments(call)["correction"]
     correction = 1.0 if given is None else float(given)
     if correction != int(correction):
@@ -123,7 +123,7 @@ def _norm(lowering: Lowering, call: Call) -> Value:
 
 
 def _root(squares: Node) -> Node:
-    """Give the square root of a sum of squares; at 0, where it has no derivative, torch gives 0."""
+    """Return the square root of a sum of squares; at 0, where it has no derivative, torch gives 0."""
     zero = squares.eq(0)
     return zero.where(0, zero.where(1, squares).sqrt())
 

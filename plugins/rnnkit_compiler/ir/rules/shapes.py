@@ -69,14 +69,14 @@ def _permute(lowering: Lowering, call: Call) -> Value:
 
 
 def _reshaped(lowering: Lowering, call: Call) -> tuple[Value, Value]:
-    """Give the operand, and its node in the shape of the result."""
+    """Return the operand, and its node in the shape of the result."""
     value = lowering.value(call.args[0])
     shape, axis = lowering.place(call.output, f"{call.name} hides the batch")
     return value, Value(value.node, shape, axis)
 
 
 def _order(call: Call, count: int) -> list[int]:
-    """Give the dimensions of the operand in the order in which the result has them."""
+    """Return the dimensions of the operand in the order in which the result has them."""
     if call.base_name == "permute":
         return [dim % count for dim in call.args[1]]
     order = list(range(count))

@@ -12,7 +12,7 @@ TABLE = Table(cheap=True)
 
 
 def _features_dim(value: Value, dim: int) -> tuple[int, int]:
-    """Give the size of a dimension and how many elements a step along it is.
+    """Return the size of a dimension and how many elements a step along it is.
 
     Raises:
         NotLowerable: it is not the first of the features.
@@ -27,7 +27,7 @@ def _features_dim(value: Value, dim: int) -> tuple[int, int]:
     return value.shape[dim], prod(after)
 
 
-def _piece(lowering: Lowering, value: Value, dim: int, start: int, stop: int, number: int | None) -> Value | None:
+def _slice_of(lowering: Lowering, value: Value, dim: int, start: int, stop: int, number: int | None) -> Value | None:
     if number is None:
         return None
     _, inner = _features_dim(value, dim)
@@ -44,8 +44,8 @@ def _split(lowering: Lowering, call: Call) -> list[Value | None]:
     if isinstance(sizes, int):
         sizes = [min(sizes, whole - start) for start in range(0, whole, sizes)]
     starts = [sum(sizes[:k]) for k in range(len(sizes))]
-    pieces = zip(starts, sizes, call.outputs, strict=True)
-    return [_piece(lowering, value, dim, start, start + size, number) for start, size, number in pieces]
+    sliced = zip(starts, sizes, call.outputs, strict=True)
+    return [_slice_of(lowering, value, dim, start, start + size, number) for start, size, number in sliced]
 
 
 @TABLE.rule("slice")
@@ -58,7 +58,7 @@ def _slice(lowering: Lowering, call: Call) -> Value | None:
     if given["step"] != 1:
         raise NotLowerable("a slice with a step has no counterpart")
     start, stop, _ = slice(given["start"], given["end"]).indices(size)
-    return _piece(lowering, value, dim, start, stop, call.output)
+    return _slice_of(lowering, value, dim, start, stop, call.output)
 
 
 @TABLE.rule("select")
@@ -67,14 +67,14 @@ def _select(lowering: Lowering, call: Call) -> Value | None:
     value = lowering.value(given["self"])
     size, _ = _features_dim(value, given["dim"])
     start = given["index"] % size
-    return _piece(lowering, value, given["dim"], start, start + 1, call.output)
+    return _slice_of(lowering, value, given["dim"], start, start + 1, call.output)
 
 
 @TABLE.rule("unbind")
 def _unbind(lowering: Lowering, call: Call) -> list[Value | None]:
     given = lowering.arguments(call)
     value = lowering.value(given["self"])
-    return [_piece(lowering, value, given["dim"], k, k + 1, number) for k, number in enumerate(call.outputs)]
+    return [_slice_of(lowering, value, given["dim"], k, k + 1, number) for k, number in enumerate(call.outputs)]
 
 
 @TABLE.rule("cat", "stack")

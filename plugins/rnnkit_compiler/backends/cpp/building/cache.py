@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 
 
 def cache_folder() -> Path:
-    """Give the folder, made if need be; a temporary one of this process's own where that would not be safe or possible.
+    """Return the folder, made if need be; a temporary one of this process's own where that is not safe or possible.
 
     Safe is a folder that belongs to the user and that nobody else can write to.
     """
@@ -50,7 +50,7 @@ def cache_folder() -> Path:
 
 
 def _wanted() -> Path:
-    """Give the folder that the environment asks for."""
+    """Return the folder that the environment asks for."""
     chosen = os.environ.get(FOLDER)
     if chosen:
         return Path(os.path.abspath(os.path.expanduser(chosen)))
@@ -60,7 +60,7 @@ def _wanted() -> Path:
 
 @cache
 def _usable(wanted: Path) -> Path:
-    """Make the folder if need be; gives it, or a temporary one after saying why."""
+    """Make the folder if need be; return it, or a temporary one after saying why."""
     try:
         if not wanted.is_absolute():
             raise FileNotFoundError("the user has no home folder")
@@ -79,11 +79,11 @@ def _usable(wanted: Path) -> Path:
     return wanted
 
 
-def _check_safe(found: os.stat_result) -> None:
-    """Raise PermissionError if another user owns what was found, or can write to it."""
-    if found.st_uid != os.geteuid():
+def _check_safe(status: os.stat_result) -> None:
+    """Raise PermissionError if another user owns the file or folder of this status, or can write to it."""
+    if status.st_uid != os.geteuid():
         raise PermissionError("it belongs to another user")
-    if stat.S_IMODE(found.st_mode) & 0o022:
+    if stat.S_IMODE(status.st_mode) & 0o022:
         raise PermissionError("others can write to it; chmod go-w")
 
 
@@ -91,7 +91,7 @@ def _check_safe(found: os.stat_result) -> None:
 
 
 def fetch(key: str) -> bytes | None:
-    """Give the library that was stored under `key`; None if there is none, or not as it was written.
+    """Return the library that was stored under `key`; None if there is none, or not as it was written.
 
     Whoever loads it must load these bytes: the file may be another one by then.
     """
@@ -124,7 +124,7 @@ def store(key: str, library: bytes, source: str, facts: Mapping[str, Any]) -> No
 
 
 def store_log(key: str, log: bytes, source: str) -> Path | None:
-    """Keep what the compiler said about a source that it refused; gives the file, None if it cannot be written."""
+    """Keep what the compiler said about a source that it refused; return the file, None if it cannot be written."""
     path = cache_folder() / f"{key}.log"
     try:
         _write(path.with_suffix(".cpp"), source.encode())
@@ -155,7 +155,7 @@ class Found(NamedTuple):
 
 def find(code: str) -> Found | None:
     """Return the newest library that any compiler made of the same code; None if there is none."""
-    paths = [path for path, _ in sorted(_files(cache_folder()), key=lambda found: -found[1].st_mtime_ns)]
+    paths = [path for path, _ in sorted(_files(cache_folder()), key=lambda file: -file[1].st_mtime_ns)]
     for path in paths:
         if path.suffix == ".json":
             with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -185,10 +185,10 @@ def _opened(path: Path) -> BinaryIO:
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     file = open(descriptor, "rb")  # noqa: SIM115  (given to the caller)
     try:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
             raise PermissionError("it is not a file")
-        _check_safe(found)
+        _check_safe(status)
     except BaseException:
         file.close()
         raise
@@ -212,7 +212,7 @@ def _write(path: Path, data: bytes) -> None:
 
 @contextmanager
 def temporary_folder(within: Path | None = None) -> Iterator[Path]:
-    """Give a folder of one's own for a while; a later `prune` removes it if this process is killed.
+    """Return a folder of one's own for a while; a later `prune` removes it if this process is killed.
 
     It lies where temporary files do, or `within` another folder.
     """
@@ -227,16 +227,16 @@ def temporary_folder(within: Path | None = None) -> Iterator[Path]:
 
 def cache_size() -> tuple[int, int]:
     """Count what the cache holds: (files, bytes)."""
-    sizes = [found.st_size for _, found in _files(cache_folder())]
+    sizes = [status.st_size for _, status in _files(cache_folder())]
     return len(sizes), sum(sizes)
 
 
 def clear_cache() -> tuple[int, int]:
-    """Remove every file of the cache, and no other, from its folder; gives how many (files, bytes) that were."""
+    """Remove every file of the cache, and no other, from its folder; return how many (files, bytes) that were."""
     files = size = 0
-    for path, found in _files(cache_folder()):
+    for path, status in _files(cache_folder()):
         if _remove(path):
-            files, size = files + 1, size + found.st_size
+            files, size = files + 1, size + status.st_size
     return files, size
 
 
@@ -251,18 +251,18 @@ def prune(capacity: int | None = None) -> None:
     for folder in folders:
         _remove_abandoned(folder)
     kernels: dict[str, list[tuple[Path, os.stat_result]]] = defaultdict(list)
-    for path, found in _files(cache_folder()):
-        kernels[path.stem].append((path, found))
-    surplus = sum(found.st_size for kernel in kernels.values() for _, found in kernel)
+    for path, status in _files(cache_folder()):
+        kernels[path.stem].append((path, status))
+    surplus = sum(status.st_size for kernel in kernels.values() for _, status in kernel)
     surplus -= CAPACITY if capacity is None else capacity
-    for kernel in sorted(kernels.values(), key=lambda kernel: max(found.st_mtime_ns for _, found in kernel)):
+    for kernel in sorted(kernels.values(), key=lambda kernel: max(status.st_mtime_ns for _, status in kernel)):
         if surplus <= 0:
             return
-        surplus -= sum(found.st_size for path, found in kernel if _remove(path))
+        surplus -= sum(status.st_size for path, status in kernel if _remove(path))
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """Give each regular file of the cache's by its name, and what `stat` finds."""
+    """Return each regular file of the cache's by its name, and what `stat` finds."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             named = OURS.fullmatch(entry.name) or TEMPORARY.fullmatch(entry.name)
@@ -279,10 +279,10 @@ def _remove_abandoned(folder: Path) -> None:
             if not TEMPORARY.fullmatch(entry.name):
                 continue
             with suppress(OSError):
-                found = entry.stat(follow_symlinks=False)
-                if found.st_uid != os.geteuid() or found.st_mtime > oldest:
+                status = entry.stat(follow_symlinks=False)
+                if status.st_uid != os.geteuid() or status.st_mtime > oldest:
                     continue
-                if stat.S_ISDIR(found.st_mode):
+                if stat.S_ISDIR(status.st_mode):
                     shutil.rmtree(entry.path)
                 else:
                     os.unlink(entry.path)

@@ -73,7 +73,7 @@ def _compile(source: str, tools: Toolchain, within: Path | None) -> tuple[str | 
 
 
 def _run(tools: Toolchain, folder: Path) -> str | None:
-    """Run the compiler in `folder`, where its output goes to the file `log`; gives what went wrong, None if nothing."""
+    """Run the compiler in `folder`, its output going to the file `log`; return what went wrong, None if nothing."""
     command = [*tools.command, *tools.flags, "-I", ".", "kernel.cpp", "-o", "kernel.so"]
     environment = {**os.environ, "TMPDIR": str(folder), "LC_ALL": "C"}
     try:

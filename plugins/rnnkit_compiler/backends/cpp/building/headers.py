@@ -13,7 +13,7 @@ def headers() -> dict[str, str]:
         OSError: they cannot be read.
     """
     return {
-        found.name: found.read_text(encoding="utf-8")
-        for found in sorted(HEADERS.iterdir(), key=lambda found: found.name)
-        if found.name.endswith(".h")
+        path.name: path.read_text(encoding="utf-8")
+        for path in sorted(HEADERS.iterdir(), key=lambda path: path.name)
+        if path.name.endswith(".h")
     }

@@ -86,7 +86,7 @@ def _command(words: str, path: str) -> tuple[str, ...]:
 
 
 def _flags(machine: str) -> tuple[str, ...]:
-    """Give the flags for a kind of machine, as `platform.machine` names it.
+    """Return the flags for a kind of machine, as `platform.machine` names it.
 
     Nobody reads errno here. All values, NaN and infinities among them, stay those of IEEE 754, save that a product and
     a sum may be rounded once. -fno-trapping-math would change no value either, and measures no faster.
@@ -103,8 +103,8 @@ def _identity(command: tuple[str, ...], path: str) -> str:
         program = shutil.which(word, path=path)
         if program:
             resolved = os.path.realpath(program)
-            found = os.stat(resolved)
-            parts.append(f"{resolved} {found.st_size} {found.st_mtime_ns}")
+            status = os.stat(resolved)
+            parts.append(f"{resolved} {status.st_size} {status.st_mtime_ns}")
     return "; ".join(parts)
 
 
@@ -120,22 +120,22 @@ def instruction_set() -> str:
 
 
 def _listed_in(path: str) -> str:
-    """Give the features of the first processor that a file like /proc/cpuinfo lists; nothing if there is none."""
-    found = []
+    """Return the features of the first processor that a file like /proc/cpuinfo lists; nothing if there is none."""
+    features = []
     try:
         with open(path, encoding="utf-8", errors="replace") as lines:
             for line in lines:
                 if not line.strip():
                     break
                 if line.partition(":")[0].strip() in FEATURES:
-                    found.append(line)
+                    features.append(line)
     except OSError:
         return ""
-    return "".join(found)
+    return "".join(features)
 
 
 def _asked_of_sysctl() -> str:
-    """Give the processor's name and features on macOS; nothing if it does not tell."""
+    """Return the processor's name and features on macOS; nothing if it does not tell."""
     command = ["/usr/sbin/sysctl", "machdep.cpu"]
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout

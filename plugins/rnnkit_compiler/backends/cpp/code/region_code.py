@@ -75,21 +75,21 @@ class RegionCode:
         """List what is left to be computed, in order, when loops over the rows have put some aside."""
         remembered = self.names.remembered
         wanted = {store.node for store in region.stores}
-        found = []
+        computed = []
         for node in reversed(region.nodes):
             if node in wanted and node not in remembered:
-                found.append(node)
+                computed.append(node)
                 wanted.update(node.inputs)
-        return found[::-1]
+        return computed[::-1]
 
     def _touched(self, region: Region) -> list[tuple[Place, bool]]:
         """List what a region reads and writes for each step apart, and which of the two."""
         nodes = self._computed(region)
         operands = dict.fromkeys(operand for node in nodes for operand in node.inputs)
         read = (place_of(node, self.names.stages.sources) for node in operands if node not in nodes)
-        found = [(place, False) for place in read if place is not None and place.buffer.kind in FETCHED]
+        fetched = [(place, False) for place in read if place is not None and place.buffer.kind in FETCHED]
         stored = [store.place for store in region.stores if store.place.buffer.kind in WRITTEN]
-        return list(dict.fromkeys([*found, *((place, True) for place in stored)]))
+        return list(dict.fromkeys([*fetched, *((place, True) for place in stored)]))
 
     def _body(self, region: Region, first: int) -> Iterator[str]:
         """Write what is done for one vector of units: what is the same for all rows, then the rows."""

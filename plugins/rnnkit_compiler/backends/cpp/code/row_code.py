@@ -61,22 +61,22 @@ class RowCode:
         groups = [self._computed(group) for group in stage.reductions if group[0].op in FOLDS]
         groups += [set(region.nodes) for region in stage.regions]
         seen: set[Node] = set()
-        found: set[Node] = set()
+        again: set[Node] = set()
         for nodes in groups:
-            found |= {node for node in seen & nodes if node.op in OPERATIONS and OPERATIONS[node.op].heavy}
+            again |= {node for node in seen & nodes if node.op in OPERATIONS and OPERATIONS[node.op].heavy}
             seen |= nodes
-        return found
+        return again
 
     def _computed(self, group: list[Node]) -> set[Node]:
         """Return what a loop over the row computes."""
-        found: set[Node] = set()
+        computed: set[Node] = set()
         stack = [node.inputs[0] for node in group]
         while stack:
             node = stack.pop()
-            if node not in found and node.width > 1 and not self.names.is_stored(node):
-                found.add(node)
+            if node not in computed and node.width > 1 and not self.names.is_stored(node):
+                computed.add(node)
                 stack += node.inputs
-        return found
+        return computed
 
     def _row_value(self, node: Node, known: dict[Node, str]) -> Iterator[str]:
         """Make a number of the row known by name, as a vector of equal lanes."""
