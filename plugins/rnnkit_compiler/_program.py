@@ -5,12 +5,13 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
 
 import rnnkit
-from rnnkit_compiler.backends.base.backend import Backend, RecordedStep, Refusal, Sequences, Tensors, Unrolled
+from rnnkit_compiler.backends.base.backend import Backend, RecordedStep, Refusal, Results, Tensors, Timeline
 from rnnkit_compiler.backends.cpp.backend import Cpp
 from rnnkit_compiler.backends.torch.backend import TorchOperations
 from rnnkit_compiler.ir.lowering import Lowered, Lowering
@@ -26,9 +27,10 @@ BACKENDS: tuple[type[Backend], ...] = (Cpp, TorchOperations)
 """What may run the steps, in the order in which they are asked. The last one takes whatever can be recorded."""
 
 
+@cache
 def candidates(backend: str | None) -> tuple[type[Backend], ...]:
     """List the backends that are asked: all, or the one that is wanted and the last one, whose plan tells why not."""
-    wanted = [kind for kind in BACKENDS if backend in (None, kind.name)]
+    wanted = [candidate for candidate in BACKENDS if backend in (None, candidate.name)]
     return tuple(dict.fromkeys([*wanted, BACKENDS[-1]]))
 
 
@@ -64,24 +66,24 @@ class Program:
         xs: Tensor,
         states: Sequence[Tensor],
         initial: Sequence[Tensor],
-        sequences: Sequences,
-    ) -> Unrolled:
+        timeline: Timeline,
+    ) -> Results:
         """Unroll: what depends on parameters alone and on the input alone first, then the steps."""
         parts = self._project(cell, xs)
         tensors = [tensor_at(cell, path) for path in self.recording.weights]
         made, count = self.once(0, *tensors, *self.recording.constants.values()), len(self.backend.invariants)
         invariants, others = made[:count], made[count:]
-        parts = self._ahead(parts, others, sequences)
-        return self.backend.run(Tensors(parts, states, initial, invariants), sequences)
+        parts = self._ahead(parts, others, timeline)
+        return self.backend.run(Tensors(parts, states, initial, invariants), timeline)
 
-    def _ahead(self, parts: Sequence[Tensor], others: Sequence[Tensor], sequences: Sequences) -> list[Tensor]:
+    def _ahead(self, parts: Sequence[Tensor], others: Sequence[Tensor], timeline: Timeline) -> list[Tensor]:
         """Compute what depends on the input alone, all steps' rows at once."""
         known = dict(zip(self.recording.parts, parts, strict=True))
         if self.ahead is not None:
-            rows = sequences.steps * sequences.batch
+            rows = timeline.steps * timeline.batch
             results = self.ahead(rows, *(part.flatten(0, 1) for part in parts), *others)
             made = [number for number in self.split.parts if number not in known]
-            size = (sequences.steps, sequences.batch)
+            size = (timeline.steps, timeline.batch)
             known |= {n: tensor.view(*size, *tensor.shape[1:]) for n, tensor in zip(made, results, strict=True)}
         return [known[number] for number in self.split.parts]
 
@@ -115,8 +117,8 @@ def tensor_at(cell: torch.nn.Module, path: str) -> Tensor:
 
 def _fast_products(multiplications: int) -> AbstractContextManager[object]:
     """Return what makes a projection fast while it is entered: of the first backend that has something."""
-    for kind in BACKENDS:
-        products = kind.fast_products(multiplications)
+    for candidate in BACKENDS:
+        products = candidate.fast_products(multiplications)
         if products is not None:
             return products
     return nullcontext()
@@ -136,8 +138,8 @@ def compose(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor], backend: st
     """
     *kernels, last = candidates(backend)
     devices = dict.fromkeys(tensor.device for tensor in (xs, *states, *cell.parameters(), *cell.buffers()))
-    reasons = [_obstacle(kind, None, devices, states[0].dtype) for kind in kernels]
-    able = [kind for kind, reason in zip(kernels, reasons, strict=True) if not reason]
+    reasons = [_obstacle(candidate, None, devices, states[0].dtype) for candidate in kernels]
+    able = [candidate for candidate, reason in zip(kernels, reasons, strict=True) if not reason]
     whole = _whole(cell, xs, states) if able else None
     made = None if whole is None else _first(able, whole, devices)
     if whole is not None and isinstance(made, Backend):
@@ -153,18 +155,18 @@ def compose(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor], backend: st
 
 
 def _obstacle(
-    kind: type[Backend], step: RecordedStep | None, devices: Iterable[torch.device], dtype: torch.dtype
+    candidate: type[Backend], step: RecordedStep | None, devices: Iterable[torch.device], dtype: torch.dtype
 ) -> str:
     """Say why a backend does not take a step whose tensors are on these devices; empty: it does."""
-    return next(filter(None, (kind.supports(step, device, dtype) for device in devices)), "")
+    return next(filter(None, (candidate.supports(step, device, dtype) for device in devices)), "")
 
 
-def _first(kinds: Iterable[type[Backend]], step: RecordedStep, devices: Iterable[torch.device]) -> Backend | Refusal:
+def _first(backends: Iterable[type[Backend]], step: RecordedStep, devices: Iterable[torch.device]) -> Backend | Refusal:
     """Make the first backend that takes a step; a refusal with the reasons of all if none does."""
     reasons = []
-    for kind in kinds:
-        reason = _obstacle(kind, step, devices, step.dtype)
-        made = Refusal(reason) if reason else kind.make(step)
+    for candidate in backends:
+        reason = _obstacle(candidate, step, devices, step.dtype)
+        made = Refusal(reason) if reason else candidate.make(step)
         if isinstance(made, Backend):
             return made
         reasons.append(made.reason)

@@ -24,13 +24,17 @@ from rnnkit.errors import UsageError, first_line
 from rnnkit_compiler import _program
 from rnnkit_compiler._forks import fork_safe_lock
 from rnnkit_compiler._program import Program, candidates, compose
-from rnnkit_compiler.backends.base.backend import Refusal, Sequences
+from rnnkit_compiler.backends.base.backend import Refusal, Timeline
 from rnnkit_compiler.backends.cpp.thread_pool import mind_forks
 from rnnkit_compiler.trace.fingerprint import Fingerprint
 from rnnkit_compiler.trace.recording import NotRecordable
 
-BACKENDS = tuple(kind.name for kind in _program.BACKENDS)
+BACKENDS = tuple(backend.name for backend in _program.BACKENDS)
 """What may run the steps: a kernel, or torch's operations."""
+
+TORCH = BACKENDS[-1]
+LOOP = "loop"
+"""What `backend_of` says where no backend takes the cell."""
 
 CAPACITY = 512
 """Programs that are kept; the least recently used goes first."""
@@ -67,13 +71,18 @@ class Compiled(rnnkit.Unroller):
     def applies(self, cell: Cell) -> bool:
         """Tell whether the cell runs in a kernel here, or by the backend that was asked for.
 
-        Where there are no kernels, on other devices than the CPU, it is by the plan: at each call it, or the loop.
+        On other devices than the CPU it is by torch's operations where there is no kernel: at each call they, or the
+        loop.
         """
         like = next(cell.parameters(), None)
         if like is not None and like.is_meta:
             return True  # built without memory, it is filled elsewhere, and may run in a kernel there
-        elsewhere = like is not None and not like.is_cpu
-        return self.backend_of(cell) == (self.backend or ("torch" if elsewhere else "cpp"))
+        runs = self.backend_of(cell)
+        if self.backend is not None:
+            return runs == self.backend
+        if runs == TORCH:
+            return like is not None and not like.is_cpu
+        return runs != LOOP
 
     def __call__(
         self,
@@ -100,7 +109,7 @@ class Compiled(rnnkit.Unroller):
     def backend_of(self, cell: Cell) -> str:
         """Tell what runs a cell on plain input: "cpp", "torch" or "loop"."""
         program = program_for(cell, *example(cell), self.backend)
-        return "loop" if isinstance(program, Refusal) else program.backend.name
+        return LOOP if isinstance(program, Refusal) else program.backend.name
 
     def __repr__(self) -> str:
         return self.name if self.backend is None else f"{self.name}(backend={self.backend!r})"
@@ -108,18 +117,18 @@ class Compiled(rnnkit.Unroller):
     @classmethod
     def facts(cls) -> dict[str, str]:
         """Tell what each backend found on this machine: the compiler, whether kernels can be had, and so on."""
-        return {name: fact for kind in _program.BACKENDS for name, fact in kind.facts().items()}
+        return {name: fact for backend in _program.BACKENDS for name, fact in backend.facts().items()}
 
     @classmethod
     def clear_cache(cls) -> int:
         """Remove all stored kernels; return their bytes."""
-        return sum(kind.clear_cache() for kind in _program.BACKENDS)
+        return sum(backend.clear_cache() for backend in _program.BACKENDS)
 
     @classmethod
     def release_memory(cls) -> None:
         """Return to the system the storage that would be used again."""
-        for kind in _program.BACKENDS:
-            kind.release_memory()
+        for backend in _program.BACKENDS:
+            backend.release_memory()
 
 
 def _unroll(
@@ -137,7 +146,7 @@ def _unroll(
         program = _forced(program, backend, cell)
     elif isinstance(program, Refusal) or not program.backend.is_worth_it(padded.shape[1]):
         return rnnkit.unrollers["loop"]()(cell, xs, state, lengths=lengths, reset=reset)
-    return program.run(cell, padded, before, masks.initial, _sequences(padded, masks))
+    return program.run(cell, padded, before, masks.initial, _timeline(padded, masks))
 
 
 def _forced(program: "Program | Refusal", backend: str, cell: Cell) -> Program:
@@ -154,12 +163,12 @@ _unroll_untraced = _disable_dynamo(_unroll)
 """The same for `torch.compile`, which leaves it as it is: a kernel is compiled already."""
 
 
-def _sequences(xs: Tensor, masks: rnnkit.Masks) -> Sequences:
+def _timeline(xs: Tensor, masks: rnnkit.Masks) -> Timeline:
     if masks.live is None:
-        return Sequences(xs.shape[0], xs.shape[1], None, None, _contiguous(masks.restart))
+        return Timeline(xs.shape[0], xs.shape[1], None, None, _contiguous(masks.restart))
     lengths = masks.live.sum(0)
     order = lengths.argsort(descending=True, stable=True)
-    return Sequences(xs.shape[0], xs.shape[1], lengths, order, _contiguous(masks.restart))
+    return Timeline(xs.shape[0], xs.shape[1], lengths, order, _contiguous(masks.restart))
 
 
 def _contiguous(mask: Tensor | None) -> Tensor | None:
@@ -197,8 +206,8 @@ def program_of(
     cell: Cell, fingerprint: Fingerprint, xs: Tensor, states: Sequence[Tensor], backend: str | None
 ) -> Program | Refusal:
     """Return the program of a cell for such input and states, made at the first question."""
-    kinds = tuple((tensor.shape[1:], tensor.dtype) for tensor in states)
-    key = (fingerprint.key, xs.shape[2], xs.dtype, xs.device, kinds, torch.get_default_dtype(), candidates(backend))
+    forms = tuple((tensor.shape[1:], tensor.dtype) for tensor in states)
+    key = (fingerprint.key, xs.shape[2], xs.dtype, xs.device, forms, torch.get_default_dtype(), candidates(backend))
     with _lock:
         known = _programs.get(key)
         if known is not None:

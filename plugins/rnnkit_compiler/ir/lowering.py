@@ -153,7 +153,7 @@ class Lowering:
         if len(dtypes) != 1:
             raise NotLowerable("its states are of several dtypes")
         (dtype,) = dtypes
-        if dtype not in (torch.float32, torch.float64):
+        if not dtype.is_floating_point:
             raise NotLowerable(f"its state is {dtype}")
         for call in self.split.core:
             for number in (*call.reads, *(made for made in call.outputs if made is not None)):

@@ -39,7 +39,7 @@ class Overlay(NamedTuple):
     """Whether each thread must have whole rows for that: a loop over the row reads what its regions write over."""
 
 
-class Kept(NamedTuple):
+class KeptNodes(NamedTuple):
     """Nodes that are stored in the form of a buffer, so that they may be written over it."""
 
     places: dict[Node, Place]
@@ -87,7 +87,7 @@ class Accesses:
         return Overlay(over, any(one.alone for one in overlays if one))
 
 
-def fit_into(accesses: Accesses, buffer: Place, nodes: Mapping[Buffer, Node]) -> Kept:
+def fit_into(accesses: Accesses, buffer: Place, nodes: Mapping[Buffer, Node]) -> KeptNodes:
     """Find places in the rows of a buffer for nodes that are stored elsewhere, where they may be written over it.
 
     Args:
@@ -107,7 +107,7 @@ def fit_into(accesses: Accesses, buffer: Place, nodes: Mapping[Buffer, Node]) ->
                 places[node] = buffer._replace(offset=offset)
                 alone, end = alone or overlay.alone, offset + width
                 break
-    return Kept(places, alone)
+    return KeptNodes(places, alone)
 
 
 def _comes_before(read: Access, write: Access, offset: int) -> bool:

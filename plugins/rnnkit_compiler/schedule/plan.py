@@ -10,7 +10,7 @@ from rnnkit_compiler.ir.graph import Node, needed
 from rnnkit_compiler.ir.lowering import Lowered
 from rnnkit_compiler.schedule.assignment import stages_of
 from rnnkit_compiler.schedule.buffers import Buffer, BufferKind, Place, Store
-from rnnkit_compiler.schedule.overlay import Accesses, Kept, Overlay, fit_into
+from rnnkit_compiler.schedule.overlay import Accesses, KeptNodes, Overlay, fit_into
 from rnnkit_compiler.schedule.recompute import choose_saved
 from rnnkit_compiler.schedule.stages import Stages
 
@@ -64,7 +64,7 @@ class KernelPlan:
         return {node: Place(Buffer(BufferKind.SAVED, k), node.width) for k, node in enumerate(self.saved)}
 
     @cached_property
-    def kept(self) -> dict[int, Kept]:
+    def kept(self) -> dict[int, KeptNodes]:
         """By the numbers of parts, what is saved in the form of a part, so that it may be written over it."""
         own = self._own_places()
         accesses = Accesses(stages_of(self._forward_results(own), self._leaves()))

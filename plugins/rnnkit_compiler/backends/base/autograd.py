@@ -7,21 +7,21 @@ import torch
 from torch import Tensor
 
 import rnnkit
-from rnnkit_compiler.backends.base.backend import Sequences, Tensors, Unrolled
-from rnnkit_compiler.backends.base.backward_pass import BackwardPass, Kept
+from rnnkit_compiler.backends.base.backend import Results, Tensors, Timeline
+from rnnkit_compiler.backends.base.backward_pass import BackwardPass, SavedTensors
 from rnnkit_compiler.backends.base.forward_pass import ForwardPass
 from rnnkit_compiler.backends.base.recurrence import Recurrence
 from rnnkit_compiler.backends.base.runtime import Unfit
 
 
-def apply(recurrence: Recurrence, tensors: Tensors, sequences: Sequences) -> Unrolled:
+def apply(recurrence: Recurrence, tensors: Tensors, timeline: Timeline) -> Results:
     """Run the kernel; return outputs (T, B, O) and the last state. What it may not touch, torch's operations do."""
     everything = (*tensors.parts, *tensors.states, *tensors.initial, *tensors.invariants)
     training = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in everything)
     try:
-        ys, *last = AllSteps.apply(recurrence, sequences, training, *everything)  # type: ignore[no-untyped-call]
+        ys, *last = AllSteps.apply(recurrence, timeline, training, *everything)  # type: ignore[no-untyped-call]
     except Unfit:
-        return recurrence.fallback.run(tensors, sequences)
+        return recurrence.fallback.run(tensors, timeline)
     return ys, tuple(last)
 
 
@@ -51,14 +51,14 @@ class AllSteps(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, recurrence: Recurrence, sequences: Sequences, training: bool, *tensors: Tensor
+        ctx: Any, recurrence: Recurrence, timeline: Timeline, training: bool, *tensors: Tensor
     ) -> tuple[Tensor, ...]:
         """Run the kernel, keeping what backward reads if training."""
-        call = ForwardPass(recurrence, sequences, tensors, training)
+        call = ForwardPass(recurrence, timeline, tensors, training)
         ys, last = call.run()
         if training:
             ctx.set_materialize_grads(False)
-            ctx.recurrence, ctx.sequences = recurrence, sequences
+            ctx.recurrence, ctx.timeline = recurrence, timeline
             ctx.save_for_backward(*tensors, *call.kept_parts, *call.kept, call.memory, call.y_states)
             ctx.snapshot = rnnkit.Snapshot(tensors)
             ctx.written = _Written(ys if call.shares_outputs else None)
@@ -67,7 +67,7 @@ class AllSteps(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         """Run the kernel back, or where that would not do, the steps again."""
-        recurrence, sequences = ctx.recurrence, ctx.sequences
+        recurrence, timeline = ctx.recurrence, ctx.timeline
         *saved, memory, y_states = ctx.saved_tensors
         needs = ctx.needs_input_grad[3:]
         tensors, others = ctx.snapshot.of(saved[: len(needs)]), saved[len(needs) :]
@@ -75,26 +75,28 @@ class AllSteps(torch.autograd.Function):
             ctx.snapshot.forget()
         if not torch.is_grad_enabled() and not rnnkit.watched_by():
             try:
-                kept = Kept(memory, y_states, others[: (count := len(recurrence.plan.reads_parts))], others[count:])
+                kept = SavedTensors(
+                    memory, y_states, others[: (count := len(recurrence.plan.reads_parts))], others[count:]
+                )
                 if ctx.written:
-                    kept = _run_again(recurrence, sequences, tensors)
-                call = BackwardPass(recurrence, sequences, tensors, needs, grads)
+                    kept = _run_again(recurrence, timeline, tensors)
+                call = BackwardPass(recurrence, timeline, tensors, needs, grads)
                 return (None, None, None, *call.run(kept))
             except Unfit:
                 pass
-        return (None, None, None, *_again(recurrence, sequences, tensors, needs, grads))
+        return (None, None, None, *_again(recurrence, timeline, tensors, needs, grads))
 
 
-def _run_again(recurrence: Recurrence, sequences: Sequences, tensors: Sequence[Tensor]) -> Kept:
+def _run_again(recurrence: Recurrence, timeline: Timeline, tensors: Sequence[Tensor]) -> SavedTensors:
     """Return what the forward pass kept, made anew: the outputs, which are part of it, were written over."""
-    call = ForwardPass(recurrence, sequences, tensors, training=True)
+    call = ForwardPass(recurrence, timeline, tensors, training=True)
     call.run()
-    return Kept(call.memory, call.y_states, call.kept_parts, call.kept)
+    return SavedTensors(call.memory, call.y_states, call.kept_parts, call.kept)
 
 
 def _again(
     recurrence: Recurrence,
-    sequences: Sequences,
+    timeline: Timeline,
     tensors: Sequence[Tensor],
     needs: Sequence[bool],
     grads: Sequence[Tensor | None],
@@ -102,13 +104,13 @@ def _again(
     """Return gradients by torch's operations, which run the steps again; they can be differentiated if asked for."""
     create_graph = torch.is_grad_enabled()
     parts, states = recurrence.given_parts, len(recurrence.plan.step.state_widths)
-    first = parts + states + (states if sequences.reset is not None else 0)
+    first = parts + states + (states if timeline.reset is not None else 0)
     # By views: second derivatives reach what the tensors came from, and a gradient ends at each of them, though one may
     # have been computed from another.
     with torch.enable_grad():
         tensors = [tensor.view_as(tensor) if need else tensor for tensor, need in zip(tensors, needs, strict=True)]
         before, initial = tensors[parts : parts + states], tensors[parts + states : first]
-        ys, last = recurrence.fallback.run(Tensors(tensors[:parts], before, initial, tensors[first:]), sequences)
+        ys, last = recurrence.fallback.run(Tensors(tensors[:parts], before, initial, tensors[first:]), timeline)
     pairs = [
         (result, grad)
         for result, grad in zip((ys, *last), grads, strict=True)

@@ -13,12 +13,12 @@ from rnnkit_compiler.ir.lowering import Lowered
 from rnnkit_compiler.trace.recording import Recording
 from rnnkit_compiler.trace.split import Split
 
-Unrolled = tuple[Tensor, tuple[Tensor, ...]]
+Results = tuple[Tensor, tuple[Tensor, ...]]
 """Outputs (T, B, O) and the last state."""
 
 
-class Sequences(NamedTuple):
-    """Which rows run at which step."""
+class Timeline(NamedTuple):
+    """How many steps and rows a call has, and which rows run at which step."""
 
     steps: int
     batch: int
@@ -107,7 +107,7 @@ class Backend(ABC):
         """Make what runs a step that is supported; a refusal if that fails, as a compiler may."""
 
     @abstractmethod
-    def run(self, tensors: Tensors, sequences: Sequences) -> Unrolled:
+    def run(self, tensors: Tensors, timeline: Timeline) -> Results:
         """Step through time."""
 
     @abstractmethod

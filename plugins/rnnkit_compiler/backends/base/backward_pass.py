@@ -6,13 +6,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from rnnkit_compiler.backends.base.backend import Sequences
-from rnnkit_compiler.backends.base.passes import Pass, numbered
+from rnnkit_compiler.backends.base import numbered
+from rnnkit_compiler.backends.base.backend import Timeline
+from rnnkit_compiler.backends.base.passes import Pass
 from rnnkit_compiler.backends.base.recurrence import Recurrence
 from rnnkit_compiler.backends.base.runtime import Location, Matrix, Unfit
 from rnnkit_compiler.backends.base.whole_gradients import of_unexpanded, of_whole_matrix, with_columns
 from rnnkit_compiler.ir.lowering import Hoisted
-from rnnkit_compiler.schedule.buffers import Buffer, BufferKind
+from rnnkit_compiler.schedule.buffers import Buffer
 
 
 class MatrixGradient(NamedTuple):
@@ -29,7 +30,7 @@ class VectorGradient(NamedTuple):
     sums: Tensor
 
 
-class Kept(NamedTuple):
+class SavedTensors(NamedTuple):
     """What a forward pass kept for backward."""
 
     memory: Tensor
@@ -51,16 +52,16 @@ class BackwardPass(Pass):
     def __init__(
         self,
         recurrence: Recurrence,
-        sequences: Sequences,
+        timeline: Timeline,
         tensors: Sequence[Tensor],
         needs: Sequence[bool],
         grads: Sequence[Tensor | None],
     ) -> None:
-        super().__init__(recurrence, sequences, tensors)
+        super().__init__(recurrence, timeline, tensors)
         self.needs, self.grads = needs, grads
         self.needs_invariant = needs[len(needs) - len(self.invariants) :]
 
-    def run(self, kept: Kept) -> list[Tensor | None]:
+    def run(self, kept: SavedTensors) -> list[Tensor | None]:
         """Return the gradient of every tensor of the call, from what the forward pass kept.
 
         Raises:
@@ -75,7 +76,7 @@ class BackwardPass(Pass):
         before = self._enter_gradients_of_states()
         initial = [torch.zeros_like(state, memory_format=torch.contiguous_format) for state in self.initial]
         for k, tensor in enumerate(initial):
-            self.enter(numbered(BufferKind.INITIAL, k), tensor)
+            self.enter(numbered.initial(k), tensor)
         given = self._enter_gradients(kept.rooms)
         of_vectors = self._enter_vector_gradients()
         of_matrices = [*self._deferred(), *self._hoisted(of_vectors)]
@@ -91,10 +92,10 @@ class BackwardPass(Pass):
         for k, state in enumerate(self.states):
             wanted = self.needs[self.recurrence.given_parts + k]
             room = torch.empty(state.shape, dtype=state.dtype, device=self.device) if wanted else None
-            grads.append(None if room is None else self.enter(numbered(BufferKind.LAST, k), room))
+            grads.append(None if room is None else self.enter(numbered.last(k), room))
         return grads
 
-    def _enter_kept(self, kept: Kept) -> None:
+    def _enter_kept(self, kept: SavedTensors) -> None:
         """Let the kernel have what the forward pass kept, and what products of the input alone read."""
         layout = self.recurrence.layout("Forward", self.steps, self.batch)
         fits = kept.memory.dtype == self.dtype and kept.memory.nbytes == layout.size and kept.memory.is_contiguous()
@@ -102,27 +103,27 @@ class BackwardPass(Pass):
             raise Unfit("what the forward pass kept has changed")
         self.enter_memory(kept.memory, layout)
         if self.plan.y_state is not None and kept.y_states is not None:
-            self.admit(numbered(BufferKind.STATE, self.plan.y_state), kept.y_states)
+            self.admit(numbered.state(self.plan.y_state), kept.y_states)
         for k, part in zip(self.plan.reads_parts, kept.parts, strict=True):
-            self.admit(numbered(BufferKind.PART, k), part)
+            self.admit(numbered.part(k), part)
         for k, room in zip(self.plan.kept, kept.rooms, strict=True):
-            self.admit(numbered(BufferKind.KEPT, k), room)
+            self.admit(numbered.kept(k), room)
         for k in {hoisted.part for hoisted in self.step.hoisted}.difference(self.plan.reads_parts):
-            self.admit(numbered(BufferKind.PART, k), self.parts[k])
+            self.admit(numbered.part(k), self.parts[k])
 
     def _enter_grads(self) -> None:
         grad_y, *grads = self.grads
         if grad_y is None:
             grad_y = torch.zeros(self.steps, self.batch, self.step.output.width, dtype=self.dtype, device=self.device)
-        self.admit(numbered(BufferKind.GRAD_Y, 0), grad_y)
+        self.admit(numbered.GRAD_Y, grad_y)
         for k, grad in enumerate(grads):
             if grad is not None:
-                self.admit(numbered(BufferKind.FIRST, k), grad)
+                self.admit(numbered.first(k), grad)
 
     def _enter_gradients(self, rooms: Sequence[Tensor]) -> list[Tensor | None]:
         """Have room for the gradients of products and parts; return those of given parts (None: no step reads it)."""
         grads: dict[Buffer, Tensor] = {}
-        room_of = {numbered(BufferKind.KEPT, k): room for k, room in zip(self.plan.kept, rooms, strict=True)}
+        room_of = {numbered.kept(k): room for k, room in zip(self.plan.kept, rooms, strict=True)}
         given = [self._gradient_of_part(k) for k in range(self.recurrence.given_parts)]
         again = _graph_is_kept()
         for buffer, width in self.plan.gradient_widths.items():
@@ -138,7 +139,7 @@ class BackwardPass(Pass):
     def _gradient_of_part(self, k: int) -> Buffer:
         """Return the buffer of a part's gradient: that of a product, if it is the same."""
         same = self.plan.part_products.get(k)
-        return numbered(BufferKind.GRAD_PART, k) if same is None else numbered(BufferKind.GRAD_PRODUCT, same)
+        return numbered.grad_part(k) if same is None else numbered.grad_product(same)
 
     def _enter_vector_gradients(self) -> list[VectorGradient]:
         """Have room for the gradients of the vectors: each worker adds up its own, and there may be few."""
@@ -146,7 +147,7 @@ class BackwardPass(Pass):
         for k, node in enumerate(self.plan.derivative.vectors):
             if node.op != "number":
                 sums = torch.zeros(self.shares.workers, node.width, dtype=self.dtype, device=self.device)
-                gradients.append(VectorGradient(k, self.enter(numbered(BufferKind.GRAD_VECTOR, k), sums)))
+                gradients.append(VectorGradient(k, self.enter(numbered.grad_vector(k), sums)))
         return gradients
 
     def _deferred(self) -> Iterator[MatrixGradient]:
@@ -154,10 +155,10 @@ class BackwardPass(Pass):
         for deferred, which in zip(self.plan.derivative.deferred, self.plan.products, strict=True):
             node = deferred.operand
             if node.op == "state":
-                operand = numbered(BufferKind.STATE, node.attr[0])
+                operand = numbered.state(node.attr[0])
             else:
-                operand = numbered(BufferKind.OPERAND, self.plan.operands.index(node))
-            grads = self.rows(numbered(BufferKind.GRAD_PRODUCT, which), deferred.gradient.width)
+                operand = numbered.operand(self.plan.operands.index(node))
+            grads = self.rows(numbered.grad_product(which), deferred.gradient.width)
             if self.needs_invariant[self.recurrence.of_matrix[deferred.matrix]]:
                 yield self._of_matrix(deferred.matrix, grads, self.rows(operand, node.width), None)
 

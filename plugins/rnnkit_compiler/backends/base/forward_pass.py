@@ -6,19 +6,17 @@ from math import prod
 import torch
 from torch import Tensor
 
-from rnnkit_compiler.backends.base.backend import Sequences
-from rnnkit_compiler.backends.base.passes import Pass, numbered
+from rnnkit_compiler.backends.base import numbered
+from rnnkit_compiler.backends.base.backend import Timeline
+from rnnkit_compiler.backends.base.passes import Pass
 from rnnkit_compiler.backends.base.recurrence import Recurrence
-from rnnkit_compiler.schedule.buffers import Buffer, BufferKind
-
-Y = Buffer(BufferKind.Y)
 
 
 class ForwardPass(Pass):
     """The forward pass."""
 
-    def __init__(self, recurrence: Recurrence, sequences: Sequences, tensors: Sequence[Tensor], training: bool) -> None:
-        super().__init__(recurrence, sequences, tensors)
+    def __init__(self, recurrence: Recurrence, timeline: Timeline, tensors: Sequence[Tensor], training: bool) -> None:
+        super().__init__(recurrence, timeline, tensors)
         self.name = "Forward" if training else "Inference"
         self.kept_parts: list[Tensor] = []
         """Parts that backward reads."""
@@ -41,12 +39,12 @@ class ForwardPass(Pass):
         self._enter_parts()
         last = []
         for k, state in enumerate(self.states):
-            self.admit(numbered(BufferKind.FIRST, k), state)
+            self.admit(numbered.first(k), state)
             last.append(torch.empty(state.shape, dtype=state.dtype, device=self.device))
-            self.enter(numbered(BufferKind.LAST, k), last[k])
+            self.enter(numbered.last(k), last[k])
         for k, state in enumerate(self.initial):
-            self.admit(numbered(BufferKind.INITIAL, k), state)
-        self.launch(self.name, self.steps + 1 if training else 2, Y in self.locations)
+            self.admit(numbered.initial(k), state)
+        self.launch(self.name, self.steps + 1 if training else 2, numbered.Y in self.locations)
         return ys, last
 
     def _outputs(self, training: bool) -> Tensor:
@@ -55,22 +53,22 @@ class ForwardPass(Pass):
         k = self.plan.y_state
         if training and k is not None:
             self.y_states = self.allocate(self.steps + 1, self.batch, self.step.state_widths[k], exact=True)
-            self.enter(numbered(BufferKind.STATE, k), self.y_states)
-            self.shares_outputs = self.sequences.lengths is None and self.sequences.reset is None
+            self.enter(numbered.state(k), self.y_states)
+            self.shares_outputs = self.timeline.lengths is None and self.timeline.reset is None
             if self.shares_outputs:
                 return _after_first(self.y_states, shape)
         ys = self.allocate(*shape, exact=True)
-        self.enter(Y, ys)
+        self.enter(numbered.Y, ys)
         return ys
 
     def _enter_parts(self) -> None:
         """Let the kernel have the parts, and those that are products of the input alone."""
-        parts = [self.admit(numbered(BufferKind.PART, k), part.detach()) for k, part in enumerate(self.parts)]
+        parts = [self.admit(numbered.part(k), part.detach()) for k, part in enumerate(self.parts)]
         for hoisted in self.step.hoisted:
             matrix = self.matrices[hoisted.matrix]
-            bias = None if hoisted.bias is None else self.locations[numbered(BufferKind.VECTOR, hoisted.bias)]
+            bias = None if hoisted.bias is None else self.locations[numbered.vector(hoisted.bias)]
             product = self.multiply((self.steps, self.batch, matrix.columns), self.input_of(hoisted), matrix, bias)
-            parts.append(self.enter(numbered(BufferKind.PART, len(parts)), product))
+            parts.append(self.enter(numbered.part(len(parts)), product))
         self.kept_parts = [parts[k] for k in self.plan.reads_parts]
         if self.name == "Forward":
             self._enter_kept(parts)
@@ -80,7 +78,7 @@ class ForwardPass(Pass):
         for k, kept in self.plan.kept.items():
             over = k >= self.recurrence.given_parts and self.may_overlay(kept.alone)
             room = parts[k] if over else self.allocate(*parts[k].shape)
-            self.kept.append(self.enter(numbered(BufferKind.KEPT, k), room))
+            self.kept.append(self.enter(numbered.kept(k), room))
 
 
 def _after_first(buffer: Tensor, shape: Sequence[int]) -> Tensor:

@@ -1,35 +1,32 @@
 """One pass of a kernel over all steps: its tensors, and where their numbers are."""
 
 from collections.abc import Sequence
-from functools import cache
 from math import prod
 
 from torch import Tensor
 
-from rnnkit_compiler.backends.base.backend import Sequences
+from rnnkit_compiler.backends.base import numbered
+from rnnkit_compiler.backends.base.backend import Timeline
 from rnnkit_compiler.backends.base.recurrence import Recurrence
 from rnnkit_compiler.backends.base.runtime import Launch, Location, Matrix, PendingProduct, Runtime
 from rnnkit_compiler.ir.lowering import Hoisted, Invariant
-from rnnkit_compiler.schedule.buffers import Buffer, BufferKind
+from rnnkit_compiler.schedule.buffers import Buffer
 from rnnkit_compiler.schedule.layout import Layout
-
-numbered = cache(Buffer)
-"""A buffer by its kind and number; looked up, since each call of a layer asks for some dozens."""
 
 
 class Pass:
     """The tensors of one pass, and where their numbers are."""
 
-    def __init__(self, recurrence: Recurrence, sequences: Sequences, tensors: Sequence[Tensor]) -> None:
-        self.recurrence, self.sequences = recurrence, sequences
+    def __init__(self, recurrence: Recurrence, timeline: Timeline, tensors: Sequence[Tensor]) -> None:
+        self.recurrence, self.timeline = recurrence, timeline
         self.plan, self.step = recurrence.plan, recurrence.plan.step
         self.runtime = runtime = recurrence.runtime
         self.dtype, self.device = runtime.dtype, runtime.device
-        self.steps, self.batch = sequences.steps, sequences.batch
+        self.steps, self.batch = timeline.steps, timeline.batch
         parts, states = recurrence.given_parts, len(self.step.state_widths)
         self.parts = tensors[:parts]
         self.states = tensors[parts : parts + states]
-        first = parts + states + (states if sequences.reset is not None else 0)
+        first = parts + states + (states if timeline.reset is not None else 0)
         self.initial = tensors[parts + states : first]
         self.invariants = tensors[first:]
         self.shares = runtime.shares(self.batch, recurrence.weight_bytes)
@@ -74,7 +71,7 @@ class Pass:
         for k, (place, vector) in enumerate(zip(self.recurrence.of_vector, self.step.vectors, strict=True)):
             tensor = self.invariants[place]
             whole = tensor if tensor.numel() == prod(vector.shape) else tensor.expand(vector.shape)
-            self.admit(numbered(BufferKind.VECTOR, k), whole)
+            self.admit(numbered.vector(k), whole)
 
     def rows(self, buffer: Buffer, width: int) -> Matrix:
         """Describe a buffer with a slot for each step as a matrix: (T * B, width)."""
@@ -82,7 +79,7 @@ class Pass:
 
     def input_of(self, hoisted: Hoisted) -> Matrix:
         """Describe what a product of the input alone multiplies: (T * B, K)."""
-        location = self.locations[numbered(BufferKind.PART, hoisted.part)]
+        location = self.locations[numbered.part(hoisted.part)]
         if hoisted.offset:
             location = self.runtime.shifted(location, hoisted.offset)
         stride = self.step.part_widths[hoisted.part]
@@ -110,7 +107,7 @@ class Pass:
         """Run a kernel, and the products: before a forward pass, and behind a backward one."""
         shares, products = self.shares, self._products
         self.runtime.launch(
-            Launch(kernel, self.sequences, self.locations, self.matrices, shares, slots, writes_y, products)
+            Launch(kernel, self.timeline, self.locations, self.matrices, shares, slots, writes_y, products)
         )
 
 

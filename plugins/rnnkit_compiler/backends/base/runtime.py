@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from rnnkit_compiler.backends.base.backend import Sequences
+from rnnkit_compiler.backends.base.backend import Timeline
 from rnnkit_compiler.schedule.buffers import Buffer
 from rnnkit_compiler.schedule.layout import Layout
 
@@ -51,7 +51,7 @@ class Launch(NamedTuple):
     kernel: str
     """"Forward", "Inference" or "Backward"."""
 
-    sequences: Sequences
+    timeline: Timeline
     locations: Mapping[Buffer, Location]
     """Of contiguous memory; of those not used, none."""
 
@@ -83,7 +83,7 @@ class Runtime(ABC):
         """
 
     @abstractmethod
-    def location_of(self, tensor: Tensor) -> Location:
+    def location_of(self, tensor: Tensor, /) -> Location:
         """Return where the numbers of a tensor from outside are.
 
         Raises:
@@ -91,7 +91,7 @@ class Runtime(ABC):
         """
 
     @abstractmethod
-    def location_of_own(self, tensor: Tensor) -> Location:
+    def location_of_own(self, tensor: Tensor, /) -> Location:
         """Return where the numbers of a tensor are that was made for the kernel."""
 
     @abstractmethod

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 import torch
 
 from rnnkit_compiler.backends.base import autograd
-from rnnkit_compiler.backends.base.backend import Backend, RecordedStep, Refusal, Sequences, Tensors, Unrolled
+from rnnkit_compiler.backends.base.backend import Backend, RecordedStep, Refusal, Results, Tensors, Timeline
 from rnnkit_compiler.backends.base.recurrence import Recurrence
 from rnnkit_compiler.backends.cpp.building.build import build, complaints
 from rnnkit_compiler.backends.cpp.building.cache import cache_folder, cache_size, clear_cache
@@ -73,9 +73,9 @@ class Cpp(Backend):
         except CompileError as error:
             return Refusal(str(error))
 
-    def run(self, tensors: Tensors, sequences: Sequences) -> Unrolled:
+    def run(self, tensors: Tensors, timeline: Timeline) -> Results:
         """Step through time in the kernel."""
-        return autograd.apply(self._recurrence, tensors, sequences)
+        return autograd.apply(self._recurrence, tensors, timeline)
 
     def explain(self) -> Iterator[str]:
         """Say what is fused, kept and deferred, and what it costs."""

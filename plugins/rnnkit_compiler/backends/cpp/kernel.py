@@ -4,7 +4,6 @@ import ctypes
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
 from rnnkit_compiler.backends.base.runtime import Launch, Matrix
 from rnnkit_compiler.backends.cpp.boundary import address_of
@@ -18,7 +17,7 @@ KERNELS = ("Forward", "Inference", "Backward")
 
 
 class _Call(ctypes.Structure):
-    """Mirrors `Call` in headers/kernel.h, where what each field means is said."""
+    """Mirrors `Call` in headers/kernel.h, which says what each field means."""
 
     _fields_ = (
         ("steps", ctypes.c_int64),
@@ -26,7 +25,7 @@ class _Call(ctypes.Structure):
         ("sizes", ctypes.c_void_p),
         ("numbers", ctypes.c_void_p),
         ("buffers", ctypes.c_void_p),
-        ("columns", ctypes.c_void_p),
+        ("gates", ctypes.c_void_p),
         ("functions", ctypes.c_void_p),
         ("before", ctypes.c_void_p),
         ("after", ctypes.c_void_p),
@@ -36,12 +35,12 @@ class _Call(ctypes.Structure):
         ("packed", ctypes.c_void_p),
         ("scratch", ctypes.c_void_p),
         ("slots", ctypes.c_int64),
-        ("writes_y", ctypes.c_int64),
+        ("y_apart", ctypes.c_int64),
         ("order", ctypes.c_void_p),
         ("lengths", ctypes.c_void_p),
         ("reset", ctypes.c_void_p),
         ("unit_threads", ctypes.c_int64),
-        ("threads", ThreadPool),
+        ("team", ThreadPool),
     )
 
 
@@ -61,33 +60,29 @@ class Kernel:
         self._sizes = (ctypes.c_int64 * max(1, len(source.sizes)))(*source.sizes)
         _, self._workspace, self._products = library_of(dtype)
         self._pointers = ctypes.c_void_p * max(1, len(source.buffers))
-        # of what lives as long as the kernel
-        self._sizes_at, self._numbers_at = ctypes.addressof(self._sizes), ctypes.addressof(self._numbers)
-        self._products_at = ctypes.addressof(self._products)
+        self._template = _Call(
+            sizes=ctypes.addressof(self._sizes),
+            numbers=ctypes.addressof(self._numbers),
+            functions=ctypes.addressof(self._products),
+        )
+        """What is the same at every call; null where nothing else is said."""
         self._known_rooms: dict[tuple[str, int, int], tuple[int, int]] = {}
 
     def run(self, launch: Launch) -> None:
         """Run "Forward", "Inference" or "Backward" over all steps."""
-        name, sequences, products = launch.kernel, launch.sequences, launch.products
+        name, timeline, products = launch.kernel, launch.timeline, launch.products
         pointers = self._pointers(*map(launch.locations.get, self.source.buffers))
         columns, count = self._columns(name, launch.matrices), len(products)
         descriptions = (Multiply * count)(*products)
-        call = _Call(
-            steps=sequences.steps,
-            batch=sequences.batch,
-            sizes=self._sizes_at,
-            numbers=self._numbers_at,
-            buffers=ctypes.addressof(pointers),
-            columns=ctypes.addressof(columns),
-            functions=self._products_at,
-            slots=launch.slots,
-            writes_y=launch.writes_y,
-            order=_address(sequences.order),
-            lengths=_address(sequences.lengths),
-            reset=_address(sequences.reset),
-            unit_threads=launch.shares.units,
-            threads=thread_pool_of(launch.shares.workers),
-        )
+        call = _Call.from_buffer_copy(self._template)
+        call.steps, call.batch = timeline.steps, timeline.batch
+        call.buffers, call.gates = ctypes.addressof(pointers), ctypes.addressof(columns)
+        call.slots, call.y_apart = launch.slots, launch.writes_y
+        call.unit_threads, call.team = launch.shares.units, thread_pool_of(launch.shares.workers)
+        if timeline.lengths is not None and timeline.order is not None:
+            call.lengths, call.order = address_of(timeline.lengths), address_of(timeline.order)
+        if timeline.reset is not None:
+            call.reset = address_of(timeline.reset)
         if name == "Backward":
             call.after, call.after_count = ctypes.addressof(descriptions), count
         else:
@@ -122,10 +117,6 @@ class Kernel:
             self._rooms[name](ctypes.byref(call), ctypes.byref(values), ctypes.byref(bytes_))
             known = self._known_rooms[key] = (values.value, bytes_.value)
         return known
-
-
-def _address(tensor: Tensor | None) -> int | None:
-    return None if tensor is None else address_of(tensor)
 
 
 def _aligned(address: int) -> int:

@@ -28,7 +28,7 @@ class _Products(ctypes.Structure):
         ("products", ctypes.c_void_p),
         ("count", ctypes.c_int64),
         ("workspace", ctypes.c_void_p),
-        ("threads", ThreadPool),
+        ("team", ThreadPool),
     )
 
 
@@ -56,7 +56,7 @@ def multiply(a: Tensor, b: Tensor, bias: Tensor | None = None, row_sums: Tensor 
         products=ctypes.addressof(each),
         count=1,
         workspace=(room.data_ptr() + 63) // 64 * 64,
-        threads=thread_pool_of(count),
+        team=thread_pool_of(count),
     )
     library.multiply(ctypes.byref(call))
     return result

@@ -1,15 +1,13 @@
 """The runtime of the CPU: recycled memory, addresses, torch's own threads, and one library for each step."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
-from rnnkit_compiler.backends.base.runtime import Launch, Matrix, Runtime, Shares
+from rnnkit_compiler.backends.base.runtime import Launch, Runtime, Shares
 from rnnkit_compiler.backends.cpp.boundary import address_of
 from rnnkit_compiler.backends.cpp.kernel import Kernel
 from rnnkit_compiler.backends.cpp.thread_pool import threads
-from rnnkit_compiler.backends.cpp.whole_products import Multiply, multiply_into
+from rnnkit_compiler.backends.cpp.whole_products import multiply_into
 from rnnkit_compiler.backends.cpp.workspace import shared
 from rnnkit_compiler.schedule.buffers import Buffer
 from rnnkit_compiler.schedule.layout import Layout
@@ -29,17 +27,11 @@ class CpuRuntime(Runtime):
         self._kernel = kernel
         self._size = kernel.dtype.itemsize
 
-    def allocate(self, shape: Sequence[int], dtype: torch.dtype, exact: bool = False) -> Tensor:
-        """Return a contiguous tensor on recycled memory."""
-        return shared.take(shape, dtype, exact)
-
-    def location_of(self, tensor: Tensor) -> int:
-        """Return the address of a tensor from outside; raises Unfit if a kernel may not touch it."""
-        return address_of(tensor)
-
-    def location_of_own(self, tensor: Tensor) -> int:
-        """Return the address of a tensor that was made for the kernel."""
-        return tensor.data_ptr()
+    # as they are, without a function around each: a call of a layer comes here some dozens of times
+    allocate = staticmethod(shared.take)
+    location_of = staticmethod(address_of)
+    location_of_own = staticmethod(Tensor.data_ptr)
+    multiply = staticmethod(multiply_into)
 
     def shifted(self, location: int, elements: int) -> int:
         """Return the address of an element so many behind."""
@@ -62,10 +54,6 @@ class CpuRuntime(Runtime):
         if batch >= 2 * count and weight_bytes <= ROWS_ALONE:
             return Shares(count, 1)
         return Shares(count, count if weight_bytes >= UNITS_PAY else 1)
-
-    def multiply(self, result: Tensor, a: Matrix, b: Matrix, bias: int | None, row_sums: int | None) -> Multiply:
-        """Describe a product for the launch."""
-        return multiply_into(result, a, b, bias, row_sums)
 
     def launch(self, launch: Launch) -> None:
         """Run the kernel."""

@@ -91,7 +91,8 @@ class ThreadPool(ctypes.Structure):
     )
 
 
+@cache
 def thread_pool_of(threads: int) -> ThreadPool:
-    """Return so many threads of torch's pool."""
+    """Return so many threads of torch's pool; one structure for all calls, which nobody changes."""
     entry = entry_points()
     return ThreadPool(parallel=entry.parallel, number=entry.number, threads=threads, count=entry.size)

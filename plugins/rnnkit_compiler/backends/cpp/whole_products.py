@@ -45,18 +45,13 @@ def multiply_into(
         bias: address of N numbers that are added to each row.
         row_sums: address of room for M numbers: the sum of each row of A.
     """
-    return Multiply(
-        M=a.rows,
-        N=b.columns,
-        K=a.columns,
-        c=result.data_ptr(),
-        ldc=b.columns,
-        a=a.location,
-        a_rs=a.row_stride,
-        a_cs=a.column_stride,
-        b=b.location,
-        b_rs=b.row_stride,
-        b_cs=b.column_stride,
-        bias=bias,
-        row_sums=row_sums,
-    )
+    product = Multiply()
+    product.M, product.N, product.K = a.rows, b.columns, a.columns
+    product.c, product.ldc = result.data_ptr(), b.columns
+    product.a, product.a_rs, product.a_cs = a.location, a.row_stride, a.column_stride
+    product.b, product.b_rs, product.b_cs = b.location, b.row_stride, b.column_stride
+    if bias is not None:
+        product.bias = bias
+    if row_sums is not None:
+        product.row_sums = row_sums
+    return product

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from rnnkit_compiler.backends.base.backend import Backend, RecordedStep, Refusal, Sequences, Tensors, Unrolled
+from rnnkit_compiler.backends.base.backend import Backend, RecordedStep, Refusal, Results, Tensors, Timeline
 from rnnkit_compiler.backends.torch.deferred import deferring
 from rnnkit_compiler.trace.recording import Ref, calls_for
-from rnnkit_compiler.trace.script import Multiply, Script
+from rnnkit_compiler.trace.script import MatrixProduct, Script
 
 LEAST = 1 << 21
 """Rows times elements of the matrices from which on deferring their gradients beats the plain loop, on a CPU."""
@@ -56,25 +56,25 @@ class TorchOperations(Backend):
         """Write the script."""
         return cls(step, step.split.invariants, defer=True)
 
-    def run(self, tensors: Tensors, sequences: Sequences) -> Unrolled:
+    def run(self, tensors: Tensors, timeline: Timeline) -> Results:
         """Step through time, one operation after the other."""
         parts, states, initial, invariants = tensors
-        multiply: Multiply = torch.mm
+        multiply: MatrixProduct = torch.mm
         if self._defer and torch.is_grad_enabled():
             multiply, invariants = deferring(invariants, self._products)
         live = None
-        if sequences.lengths is not None:
-            device = sequences.lengths.device
-            live = torch.arange(sequences.steps, device=device).unsqueeze(1) < sequences.lengths
+        if timeline.lengths is not None:
+            device = timeline.lengths.device
+            live = torch.arange(timeline.steps, device=device).unsqueeze(1) < timeline.lengths
         state = tuple(states)
         slices = [part.unbind(0) for part in parts]
         ys = []
-        for t in range(sequences.steps):
+        for t in range(timeline.steps):
             before = state
-            if sequences.reset is not None:
-                state = _choose(sequences.reset[t], initial, state)
+            if timeline.reset is not None:
+                state = _choose(timeline.reset[t], initial, state)
             at_t = (part[t] for part in slices)
-            y, *after = self._script(sequences.batch, *at_t, *state, *invariants, multiply=multiply)
+            y, *after = self._script(timeline.batch, *at_t, *state, *invariants, multiply=multiply)
             state = tuple(after)
             if live is not None:
                 (y,) = _choose(live[t], (y,), (torch.zeros_like(y),))

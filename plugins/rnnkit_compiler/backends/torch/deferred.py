@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rnnkit_compiler.trace.script import Multiply
+from rnnkit_compiler.trace.script import MatrixProduct
 
 
-def deferring(invariants: Sequence[Tensor], products: Sequence[int]) -> tuple[Multiply, list[Tensor]]:
+def deferring(invariants: Sequence[Tensor], products: Sequence[int]) -> tuple[MatrixProduct, list[Tensor]]:
     """Return a product whose matrix waits for its gradient, and the invariants with those matrices in their handles."""
     pairs: dict[int, list[tuple[Tensor, Tensor]]] = {}
     handles = list(invariants)
@@ -49,7 +49,7 @@ class DeferredProduct(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, pairs: list[tuple[Tensor, Tensor]], rows: Tensor, matrix: Tensor) -> Tensor:
-        """Multiply."""
+        """MatrixProduct."""
         ctx.pairs = pairs
         ctx.save_for_backward(rows, matrix)
         return rows @ matrix
