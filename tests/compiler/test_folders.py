@@ -58,6 +58,6 @@ def test_every_folder_says_in_a_sentence_what_is_in_it():
 
 def test_the_names_that_users_choose_come_from_the_list_of_backends():
     assert all(issubclass(backend, Backend) for backend in _program.BACKENDS)
-    assert compiled.BACKENDS == tuple(backend.name for backend in _program.BACKENDS)
+    assert tuple(backend.name for backend in _program.BACKENDS) == compiled.BACKENDS
     assert sorted(compiled.BACKENDS) == OWN_BACKENDS
     assert compiled.BACKENDS[-1] == "torch"  # which takes whatever can be recorded
