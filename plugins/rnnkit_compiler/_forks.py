@@ -29,7 +29,7 @@ def fork_safe_lock() -> "LockType":
 def fork_safe_properties(kind: Kind) -> Kind:
     """Have the cached properties of a class free in the child: before Python 3.12 each has a lock for all instances."""
     _properties.extend(
-        found for found in vars(kind).values() if isinstance(found, cached_property) and hasattr(found, "lock")
+        value for value in vars(kind).values() if isinstance(value, cached_property) and hasattr(value, "lock")
     )
     return kind
 
@@ -37,8 +37,8 @@ def fork_safe_properties(kind: Kind) -> Kind:
 def _free_locks() -> None:
     for lock in _locks:
         lock._at_fork_reinit()  # type: ignore[attr-defined]  # as Python's own library does with its locks
-    for found in _properties:
-        found.lock = RLock()  # type: ignore[attr-defined]
+    for each in _properties:
+        each.lock = RLock()  # type: ignore[attr-defined]
 
 
 if hasattr(os, "register_at_fork"):

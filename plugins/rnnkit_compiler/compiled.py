@@ -6,13 +6,13 @@ products and the pointwise operations on them are one pass over the weights. The
 steps are done, and then take one product each.
 
 Where no kernel can be had, the same plan runs with torch's operations; where the step cannot be recorded, the loop
-runs. The folders, in this order: `trace` records the step, `form` turns it into a graph and differentiates that, `run`
-chooses what runs it, `native` writes the kernel out of `cpp`, and `building` compiles and keeps it.
+runs. The folders, each of which imports only those before it: `trace` records the step, `ir` turns it into a graph and
+differentiates that, `schedule` orders the graph into stages and buffers, `backends` run it; `_program` asks them in
+turn.
 """
 
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,36 +21,29 @@ from torch._compile import _disable_dynamo
 import rnnkit
 from rnnkit import Cell, State
 from rnnkit.errors import UsageError, first_line
+from rnnkit_compiler import _program
 from rnnkit_compiler._forks import fork_safe_lock
-from rnnkit_compiler.building.build import complaints
-from rnnkit_compiler.building.cache import cache_folder, cache_size, clear_cache
-from rnnkit_compiler.building.compilation import CompileError
-from rnnkit_compiler.building.toolchain import instruction_set, toolchain
-from rnnkit_compiler.native.library import library_of
-from rnnkit_compiler.native.team import mind_forks, thread_facts
-from rnnkit_compiler.native.workspace import scratch, shared
-from rnnkit_compiler.run.backend import Sequences
-from rnnkit_compiler.run.program import Program, compose
+from rnnkit_compiler._program import Program, candidates, compose
+from rnnkit_compiler.backends.base.backend import Refusal, Timeline
+from rnnkit_compiler.backends.cpp.thread_pool import mind_forks
 from rnnkit_compiler.trace.fingerprint import Fingerprint
 from rnnkit_compiler.trace.recording import NotRecordable
 
-BACKENDS = ("cpp", "torch")
+BACKENDS = tuple(backend.name for backend in _program.BACKENDS)
 """What may run the steps: a kernel, or torch's operations."""
+
+TORCH = BACKENDS[-1]
+LOOP = "loop"
+"""What `backend_of` says where no backend takes the cell."""
 
 CAPACITY = 512
 """Programs that are kept; the least recently used goes first."""
 
 
-class Refusal(NamedTuple):
-    """Why a cell is run by the loop."""
-
-    reason: str
-
-
 class Compiled(rnnkit.Unroller):
     """Turns a cell's step into native code: forward and backward at the speed of hand-fused kernels.
 
-    Memory: the states and the gates that the way back reads, of every step. Time: a compilation of about two seconds
+    Memory: the states and the gates that backward reads, of every step. Time: a compilation of about two seconds
     the first time that a cell is seen on a machine, whatever its sizes; then its speed is that of the matrix products.
 
     Args:
@@ -78,13 +71,18 @@ class Compiled(rnnkit.Unroller):
     def applies(self, cell: Cell) -> bool:
         """Tell whether the cell runs in a kernel here, or by the backend that was asked for.
 
-        Where there are no kernels, on other devices than the CPU, it is by the plan: at each call it, or the loop.
+        On other devices than the CPU it is by torch's operations where there is no kernel: at each call they, or the
+        loop.
         """
         like = next(cell.parameters(), None)
         if like is not None and like.is_meta:
             return True  # built without memory, it is filled elsewhere, and may run in a kernel there
-        elsewhere = like is not None and not like.is_cpu
-        return self.backend_of(cell) == (self.backend or ("torch" if elsewhere else "cpp"))
+        runs = self.backend_of(cell)
+        if self.backend is not None:
+            return runs == self.backend
+        if runs == TORCH:
+            return like is not None and not like.is_cpu
+        return runs != LOOP
 
     def __call__(
         self,
@@ -111,44 +109,26 @@ class Compiled(rnnkit.Unroller):
     def backend_of(self, cell: Cell) -> str:
         """Tell what runs a cell on plain input: "cpp", "torch" or "loop"."""
         program = program_for(cell, *example(cell), self.backend)
-        return "loop" if isinstance(program, Refusal) else program.backend.name
+        return LOOP if isinstance(program, Refusal) else program.backend.name
 
     def __repr__(self) -> str:
         return self.name if self.backend is None else f"{self.name}(backend={self.backend!r})"
 
     @classmethod
     def facts(cls) -> dict[str, str]:
-        """Tell the compiler, whether kernels can be had, the instruction set, the threads and the cache."""
-        tools = toolchain()
-        files, size = cache_size()
-        without = "none, so the plan runs with torch's operations; install g++ or clang++, or set RNNKIT_CXX"
-        return {
-            "compiler": without if tools is None else " ".join(tools.command),
-            "kernels": _kernels(),
-            "instruction set": instruction_set(),
-            "threads": thread_facts(),
-            "cache": f"{cache_folder()}, {files} files, {size / 2**20:.1f} MiB",
-        }
+        """Tell what each backend found on this machine: the compiler, whether kernels can be had, and so on."""
+        return {name: fact for backend in _program.BACKENDS for name, fact in backend.facts().items()}
 
     @classmethod
     def clear_cache(cls) -> int:
-        """Remove all stored kernels; gives their bytes."""
-        return clear_cache()[1]
+        """Remove all stored kernels; return their bytes."""
+        return sum(backend.clear_cache() for backend in _program.BACKENDS)
 
     @classmethod
     def release_memory(cls) -> None:
-        """Give back the storage that would be used again."""
-        shared.release()
-        scratch.release()
-
-
-def _kernels() -> str:
-    """Try what all kernels need; tell whether it can be had, and what was fallen back on in this process."""
-    try:
-        library_of(torch.float32)
-    except CompileError as error:
-        return f"none: {error}"
-    return "; ".join(complaints()) or "compiled or found, and loaded"
+        """Return to the system the storage that would be used again."""
+        for backend in _program.BACKENDS:
+            backend.release_memory()
 
 
 def _unroll(
@@ -166,7 +146,7 @@ def _unroll(
         program = _forced(program, backend, cell)
     elif isinstance(program, Refusal) or not program.backend.is_worth_it(padded.shape[1]):
         return rnnkit.unrollers["loop"]()(cell, xs, state, lengths=lengths, reset=reset)
-    return program.run(cell, padded, before, masks.initial, _sequences(padded, masks))
+    return program.run(cell, padded, before, masks.initial, _timeline(padded, masks))
 
 
 def _forced(program: "Program | Refusal", backend: str, cell: Cell) -> Program:
@@ -183,12 +163,12 @@ _unroll_untraced = _disable_dynamo(_unroll)
 """The same for `torch.compile`, which leaves it as it is: a kernel is compiled already."""
 
 
-def _sequences(xs: Tensor, masks: rnnkit.Masks) -> Sequences:
+def _timeline(xs: Tensor, masks: rnnkit.Masks) -> Timeline:
     if masks.live is None:
-        return Sequences(xs.shape[0], xs.shape[1], None, None, _contiguous(masks.restart))
+        return Timeline(xs.shape[0], xs.shape[1], None, None, _contiguous(masks.restart))
     lengths = masks.live.sum(0)
     order = lengths.argsort(descending=True, stable=True)
-    return Sequences(xs.shape[0], xs.shape[1], lengths, order, _contiguous(masks.restart))
+    return Timeline(xs.shape[0], xs.shape[1], lengths, order, _contiguous(masks.restart))
 
 
 def _contiguous(mask: Tensor | None) -> Tensor | None:
@@ -198,8 +178,8 @@ def _contiguous(mask: Tensor | None) -> Tensor | None:
 PLAIN = (Tensor, torch.nn.Parameter, torch.nn.Buffer)
 
 
-def obstacle(cell: Cell, found: Fingerprint, xs: Tensor, states: Sequence[Tensor]) -> str:
-    """Tell what in the surroundings asks for the loop; empty: nothing."""
+def obstacle(cell: Cell, fingerprint: Fingerprint, xs: Tensor, states: Sequence[Tensor]) -> str:
+    """Tell what about the call asks for the loop; empty: nothing."""
     if watcher := rnnkit.watched_by():
         return watcher
     if rnnkit.casts_automatically(xs.device):
@@ -208,12 +188,12 @@ def obstacle(cell: Cell, found: Fingerprint, xs: Tensor, states: Sequence[Tensor
         return "the input was made in inference mode, and may not be saved"
     if not xs.shape[1] or not cell.state_names:
         return "there is nothing to step"
-    for tensor in (xs, *states, *found.tensors):
+    for tensor in (xs, *states, *fingerprint.tensors):
         if type(tensor) not in PLAIN:
             return f"there is a {type(tensor).__name__} among the tensors"
         if tensor.is_meta or tensor.layout is not torch.strided:
             return f"a tensor is {'on meta' if tensor.is_meta else tensor.layout}"
-    if found.has_hooks:
+    if fingerprint.has_hooks:
         return "a module of the cell has hooks"
     return ""
 
@@ -222,16 +202,18 @@ _programs: OrderedDict[Hashable, Program | Refusal] = OrderedDict()
 _lock = fork_safe_lock()
 
 
-def program_of(cell: Cell, found: Fingerprint, xs: Tensor, states: Sequence[Tensor], native: bool) -> Program | Refusal:
+def program_of(
+    cell: Cell, fingerprint: Fingerprint, xs: Tensor, states: Sequence[Tensor], backend: str | None
+) -> Program | Refusal:
     """Return the program of a cell for such input and states, made at the first question."""
-    kinds = tuple((tensor.shape[1:], tensor.dtype) for tensor in states)
-    key = (found.key, xs.shape[2], xs.dtype, xs.device, kinds, torch.get_default_dtype(), native)
+    forms = tuple((tensor.shape[1:], tensor.dtype) for tensor in states)
+    key = (fingerprint.key, xs.shape[2], xs.dtype, xs.device, forms, torch.get_default_dtype(), candidates(backend))
     with _lock:
         known = _programs.get(key)
         if known is not None:
             _programs.move_to_end(key)
             return known
-    made = _make(cell, xs, states, native)
+    made = _make(cell, xs, states, backend)
     with _lock:
         _programs[key] = made
         while len(_programs) > CAPACITY:
@@ -239,9 +221,9 @@ def program_of(cell: Cell, found: Fingerprint, xs: Tensor, states: Sequence[Tens
     return made
 
 
-def _make(cell: Cell, xs: Tensor, states: Sequence[Tensor], native: bool) -> Program | Refusal:
+def _make(cell: Cell, xs: Tensor, states: Sequence[Tensor], backend: str | None) -> Program | Refusal:
     try:
-        return compose(cell, xs, states, native)
+        return compose(cell, xs, states, backend)
     except NotRecordable as error:
         return Refusal(str(error))
     except Exception as error:  # of project(), on numbers of our own: the loop says so of the user's, if it is so there
@@ -249,17 +231,17 @@ def _make(cell: Cell, xs: Tensor, states: Sequence[Tensor], native: bool) -> Pro
 
 
 def program_for(cell: Cell, xs: Tensor, states: Sequence[Tensor], backend: str | None = None) -> Program | Refusal:
-    """Return the program of a cell for such input, unless something in the surroundings asks for the loop."""
+    """Return the program of a cell for such input, unless something about the call asks for the loop."""
     try:
-        found = Fingerprint(cell)
+        fingerprint = Fingerprint(cell)
     except Exception as error:  # a module may answer as it likes
         return Refusal(f"looking at the cell fails ({first_line(error)})")
-    reason = found.unseen or obstacle(cell, found, xs, states)
-    return Refusal(reason) if reason else program_of(cell, found, xs, states, backend != "torch")
+    reason = fingerprint.unseen or obstacle(cell, fingerprint, xs, states)
+    return Refusal(reason) if reason else program_of(cell, fingerprint, xs, states, backend)
 
 
 def example(cell: Cell) -> tuple[Tensor, State]:
-    """Give plain input for a cell, and its initial state: one step of two rows."""
+    """Return plain input for a cell, and its initial state: one step of two rows."""
     like = next(cell.parameters(), None)
     dtype = torch.get_default_dtype() if like is None else like.dtype
     xs = torch.zeros(1, 2, cell.input_size, dtype=dtype, device="cpu" if like is None else like.device)

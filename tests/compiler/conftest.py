@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rnnkit_compiler.native import workspace
+from rnnkit_compiler.backends.cpp import workspace
 
 
 @pytest.fixture(autouse=True)

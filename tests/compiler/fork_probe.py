@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 import rnnkit
 from rnnkit_compiler import _forks as forks
-from rnnkit_compiler.native.team import threads
+from rnnkit_compiler.backends.cpp.thread_pool import threads
 
 PATIENCE = 20
 """Seconds after which a child is killed that hangs."""

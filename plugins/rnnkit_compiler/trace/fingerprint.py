@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from rnnkit_compiler.trace.frozen import EXACT, Unfrozen, frozen
-from rnnkit_compiler.trace.surroundings import surroundings
+from rnnkit_compiler.trace.outer_values import outer_values
 
 HOOKS = frozenset(("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"))
 
@@ -44,7 +44,7 @@ class Fingerprint:
             self.unseen = str(reason)
 
     def _module(self, module: nn.Module) -> Hashable:
-        own: list[object] = [type(module), surroundings(type(module))]
+        own: list[object] = [type(module), outer_values(type(module))]
         for name, value in module.__dict__.items():
             if name in HOOKS:
                 self.has_hooks |= bool(value)

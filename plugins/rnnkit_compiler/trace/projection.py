@@ -1,12 +1,15 @@
 """The projection: whether it may be recorded with the step, as what it makes of one row of one step."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 import rnnkit
 from rnnkit_compiler.trace.recording import NotRecordable
+
+Nest = Callable[[rnnkit.Cell, Sequence[Tensor]], rnnkit.Projected]
+"""From a cell and the parts of one step, in a list, to what `step` takes: the form that `project` returned."""
 
 STEPS, ROWS = 3, 2
 
@@ -28,6 +31,16 @@ def of_one_step(cell: rnnkit.Cell, inputs: Sequence[Tensor]) -> rnnkit.Projected
         return cell.project(inputs[0])
     except Exception as error:
         raise NotRecordable("project() takes sequences only") from error
+
+
+def nesting(projected: rnnkit.Projected) -> Nest:
+    """Return the function that puts a list of parts into the form of `projected`."""
+
+    def nest(cell: rnnkit.Cell, parts: Sequence[Tensor]) -> rnnkit.Projected:
+        left = iter(parts)
+        return rnnkit.map_parts(lambda _: next(left), projected)
+
+    return nest
 
 
 def check_projection(cell: rnnkit.Cell, xs: Tensor) -> None:

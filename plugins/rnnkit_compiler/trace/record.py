@@ -9,6 +9,7 @@ from torch import Tensor
 import rnnkit
 from rnnkit.errors import first_line
 from rnnkit_compiler.trace.fingerprint import Fingerprint
+from rnnkit_compiler.trace.projection import Nest
 from rnnkit_compiler.trace.recorder import Recorder
 from rnnkit_compiler.trace.recording import NotRecordable, Recording
 from rnnkit_compiler.trace.rows import joined
@@ -20,9 +21,6 @@ WITHIN: dict[str | None, Callable[[Tensor], Tensor]] = {
     "unit interval": torch.sigmoid,
 }
 """From any numbers to those of a state's domain; the real ones stay as they are."""
-
-Nest = Callable[[rnnkit.Cell, Sequence[Tensor]], rnnkit.Projected]
-"""From a cell and the parts of one step, in a list, to what `step` takes: the form that `project` returned."""
 
 
 def record(cell: rnnkit.Cell, parts: Sequence[Tensor], states: Sequence[Tensor], nest: Nest) -> Recording:

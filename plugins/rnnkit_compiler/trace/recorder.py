@@ -146,7 +146,7 @@ def _draws(func: Any) -> str:
 
 
 def _check_graph(tensors: Sequence[Tensor]) -> None:
-    """Raise NotRecordable if a Function written in Python is on the way back: the recording shows its forward alone."""
+    """Raise NotRecordable if a Function written in Python is in the graph: the recording shows its forward alone."""
     stack: list[Any] = [tensor.grad_fn for tensor in tensors]
     seen = set()
     while stack:

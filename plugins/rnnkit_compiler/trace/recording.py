@@ -54,9 +54,9 @@ class Call(NamedTuple):
     @property
     def reads(self) -> list[int]:
         """Return the numbers of the tensors that it reads."""
-        found: list[int] = []
-        _visit((self.args, self.kwargs), lambda ref: found.append(ref.number))
-        return found
+        numbers: list[int] = []
+        _visit((self.args, self.kwargs), lambda ref: numbers.append(ref.number))
+        return numbers
 
 
 @fork_safe_properties

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from rnnkit_compiler.trace.recording import Call, NotRecordable, Recording, Ref
 
-Multiply = Callable[[Tensor, Tensor], Tensor]
+MatrixProduct = Callable[[Tensor, Tensor], Tensor]
 """Does a product of rows with an invariant matrix."""
 
 
@@ -48,7 +48,7 @@ class Script:
         exec(compile(self.text, "<recorded step>", "exec"), self._names)
         self._run: Callable[..., tuple[Tensor, ...]] = self._names["run"]
 
-    def __call__(self, rows: int, *tensors: Tensor, multiply: Multiply = torch.mm) -> tuple[Tensor, ...]:
+    def __call__(self, rows: int, *tensors: Tensor, multiply: MatrixProduct = torch.mm) -> tuple[Tensor, ...]:
         """Make the calls on other tensors, with another number of rows in the batch."""
         return self._run(rows, multiply, *tensors)
 

@@ -48,9 +48,9 @@ def split(recording: Recording, is_cheap: Callable[[Call], bool]) -> Split:
         NotRecordable: what is made of the input alone has the batch in another place than first.
     """
     for test in (is_cheap, lambda call: False):
-        found = _split(recording, test)
-        if all(recording.shapes[number][:1] == (recording.rows,) for number in found.parts):
-            return found
+        parted = _split(recording, test)
+        if all(recording.shapes[number][:1] == (recording.rows,) for number in parted.parts):
+            return parted
     raise NotRecordable("what it makes of the input alone does not begin with the batch")
 
 
@@ -77,13 +77,13 @@ def dependence(recording: Recording, calls: Sequence[Call]) -> dict[int, Depends
     depends = dict.fromkeys((*recording.weights.values(), *recording.constants), Depends.PARAMETERS)
     depends |= dict.fromkeys(recording.parts, Depends.INPUT) | dict.fromkeys(recording.states, Depends.STATE)
     for call in calls:
-        found = max((depends[number] for number in call.reads), default=Depends.PARAMETERS)
+        most = max((depends[number] for number in call.reads), default=Depends.PARAMETERS)
         for number in call.outputs:
             if number is None:
                 continue
             has_rows = any(size and size % recording.rows == 0 for size in recording.shapes[number])
             # a constant with a row for each of the batch is made where the batch is known
-            depends[number] = Depends.STATE if has_rows and found is Depends.PARAMETERS else found
+            depends[number] = Depends.STATE if has_rows and most is Depends.PARAMETERS else most
     return depends
 
 

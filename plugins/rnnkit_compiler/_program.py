@@ -1,0 +1,253 @@
+"""From a cell to what runs it: recorded, split by what it depends on, handed to the first backend that takes it."""
+
+import inspect
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import Tensor
+
+import rnnkit
+from rnnkit_compiler.backends.base.backend import Backend, RecordedStep, Refusal, Results, Tensors, Timeline
+from rnnkit_compiler.backends.cpp.backend import Cpp
+from rnnkit_compiler.backends.torch.backend import TorchOperations
+from rnnkit_compiler.ir.lowering import Lowered, Lowering
+from rnnkit_compiler.ir.rules import RULES, is_cheap
+from rnnkit_compiler.ir.values import NotLowerable
+from rnnkit_compiler.trace.projection import check_projection, nesting, of_one_step
+from rnnkit_compiler.trace.record import record
+from rnnkit_compiler.trace.recording import NotRecordable, Recording, calls_for
+from rnnkit_compiler.trace.script import Script
+from rnnkit_compiler.trace.split import Depends, Split, dependence, split
+
+BACKENDS: tuple[type[Backend], ...] = (Cpp, TorchOperations)
+"""What may run the steps, in the order in which they are asked. The last one takes whatever can be recorded."""
+
+
+@cache
+def candidates(backend: str | None) -> tuple[type[Backend], ...]:
+    """List the backends that are asked: all, or the one that is wanted and the last one, whose plan tells why not."""
+    wanted = [candidate for candidate in BACKENDS if backend in (None, candidate.name)]
+    return tuple(dict.fromkeys([*wanted, BACKENDS[-1]]))
+
+
+@dataclass
+class Program:
+    """A step, recorded and split, and the backend that runs it."""
+
+    recording: Recording
+    split: Split
+    once: Script
+    """From the parameters to the backend's invariants, and what `ahead` reads of them."""
+
+    ahead: Script | None
+    """From the projection, all rows of all steps, to what the steps read of it."""
+
+    backend: Backend
+    reason: str
+    """Why those asked before do not run it; empty if the first one does."""
+
+    takes_input: bool = False
+    """Whether the projection is in the recording, so that the step's part is the input itself."""
+
+    def _project(self, cell: rnnkit.Cell, xs: Tensor) -> Sequence[Tensor]:
+        """Return what the steps read of the input, all steps at once."""
+        if self.takes_input:
+            return (xs,)
+        with _fast_products(self.recording.elements * xs.shape[0] * xs.shape[1]):
+            return rnnkit.parts_of(cell.project(xs.view_as(xs)))
+
+    def run(
+        self,
+        cell: rnnkit.Cell,
+        xs: Tensor,
+        states: Sequence[Tensor],
+        initial: Sequence[Tensor],
+        timeline: Timeline,
+    ) -> Results:
+        """Unroll: what depends on parameters alone and on the input alone first, then the steps."""
+        parts = self._project(cell, xs)
+        tensors = [tensor_at(cell, path) for path in self.recording.weights]
+        made, count = self.once(0, *tensors, *self.recording.constants.values()), len(self.backend.invariants)
+        invariants, others = made[:count], made[count:]
+        parts = self._ahead(parts, others, timeline)
+        return self.backend.run(Tensors(parts, states, initial, invariants), timeline)
+
+    def _ahead(self, parts: Sequence[Tensor], others: Sequence[Tensor], timeline: Timeline) -> list[Tensor]:
+        """Compute what depends on the input alone, all steps' rows at once."""
+        known = dict(zip(self.recording.parts, parts, strict=True))
+        if self.ahead is not None:
+            rows = timeline.steps * timeline.batch
+            results = self.ahead(rows, *(part.flatten(0, 1) for part in parts), *others)
+            made = [number for number in self.split.parts if number not in known]
+            size = (timeline.steps, timeline.batch)
+            known |= {n: tensor.view(*size, *tensor.shape[1:]) for n, tensor in zip(made, results, strict=True)}
+        return [known[number] for number in self.split.parts]
+
+    def explain(self) -> Iterator[str]:
+        """Say how the cell is run, line by line."""
+        yield f"backend: {self.backend.name}"
+        if self.reason:
+            yield f"no native kernel: {self.reason}"
+        ahead, core = self.split.ahead, self.split.core
+        depends = dependence(self.recording, [*self.split.once, *ahead, *core])
+        recurrent = [call for call in core if any(depends[k] is Depends.STATE for k in call.reads)]
+        stepped = [call for call in core if call in recurrent or is_cheap(call)]
+        yield "once a call, of the parameters alone: " + (", ".join(call.name for call in self.once.calls) or "nothing")
+        project = "the products of project()" if self.takes_input else "project()"
+        yield "once a sequence, of the input alone: " + ", ".join([project, *(call.name for call in ahead)])
+        yield f"at every step: {len(stepped)} operations, {len(recurrent)} of them on the state"
+        yield from self.backend.explain()
+
+
+def tensor_at(cell: torch.nn.Module, path: str) -> Tensor:
+    """Return the parameter or buffer of a dotted path."""
+    *parents, name = path.split(".")
+    module = cell
+    for parent in parents:
+        module = module._modules[parent]  # type: ignore[assignment]
+    parameter = module._parameters.get(name)
+    tensor = module._buffers[name] if parameter is None else parameter
+    assert tensor is not None
+    return tensor
+
+
+def _fast_products(multiplications: int) -> AbstractContextManager[object]:
+    """Return what makes a projection fast while it is entered: of the first backend that has something."""
+    for candidate in BACKENDS:
+        products = candidate.fast_products(multiplications)
+        if products is not None:
+            return products
+    return nullcontext()
+
+
+def compose(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor], backend: str | None = None) -> Program:
+    """Make the program of a cell for such input (T, B, D) and states.
+
+    Args:
+        cell: whose steps are to be run.
+        xs: like its input: width, dtype and device are read.
+        states: like its states.
+        backend: which is wanted; None: the first that takes the step.
+
+    Raises:
+        NotRecordable: the step cannot be run from a recording.
+    """
+    *kernels, last = candidates(backend)
+    devices = dict.fromkeys(tensor.device for tensor in (xs, *states, *cell.parameters(), *cell.buffers()))
+    reasons = [_obstacle(candidate, None, devices, states[0].dtype) for candidate in kernels]
+    able = [candidate for candidate, reason in zip(kernels, reasons, strict=True) if not reason]
+    whole = _whole(cell, xs, states) if able else None
+    made = None if whole is None else _first(able, whole, devices)
+    if whole is not None and isinstance(made, Backend):
+        return _program(whole, made, "")
+    step = _projected(cell, xs, states, lower=bool(able))
+    made = _first(able, step, devices)
+    if isinstance(made, Backend):
+        return _program(step, made, "")
+    reason = "; ".join(filter(None, [*reasons, made.reason])) if kernels else "the plan is asked for"
+    made = _first([last], step, devices)
+    assert isinstance(made, Backend)
+    return _program(step, made, reason)
+
+
+def _obstacle(
+    candidate: type[Backend], step: RecordedStep | None, devices: Iterable[torch.device], dtype: torch.dtype
+) -> str:
+    """Say why a backend does not take a step whose tensors are on these devices; empty: it does."""
+    return next(filter(None, (candidate.supports(step, device, dtype) for device in devices)), "")
+
+
+def _first(backends: Iterable[type[Backend]], step: RecordedStep, devices: Iterable[torch.device]) -> Backend | Refusal:
+    """Make the first backend that takes a step; a refusal with the reasons of all if none does."""
+    reasons = []
+    for candidate in backends:
+        reason = _obstacle(candidate, step, devices, step.dtype)
+        made = Refusal(reason) if reason else candidate.make(step)
+        if isinstance(made, Backend):
+            return made
+        reasons.append(made.reason)
+    return Refusal("; ".join(dict.fromkeys(reasons)))
+
+
+def _whole(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor]) -> RecordedStep | None:
+    """Record projection and step in one, where all that waits for no state are products of the input."""
+    try:
+        with torch.random.fork_rng(devices=[]):
+            check_projection(cell, xs)
+            recording = record(cell, [xs], states, of_one_step)
+        parted = split(recording, lambda call: True)
+    except NotRecordable:
+        return None
+    lowered = _lowered(recording, parted)
+    if isinstance(lowered, Refusal) or lowered.computes_ahead:
+        return None
+    return _recorded(cell, recording, parted, lowered, states, takes_input=True)
+
+
+def _projected(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor], lower: bool) -> RecordedStep:
+    """Record the step alone; the projection is left to the cell. It is lowered where that is of use."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        projected = cell.project(xs[:1].detach())
+    recording = record(cell, rnnkit.parts_of(projected), states, nesting(projected))
+    parted = split(recording, is_cheap)
+    lowered = _lowered(recording, parted) if lower else Refusal("no kernel may run it")
+    return _recorded(cell, recording, parted, lowered, states, takes_input=False)
+
+
+def _lowered(recording: Recording, parted: Split) -> Lowered | Refusal:
+    try:
+        return Lowering(recording, parted).run(RULES)
+    except NotLowerable as reason:
+        return Refusal(str(reason))
+
+
+def _recorded(
+    cell: rnnkit.Cell,
+    recording: Recording,
+    parted: Split,
+    lowered: Lowered | Refusal,
+    states: Sequence[Tensor],
+    takes_input: bool,
+) -> RecordedStep:
+    title, comment = cell.name, equation_of(cell)
+    device, dtype = states[0].device, states[0].dtype
+    return RecordedStep(recording, parted, lowered, device, dtype, title, comment, takes_input)
+
+
+def _program(step: RecordedStep, backend: Backend, reason: str) -> Program:
+    """Write the scripts of what is done once and ahead."""
+    recording, parted, invariants = step.recording, step.split, backend.invariants
+    made = {number for call in parted.once for number in call.outputs if number is not None}
+    tensors = [*recording.weights.values(), *recording.constants]
+    others = sorted({number for call in parted.ahead for number in call.reads} & {*made, *tensors})
+    calls = calls_for(parted.once, [*invariants, *others])
+    once = Script(calls, recording, _once_each(tensors), [*invariants, *others])
+    ahead = None
+    if parted.ahead:
+        new = [number for number in parted.parts if number not in recording.parts]
+        ahead = Script(parted.ahead, recording, [*recording.parts, *others], new)
+    return Program(recording, parted, once, ahead, backend, reason, step.takes_input)
+
+
+def _once_each(numbers: Iterable[int]) -> list[str | int]:
+    """Return the numbers, but a name of no use for each that was there before: tied tensors have one number."""
+    named: list[str | int] = []
+    for k, number in enumerate(numbers):
+        named.append(f"_tied{k}" if number in named else number)
+    return named
+
+
+def equation_of(cell: rnnkit.Cell) -> str:
+    """Return the first indented block of the module's docstring: in rnnkit's own cells, the equation."""
+    module = sys.modules.get(type(cell).__module__)
+    block: list[str] = []
+    for line in (inspect.getdoc(module) or "").splitlines():
+        if line.startswith("    "):
+            block.append(line[4:])
+        elif block and line.strip():
+            break
+    return "\n".join(block)

@@ -1,0 +1,126 @@
+"""All steps in kernels, as one operation of autograd, and torch's operations where kernels would not do."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import rnnkit
+from rnnkit_compiler.backends.base.backend import Results, Tensors, Timeline
+from rnnkit_compiler.backends.base.backward_pass import BackwardPass, SavedTensors
+from rnnkit_compiler.backends.base.forward_pass import ForwardPass
+from rnnkit_compiler.backends.base.recurrence import Recurrence
+from rnnkit_compiler.backends.base.runtime import Unfit
+
+
+def apply(recurrence: Recurrence, tensors: Tensors, timeline: Timeline) -> Results:
+    """Run the kernel; return outputs (T, B, O) and the last state. What it may not touch, torch's operations do."""
+    everything = (*tensors.parts, *tensors.states, *tensors.initial, *tensors.invariants)
+    training = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in everything)
+    try:
+        ys, *last = AllSteps.apply(recurrence, timeline, training, *everything)  # type: ignore[no-untyped-call]
+    except Unfit:
+        return recurrence.fallback.run(tensors, timeline)
+    return ys, tuple(last)
+
+
+class _Written:
+    """Tells whether outputs that share their memory with the states were written over since (None: they do not)."""
+
+    def __init__(self, outputs: Tensor | None) -> None:
+        # An alias has the same version. Without its numbers, since it lives as long as the graph; and the outputs
+        # themselves would hold the graph, and it them.
+        self._alias = None if outputs is None else outputs.detach()
+        self._version = 0
+        if self._alias is not None:
+            self._alias.data = torch.empty(0, dtype=self._alias.dtype, device=self._alias.device)
+            self._version = self._alias._version
+
+    def __bool__(self) -> bool:
+        return self._alias is not None and self._alias._version != self._version
+
+
+class AllSteps(torch.autograd.Function):
+    """Outputs and last states; the gradients of the matrices wait until the last step is done.
+
+    Tensors, in order: parts (T, B, w), states (B, w), initial states for rows that start again (none without them),
+    invariants. Not twice differentiable by itself: under `create_graph`, and where something looks at the operations of
+    backward or hands it what a kernel may not touch, the steps run again with torch's operations.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, recurrence: Recurrence, timeline: Timeline, training: bool, *tensors: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Run the kernel, keeping what backward reads if training."""
+        call = ForwardPass(recurrence, timeline, tensors, training)
+        ys, last = call.run()
+        if training:
+            ctx.set_materialize_grads(False)
+            ctx.recurrence, ctx.timeline = recurrence, timeline
+            ctx.save_for_backward(*tensors, *call.kept_parts, *call.kept, call.memory, call.y_states)
+            ctx.snapshot = rnnkit.Snapshot(tensors)
+            ctx.written = _Written(ys if call.shares_outputs else None)
+        return (ys, *last)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        """Run the kernel back, or where that would not do, the steps again."""
+        recurrence, timeline = ctx.recurrence, ctx.timeline
+        *saved, memory, y_states = ctx.saved_tensors
+        needs = ctx.needs_input_grad[3:]
+        tensors, others = ctx.snapshot.of(saved[: len(needs)]), saved[len(needs) :]
+        if not torch._C._autograd._get_current_graph_task_keep_graph():
+            ctx.snapshot.forget()
+        if not torch.is_grad_enabled() and not rnnkit.watched_by():
+            try:
+                kept = SavedTensors(
+                    memory, y_states, others[: (count := len(recurrence.plan.reads_parts))], others[count:]
+                )
+                if ctx.written:
+                    kept = _run_again(recurrence, timeline, tensors)
+                call = BackwardPass(recurrence, timeline, tensors, needs, grads)
+                return (None, None, None, *call.run(kept))
+            except Unfit:
+                pass
+        return (None, None, None, *_again(recurrence, timeline, tensors, needs, grads))
+
+
+def _run_again(recurrence: Recurrence, timeline: Timeline, tensors: Sequence[Tensor]) -> SavedTensors:
+    """Return what the forward pass kept, made anew: the outputs, which are part of it, were written over."""
+    call = ForwardPass(recurrence, timeline, tensors, training=True)
+    call.run()
+    return SavedTensors(call.memory, call.y_states, call.kept_parts, call.kept)
+
+
+def _again(
+    recurrence: Recurrence,
+    timeline: Timeline,
+    tensors: Sequence[Tensor],
+    needs: Sequence[bool],
+    grads: Sequence[Tensor | None],
+) -> list[Tensor | None]:
+    """Return gradients by torch's operations, which run the steps again; they can be differentiated if asked for."""
+    create_graph = torch.is_grad_enabled()
+    parts, states = recurrence.given_parts, len(recurrence.plan.step.state_widths)
+    first = parts + states + (states if timeline.reset is not None else 0)
+    # By views: second derivatives reach what the tensors came from, and a gradient ends at each of them, though one may
+    # have been computed from another.
+    with torch.enable_grad():
+        tensors = [tensor.view_as(tensor) if need else tensor for tensor, need in zip(tensors, needs, strict=True)]
+        before, initial = tensors[parts : parts + states], tensors[parts + states : first]
+        ys, last = recurrence.fallback.run(Tensors(tensors[:parts], before, initial, tensors[first:]), timeline)
+    pairs = [
+        (result, grad)
+        for result, grad in zip((ys, *last), grads, strict=True)
+        if result.requires_grad and grad is not None
+    ]
+    wanted = [tensor for tensor, need in zip(tensors, needs, strict=True) if need]
+    results, given = [result for result, _ in pairs], [grad for _, grad in pairs]
+    computed = iter(
+        torch.autograd.grad(
+            results, wanted, given, create_graph=create_graph, allow_unused=True, materialize_grads=True
+        )
+    )
+    return [next(computed) if need else None for need in needs]

@@ -1,0 +1,139 @@
+"""The backend: what runs the steps of a recorded cell."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from rnnkit_compiler.ir.lowering import Lowered
+from rnnkit_compiler.trace.recording import Recording
+from rnnkit_compiler.trace.split import Split
+
+Results = tuple[Tensor, tuple[Tensor, ...]]
+"""Outputs (T, B, O) and the last state."""
+
+
+class Timeline(NamedTuple):
+    """How many steps and rows a call has, and which rows run at which step."""
+
+    steps: int
+    batch: int
+    lengths: Tensor | None
+    """(B,) of int64; None: all rows run to the end."""
+
+    order: Tensor | None
+    """(B,) of int64: rows by falling length."""
+
+    reset: Tensor | None
+    """(T, B) of booleans, contiguous; None: no row starts again."""
+
+
+class Tensors(NamedTuple):
+    """What the steps work on; outputs have gradients for all of them that ask for it."""
+
+    parts: Sequence[Tensor]
+    """What a step reads of the input, each (T, B, ...)."""
+
+    states: Sequence[Tensor]
+    """Before the first step, each (B, ...)."""
+
+    initial: Sequence[Tensor]
+    """Where rows start again from; none if none does."""
+
+    invariants: Sequence[Tensor]
+    """What is the same at every step."""
+
+
+class Refusal(NamedTuple):
+    """Why something does not run a cell."""
+
+    reason: str
+
+
+@dataclass
+class RecordedStep:
+    """A step of a cell, as backends are asked about it and made of it."""
+
+    recording: Recording
+    split: Split
+    lowered: Lowered | Refusal
+    """The step in the ir, or why it has no counterpart there."""
+
+    device: torch.device
+    dtype: torch.dtype
+    """Of the first state."""
+
+    title: str
+    """Names the cell in what is generated."""
+
+    comment: str
+    """The cell's equation, for what is generated."""
+
+    takes_input: bool
+    """Whether the projection is in the recording, so that the step's part is the input itself."""
+
+
+class Backend(ABC):
+    """Runs the steps of one recorded cell. It gives the loop's numbers.
+
+    A backend whose step is not differentiable twice, or that meets tensors it may not touch, leaves these calls to
+    torch's operations; see `autograd`.
+    """
+
+    name: ClassVar[str]
+    """What the user asks for it by."""
+
+    invariants: Sequence[int]
+    """The numbers in the recording of what it takes as `Tensors.invariants`."""
+
+    @classmethod
+    @abstractmethod
+    def supports(cls, step: RecordedStep | None, device: torch.device, dtype: torch.dtype) -> str:
+        """Return why it cannot run a step; empty if it can.
+
+        Args:
+            step: the step; None before it is recorded, which is asked first, so that nothing is recorded in vain.
+            device: where a tensor of the call is; it is asked for each.
+            dtype: of the states.
+        """
+
+    @classmethod
+    @abstractmethod
+    def make(cls, step: RecordedStep) -> "Backend | Refusal":
+        """Make what runs a step that is supported; a refusal if that fails, as a compiler may."""
+
+    @abstractmethod
+    def run(self, tensors: Tensors, timeline: Timeline) -> Results:
+        """Step through time."""
+
+    @abstractmethod
+    def explain(self) -> Iterator[str]:
+        """Say what it does at each step, line by line."""
+
+    @abstractmethod
+    def is_worth_it(self, batch: int) -> bool:
+        """Tell whether it beats the plain loop at this number of rows."""
+
+    @classmethod
+    def fast_products(cls, multiplications: int) -> AbstractContextManager[object] | None:
+        """Return what makes a projection of so many multiplications fast while it is entered; None: nothing."""
+        return None
+
+    @classmethod
+    def facts(cls) -> Mapping[str, str]:
+        """Tell what it found on this machine, for `rnnkit doctor`."""
+        return {}
+
+    @classmethod
+    def clear_cache(cls) -> int:
+        """Remove all that it has stored; return the bytes."""
+        return 0
+
+    @classmethod
+    def release_memory(cls) -> None:
+        """Return to the system what it would use again."""
+        return

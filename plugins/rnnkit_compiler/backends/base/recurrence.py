@@ -1,0 +1,47 @@
+"""The recurrence: what is the same at every call of a step's kernels."""
+
+from dataclasses import dataclass, field
+from math import prod
+
+from rnnkit_compiler.backends.base.backend import Backend
+from rnnkit_compiler.backends.base.runtime import Runtime
+from rnnkit_compiler.schedule.layout import Layout, layout_of
+from rnnkit_compiler.schedule.plan import KernelPlan
+
+MOST_LAYOUTS = 200
+"""Layouts that are kept, one for each kernel and size of a call."""
+
+
+@dataclass
+class Recurrence:
+    """The plan of a step, its kernels on a device, and what steps in where they may not run."""
+
+    plan: KernelPlan
+    runtime: Runtime
+    fallback: Backend
+    """Runs the same steps, with the same invariants, with torch's operations."""
+
+    layouts: dict[tuple[str, int, int], Layout] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        step = self.plan.step
+        numbers = step.invariants
+        self.of_matrix = [numbers.index(matrix.number) for matrix in step.matrices]
+        """Which invariant each matrix is, or is a part of."""
+        self.of_vector = [numbers.index(vector.number) for vector in step.vectors]
+        ahead = {hoisted.matrix for hoisted in step.hoisted}
+        sizes = [prod(matrix.shape) for k, matrix in enumerate(step.matrices) if k not in ahead]
+        self.weight_bytes = sum(sizes) * step.dtype.itemsize
+        """Of what every step multiplies by."""
+        self.given_parts = len(step.part_widths) - len(step.hoisted)
+        """How many parts come from outside; the others are products of these."""
+
+    def layout(self, kernel: str, steps: int, batch: int) -> Layout:
+        """Return where the private buffers of "Forward", "Inference" or "Backward" lie."""
+        key = (kernel, steps, batch)
+        known = self.layouts.get(key)
+        if known is None:
+            if len(self.layouts) > MOST_LAYOUTS:
+                self.layouts.clear()
+            known = self.layouts[key] = layout_of(self.plan, kernel, steps, batch)
+        return known

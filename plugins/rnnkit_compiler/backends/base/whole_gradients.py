@@ -1,0 +1,37 @@
+"""Gradients of whole tensors, from those of what the steps read of them: columns, rows, expanded vectors."""
+
+from math import prod
+
+import torch
+from torch import Tensor
+
+from rnnkit_compiler.ir.lowering import Hoisted, Invariant
+
+
+def with_columns(total: Tensor | None, grad: Tensor, hoisted: Hoisted, part: Tensor) -> Tensor:
+    """Return the gradient of a part with that of the columns added that a product of the input alone reads."""
+    width = prod(part.shape[2:])
+    if total is None and hoisted.width == width:
+        return grad
+    # what comes in may be the gradient of something else as well
+    total = grad.new_zeros(*part.shape[:2], width) if total is None else total.clone()
+    total[..., hoisted.offset : hoisted.offset + hoisted.width] += grad
+    return total
+
+
+def of_whole_matrix(grad: Tensor, invariant: Invariant, tensor: Tensor) -> Tensor:
+    """Return the gradient of the tensor of which the matrix (K, N) with gradient (N, K) is a part, or the transpose."""
+    grad_t = grad if invariant.transposed else grad.t()
+    if grad_t.numel() == tensor.numel():
+        return grad_t.reshape(tensor.shape)
+    whole = torch.zeros_like(tensor, memory_format=torch.contiguous_format)
+    flat = whole.unsqueeze(0 if invariant.transposed else 1) if whole.ndim == 1 else whole.view(whole.shape[-2:])
+    (flat.t() if invariant.transposed else flat)[invariant.offset : invariant.offset + invariant.shape[0]] = grad.t()
+    return whole
+
+
+def of_unexpanded(grad: Tensor, invariant: Invariant, tensor: Tensor) -> Tensor:
+    """Return the gradient of the tensor that was expanded and made flat."""
+    if grad.numel() == tensor.numel():
+        return grad.reshape(tensor.shape)
+    return grad.reshape(invariant.shape).sum_to_size(tensor.shape)

@@ -1,0 +1,125 @@
+"""The C++ backend: kernels made for a graph and for this processor."""
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+
+import torch
+
+from rnnkit_compiler.backends.base import autograd
+from rnnkit_compiler.backends.base.backend import Backend, RecordedStep, Refusal, Results, Tensors, Timeline
+from rnnkit_compiler.backends.base.recurrence import Recurrence
+from rnnkit_compiler.backends.cpp.building.build import build, complaints
+from rnnkit_compiler.backends.cpp.building.cache import cache_folder, cache_size, clear_cache
+from rnnkit_compiler.backends.cpp.building.compilation import CompileError
+from rnnkit_compiler.backends.cpp.building.toolchain import instruction_set, toolchain
+from rnnkit_compiler.backends.cpp.code.source import generate
+from rnnkit_compiler.backends.cpp.kernel import Kernel
+from rnnkit_compiler.backends.cpp.library import library_of
+from rnnkit_compiler.backends.cpp.linear import LEAST, FastProducts
+from rnnkit_compiler.backends.cpp.runtime import CpuRuntime
+from rnnkit_compiler.backends.cpp.thread_pool import thread_facts
+from rnnkit_compiler.backends.cpp.workspace import scratch, shared
+from rnnkit_compiler.backends.torch.backend import TorchOperations
+from rnnkit_compiler.ir.lowering import Lowered
+from rnnkit_compiler.schedule.explanation import explain
+from rnnkit_compiler.schedule.plan import KernelPlan
+
+DTYPES = (torch.float32, torch.float64)
+
+
+class Cpp(Backend):
+    """Runs the steps in a kernel.
+
+    Args:
+        step: in the ir.
+        title: names the cell in the source.
+        comment: the cell's equation, for the source.
+        fallback: runs the same steps with torch's operations, for derivatives of derivatives.
+
+    Raises:
+        CompileError: there is no compiler, or it fails.
+    """
+
+    name = "cpp"
+
+    def __init__(self, step: Lowered, title: str, comment: str, fallback: Backend) -> None:
+        plan = KernelPlan(step)
+        source = generate(plan, title, comment, step.dtype == torch.float64)
+        with ThreadPoolExecutor(1) as pool:  # so that both are compiled at the same time, the first time
+            of_dtype = pool.submit(library_of, step.dtype)
+            library = build(source.text)
+            of_dtype.result()
+        kernel = Kernel(library, source, step.dtype)
+        self.invariants = step.invariants
+        self._recurrence = Recurrence(plan, CpuRuntime(kernel), fallback)
+
+    @classmethod
+    def supports(cls, step: RecordedStep | None, device: torch.device, dtype: torch.dtype) -> str:
+        """Return why there is no kernel: the tensors are elsewhere, or an operation has no counterpart in the ir."""
+        if device.type != "cpu":
+            return f"kernels run on the CPU, and there is a tensor on {device}"
+        if dtype not in DTYPES:
+            return f"its state is {dtype}"
+        return step.lowered.reason if step is not None and isinstance(step.lowered, Refusal) else ""
+
+    @classmethod
+    def make(cls, step: RecordedStep) -> Backend | Refusal:
+        """Compile the kernels; a refusal where there is no compiler, or it fails."""
+        assert isinstance(step.lowered, Lowered)
+        fallback = TorchOperations(step, step.lowered.invariants, defer=False)
+        try:
+            return cls(step.lowered, step.title, step.comment, fallback)
+        except CompileError as error:
+            return Refusal(str(error))
+
+    def run(self, tensors: Tensors, timeline: Timeline) -> Results:
+        """Step through time in the kernel."""
+        return autograd.apply(self._recurrence, tensors, timeline)
+
+    def explain(self) -> Iterator[str]:
+        """Say what is fused, kept and deferred, and what it costs."""
+        return explain(self._recurrence.plan)
+
+    def is_worth_it(self, batch: int) -> bool:
+        """Tell that it is, always."""
+        return True
+
+    @classmethod
+    def fast_products(cls, multiplications: int) -> AbstractContextManager[object] | None:
+        """Return what has large products on the CPU done by kernels."""
+        return FastProducts() if multiplications >= LEAST else None
+
+    @classmethod
+    def facts(cls) -> Mapping[str, str]:
+        """Tell the compiler, whether kernels can be had, the instruction set, the threads and the cache."""
+        tools = toolchain()
+        files, size = cache_size()
+        without = "none, so the plan runs with torch's operations; install g++ or clang++, or set RNNKIT_CXX"
+        return {
+            "compiler": without if tools is None else " ".join(tools.command),
+            "kernels": _kernels(),
+            "instruction set": instruction_set(),
+            "threads": thread_facts(),
+            "cache": f"{cache_folder()}, {files} files, {size / 2**20:.1f} MiB",
+        }
+
+    @classmethod
+    def clear_cache(cls) -> int:
+        """Remove all stored kernels; return their bytes."""
+        return clear_cache()[1]
+
+    @classmethod
+    def release_memory(cls) -> None:
+        """Return to the system the storage that would be used again."""
+        shared.release()
+        scratch.release()
+
+
+def _kernels() -> str:
+    """Try what all kernels need; tell whether it can be had, and what was fallen back on in this process."""
+    try:
+        library_of(torch.float32)
+    except CompileError as error:
+        return f"none: {error}"
+    return "; ".join(complaints()) or "compiled or found, and loaded"

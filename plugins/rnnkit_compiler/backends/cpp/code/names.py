@@ -1,0 +1,134 @@
+"""What generated code calls things: sizes and literals by number, buffers by name, and where each value is read."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from rnnkit_compiler.ir.graph import Node
+from rnnkit_compiler.schedule.buffers import (
+    STATE_SLOTS,
+    WITHOUT_SLOTS,
+    Buffer,
+    BufferKind,
+    Place,
+    Slot,
+    place_of,
+)
+from rnnkit_compiler.schedule.stages import Stages
+
+LITERALS = (0.0, 1.0, -1.0, 0.5, -0.5, 2.0)
+"""Written into the source; others are numbers of the call."""
+
+
+@dataclass
+class Tables:
+    """The numbered arguments of all kernels of one source."""
+
+    sizes: list[int] = field(default_factory=list)
+    numbers: list[float] = field(default_factory=list)
+    buffers: list[Buffer] = field(default_factory=list)
+
+
+def number_of(values: list[Any], value: object) -> int:
+    """Return the place of a value in a list, to which it is added if it is new."""
+    if value not in values:
+        values.append(value)
+    return values.index(value)
+
+
+class Names:
+    """The names in one kernel."""
+
+    def __init__(self, stages: Stages, tables: Tables) -> None:
+        self.stages, self.tables = stages, tables
+        self.buffers: dict[Buffer, int] = {}
+        """Buffers that the step reads or writes, and their widths."""
+        self.rows: dict[Node, int] = {}
+        """Numbers of the row that are kept over a step: the place of each."""
+        self.literals: dict[str, str] = {}
+        """Expressions of literals, and the name of each."""
+        self.stored: set[Node] = set()
+        """What the stages before have stored."""
+        self.remembered: dict[Node, int] = {}
+        """What loops over the rows have computed and put aside, each thread for itself: the place of each."""
+
+    def size(self, value: int) -> str:
+        """Name a size."""
+        return "0" if value == 0 else f"d{number_of(self.tables.sizes, value)}"
+
+    def base(self, buffer: Buffer) -> str:
+        """Write where a buffer begins."""
+        return f"static_cast<real*>(call.buffers[{number_of(self.tables.buffers, buffer)}])"
+
+    def slot(self, buffer: Buffer, slot: str, width: int) -> str:
+        """Write where a slot of a buffer begins."""
+        return f"{self.base(buffer)} + ({slot}) * call.batch * {self.size(width)}"
+
+    def address(self, buffer: Buffer, width: int) -> str:
+        """Write where the rows of this step begin in a buffer."""
+        base, size = self.base(buffer.home), self.size(width)
+        if buffer.kind is BufferKind.GRAD_VECTOR:
+            return f"{base} + (s.row_share * s.unit_shares + s.unit_share) * {size}"
+        if buffer.kind in WITHOUT_SLOTS:
+            return base
+        slot = STATE_SLOTS.get(buffer.kind)
+        return f"{base} + {'t' if slot is None else _slot(slot)} * batch * {size}"
+
+    def at(self, place: Place) -> str:
+        """Name an element of a buffer's row r."""
+        if place.buffer.kind is BufferKind.VECTOR:
+            return self.at_vector(place)
+        self.buffers[place.buffer] = place.width
+        offset = self.size(place.offset)
+        return f"{place.buffer} + r * {self.size(place.width)}{plus(offset)}"
+
+    def at_vector(self, place: Place) -> str:
+        """Name an element of a buffer that has one row."""
+        self.buffers[place.buffer] = place.width
+        return f"{place.buffer}{plus(self.size(place.offset))}"
+
+    def remembered_at(self, node: Node) -> str:
+        """Name the elements of what was put aside for the row i."""
+        return f"m{self.remembered[node]}_ + i * {self.size(node.width)}"
+
+    def source(self, node: Node) -> Place:
+        """Return where a node is read that is not computed in place."""
+        place = place_of(node, self.stages.sources)
+        assert place is not None
+        return place
+
+    def is_stored(self, node: Node) -> bool:
+        """Tell whether the row of a node stands in a buffer by now: from before the step, or from an earlier stage."""
+        whole = node.inputs[0] if node.op == "slice" and node not in self.stored else node
+        return node in self.stages.given or whole in self.stages.given or whole in self.stored
+
+    def note(self, node: Node) -> str:
+        """Print a node as it reads in the plan, sizes by their names."""
+        if node.op == "slice":
+            return f"%{node.inputs[0].number}[{self.size(node.attr[0])}:]"
+        operands = [self.literal(o) if o.op == "number" else f"%{o.number}" for o in node.inputs]
+        operands += [str(item) for item in node.attr]
+        return f"%{node.number} = {node.op}({', '.join(operands)})"
+
+    def literal(self, node: Node) -> str:
+        """Name a literal, a vector of equal lanes."""
+        value = node.attr[0]
+        if isinstance(value, tuple):
+            expression = f"call.sizes[{number_of(self.tables.sizes, value[1])}]" + (
+                f" + {value[2]}" if value[2] else ""
+            )
+        elif value in LITERALS and str(value) != "-0.0":
+            expression = f"{value:g}"
+        else:
+            expression = f"call.numbers[{number_of(self.tables.numbers, value)}]"
+        return self.literals.setdefault(expression, f"q{len(self.literals)}")
+
+
+def _slot(slot: Slot) -> str:
+    """Write the number of the slot that belongs to step t."""
+    step = f"(t + {slot.after})" if slot.after else "t"
+    return f"({step} % {'call.slots' if slot.alternating is None else slot.alternating})"
+
+
+def plus(term: str) -> str:
+    """Write an offset to be added; nothing if it is zero."""
+    return "" if term == "0" else f" + {term}"

@@ -1,0 +1,82 @@
+"""Every pointwise operation of the ir in C++.
+
+The operands are vectors named `a`, `b`, `c`; the functions are those of headers/vector.h, headers/elementary.h and
+headers/kernel.h. Truth is a number: `truth` makes 1 or 0 of a mask, and `where` asks whether its first operand is 0.
+"""
+
+from collections.abc import Iterator, Sequence
+
+CODE = {
+    "neg": "-a",
+    "add": "a + b",
+    "sub": "a - b",
+    "mul": "a * b",
+    "div": "a / b",
+    "sigmoid": "vsigmoid(a)",
+    "tanh": "vtanh(a)",
+    "exp": "vexp(a)",
+    "expm1": "vexpm1(a)",
+    "exp2": "vexp2(a)",
+    "log2": "vlog2(a)",
+    "log10": "vlog10(a)",
+    "log": "vlog(a)",
+    "log1p": "vlog1p(a)",
+    "sqrt": "vsqrt(a)",
+    "rsqrt": "1 / vsqrt(a)",
+    "sin": "vsin(a)",
+    "cos": "vcos(a)",
+    "tan": "vtan(a)",
+    "asin": "vasin(a)",
+    "acos": "vacos(a)",
+    "atan": "vatan(a)",
+    "sinh": "vsinh(a)",
+    "cosh": "vcosh(a)",
+    "asinh": "vasinh(a)",
+    "acosh": "vacosh(a)",
+    "atanh": "vatanh(a)",
+    "erf": "verf(a)",
+    "erfc": "map1([](real x) -> real { return std::erfc(x); }, a)",
+    "abs": "vabs(a)",
+    "sign": "truth(a > 0) - truth(a < 0)",
+    "floor": "vfloor(a)",
+    "ceil": "vceil(a)",
+    "trunc": "vtrunc(a)",
+    "round": "vround(a)",
+    "relu": "select(a <= 0, broadcast(0), a)",
+    "maximum": "vmax(a, b)",
+    "minimum": "vmin(a, b)",
+    "pow": "vpow(a, b)",
+    "atan2": "vatan2(a, b)",
+    "eq": "truth(a == b)",
+    "ne": "truth(a != b)",
+    "lt": "truth(a < b)",
+    "le": "truth(a <= b)",
+    "gt": "truth(a > b)",
+    "ge": "truth(a >= b)",
+    "where": "select(a != 0, b, c)",
+    "stop": "a",
+}
+"""By the name of the operation."""
+
+
+def expression(op: str, operands: Sequence[str]) -> str:
+    """Write a pointwise operation of operands of these names."""
+    if op == "expand":
+        return operands[0]
+    words = _words(CODE[op])
+    return "".join(operands["abc".index(word)] if word in ("a", "b", "c") else word for word in words)
+
+
+def _words(code: str) -> Iterator[str]:
+    """Take code apart into words and single signs."""
+    word = ""
+    for sign in code:
+        if sign.isalnum() or sign in "_:":
+            word += sign
+        else:
+            if word:
+                yield word
+            word = ""
+            yield sign
+    if word:
+        yield word

@@ -1,0 +1,168 @@
+"""Code for a region: block by block of its units, the products and the pointwise operations on them."""
+
+from collections.abc import Iterator
+
+from rnnkit_compiler.backends.cpp.code.names import Names, plus
+from rnnkit_compiler.backends.cpp.code.operations import expression
+from rnnkit_compiler.ir.graph import Node
+from rnnkit_compiler.schedule.buffers import BufferKind, Place, place_of
+from rnnkit_compiler.schedule.stages import Product, Region
+
+FETCHED = (BufferKind.PART, BufferKind.KEPT, BufferKind.SAVED, BufferKind.STATE, BufferKind.GRAD_Y)
+"""Buffers that are read at each step from another place, long after it was written."""
+
+WRITTEN = (
+    *(BufferKind.NEXT_STATE, BufferKind.SAVED, BufferKind.OPERAND),
+    *(BufferKind.GRAD_PRODUCT, BufferKind.GRAD_PART, BufferKind.Y),
+)
+"""Buffers that are written at each step in another place."""
+
+
+class RegionCode:
+    """Writes regions, and notes what their products need."""
+
+    def __init__(self, names: Names) -> None:
+        self.names = names
+        self.vectors: list[tuple[int, int]] = []
+        """Of each region: the most column blocks of a product, and the width."""
+        self.products: list[tuple[int, Product]] = []
+        """Of each product: its region, and what it is."""
+        self.columns: list[tuple[int, bool, int]] = []
+        """In the order of packing: matrix, whether it is transposed, first column."""
+
+    def lines(self, region: Region) -> Iterator[str]:
+        """Return the lines of a region."""
+        number = len(self.vectors)
+        self.vectors.append((max((len(p.blocks) for p in region.products), default=0), region.width))
+        width = self.names.size(region.width)
+        first = len(self.products)
+        self.products += [(number, product) for product in region.products]
+        yield f"        {{  // {width} units"
+        yield f"            const int V = v{number}, panels = panel_count({width}, V);"
+        yield "            const int last = share_start(panels, s.unit_share + 1, s.unit_shares);"
+        for k, product in enumerate(region.products, first):
+            place = product.operand
+            self.names.buffers[place.buffer] = place.width
+            for block in product.blocks:
+                self.columns.append((block.matrix, block.transposed, block.offset))
+            begin = f"{place.buffer}{plus(self.names.size(place.offset))}"
+            room = f"reinterpret_cast<const real**>(s.scratch + l{k})"  # its own: all products of a region run together
+            yield f"            const Rows a{k} = s.rows_of({begin}, {self.names.size(place.width)}, {room});"
+            yield f"            real* const c{k}_ = reinterpret_cast<real*>(s.scratch + c{k});"
+        body = list(self._body(region, first))
+        ahead = "u" if region.products else "(u + 1)"  # the products, or else the units before, are time enough
+        yield "            for (int u = share_start(panels, s.unit_share, s.unit_shares); u < last; ++u) {"
+        for place, written in self._touched(region):
+            at = f"{place.buffer}{plus(self.names.size(place.offset))} + {ahead} * V * VL"
+            yield f"                fetch<{str(written).lower()}>(s, {at}, {self.names.size(place.width)}, V);"
+        for k, product in enumerate(region.products, first):
+            count, depth = len(product.blocks), self.depth(product)
+            panel = f"w{k} + std::ptrdiff_t(u) * {depth} * {count} * V * VL"
+            yield f"                multiply_panel(call, c{k}_, a{k}, s.live, {panel}, {depth}, {count} * V);"
+        yield "                for (int v = 0; v < V; ++v) {"
+        yield f"                    const int j = (u * V + v) * VL, left = {width} - j;"
+        yield "                    auto body = [&](auto whole) __attribute__((always_inline)) {"
+        yield from (f"                        {line}" for line in body)
+        yield "                    };"
+        yield "                    if (left >= VL) body(Full{});"
+        yield "                    else if (left > 0) body(Partial{});"
+        yield "                }"
+        yield "            }"
+        yield "        }"
+        self.names.stored.update(store.node for store in region.stores)
+
+    def _computed(self, region: Region) -> list[Node]:
+        """List what is left to be computed, in order, when loops over the rows have put some aside."""
+        remembered = self.names.remembered
+        wanted = {store.node for store in region.stores}
+        computed = []
+        for node in reversed(region.nodes):
+            if node in wanted and node not in remembered:
+                computed.append(node)
+                wanted.update(node.inputs)
+        return computed[::-1]
+
+    def _touched(self, region: Region) -> list[tuple[Place, bool]]:
+        """List what a region reads and writes for each step apart, and which of the two."""
+        nodes = self._computed(region)
+        operands = dict.fromkeys(operand for node in nodes for operand in node.inputs)
+        read = (place_of(node, self.names.stages.sources) for node in operands if node not in nodes)
+        fetched = [(place, False) for place in read if place is not None and place.buffer.kind in FETCHED]
+        stored = [store.place for store in region.stores if store.place.buffer.kind in WRITTEN]
+        return list(dict.fromkeys([*fetched, *((place, True) for place in stored)]))
+
+    def _body(self, region: Region, first: int) -> Iterator[str]:
+        """Write what is done for one vector of units: what is the same for all rows, then the rows."""
+        known: dict[Node, str] = {}
+        outside: list[str] = []
+        inside: list[str] = []
+        nodes = self._computed(region)
+        own = set(nodes)
+        for k, product in enumerate(region.products, first):
+            for g, block in enumerate(product.blocks):
+                known[block.node] = f"x{block.node.number}"
+                at = f"c{k}_ + (std::ptrdiff_t(i) * {len(product.blocks)} * V + {g} * V + v) * VL"
+                inside.append(f"const vec x{block.node.number} = load({at});  // {self.names.note(block.node)}")
+        for node in nodes:
+            for operand in node.inputs:
+                self._operand(operand, own, known, outside, inside)
+            names = [known[operand] for operand in node.inputs]
+            inside.append(f"const vec x{node.number} = {expression(node.op, names)};  // {self.names.note(node)}")
+            known[node] = f"x{node.number}"
+        sums: list[tuple[str, Place]] = []
+        for store in region.stores:  # all is read before anything is written, which may be over it
+            self._operand(store.node, own, known, outside, inside)
+        for store in region.stores:
+            value, place = known[store.node], store.place
+            if place.buffer.kind is BufferKind.GRAD_VECTOR:
+                name = f"sum{len(sums)}"
+                sums.append((name, place))
+                inside.append(f"{name} += {value};")
+            else:
+                guard = "if (call.y_apart) " if place.buffer.kind is BufferKind.Y else ""
+                inside.append(f"{guard}put<full>({self.names.at(place)} + j, {value}, left);")
+        yield "constexpr bool full = decltype(whole)::full;"
+        yield from outside
+        for name, _ in sums:
+            yield f"vec {name}{{}};"
+        yield "for (int i = 0; i < s.live; ++i) {"
+        yield "    const std::ptrdiff_t r = s.rows[i];"
+        yield from (f"    {line}" for line in inside)
+        yield "}"
+        for name, place in sums:
+            at = f"{self.names.at_vector(place)} + j"
+            yield f"put<full>({at}, get<full>({at}, left) + {name}, left);"
+
+    def _operand(
+        self, node: Node, own: set[Node], known: dict[Node, str], outside: list[str], inside: list[str]
+    ) -> None:
+        """Make an operand known that is not computed in the region itself."""
+        if node in known or node in own:
+            return
+        name = f"x{node.number}"
+        if node.op == "number":
+            known[node] = self.names.literal(node)
+            return
+        if node in self.names.remembered:
+            inside.append(f"const vec {name} = get<full>({self.names.remembered_at(node)} + j, left);")
+            known[node] = name
+            return
+        if node in self.names.rows:
+            at = f"numbers[{self.names.rows[node]} * batch + i]"
+            inside.append(f"const vec {name} = broadcast({at});  // {self.names.note(node)}")
+        else:
+            place = self.names.source(node)
+            lines = outside if place.buffer.kind is BufferKind.VECTOR else inside
+            if node.width == 1:
+                lines.append(f"const vec {name} = broadcast(({self.names.at(place)})[0]);  // {self.names.note(node)}")
+            else:
+                lines.append(
+                    f"const vec {name} = get<full>({self.names.at(place)} + j, left);  // {self.names.note(node)}"
+                )
+        known[node] = name
+
+    def depth(self, product: Product) -> str:
+        """Name how many elements of a row a product reads: the operand's width."""
+        node = product.blocks[0].node
+        whole = node if node.op == "product" else node.inputs[0]
+        return self.names.size(whole.inputs[0].width)

@@ -1,0 +1,59 @@
+"""The source of a kernel: from its plan to C++, a line for each node, commented with it.
+
+The source depends on the graph alone: every size and every literal is a number of the call, so that one kernel serves
+all sizes of a cell.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rnnkit_compiler.backends.cpp.code.kernel_code import KernelCode
+from rnnkit_compiler.backends.cpp.code.names import Tables
+from rnnkit_compiler.schedule.buffers import Buffer
+from rnnkit_compiler.schedule.plan import KernelPlan
+
+
+@dataclass
+class Source:
+    """Generated source, and what its numbered arguments stand for."""
+
+    text: str
+    sizes: list[int]
+    numbers: list[float]
+    buffers: list[Buffer]
+    columns: dict[str, list[tuple[int, bool, int]]]
+    """Of each kernel, in the order of packing: matrix, whether it is transposed, first column."""
+
+
+def generate(plan: KernelPlan, title: str, comment: str, double: bool) -> Source:
+    """Write the kernels of a plan: Forward, which keeps what training needs, Inference, and Backward."""
+    tables = Tables()
+    kernels = {
+        "Forward": KernelCode("Forward", plan, plan.forward, tables, forward=True),
+        "Inference": KernelCode("Inference", plan, plan.inference, tables, forward=True),
+        "Backward": KernelCode("Backward", plan, plan.backward, tables, forward=False),
+    }
+    for kernel in kernels.values():  # all of them first: they number what the classes declare
+        kernel.compose()
+    bodies = [line for kernel in kernels.values() for line in (*kernel.lines(), "")]
+    head = [f"// {title}", "//", *(f"//   {line}".rstrip() for line in comment.splitlines()), ""]
+    head += [f"#define REAL {'double' if double else 'float'}", '#include "kernel.h"', ""]
+    entries = [line for name in kernels for line in _entry(name, kernels[name].forward)]
+    text = "\n".join([*head, *bodies, *entries]) + "\n"
+    return Source(
+        text,
+        tables.sizes,
+        tables.numbers,
+        tables.buffers,
+        {name: kernel.region_code.columns for name, kernel in kernels.items()},
+    )
+
+
+def _entry(name: str, forward: bool) -> Iterator[str]:
+    lower = name.lower()
+    yield f'extern "C" void {lower}(const Call* call) {{ drive<{name}, {str(forward).lower()}>(*call); }}'
+    yield f'extern "C" void {lower}_room(const Call* call, std::int64_t* values, std::int64_t* bytes) {{'
+    yield f"    {name} kernel(*call);"
+    yield "    *values = kernel.packed_values;"
+    yield "    *bytes = kernel.scratch_bytes + share_bytes(*call);"
+    yield "}"

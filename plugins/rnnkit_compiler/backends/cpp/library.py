@@ -1,0 +1,49 @@
+"""What is compiled once for all kernels of a dtype: whole products, and the parts of products that kernels call."""
+
+import ctypes
+from functools import cache
+from typing import NamedTuple
+
+import torch
+
+from rnnkit_compiler.backends.cpp.building.build import build
+
+SOURCE = """// Products, compiled once for all kernels.
+#define REAL {real}
+#include "multiply.h"
+
+extern "C" std::int64_t workspace() {{ return LINEAR_WORKSPACE; }}
+extern "C" void multiply(Products* all) {{ run(all->team, multiply_shares, all); }}
+extern "C" void functions(Functions* f) {{ fill(f); }}
+"""
+
+
+class Functions(ctypes.Structure):
+    """Mirrors `Functions` in headers/functions.h."""
+
+    _fields_ = (("products", ctypes.c_void_p * 4), ("pack", ctypes.c_void_p), ("multiply", ctypes.c_void_p))
+
+
+class Library(NamedTuple):
+    """The functions of one dtype."""
+
+    library: ctypes.CDLL
+    workspace: int
+    """Values that whole products want for each thread."""
+
+    functions: Functions
+
+
+@cache
+def library_of(dtype: torch.dtype) -> Library:
+    """Return the library of a dtype, float32 or float64.
+
+    Raises:
+        CompileError: there is no compiler, or it fails.
+    """
+    library = build(SOURCE.format(real="double" if dtype == torch.float64 else "float"))
+    library.workspace.restype = ctypes.c_int64
+    library.multiply.restype = library.functions.restype = None
+    functions = Functions()
+    library.functions(ctypes.byref(functions))
+    return Library(library, library.workspace(), functions)

@@ -1,0 +1,125 @@
+"""The vector-Jacobian product of one step, in the intermediate form.
+
+From the gradients of the output and of the next state it gives the gradients of the state before, of each part and of
+each invariant vector, and for each product the gradient of its result: the gradient of the matrix itself is a sum over
+time and batch of what the product read times that, which waits until all steps are done.
+"""
+
+from collections.abc import Iterable
+from itertools import pairwise
+from math import prod
+from typing import NamedTuple
+
+from rnnkit_compiler.ir.graph import Graph, Node, needed
+from rnnkit_compiler.ir.lowering import Lowered
+from rnnkit_compiler.ir.operations import OPERATIONS
+
+
+class Deferred(NamedTuple):
+    """A product whose matrix gets its gradient after the last step: the operand and the gradient of the result."""
+
+    matrix: int
+    operand: Node
+    gradient: Node
+
+
+class Partial(NamedTuple):
+    """A gradient of `width` elements of a node, from `offset` on."""
+
+    offset: int
+    width: int
+    gradient: Node
+
+
+class Derivative(NamedTuple):
+    """The gradients of one step. A vector's is still to be summed over the rows."""
+
+    states: list[Node]
+    parts: list[Node]
+    vectors: list[Node]
+    deferred: list[Deferred]
+
+
+def derive(step: Lowered) -> Derivative:
+    """Differentiate a step."""
+    graph = step.graph
+    results = [step.output, *step.next_states]
+    order = needed(results)
+    gathered: dict[Node, list[Partial]] = {node: [] for node in order}
+    gathered[step.output].append(Partial(0, step.output.width, graph.make("grad_y", (), step.output.width)))
+    for k, node in enumerate(step.next_states):
+        gathered[node].append(Partial(0, node.width, graph.make("grad_state", (), node.width, k)))
+    deferred = []
+    leaves: dict[Node, Node] = {}
+    for node in reversed(order):
+        if not gathered[node] or node.op == "number":
+            continue
+        gradient = _total(graph, node, gathered[node])
+        if node.op in ("state", "part", "vector"):
+            leaves[node] = gradient
+        elif node.op == "product":
+            matrix, transposed = node.attr
+            deferred.append(Deferred(matrix, node.inputs[0], gradient))
+            (operand,) = node.inputs
+            _add(gathered, operand, graph.product(gradient, matrix, operand.width, not transposed))
+        else:
+            _pass_on(graph, node, gradient, gathered)
+
+    def of(op: str, widths: Iterable[int]) -> list[Node]:
+        nodes = (graph.make(op, (), width, k) for k, width in enumerate(widths))
+        return [leaves.get(leaf, graph.number(0)) for leaf in nodes]
+
+    return Derivative(
+        of("state", step.state_widths),
+        of("part", step.part_widths),
+        of("vector", (prod(invariant.shape) for invariant in step.vectors)),
+        deferred,
+    )
+
+
+def _pass_on(graph: Graph, node: Node, gradient: Node, gathered: dict[Node, list[Partial]]) -> None:
+    """Hand a gradient on to the operands."""
+    operands = node.inputs
+    if node.op == "slice":
+        gathered[operands[0]].append(Partial(node.attr[0], node.width, gradient))
+    elif node.op == "concat":
+        offset = 0
+        for operand in operands:
+            # an operand of width 1 is one element of the whole, and its gradient that element's
+            _add(gathered, operand, graph.slice(graph.expand(gradient, node.width), offset, operand.width))
+            offset += operand.width
+    elif node.op == "expand":
+        _add(gathered, operands[0], graph.sum(gradient, node.width))
+    elif node.op == "sum":
+        _add(gathered, operands[0], graph.expand(gradient, operands[0].width))
+    elif node.op in ("max", "min"):
+        hit = operands[0].eq(node)
+        _add(gathered, operands[0], hit * (gradient / graph.sum(hit, operands[0].width)))
+    else:
+        contributions = OPERATIONS[node.op].vjp(gradient, node, *operands)
+        for operand, contribution in zip(operands, contributions, strict=True):
+            if contribution is None or operand.op == "number":
+                continue
+            if operand.width < node.width:
+                contribution = graph.sum(contribution, node.width)
+            _add(gathered, operand, contribution)
+
+
+def _add(gathered: dict[Node, list[Partial]], node: Node, gradient: Node) -> None:
+    if node in gathered:
+        gathered[node].append(Partial(0, node.width, gradient))
+
+
+def _total(graph: Graph, node: Node, partials: list[Partial]) -> Node:
+    """Add up gradients, of which some are of some elements of the node only."""
+    cuts = sorted(
+        {cut for partial in partials for cut in (partial.offset, partial.offset + partial.width)} | {0, node.width}
+    )
+    joined = []
+    for start, stop in pairwise(cuts):
+        total = graph.number(0)
+        for partial in partials:
+            if partial.offset <= start and stop <= partial.offset + partial.width:
+                total = total + graph.slice(partial.gradient, start - partial.offset, stop - start)
+        joined.append(graph.expand(total, stop - start))
+    return graph.concat(joined)

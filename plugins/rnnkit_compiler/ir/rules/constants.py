@@ -1,0 +1,33 @@
+"""Constants with a row for each of the batch."""
+
+from collections.abc import Callable
+from typing import Any
+
+from rnnkit_compiler.ir.lowering import Lowering
+from rnnkit_compiler.ir.rules.table import Rule, Table
+from rnnkit_compiler.ir.values import Value
+from rnnkit_compiler.trace.recording import Call, Ref
+
+TABLE = Table(cheap=True)
+
+FILLED = Table(cheap=False)
+"""Fills, which are made ahead where they are of the input alone."""
+
+
+def _constant(value_of: Callable[[dict[str, Any]], Any]) -> Rule:
+    """Make the rule of a constant; `value_of` finds in the arguments what it is full of, a literal or a tensor."""
+
+    def lower(lowering: Lowering, call: Call) -> Value:
+        shape, axis = lowering.place(call.output, f"{call.name} makes a constant that the projection decides")
+        value = value_of(lowering.arguments(call))
+        if isinstance(value, Ref):
+            return lowering.spread(value, shape, axis)
+        return Value(lowering.graph.number(float(value)), shape, axis)
+
+    return lower
+
+
+TABLE.rule("zeros", "zeros_like", "new_zeros")(_constant(lambda given: 0.0))
+TABLE.rule("ones", "ones_like", "new_ones")(_constant(lambda given: 1.0))
+TABLE.rule("full", "full_like", "new_full")(_constant(lambda given: given["fill_value"]))
+FILLED.rule("fill")(_constant(lambda given: given["value"]))

@@ -1,0 +1,129 @@
+"""Pointwise operations: each a function from nodes, and other arguments by name, to a node."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rnnkit_compiler.ir.graph import Node
+from rnnkit_compiler.ir.lowering import Lowering
+from rnnkit_compiler.ir.rules.table import Table
+from rnnkit_compiler.ir.values import NotLowerable, Value
+from rnnkit_compiler.trace.recording import Call
+
+Function = Callable[..., Node]
+
+TABLE = Table(cheap=True)
+
+UNARY = (
+    *("neg", "sigmoid", "tanh", "exp", "expm1", "exp2", "log", "log1p", "log2", "log10", "sqrt", "rsqrt", "sin", "cos"),
+    *("tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh", "erf", "erfc", "abs", "sign", "floor"),
+    *("ceil", "trunc", "relu"),
+)
+BINARY = ("maximum", "minimum", "eq", "ne", "lt", "le", "gt", "ge", "mul", "atan2")
+"""Operations that have aten's name in the intermediate form."""
+
+
+def pointwise(table: Table, *names: str, operands: Sequence[str] = ("self",)) -> Callable[[Function], Function]:
+    """Enter a function for pointwise operations of these names.
+
+    Args:
+        table: to enter it in.
+        names: of the operations.
+        operands: the arguments that it takes as nodes, in order; it takes the others by name.
+    """
+
+    def enter(function: Function) -> Function:
+        def lower(lowering: Lowering, call: Call) -> Value:
+            given = lowering.arguments(call)
+            shape, axis = lowering.place(call.output, f"{call.name} gives a tensor without the batch")
+            nodes = [
+                None if given[name] is None else lowering.spread(given[name], shape, axis).node for name in operands
+            ]
+            others = {name: value for name, value in given.items() if name not in operands}
+            return Value(function(*nodes, **others), shape, axis)
+
+        table.rule(*names)(lower)
+        return function
+
+    return enter
+
+
+def scaled(node: Node, factor: Any) -> Node:
+    """Multiply by a literal, unless it is 1."""
+    return node if factor == 1 else node * float(factor)
+
+
+def _same_name(op: str) -> Function:
+    return lambda *nodes, **_: nodes[0].graph.pointwise(op, *nodes)
+
+
+def _enter(*names: str, operands: Sequence[str] = ("self",)) -> Callable[[Function], Function]:
+    return pointwise(TABLE, *names, operands=operands)
+
+
+for _name in UNARY:
+    _enter(_name)(_same_name(_name))
+for _name in BINARY:
+    _enter(_name, operands=("self", "other"))(_same_name(_name))
+_enter("sgn")(_same_name("sign"))
+_enter("reciprocal")(lambda a, **_: 1 / a)
+_enter("isnan")(lambda a, **_: a.ne(a))
+_enter("logical_not", "bitwise_not")(lambda a, **_: a.eq(0))
+_enter("logical_and", "bitwise_and", operands=("self", "other"))(lambda a, b, **_: a.ne(0) * b.ne(0))
+_enter("logical_or", "bitwise_or", operands=("self", "other"))(lambda a, b, **_: a.ne(0).maximum(b.ne(0)).stop())
+_enter("add", operands=("self", "other"))(lambda a, b, alpha, **_: a + scaled(b, alpha))
+_enter("sub", operands=("self", "other"))(lambda a, b, alpha, **_: a - scaled(b, alpha))
+_enter("rsub", operands=("self", "other"))(lambda a, b, alpha, **_: b - scaled(a, alpha))
+_enter("where", operands=("condition", "self", "other"))(lambda c, a, b, **_: c.where(a, b))
+_enter("addcmul", operands=("self", "tensor1", "tensor2"))(lambda a, b, c, value, **_: a + scaled(b * c, value))
+_enter("addcdiv", operands=("self", "tensor1", "tensor2"))(lambda a, b, c, value, **_: a + scaled(b / c, value))
+
+
+@_enter("lerp", operands=("self", "end", "weight"))
+def _lerp(a: Node, b: Node, w: Node, **_: Any) -> Node:
+    # From the nearer end, as torch does, so that each end is met to the bit.
+    from_start, from_end = a + w * (b - a), b - (b - a) * (1 - w)
+    if w.op == "number" and isinstance(w.attr[0], float):
+        return from_start if abs(w.attr[0]) < 0.5 else from_end
+    return w.abs().lt(0.5).where(from_start, from_end)
+
+
+@_enter("div", operands=("self", "other"))
+def _div(a: Node, b: Node, rounding_mode: str | None = None, **_: Any) -> Node:
+    if rounding_mode == "floor":  # 1 // 0.1 is 9, and the quotient, rounded, 10
+        raise NotLowerable("a floor division has no counterpart")
+    return a / b if rounding_mode is None else (a / b).trunc()
+
+
+@_enter("pow", operands=("self", "exponent"))
+def _pow(a: Node, b: Node, **_: Any) -> Node:
+    powers: dict[Any, Callable[[], Node]] = {
+        0.5: a.sqrt,
+        1.0: lambda: a,
+        2.0: lambda: a * a,
+        3.0: lambda: a * a * a,
+        -0.5: a.rsqrt,
+        -1.0: lambda: 1 / a,
+    }
+    exponent = b.attr[0] if b.op == "number" else None
+    return powers[exponent]() if exponent in powers else a.pow(b)
+
+
+@_enter("round")
+def _round(a: Node, decimals: int = 0, **_: Any) -> Node:
+    if decimals:
+        raise NotLowerable("round with decimals has no counterpart")
+    return a.graph.pointwise("round", a)
+
+
+def finite(a: Node) -> Node:
+    """Return 0 in place of an infinity: what is taken off before `exp`, so that infinities come out as they are."""
+    return a.abs().eq(math.inf).where(0, a)
+
+
+@TABLE.rule("logaddexp")
+def _logaddexp(lowering: Lowering, call: Call) -> Value:
+    shape, axis = lowering.place(call.output, "logaddexp gives a tensor without the batch")
+    a, b = (lowering.spread(argument, shape, axis).node for argument in call.args)
+    top = finite(a.maximum(b)).stop()
+    return Value(top + ((a - top).exp() + (b - top).exp()).log(), shape, axis)

@@ -1,0 +1,79 @@
+"""What a tensor of the recording is in the intermediate form: a node, and how its elements lie in the tensor."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+from rnnkit_compiler.ir.graph import Node
+
+TRUTH = frozenset(
+    (
+        *("eq", "ne", "lt", "le", "gt", "ge", "isnan", "where", "_to_copy"),
+        *(f"{kind}_{op}" for kind in ("logical", "bitwise") for op in ("not", "and", "or")),
+        *("alias", "clone", "detach", "_reshape_alias", "view", "_unsafe_view", "expand", "unsqueeze", "squeeze", "t"),
+        *("transpose", "permute", "split", "split_with_sizes", "slice", "select", "unbind", "cat", "stack"),
+        *("zeros", "zeros_like", "new_zeros", "ones", "ones_like", "new_ones"),
+    )
+)
+"""Operations that may give booleans: comparisons, and what leaves values as they are. All others do arithmetic."""
+
+
+class NotLowerable(Exception):  # noqa: N818 - a reason, not an error: what raises it falls back
+    """An operation has no counterpart in the intermediate form; says which."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """A node, and the shape of the tensor that it stands for, batch axis included.
+
+    The features of a row are the tensor's elements without the batch axis, in order. They are all of the node's
+    elements, or there is one number for all.
+    """
+
+    node: Node
+    shape: tuple[int, ...]
+    axis: int
+    """Where the batch is in the shape."""
+
+    @property
+    def features(self) -> tuple[int, ...]:
+        """The shape without the batch axis."""
+        return self.shape[: self.axis] + self.shape[self.axis + 1 :]
+
+    @property
+    def width(self) -> int:
+        """How many numbers each row has."""
+        return prod(self.features)
+
+    def full(self) -> Node:
+        """Return a node that has all of the elements."""
+        return self.node.graph.expand(self.node, self.width)
+
+    def like(self, node: Node) -> "Value":
+        """Return another node in the same shape."""
+        return Value(node, self.shape, self.axis)
+
+
+def batch_axis(shape: Sequence[int], rows: int) -> int | None:
+    """Find the batch in a shape of the recording; None: it is not there.
+
+    Raises:
+        NotLowerable: it is there twice, or hidden in a product of sizes.
+    """
+    axes = [axis for axis, size in enumerate(shape) if size % rows == 0 and size]
+    if not axes:
+        return None
+    if len(axes) > 1 or shape[axes[0]] != rows:
+        raise NotLowerable(f"a tensor of shape {_written(shape, rows)} joins the batch with other dimensions")
+    return axes[0]
+
+
+def _written(shape: Sequence[int], rows: int) -> str:
+    """Write a shape with B for the batch: "(2B, 4)"."""
+    sizes = [f"{size // rows if size != rows else ''}B" if size and size % rows == 0 else str(size) for size in shape]
+    return f"({', '.join(sizes)}{',' * (len(sizes) == 1)})"
+
+
+def same_order(before: Sequence[int], after: Sequence[int]) -> bool:
+    """Tell whether two lists of sizes are the same but for ones."""
+    return [size for size in before if size != 1] == [size for size in after if size != 1]

@@ -1,1 +1,0 @@
-"""Programs: what runs a cell, by which backend, and why."""

@@ -1,0 +1,38 @@
+"""What is kept for backward, and what is computed again there from what it reads anyway."""
+
+from collections.abc import Sequence
+
+from rnnkit_compiler.ir.graph import Node, needed
+from rnnkit_compiler.ir.operations import OPERATIONS
+
+
+def choose_saved(results: Sequence[Node], gradients: Sequence[Node]) -> list[Node]:
+    """Choose what to keep: what backward reads, unless it follows from what it reads anyway by little work.
+
+    Args:
+        results: of the forward step.
+        gradients: all that backward computes.
+    """
+    forward = set(needed(results))
+    backward = [node for node in needed(gradients, forward) if node not in forward]
+    read = {operand for node in backward for operand in node.inputs if operand in forward}
+    read |= {node for node in gradients if node in forward}
+    saved: list[Node] = []
+    for node in sorted(read, key=lambda node: node.number):  # the same order in every process
+        if not node.is_leaf and not _follows(node, set(saved)):
+            saved.append(node)
+    return saved
+
+
+def _follows(node: Node, saved: set[Node]) -> bool:
+    """Whether a node can be had again from leaves and what is saved by at most one heavy operation."""
+    heavy = 0
+    for inner in needed([node], saved):
+        if inner in saved or inner.op in ("number", "state", "vector"):
+            continue
+        if inner.op == "slice" and inner.inputs[0].op in ("state", "vector"):
+            continue
+        if inner.op not in OPERATIONS and inner.op != "expand":
+            return False
+        heavy += inner.op in OPERATIONS and OPERATIONS[inner.op].heavy
+    return heavy <= 1

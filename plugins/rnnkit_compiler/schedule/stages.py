@@ -1,0 +1,94 @@
+"""The stages of a step: what can be computed unit by unit without waiting for another unit of the same row.
+
+A stage begins with numbers that hold for a whole row (sums, maxima, and what follows from them), then goes through the
+units block by block: products with the weights' columns of that block, and the pointwise operations on their results
+while they are still in the first cache. A product reads whole rows, so what it reads ends the stage before it.
+
+Two passes find them: `timing` says in which stage each node can be computed, first to last; `assignment` then says what
+each stage has to do and to store, last to first, since later stages ask earlier ones for what they read.
+
+An LSTM of 16 units, as `explain` prints it, pointwise operations drawn together. Part 1 is the projection of the input,
+64 numbers::
+
+    %6  = product(state 0)                  64 numbers, of which only slices are read, one for each gate
+    %20 = sigmoid(part 1[16:] + %6[16:])    the forget gate
+    %22 = sigmoid(part 1[0:] + %6[0:])      the input gate
+    %23 = tanh(part 1[32:] + %6[32:])       the candidate
+    %26 = sigmoid(part 1[48:] + %6[48:])    the output gate
+    %25 = state 1 * %20 + %22 * %23         next state 1
+    %28 = %26 * tanh(%25)                   next state 0, and the output
+
+Timing. States and parts are there before the step. The product reads whole rows of state 0, which can be done in stage
+0, and so can each slice of it by itself. All other nodes are pointwise and of 16 units: unit j of each needs unit j of
+its operands, so none waits for another unit, and all are in stage 0 too. Forward is one stage.
+
+Assignment. Stage 0 has to store the next states, the output, and the gates, which backward reads: one region of 16
+units. Going back from what it stores, it collects 13 pointwise operations, and one product of state 0 with four column
+blocks of the matrix, one for each gate.
+
+Backward has two stages. The gradients of the gates are pointwise and of 16 units again: stage 0. Their product with the
+transposed matrix, which is the gradient of state 0, reads whole rows of them. So it is in stage 1, and stage 0 stores
+them in a buffer, here grad_product 0, which the gradient of the weights wants anyway.
+
+Had the gates a layer norm, the sum over the units of %6 could not be taken before %6 is whole: the sum is in stage 1,
+and stage 1 asks stage 0 to store %6 in a temporary buffer.
+"""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from rnnkit_compiler.ir.graph import Node
+from rnnkit_compiler.schedule.buffers import Buffer, Place, Store
+
+
+class ColumnBlock(NamedTuple):
+    """Columns of a matrix, as many as a region has units, and the node that rows times these columns give."""
+
+    node: Node
+    matrix: int
+    transposed: bool
+    offset: int
+    """The first column."""
+
+
+class Product(NamedTuple):
+    """The column blocks that the rows of one buffer are multiplied by in one region."""
+
+    operand: Place
+    blocks: tuple[ColumnBlock, ...]
+
+
+@dataclass
+class Region:
+    """The units of one width in one stage: products, pointwise nodes in order, and stores."""
+
+    width: int
+    products: list[Product] = field(default_factory=list)
+    nodes: list[Node] = field(default_factory=list)
+    stores: list[Store] = field(default_factory=list)
+
+
+@dataclass
+class Stage:
+    """What lies between two barriers."""
+
+    reductions: list[list[Node]] = field(default_factory=list)
+    """Groups of one number a row each, in order: sums and maxima that share a loop, or a pointwise node alone."""
+
+    row_stores: list[Store] = field(default_factory=list)
+    regions: list[Region] = field(default_factory=list)
+
+
+@dataclass
+class Stages:
+    """The stages of a step, and the buffers that carry values from one to the next."""
+
+    stages: list[Stage]
+    sources: dict[Node, Place]
+    """Where each node that is not computed in place is read."""
+
+    temporaries: dict[Buffer, int]
+    """Width of each."""
+
+    given: set[Node]
+    """The sources that are there before the step."""

@@ -1,0 +1,220 @@
+"""The matrix products of generated kernels, against numpy in float64: every instruction set, both dtypes, odd sizes."""
+
+import ctypes
+import platform
+import shutil
+import subprocess
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import rnnkit_compiler
+
+HEADERS = Path(rnnkit_compiler.__file__).parent / "backends" / "cpp" / "headers"
+PROBE = Path(__file__).with_name("product_probe.cpp")
+COMPILER = shutil.which("g++") or shutil.which("clang++") or shutil.which("c++")
+FLAGS = ["-O3", "-std=c++17", "-fno-math-errno", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-Wno-psabi"]
+TARGETS = {"native": ["-march=native"], "avx2": ["-mavx2", "-mfma"], "baseline": []}
+DTYPES = {"float": np.float32, "double": np.float64}
+
+pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler")
+
+
+class Build:
+    """One build of the probe: its library, and the numpy dtype that it computes in."""
+
+    def __init__(self, library, dtype):
+        self.library, self.dtype = ctypes.CDLL(str(library)), DTYPES[dtype]
+
+    def draw(self, rows, columns, order="C"):
+        """Draw a matrix with both signs, its values row after row or column after column."""
+        values = np.random.default_rng(1000 * rows + columns).standard_normal((rows, columns))
+        return np.asarray(values, self.dtype, order=order)
+
+    def multiply(self, a, w, gates, *, vectors=None, rows=None, before=None, known=False):
+        """Give a[rows] w, or `before` + a[rows] w, by way of packed panels of `vectors` vectors a gate."""
+        units, count = w.shape[1] // gates, len(a) if rows is None else len(rows)
+        c = np.full((count, w.shape[1]), np.nan, self.dtype) if before is None else before.copy()
+        index = None if rows is None else np.asarray(rows, np.int32)
+        vectors = vectors or self.library.vectors(gates, units, 1)
+        sizes = len(w), gates, units, vectors
+        self.library.multiply(
+            address(c), address(a), strides(a)[0], address(index), count, address(w), *strides(w), *sizes,
+            before is not None, known,
+        )  # fmt: skip
+        return c
+
+    def multiply_whole(self, a, b, *, bias=None, before=None, sums=None, threads=1):
+        """Give a b + bias, or `before` + a b + bias, in the rows of a wider matrix; `sums` gets the row sums of a."""
+        rows, columns = len(a), b.shape[1]
+        wide = np.full((rows, columns + 3), 7, self.dtype)
+        c = wide[:, :columns]
+        c[...] = np.nan if before is None else before
+        sizes = rows, columns, a.shape[1]
+        self.library.multiply_whole(
+            address(c), strides(c)[0], *sizes, address(a), *strides(a), address(b), *strides(b),
+            address(bias), address(sums), before is not None, threads,
+        )  # fmt: skip
+        assert (wide[:, columns:] == 7).all()
+        return c
+
+
+def strides(matrix):
+    """Give a matrix's strides in values rather than bytes."""
+    return [ctypes.c_long(stride // matrix.itemsize) for stride in matrix.strides]
+
+
+def address(array):
+    """Give the address of an array's first value, or none."""
+    return None if array is None else ctypes.c_void_p(array.ctypes.data)
+
+
+def check(found, a, b, before=0.0):
+    """Compare with `before` + a b, as far as the roundings of the sum allow."""
+    a, b, before = (np.asarray(x, np.float64) for x in (a, b, before))
+    bound = (a.shape[1] + 3) * np.finfo(found.dtype).eps * (np.abs(a) @ np.abs(b) + np.abs(before))
+    error = np.abs(found - (before + a @ b))
+    worst = error.argmax()
+    assert (error <= bound).all(), f"value {worst} is {error.flat[worst]:.3g} off; {bound.flat[worst]:.3g} is allowed"
+
+
+def runs_here(target):
+    """Say whether this machine can run a target's build."""
+    flags = Path("/proc/cpuinfo")
+    return target != "avx2" or (platform.machine() == "x86_64" and flags.exists() and " avx2 " in flags.read_text())
+
+
+@pytest.fixture(scope="module")
+def builds(tmp_path_factory):
+    """Compile the probe for every target and dtype, all at once."""
+    folder = tmp_path_factory.mktemp("product")
+    names = [(target, dtype) for target, dtype in product(TARGETS, DTYPES) if runs_here(target)]
+    compilers = {}
+    for target, dtype in names:
+        command = [COMPILER, *FLAGS, *TARGETS[target], f"-DREAL={dtype}", f"-I{HEADERS}", str(PROBE)]
+        command += ["-o", str(folder / f"{target}-{dtype}.so")]
+        compilers[target, dtype] = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    for compiler in compilers.values():
+        errors = compiler.communicate()[1]
+        assert compiler.returncode == 0, errors
+    return {name: Build(folder / "{}-{}.so".format(*name), name[1]) for name in names}
+
+
+@pytest.fixture(params=product(TARGETS, DTYPES), ids="-".join)
+def build(request, builds):
+    """One build of the probe."""
+    if request.param not in builds:
+        pytest.skip("this machine cannot run it")
+    return builds[request.param]
+
+
+@pytest.mark.parametrize("depth", [1, 7, 65, 1100])
+@pytest.mark.parametrize("rows", [*range(1, 14), 64, 130])
+def test_product_of_every_number_of_rows(build, rows, depth):
+    a = build.draw(rows, depth)
+    for gates, units in [(4, 20), (3, 16), (2, 7), (1, 70)]:
+        w = build.draw(depth, gates * units)
+        check(build.multiply(a, w, gates), a, w)
+
+
+@pytest.mark.parametrize("units", [1, 16, 37, 64])
+@pytest.mark.parametrize("gates", [1, 2, 3, 4, 5, 6, 7, 9])
+def test_product_of_every_number_of_gates(build, gates, units):
+    a, w = build.draw(5, 33), build.draw(33, gates * units)
+    for vectors in range(1, max(1, 4 // gates) + 1):
+        check(build.multiply(a, w, gates, vectors=vectors), a, w)
+        check(build.multiply(a, w, gates, vectors=vectors, known=True), a, w)
+
+
+@pytest.mark.parametrize("depth", [5, 65, 130])
+def test_packing_takes_any_strides(build, depth):
+    a, wide = build.draw(3, depth), build.draw(2 * depth, 240)
+    tall = build.draw(160, 3 * depth).T
+    for w in [build.draw(depth, 80, order="F"), wide[:depth, :80], wide[::2, ::3], tall[::3, ::2], tall[:depth, :80]]:
+        check(build.multiply(a, w, 4), a, w)
+
+
+@pytest.mark.parametrize("rows", [1, 8, 40])
+def test_product_adds_to_what_is_there(build, rows):
+    a, w, before = build.draw(rows, 700), build.draw(700, 72), build.draw(rows, 72)
+    check(build.multiply(a, w, 4, before=before), a, w, before)
+
+
+def test_product_over_nothing_is_zero(build):
+    a, w = build.draw(9, 1)[:, :0], build.draw(1, 40)[:0]
+    assert (build.multiply(a, w, 2) == 0).all()
+    assert (build.multiply_whole(a, w) == 0).all()
+
+
+def test_product_takes_rows_by_a_list(build):
+    a, w = build.draw(12, 50)[:, :31], build.draw(31, 63)
+    rows = [7, 0, 11, 11, 3, 5, 2, 9, 1, 10]
+    check(build.multiply(a, w, 3, rows=rows), a[rows], w)
+
+
+def test_a_panel_is_as_wide_as_keeps_every_thread_busy(build):
+    vectors, lanes = build.library.vectors, build.library.lanes()
+    assert vectors(1, 64 * lanes, 1) == 4
+    assert vectors(1, 4 * lanes, 2) == 2  # one panel of 4 would leave a thread idle
+    assert vectors(1, 1, 1) == 1
+    assert [vectors(gates, 64 * lanes, 2) for gates in (2, 3, 4, 5, 6, 8)] == [2, 1, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 4])
+@pytest.mark.parametrize(
+    ("rows", "columns", "depth"),
+    [(1, 1, 1), (7, 20, 65), (130, 33, 7), (13, 1100, 70), (200, 64, 300), (5, 600, 530), (300, 3, 40), (2, 16, 2000)],
+)
+def test_whole_product_of_every_layout(build, rows, columns, depth, threads):
+    for a, b in product("CF", "CF"):
+        left, right = build.draw(rows, depth, order=a), build.draw(depth, columns, order=b)
+        check(build.multiply_whole(left, right, threads=threads), left, right)
+    left, right = build.draw(2 * rows, 3 * depth)[::2, ::3], build.draw(3 * depth, 2 * columns)[::3, ::2]
+    check(build.multiply_whole(left, right, threads=threads), left, right)
+
+
+@pytest.mark.parametrize("columns", [5, 64, 600])
+def test_whole_product_with_a_bias_on_top_of_what_is_there(build, columns):
+    a, b, before, bias = (build.draw(*shape) for shape in [(70, 600), (600, columns), (70, columns), (1, columns)])
+    check(build.multiply_whole(a, b, bias=bias, threads=2), a, b, np.broadcast_to(bias, before.shape))
+    check(build.multiply_whole(a, b, before=before, threads=2), a, b, before)
+    found = build.multiply_whole(a, b, before=before, bias=bias, threads=2)
+    check(found, a, b, before.astype(np.float64) + bias)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_whole_product_gives_the_row_sums_of_its_left_side(build, order, threads):
+    a, b, ones = build.draw(70, 900, order=order), build.draw(900, 700), np.ones((900, 1))
+    sums = np.full((70, 1), np.nan, build.dtype)
+    check(build.multiply_whole(a, b, sums=sums, threads=threads), a, b)
+    check(sums, a, ones)
+    start = sums.copy()
+    build.multiply_whole(a, b, sums=sums, before=np.zeros((70, 700), build.dtype), threads=threads)
+    check(sums, a, ones, start)
+
+
+@pytest.fixture(scope="module")
+def pool():
+    """The entry points of the OpenMP pool that torch runs on."""
+    library = next(Path(torch.__file__).parent.glob("lib/libtorch_cpu.*"))
+    handle = ctypes.CDLL(str(library))
+    try:
+        names = [handle.GOMP_parallel, handle.omp_get_thread_num, handle.omp_get_num_threads]
+    except AttributeError:
+        pytest.skip("torch's pool has no GNU entry points")
+    return [ctypes.cast(name, ctypes.c_void_p) for name in names]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_a_team_meets_at_every_barrier(builds, pool, threads):
+    relay = builds["native", "float"].library.relay
+    assert relay(*pool, threads, 300) == threads
+    assert relay(*pool[:2], None, threads, 300) == threads  # the runtime gives as many as are asked for
+
+
+def test_without_a_pool_the_caller_is_the_team(builds):
+    assert builds["native", "float"].library.relay(None, None, None, 4, 10) == 1
