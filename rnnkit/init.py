@@ -123,16 +123,16 @@ class _Gates:
         return self.names[0]
 
     def biases(self, gate: str) -> list[Tensor]:
-        """Give the gate's rows of every bias: bias_ih, and bias_hh if there is one."""
+        """Return the gate's rows of every bias: bias_ih, and bias_hh if there is one."""
         return [self._rows(name, gate) for name in ("bias_ih", "bias_hh")[: 1 + (self.tensors["bias_hh"] is not None)]]
 
     def input_biases(self) -> list[Tensor]:
-        """Give the input gate's rows of every bias; none without such a gate."""
+        """Return the input gate's rows of every bias; none without such a gate."""
         name = self._declared("input_gate")
         return [] if name is None else self.biases(name)
 
     def square(self, gate: str) -> Tensor:
-        """Give the gate's rows of weight_hh, (H, H)."""
+        """Return the gate's rows of weight_hh, (H, H)."""
         block = self._rows("weight_hh", gate)
         if block.shape[0] != block.shape[1]:
             raise UsageError(f"{self.label} has a projection: a gate of weight_hh is {tuple(block.shape)}, not square")
@@ -153,7 +153,7 @@ def _gates_of(function: str, layer: RNN | Cell) -> list[_Gates]:
 
 
 def _cells_of(function: str, layer: RNN | Cell) -> list[tuple[Cell, Mapping[str, Tensor | None]]]:
-    """Give each cell without its wrappers, and the tensors that it uses now."""
+    """Return each cell without its wrappers, and the tensors that it uses now."""
     names = ("weight_hh", "bias_ih", "bias_hh")
     if not isinstance(layer, RNN | Cell):
         raise KindError(f"{function}: the layer is a {type(layer).__name__}; it must be an rnnkit.RNN or a Cell")

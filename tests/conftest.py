@@ -32,7 +32,7 @@ def one_thread():
 
 @pytest.fixture
 def site(tmp_path, monkeypatch):
-    """Give an empty Site; afterwards nothing of it is left in this process."""
+    """Yield an empty Site; afterwards nothing of it is left in this process."""
     monkeypatch.delenv("RNNKIT_PLUGINS", raising=False)
     folder = tmp_path / "site"
     folder.mkdir()
@@ -48,7 +48,7 @@ def site(tmp_path, monkeypatch):
 
 @pytest.fixture(name="cell_source")
 def source_of_a_cell():
-    """Give `fake_site.cell_source`."""
+    """Return `fake_site.cell_source`."""
     return cell_source
 
 

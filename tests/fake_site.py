@@ -34,7 +34,7 @@ def rnnkit_cells():
 
 
 def cell_source(name="fake", hook=HOOK):
-    """Give the source of a plugin: a cell called `name`, then `hook`, by default the one that offers it."""
+    """Return the source of a plugin: a cell called `name`, then `hook`, by default the one that offers it."""
     return CELL.format(name=name) + hook
 
 

@@ -62,7 +62,7 @@ def copies(layer):
 
 
 def changed(layer, before):
-    """Give the rows that are no longer the same bits, by parameter."""
+    """Return the rows that are no longer the same bits, by parameter."""
     found = {}
     for name, parameter in layer.named_parameters():
         rows = (parameter != before[name]).reshape(len(parameter), -1).any(1).nonzero().flatten().tolist()

@@ -25,7 +25,7 @@ MASKS = ("all steps", "lengths", "reset", "lengths and reset")
 
 
 def declared(noun):
-    """Give the names that the installed entry points offer, read without the registry."""
+    """Return the names that the installed entry points offer, read without the registry."""
     modules = [entry.load() for entry in entry_points(group="rnnkit")]
     return {kind.name for module in modules for kind in getattr(module, f"rnnkit_{noun}s", list)()}
 

@@ -47,7 +47,7 @@ def measure(names: list[str], extra: list[str]) -> None:
 
 
 def bench(words: list[str]) -> list[dict[str, Any]]:
-    """Run `rnnkit bench`; gives its lines but for the means, which the page takes from the sizes."""
+    """Run `rnnkit bench`; returns its lines but for the means, which the page takes from the sizes."""
     command = [sys.executable, "-m", "rnnkit", "bench", *words, "--json"]
     done = subprocess.run(command, check=True, cwd=EXAMPLES, stdout=subprocess.PIPE, text=True)
     return [row for row in map(json.loads, done.stdout.splitlines()) if row["event"] != "means"]
@@ -63,12 +63,12 @@ def rounded(value: Any) -> Any:
 
 
 def read() -> dict[str, Any]:
-    """Give what has been measured so far."""
+    """Return what has been measured so far."""
     return json.loads(MEASURED.read_text(encoding="utf-8")) if MEASURED.exists() else {}
 
 
 def render() -> dict[Path, str]:
-    """Give the page and its pictures as they follow from the file."""
+    """Return the page and its pictures as they follow from the file."""
     measured = read()
     drawn = {ASSETS / name: picture for name, picture in pictures(measured).items()}
     return {PAGE: page_of(PAGE.read_text(encoding="utf-8"), measured), **drawn}

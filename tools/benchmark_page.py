@@ -21,7 +21,7 @@ def page_of(template: str, measured: dict[str, Found]) -> str:
 
 
 def pictures(measured: dict[str, Found]) -> dict[str, str]:
-    """Give the SVG of each section of ratios, by its file's name."""
+    """Return the SVG of each section of ratios, by its file's name."""
     shown = {name: found for name, found in measured.items() if SECTIONS[name].shows == "ratios"}
     return {f"bench-{name}.svg": _picture(found["runs"]) for name, found in shown.items()}
 
@@ -61,7 +61,7 @@ def _picture(runs: dict[str, Rows]) -> str:
 
 
 def _summary(measured: dict[str, Found]) -> str:
-    """Give every bar of every section, and how often another one is the faster."""
+    """Return every bar of every section, and how often another one is the faster."""
     bars = [(bar, measured[name]) for name, section in SECTIONS.items() if name in measured for bar in section.bars]
     if not bars:
         return "*Not measured yet.*"

@@ -47,34 +47,34 @@ class Section:
 
 
 def mean(rival: str) -> Callable[[Rows], float]:
-    """Give the geometric mean over the sizes of how many times as long a rival takes."""
+    """Return the geometric mean over the sizes of how many times as long a rival takes."""
     return lambda rows: geometric_mean([row["rivals"][rival]["median"] for row in rows])
 
 
 def worst(rival: str) -> Callable[[Rows], float]:
-    """Give the least of the same."""
+    """Return the least of the same."""
     return lambda rows: min(row["rivals"][rival]["median"] for row in rows)
 
 
 def worst_scaled(rival: str) -> Callable[[Rows], float]:
-    """Give the least of the same for each flop, where there are `WIDE` units or more."""
+    """Return the least of the same for each flop, where there are `WIDE` units or more."""
     return lambda rows: min(
         ratio_of(row, rival, scaled=True).median for row in rows if int(row["size"].split("x")[3]) >= WIDE
     )
 
 
 def largest(field: str) -> Callable[[Rows], float]:
-    """Give the most of a figure."""
+    """Return the most of a figure."""
     return lambda rows: max(row[field] for row in rows)
 
 
 def most_memory(rival: str) -> Callable[[Rows], float]:
-    """Give the most of rnnkit's memory as a multiple of a rival's."""
+    """Return the most of rnnkit's memory as a multiple of a rival's."""
     return lambda rows: max(row["bytes"] / row["rival_bytes"][rival] for row in rows)
 
 
 def ratio_of(row: dict[str, Any], rival: str, scaled: bool = False) -> Ratio:
-    """Give a ratio of a line of JSON."""
+    """Return a ratio of a line of JSON."""
     return Ratio(**row["scaled" if scaled else "rivals"][rival])
 
 

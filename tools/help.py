@@ -16,7 +16,7 @@ WIDTH = 84
 
 
 def help_texts() -> dict[str, str]:
-    """Give what `--help` prints, for `rnnkit` itself and each of its commands, on a terminal of fixed width."""
+    """Return what `--help` prints, for `rnnkit` itself and each of its commands, on a terminal of fixed width."""
     lines = {"rnnkit": ["--help"], **{name: [name, "--help"] for name in main.commands}}
     return {name: CliRunner().invoke(main, words, terminal_width=WIDTH).output for name, words in lines.items()}
 

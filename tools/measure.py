@@ -140,7 +140,7 @@ def memory(repeats: int) -> str:
 
 
 def one_process(unroller: str, options: str) -> tuple[float, float, float]:
-    """Give MiB kept, MiB at the peak and seconds of one forward and backward pass."""
+    """Return MiB kept, MiB at the peak and seconds of one forward and backward pass."""
     line = f"rnnkit.unrollers['{unroller}']({options})"
     done = subprocess.run(
         [sys.executable, __file__, "probe", line], check=True, capture_output=True, text=True, env=os.environ
@@ -239,7 +239,7 @@ def limits() -> str:
 
 
 def trained(cell: str, unroller: str, steps: int, batch: int, hidden: int) -> str:
-    """Give the bytes of an update, predicted, in use and resident, all but the parameters."""
+    """Return the bytes of an update, predicted, in use and resident, all but the parameters."""
     torch.manual_seed(0)
     task = rnnkit.tasks["copy"](seq_len=steps - 20)
     model = rnnkit.Model(task, cell, hidden, unroller=eval(unroller))

@@ -74,7 +74,7 @@ class Gated(rnnkit.Cell):
         return F.linear(xs, self.weight_ih, self.bias_ih + self.bias_hh)
 
     def seen(self, h: Tensor) -> Tensor:
-        """Give what the recurrent product and the output see of h: (B, H) -> (B, P)."""
+        """Return what the recurrent product and the output see of h: (B, H) -> (B, P)."""
         if not self.proj_size:  # asked every step, and cheaper to ask than the parameter
             return h
         return F.linear(h, self.weight_hr)  # type: ignore[arg-type]

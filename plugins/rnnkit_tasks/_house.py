@@ -8,7 +8,7 @@ COMFORT = 18.0  # degrees, where neither heating nor cooling runs
 
 
 def house() -> dict[str, NDArray[np.float64]]:
-    """Give `temperature` in degrees and `load` in kilowatts, (4000,) each, the same at every call."""
+    """Return `temperature` in degrees and `load` in kilowatts, (4000,) each, the same at every call."""
     draw = np.random.default_rng(0)
     hours = np.arange(HOURS)
     gusts, weather = draw.normal(size=HOURS), np.zeros(HOURS)

@@ -79,7 +79,7 @@ class Ridge:
         return self.series[row + int(self.offsets[0]) : row + int(self.offsets[-1]) + 1].flatten()
 
     def _phases(self, rows: range) -> Iterator[tuple[Tensor, Tensor]]:
-        """Give windows (P, M, inputs) and their targets (P, M, K), piece by piece; of P, those a window apart."""
+        """Yield windows (P, M, inputs) and their targets (P, M, K), piece by piece; of P, those a window apart."""
         steps, width = len(self.offsets), self.series.shape[1]
         at = rows.start
         while at < rows.stop:

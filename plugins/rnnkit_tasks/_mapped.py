@@ -18,7 +18,7 @@ LARGE_FILES = "/var/tmp"  # kept on a disk, where /tmp is memory on many machine
 
 
 def map_text(file: TextFile, known: str | None = None) -> tuple[str, Tensor]:
-    """Give the sorted alphabet of a text, or one that is known, and the symbols (N,), each character's place there.
+    """Return the sorted alphabet of a text, or one that is known, and the symbols (N,), each character's place there.
 
     The text is read twice: for its alphabet, then to write the symbols down, in 1 byte each up to 256 symbols, 2 up
     to 32,768, else 4. The temporary file has no name; it is gone with the tensor, or however the process ends.
@@ -58,7 +58,7 @@ def lacking(source: str, character: str) -> DataError:
 
 
 def _survey(file: TextFile) -> tuple[NDArray[np.int64], int]:
-    """Give the code points that occur, sorted, and the number of characters."""
+    """Return the code points that occur, sorted, and the number of characters."""
     seen, length = np.zeros(CODE_POINTS, dtype=bool), 0
     for piece in file.pieces():
         seen[_points(piece)] = True
@@ -75,7 +75,7 @@ def _within(file: TextFile, found: NDArray[np.int64], known: NDArray[np.int64]) 
 
 
 def _encoded(file: TextFile, alphabet: NDArray[np.int64]) -> Iterator[NDArray[np.int32]]:
-    """Give the symbols, piece by piece."""
+    """Yield the symbols, piece by piece."""
     places = np.full(CODE_POINTS, -1, dtype=np.int32)
     places[alphabet] = np.arange(len(alphabet))
     for piece in file.pieces():

@@ -35,7 +35,7 @@ class _Counts(NamedTuple):
     """How many different ones."""
 
     def find(self, grams: Numbers) -> Numbers:
-        """Give the place of each gram, which is its number as a context of the next length."""
+        """Return the place of each gram, which is its number as a context of the next length."""
         at = np.minimum(np.searchsorted(self.grams, grams), len(self.grams) - 1)
         return np.where(self.grams[at] == grams, at, len(self.grams))
 
@@ -58,7 +58,7 @@ class NGrams:
             contexts, following, known = places[:-1], following[1:], len(grams)
 
     def bits(self, held_out: Symbols) -> list[float]:
-        """Give the mean -log2 P of each order over `held_out`, which follows the training text."""
+        """Return the mean -log2 P of each order over `held_out`, which follows the training text."""
         means, before = np.zeros(self.order + 1), self.end
         for at in range(0, len(held_out), PIECE):
             piece = held_out[at : at + PIECE]
@@ -68,7 +68,7 @@ class NGrams:
         return [max(0.0, float(mean)) for mean in means]
 
     def _bits(self, text: Symbols, judged: int) -> NDArray[np.float64]:
-        """Give the means over the last `judged` symbols of `text`, which has `order` more before."""
+        """Return the means over the last `judged` symbols of `text`, which has `order` more before."""
         means = []
         probability = np.full(judged, 1.0 / self.alphabet)
         contexts, following = np.zeros(len(text), dtype=np.int64), text
@@ -84,5 +84,5 @@ class NGrams:
 
 
 def bits_per_character(train: Symbols, held_out: Symbols, alphabet: int, order: int) -> float:
-    """Give the mean -log2 P over `held_out`, which follows `train`; contexts are `order` characters long."""
+    """Return the mean -log2 P over `held_out`, which follows `train`; contexts are `order` characters long."""
     return NGrams(train, alphabet, order).bits(held_out)[order]

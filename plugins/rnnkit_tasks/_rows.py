@@ -85,7 +85,7 @@ class Rows:
 
     @staticmethod
     def _filled(reader: Any, before: int) -> Iterator[tuple[int, list[str]]]:
-        """Give the rows that are not blank."""
+        """Yield the rows that are not blank."""
         for cells in reader:
             if len(cells) > 1 or "".join(cells).strip():
                 yield before + reader.line_num, cells

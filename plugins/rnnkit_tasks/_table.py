@@ -65,7 +65,7 @@ class Table:
         return self.columns[name]
 
     def numbers(self, names: Sequence[str]) -> NDArray[np.float64]:
-        """Give the columns of these names: (rows, names).
+        """Return the columns of these names: (rows, names).
 
         Raises:
             UsageError: there is no such column.
@@ -156,7 +156,7 @@ def _commented(rows: Rows) -> list[str]:
 
 
 def _by_name(source: str, names: Sequence[str], columns: Sequence[Column]) -> dict[str, Column]:
-    """Give each column a name: its own, or else its place."""
+    """Name each column: its own, or else its place."""
     found = [name.strip() for name in names] or [""] * len(columns)
     for at, name in enumerate(found):
         if not name:

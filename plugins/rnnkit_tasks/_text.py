@@ -81,7 +81,7 @@ class TextFile:
             yield [rest]
 
     def _bytes(self) -> Iterator[bytes]:
-        """Give the file's bytes, and none at the end."""
+        """Yield the file's bytes, and none at the end."""
         with self._reading():
             file = self.path.open("rb")
         with file:

@@ -171,7 +171,7 @@ class Chars(rnnkit.Task):
             yield Batch(xs[now].long(), targets[now].long(), continues=at > 0)
 
     def fingerprint(self) -> str:
-        """Give the sha256 of all characters."""
+        """Return the sha256 of all characters."""
         return self._sha256
 
     @cached_property
@@ -202,7 +202,7 @@ class Chars(rnnkit.Task):
         return {f"order-{order} n-gram{known}": bits[order] for order in ORDERS}
 
     def prompt(self, text: str = "") -> Tensor:
-        """Give the symbols of `text`, its line ends made one character.
+        """Return the symbols of `text`, its line ends made one character.
 
         Without a text: the end of a paragraph, or else how the held-out text begins.
 
@@ -219,7 +219,7 @@ class Chars(rnnkit.Task):
         return encode(text, self.alphabet)
 
     def sample(self, symbols: Tensor) -> str:
-        """Give the text of `symbols` (N,)."""
+        """Return the text of `symbols` (N,)."""
         return "".join(self.alphabet[symbol] for symbol in symbols.tolist())
 
 

@@ -209,7 +209,7 @@ class CsvForecast(rnnkit.Task):
         return self._windows(torch.randint(self.train.start, self.train.stop, (size,), generator=generator))
 
     def fingerprint(self) -> str:
-        """Give the sha256 of all numbers, normalised."""
+        """Return the sha256 of all numbers, normalised."""
         found = hashlib.sha256(self.series.numpy().tobytes())
         found.update(self.values.numpy().tobytes())
         return found.hexdigest()
@@ -227,7 +227,7 @@ class CsvForecast(rnnkit.Task):
             yield self._windows(torch.arange(at, min(at + FORECAST_TOGETHER, rows.stop)))
 
     def _windows(self, rows: Tensor) -> Batch:
-        """Give the targets in these rows (B,), and the windows that they are forecast from."""
+        """Return the targets in these rows (B,), and the windows that they are forecast from."""
         return Batch(self.series[rows + self._offsets.unsqueeze(1)], self.values[rows])
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:

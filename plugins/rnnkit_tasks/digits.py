@@ -53,7 +53,7 @@ class Digits(rnnkit.Task):
         return Batch(self.images[:, chosen], self.labels[chosen])
 
     def validation(self) -> Iterator[Batch]:
-        """Give all held-out images at once."""
+        """Yield all held-out images at once."""
         yield Batch(self.images[:, self.held_out_from :], self.labels[self.held_out_from :])
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -61,7 +61,7 @@ class Digits(rnnkit.Task):
         return F.cross_entropy(outputs, targets)
 
     def metric(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Give the share of digits told right."""
+        """Return the share of digits told right."""
         return (outputs.argmax(-1) == targets).double().mean()
 
     def baselines(self) -> dict[str, float]:

@@ -18,7 +18,7 @@ IMPLEMENTATION = "torch.nn.utils._expanded_weights.expanded_weights_impl"
 
 
 def expanded_weights(cell: Cell) -> dict[str, Any]:
-    """Give the parameters of a cell that are expanded weights, by name."""
+    """Return the parameters of a cell that are expanded weights, by name."""
     if IMPLEMENTATION not in sys.modules:  # nobody has made any
         return {}
     named = cell.named_parameters(remove_duplicate=False)
@@ -64,7 +64,7 @@ class Copies(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, original: Tensor, weight: Any) -> Tensor:
-        """Give (B, *weight.shape)."""
+        """Return (B, *weight.shape)."""
         ctx.original, ctx.weight = original, weight
         return original.expand(weight.batch_size, *original.shape).contiguous()
 

@@ -40,7 +40,7 @@ class Unrolling:
         return run(self.cell, between(projected, start, stop), state, self.masks.between(start, stop), emit)
 
     def steps(self, first: int, last: int) -> tuple[int, int]:
-        """Give the steps that blocks first to last - 1 span."""
+        """Return the steps that blocks first to last - 1 span."""
         leaf, time = self.schedule.leaf, self.schedule.time
         return first * leaf, min(last * leaf, time)
 
@@ -177,7 +177,7 @@ class Backward:
         return [xs_gradient, *self.state_gradient, *rest]
 
     def _project(self) -> tuple[Projected, Gradients]:
-        """Project once more, with its graph; gives room for the gradient of each part too.
+        """Project once more, with its graph; returns room for the gradient of each part too.
 
         A slice of the projection is of no use once its block is taken back, so its gradient takes its place, unless
         the projection is the input itself, or its own graph needs it later.
@@ -269,7 +269,7 @@ def gradient(
 
 
 def leaves_of(state: State) -> State:
-    """Give new leaves to differentiate by; state tensors that are one tensor stay one."""
+    """Return new leaves to differentiate by; state tensors that are one tensor stay one."""
     leaves: dict[int, Tensor] = {}
     for tensor in state:
         differentiable = tensor.is_floating_point() or tensor.is_complex()

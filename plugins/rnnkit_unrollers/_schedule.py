@@ -43,7 +43,7 @@ class Schedule(NamedTuple):
         return ceil(self.time / self.leaf)
 
     def split(self, blocks: int, free: int) -> int:
-        """Give how many blocks to run before the next checkpoint, with `free` slots left."""
+        """Return how many blocks to run before the next checkpoint, with `free` slots left."""
         if free == 0:
             return blocks - 1
         if free >= blocks - 1:
@@ -51,11 +51,11 @@ class Schedule(NamedTuple):
         return int(_table(_round_up(blocks), min(free, MOST_SLOTS))[1][min(free, MOST_SLOTS), blocks])
 
     def runs(self) -> int:
-        """Give the number of steps run forward in all, the first pass (but for its last block) included."""
+        """Return the number of steps run forward in all, the first pass (but for its last block) included."""
         return self.leaf * _cost(self.blocks, self.slots)
 
     def descend(self, start: int, stop: int, kept: int) -> list[int]:
-        """Give the blocks, left to right from `start`, whose states to keep on the way to the last one, `stop` - 1.
+        """Return the blocks, left to right from `start`, whose states to keep on the way to the last one, `stop` - 1.
 
         `start` is the block whose state is at hand, `stop` the end of what is still to be taken back and `kept`
         the number of slots in use. Where none is left, the last one's state is kept all the same: it is about to be

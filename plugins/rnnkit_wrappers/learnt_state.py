@@ -64,7 +64,7 @@ class LearntState(rnnkit.Wrapper):
             self.get_parameter(own).copy_(rows[name])
 
     def initial_state(self, batch_size: int) -> State:
-        """Give every row the learnt state."""
+        """Return the learnt state for every row."""
         state = dict(zip(self.state_names, super().initial_state(batch_size), strict=True))
         state |= {name: getattr(self, own).expand_as(state[name]) for name, own in self.parameter_names.items()}
         return tuple(state.values())

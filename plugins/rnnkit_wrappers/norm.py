@@ -73,7 +73,7 @@ class Norm(rnnkit.Wrapper):
             nn.init.constant_(parameter, 1.0 if name.endswith("weight") else 0.0)
 
     def project(self, xs: Tensor) -> Projected:
-        """Give what the inner cell makes of the normalised input."""
+        """Return what the inner cell makes of the normalised input."""
         return self.inner.project(normalised(xs, self.norm_input_weight, self.norm_input_bias))
 
     def step(self, p: Any, state: State) -> tuple[Tensor, State]:

@@ -54,7 +54,7 @@ class Residual(rnnkit.Wrapper):
             nn.init.uniform_(self.weight_skip, -bound, bound)
 
     def project(self, xs: Tensor) -> Projected:
-        """Give the shortcut (T, B, O) beside the inner projection."""
+        """Return the shortcut (T, B, O) beside the inner projection."""
         shortcut = xs if self.weight_skip is None else F.linear(xs, self.weight_skip)
         return (self.inner.project(xs), shortcut)
 

@@ -28,7 +28,7 @@ def product_peak(dtype: torch.dtype, repeats: int = 15) -> float:
 
 
 def _products(dtype: torch.dtype) -> list[Callable[[Tensor, Tensor], Tensor]]:
-    """Give the ways to a matrix product: BLAS, and for float32 oneDNN, which often is the faster one."""
+    """Return the ways to a matrix product: BLAS, and for float32 oneDNN, which often is the faster one."""
     found: list[Callable[[Tensor, Tensor], Tensor]] = [torch.mm]
     if dtype == torch.float32 and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         fused = getattr(torch.ops.mkldnn, "_linear_pointwise", None)

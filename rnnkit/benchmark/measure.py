@@ -59,11 +59,11 @@ class Outcome:
     """The same memory of each rival."""
 
     def scaled(self, label: str) -> Ratio:
-        """Give how many times as long a rival takes for each of its operations as ours for each of its own."""
+        """Return how many times as long a rival takes for each of its operations as ours for each of its own."""
         return self.rivals[label].times(self.flops / self.rival_flops[label])
 
     def as_plain(self) -> dict[str, Any]:
-        """Give plain values, for JSON."""
+        """Return plain values, for JSON."""
         return {
             **asdict(self),
             "size": str(self.size),
@@ -143,6 +143,6 @@ def _memory(
 
 
 def means(outcomes: Sequence[Outcome]) -> dict[str, Ratio]:
-    """Give the geometric mean of each rival's ratios over all sizes, with its interval."""
+    """Return the geometric mean of each rival's ratios over all sizes, with its interval."""
     labels = outcomes[0].rivals if outcomes else ()
     return {label: mean_ratio([outcome.rivals[label] for outcome in outcomes]) for label in labels}

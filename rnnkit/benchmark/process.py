@@ -46,7 +46,7 @@ class Surroundings:
 
 
 def in_new_process(function: Callable[Given, Result], *given: Given.args, **named: Given.kwargs) -> Result:
-    """Call a function in a process that is started for it; gives what it returns, raises what it raises.
+    """Call a function in a process that is started for it; returns what it returns, raises what it raises.
 
     Raises:
         UsageError: something given is known in this process alone. ResourceError: the process was killed.

@@ -64,7 +64,7 @@ class Startup:
     """Loading the plugins, with a filled cache."""
 
     def as_plain(self) -> dict[str, Any]:
-        """Give plain values, for JSON."""
+        """Return plain values, for JSON."""
         return {**asdict(self), "size": str(self.size)}
 
 

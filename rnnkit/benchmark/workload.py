@@ -25,7 +25,7 @@ class Course:
     """The input is a PackedSequence, its rows T/4 to T steps long."""
 
     def lengths(self) -> list[int]:
-        """Give the steps of each row: T, or if ragged whole numbers from T/4 to T, the same ones every time."""
+        """Return the steps of each row: T, or if ragged whole numbers from T/4 to T, the same ones every time."""
         batch, steps = self.size[:2]
         if not self.ragged:
             return [steps] * batch
@@ -38,12 +38,12 @@ class Course:
         return pack_padded_sequence(xs, torch.tensor(self.lengths()), enforce_sorted=False) if self.ragged else xs
 
     def cut(self, steps: int) -> "Course":
-        """Give the same course over other steps."""
+        """Return the same course over other steps."""
         return replace(self, size=self.size._replace(steps=steps))
 
 
 def one_pass(module: nn.Module, xs: Input, training: bool) -> Callable[[], object]:
-    """Give a pass through a module: as in training, with the gradients of input and weights, or without any."""
+    """Return a pass through a module: as in training, with the gradients of input and weights, or without any."""
     given = torch.ones(())
 
     def train() -> None:

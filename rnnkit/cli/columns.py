@@ -40,12 +40,12 @@ class Column(NamedTuple):
         return min(self.natural, max(LEGIBLE, min(longest, LONG)))
 
     def folded(self, width: int) -> "Column":
-        """Give it with line breaks, so that it is as wide as that."""
+        """Return it with line breaks, so that it is as wide as that."""
         cells = self.cells if self.number else [fold(text, width) for text in self.cells]
         return self._replace(heading=fold(self.heading, width), cells=cells)
 
     def narrowed(self, width: int) -> "Column":
-        """Give it as wide as that: a text that would take many lines is shortened in its middle."""
+        """Return it as wide as that: a text that would take many lines is shortened in its middle."""
         cells = []
         for text in self.cells:
             folded = fold(text, width)

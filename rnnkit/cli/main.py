@@ -91,7 +91,7 @@ def _answered() -> Iterator[None]:
 
 
 def _sentence(error: Exception) -> tuple[str, int]:
-    """Give the line and the exit code that answer an error."""
+    """Return the line and the exit code that answer an error."""
     if isinstance(error, RnnkitError):
         return str(error), error.exit_code
     if isinstance(error, click.ClickException):

@@ -24,7 +24,7 @@ class Exit(Ending):
 
 
 def ending_with(code: int, remedy: str) -> Exit:
-    """Give the `Exit` of an exit code; a reader that has left, 0 or `BROKEN_PIPE`, needs no words."""
+    """Return the `Exit` of an exit code; a reader that has left, 0 or `BROKEN_PIPE`, needs no words."""
     words = {code: word for word, code in ENDINGS.values()}
     return Exit(f"{words[code]}; {remedy}", code) if code in words else Exit("", 0)
 

@@ -9,7 +9,7 @@ from rnnkit.errors import DataError, ShapeError, said
 
 
 def check_batch(task: Task, batch: Batch) -> Batch:
-    """Give the batch back, if a model can be trained or judged on it.
+    """Return the batch back, if a model can be trained or judged on it.
 
     Raises:
         DataError: it has no steps or rows, another width, symbols that there are not, lengths beyond its end, or not
@@ -22,7 +22,7 @@ def check_batch(task: Task, batch: Batch) -> Batch:
 
 
 def loss_of(task: Task, outputs: Tensor, targets: Tensor) -> Tensor:
-    """Give the task's loss.
+    """Return the task's loss.
 
     Raises:
         DataError: a target is out of range.

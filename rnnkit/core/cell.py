@@ -73,7 +73,7 @@ class Cell(Guarded, ABC):
         return (self.hidden_size,) * len(self.state_names)
 
     def initial_state(self, batch_size: int) -> State:
-        """Give the state before the first step: zeros (B, width) for each of `state_sizes`.
+        """Return the state before the first step: zeros (B, width) for each of `state_sizes`.
 
         A cell whose state has more dimensions, or is learnt, overrides this.
         """
@@ -140,7 +140,7 @@ def parameters_of(module: nn.Module) -> Iterator[Tensor]:
 
 
 def starting_state(cell: Cell, batch_size: int, like: Tensor | None = None) -> State:
-    """Give the cell's initial state, in the dtype and on the device of its tensors; without any, of `like`."""
+    """Return the cell's initial state, in the dtype and on the device of its tensors; without any, of `like`."""
     tensors = (t for t in chain(parameters_of(cell), cell.buffers()) if t.dtype.is_floating_point)
     first = next(tensors, like)
     if first is None or (first is not like and type(cell).initial_state is Cell.initial_state):
@@ -181,7 +181,7 @@ def behaves_as_tensor(value: object) -> bool:
 
 
 def parts_of(projected: Projected) -> tuple[Tensor, ...]:
-    """Give the tensors of what `project` returned, one or several, nested or not."""
+    """Return the tensors of what `project` returned, one or several, nested or not."""
     if isinstance(projected, tuple | list):  # all else is a tensor, or behaves as one
         return tuple(tensor for part in projected for tensor in parts_of(part))
     return (projected,)
@@ -195,12 +195,12 @@ def map_parts(function: Callable[[Tensor], Tensor], projected: Projected) -> Pro
 
 
 def time_slice(projected: Projected, t: int) -> Projected:
-    """Give step t of what `project` returned: (T, B, ...) -> (B, ...)."""
+    """Return step t of what `project` returned: (T, B, ...) -> (B, ...)."""
     return map_parts(lambda part: part[t], projected)
 
 
 def time_slices(projected: Projected) -> list[Projected]:
-    """Give all T steps of what `project` returned.
+    """Return all T steps of what `project` returned.
 
     By `unbind`, whose backward is one `stack`; indexing step by step would cost a full-size gradient each.
     """

@@ -86,18 +86,18 @@ class Task(ABC):
         """Draw `size` sequences; all randomness comes from `generator`."""
 
     def batches(self, size: int, generator: torch.Generator) -> Iterator[Batch]:
-        """Give batches for training without end; a task over a long stream gives ones that continue each other."""
+        """Yield batches for training without end; a task over a long stream gives ones that continue each other."""
         while True:
             yield self.batch(size, generator)
 
     def validation(self) -> Iterator[Batch]:
-        """Give the held-out batches, the same ones at every call: here 1000 sequences from a seed of their own."""
+        """Yield the held-out batches, the same ones at every call: here 1000 sequences from a seed of their own."""
         generator = torch.Generator().manual_seed(2**31 - 1)
         for _ in range(10):
             yield self.batch(100, generator)
 
     def test(self) -> Iterator[Batch] | None:
-        """Give the batches that no choice is made on, the same ones at every call; None where the task keeps none.
+        """Return the batches that no choice is made on, the same ones at every call; None where the task keeps none.
 
         They are neither trained on nor validated with, so that they judge what was chosen by validation figures.
         """
@@ -105,14 +105,14 @@ class Task(ABC):
 
     @abstractmethod
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Give the scalar to minimise, a mean, from outputs (T, B, O), or (B, O) with one target a sequence."""
+        """Return the scalar to minimise, a mean, from outputs (T, B, O), or (B, O) with one target a sequence."""
 
     @abstractmethod
     def metric(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Give the scalar to report, a mean over the same elements as the loss."""
+        """Return the scalar to report, a mean over the same elements as the loss."""
 
     def fingerprint(self) -> str:
-        """Give a text that differs where the data do, so that a resumed run can tell; "" where they cannot change."""
+        """Return a text that differs where the data do, so that a resumed run can tell; "" where they cannot change."""
         return ""
 
     def data_state(self) -> dict[str, Any]:
@@ -143,7 +143,7 @@ class Task(ABC):
         return ""
 
     def baselines(self) -> dict[str, float]:
-        """Give what simple methods reach on the validation batches, by name, in the metric's unit."""
+        """Return what simple methods reach on the validation batches, by name, in the metric's unit."""
         return {}
 
     def prompt(self, text: str = "") -> Tensor | None:

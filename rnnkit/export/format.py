@@ -35,7 +35,7 @@ class Format(ABC):
     def encode(
         self, program: ExportedProgram, inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo], about: str
     ) -> bytes:
-        """Give the bytes of a file, with `about`, a text, inside."""
+        """Return the bytes of a file, with `about`, a text, inside."""
 
     @abstractmethod
     def load(self, path: AnyPath) -> Runner:

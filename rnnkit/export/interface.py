@@ -54,7 +54,7 @@ class Interface(nn.Module):
         return self.model if isinstance(self.model, RNN) else self.model.layer
 
     def forward(self, input: Tensor, state: Table | None = None) -> tuple[Tensor, Table]:
-        """Give the output, and the state after the last step.
+        """Return the output, and the state after the last step.
 
         Args:
             input: (T, B, D), (B, T, D) for a layer with `batch_first`, (T, B) symbols; a step: (B, D) or (B,).
@@ -84,7 +84,7 @@ class Interface(nn.Module):
         return dict(zip(chain(*self.state_names()), chain.from_iterable(states), strict=True))  # type: ignore[arg-type]
 
     def initial_state(self, batch: int) -> Table:
-        """Give the state that a sequence begins with."""
+        """Return the state that a sequence begins with."""
         return self._table(self.layer.initial_state(batch))
 
     def example(self, time: int, batch: int) -> tuple[Tensor, Table]:
@@ -119,7 +119,7 @@ class Interface(nn.Module):
 
 
 def _with(model: Model | RNN, unroller: Unroller) -> Model | RNN:
-    """Give the model with another unroller; its weights are shared."""
+    """Return the model with another unroller; its weights are shared."""
     copied = shallow(model)
     if isinstance(copied, RNN):
         copied.unroller = unroller

@@ -26,7 +26,7 @@ class Onnx(Format):
     def encode(
         self, program: ExportedProgram, inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo], about: str
     ) -> bytes:
-        """Give the bytes of the file.
+        """Return the bytes of the file.
 
         Raises:
             UsageError: the weights are too large for one.
@@ -92,7 +92,7 @@ def _name_dims(graph: Any, inputs: Sequence[TensorInfo]) -> None:
 
 
 def _named(dim: Any, names: dict[str, str]) -> int | str | None:
-    """Give a size by its name; one that is not known stays so, for sizes of one name are taken to be equal."""
+    """Return a size by its name; one that is not known stays so, for sizes of one name are taken to be equal."""
     if isinstance(dim, int):
         return dim
     return dim.value and re.sub(r"\w+", lambda word: names.get(word[0], word[0]), dim.value)

@@ -21,7 +21,7 @@ class Pt2(Format):
     def encode(
         self, program: ExportedProgram, inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo], about: str
     ) -> bytes:
-        """Give the bytes of the archive."""
+        """Return the bytes of the archive."""
         program.example_inputs = None  # they would be pickled
         buffer = io.BytesIO()
         torch.export.save(program, buffer, extra_files={ABOUT: about})

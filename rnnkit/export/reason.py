@@ -4,7 +4,7 @@ from rnnkit.errors import first_line
 
 
 def reason(error: BaseException) -> str:
-    """Give what lies at the root of an error of torch's, and where its first line only announces, the next one too."""
+    """Return the cause of an error of torch's, with its second line where the first only announces."""
     while error.__cause__ is not None:
         error = error.__cause__
     told = first_line(error)

@@ -74,7 +74,7 @@ def _difference(what: str, found: Tensor, wanted: Tensor) -> float:
 
 
 def tolerance_of(dtype: torch.dtype) -> float:
-    """Give how far two results in a dtype may be apart, relatively and absolutely."""
+    """Return how far two results in a dtype may be apart, relatively and absolutely."""
     if not dtype.is_floating_point and not dtype.is_complex:
         return 0.0
     real = dtype.to_real()

@@ -25,7 +25,7 @@ def check_shape(label: str, tensor: Tensor, *shape: int | None) -> None:
 
 
 def to_tensor(label: str, value: Any) -> Tensor:
-    """Give an array of any framework as a tensor of the same dtype.
+    """Return an array of any framework as a tensor of the same dtype.
 
     What is not a tensor is copied by way of numpy, since the memory of others may be read-only.
     """
@@ -38,14 +38,14 @@ def to_tensor(label: str, value: Any) -> Tensor:
 
 
 def take(label: str, value: Any, *shape: int | None) -> Tensor:
-    """Give an array of any framework as a tensor, checked to be of `shape`."""
+    """Return an array of any framework as a tensor, checked to be of `shape`."""
     tensor = to_tensor(label, value)
     check_shape(label, tensor, *shape)
     return tensor
 
 
 def take_leaf(format: str, params: Any, module: str, name: str, *shape: int | None) -> Tensor:
-    """Give the array `name` of a module in a dict of dicts, checked to be of `shape`.
+    """Return the array `name` of a module in a dict of dicts, checked to be of `shape`.
 
     Raises:
         UsageError: there is none; the message names those that there are.

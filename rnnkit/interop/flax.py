@@ -19,7 +19,7 @@ from rnnkit.interop.weights import Weights, both_biases, check_reset, check_weig
 
 
 def to_flax(cell: str, weights: Weights, *, reset_after: bool = True) -> dict[str, dict[str, Tensor]]:
-    """Give a cell's weights as the parameters of a flax.linen cell; absent biases become zeros.
+    """Return a cell's weights as the parameters of a flax.linen cell; absent biases become zeros.
 
     Args:
         cell: "lstm", "gru" or "rnn".
@@ -46,7 +46,7 @@ def to_flax(cell: str, weights: Weights, *, reset_after: bool = True) -> dict[st
 
 
 def from_flax(cell: str, params: Mapping[str, Any], *, reset_after: bool = True) -> dict[str, Tensor]:
-    """Give a cell's weights from the parameters of a flax.linen cell.
+    """Return a cell's weights from the parameters of a flax.linen cell.
 
     The bias becomes bias_ih, and bias_hh is zero but for the GRU's b_hn.
 

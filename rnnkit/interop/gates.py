@@ -22,7 +22,7 @@ ORDERS = {
 
 
 def gate_orders(format: str, cell: str) -> tuple[str, str]:
-    """Give the gates of a cell in rnnkit's order and in the format's.
+    """Return the gates of a cell in rnnkit's order and in the format's.
 
     Raises:
         UsageError: the format has no such cell.

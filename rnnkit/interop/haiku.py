@@ -26,7 +26,7 @@ NAMES = {"lstm": "lstm", "gru": "gru", "rnn": "vanilla_rnn"}
 def to_haiku(
     cell: str, weights: Weights, *, reset_after: bool = True, nonlinearity: str = "tanh", name: str | None = None
 ) -> dict[str, dict[str, Tensor]]:
-    """Give a cell's weights as the parameters of a Haiku core; absent biases become zeros.
+    """Return a cell's weights as the parameters of a Haiku core; absent biases become zeros.
 
     Args:
         cell: "lstm", "gru" or "rnn".
@@ -60,7 +60,7 @@ def from_haiku(
     nonlinearity: str = "tanh",
     name: str | None = None,
 ) -> dict[str, Tensor]:
-    """Give a cell's weights from the parameters of a Haiku core; a single bias becomes bias_ih, and bias_hh is zero.
+    """Return a cell's weights from the parameters of a Haiku core; a single bias becomes bias_ih, and bias_hh is zero.
 
     Args:
         cell: "lstm", "gru" or "rnn".
@@ -89,7 +89,7 @@ def check_core(cell: str, reset_after: bool, nonlinearity: str) -> None:
 
 
 def read_lstm(params: Mapping[str, Any], name: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Give w_i, w_h and b of an LSTM, in Haiku's order, with the 1 in the forget gate's bias."""
+    """Return w_i, w_h and b of an LSTM, in Haiku's order, with the 1 in the forget gate's bias."""
     leaf = partial(take_leaf, "haiku", params, f"{name}/linear")
     hidden = leaf("w", None, None).shape[1] // 4
     w = leaf("w", None, 4 * hidden)
@@ -99,7 +99,7 @@ def read_lstm(params: Mapping[str, Any], name: str) -> tuple[Tensor, Tensor, Ten
 
 
 def read_gru(params: Mapping[str, Any], name: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Give w_i, w_h and b of a GRU, in Haiku's order, with torch's meaning of z."""
+    """Return w_i, w_h and b of a GRU, in Haiku's order, with torch's meaning of z."""
     leaf = partial(take_leaf, "haiku", params, name)
     hidden = leaf("w_h", None, None).shape[0]
     w_i, w_h, b = leaf("w_i", None, 3 * hidden), leaf("w_h", hidden, 3 * hidden), leaf("b", 3 * hidden)
@@ -107,7 +107,7 @@ def read_gru(params: Mapping[str, Any], name: str) -> tuple[Tensor, Tensor, Tens
 
 
 def read_vanilla(params: Mapping[str, Any], name: str) -> dict[str, Tensor]:
-    """Give the weights of a VanillaRNN; with `double_bias=False` bias_hh is zero."""
+    """Return the weights of a VanillaRNN; with `double_bias=False` bias_hh is zero."""
     leaf = partial(take_leaf, "haiku", params)
     inner, recurrent = f"{name}/linear", f"{name}/linear_1"
     hidden = leaf(recurrent, "w", None, None).shape[0]

@@ -19,7 +19,7 @@ from rnnkit.interop.weights import Weights, both_biases, check_weights, summed_b
 
 
 def to_keras(cell: str, weights: Weights, *, reset_after: bool = True) -> list[Tensor]:
-    """Give a cell's weights as `set_weights()` takes them.
+    """Return a cell's weights as `set_weights()` takes them.
 
     Args:
         cell: "lstm", "gru" or "rnn".
@@ -39,7 +39,7 @@ def to_keras(cell: str, weights: Weights, *, reset_after: bool = True) -> list[T
 
 
 def from_keras(cell: str, arrays: Sequence[Any], *, reset_after: bool = True) -> dict[str, Tensor]:
-    """Give a cell's weights from what `get_weights()` gives; a single bias becomes bias_ih, and bias_hh is zero.
+    """Return a cell's weights from what `get_weights()` gives; a single bias becomes bias_ih, and bias_hh is zero.
 
     Args:
         cell: "lstm", "gru" or "rnn".

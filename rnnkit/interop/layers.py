@@ -41,7 +41,7 @@ FORMATS = {
 
 
 def export_weights(layer: RNN, format: str) -> list[Any]:
-    """Give the weights of a layer in another framework's form, as copies.
+    """Return the weights of a layer in another framework's form, as copies.
 
     Args:
         layer: any whose cells the format has.
@@ -97,7 +97,7 @@ def _check_layer(layer: object) -> None:
 
 
 def cell_weights(layer: RNN, format: str, entries: Sequence[Any]) -> Iterator[dict[str, Tensor]]:
-    """Give the weights of each cell from the entries of a format."""
+    """Yield the weights of each cell from the entries of a format."""
     form = format_of(format)
     step = layer.directions if form.stacked else 1
     wanted = len(layer.cells) // step
@@ -114,19 +114,19 @@ def cell_weights(layer: RNN, format: str, entries: Sequence[Any]) -> Iterator[di
 
 
 def format_of(name: str) -> Format:
-    """Give the format of that name, or raise with the nearest one."""
+    """Return the format of that name, or raise with the nearest one."""
     if name not in FORMATS:
         raise UnknownNameError(f"no format {name!r}{nearest(name, FORMATS)}; there are {', '.join(FORMATS)}")
     return FORMATS[name]
 
 
 def options_of(cell: Cell, form: Format) -> dict[str, Any]:
-    """Give the options of a cell that matter to the format."""
+    """Return the options of a cell that matter to the format."""
     return {name: getattr(cell, name) for name in form.options if hasattr(cell, name)}
 
 
 def matched(label: str, targets: Weights, found: Weights) -> Iterator[tuple[Tensor, Tensor]]:
-    """Give each parameter with the tensor that goes into it; an absent bias is a zero bias on either side."""
+    """Yield each parameter with the tensor that goes into it; an absent bias is a zero bias on either side."""
     for name in found:
         if name not in targets and not (name.startswith("bias") and not found[name].any()):
             raise UsageError(f"{label}: the weights hold {name!r}, which the layer lacks; build it with that")

@@ -20,7 +20,7 @@ from rnnkit.interop.weights import Weights, both_biases, check_reset, check_weig
 
 
 def to_nnx(cell: str, weights: Weights, *, reset_after: bool = True) -> dict[str, dict[str, Tensor]]:
-    """Give a cell's weights as the parameters of a flax.nnx cell, OptimizedLSTMCell for "lstm"; no bias becomes zeros.
+    """Return the parameters of a flax.nnx cell, OptimizedLSTMCell for "lstm"; no bias becomes zeros.
 
     Args:
         cell: "lstm", "gru" or "rnn".
@@ -41,7 +41,7 @@ def to_nnx(cell: str, weights: Weights, *, reset_after: bool = True) -> dict[str
 
 
 def from_nnx(cell: str, params: Mapping[str, Any], *, reset_after: bool = True) -> dict[str, Tensor]:
-    """Give a cell's weights from the parameters of a flax.nnx cell; the bias becomes bias_ih, and bias_hh is zero.
+    """Return a cell's weights from the parameters of a flax.nnx cell; the bias becomes bias_ih, and bias_hh is zero.
 
     Args:
         cell: "lstm", "gru" or "rnn".

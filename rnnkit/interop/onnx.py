@@ -20,7 +20,7 @@ from rnnkit.interop.weights import PEEPHOLES, Weights, check_weights
 
 
 def to_onnx(cell: str, weights: Weights, reverse: Weights | None = None) -> dict[str, Tensor]:
-    """Give a cell's weights as the inputs W, R, B and P of the operator.
+    """Return a cell's weights as the inputs W, R, B and P of the operator.
 
     Args:
         cell: "lstm", "peephole", "gru" or "rnn".
@@ -43,7 +43,7 @@ def to_onnx(cell: str, weights: Weights, reverse: Weights | None = None) -> dict
 
 
 def one_direction(cell: str, weights: Weights) -> dict[str, Tensor]:
-    """Give the inputs of the operator for one direction."""
+    """Return the inputs of the operator for one direction."""
     own, theirs = gate_orders("onnx", cell)
     check_weights(cell, weights)
     inputs = {"W": reorder(weights["weight_ih"], own, theirs), "R": reorder(weights["weight_hh"], own, theirs)}
@@ -55,7 +55,7 @@ def one_direction(cell: str, weights: Weights) -> dict[str, Tensor]:
 
 
 def from_onnx(cell: str, inputs: Mapping[str, Any], direction: int = 0, directions: int = 1) -> dict[str, Tensor]:
-    """Give a cell's weights from the inputs of the operator.
+    """Return a cell's weights from the inputs of the operator.
 
     Args:
         cell: "lstm", "peephole", "gru" or "rnn"; an LSTM with peepholes that are not zero is "peephole".
@@ -82,7 +82,7 @@ def from_onnx(cell: str, inputs: Mapping[str, Any], direction: int = 0, directio
 
 
 def row_of(inputs: Mapping[str, Any], gates: int, direction: int, directions: int) -> dict[str, Tensor]:
-    """Give the operator's inputs for one direction, checked; those that are absent or None are left out."""
+    """Return the operator's inputs for one direction, checked; those that are absent or None are left out."""
     if direction not in range(directions):
         raise UsageError(f"onnx: direction is {direction!r} of {directions!r}; they are counted from 0")
     for name in ("W", "R"):
@@ -99,6 +99,6 @@ def row_of(inputs: Mapping[str, Any], gates: int, direction: int, directions: in
 
 
 def split_peepholes(peepholes: Tensor) -> dict[str, Tensor]:
-    """Give P (3H,) as peephole_i, peephole_o, peephole_f (H,)."""
+    """Return P (3H,) as peephole_i, peephole_o, peephole_f (H,)."""
     parts = peepholes.chunk(len(PEEPHOLES))
     return {name: part.clone() for name, part in zip(PEEPHOLES, parts, strict=True)}

@@ -15,7 +15,7 @@ from rnnkit.interop.weights import Weights, check_reset, check_weights
 
 
 def to_torch(cell: str, weights: Weights, *, reset_after: bool = True) -> dict[str, Tensor]:
-    """Give a cell's weights as a state dict of torch's cell, or, with weight_hr, of one of torch.nn.LSTM's layers.
+    """Return a cell's weights as a state dict of torch's cell, or, with weight_hr, of one of torch.nn.LSTM's layers.
 
     Args:
         cell: "lstm", "gru" or "rnn".
@@ -32,7 +32,7 @@ def to_torch(cell: str, weights: Weights, *, reset_after: bool = True) -> dict[s
 
 
 def from_torch(cell: str, weights: Mapping[str, Any], *, reset_after: bool = True) -> dict[str, Tensor]:
-    """Give a cell's weights from a state dict of torch's cell: the reverse of `to_torch`.
+    """Return a cell's weights from a state dict of torch's cell: the reverse of `to_torch`.
 
     Args:
         cell: "lstm", "gru" or "rnn".

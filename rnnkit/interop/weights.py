@@ -71,17 +71,17 @@ def check_reset(format: str, cell: str, given: bool, *, reset_after: bool) -> No
 
 
 def both_biases(weights: Weights) -> tuple[Tensor, Tensor]:
-    """Give bias_ih and bias_hh; absent ones are zeros, which is the same cell."""
+    """Return bias_ih and bias_hh; absent ones are zeros, which is the same cell."""
     zeros = torch.zeros_like(weights["weight_ih"][:, 0])
     return weights.get("bias_ih", zeros), weights.get("bias_hh", zeros)
 
 
 def summed_bias(weights: Weights) -> Tensor:
-    """Give bias_ih + bias_hh, what a format with one bias holds."""
+    """Return bias_ih + bias_hh, what a format with one bias holds."""
     bias_ih, bias_hh = both_biases(weights)
     return bias_ih + bias_hh
 
 
 def with_one_bias(weight_ih: Tensor, weight_hh: Tensor, bias: Tensor) -> dict[str, Tensor]:
-    """Give the weights of a cell from a format with one bias: bias_hh is zero."""
+    """Return the weights of a cell from a format with one bias: bias_hh is zero."""
     return {"weight_ih": weight_ih, "weight_hh": weight_hh, "bias_ih": bias, "bias_hh": torch.zeros_like(bias)}

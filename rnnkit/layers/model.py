@@ -65,7 +65,7 @@ class Model(nn.Module):
     def forward(
         self, xs: Tensor, state: States | None = None, *, lengths: Tensor | None = None
     ) -> tuple[Tensor, States]:
-        """Give the readout (T, B, output_size) of every step, and the state after the last."""
+        """Return the readout (T, B, output_size) of every step, and the state after the last."""
         ys, state = self.layer(self.embed(xs), state, lengths=lengths)
         return self.readout(ys), state
 

@@ -123,7 +123,7 @@ class Owner(Guarded):
         return self
 
     def _hand_on(self) -> None:
-        """Give the cells what has been loaded, assigned or moved; computed weights have no place among the owner's."""
+        """Hand the cells what has been loaded, assigned or moved; computed weights have no place among the owner's."""
         for cell, loans in zip(self._cells, self._loans, strict=True):
             for loan in loans:
                 owned = getattr(self, loan.table).get(loan.alias)

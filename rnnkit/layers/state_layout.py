@@ -42,7 +42,7 @@ class StateLayout:
         return [name + suffix for group, suffix in zip(self._groups, suffixes, strict=True) for name in self._of(group)]
 
     def shape_of(self, which: int, rows: int) -> tuple[int, ...]:
-        """Give the shape that one of the states must have for so many rows.
+        """Return the shape that one of the states must have for so many rows.
 
         Raises:
             UsageError: the cells have no such state, or the layers differ.
@@ -94,7 +94,7 @@ class StateLayout:
         return list(hx)
 
     def split(self, hx: States | None, prepare: Callable[[Tensor], Tensor]) -> list[State] | list[None]:
-        """Give the state of each cell; `prepare` is applied to each tensor (cells, B, ...) first."""
+        """Return the state of each cell; `prepare` is applied to each tensor (cells, B, ...) first."""
         if hx is None:
             return [None] * len(self._cells)
         states: list[State] = []
@@ -112,12 +112,12 @@ class StateLayout:
         return joined if self.by_layer else joined[0]
 
     def flat(self, states: States) -> list[Tensor]:
-        """Give the tensors of joined states, one for each of `names`."""
+        """Return the tensors of joined states, one for each of `names`."""
         parts = states if self.by_layer else [states]
         return [t for part in parts for t in ((part,) if isinstance(part, Tensor) else part)]  # type: ignore[misc]
 
     def unflat(self, tensors: Sequence[Tensor]) -> States:
-        """Give joined states from their tensors; the inverse of `flat`."""
+        """Return joined states from their tensors; the inverse of `flat`."""
         left = iter(tensors)
         parts = [tuple(next(left) for _ in self._of(group)) for group in self._groups]
         bare: list[Stacked] = [part[0] if len(part) == 1 else part for part in parts]

@@ -54,11 +54,11 @@ class TorchNames(Choosing):
         """Do nothing: there is no flat copy of the weights; here for code written for torch.nn.LSTM."""
 
     def get_expected_hidden_size(self, input: Tensor, batch_sizes: Tensor | None) -> tuple[int, ...]:
-        """Give the shape of the first state for an input, or for the data of a packed one and its batch sizes."""
+        """Return the shape of the first state for an input, or for the data of a packed one and its batch sizes."""
         return self._expected_size(0, input, batch_sizes)
 
     def get_expected_cell_size(self, input: Tensor, batch_sizes: Tensor | None) -> tuple[int, ...]:
-        """Give the shape of the second state, an LSTM's c."""
+        """Return the shape of the second state, an LSTM's c."""
         return self._expected_size(1, input, batch_sizes)
 
     def _expected_size(self, which: int, input: Tensor, batch_sizes: Tensor | None) -> tuple[int, ...]:
@@ -85,13 +85,13 @@ class TorchNames(Choosing):
         self.layout.check(hidden, rows, input)
 
     def permute_hidden(self, hx: Any, permutation: Tensor | None) -> Any:
-        """Give states with their rows in another order."""
+        """Return states with their rows in another order."""
         if permutation is None:
             return hx
         return self.layout.unflat([tensor.index_select(1, permutation) for tensor in self.layout.flat(hx)])
 
 
 def _with_suffix(name: str, suffix: str) -> str:
-    """Give the layer's name of a cell's weight; a submodule's is a path, whose first part has the suffix."""
+    """Return the layer's name of a cell's weight; a submodule's is a path, whose first part has the suffix."""
     first, dot, rest = name.partition(".")
     return first + suffix + dot + rest

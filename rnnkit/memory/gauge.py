@@ -30,7 +30,7 @@ class _Mallinfo(ctypes.Structure):
 
 
 def gauge_of(device: torch.device) -> Gauge | None:
-    """Give the gauge of a device; None where there is none: on the CPU it is glibc's, which other libraries lack.
+    """Return the gauge of a device; None where there is none: on the CPU it is glibc's, which other libraries lack.
 
     On the CPU it counts all that the process has from the C library, on others torch's tensors.
     """
@@ -90,7 +90,7 @@ class Watch:
 
 
 def available_memory(device: torch.device | str = "cpu") -> int | None:
-    """Give the bytes that this process may yet take on a device; None where nothing tells.
+    """Return the bytes that this process may yet take on a device; None where nothing tells.
 
     On the CPU the least of what the system has available, what is left of the limits of its control groups (versions 1
     and 2), and what is left of its address space. On CUDA what the driver has free and torch holds unused.
@@ -112,7 +112,7 @@ def _of_the_system() -> Iterator[int]:
 
 
 def _of_control_groups() -> Iterator[int]:
-    """Give what is left under each limit: the group's own, and those of all groups around it."""
+    """Yield what is left under each limit: the group's own, and those of all groups around it."""
     for line in _read(Path("/proc/self/cgroup")).splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers and "memory" not in controllers.split(","):
@@ -127,7 +127,7 @@ def _of_control_groups() -> Iterator[int]:
 
 
 def _inactive(folder: Path) -> int:
-    """Give the bytes of files that a group has read and that make room when it is needed."""
+    """Return the bytes of files that a group has read and that make room when it is needed."""
     for line in _read(folder / "memory.stat").splitlines():
         if line.startswith(("total_inactive_file ", "inactive_file ")):
             return int(line.split()[1])

@@ -38,7 +38,7 @@ class Curve(NamedTuple):
     leaf: float = 0
 
     def at(self, steps: int, leaf: int = 0) -> float:
-        """Give the bytes."""
+        """Return the bytes."""
         return self.base + self.step * steps + self.leaf * leaf
 
 
@@ -91,7 +91,7 @@ class Curves:
         return Curve(found[0] - by_leaf * short - by_step * few, by_step, by_leaf)
 
     def _few(self, rows: int) -> int:
-        """Give the steps of the shorter trial: more where they are one operation in the graph, and so fast."""
+        """Return the steps of the shorter trial: more where they are one operation in the graph, and so fast."""
         key = (rows, *self._kinds())
         if key not in self._known_few:
             nodes = set()

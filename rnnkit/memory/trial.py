@@ -134,12 +134,12 @@ class Trials:
         return Batch(xs[when][:, which].to(self.device), targets.to(self.device), lengths)
 
     def _weights(self) -> dict[str, Tensor]:
-        """Give the parameters as new leaves on the same memory, and copies of the buffers."""
+        """Return the parameters as new leaves on the same memory, and copies of the buffers."""
         parameters = {k: p.detach().requires_grad_(p.requires_grad) for k, p in self.model.named_parameters()}
         return parameters | {k: buffer.clone() for k, buffer in self.model.named_buffers()}
 
     def _level(self) -> int:
-        """Give what is in use, unrollers' memory for their next call given back, so that it is counted if taken."""
+        """Return what is in use, unrollers' memory for their next call given back, so that it is counted if taken."""
         self._release()
         return self.gauge()
 

@@ -26,7 +26,7 @@ class CellChoice:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def accepted(self, options: Mapping[str, Any], bias: bool = True) -> dict[str, Any]:
-        """Give all keywords to build the cell with; `bias=True`, the default, goes only to cells that have it.
+        """Return all keywords to build the cell with; `bias=True`, the default, goes only to cells that have it.
 
         Raises:
             UsageError: the cell lacks an option, has it twice, or has one that would be taken for somebody else's.
@@ -68,7 +68,7 @@ or `functools.partial` of one."""
 
 
 def choose(cell: CellLike) -> CellChoice:
-    """Give the class and options that a name, expression, class or partial stands for.
+    """Return the class and options that a name, expression, class or partial stands for.
 
     Raises:
         UnknownNameError: no cell of that name.

@@ -145,7 +145,7 @@ def restore(module: nn.Module, weights: Mapping[str, Tensor], path: AnyPath) -> 
 
 
 def environment(device: str = "cpu") -> dict[str, Any]:
-    """Give what bit-exact repetition depends on."""
+    """Return what bit-exact repetition depends on."""
     return {
         "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
         "torch": torch.__version__,
@@ -157,7 +157,7 @@ def environment(device: str = "cpu") -> dict[str, Any]:
 
 
 def _data(tensors: Mapping[str, Tensor]) -> bytes:
-    """Give the tensors as a safetensors file; each is copied, so that ones which share memory are taken too."""
+    """Return the tensors as a safetensors file; each is copied, so that ones which share memory are taken too."""
     return save(
         {
             name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)

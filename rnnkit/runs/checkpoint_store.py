@@ -29,7 +29,7 @@ class CheckpointStore:
         self.keep = keep
 
     def steps(self) -> list[int]:
-        """Give the steps of which there are checkpoints, in order."""
+        """Return the steps of which there are checkpoints, in order."""
         try:
             found = [NAME.fullmatch(name) for name in os.listdir(self.folder)]
         except OSError as error:
@@ -37,7 +37,7 @@ class CheckpointStore:
         return sorted(int(match[1]) for match in found if match and match[0] == self.path(int(match[1])).name)
 
     def path(self, step: int) -> Path:
-        """Give the folder of one checkpoint."""
+        """Return the folder of one checkpoint."""
         return self.folder / f"step-{step:09d}"
 
     def save(

@@ -56,7 +56,7 @@ class Contender(NamedTuple):
         return tokens / seconds if seconds > 0 else math.nan
 
     def _pace(self) -> tuple[float, float]:
-        """Give tokens and seconds at the last step whose time is known."""
+        """Return tokens and seconds at the last step whose time is known."""
         timed = np.flatnonzero(np.isfinite(self.history.seconds))
         if not len(timed):
             return math.nan, math.nan

@@ -60,7 +60,7 @@ def _draw_run(panel: Any, run: Contender, name: str, colour: Any) -> None:
 
 
 def _thinned(xs: Numbers, ys: Numbers) -> tuple[Numbers, Numbers]:
-    """Give at most POINTS points, each the mean of neighbours; what is not finite is left out."""
+    """Return at most POINTS points, each the mean of neighbours; what is not finite is left out."""
     finite = np.isfinite(xs) & np.isfinite(ys)
     xs, ys = xs[finite], ys[finite]
     if not len(xs):

@@ -56,7 +56,7 @@ class RunLog:
         _append(self._times, times, self._times_path)
 
     def sync(self) -> int:
-        """Have all on disk; gives the size of the metrics in bytes."""
+        """Have all on disk; returns the size of the metrics in bytes."""
         with reported(self._metrics_path):
             os.fsync(self._metrics.fileno())
             os.fsync(self._times.fileno())
@@ -93,7 +93,7 @@ class RunLog:
 
 
 def as_plain(record: Record) -> dict[str, Any]:
-    """Give a record as plain values, its validation as a table if it has one; figures that JSON lacks become None."""
+    """Return a record as plain values, its validation as a table if it has one; figures that JSON lacks become None."""
     values = asdict(record)
     del values["validation"]
     values = _finite(values)

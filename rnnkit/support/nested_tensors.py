@@ -13,7 +13,7 @@ TENSOR, TUPLE, ITEMS, FLOAT = "$tensor", "$tuple", "$items", "$float"
 
 
 def pack(value: Any, name: str = "") -> tuple[Any, dict[str, Tensor]]:
-    """Give the value with a reference for each tensor, and the tensors by their places: "optimizer.state.0.exp_avg".
+    """Return the value with a reference for each tensor, and the tensors by their places: "optimizer.state.0.exp_avg".
 
     Raises:
         TypeError: there is something that is no tensor, number, text, None, list, tuple or dict.

@@ -29,7 +29,7 @@ def read_toml(path: AnyPath) -> dict[str, Any]:
 
 
 def write_toml(values: Mapping[str, Any]) -> str:
-    """Give the text: plain values first, then a table for each dict, in which there may be more."""
+    """Return the text: plain values first, then a table for each dict, in which there may be more."""
     lines = [f"{key} = {_toml(value)}" for key, value in values.items() if not isinstance(value, dict)]
     for key, table in values.items():
         if isinstance(table, dict):

@@ -16,7 +16,7 @@ class Checker(Protocol):
     """Something that has promises."""
 
     def promises(self) -> dict[str, Promise]:
-        """Give each promise by name."""
+        """Return each promise by name."""
 
 
 STEPS, BATCH, INPUT, HIDDEN = 6, 3, 4, 5
@@ -57,7 +57,7 @@ class Conformance:
         return not self.failures
 
     def raise_if_failed(self) -> "Conformance":
-        """Give the result back, or raise CheckError with every sentence."""
+        """Return the result back, or raise CheckError with every sentence."""
         if not self.ok:
             lines = "".join(f"\n  {sentence}" for sentence in self.failures)
             raise CheckError(f"{self.subject} breaks {self.broken} of its promises:{lines}", self.failures)

@@ -56,7 +56,7 @@ class GradientReport:
         return [*self.problems, *(row.problem for row in self.rows if row.problem)]
 
     def to_json(self) -> str:
-        """Give the report as one line of JSON; a figure that is not finite becomes a string."""
+        """Return the report as one line of JSON; a figure that is not finite becomes a string."""
         rows = [{**asdict(row), "ok": row.ok} for row in self.rows]
         for row in rows:
             row.update({key: str(v) for key, v in row.items() if isinstance(v, float) and v - v != 0})
@@ -72,7 +72,7 @@ class GradientReport:
         )
 
     def raise_if_failed(self) -> "GradientReport":
-        """Give the report back, or raise CheckError with every fault."""
+        """Return the report back, or raise CheckError with every fault."""
         if not self.ok:
             raise CheckError(f"{self.cell} x {self.unroller}, order {self.order}: {self.failures[0]}", self.failures)
         return self

@@ -11,7 +11,7 @@ from rnnkit.errors import UsageError
 
 
 def averaged(model: nn.Module, decay: float) -> AveragedModel:
-    """Give a copy of the model that holds the mean; `update_parameters(model)` takes another value into it.
+    """Return a copy of the model that holds the mean; `update_parameters(model)` takes another value into it.
 
     Args:
         model: what is trained.

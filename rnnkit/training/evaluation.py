@@ -37,7 +37,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def evaluate(model: nn.Module, task: Task, batches: Iterable[Batch] | None = None) -> Evaluation:
-    """Give the mean loss and metric over batches.
+    """Return the mean loss and metric over batches.
 
     Args:
         model: maps (xs, state, lengths=) to (outputs, state), as `rnnkit.Model` does.

@@ -7,7 +7,7 @@ from rnnkit.layers.model import Model, last_outputs
 
 
 def gradient_norms(model: Model, task: Task, batch: Batch) -> dict[str, float]:
-    """Give the Euclidean norm of the loss's gradient: "input", each initial state by name, each parameter.
+    """Return the Euclidean norm of the loss's gradient: "input", each initial state by name, each parameter.
 
     "input" is what the recurrent layer gets: embedded, if it is symbols. The `grad` of the model's parameters stays
     as it is.

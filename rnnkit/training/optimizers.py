@@ -23,7 +23,7 @@ def make_optimizer(
     weight_decay: float = 0.0,
     options: Mapping[str, Any] | None = None,
 ) -> torch.optim.Optimizer:
-    """Give the optimizer that a name stands for, over the model's parameters.
+    """Return the optimizer that a name stands for, over the model's parameters.
 
     Raises:
         UsageError: an unknown name, or an option that it lacks or refuses.

@@ -114,7 +114,7 @@ def _check_kept(kept: Any, optimizer: torch.optim.Optimizer, group: Mapping[str,
 
 
 def _kept(optimizer: torch.optim.Optimizer, group: Mapping[str, Any], parameter: Tensor) -> dict[str, Tensor] | None:
-    """Give what an optimizer with these options keeps for a weight, by one update of a small one; None: unknown."""
+    """Return what an optimizer with these options keeps for a weight, by one update of a small one; None: unknown."""
     kind = type(optimizer)
     if kind not in OPTIMIZERS.values():
         return None

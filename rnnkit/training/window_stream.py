@@ -55,7 +55,7 @@ class Stream:
         return Piece(self._batch, self._cut[at], at == 0, following)
 
     def state(self) -> dict[str, Any]:
-        """Give the place of the next piece."""
+        """Return the place of the next piece."""
         return {"generator": self._origin, "batches": self._taken, "window": self._window}
 
     def load_state(self, state: dict[str, Any]) -> None:

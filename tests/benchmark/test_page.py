@@ -31,7 +31,7 @@ def scripts(monkeypatch):
 
 
 def a_row(size="1x2x3x4", rivals=(("nn.LSTM", 1.5),), flops=100, **changed):
-    """Give a line of `rnnkit bench --json`."""
+    """Return a line of `rnnkit bench --json`."""
     ratios = {label: {"median": r, "low": r - 0.1, "high": r + 0.1} for label, r in rivals}
     halves = {label: {key: bound / 2 for key, bound in ratio.items()} for label, ratio in ratios.items()}
     row = {"cell": "lstm", "unroller": "loop", "size": size, "training": True, "dtype": "float32", "ragged": False}

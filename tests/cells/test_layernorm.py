@@ -8,7 +8,7 @@ from rnnkit.core.cell import building
 
 
 def build(bias):
-    """Give a cell whose gains and biases are nowhere at their neutral defaults."""
+    """Return a cell whose gains and biases are nowhere at their neutral defaults."""
     torch.manual_seed(0)
     with building(None, torch.float64):
         cell = rnnkit.cells["layernorm"](3, 4, bias=bias)

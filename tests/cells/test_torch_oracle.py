@@ -20,7 +20,7 @@ with_and_without_bias = pytest.mark.parametrize("bias", [True, False], ids=["bia
 
 
 def pair(oracle, inputs, hidden, bias, dtype=torch.float64):
-    """Give torch's module and the cell, each built from the same seed."""
+    """Return torch's module and the cell, each built from the same seed."""
     kind, options = ORACLES[oracle]
     torch.manual_seed(3)
     reference = kind(inputs, hidden, bias=bias, dtype=dtype, **options)

@@ -13,7 +13,7 @@ PANGRAM = "The quick brown fox jumps over the lazy dog, again. "
 
 @pytest.fixture
 def text(tmp_path):
-    """Give a text of 3,016 characters."""
+    """Return a text of 3,016 characters."""
     path = tmp_path / "text.txt"
     path.write_text(PANGRAM * 58, encoding="utf-8")
     return path
@@ -27,7 +27,7 @@ def train(cli, tmp_path):
 
 @pytest.fixture
 def run(train, text, tmp_path):
-    """Give the folder of a small finished run on the text; so large a rate that its model minds what it reads."""
+    """Return the folder of a small finished run on the text; so large a rate that its model minds what it reads."""
     assert train("--text", text, "--lr", 0.3).exit_code == 0
     return tmp_path / "run"
 

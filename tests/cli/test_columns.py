@@ -13,14 +13,14 @@ NAMES = ("adding-lstm-20261126-011630", "adding-gru-20261126-021630", "copy_of_t
 
 
 def on_a_terminal(width, *words):
-    """Run a command line as on a terminal of that width; gives its lines."""
+    """Run a command line as on a terminal of that width; returns its lines."""
     result = CliRunner(env={"COLUMNS": str(width), "FORCE_COLOR": "1"}).invoke(main, [str(word) for word in words])
     assert (result.exit_code, result.stderr) == (0, "")
     return result.stdout.splitlines()
 
 
 def table(lines):
-    """Give headings, rows and what is said of hidden columns."""
+    """Return headings, rows and what is said of hidden columns."""
     (rule,) = (k for k, line in enumerate(lines) if line.startswith("─"))
     at = next((k for k, line in enumerate(lines) if re.match(r"\d+ of \d+ columns", line)), len(lines))
     note = " ".join(lines[at:])

@@ -14,7 +14,7 @@ ADDING = {"task": "adding"}
 
 
 def rows(text):
-    """Give the rows of a table: heading -> cell, by where the headings stand."""
+    """Return the rows of a table: heading -> cell, by where the headings stand."""
     lines = text.splitlines()
     at = next(k for k, line in enumerate(lines) if line.startswith("─"))
     return [re.split(r" {2,}", line.strip()) for line in [lines[at - 1], *lines[at + 1 :]] if line.strip()]
@@ -131,7 +131,7 @@ def falling(steps, end=1.5, rate=0.05):
 
 
 def strokes(svg):
-    """Give the colours that lines and dots of an SVG are drawn in."""
+    """Return the colours that lines and dots of an SVG are drawn in."""
     return set(re.findall(r"#[0-9a-f]{6}", svg.read_text()))
 
 

@@ -60,7 +60,7 @@ def start(tmp_path):
 
 
 def ranks(launcher):
-    """Give the processes that a launcher has started, by rank."""
+    """Return the processes that a launcher has started, by rank."""
     children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
     found = {}
     for child in children:

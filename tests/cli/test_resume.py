@@ -13,14 +13,14 @@ EVERYTHING = (
 
 
 def left(path):
-    """Give what must not depend on whether, and how often, a run was stopped."""
+    """Return what must not depend on whether, and how often, a run was stopped."""
     names = ["config.toml", "metrics.jsonl", "checkpoints/step-000000012/model.safetensors"]
     averaged = path / "checkpoints/step-000000012/averaged.safetensors"
     return [(path / name).read_bytes() for name in names] + [averaged.read_bytes() if averaged.exists() else None]
 
 
 def stopped_at(step, number=signal.SIGTERM):
-    """Give what stands in place of the progress: it sends a signal during a step."""
+    """Return what stands in place of the progress: it sends a signal during a step."""
 
     def shown(records, task, steps, quiet):
         for record in records:

@@ -408,7 +408,7 @@ class Draft:
     def write(
         self, letter: str, feature: str, template: str, given: dict[str, Any], widths: Sequence[int]
     ) -> list[Value]:
-        """Write a line; gives its values."""
+        """Write a line; returns its values."""
         found: set[str] = {feature}
         text = self.with_members(template.format(**given), found)
         values = [Value(f"{letter}{len(self.values) + k}", width) for k, width in enumerate(widths)]
@@ -455,7 +455,7 @@ def total(sizes: str) -> int:
 
 
 def make(kind: str, sizes: list[int]) -> str:
-    """Give the source of what makes a member."""
+    """Return the source of what makes a member."""
     shape = ", ".join(map(str, sizes))
     shape = f"{shape}," if len(sizes) == 1 else shape
     if kind == "linear":
@@ -492,7 +492,7 @@ def write_operation(draft: Draft, group: dict[str, str], feature: str) -> None:
 
 
 def result_widths(group: dict[str, str], feature: str, given: dict[str, Any]) -> list[int]:
-    """Give the width of each result of an operation."""
+    """Return the width of each result of an operation."""
     n, m = given["n"], given["m"]
     half = (n + 1) // 2
     pieces = {"first chunk": half, "every other": half, "heads": half, "unit": 1, "expand": m, "repeat": 2 * n}
@@ -504,7 +504,7 @@ def result_widths(group: dict[str, str], feature: str, given: dict[str, Any]) ->
 
 
 def add_operands(draft: Draft, template: str, given: dict[str, Any], a: Value) -> frozenset[str]:
-    """Choose the operands beside `a` that a template asks for; gives the features of the choice."""
+    """Choose the operands beside `a` that a template asks for; returns the features of the choice."""
     features = set()
     for letter in "bc":
         if f"{{{letter}}}" in template:
@@ -543,7 +543,7 @@ def add_projection(draft: Draft, inputs: int) -> Line:
 
 
 def add_results(draft: Draft, states: list[Value]) -> tuple[list[str], Value, set[str]]:
-    """Choose the next states and the output; gives their names, and features."""
+    """Choose the next states and the output; returns their names, and features."""
     features: set[str] = set()
     after: list[Value] = []
     for k, state in enumerate(states):

@@ -64,7 +64,7 @@ class Problem:
     weights: list[Tensor]
 
     def to(self, dtype: torch.dtype) -> "Problem":
-        """Give the same problem in another dtype; integers stay."""
+        """Return the same problem in another dtype; integers stay."""
         state = None if self.state is None else tuple(cast(tensor, dtype) for tensor in self.state)
         weights = [cast(tensor, dtype) for tensor in self.weights]
         return replace(self, xs=self.xs.to(dtype), state=state, weights=weights)
@@ -88,7 +88,7 @@ def draw(cell: Cell, call: Call, dtype: torch.dtype) -> Problem:
 
 
 def results(unroller: rnnkit.Unroller, cell: Cell, problem: Problem, call: Call) -> dict[str, Tensor]:
-    """Give outputs, last state and all gradients, by name; a gradient that there is not is zero."""
+    """Return outputs, last state and all gradients, by name; a gradient that there is not is zero."""
     xs = problem.xs.clone().requires_grad_("input" not in call.frozen)
     state = problem.state
     if state is not None:
@@ -107,7 +107,7 @@ def results(unroller: rnnkit.Unroller, cell: Cell, problem: Problem, call: Call)
 
 
 def gradients(outputs: dict[str, Tensor], named: dict[str, Tensor], problem: Problem, call: Call) -> dict[str, Tensor]:
-    """Give the gradients of the weighed sum of the results that the loss hears."""
+    """Return the gradients of the weighed sum of the results that the loss hears."""
     weighed = [
         (tensor * weight).sum()
         for number, (tensor, weight) in enumerate(zip(outputs.values(), problem.weights, strict=True))
@@ -135,7 +135,7 @@ def largest(tensor: Tensor) -> float:
 
 
 def scales(reference: dict[str, Tensor], least: float) -> dict[str, float]:
-    """Give the magnitude by which each tensor's error is measured: at least a share of the largest of its kind.
+    """Return the magnitude by which each tensor's error is measured: at least a share of the largest of its kind.
 
     A gradient that cancels to nothing, as that of a bias before a softmax, is rounding of larger numbers.
     """
@@ -151,7 +151,7 @@ def scales(reference: dict[str, Tensor], least: float) -> dict[str, float]:
 
 
 def errors(found: dict[str, Tensor], reference: dict[str, Tensor]) -> dict[str, float]:
-    """Give each tensor's largest error, infinite where it is not finite but should be."""
+    """Return each tensor's largest error, infinite where it is not finite but should be."""
     assert {n: t.shape for n, t in found.items()} == {n: t.shape for n, t in reference.items()}
     differences = {name: largest(found[name] - tensor) for name, tensor in reference.items()}
     return {name: error if error == error else float("inf") for name, error in differences.items()}
@@ -320,7 +320,7 @@ FORMS = ("padded", "lengths", "packed", "single", "packed unsorted", "states ove
 
 
 def layer_input(layer, form, dtype, batch=4, steps=6):
-    """Give what a layer is called with, and the tensor in it that wants a gradient."""
+    """Return what a layer is called with, and the tensor in it that wants a gradient."""
     torch.manual_seed(1)
     xs = torch.randn(steps, batch, layer.input_size, dtype=dtype, requires_grad=True)
     if form == "single":
@@ -338,14 +338,14 @@ def layer_input(layer, form, dtype, batch=4, steps=6):
 
 
 def tensors_in(result):
-    """Give all floating-point tensors of a result, however nested."""
+    """Return all floating-point tensors of a result, however nested."""
     if isinstance(result, Tensor):
         return [result] if result.is_floating_point() else []
     return [tensor for item in result if item is not None for tensor in tensors_in(item)]
 
 
 def layer_results(layer, unroller, form, dtype):
-    """Give the results of a layer and the gradients of all that wants one."""
+    """Return the results of a layer and the gradients of all that wants one."""
     layer.unroller = unroller
     given, options, xs = layer_input(layer, form, dtype)
     outputs = tensors_in(layer(*given, **options))

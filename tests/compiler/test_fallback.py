@@ -13,7 +13,7 @@ from rnnkit.layers.fallback import passed_over, running
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
-    """Do all in a process whose compiler fails and that has no kernels; gives its outputs, its stderr and the run."""
+    """Do all in a process whose compiler fails and that has no kernels; returns its outputs, its stderr and the run."""
     folder = tmp_path_factory.mktemp("without")
     run = ["run", "--task", "adding", "--steps", "1", "--hidden", "8", "--batch", "2", "--out", "run"]
     commands = [["doctor"], ["cells", "lstm", "--explain"], ["cells", "lstm", "--explain", "--json"], run]

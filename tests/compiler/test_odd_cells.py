@@ -39,7 +39,7 @@ def build(kind, inputs=3, hidden=4, dtype=torch.float64, seed=0):
 
 
 def problem(cell, steps=7, batch=3, seed=1):
-    """Give an input and a state that want gradients, in the dtype of the cell."""
+    """Return an input and a state that want gradients, in the dtype of the cell."""
     torch.manual_seed(seed)
     dtype = next(cell.parameters()).dtype
     xs = torch.randn(steps, batch, cell.input_size, dtype=dtype).requires_grad_()
@@ -71,14 +71,14 @@ def assert_same_or_refused(function, expected):
 
 
 def both(function, tolerance=1e-10):
-    """Do the same through the loop and through the compiled unroller; gives what both give."""
+    """Do the same through the loop and through the compiled unroller; returns what both give."""
     expected, found = function(Loop()), function(Compiled())
     assert_same(found, expected, tolerance)
     return found
 
 
 def gradients(unroller, cell, xs, state, loss=lambda ys, last: ys.sin().sum() + sum(s.cos().sum() for s in last)):
-    """Give the results and all gradients."""
+    """Return the results and all gradients."""
     ys, last = unroller(cell, xs, state)
     wanted = [t for t in (xs, *(state or ()), *cell.parameters()) if t.requires_grad]
     found = torch.autograd.grad(loss(ys, last), wanted, allow_unused=True)

@@ -43,7 +43,7 @@ class Example(NamedTuple):
 
 
 def read(page):
-    """Give a page with the files that it includes."""
+    """Return a page with the files that it includes."""
     return SNIPPET.sub(lambda match: included(match[1]), page.read_text(encoding="utf-8"))
 
 
@@ -52,7 +52,7 @@ def included(path):
 
 
 def examples(text):
-    """Give the blocks of Python; a block of text that follows one directly is its output."""
+    """Yield the blocks of Python; a block of text that follows one directly is its output."""
     blocks = list(FENCE.finditer(text))
     for block, follower in zip_longest(blocks, blocks[1:]):
         if block[1] == "python":
@@ -61,7 +61,7 @@ def examples(text):
 
 
 def section(text, heading):
-    """Give what stands under a heading of the second level."""
+    """Return what stands under a heading of the second level."""
     return re.split(r"^## ", text.split(f"\n## {heading}\n")[1], flags=re.MULTILINE)[0]
 
 
@@ -178,7 +178,7 @@ def test_every_plugin_package_and_file_of_the_architecture_is_there():
 
 
 def speeds(text):
-    """Give geometric mean and least of the last column of a table: one row a size."""
+    """Return geometric mean and least of the last column of a table: one row a size."""
     found = [float(x) for x in re.findall(r"^\| \d+, \d+, \d+, \d+ \|.* \| ([\d.]+) \([^|]*\) \|$", text, re.MULTILINE)]
     assert len(found) == 8
     return math.exp(sum(map(math.log, found)) / len(found)), min(found)

@@ -24,13 +24,13 @@ NAMED = re.compile(r"^( *)\*{1,2}(?=\w+:)", re.MULTILINE)
 
 @cache
 def settings():
-    """Give the site's settings."""
+    """Return the site's settings."""
     return yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
 
 
 @cache
 def converter():
-    """Give the site's own markdown."""
+    """Return the site's own markdown."""
     extensions = {}
     for extension in settings()["markdown_extensions"]:
         extensions |= extension if isinstance(extension, dict) else {extension: {}}
@@ -41,7 +41,7 @@ def converter():
 
 
 def docstrings(path):
-    """Give all that a file documents: module, classes, functions, and what stands below a name that is set."""
+    """Yield all that a file documents: module, classes, functions, and what stands below a name that is set."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         for child in getattr(node, "body", []) if not isinstance(node, ast.Lambda | ast.IfExp) else []:
@@ -54,20 +54,20 @@ def docstrings(path):
 
 
 def shown(text):
-    """Give what a reader sees of a text."""
+    """Return what a reader sees of a text."""
     rendered = converter().reset().convert(text)
     return html.unescape(re.sub(r"<[^>]*>", "", rendered))
 
 
 def lost(text):
-    """Give what is swallowed of a text, a character as often as it is."""
+    """Return what is swallowed of a text, a character as often as it is."""
     text = NAMED.sub(r"\1", text)
     before, after = (Counter(c for c in part if c in SWALLOWED) for part in (text, shown(text)))
     return dict(before - after)
 
 
 def sections(package, kind):
-    """Give the sections of one kind in a package's docstrings, as the site takes them apart: where, and its items."""
+    """Yield the sections of one kind in a package's docstrings, as the site takes them apart: where, and its items."""
     (plugin,) = (p["mkdocstrings"] for p in settings()["plugins"] if "mkdocstrings" in p)
     options = plugin["handlers"]["python"]["options"]["docstring_options"]
     module = griffe.load(

@@ -11,12 +11,12 @@ PROMISED = {  # largest difference of outputs and states, of gradients
 
 
 def tensors(state):
-    """Give a state as a tuple, whether it is one tensor or several."""
+    """Return a state as a tuple, whether it is one tensor or several."""
     return (state,) if isinstance(state, torch.Tensor) else tuple(state)
 
 
 def outcome(result, leaves):
-    """Give outputs, states and the gradients of `leaves` by name, from what a layer returned.
+    """Return outputs, states and the gradients of `leaves` by name, from what a layer returned.
 
     Each output is weighed with numbers of its own, so that no two elements can be taken for each other.
     """
@@ -45,17 +45,17 @@ def assert_same(found, expected):
 
 @pytest.fixture(scope="session", name="tensors")
 def tensors_fixture():
-    """Give `tensors`."""
+    """Return `tensors`."""
     return tensors
 
 
 @pytest.fixture(scope="session", name="outcome")
 def outcome_fixture():
-    """Give `outcome`."""
+    """Return `outcome`."""
     return outcome
 
 
 @pytest.fixture(scope="session", name="assert_same")
 def assert_same_fixture():
-    """Give `assert_same`."""
+    """Return `assert_same`."""
     return assert_same

@@ -55,7 +55,7 @@ BASE = {"input_size": 3, "hidden_size": 5}
 
 
 def refusal(options):
-    """Give the error of building a layer so, an LSTM if nothing else is said."""
+    """Return the error of building a layer so, an LSTM if nothing else is said."""
     with pytest.raises(RnnkitError) as caught:
         rnnkit.RNN(**{"cell": "lstm", **BASE, **options})
     assert "\n" not in str(caught.value)

@@ -70,7 +70,7 @@ class Configuration:
         return [feature for feature, has in having.items() if has]
 
     def modules(self):
-        """Give torch's module and the layer, with the same weights."""
+        """Return torch's module and the layer, with the same weights."""
         kind, options = ORACLES[self.oracle]
         shared = ("num_layers", "bias", "batch_first", "bidirectional", "dtype", *["proj_size"] * (kind is nn.LSTM))
         options = options | {name: getattr(self, name) for name in shared}
@@ -131,7 +131,7 @@ def configurations(draw):
 
 
 def run_both(configuration):
-    """Give what the layer and torch's module return for the same input, and the leaves of each."""
+    """Return what the layer and torch's module return for the same input, and the leaves of each."""
     torch.manual_seed(configuration.seed)
     reference, layer = configuration.modules()
     leaves = configuration.leaves()

@@ -43,7 +43,7 @@ def words():
 
 
 def losses(model, batch):
-    """Train a little; gives the loss at each step."""
+    """Train a little; returns the loss at each step."""
     optimiser = torch.optim.Adam(model.parameters(), lr=0.1)
     found = []
     for _ in range(5):
@@ -59,7 +59,7 @@ def losses(model, batch):
 
 @pytest.fixture
 def changed():
-    """Give the source with the one line changed."""
+    """Return the source with the one line changed."""
     source = MODEL.replace(*CHANGE)
     differing = [new for old, new in zip(MODEL.splitlines(), source.splitlines(), strict=True) if old != new]
     assert len(differing) == 1

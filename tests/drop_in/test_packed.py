@@ -134,7 +134,7 @@ def test_batch_first_changes_nothing_of_a_packed_batch():
 
 
 def zeros(*features, dtype=torch.float64):
-    """Give a packed batch of zeros."""
+    """Return a packed batch of zeros."""
     return pack([torch.zeros(length, *features, dtype=dtype) for length in LENGTHS])
 
 

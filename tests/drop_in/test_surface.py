@@ -25,13 +25,13 @@ every_oracle = pytest.mark.parametrize(
 
 
 def pair(name, **options):
-    """Give torch's module and the layer, each with weights of its own."""
+    """Return torch's module and the layer, each with weights of its own."""
     torch.manual_seed(0)
     return ORACLES[name](D, H, **options), rnnkit.RNN(name, D, H, **options)
 
 
 def run(layer, xs, tensors):
-    """Give output and states, in evaluation mode."""
+    """Return output and states, in evaluation mode."""
     layer.eval()
     with torch.no_grad():
         output, state = layer(xs)

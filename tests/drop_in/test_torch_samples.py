@@ -42,7 +42,7 @@ CULPRITS = {  # how torch complains about each sample that it refuses: the words
 
 
 def samples(kind, dtype, training):
-    """Give torch's samples, packed ones too where it has any."""
+    """Return torch's samples, packed ones too where it has any."""
     info = INFOS[kind]
     flags = {"requires_grad": True, "training": training, "with_packed_sequence": True}
     found = info.module_inputs_func(info, device="cpu", dtype=dtype, **flags)
@@ -51,7 +51,7 @@ def samples(kind, dtype, training):
 
 
 def refused(kind, dtype, training):
-    """Give the samples that torch refuses."""
+    """Return the samples that torch refuses."""
     info = INFOS[kind]
     found = info.module_error_inputs_func(info, device="cpu", dtype=dtype, requires_grad=False, training=training)
     assert len(found) >= 14
@@ -59,12 +59,12 @@ def refused(kind, dtype, training):
 
 
 def layer_like(kind):
-    """Give what stands for torch's class: a function that takes its arguments."""
+    """Return what stands for torch's class: a function that takes its arguments."""
     return partial(rnnkit.RNN, kind.__name__.lower())
 
 
 def twins(kind, arguments, dtype, training):
-    """Give torch's module and the layer, with the same weights."""
+    """Return torch's module and the layer, with the same weights."""
     reference = kind(*arguments.args, **arguments.kwargs).to(dtype).train(training)
     layer = layer_like(kind)(*arguments.args, **arguments.kwargs).to(dtype).train(training)
     layer.load_state_dict(reference.state_dict())
@@ -72,7 +72,7 @@ def twins(kind, arguments, dtype, training):
 
 
 def leaves(module, input, hx=None):
-    """Give all that gradients are taken of, by name."""
+    """Return all that gradients are taken of, by name."""
     states = () if hx is None else hx if isinstance(hx, tuple) else (hx,)
     given = {"input": input.data if isinstance(input, PackedSequence) else input}
     return given | {f"hx {place}": state for place, state in enumerate(states)} | dict(module.named_parameters())
@@ -115,7 +115,7 @@ def test_packed_samples_are_among_them():
 
 
 def refusal(make, sample):
-    """Give the error that the sample's faulty half raises: the construction, or the call."""
+    """Return the error that the sample's faulty half raises: the construction, or the call."""
     arguments, given = sample.module_error_input.constructor_input, sample.module_error_input.forward_input
     if sample.error_on is ModuleErrorEnum.CONSTRUCTION_ERROR:
         with pytest.raises(sample.error_type) as caught:

@@ -20,7 +20,7 @@ adding = rnnkit.tasks["adding"](seq_len=6)
 
 @pytest.fixture(scope="module")
 def learnt(tmp_path_factory):
-    """Give a model with a learnt state, and its files: step by format."""
+    """Return a model with a learnt state, and its files: step by format."""
     model = build(rnnkit.Model, adding, "learnt_state", 4, inner="gru")
     folder = tmp_path_factory.mktemp("learnt")
     for format in READERS:
@@ -29,7 +29,7 @@ def learnt(tmp_path_factory):
 
 
 def about(path):
-    """Give what a file says of itself."""
+    """Return what a file says of itself."""
     if path.suffix == ".pt2":
         extra = {"rnnkit.json": ""}
         torch.export.load(path, extra_files=extra)

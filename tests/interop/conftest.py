@@ -24,7 +24,7 @@ def build():
 
 @pytest.fixture
 def tensors_of():
-    """Give a cell's weights by name, or all tensors in a foreign structure of lists and dicts, by path."""
+    """Return a cell's weights by name, or all tensors in a foreign structure of lists and dicts, by path."""
 
     def tensors_of(value, path=""):
         if isinstance(value, torch.nn.Module):

@@ -15,7 +15,7 @@ def sigmoid(value):
 
 
 def lstm(i, f, g, o, c):
-    """Give the new h and c from the gates before their nonlinearities."""
+    """Return the new h and c from the gates before their nonlinearities."""
     c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
     return sigmoid(o) * np.tanh(c), c
 
@@ -106,7 +106,7 @@ def haiku_rnn(params, x, h):
 
 
 def onnx_gates(inputs, gates):
-    """Give W, R, Wb and Rb of each gate, of the first direction."""
+    """Return W, R, Wb and Rb of each gate, of the first direction."""
     (w,), (r,) = inputs["W"], inputs["R"]
     b = inputs["B"][0] if "B" in inputs else np.zeros(2 * len(w))
     return zip(*(np.split(part, gates) for part in (w, r, *np.split(b, 2))), strict=True)

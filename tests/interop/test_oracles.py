@@ -27,7 +27,7 @@ def need(name):
 
 
 def to_numpy(value):
-    """Give a structure of tensors as one of float32 arrays."""
+    """Return a structure of tensors as one of float32 arrays."""
     if isinstance(value, dict):
         return {key: to_numpy(part) for key, part in value.items()}
     if isinstance(value, list):
@@ -83,7 +83,7 @@ class OptimizedFlax(Flax):
 
 
 def activation(options):
-    """Give the options of a simple cell as Flax calls them."""
+    """Return the options of a simple cell as Flax calls them."""
     return {"activation_fn": need("jax.nn").relu} if options == RELU else {}
 
 

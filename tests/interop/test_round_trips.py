@@ -46,7 +46,7 @@ with_and_without_bias = pytest.mark.parametrize("bias", [True, False], ids=["bia
 
 @pytest.fixture
 def converted(build, tensors_of):
-    """Give a cell's weights, what they become, and the functions that lead there and back."""
+    """Return a cell's weights, what they become, and the functions that lead there and back."""
 
     def converted(format, cell, options, bias=True, dtype=torch.float64):
         module, form = build(cell, 3, 4, dtype, bias=bias, **options), FORMATS[format]

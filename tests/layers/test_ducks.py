@@ -62,7 +62,7 @@ def test_what_does_not_is_refused():
 
 
 def by_row(layer, xs, reduction):
-    """Give for each parameter the gradients of each row's part of the loss."""
+    """Return for each parameter the gradients of each row's part of the loss."""
     found = []
     for row in xs.split(1):
         loss = layer(row)[0].square().sum()

@@ -26,7 +26,7 @@ T, B, D, H = 7, 3, 4, 5
 
 
 def pair(name, shape=(1, False, True, False), seed=0, **options):
-    """Give torch's module and the layer, each built from the same seed, in float64."""
+    """Return torch's module and the layer, each built from the same seed, in float64."""
     layers, bidirectional, bias, batch_first = shape
     options |= {"num_layers": layers, "bidirectional": bidirectional, "bias": bias, "batch_first": batch_first}
     torch.manual_seed(seed)

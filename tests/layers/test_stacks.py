@@ -30,7 +30,7 @@ def build(stack, **options):
 
 
 def alone(layer, index, cell, hidden, width):
-    """Give layer `index` of a stack as a layer of its own."""
+    """Return layer `index` of a stack as a layer of its own."""
     single = rnnkit.RNN(cell, width, hidden, bidirectional=layer.bidirectional, dtype=torch.float64)
     weights = {k: v for k, v in layer.state_dict().items() if f"_l{index}" in k}
     single.load_state_dict({name.replace(f"_l{index}", "_l0"): tensor for name, tensor in weights.items()})

@@ -150,7 +150,7 @@ class Counting(rnnkit.cells["lstm"]):
 
 
 def everything(model):
-    """Give all that a prediction could have changed."""
+    """Return all that a prediction could have changed."""
     tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     return {
         "addresses": {name: tensor.data_ptr() for name, tensor in tensors.items()},
@@ -384,7 +384,7 @@ def test_available_memory_is_between_nothing_and_what_the_machine_has():
 
 @pytest.fixture
 def groups(tmp_path, monkeypatch):
-    """Give the folder of control groups, with a group of this process as a file of /proc says."""
+    """Return the folder of control groups, with a group of this process as a file of /proc says."""
 
     def write(line, files):
         for path, text in files.items():

@@ -45,7 +45,7 @@ def docstrings(tree):
 
 
 def named_in(path):
-    """Give the registered names that a module has as strings, or after an option inside of one."""
+    """Return the registered names that a module has as strings, or after an option inside of one."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     texts = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
     alone = docstrings(tree)

@@ -39,7 +39,7 @@ def cut(length: int):
 
 
 def parts(checkpoint: Path) -> tuple[dict[str, Any], bytes]:
-    """Give the header of the weights, and what comes after it."""
+    """Return the header of the weights, and what comes after it."""
     data = (checkpoint / WEIGHTS).read_bytes()
     end = 8 + int.from_bytes(data[:8], "little")
     return json.loads(data[8:end]), data[end:]
@@ -50,7 +50,7 @@ def headed(header: bytes, rest: bytes = b"", length: int | None = None) -> bytes
 
 
 def with_header(change):
-    """Have another header above the weights; it gets the table, and gives a table or bytes."""
+    """Have another header above the weights; it gets the table, and returns a table or bytes."""
 
     def spoil(checkpoint):
         header, rest = parts(checkpoint)

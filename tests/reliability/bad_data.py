@@ -40,7 +40,7 @@ def table(content: str | bytes):
 
 
 def put_in(line: str, at: int = 50) -> str:
-    """Give the table with a line more."""
+    """Return the table with a line more."""
     lines = ROWS.splitlines(keepends=True)
     return "".join([*lines[: at - 1], line + "\n", *lines[at - 1 :]])
 

@@ -35,7 +35,7 @@ def server():
 
 @pytest.fixture(scope="session")
 def undisturbed(server, tmp_path_factory):
-    """Give the undisturbed run of a schedule: undisturbed("cosine")."""
+    """Return the undisturbed run of a schedule: undisturbed("cosine")."""
     folder = tmp_path_factory.mktemp("undisturbed")
     text = folder / "text.txt"
     text.write_text(PANGRAM * 40)
@@ -54,7 +54,7 @@ def undisturbed(server, tmp_path_factory):
 
 @pytest.fixture
 def begun(server, undisturbed, tmp_path):
-    """Give a folder in which a run was killed after its third checkpoint, in the middle of the fourth."""
+    """Return a folder in which a run was killed after its third checkpoint, in the middle of the fourth."""
     run = undisturbed("cosine")
     plan = ["crash_points", "install", {"phase": "saving", "occurrence": 5, "at": 12}]
     assert server.run(*run.words, "--out", tmp_path / "begun", folder=tmp_path, before=[plan]).code == -signal.SIGKILL

@@ -44,7 +44,7 @@ class Points:
             Path(self.log).write_text(json.dumps(names))
 
     def counted(self, name, function):
-        """Give `function`, a call of the operating system."""
+        """Return `function`, a call of the operating system."""
 
         def called(*arguments, **keywords):
             if self.names is None:

@@ -36,7 +36,7 @@ class Trainer:
 
 
 def prints(training):
-    """Give all that training goes on from, as bytes."""
+    """Return all that training goes on from, as bytes."""
     from rnnkit.support.nested_tensors import pack
 
     plain, tensors = pack(training.state())

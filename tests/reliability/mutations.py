@@ -29,7 +29,7 @@ class Mutation(NamedTuple):
 
 
 def mutations(files, other):
-    """Give every mutation of a checkpoint; `other` has the files of another one of the same run."""
+    """Yield every mutation of a checkpoint; `other` has the files of another one of the same run."""
     yield from truncations(files)
     yield from flips(files)
     yield from exchanges(files, other)
@@ -155,7 +155,7 @@ def tensors(files):
 
 
 def variants(tensor):
-    """Give tensors that are not as they should be."""
+    """Yield tensors that are not as they should be."""
     yield "flattened to one more dimension", tensor.reshape(-1, 1).clone()
     yield "in a dimension more", tensor.unsqueeze(0).clone()
     yield "flat", tensor.flatten().clone()
@@ -204,7 +204,7 @@ def forged(name, files, sizes=True):
 
 
 def paths(value, path=()):
-    """Give the path of everything inside."""
+    """Yield the path of everything inside."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, item in items:
         yield (*path, key)

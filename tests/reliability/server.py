@@ -86,7 +86,7 @@ def wait(handle, until):
 
 
 def cpu_of(process):
-    """Give the seconds of a processor that a process has used."""
+    """Return the seconds of a processor that a process has used."""
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

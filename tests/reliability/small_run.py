@@ -48,7 +48,7 @@ class Left(NamedTuple):
 
 
 def words(text: Path, **changed: object) -> list[str]:
-    """Give the command line of the run, but for its folder; `steps=5` changes a setting."""
+    """Return the command line of the run, but for its folder; `steps=5` changes a setting."""
     settings = {**SMALL, "text": text, **{key.replace("_", "-"): value for key, value in changed.items()}}
     return ["run", "--quiet", *(str(word) for key, value in settings.items() for word in (f"--{key}", value))]
 
@@ -89,18 +89,18 @@ def differences(server: Server, start: list[str], run: Path, expected: Left, *, 
 
 
 def litter(run: Path) -> list[str]:
-    """Give what a killed writer has left in the folder of a run."""
+    """Return what a killed writer has left in the folder of a run."""
     return [path.name for path in run.rglob("*") if path.name.endswith(".partial")]
 
 
 def lost(run: Path) -> int:
-    """Give how many of the updates that were written down are behind the newest checkpoint."""
+    """Return how many of the updates that were written down are behind the newest checkpoint."""
     steps = [int(path.name.removeprefix("step-")) for path in (run / "checkpoints").glob("step-*")]
     return (run / "metrics.jsonl").read_bytes().count(b"\n") - max(steps, default=0)
 
 
 def complaints(outcome: Outcome, code: int, *culprits: str) -> list[str]:
-    """Give what is wrong with an error: it must be one line on stderr that names what is to blame."""
+    """Return what is wrong with an error: it must be one line on stderr that names what is to blame."""
     line = outcome.err.startswith("rnnkit: ") and outcome.err.count("\n") == 1
     if outcome.code == code and line and all(culprit in outcome.err for culprit in culprits):
         return []

@@ -35,7 +35,7 @@ PAST = ("run", "--task", "adding", "--seq-len", 6, "--batch", 2, "--hidden", 4, 
 
 @pytest.fixture(scope="session")
 def past(server, tmp_path_factory):
-    """Give the folder of a finished run of four steps with some settings changed: past(hidden=3)."""
+    """Return the folder of a finished run of four steps with some settings changed: past(hidden=3)."""
     folder, found = tmp_path_factory.mktemp("past"), {}
 
     def get(**changed):
@@ -81,13 +81,13 @@ def test_an_input_that_is_no_good(server, past, tally, tmp_path, chapter, item):
 
 
 def spoken(done, says):
-    """Give what is wrong with a command that goes on: it says one line, or none where there is nothing to say."""
+    """Return what is wrong with a command that goes on: it says one line, or none where there is nothing to say."""
     as_wanted = done.code == 0 and done.err.count("\n") == bool(says) and all(word in done.err for word in says)
     return [] if as_wanted else [f"expected a line with {says}, got {done.code} and {done.err!r}"]
 
 
 def troubled(server, scene):
-    """Give what else a broken plugin spoils: nothing, if the others' cells train, and help is there at once."""
+    """Return what else a broken plugin spoils: nothing, if the others' cells train, and help is there at once."""
     trains = server.run(*TRAIN, "--task", "adding", "--cell", "lstm", folder=scene.folder, **scene.request)
     helps = server.run("run", "--help", folder=scene.folder, **scene.request)
     failures = [] if (trains.code, trains.err) == (0, "") else [trains]
@@ -95,7 +95,7 @@ def troubled(server, scene):
 
 
 def contents(folder):
-    """Give what lies in a folder, but for what the trial has said."""
+    """Return what lies in a folder, but for what the trial has said."""
     found = {}
     for path in sorted(folder.rglob("*")):
         about = path.lstat()
@@ -111,7 +111,7 @@ def differing(before, after):
 
 
 def unlike_the_page(chapter, item):
-    """Give what the documentation says otherwise; `python tools/measure.py corpus` writes it anew."""
+    """Return what the documentation says otherwise; `python tools/measure.py corpus` writes it anew."""
     section = PAGE.read_text().partition(f"## {chapter}\n")[2].partition("\n## ")[0]
     row = re.search(rf"^\| \d+ \| {re.escape(item.name)} \| (\d+) \| (.*) \|$", section, re.M)
     if row and int(row[1]) == item.code and all(word in html.unescape(row[2]) for word in item.says):

@@ -42,7 +42,7 @@ def test_killed_at_every_call(server, undisturbed, tally, tmp_path, begun, phase
 
 
 def moments(names):
-    """Give each moment at which a process may end: before and after every call, and in the midst of a write."""
+    """Yield each moment at which a process may end: before and after every call, and in the midst of a write."""
     for at, name in enumerate(names, 1):
         yield at, name, BEFORE
         if name == "write":

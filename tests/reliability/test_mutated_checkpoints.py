@@ -14,7 +14,7 @@ TINY = {"hidden": 2, "layers": 2, "batch": 2, "seq_len": 8, "steps": 6, "save_ev
 
 @pytest.fixture(scope="module")
 def tiny(server, tmp_path_factory):
-    """Give the folder of a tiny run with two checkpoints, and a copy to play with beside it."""
+    """Return the folder of a tiny run with two checkpoints, and a copy to play with beside it."""
     folder = tmp_path_factory.mktemp("tiny")
     (folder / "text.txt").write_text("ab ba " * 60)
     line = words(folder / "text.txt", schedule="plateau", validate_every=3, **TINY)

@@ -14,7 +14,7 @@ SHORT, LONG = 10**5, 10**7
 
 
 def lengths(short, long):
-    """Give what runs always, and what only the slow tests run."""
+    """Return what runs always, and what only the slow tests run."""
     return [(short // 10, short), pytest.param(short, long, marks=pytest.mark.slow)]
 
 
@@ -26,7 +26,7 @@ def text(tmp_path):
 
 
 def grown(short, long):
-    """Give the failures, and show what was found."""
+    """Return the failures, and show what was found."""
     print(f"peak {short.peak / 2**20:.1f} MiB, then {long.peak / 2**20:.1f} MiB")
     failures = [outcome for outcome in (short, long) if outcome.code != 0]
     return failures + [(short.peak, long.peak)] * (long.peak - short.peak > min(GROWTH * short.peak, NOISE))

@@ -42,6 +42,6 @@ def install(phase, occurrence=1, name=None, at=0, log=None):
 
 
 def child_of(process):
-    """Give the process that another has started: the shell its tracer."""
+    """Return the process that another has started: the shell its tracer."""
     (child, *_) = Path(f"/proc/{process}/task/{process}/children").read_text().split()
     return int(child)

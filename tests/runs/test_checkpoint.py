@@ -36,7 +36,7 @@ def build(seed=0, cell="lstm", hidden=4, dtype=torch.float32):
 
 @pytest.fixture
 def saved(tmp_path):
-    """Give the path of a saved checkpoint, and the model that it was saved from."""
+    """Return the path of a saved checkpoint, and the model that it was saved from."""
     model, path = build(), tmp_path / "saved"
     save_checkpoint(path, model.state_dict(), STATE, {"step": 7}, averaged=build(5).state_dict())
     return path, model

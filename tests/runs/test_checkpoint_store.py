@@ -13,7 +13,7 @@ from rnnkit.runs.checkpoint_store import CheckpointStore
 
 @pytest.fixture
 def store(tmp_path):
-    """Give an empty store that keeps two."""
+    """Return an empty store that keeps two."""
     return CheckpointStore(tmp_path, keep=2)
 
 

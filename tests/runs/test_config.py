@@ -30,7 +30,7 @@ def text(value):
 
 @pytest.fixture
 def printed(cli, tmp_path, monkeypatch):
-    """Give the settings that a command line prints, from up to four sources."""
+    """Return the settings that a command line prints, from up to four sources."""
 
     def give(config="", words=(), **environment):
         path = tmp_path / "config.toml"
@@ -131,7 +131,7 @@ def test_to_print_trains_nothing(cli, tmp_path, monkeypatch):
 
 @pytest.fixture
 def refused(cli, tmp_path, monkeypatch):
-    """Give the line by which a command line is refused."""
+    """Return the line by which a command line is refused."""
 
     def give(*words, config=None, **environment):
         if config is not None:

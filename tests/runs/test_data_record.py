@@ -24,7 +24,7 @@ def text(tmp_path):
 
 @pytest.fixture
 def run(text, tmp_path):
-    """Give the folder of a run of two steps on the text."""
+    """Return the folder of a run of two steps on the text."""
     settings = Settings(hidden=4, batch=2, steps=2, task_options={"text": str(text), "seq_len": 8}, unroller="loop")
     task = settings.make_task()
     training = settings.make_training(settings.make_model(task), task)

@@ -35,7 +35,7 @@ def training_of(settings):
 
 
 def begin(path, stop=None, **more):
-    """Run into a folder, to the end or killed after some updates; gives the training."""
+    """Run into a folder, to the end or killed after some updates; returns the training."""
     settings = settings_of(**more)
     training = training_of(settings)
     with RunFolder(path, settings) as folder:
@@ -55,7 +55,7 @@ def go_on(path, stop=None, settings=None):
 
 
 def left(path):
-    """Give what is to be the same to the byte however often a run was stopped."""
+    """Return what is to be the same to the byte however often a run was stopped."""
     names = ["metrics.jsonl", "config.toml", *(f"checkpoints/{name}" for name in os.listdir(path / "checkpoints"))]
     found = {}
     for name in names:
@@ -78,7 +78,7 @@ def checkpoints(path):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """Give the folder of a run that was never stopped."""
+    """Return the folder of a run that was never stopped."""
     path = tmp_path_factory.mktemp("whole") / "run"
     begin(path)
     return path

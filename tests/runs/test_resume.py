@@ -137,7 +137,7 @@ def plain(records):
 
 
 def tensors(training):
-    """Give all that was learnt: weights, averaged ones too."""
+    """Return all that was learnt: weights, averaged ones too."""
     judged = training.eval_model.state_dict() if training.averaged is not None else {}
     return [*training.model.state_dict().values(), *judged.values()]
 

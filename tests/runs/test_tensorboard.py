@@ -16,12 +16,12 @@ METRIC = "bits per character"
 
 
 def record(step, validation=None, seconds=None):
-    """Give a record whose figures are told from its step."""
+    """Return a record whose figures are told from its step."""
     return Record(step, step / 2, step / 4, step / 8, 100 * step, seconds or step / 16, 0.001, validation)
 
 
 def read(folder):
-    """Give tag -> [(step, value)], as TensorBoard shows them."""
+    """Return tag -> [(step, value)], as TensorBoard shows them."""
     events = event_accumulator.EventAccumulator(str(folder))
     events.Reload()
     return {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}

@@ -19,7 +19,7 @@ FILES = {"one": b"1" * 1000, "two": b"", "three": bytes(range(256))}
 
 
 def contents(path):
-    """Give what a file holds, or a folder's files."""
+    """Return what a file holds, or a folder's files."""
     return {file.name: file.read_bytes() for file in path.iterdir()} if path.is_dir() else path.read_bytes()
 
 
@@ -52,7 +52,7 @@ class Calls:
 
 
 def how_many(action, path, monkeypatch):
-    """Give how many calls an action makes, on a path that it is then not at."""
+    """Return how many calls an action makes, on a path that it is then not at."""
     with monkeypatch.context() as patch:
         calls = Calls(patch)
         action(path)

@@ -153,7 +153,7 @@ ELSEWHERE = {"rnnkit.export.format.Format.load", "rnnkit.support.paths.as_path"}
 
 
 def functions():
-    """Give every public function and method of the package that has an annotation, by its dotted name."""
+    """Yield every public function and method of the package that has an annotation, by its dotted name."""
     for found in pkgutil.walk_packages(rnnkit.__path__, "rnnkit."):
         if ".cli" in found.name or "__main__" in found.name:
             continue

@@ -38,14 +38,14 @@ def hour(row, form="%Y-%m-%d %H:%M"):
 
 
 def table(head, line, rows=ROWS, turned=False):
-    """Give a table; `line` makes a row of its number and a number drawn for it."""
+    """Return a table; `line` makes a row of its number and a number drawn for it."""
     draw = random.Random(0)
     lines = [line(row, f"{draw.gauss(10, 3):.2f}") for row in range(rows)]
     return "".join(f"{text}\n" for text in [*([] if head is None else [head]), *(lines[::-1] if turned else lines)])
 
 
 def with_cell(cell):
-    """Give a table whose column `a` holds such a cell in every row, with other digits."""
+    """Return a table whose column `a` holds such a cell in every row, with other digits."""
     return table("date,a,b", lambda row, x: f'{day(row)},"{cell.replace("7", str(row % 9 + 1))}",{x}')
 
 

@@ -14,7 +14,7 @@ ROWS = 200
 
 @pytest.fixture
 def write(tmp_path):
-    """Write a table; gives its path."""
+    """Write a table; returns its path."""
 
     def write(content, name="table.csv"):
         path = tmp_path / name
@@ -25,7 +25,7 @@ def write(tmp_path):
 
 
 def counting(rows=ROWS, head="time,up,down\n", line="day {0},{0},{1}\n"):
-    """Give a table whose row is told by its numbers: `up` counts rows, `down` is minus its double."""
+    """Return a table whose row is told by its numbers: `up` counts rows, `down` is minus its double."""
     return head + "".join(line.format(row, -2 * row) for row in range(rows))
 
 

@@ -19,7 +19,7 @@ Csv = rnnkit.tasks["csv"]
 
 @pytest.fixture
 def write(tmp_path):
-    """Write a table; gives its path."""
+    """Write a table; returns its path."""
 
     def write(content, name="table.csv"):
         (tmp_path / name).write_bytes(content.encode())

@@ -24,7 +24,7 @@ def file(tmp_path):
 
 @pytest.fixture
 def run(file, cli, tmp_path):
-    """Give the folder of a finished run over the table, and what it said on stderr."""
+    """Return the folder of a finished run over the table, and what it said on stderr."""
     done = cli("run", *SMALL, "--set", f"task.file={file}", "--out", tmp_path / "run")
     assert done.exit_code == 0, done.output
     return tmp_path / "run"
@@ -37,7 +37,7 @@ def figures(cli, run, *words):
 
 
 def longer(content, scale=1.0):
-    """Give the table with as many rows more, of another scale."""
+    """Return the table with as many rows more, of another scale."""
     more = table(None, lambda row, x: f"{day(row + 120)},no,{float(x) * scale},{row % 7}")
     return content + more
 

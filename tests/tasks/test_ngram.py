@@ -29,7 +29,7 @@ class ByDictionary:
 
 
 def texts(alphabet, seed):
-    """Give a text with habits, and one that shares some of them: contexts both seen and unseen."""
+    """Return a text with habits, and one that shares some of them: contexts both seen and unseen."""
     choose = random.Random(seed)
     train = [0]
     for _ in range(400):

@@ -39,7 +39,7 @@ class Right(rnnkit.Cell):
 
 
 def wrapped(function):
-    """Give a cell whose tanh is `function`."""
+    """Return a cell whose tanh is `function`."""
 
     class Wrapped(Right):
         def step(self, p, state):

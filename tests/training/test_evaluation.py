@@ -15,7 +15,7 @@ def task():
 
 
 def by_hand(model, symbols, rows):
-    """Give the mean loss over `symbols`, read in `rows` streams, in one pass each."""
+    """Return the mean loss over `symbols`, read in `rows` streams, in one pass each."""
     length = (len(symbols) - 1) // rows
     xs, targets = symbols[: rows * length].view(rows, length), symbols[1 : rows * length + 1].view(rows, length)
     with torch.no_grad():

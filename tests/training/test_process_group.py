@@ -23,7 +23,7 @@ TOLERANCE = {"float64": 1e-12, "float32": 1e-6}
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Give what one process leaves, and two that took it up."""
+    """Return what one process leaves, and two that took it up."""
     folder = tmp_path_factory.mktemp("processes")
     one = probe.training("truncated, accumulated")
     probe.curve(one, 3)
@@ -38,7 +38,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def seen(folder):
-    """Give what each of the two has seen."""
+    """Return what each of the two has seen."""
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in (0, 1)]
 
 

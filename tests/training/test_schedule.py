@@ -15,7 +15,7 @@ def factors(schedule, steps=None):
 
 
 def by_torch(steps, make):
-    """Give the rates of an optimizer of rate 1 under a scheduler of torch's."""
+    """Return the rates of an optimizer of rate 1 under a scheduler of torch's."""
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     scheduler, rates = make(optimizer), []
     for _ in range(steps):

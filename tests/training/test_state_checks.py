@@ -19,7 +19,7 @@ OPTIONS = {
 
 
 def training(steps=2, optimizer="adam", kept=None, **options):
-    """Give a training that has taken some steps, and one of the same make that has taken none."""
+    """Return a training that has taken some steps, and one of the same make that has taken none."""
     task = rnnkit.tasks["adding"](seq_len=6)
     made = []
     for _ in range(2):

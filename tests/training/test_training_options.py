@@ -84,7 +84,7 @@ def close(first, second, tolerance=1e-12):
 
 
 def gradients(model, task=None, batch_size=3):
-    """Give the gradients of the first batch."""
+    """Return the gradients of the first batch."""
     task = task or Sums()
     batch = next(task.batches(batch_size, torch.Generator().manual_seed(0)))
     return torch.autograd.grad(task.loss(model(batch.xs)[0], batch.targets), list(model.parameters()))

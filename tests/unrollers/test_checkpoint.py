@@ -22,7 +22,7 @@ def build(name="lstm", inputs=3, hidden=4, dtype=torch.float64):
 
 
 def problem(steps=17, batch=2, name="lstm", dtype=torch.float64):
-    """Give a cell, an input and a state, all of which want gradients."""
+    """Return a cell, an input and a state, all of which want gradients."""
     torch.manual_seed(0)
     cell = build(name, dtype=dtype)
     xs = torch.randn(steps, batch, 3, dtype=dtype, requires_grad=True)

@@ -56,7 +56,7 @@ def form_of(form, xs):
 
 
 def everything(module, form, xs, hx):
-    """Give output, states and all gradients."""
+    """Return output, states and all gradients."""
     xs = xs.clone().requires_grad_()
     hx = None if hx is None else tuple(tensor.clone().requires_grad_() for tensor in hx)
     output, state = module(form_of(form, xs), hx if hx is None or len(hx) > 1 else hx[0])
@@ -109,7 +109,7 @@ def test_each_direction_is_equal_to_torch_bit_for_bit(name, dtype):
 
 @pytest.fixture
 def calls(monkeypatch):
-    """Give a list that gets an entry for every call of a kernel."""
+    """Return a list that gets an entry for every call of a kernel."""
     made, run = [], Kernel.__call__
 
     def counting(self, *arguments, **options):

@@ -50,7 +50,7 @@ def equal_bits():
 
 @pytest.fixture
 def lstm_by_hand():
-    """Give one step of an LSTM: (weights, x, h, c) -> the new h, c."""
+    """Return one step of an LSTM: (weights, x, h, c) -> the new h, c."""
 
     def step(weights, x, h, c):
         total = x @ weights["weight_ih"].T + weights["bias_ih"] + h @ weights["weight_hh"].T + weights["bias_hh"]
@@ -63,7 +63,7 @@ def lstm_by_hand():
 
 @pytest.fixture
 def gru_by_hand():
-    """Give one step of a GRU: (weights, x, what the products read, what z hands on) -> the new h."""
+    """Return one step of a GRU: (weights, x, what the products read, what z hands on) -> the new h."""
 
     def step(weights, x, read, h):
         from_x = (x @ weights["weight_ih"].T + weights["bias_ih"]).split(len(h[0]), dim=1)

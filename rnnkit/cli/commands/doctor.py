@@ -31,7 +31,7 @@ def doctor(clear_cache: bool, as_json: bool) -> None:
 
 
 def _examine(as_json: bool) -> list[str]:
-    """Print all facts; gives the problems."""
+    """Print all facts; returns the problems."""
     from rnnkit.plugin.registry import complaints, installed
 
     told, failures = _ask_unrollers("facts")
@@ -49,7 +49,7 @@ def _examine(as_json: bool) -> list[str]:
 
 
 def _clear(as_json: bool) -> list[str]:
-    """Clear every cache and print how large it was; gives the problems."""
+    """Clear every cache and print how large it was; returns the problems."""
     removed, failures = _ask_unrollers("clear_cache")
     if as_json:
         print_json({"cleared": removed, "problems": failures})
@@ -63,7 +63,7 @@ def _clear(as_json: bool) -> list[str]:
 
 
 def _ask_unrollers(question: str) -> tuple[dict[str, Any], list[str]]:
-    """Give what each unroller answers, and a sentence for each that fails to: they are somebody else's code."""
+    """Return what each unroller answers, and a sentence for each that fails to: they are somebody else's code."""
     from rnnkit.plugin.registry import unrollers
 
     answers, failures = {}, []

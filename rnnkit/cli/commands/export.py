@@ -64,7 +64,7 @@ def export(
 
 
 def _symbols(task: "Task") -> dict[str, Any]:
-    """Give the text of each symbol, where there is some: without it nobody can feed the model."""
+    """Return the text of each symbol, where there is some: without it nobody can feed the model."""
     import torch
 
     if not task.symbols or task.prompt() is None:
@@ -73,7 +73,7 @@ def _symbols(task: "Task") -> dict[str, Any]:
 
 
 def _data(task: "Task") -> dict[str, Any]:
-    """Give what the task took from its data, such as columns and scale, to bring others into the model's form."""
+    """Return what the task took from its data, such as columns and scale, to bring others into the model's form."""
     state = task.data_state()
     return {"data": state} if state and not task.symbols else {}
 

@@ -116,7 +116,7 @@ def _show_one(noun: str, name: str, as_json: bool) -> None:
 
 
 def summary(kind: type) -> str:
-    """Give the first line of a class's docstring."""
+    """Return the first line of a class's docstring."""
     return inspect.cleandoc(kind.__doc__ or "no description").splitlines()[0]
 
 

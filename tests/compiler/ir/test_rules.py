@@ -233,7 +233,7 @@ class Applied(rnnkit.Cell):
         return sum(self.widths().values())
 
     def widths(self):
-        """Give how many elements of the output are each row's."""
+        """Return how many elements of the output are each row's."""
         states, inputs = problem(self)
         with torch.no_grad():
             return {name: self.piece(name, states, inputs[0]).shape[1] for name in self.rows}
@@ -248,7 +248,7 @@ class Applied(rnnkit.Cell):
 
 
 def problem(cell):
-    """Give the state (2, H) and the input (T, 2, H): the second row is the first backwards."""
+    """Return the state (2, H) and the input (T, 2, H): the second row is the first backwards."""
     states, inputs = (torch.tensor(values, dtype=torch.float64) for values in DOMAINS[cell.domain])
     h = torch.stack((states, states.flip(0)))
     steps = [inputs.roll(t).repeat(len(states))[: len(states)] for t in range(len(inputs))]
@@ -257,7 +257,7 @@ def problem(cell):
 
 @cache
 def unrolled(domain, unroller):
-    """Give a domain's cell, its leaves and its output, cut up by row."""
+    """Return a domain's cell, its leaves and its output, cut up by row."""
     cell = Applied(domain)
     h, xs = (tensor.requires_grad_() for tensor in problem(cell))
     ys, _ = rnnkit.unrollers[unroller]()(cell, xs, (h,))
@@ -266,7 +266,7 @@ def unrolled(domain, unroller):
 
 
 def numbers(name, unroller):
-    """Give a row's output, and the gradients of the state, the input and the parameter."""
+    """Return a row's output, and the gradients of the state, the input and the parameter."""
     leaves, pieces = unrolled(TABLE[name].domain, unroller)
     ys = pieces[name]
     weights = torch.rand(ys.shape, generator=torch.Generator().manual_seed(1), dtype=ys.dtype)

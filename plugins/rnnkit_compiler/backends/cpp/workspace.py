@@ -139,7 +139,7 @@ class Workspace:
         return None
 
     def _forget(self) -> None:
-        """Give up what was not used for long, unless somebody holds it, and what is beyond the most."""
+        """Release what was not used for long, unless somebody holds it, and what is beyond the most."""
         kept = [entry for entry in self._entries if self._requests - entry.last < IDLE or entry.is_held]
         self._entries = kept[-(MOST - 1) :]
 

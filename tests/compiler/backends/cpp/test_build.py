@@ -56,7 +56,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def script(tmp_path):
-    """Give a function that writes a shell script and gives its path."""
+    """Return a function that writes a shell script and gives its path."""
 
     def write(body, name="compiler"):
         path = tmp_path / name

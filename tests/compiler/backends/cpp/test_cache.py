@@ -32,7 +32,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def told(caplog):
-    """Give a function that tells what was logged as a warning so far."""
+    """Return a function that tells what was logged as a warning so far."""
     caplog.set_level(logging.WARNING, logger="rnnkit_compiler")
     return lambda: [record.getMessage() for record in caplog.records]
 

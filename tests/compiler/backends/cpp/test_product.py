@@ -35,7 +35,7 @@ class Build:
         return np.asarray(values, self.dtype, order=order)
 
     def multiply(self, a, w, gates, *, vectors=None, rows=None, before=None, known=False):
-        """Give a[rows] w, or `before` + a[rows] w, by way of packed panels of `vectors` vectors a gate."""
+        """Return a[rows] w, or `before` + a[rows] w, by way of packed panels of `vectors` vectors a gate."""
         units, count = w.shape[1] // gates, len(a) if rows is None else len(rows)
         c = np.full((count, w.shape[1]), np.nan, self.dtype) if before is None else before.copy()
         index = None if rows is None else np.asarray(rows, np.int32)
@@ -48,7 +48,7 @@ class Build:
         return c
 
     def multiply_whole(self, a, b, *, bias=None, before=None, sums=None, threads=1):
-        """Give a b + bias, or `before` + a b + bias, in the rows of a wider matrix; `sums` gets the row sums of a."""
+        """Return a b + bias, or `before` + a b + bias, in the rows of a wider matrix; `sums` gets the row sums of a."""
         rows, columns = len(a), b.shape[1]
         wide = np.full((rows, columns + 3), 7, self.dtype)
         c = wide[:, :columns]
@@ -63,12 +63,12 @@ class Build:
 
 
 def strides(matrix):
-    """Give a matrix's strides in values rather than bytes."""
+    """Return a matrix's strides in values rather than bytes."""
     return [ctypes.c_long(stride // matrix.itemsize) for stride in matrix.strides]
 
 
 def address(array):
-    """Give the address of an array's first value, or none."""
+    """Return the address of an array's first value, or none."""
     return None if array is None else ctypes.c_void_p(array.ctypes.data)
 
 
