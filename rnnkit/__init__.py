@@ -26,12 +26,20 @@ if TYPE_CHECKING:
     from rnnkit.layers.wrapper import Wrapper, shells
     from rnnkit.plugin.cell_spec import CellLike
     from rnnkit.plugin.hookspecs import hookimpl
-    from rnnkit.plugin.registry import cells, tasks, unrollers
+    from rnnkit.plugin.registry import Registry, cells, tasks, unrollers
+    from rnnkit.runs.checkpoint import load_checkpoint, save_checkpoint
+    from rnnkit.runs.folder import open_run
+    from rnnkit.runs.history import RunHistory, read_history
+    from rnnkit.runs.tensorboard import TensorBoard
     from rnnkit.testing.gradcheck import gradcheck
     from rnnkit.testing.gradient_report import GradientReport
     from rnnkit.training.evaluation import evaluate
+    from rnnkit.training.process_group import joined
     from rnnkit.training.record import Record
+    from rnnkit.training.sampling import generate, stream
+    from rnnkit.training.schedule import Schedule
     from rnnkit.training.training import Training, train
+    from rnnkit.training.truncation import Window, windows
 
 _HOMES = {
     "Batch": "core.task",
@@ -44,14 +52,19 @@ _HOMES = {
     "Projected": "core.cell",
     "RNN": "layers.rnn",
     "Record": "training.record",
+    "Registry": "plugin.registry",
     "RnnkitError": "errors",
+    "RunHistory": "runs.history",
+    "Schedule": "training.schedule",
     "Snapshot": "core.snapshot",
     "State": "core.cell",
     "Task": "core.task",
+    "TensorBoard": "runs.tensorboard",
     "TensorInfo": "export",
     "Training": "training.training",
     "Unroller": "core.unroller",
     "WeightDrop": "layers.weight_drop",
+    "Window": "training.truncation",
     "Wrapper": "layers.wrapper",
     "casts_automatically": "core.input_checks",
     "cells": "plugin.registry",
@@ -59,16 +72,23 @@ _HOMES = {
     "choose_rows": "core.row_masks",
     "evaluate": "training.evaluation",
     "export_model": "export",
+    "generate": "training.sampling",
     "gradcheck": "testing.gradcheck",
     "hold_ended": "core.row_masks",
     "holding": "core.cell",
     "hookimpl": "plugin.hookspecs",
     "is_traced": "core.watching",
+    "joined": "training.process_group",
+    "load_checkpoint": "runs.checkpoint",
     "map_parts": "core.cell",
+    "open_run": "runs.folder",
     "parts_of": "core.cell",
     "prepare": "core.unroller",
+    "read_history": "runs.history",
     "running_rows": "core.row_masks",
+    "save_checkpoint": "runs.checkpoint",
     "shells": "layers.wrapper",
+    "stream": "training.sampling",
     "tasks": "plugin.registry",
     "time_slices": "core.cell",
     "train": "training.training",
@@ -76,6 +96,7 @@ _HOMES = {
     "unrollers": "plugin.registry",
     "watched_by": "core.watching",
     "weight_drop": "layers.weight_drop",
+    "windows": "training.truncation",
     "with_tensors": "layers.shallow_copy",
 }
 _MODULES = ("errors", "init", "interop", "memory", "testing")
@@ -91,14 +112,19 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "Projected",
     "RNN",
     "Record",
+    "Registry",
     "RnnkitError",
+    "RunHistory",
+    "Schedule",
     "Snapshot",
     "State",
     "Task",
+    "TensorBoard",
     "TensorInfo",
     "Training",
     "Unroller",
     "WeightDrop",
+    "Window",
     "Wrapper",
     "casts_automatically",
     "cells",
@@ -107,6 +133,7 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "errors",
     "evaluate",
     "export_model",
+    "generate",
     "gradcheck",
     "hold_ended",
     "holding",
@@ -114,12 +141,18 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "init",
     "interop",
     "is_traced",
+    "joined",
+    "load_checkpoint",
     "map_parts",
     "memory",
+    "open_run",
     "parts_of",
     "prepare",
+    "read_history",
     "running_rows",
+    "save_checkpoint",
     "shells",
+    "stream",
     "tasks",
     "testing",
     "time_slices",
@@ -128,6 +161,7 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "unrollers",
     "watched_by",
     "weight_drop",
+    "windows",
     "with_tensors",
 ]
 

@@ -99,7 +99,7 @@ class Kernel(NamedTuple):
     def __call__(self, tensors: Sequence[Tensor], train: bool) -> tuple[Tensor, ...]:
         """Run over input (T, B, D), state, each (B, ...), and weights; return ys (T, B, O) and the last state.
 
-        `train`: whether to keep what the way back reads.
+        `train`: whether to keep what the backward pass reads.
         """
         xs, states, weights = tensors[0], tensors[1 : 1 + self.states], tensors[1 + self.states :]
         with quiet(self.subject, xs):

@@ -60,7 +60,7 @@ def unroll_rows(
 
 
 class Copies(torch.autograd.Function):
-    """A copy of a weight for each row; on the way back their gradients are kept apart, where torch keeps them."""
+    """A copy of a weight for each row; in the backward pass their gradients are kept apart, where torch keeps them."""
 
     @staticmethod
     def forward(ctx: Any, original: Tensor, weight: Any) -> Tensor:

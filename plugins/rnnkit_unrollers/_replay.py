@@ -96,7 +96,7 @@ class Replay(torch.autograd.Function):
                 ctx.kept.append((stop, state))
             block = stop
         # Which state tensor the output is, if it is one: then both gradients meet in one tensor.
-        ctx.twin = next((k for k, tensor in enumerate(state) if tensor is outputs.last), None)
+        ctx.same_state = next((k for k, tensor in enumerate(state) if tensor is outputs.last), None)
         given = storages(tensors)  # what shares memory with one would be changed with it, or it with that
         pairs = zip(state, storages(state), strict=True)
         return outputs.ys, *(tensor.clone() if place in given else tensor for tensor, place in pairs)
@@ -120,7 +120,7 @@ class Replay(torch.autograd.Function):
                 return None, *_through_the_loop(unrolling, tensors, gradients, torch.is_grad_enabled())
             # Used up, so that a state makes room once it is taken back; a second backward starts from the first.
             kept, ctx.kept = ctx.kept, ctx.kept[:1]
-            return None, *Backward(unrolling, tensors, gradients[0], list(gradients[1:]), ctx.twin)(kept)
+            return None, *Backward(unrolling, tensors, gradients[0], list(gradients[1:]), ctx.same_state)(kept)
 
 
 def _through_the_loop(
@@ -136,7 +136,7 @@ def _through_the_loop(
 
 
 class Backward:
-    """The way back of one call: gathers the gradients of weights while blocks are replayed right to left."""
+    """The backward pass of one call: gathers the gradients of weights while blocks are replayed right to left."""
 
     def __init__(
         self,
@@ -144,12 +144,12 @@ class Backward:
         tensors: Sequence[Tensor],
         output_gradient: Tensor | None,
         state_gradient: Gradients,
-        twin: int | None,
+        same_state: int | None,
     ) -> None:
         self.unrolling = unrolling
         self.output_gradient = output_gradient
         self.state_gradient = state_gradient
-        self.twin = twin
+        self.same_state = same_state
         xs, self.state, initial, weights = unrolling.inputs(tensors)
         self.xs = xs.detach().requires_grad_(xs.requires_grad)
         self.initial = tuple(tensor.detach().requires_grad_(tensor.requires_grad) for tensor in initial)
@@ -217,8 +217,8 @@ class Backward:
         outputs, output_gradients = self._outputs(ys, start)
         roots = [*outputs, *after, *self.constants]
         root_gradients = [*output_gradients, *self.state_gradient, *self.constant_gradient]
-        if self.twin is not None and start and self.output_gradient is not None:
-            roots.append(before[self.twin])
+        if self.same_state is not None and start and self.output_gradient is not None:
+            roots.append(before[self.same_state])
             root_gradients.append(self.output_gradient[start - 1])
         found = gradient(roots, root_gradients, [*leaves, *before, *self.constants])
         for into, piece in zip(part_gradients, found, strict=False):
@@ -235,7 +235,7 @@ class Backward:
         if self.output_gradient is None:
             return [], []
         ends_the_sequence = start + len(ys) == self.unrolling.schedule.time
-        count = len(ys) if self.twin is None or ends_the_sequence else len(ys) - 1
+        count = len(ys) if self.same_state is None or ends_the_sequence else len(ys) - 1
         return ys[:count], list(self.output_gradient[start : start + count].unbind(0))
 
 

@@ -1,4 +1,4 @@
-"""Checkpointing through time: keep a few states, run the rest again on the way back.
+"""Checkpointing through time: keep a few states, run the rest again in the backward pass.
 
 Papers: Chen, Xu, Zhang & Guestrin, "Training Deep Nets with Sublinear Memory Cost", arXiv 1604.06174, 2016 (the √T
 segments); Gruslys et al., "Memory-Efficient Backpropagation Through Time", NIPS 2016 (the budget).
@@ -21,10 +21,11 @@ from rnnkit_unrollers.loop import Loop, run
 class Checkpoint(rnnkit.Unroller):
     """Keeps about √T states and replays segment by segment: the loop's gradients in a fraction of its memory.
 
-    Memory between the passes: the kept states. On the way back: one segment's graph, and the projection of the whole
-    sequence, in whose place its gradient is gathered. Time: one forward pass more than the loop, in a tight `budget`
-    several. Under autocast the loop gathers gradients in the low precision of autocast's copies of the weights,
-    checkpoint in that of the weights themselves: there alone they differ, by the rounding of the low precision.
+    Memory between the passes: the kept states. In the backward pass: one segment's graph, and the projection of the
+    whole sequence, in whose place its gradient is gathered. Time: one forward pass more than the loop, in a tight
+    `budget` several. Under autocast the loop gathers gradients in the low precision of autocast's copies of the
+    weights, checkpoint in that of the weights themselves: there alone they differ, by the rounding of the low
+    precision.
 
     Args:
         segment: steps in a segment; √T if not given.

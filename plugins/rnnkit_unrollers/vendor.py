@@ -36,7 +36,7 @@ class Vendor(rnnkit.Unroller):
     Other cells, resets after the first step, second derivatives and transforms of torch.func are left to the plain
     loop. Under autocast on a GPU it computes in the low precision throughout, as torch.nn does there.
 
-    Memory: what torch's kernel keeps for the way back. Time: torch.nn's.
+    Memory: what torch's kernel keeps for the backward pass. Time: torch.nn's.
     """
 
     name = "vendor"

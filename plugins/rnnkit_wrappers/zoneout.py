@@ -71,8 +71,8 @@ class Zoneout(rnnkit.Wrapper):
             self._mixed(name, before, after, masks.get(name))
             for name, before, after in zip(self.state_names, state, new, strict=True)
         )
-        twin = next((k for k, tensor in enumerate(new) if tensor is y), None)
-        return y if twin is None else zoned[twin], zoned
+        same_state = next((k for k, tensor in enumerate(new) if tensor is y), None)
+        return y if same_state is None else zoned[same_state], zoned
 
     def _mixed(self, name: str, before: Tensor, after: Tensor, kept: Tensor | None) -> Tensor:
         if name not in self.rates:

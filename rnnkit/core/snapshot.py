@@ -1,4 +1,4 @@
-"""A snapshot: tensors as they were on the way forward, for a way back that reads them once more."""
+"""A snapshot: tensors as they were in the forward pass, for a backward pass that reads them once more."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ class Snapshot:
     """
 
     def __init__(self, tensors: Sequence[Tensor]) -> None:
-        # Under hooks, which may move saved tensors away, a copy is theirs to keep, and was made on the way forward.
+        # Under hooks, which may move saved tensors away, a copy is theirs to keep, and was made in the forward pass.
         hooks = torch._C._autograd._top_saved_tensors_default_hooks(True)
         self._aliases: list[Tensor] | None = None if hooks is not None else [tensor.detach() for tensor in tensors]
 
@@ -22,14 +22,14 @@ class Snapshot:
         """Return tensors that were saved, with their own numbers of then; those that lie elsewhere by now as constants.
 
         Raises:
-            RuntimeError: the way back is to be differentiated, and their memory was exchanged.
+            RuntimeError: the backward pass is to be differentiated, and their memory was exchanged.
         """
         if self._aliases is None or all(map(_share, saved, self._aliases)):
             return saved
         if torch.is_grad_enabled():
             raise RuntimeError(
-                "a tensor needed for gradients of gradients has other data than on the way forward: .data was assigned "
-                "in between; assign it after the last backward"
+                "a tensor needed for gradients of gradients has other data than in the forward pass: .data was "
+                "assigned in between; assign it after the last backward"
             )
         return [
             tensor if _share(tensor, alias) else alias.detach().requires_grad_(tensor.requires_grad)

@@ -34,7 +34,7 @@ class Unroller(ABC):
     """
 
     replays: ClassVar[bool] = False
-    """Whether it keeps some states and runs the rest again on the way back, so that it takes less memory.
+    """Whether it keeps some states and runs the rest again in the backward pass, so that it takes less memory.
 
     Then its constructor takes `segment`, steps, or `budget`, bytes, as the attributes of these names keep them, and
     `schedule(cell, xs, state)` returns how xs (T, B, D) is taken back: `leaf` steps of a segment, `slots` states kept,

@@ -8,7 +8,7 @@ from torch.autograd import forward_ad
 def watched_by(*tensors: Tensor | None) -> str:
     """Say what looks at every operation just now, or on these tensors: a transform, a mode, a tracer; empty: nothing.
 
-    An unroller that computes out of autograd's sight asks this both on the way forward and on the way back, since a
+    An unroller that computes out of autograd's sight asks this in the forward pass and in the backward, since a
     transform may begin in between (`is_grads_batched`, `jacobian(vectorize=True)`, `vmap` over `autograd.grad`), and
     then has torch's own operations do it.
     """

@@ -39,7 +39,7 @@ def trace(interface: Interface, *, state: bool) -> ExportedProgram:
 
 
 def _freeze(program: ExportedProgram) -> None:
-    """Let the weights ask for no gradient: each call would trace the way back of every `scan`."""
+    """Let the weights ask for no gradient: each call would trace the backward pass of every `scan`."""
     for name, tensor in program.state_dict.items():
         if isinstance(tensor, nn.Parameter):
             program.state_dict[name] = nn.Parameter(tensor.detach(), requires_grad=False)

@@ -10,7 +10,7 @@ from torch.nn.utils.parametrize import is_parametrized
 from rnnkit.core.cell import Cell
 from rnnkit.core.reserved_names import Guarded
 from rnnkit.errors import UsageError, nearest
-from rnnkit.layers.shallow_copy import children, parameter_paths, plain, twin
+from rnnkit.layers.shallow_copy import children, parameter_paths, plain, shallow_copy
 from rnnkit.layers.wrapper import shells
 
 
@@ -87,9 +87,9 @@ class Owner(Guarded):
         cell = self._cells[position]
         self._set_mode(cell)
         computed = self._bring_up_to_date(position)
-        # With submodules too: they may be replaced before the way back.
+        # With submodules too: they may be replaced before the backward pass.
         if computed or any(loan.table == "_modules" for loan in self._loans[position]):
-            cell = twin(cell)
+            cell = shallow_copy(cell)
             for loan, tensor_or_module in computed:
                 loan.store(cell)[loan.name] = tensor_or_module
         return cell

@@ -1,4 +1,4 @@
-"""Twins: cells and modules in whose place copies stand, so that tensors of one call can be put in and none is left."""
+"""Shallow copies of cells and modules, into which the tensors of one call are put, so that none of them is left."""
 
 from collections.abc import Iterator, Mapping
 from types import MethodType
@@ -13,11 +13,11 @@ from rnnkit.layers.wrapper import Wrapper
 Module = TypeVar("Module", bound=nn.Module)
 
 
-def twin(cell: Cell) -> Cell:
+def shallow_copy(cell: Cell) -> Cell:
     """Copy a cell, and those that it wraps, so that tensors and submodules can be put in; all else is shared."""
     copied = shallow(cell)
     if isinstance(cell, Wrapper):
-        copied._modules["inner"] = twin(cell.inner)
+        copied._modules["inner"] = shallow_copy(cell.inner)
     return copied
 
 

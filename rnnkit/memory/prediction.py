@@ -41,7 +41,7 @@ class Prediction:
     batch: int
     """Inputs and targets of the whole sequence."""
     window: int
-    """What else an update takes: states, graph, readout and loss, and what comes and goes on the way back."""
+    """What else an update takes: states, graph, readout and loss, and what comes and goes in the backward pass."""
     validation: int
     """What else a pass over one validation batch takes, the batch included."""
     rows: int

@@ -22,7 +22,7 @@ from rnnkit.memory.replaying import layers_of
 
 
 class Peak(TorchFunctionMode):
-    """The most in use at any look: before and after each of torch's functions, and each node on a way back."""
+    """The most in use at any look: before and after each of torch's functions, and each node on a backward pass."""
 
     def __init__(self, gauge: Gauge) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ from rnnkit.layers.model import Model, last_outputs
 from rnnkit.training.divergence import check_gradients, check_loss
 from rnnkit.training.evaluation import Carried, detached, mapped, to_device
 from rnnkit.training.process_group import Processes
-from rnnkit.training.window_stream import Piece
+from rnnkit.training.window_stream import WindowBatch
 
 
 class Figures(NamedTuple):
@@ -47,14 +47,14 @@ class Passes:
         self._carried: Carried = None
         self._seen: dict[str, Tensor] = {}
 
-    def add(self, piece: Piece, about: str, *, last: bool) -> Figures:
+    def add(self, part: WindowBatch, about: str, *, last: bool) -> Figures:
         """Add the gradients of a window; with the `last` one of an update, processes average theirs.
 
         Raises:
             DivergedError: the loss is not finite; `about` says where.
         """
         with nullcontext() if last else self._processes.no_sync(self._parallel):
-            return self._learn(piece, about)
+            return self._learn(part, about)
 
     def check(self, about: str, norm: float) -> None:
         """Raise DivergedError unless the gradients' norm is finite; `about` says where."""
@@ -82,34 +82,34 @@ class Passes:
         """Take what `state` gave: of it, this process's rows, to where the model is."""
         self._state, self._at, self._carried = self._own(state["state"]), state["at"], self._own(state["carried"])
 
-    def _learn(self, piece: Piece, about: str) -> Figures:
-        batch = to_device(self._processes.share(piece.batch, self._task.every_step), self._device)
-        window = piece.window
-        if piece.first:
+    def _learn(self, part: WindowBatch, about: str) -> Figures:
+        batch = to_device(self._processes.share(part.batch, self._task.every_step), self._device)
+        window = part.window
+        if part.first:
             self._state, self._at = (self._carried if batch.continues else None), 0
         if self._at < window.start:  # where windows overlap, the next runs on from this one's start
             self._state, self._at = self._advance(batch.xs[self._at : window.start]), window.start
         self._seen = {"the input": batch.xs[window.start : window.stop], "the targets": batch.targets}
         with self._casting():
             outputs, after = self._parallel(self._seen["the input"], self._state, lengths=batch.lengths)
-        outputs, targets = self._judged(piece, batch, outputs)
+        outputs, targets = self._judged(part, batch, outputs)
         loss = loss_of(self._task, outputs, targets)
         check_loss(f"{about}: the loss", loss.detach(), self._model, {**self._seen, "the output": outputs})
         (loss / self._accumulate).backward()  # type: ignore[no-untyped-call]
         self._carried = detached(after)
-        if piece.following is not None and piece.following.start == window.stop:
+        if part.following is not None and part.following.start == window.stop:
             self._state, self._at = self._carried, window.stop
         shape = targets.shape if self._task.every_step else batch.xs.shape
         with torch.no_grad():
             metric = float(self._task.metric(outputs.detach(), targets))
         return Figures(loss.item(), metric, shape[0] * shape[1] * self._processes.size)
 
-    def _judged(self, piece: Piece, batch: Batch, outputs: Tensor) -> tuple[Tensor, Tensor]:
+    def _judged(self, part: WindowBatch, batch: Batch, outputs: Tensor) -> tuple[Tensor, Tensor]:
         """Return those outputs of a window that the loss is taken of, and their targets."""
         outputs = outputs.float() if self._autocast is not None else outputs
         if not self._task.every_step:
             return last_outputs(outputs, batch.lengths), batch.targets
-        window = piece.window
+        window = part.window
         return outputs[window.loss_from - window.start :], batch.targets[window.loss_from : window.stop]
 
     def _advance(self, xs: Tensor) -> Carried:

@@ -1,6 +1,6 @@
 """Processes that train one model together: what each takes of a batch, and what they tell each other.
 
-Each draws the same batches and learns from its own rows; gradients are averaged on the way back, by
+Each draws the same batches and learns from its own rows; gradients are averaged in the backward pass, by
 `torch.nn.parallel.DistributedDataParallel`, so that all take the same update and it is that of the whole batch.
 """
 
@@ -85,7 +85,7 @@ class Group(Processes):
         self._device = torch.device("cpu") if on_cpu else torch.accelerator.current_accelerator()
 
     def parallel(self, model: nn.Module) -> nn.Module:
-        """Wrap the model, so that gradients are averaged on the way back; all get the first one's weights."""
+        """Wrap the model, so that gradients are averaged in the backward pass; all get the first one's weights."""
         # A weight may have no part in some windows, as a learnt initial state has none where a state is carried on.
         self._parallel.append(DistributedDataParallel(_Window(model), find_unused_parameters=True))
         return self._parallel[-1]
@@ -161,7 +161,7 @@ class Group(Processes):
 
 
 class _Window(nn.Module):
-    """A model whose state after a window is cut off: the way back does not begin there."""
+    """A model whose state after a window is cut off: the backward pass does not begin there."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()

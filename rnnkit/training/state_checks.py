@@ -21,7 +21,7 @@ def check_state(state: Any, like: Mapping[str, Any], optimizer: torch.optim.Opti
         state: what is checked.
         like: what the training at hand gives now.
         optimizer: the training's.
-        accumulate: pieces that an update learns from.
+        accumulate: windows that an update learns from.
 
     Raises:
         KeyError, ValueError, TypeError: it is the state of another training, or of none.

@@ -199,8 +199,8 @@ class Training:
         rate = self._set_rate()
         self.optimizer.zero_grad(set_to_none=True)
         figures = [
-            self._passes.add(piece, f"step {self.step}", last=number == self._accumulate)
-            for number, piece in enumerate(islice(self._stream, self._accumulate), 1)
+            self._passes.add(part, f"step {self.step}", last=number == self._accumulate)
+            for number, part in enumerate(islice(self._stream, self._accumulate), 1)
         ]
         self.tokens += sum(window.tokens for window in figures)
         norm = self._check_and_clip()

@@ -6,7 +6,7 @@ from rnnkit.errors import UsageError, check_whole
 
 
 class Window(NamedTuple):
-    """A piece of a sequence for one update: back from `stop` to `start`, losses from `loss_from` on."""
+    """A stretch of a sequence for one update: back from `stop` to `start`, losses from `loss_from` on."""
 
     start: int
     loss_from: int

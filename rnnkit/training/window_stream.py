@@ -11,7 +11,7 @@ from rnnkit.errors import PluginError, UsageError
 from rnnkit.training.truncation import Window, windows
 
 
-class Piece(NamedTuple):
+class WindowBatch(NamedTuple):
     """What one backward pass learns from."""
 
     batch: Batch
@@ -23,7 +23,7 @@ class Piece(NamedTuple):
 
 
 class Stream:
-    """Gives pieces without end.
+    """Yields windows without end.
 
     Its place is a state of the generator, and how many batches and windows have been taken since. A task that can
     begin anew (`Task.fresh_at_breaks`) needs none of the batches before the last break, however long the run.
@@ -44,18 +44,18 @@ class Stream:
         self._window = 0
         self._begin(self._generator.get_state())
 
-    def __iter__(self) -> Iterator[Piece]:
+    def __iter__(self) -> Iterator[WindowBatch]:
         return self
 
-    def __next__(self) -> Piece:
+    def __next__(self) -> WindowBatch:
         if self._window == len(self._cut):
             self._fetch()
         at, self._window = self._window, self._window + 1
         following = self._cut[at + 1] if at + 1 < len(self._cut) else None
-        return Piece(self._batch, self._cut[at], at == 0, following)
+        return WindowBatch(self._batch, self._cut[at], at == 0, following)
 
     def state(self) -> dict[str, Any]:
-        """Return the place of the next piece."""
+        """Return the place of the next window."""
         return {"generator": self._origin, "batches": self._taken, "window": self._window}
 
     def load_state(self, state: dict[str, Any]) -> None:

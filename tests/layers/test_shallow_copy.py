@@ -1,4 +1,4 @@
-"""What a call computes stays in the call: parametrized weights, in a cell or in its submodules, are put into a twin."""
+"""What a call computes stays in the call: parametrized weights, in a cell or in its submodules, are put into a copy."""
 
 import copy
 import pickle

@@ -81,7 +81,7 @@ DETACHED = ("the output", "a step of the output", "the last state")
 
 
 def gradients(name, unroller, edit=None, recorded=False):
-    """Return the gradients of everything; before the way back something may be changed, recorded by autograd or not."""
+    """Return the gradients of everything; before backward something may be changed, recorded or not."""
     torch.manual_seed(0)
     cell = built(name, unroller)
     xs = torch.randn(T, B, D, dtype=torch.float64, requires_grad=True)

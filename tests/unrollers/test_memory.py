@@ -1,4 +1,4 @@
-"""What is alive, counted: between the passes, and at every step of the way back."""
+"""What is alive, counted: between the passes, and at every step of the backward pass."""
 
 import subprocess
 import sys
@@ -106,7 +106,7 @@ def test_a_budget_is_kept_at_every_step_of_the_way_back(time, share):
 
 
 def kept(unroller, cell, xs):
-    """Unroll; give the result and the bytes that wait for the way back, input and weights not counted."""
+    """Unroll; give the result and the bytes that wait for the backward pass, input and weights not counted."""
     meter = Meter(xs, *cell.parameters())
     cell.meter = meter
     with meter.saving():

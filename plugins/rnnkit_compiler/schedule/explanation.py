@@ -20,7 +20,8 @@ def explain(plan: KernelPlan) -> Iterator[str]:
     for name, stages in (("forward", plan.forward), ("backward", plan.backward)):
         yield f"{name}: {_stages(stages)}"
     saved = sum(node.width for node in plan.saved) + sum(node.width for node in plan.operands)
-    yield f"kept for the way back, for each row and step: {saved} numbers beside the states' {sum(step.state_widths)}"
+    states = sum(step.state_widths)
+    yield f"kept for the backward pass, for each row and step: {saved} numbers beside the states' {states}"
     for k in plan.kept:
         if k >= len(step.part_widths) - len(step.hoisted):
             yield f"written over part {k}, a product of the input: what is kept"
@@ -31,7 +32,7 @@ def explain(plan: KernelPlan) -> Iterator[str]:
         yield f"deferred to one product over all steps: the gradient of matrix {deferred.matrix} ({rows}, {columns})"
     forward, back = _flops(plan)
     yield f"flops for each row and step: {forward:,} forward, {back:,} back, {_deferred_flops(plan):,} deferred"
-    yield f"bytes for each row and step: {_bytes(plan):,} written for the way back or as gradients"
+    yield f"bytes for each row and step: {_bytes(plan):,} written for the backward pass or as gradients"
     yield f"weights read at every step, each way: {_weight_bytes(plan):,} bytes"
     results = [step.output, *step.next_states]
     names = {node: f"next state {k}" for k, node in enumerate(step.next_states)}

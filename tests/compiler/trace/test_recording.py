@@ -15,7 +15,7 @@ Compiled, Loop = rnnkit.unrollers["compiled"], rnnkit.unrollers["loop"]
 
 
 class Double(torch.autograd.Function):
-    """Its own way back, which the operations of its forward do not show."""
+    """Its own backward pass, which the operations of its forward do not show."""
 
     @staticmethod
     def forward(ctx, tensor):
