@@ -75,7 +75,7 @@ def end():
 
 def install(phase, occurrence=1, at=0, moment=BEFORE, log=None):
     """Watch all calls that the files of a run are written and read by."""
-    from rnnkit.runs import log
+    from rnnkit.runs import log as run_log
 
     points = Points(at, moment, log)
     for name in CALLS:
@@ -89,7 +89,7 @@ def install(phase, occurrence=1, at=0, moment=BEFORE, log=None):
         truncate = points.counted("truncate", io.FileIO.truncate)
         close = points.counted("close", io.FileIO.close)
 
-    log._opened = points.counted("open", lambda path: Watched(path, "a"))
+    run_log._opened = points.counted("open", lambda path: Watched(path, "a"))
     enclose(PHASES[phase], occurrence, points.begin, points.over)
 
 

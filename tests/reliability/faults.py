@@ -13,7 +13,7 @@ from pathlib import Path
 
 def full_disk(after, log=None):
     """Let the disk be full after that many bytes, of all files together; how many were needed goes to `log`."""
-    from rnnkit.runs import log
+    from rnnkit.runs import log as run_log
 
     left = after
 
@@ -34,7 +34,7 @@ def full_disk(after, log=None):
         write = limited(io.FileIO.write)
 
     os.write = limited(os.write)
-    log._opened = lambda path: Limited(path, "a")
+    run_log._opened = lambda path: Limited(path, "a")
 
 
 def removed(run, step):
