@@ -6,10 +6,16 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ORACLES := $(VENV)/.oracles
 
-.PHONY: run test test-all lint types docs serve format clean
+# For the inner loop: what takes a minute and tells most.
+QUICK := tests/core tests/support tests/cells tests/wrappers tests/test_floors.py tests/test_init.py
+
+.PHONY: run quick test test-all lint types docs serve format clean
 
 run: $(READY)
 	$(BIN)/rnnkit run --cell lstm
+
+quick: $(READY)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(QUICK)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n auto --dist worksteal

@@ -80,6 +80,7 @@ class Hoarder(rnnkit.unrollers["loop"]):
         return super().__call__(cell, xs, state, lengths=lengths, reset=reset)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is measured on Linux alone")
 def test_what_a_layer_keeps_shows_in_a_new_process_alone(monkeypatch):
     monkeypatch.syspath_prepend(str(Path(__file__).parent))

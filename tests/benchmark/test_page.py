@@ -144,6 +144,7 @@ def test_measuring_puts_sections_beside_those_that_are_there(scripts, tmp_path, 
     assert [words[-2:] for words in asked[1:]] == [["--pairs", "2"]] * 2
 
 
+@pytest.mark.slow
 def test_one_line_of_bench_for_real(scripts):
     (row,) = scripts.script.bench(
         ["--cell", "two_gates:TwoGates", "--sizes", "1x3x4x5", "--pairs", "2", "--memory", "none", "--unroller", "loop"]

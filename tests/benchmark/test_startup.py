@@ -38,6 +38,7 @@ def caching(tmp_path, monkeypatch):
     return import_module("slow_unroller").Caching()
 
 
+@pytest.mark.slow
 def test_cold_is_what_a_cache_saves_whatever_steps_and_rows(caching, monkeypatch):
     monkeypatch.delenv("RNNKIT_CACHE", raising=False)
     courses = [Course(Size(2, 5, 3, 4)), Course(Size(3, 9, 3, 4))]

@@ -65,6 +65,7 @@ def test_auto_says_what_it_chose(cli, lines):
     assert report["unroller"] in rnnkit.unrollers
 
 
+@pytest.mark.slow
 def test_matrix_is_every_cell_through_every_unroller(cli, lines):
     reports = lines(cli("gradcheck", "--matrix", *TINY, "--json").stdout)
     found = [(report["cell"], report["unroller"], report["order"]) for report in reports]

@@ -103,6 +103,7 @@ def kill_one(start, words):
     gone(pids.values())
 
 
+@pytest.mark.slow
 def test_one_killed_ends_all_and_the_run_goes_on_as_one_process_would(start, cli, process, tmp_path, lines):
     words = ("run", "--task", "adding", "--cell", "gru", "--hidden", 4, "--seq-len", 9, "--batch", 4, "--steps", 150)
     words += ("--save-every", 4, "--unroller", "loop", "--dtype", "float64", "--quiet", "--json")
