@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 ORACLES := $(VENV)/.oracles
 
 # For the inner loop: what takes a minute and tells most.
-QUICK := tests/core tests/support tests/cells tests/wrappers tests/test_floors.py tests/test_init.py
+QUICK := tests/core tests/support tests/cells tests/test_floors.py tests/test_init.py tests/plugin/test_installed.py
 
 .PHONY: run quick test test-all lint types docs serve format clean
 

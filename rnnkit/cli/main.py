@@ -171,8 +171,9 @@ def main() -> None:
     """
 
 
-for _command in (
+COMMANDS: tuple[click.Command, ...] = (
     *(run, gradcheck, bench, check, cells, unrollers, tasks, plugins),
     *(compare, evaluate_run, sample, export, doctor),
-):
+)
+for _command in COMMANDS:
     main.add_command(_command)

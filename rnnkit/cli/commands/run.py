@@ -43,7 +43,7 @@ class Options(NamedTuple):
 
 
 @click.command()
-@setting_options
+@setting_options  # --clip and the others: runs/fields.py
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the run. [default: runs/TASK-CELL-TIME]")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Go on with the run in this folder.")
 @click.option(
