@@ -10,6 +10,7 @@ from torch.nn import functional as F
 import rnnkit
 from rnnkit.errors import UsageError
 
+from .hidden_steps import hook_in_the_graph, in_place_under_no_grad, other_data
 from .test_odd_cells import assert_same
 
 Compiled, Loop = rnnkit.unrollers["compiled"], rnnkit.unrollers["loop"]
@@ -46,29 +47,9 @@ def plain(c, p, h):
     return torch.tanh(p + h @ c.weight)
 
 
-def clamped_under_no_grad(c, p, h):
-    z = p + h @ c.weight
-    with torch.no_grad():
-        z.clamp_(-0.5, 0.5)
-    return z
-
-
 def cut_in_place(c, p, h):
     w = (p * 2).detach_()
     return torch.tanh(w + h @ c.weight)
-
-
-def other_data(c, p, h):
-    z = h @ c.weight
-    z.data = 3 * p.detach()
-    return torch.tanh(z + p)
-
-
-def hook_in_the_graph(c, p, h):
-    z = h @ c.weight + p
-    if z.grad_fn is not None:
-        z.grad_fn.register_hook(lambda inputs, outputs: tuple(None if g is None else 2 * g for g in inputs))
-    return torch.tanh(z)
 
 
 def running_sum_in_a_buffer(c, p, h):
@@ -101,7 +82,7 @@ with warnings.catch_warnings():
 
 STEPS = {
     "plain": plain,
-    "clamped under no_grad": clamped_under_no_grad,
+    "clamped under no_grad": in_place_under_no_grad,
     "cosine similarity": lambda c, p, h: (
         plain(c, p, h) * F.cosine_similarity(h + p, c.bias.expand_as(h), dim=1).unsqueeze(1)
     ),

@@ -11,6 +11,8 @@ from rnnkit_compiler.trace.recording import ROWS, NotRecordable
 from rnnkit_compiler.trace.split import Depends, dependence, split
 from rnnkit_compiler.trace.verification import ALL, FEW
 
+from ..hidden_steps import hook_in_the_graph, in_place_under_no_grad, other_data
+
 Compiled, Loop = rnnkit.unrollers["compiled"], rnnkit.unrollers["loop"]
 
 
@@ -71,26 +73,6 @@ def hooked(cell, p, h):
     h = plain(cell, p, h)
     h.register_hook(lambda grad: grad * 2)
     return h
-
-
-def in_place_under_no_grad(cell, p, h):
-    z = p + h @ cell.weight
-    with torch.no_grad():
-        z.clamp_(-0.5, 0.5)
-    return z
-
-
-def other_data(cell, p, h):
-    z = h @ cell.weight
-    z.data = 3 * p.detach()
-    return torch.tanh(z + p)
-
-
-def hook_in_the_graph(cell, p, h):
-    z = h @ cell.weight + p
-    if z.grad_fn is not None:
-        z.grad_fn.register_hook(lambda inputs, outputs: tuple(None if g is None else 2 * g for g in inputs))
-    return torch.tanh(z)
 
 
 def fails(cell, p, h):

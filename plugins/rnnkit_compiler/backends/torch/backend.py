@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 import torch
-from torch import Tensor
 
+import rnnkit
 from rnnkit_compiler.backends.base.backend import Backend, RecordedStep, Refusal, Results, Tensors, Timeline
 from rnnkit_compiler.backends.torch.deferred import deferring
 from rnnkit_compiler.trace.recording import Ref, calls_for
@@ -62,23 +62,19 @@ class TorchOperations(Backend):
         multiply: MatrixProduct = torch.mm
         if self._defer and torch.is_grad_enabled():
             multiply, invariants = deferring(invariants, self._products)
-        live = None
-        if timeline.lengths is not None:
-            device = timeline.lengths.device
-            live = torch.arange(timeline.steps, device=device).unsqueeze(1) < timeline.lengths
+        running = None if timeline.lengths is None else rnnkit.running_rows(timeline.lengths, timeline.steps)
         state = tuple(states)
         slices = [part.unbind(0) for part in parts]
         ys = []
         for t in range(timeline.steps):
             before = state
             if timeline.reset is not None:
-                state = _choose(timeline.reset[t], initial, state)
+                state = rnnkit.choose_rows(timeline.reset[t], initial, state)
             at_t = (part[t] for part in slices)
             y, *after = self._script(timeline.batch, *at_t, *state, *invariants, multiply=multiply)
             state = tuple(after)
-            if live is not None:
-                (y,) = _choose(live[t], (y,), (torch.zeros_like(y),))
-                state = _choose(live[t], state, before)
+            if running is not None:
+                y, state = rnnkit.hold_ended(running[t], y, state, before)
             ys.append(y)
         return torch.stack(ys), tuple(tensor.clone() for tensor in state)  # free to be written over
 
@@ -91,7 +87,3 @@ class TorchOperations(Backend):
     def is_worth_it(self, batch: int) -> bool:
         """Tell whether the products are large enough for their deferred gradients to pay."""
         return batch * self._elements >= self._least
-
-
-def _choose(rows: Tensor, chosen: Sequence[Tensor], other: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    return tuple(torch.where(rows.view(-1, *[1] * (a.ndim - 1)), a, b) for a, b in zip(chosen, other, strict=True))
