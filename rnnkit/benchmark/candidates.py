@@ -1,4 +1,4 @@
-"""The contestants: what is timed, each a module of the same sizes."""
+"""The candidates: what is timed, each a module of the same sizes."""
 
 from collections.abc import Callable
 from functools import partial

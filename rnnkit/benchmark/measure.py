@@ -1,4 +1,4 @@
-"""The contest: a cell and unroller against each rival, size by size."""
+"""The measurement: a cell and unroller against each rival, size by size."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -11,10 +11,10 @@ from rnnkit.benchmark import flops
 from rnnkit.benchmark.candidates import SAME_CELL, Build, ours, rival
 from rnnkit.benchmark.machine import product_peak
 from rnnkit.benchmark.memory import fresh_memory, peak_memory
-from rnnkit.benchmark.process import Surroundings
+from rnnkit.benchmark.process import Conditions
 from rnnkit.benchmark.sizes import Size
 from rnnkit.benchmark.timing import Ratio, interleaved, mean_ratio, ratio
-from rnnkit.benchmark.workload import Course, one_pass
+from rnnkit.benchmark.workload import Workload, one_pass
 from rnnkit.core.unroller import Unroller
 from rnnkit.errors import UsageError, check_whole
 from rnnkit.plugin.cell_spec import CellLike, choose
@@ -23,12 +23,12 @@ from rnnkit.plugin.class_import import is_path
 PAIRS = 30
 
 Memory = Literal["pass", "process", "none"]
-"""Where memory is measured: around a pass in this process, in a new process for each contestant, or not at all."""
+"""Where memory is measured: around a pass in this process, in a new process for each candidate, or not at all."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One course: what a pass of ours takes, and how many times as long each rival's takes."""
+    """One workload: what a pass of ours takes, and how many times as long each rival's takes."""
 
     cell: str
     unroller: str
@@ -72,60 +72,60 @@ class Outcome:
         }
 
 
-def contest(
+def compete(
     cell: CellLike,
     unroller: str | Unroller,
-    courses: Sequence[Course],
+    workloads: Sequence[Workload],
     against: Sequence[str],
     pairs: int = PAIRS,
     memory: Memory = "pass",
-    surroundings: Surroundings | None = None,
+    conditions: Conditions | None = None,
 ) -> Iterator[Outcome]:
-    """Time a cell against each rival, one course after the other, interleaved; see `Outcome`.
+    """Time a cell against each rival, one workload after the other, interleaved; see `Outcome`.
 
     Args:
         cell: as in `rnnkit.RNN`.
         unroller: a registered name, or an instance.
-        courses: what is run, in this order.
+        workloads: what is run, in this order.
         against: names of `RIVALS`.
         pairs: rounds that are timed, after two that are not.
         memory: where memory is measured.
-        surroundings: put in force in the new processes that measure memory; in this one it is the caller's to do.
+        conditions: put in force in the new processes that measure memory; in this one it is the caller's to do.
 
     Raises:
         UsageError: a rival that there is not, or that takes no packed input.
     """
     check_whole("pairs", pairs)
-    if "torchrecurrent" in against and any(course.ragged for course in courses):
+    if "torchrecurrent" in against and any(workload.ragged for workload in workloads):
         raise UsageError("torchrecurrent takes no PackedSequence; leave it out, or the ragged rows")
     named = {label: (name, build) for name in against for label, build in [rival(name, cell)]}
     if len(named) < len(against):
         raise UsageError("a rival is named twice; name each once")
     builds = [ours(cell, unroller), *(build for _, build in named.values())]
-    peaks = {dtype: product_peak(dtype) for dtype in {course.dtype for course in courses}}
-    for course in courses:
+    peaks = {dtype: product_peak(dtype) for dtype in {workload.dtype for workload in workloads}}
+    for workload in workloads:
         torch.manual_seed(0)
-        xs = course.input()
-        modules = [build(course.size).to(course.dtype) for build in builds]
-        passes = [one_pass(module, xs, course.training) for module in modules]
+        xs = workload.input()
+        modules = [build(workload.size).to(workload.dtype) for build in builds]
+        passes = [one_pass(module, xs, workload.training) for module in modules]
         times = interleaved(passes, pairs)
-        taken = _memory(memory, passes, builds, course, surroundings or Surroundings())
-        seconds, work = median(times[0]), flops.of_cell(cell, course)
+        taken = _memory(memory, passes, builds, workload, conditions or Conditions())
+        seconds, work = median(times[0]), flops.of_cell(cell, workload)
         yield Outcome(
             cell=cell if isinstance(cell, str) and not is_path(cell) else str(choose(cell)),
             unroller=str(modules[0].unroller),
-            size=course.size,
-            training=course.training,
-            dtype=str(course.dtype).removeprefix("torch."),
-            ragged=course.ragged,
+            size=workload.size,
+            training=workload.training,
+            dtype=str(workload.dtype).removeprefix("torch."),
+            ragged=workload.ragged,
             pairs=pairs,
             seconds=seconds,
             flops=work,
-            share=work / seconds / peaks[course.dtype],
+            share=work / seconds / peaks[workload.dtype],
             bytes=taken[0],
             rivals={label: ratio(theirs, times[0]) for label, theirs in zip(named, times[1:], strict=True)},
             rival_flops={
-                label: work if name in SAME_CELL else flops.of_weights(module, course)
+                label: work if name in SAME_CELL else flops.of_weights(module, workload)
                 for (label, (name, _)), module in zip(named.items(), modules[1:], strict=True)
             },
             rival_bytes=dict(zip(named, taken[1:], strict=True)),
@@ -133,12 +133,12 @@ def contest(
 
 
 def _memory(
-    where: Memory, passes: Sequence[Any], builds: Sequence[Build], course: Course, surroundings: Surroundings
+    where: Memory, passes: Sequence[Any], builds: Sequence[Build], workload: Workload, conditions: Conditions
 ) -> list[int | None]:
     if where == "pass":
         return [peak_memory(run) for run in passes]
     if where == "process":
-        return [fresh_memory(build, course, surroundings) for build in builds]
+        return [fresh_memory(build, workload, conditions) for build in builds]
     return [None] * len(passes)
 
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from rnnkit.benchmark.candidates import Build
 from rnnkit.benchmark.machine import count_peak_anew, resident, trim
-from rnnkit.benchmark.process import Surroundings, in_new_process
-from rnnkit.benchmark.workload import Course, one_pass
+from rnnkit.benchmark.process import Conditions, in_new_process
+from rnnkit.benchmark.workload import Workload, one_pass
 
 WARM_UP_STEPS = 2
 
@@ -25,15 +25,15 @@ def peak_memory(function: Callable[[], object], warm_up: bool = True) -> int | N
     return max(0, resident("VmHWM") - before)
 
 
-def fresh_memory(build: Build, course: Course, surroundings: Surroundings) -> int | None:
+def fresh_memory(build: Build, workload: Workload, conditions: Conditions) -> int | None:
     """Measure the same in a new process, in the first pass of that length: buffers that a layer keeps count too."""
-    return in_new_process(_first_peak, build, course, surroundings)
+    return in_new_process(_first_peak, build, workload, conditions)
 
 
-def _first_peak(build: Build, course: Course, surroundings: Surroundings) -> int | None:
-    surroundings.settle()
-    module = build(course.size).to(course.dtype)
+def _first_peak(build: Build, workload: Workload, conditions: Conditions) -> int | None:
+    conditions.settle()
+    module = build(workload.size).to(workload.dtype)
     # Libraries, threads and compiled code come with a few steps, which need little memory.
-    one_pass(module, course.cut(WARM_UP_STEPS).input(), course.training)()
+    one_pass(module, workload.cut(WARM_UP_STEPS).input(), workload.training)()
     module.zero_grad(set_to_none=True)
-    return peak_memory(one_pass(module, course.input(), course.training), warm_up=False)
+    return peak_memory(one_pass(module, workload.input(), workload.training), warm_up=False)

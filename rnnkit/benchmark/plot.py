@@ -1,4 +1,4 @@
-"""The picture of a contest: for each size, how many times as long each rival takes."""
+"""The picture of a measurement: for each size, how many times as long each rival takes."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -23,7 +23,7 @@ CACHE = "RNNKIT_CACHE"
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class Conditions:
     """What a process measures under; `settle` puts it in force for the process."""
 
     threads: int | None = None

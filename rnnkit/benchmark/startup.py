@@ -13,9 +13,9 @@ from torch import nn
 
 from rnnkit.benchmark.candidates import ours
 from rnnkit.benchmark.machine import seconds_of
-from rnnkit.benchmark.process import Surroundings, in_new_process
+from rnnkit.benchmark.process import Conditions, in_new_process
 from rnnkit.benchmark.sizes import Size
-from rnnkit.benchmark.workload import Course, one_pass
+from rnnkit.benchmark.workload import Workload, one_pass
 from rnnkit.core.unroller import Unroller
 from rnnkit.plugin.cell_spec import CellLike, choose
 from rnnkit.plugin.class_import import is_path
@@ -69,27 +69,27 @@ class Startup:
 
 
 def startups(
-    cell: CellLike, unroller: str | Unroller, courses: Sequence[Course], surroundings: Surroundings, repeats: int = 3
+    cell: CellLike, unroller: str | Unroller, workloads: Sequence[Workload], conditions: Conditions, repeats: int = 3
 ) -> Iterator[Startup]:
-    """Start anew for each course: once with an empty cache, then `repeats` times with a filled one, as a median.
+    """Start anew for each workload: once with an empty cache, then `repeats` times with a filled one, as a median.
 
     Each start is a process of its own. Before it counts, it runs a pass of nn.LSTM: what torch itself sets up is
     in no figure.
     """
     with TemporaryDirectory() as folder:
         filled: dict[tuple[int, int], str] = {}
-        for k, course in enumerate(courses):
+        for k, workload in enumerate(workloads):
             empty = f"{folder}/{k}"
-            cold = in_new_process(_start, cell, unroller, course, replace(surroundings, cache=empty))
-            cache = filled.setdefault(course.size[2:], empty)
+            cold = in_new_process(_start, cell, unroller, workload, replace(conditions, cache=empty))
+            cache = filled.setdefault(workload.size[2:], empty)
             warm = [
-                in_new_process(_start, cell, unroller, course, replace(surroundings, cache=cache))
+                in_new_process(_start, cell, unroller, workload, replace(conditions, cache=cache))
                 for _ in range(repeats)
             ]
             yield Startup(
                 cell=cell if isinstance(cell, str) and not is_path(cell) else str(choose(cell)),
                 unroller=cold.unroller,
-                size=course.size,
+                size=workload.size,
                 cold=cold.cost,
                 warm=median(start.cost for start in warm),
                 later=median(start.later for start in warm),
@@ -97,16 +97,16 @@ def startups(
             )
 
 
-def _start(cell: CellLike, unroller: str | Unroller, course: Course, surroundings: Surroundings) -> Start:
-    surroundings.settle()
-    xs = course.input()
-    other = nn.LSTM(course.size.input_size, course.size.hidden_size).to(course.dtype)
-    one_pass(other, xs, course.training)()
+def _start(cell: CellLike, unroller: str | Unroller, workload: Workload, conditions: Conditions) -> Start:
+    conditions.settle()
+    xs = workload.input()
+    other = nn.LSTM(workload.size.input_size, workload.size.hidden_size).to(workload.dtype)
+    one_pass(other, xs, workload.training)()
     plugins = seconds_of(installed)
     gc.collect()  # what imports left is gone through once in any case, by whoever allocates next
     marks = [time.perf_counter()]
-    layer = ours(cell, unroller)(course.size).to(course.dtype)
-    run = one_pass(layer, xs, course.training)
+    layer = ours(cell, unroller)(workload.size).to(workload.dtype)
+    run = one_pass(layer, xs, workload.training)
     for _ in range(1 + LATER):
         run()
         marks.append(time.perf_counter())

@@ -1,4 +1,4 @@
-"""The course: what every contestant runs."""
+"""The workload: what every candidate runs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ Input = Tensor | PackedSequence
 
 
 @dataclass(frozen=True)
-class Course:
+class Workload:
     """A size, in training or without gradients, in a dtype, with rows of one length or of many."""
 
     size: Size
@@ -37,8 +37,8 @@ class Course:
         xs = torch.randn(self.size.steps, self.size.batch, self.size.input_size, dtype=self.dtype)
         return pack_padded_sequence(xs, torch.tensor(self.lengths()), enforce_sorted=False) if self.ragged else xs
 
-    def cut(self, steps: int) -> "Course":
-        """Return the same course over other steps."""
+    def cut(self, steps: int) -> "Workload":
+        """Return the same workload over other steps."""
         return replace(self, size=self.size._replace(steps=steps))
 
 

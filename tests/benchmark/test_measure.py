@@ -1,4 +1,4 @@
-"""The contest: what is timed and counted."""
+"""The measurement: what is timed and counted."""
 
 import sys
 import time
@@ -11,14 +11,14 @@ import rnnkit
 from rnnkit.benchmark import flops
 from rnnkit.benchmark.candidates import ours, rival
 from rnnkit.benchmark.machine import product_peak
-from rnnkit.benchmark.measure import contest, means
+from rnnkit.benchmark.measure import compete, means
 from rnnkit.benchmark.sizes import DEFAULT, Size, parse_sizes
-from rnnkit.benchmark.workload import Course
+from rnnkit.benchmark.workload import Workload
 from rnnkit.errors import UsageError
 
-TINY = Course(Size(2, 5, 3, 4))
-AHEAD = Course(TINY.size, training=False)
-RAGGED = Course(Size(5, 12, 3, 4), ragged=True)
+TINY = Workload(Size(2, 5, 3, 4))
+AHEAD = Workload(TINY.size, training=False)
+RAGGED = Workload(Size(5, 12, 3, 4), ragged=True)
 
 
 class TwoProducts(rnnkit.Cell):
@@ -45,21 +45,21 @@ def test_what_is_no_size_is_said_in_a_sentence(text):
         parse_sizes(text)
 
 
-@pytest.mark.parametrize("course", [TINY, AHEAD, RAGGED], ids=["training", "forward", "ragged"])
-def test_operations_are_those_of_the_products(course):
-    rows = sum(course.lengths())
-    assert rows == course.size.batch * course.size.steps or course.ragged
-    there_and_back = 3 if course.training else 1
+@pytest.mark.parametrize("workload", [TINY, AHEAD, RAGGED], ids=["training", "forward", "ragged"])
+def test_operations_are_those_of_the_products(workload):
+    rows = sum(workload.lengths())
+    assert rows == workload.size.batch * workload.size.steps or workload.ragged
+    there_and_back = 3 if workload.training else 1
     lstm = there_and_back * rows * 2 * 16 * (3 + 4)
-    assert flops.of_weights(nn.LSTM(3, 4), course) == lstm
-    assert flops.of_cell("lstm", course) == flops.of_cell("peephole", course) == lstm
-    assert flops.of_weights(nn.GRU(3, 4), course) == flops.of_cell("gru", course) == lstm * 3 // 4
-    assert flops.of_cell(TwoProducts, course) == there_and_back * rows * 2 * 4 * (3 + 4 + 4)
+    assert flops.of_weights(nn.LSTM(3, 4), workload) == lstm
+    assert flops.of_cell("lstm", workload) == flops.of_cell("peephole", workload) == lstm
+    assert flops.of_weights(nn.GRU(3, 4), workload) == flops.of_cell("gru", workload) == lstm * 3 // 4
+    assert flops.of_cell(TwoProducts, workload) == there_and_back * rows * 2 * 4 * (3 + 4 + 4)
 
 
 @pytest.mark.parametrize("cell", list(rnnkit.cells))
 def test_every_cell_against_torch_and_the_loop(cell):
-    (outcome,) = contest(cell, "checkpoint", [TINY], ["torch", "loop"], pairs=3)
+    (outcome,) = compete(cell, "checkpoint", [TINY], ["torch", "loop"], pairs=3)
     own = {"lstm": "nn.LSTM", "gru": "nn.GRU", "rnn": "nn.RNN"}.get(cell, "nn.LSTM")
     assert list(outcome.rivals) == [own, "loop"]
     assert (outcome.cell, outcome.unroller, outcome.size, outcome.pairs) == (cell, "checkpoint", TINY.size, 3)
@@ -69,7 +69,7 @@ def test_every_cell_against_torch_and_the_loop(cell):
 
 
 def test_time_is_given_for_each_operation_too():
-    (outcome,) = contest(TwoProducts, "loop", [TINY], ["torch", "loop"], pairs=3, memory="none")
+    (outcome,) = compete(TwoProducts, "loop", [TINY], ["torch", "loop"], pairs=3, memory="none")
     assert outcome.flops / outcome.rival_flops["nn.LSTM"] == pytest.approx(4 * 11 / (16 * 7))
     assert outcome.scaled("nn.LSTM") == pytest.approx([44 / 112 * bound for bound in outcome.rivals["nn.LSTM"]])
     assert outcome.scaled("loop") == outcome.rivals["loop"]
@@ -79,7 +79,7 @@ def test_time_is_given_for_each_operation_too():
 
 
 def test_packed_rows_in_float64_on_both_sides():
-    course = Course(Size(5, 12, 3, 4), dtype=torch.float64, ragged=True)
+    workload = Workload(Size(5, 12, 3, 4), dtype=torch.float64, ragged=True)
     given = []
 
     class Looking(rnnkit.unrollers["loop"]):
@@ -87,9 +87,9 @@ def test_packed_rows_in_float64_on_both_sides():
             given.append((xs.dtype, lengths.tolist()))
             return super().__call__(cell, xs, state, lengths=lengths, reset=reset)
 
-    (outcome,) = contest("gru", Looking(), [course], ["torch"], pairs=2, memory="none")
+    (outcome,) = compete("gru", Looking(), [workload], ["torch"], pairs=2, memory="none")
     assert (outcome.dtype, outcome.ragged) == ("float64", True)
-    lengths = sorted(course.lengths(), reverse=True)
+    lengths = sorted(workload.lengths(), reverse=True)
     assert {(dtype, tuple(steps)) for dtype, steps in given} == {(torch.float64, tuple(lengths))}
 
 
@@ -99,7 +99,7 @@ def test_a_slow_one_is_slower():
             time.sleep(0.05)  # a pass takes a millisecond
             return super().__call__(*given, **masks)
 
-    (outcome,) = contest("gru", Slow(), [AHEAD], ["loop"], pairs=11)
+    (outcome,) = compete("gru", Slow(), [AHEAD], ["loop"], pairs=11)
     assert outcome.rivals["loop"].high < 0.6
 
 
@@ -109,9 +109,9 @@ def test_rivals_that_are_not_there_are_said_in_a_sentence():
     with pytest.raises(UsageError, match="torchrecurrent is known here for lstm, gru, peephole; cell 'norm' is not"):
         rival("torchrecurrent", "norm")
     with pytest.raises(UsageError, match="a rival is named twice"):
-        next(contest("lstm", "loop", [TINY], ["torch", "torch"]))
+        next(compete("lstm", "loop", [TINY], ["torch", "torch"]))
     with pytest.raises(UsageError, match="torchrecurrent takes no PackedSequence"):
-        next(contest("lstm", "loop", [RAGGED], ["torchrecurrent"]))
+        next(compete("lstm", "loop", [RAGGED], ["torchrecurrent"]))
 
 
 def test_a_rival_has_the_options_that_it_shares():

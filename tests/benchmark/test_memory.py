@@ -11,9 +11,9 @@ import torch
 import rnnkit
 from rnnkit.benchmark.candidates import ours, rival
 from rnnkit.benchmark.memory import fresh_memory, peak_memory
-from rnnkit.benchmark.process import Surroundings
+from rnnkit.benchmark.process import Conditions
 from rnnkit.benchmark.sizes import Size
-from rnnkit.benchmark.workload import Course
+from rnnkit.benchmark.workload import Workload
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is measured on Linux alone")
@@ -85,9 +85,9 @@ class Hoarder(rnnkit.unrollers["loop"]):
 def test_what_a_layer_keeps_shows_in_a_new_process_alone(monkeypatch):
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
     kind = import_module("test_memory").Hoarder  # as the other process will import it
-    course, alone = Course(Size(2, 50, 4, 8)), Surroundings(threads=1)
+    workload, alone = Workload(Size(2, 50, 4, 8)), Conditions(threads=1)
     layer = ours("lstm", kind())
-    assert fresh_memory(layer, course, alone) > 2**26
-    assert fresh_memory(rival("torch", "lstm")[1], course, alone) < 2**25
-    module = layer(course.size)
-    assert peak_memory(lambda: module(course.input())) < 2**25
+    assert fresh_memory(layer, workload, alone) > 2**26
+    assert fresh_memory(rival("torch", "lstm")[1], workload, alone) < 2**25
+    module = layer(workload.size)
+    assert peak_memory(lambda: module(workload.input())) < 2**25

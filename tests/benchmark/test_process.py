@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 
-from rnnkit.benchmark.process import Surroundings, in_new_process
+from rnnkit.benchmark.process import Conditions, in_new_process
 from rnnkit.errors import ResourceError, UsageError
 
 
@@ -29,10 +29,10 @@ def test_a_process_that_dies_is_said_in_a_sentence():
 def test_surroundings_are_put_in_force(monkeypatch):
     monkeypatch.setenv("RNNKIT_CACHE", "before")
     threads = torch.get_num_threads()
-    Surroundings().settle()
+    Conditions().settle()
     assert (os.environ["RNNKIT_CACHE"], torch.get_num_threads()) == ("before", threads)
     try:
-        Surroundings(threads=threads + 1, cache="elsewhere").settle()
+        Conditions(threads=threads + 1, cache="elsewhere").settle()
         assert (os.environ["RNNKIT_CACHE"], torch.get_num_threads()) == ("elsewhere", threads + 1)
     finally:
         torch.set_num_threads(threads)

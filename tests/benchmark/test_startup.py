@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from rnnkit.benchmark.process import Surroundings
+from rnnkit.benchmark.process import Conditions
 from rnnkit.benchmark.sizes import Size
 from rnnkit.benchmark.startup import startups
-from rnnkit.benchmark.workload import Course
+from rnnkit.benchmark.workload import Workload
 
 SLOW = '''
 import os
@@ -41,10 +41,10 @@ def caching(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_cold_is_what_a_cache_saves_whatever_steps_and_rows(caching, monkeypatch):
     monkeypatch.delenv("RNNKIT_CACHE", raising=False)
-    courses = [Course(Size(2, 5, 3, 4)), Course(Size(3, 9, 3, 4))]
-    first, second = startups("gru", caching, courses, Surroundings(threads=1), repeats=1)
-    for startup, course in ((first, courses[0]), (second, courses[1])):
-        assert (startup.cell, startup.unroller, startup.size) == ("gru", "caching", course.size)
+    workloads = [Workload(Size(2, 5, 3, 4)), Workload(Size(3, 9, 3, 4))]
+    first, second = startups("gru", caching, workloads, Conditions(threads=1), repeats=1)
+    for startup, workload in ((first, workloads[0]), (second, workloads[1])):
+        assert (startup.cell, startup.unroller, startup.size) == ("gru", "caching", workload.size)
         assert startup.cold > 0.9
         assert startup.warm < 0.5  # of the second: the folder that the first one filled
         assert 0 < startup.later < 0.5

@@ -1,4 +1,4 @@
-"""The course: what every contestant runs."""
+"""The workload: what every candidate runs."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 import rnnkit
 from rnnkit.benchmark.sizes import DEFAULT, Size
-from rnnkit.benchmark.workload import Course, one_pass
+from rnnkit.benchmark.workload import Workload, one_pass
 
 
 def test_a_pass_is_training_or_inference():
@@ -27,7 +27,7 @@ def test_a_pass_is_training_or_inference():
 
 
 def test_a_packed_pass_is_nn_lstm_s_own():
-    xs = Course(Size(6, 20, 3, 4), ragged=True).input()
+    xs = Workload(Size(6, 20, 3, 4), ragged=True).input()
     assert isinstance(xs, PackedSequence)
     theirs = nn.LSTM(3, 4)
     layer = rnnkit.RNN("lstm", 3, 4)
@@ -40,17 +40,17 @@ def test_a_packed_pass_is_nn_lstm_s_own():
 
 @pytest.mark.parametrize("size", [*DEFAULT, Size(3, 1, 2, 2), Size(4, 3, 2, 2)], ids=str)
 def test_ragged_rows_are_a_quarter_to_all_of_the_steps(size):
-    course = Course(size, ragged=True)
-    lengths = course.lengths()
-    assert lengths == course.lengths()  # the same for everyone, every time
+    workload = Workload(size, ragged=True)
+    lengths = workload.lengths()
+    assert lengths == workload.lengths()  # the same for everyone, every time
     assert len(lengths) == size.batch
     assert all(max(1, size.steps // 4) <= steps <= size.steps for steps in lengths)
     assert size.batch < 8 or len(set(lengths)) > 4
 
 
 def test_equal_rows_and_a_cut():
-    course = Course(Size(2, 9, 3, 4), dtype=torch.float64)
-    assert course.lengths() == [9, 9]
-    assert course.input().shape == (9, 2, 3)
-    assert course.input().dtype == torch.float64
-    assert course.cut(2) == Course(Size(2, 2, 3, 4), dtype=torch.float64)
+    workload = Workload(Size(2, 9, 3, 4), dtype=torch.float64)
+    assert workload.lengths() == [9, 9]
+    assert workload.input().shape == (9, 2, 3)
+    assert workload.input().dtype == torch.float64
+    assert workload.cut(2) == Workload(Size(2, 2, 3, 4), dtype=torch.float64)

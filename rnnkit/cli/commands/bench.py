@@ -15,8 +15,8 @@ from rnnkit.plugin.assignment import by_table
 
 if TYPE_CHECKING:
     from rnnkit.benchmark.measure import Memory
-    from rnnkit.benchmark.process import Surroundings
-    from rnnkit.benchmark.workload import Course
+    from rnnkit.benchmark.process import Conditions
+    from rnnkit.benchmark.workload import Workload
 
 Item = TypeVar("Item")
 MODES = {"train": (True,), "forward": (False,), "both": (True, False)}
@@ -103,7 +103,7 @@ def bench(**words: Any) -> None:
     median over the rounds, with the middle 95 % of its bootstrap. Above 1, rnnkit is the faster.
     """
     from rnnkit.benchmark.machine import machine
-    from rnnkit.benchmark.process import Surroundings
+    from rnnkit.benchmark.process import Conditions
     from rnnkit.plugin.cell_spec import choose
     from rnnkit.runs.settings import Settings
     from rnnkit.support.figures import check_plot
@@ -112,43 +112,43 @@ def bench(**words: Any) -> None:
     through = by_table(options.assignments, ("unroller",))["unroller"]
     unroller = Settings(unroller=options.unroller, unroller_options=through).make_unroller()
     choose(options.cell).build(8, 8, {})  # refused before anything is measured
-    courses = _courses(options)
+    workloads = _courses(options)
     if options.plot is not None:
         if options.startup:
             raise UsageError("--startup has no ratios to draw; leave out --plot")
         check_plot(options.plot)
-    surroundings = Surroundings(options.threads, options.allocator == "keep")
-    surroundings.settle()
+    conditions = Conditions(options.threads, options.allocator == "keep")
+    conditions.settle()
     facts = {**machine(), "allocator": options.allocator}
-    (_start if options.startup else _race)(options, unroller, courses, surroundings, facts)
+    (_start if options.startup else _race)(options, unroller, workloads, conditions, facts)
 
 
-def _courses(options: Options) -> "list[Course]":
+def _courses(options: Options) -> "list[Workload]":
     """Return what is measured: every size, in training, in the forward pass or in both."""
     from rnnkit.benchmark.sizes import DEFAULT, parse_sizes
-    from rnnkit.benchmark.workload import Course
+    from rnnkit.benchmark.workload import Workload
     from rnnkit.runs.settings import WEIGHT_DTYPES
 
     sizes = DEFAULT if options.sizes is None else parse_sizes(options.sizes)
     weights, ragged = WEIGHT_DTYPES[options.dtype], options.lengths == "ragged"
-    return [Course(size, training, weights, ragged) for training in MODES[options.mode] for size in sizes]
+    return [Workload(size, training, weights, ragged) for training in MODES[options.mode] for size in sizes]
 
 
 def _race(
-    options: Options, unroller: Any, courses: "list[Course]", surroundings: "Surroundings", facts: dict[str, Any]
+    options: Options, unroller: Any, workloads: "list[Workload]", conditions: "Conditions", facts: dict[str, Any]
 ) -> None:
-    """Measure every course, and print what comes out: forward passes apart from training."""
-    from rnnkit.benchmark.measure import contest, means
+    """Measure every workload, and print what comes out: forward passes apart from training."""
+    from rnnkit.benchmark.measure import compete, means
     from rnnkit.benchmark.plot import draw
 
     against = [name.strip() for name in options.against.split(",")]
-    measured = contest(options.cell, unroller, courses, against, options.pairs, options.memory, surroundings)
+    measured = compete(options.cell, unroller, workloads, against, options.pairs, options.memory, conditions)
     outcomes = []
-    for outcome in _shown(measured, len(courses), options.as_json):
+    for outcome in _shown(measured, len(workloads), options.as_json):
         outcomes.append(outcome)
         if options.as_json:
             print_json({"event": "size", **outcome.as_plain(), **facts})
-    for training in dict.fromkeys(course.training for course in courses):
+    for training in dict.fromkeys(workload.training for workload in workloads):
         part = [outcome for outcome in outcomes if outcome.training == training]
         if options.as_json:
             averages = {label: mean._asdict() for label, mean in means(part).items()}
@@ -160,12 +160,12 @@ def _race(
 
 
 def _start(
-    options: Options, unroller: Any, courses: "list[Course]", surroundings: "Surroundings", facts: dict[str, Any]
+    options: Options, unroller: Any, workloads: "list[Workload]", conditions: "Conditions", facts: dict[str, Any]
 ) -> None:
-    """Measure what the first pass of every course costs, and print it."""
+    """Measure what the first pass of every workload costs, and print it."""
     from rnnkit.benchmark.startup import startups
 
-    measured = list(_shown(startups(options.cell, unroller, courses, surroundings), len(courses), options.as_json))
+    measured = list(_shown(startups(options.cell, unroller, workloads, conditions), len(workloads), options.as_json))
     if options.as_json:
         for startup in measured:
             print_json({"event": "startup", **startup.as_plain(), **facts})
