@@ -127,6 +127,16 @@ def dyck() -> str:
     return sheet.svg("A string of two kinds of brackets, and below it how many are open")
 
 
+def timing() -> str:
+    """Draw both intervals after the same wait."""
+    read = [row("timing", seed, interval=20, wait=1)[0] for seed in range(9)]
+    shorter, longer = min(read, key=len), max(read, key=len)
+    sheet = Sheet(len(longer))
+    for words, spikes, colour in (("20 apart", shorter, BLUE), ("21 apart", longer, AMBER)):
+        sheet.spikes(words, [step for step, value in enumerate(spikes) if value], colour)
+    return sheet.svg("Two spikes that are 20 steps apart, and two that are 21 apart")
+
+
 def series(name: str, coordinates: str) -> str:
     """Draw a window of a series; forecasts are asked for from the middle on."""
     task = rnnkit.tasks[name]()
@@ -146,6 +156,7 @@ FIGURES: dict[str, Callable[[], str]] = {
     "lorenz": lambda: series("lorenz", "xyz"),
     "mackey-glass": lambda: series("mackey-glass", "x"),
     "parity": parity,
+    "timing": timing,
 }
 
 if __name__ == "__main__":

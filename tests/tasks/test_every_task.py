@@ -17,6 +17,7 @@ SIZES = {
     "lorenz": "seq_len",
     "mackey-glass": "seq_len",
     "parity": "train_len",
+    "timing": "interval",
 }
 
 
