@@ -128,13 +128,12 @@ def dyck() -> str:
 
 
 def timing() -> str:
-    """Draw both intervals after the same wait."""
-    read = [row("timing", seed, interval=20, wait=1)[0] for seed in range(9)]
-    shorter, longer = min(read, key=len), max(read, key=len)
-    sheet = Sheet(len(longer))
-    for words, spikes, colour in (("20 apart", shorter, BLUE), ("21 apart", longer, AMBER)):
-        sheet.spikes(words, [step for step, value in enumerate(spikes) if value], colour)
-    return sheet.svg("Two spikes that are 20 steps apart, and two that are 21 apart")
+    """Draw a train of spikes, and what is to be told."""
+    read, told = row("timing", 0, interval=9)
+    sheet = Sheet(len(read))
+    sheet.spikes("read", [step for step, value in enumerate(read) if value], BLUE)
+    sheet.signs("to be told", "".join(str(target) if target >= 0 else " " for target in told))
+    return sheet.svg("Spikes that are 9 or 10 steps apart, and below each whether it came after 10")
 
 
 def series(name: str, coordinates: str) -> str:

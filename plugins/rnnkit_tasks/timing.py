@@ -1,16 +1,16 @@
-"""Timing: whether two spikes are `interval` steps apart, or one more.
+"""Timing: which of two intervals, one step apart, lies between a spike and the one before.
 
-All is silence but for two spikes; after the second the network tells, in the same step, which of the two intervals lay
-between them, each with even odds. While training, fewer than `wait` silent steps come before the first spike; in the
-validation `wait` to 2 `wait` - 1, each with both intervals once, so that no sequence of the validation is one that
-trained.
+All is silence but for spikes, the first in the first step, each `interval` or `interval` + 1 steps after the one before
+with even odds. At each spike but the first the network tells in the same step which interval has ended; nothing is
+asked at other steps. Trains of `train_intervals` train, longer ones of `test_intervals` validate.
 
-Metric: accuracy. Chance is 0.5, and it is what all have that do not measure time to the step.
+Metric: accuracy, the share of intervals told right. Chance is 0.5, and it is what all have that do not measure time to
+the step: intervals do not depend on each other.
 
-Source: after the measuring of spike delays in Gers, Schraudolph & Schmidhuber, "Learning Precise Timing with LSTM
-Recurrent Networks", JMLR 3, 2002, whose peepholes let the gates see how far a cell has counted.
+Source: the measuring of spike delays in Gers, Schraudolph & Schmidhuber, "Learning Precise Timing with LSTM Recurrent
+Networks", JMLR 3, 2002, whose peepholes let the gates see how far a cell has counted.
 
-What differs: in the paper spikes go on, each at either interval after the one before, and the target is a number.
+What differs: in the paper the target is a number, and the mean squared error of it is what is learnt.
 """
 
 from collections.abc import Iterator
@@ -18,65 +18,72 @@ from types import MappingProxyType
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 import rnnkit
 from rnnkit import Batch
 from rnnkit.errors import UsageError, check_whole
+from rnnkit_tasks._ranges import check_ranges
+from rnnkit_tasks._targets import LEFT_OUT, cross_entropy, held_out_generator, share
 
 LONGEST = 10_000
+"""Interval."""
+
+MOST = 1000
+"""Intervals in a train."""
+
+ROWS = 100
+"""Trains of the validation."""
 
 
 class Timing(rnnkit.Task):
-    """Two spikes, `interval` or `interval` + 1 steps apart: which?"""
+    """Whether spikes are `interval` steps apart, or one more; longer trains of spikes validate."""
 
     name = "timing"
     metric_name = "accuracy"
     higher_is_better = True
-    every_step = False
     input_size = 1
     output_size = 2
     defaults = MappingProxyType({"steps": 2000, "batch": 64, "lr": 3e-3, "hidden": 32})
 
-    def __init__(self, *, interval: int = 49, wait: int = 10) -> None:
-        for option, steps in (("interval", interval), ("wait", wait)):
-            check_whole(f"task 'timing': {option}", steps)
-            if steps > LONGEST:
-                raise UsageError(f"task 'timing': {option} is {steps}; it must be {LONGEST} or less")
-        self.interval, self.wait = interval, wait
+    def __init__(self, *, interval: int = 49, train_intervals: int = 3, test_intervals: int = 8) -> None:
+        check_whole("task 'timing': interval", interval)
+        if interval > LONGEST:
+            raise UsageError(f"task 'timing': interval is {interval}; it must be {LONGEST} or less")
+        check_ranges("timing", ("train_intervals", train_intervals), ("test_intervals", test_intervals), MOST)
+        self.interval, self.train_intervals, self.test_intervals = interval, train_intervals, test_intervals
 
     def batch(self, size: int, generator: torch.Generator) -> Batch:
-        """Draw `size` sequences: xs (T, B, 1) of 0 and 1, targets (B,), 1 for the longer interval; lengths (B,).
+        """Draw `size` trains: xs (T, B, 1) of 0 and 1; targets (T, B), at a spike 1 if the longer interval has ended.
 
-        T = `wait` + `interval` + 1.
+        T = `train_intervals` x (`interval` + 1) + 1. The targets of other steps are -100.
         """
-        first = torch.randint(self.wait, (size,), generator=generator)
-        return self._spikes(first, torch.randint(2, (size,), generator=generator))
+        return self._trains(self.train_intervals, size, generator)
 
     def validation(self) -> Iterator[Batch]:
-        """Yield both intervals after each wait that is too long to have trained, in one batch."""
-        first = torch.arange(self.wait, 2 * self.wait).repeat(2)
-        yield self._spikes(first, torch.arange(2).repeat_interleave(self.wait))
+        """Yield 100 trains of `test_intervals`, in one batch."""
+        yield self._trains(self.test_intervals, ROWS, held_out_generator())
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Mean cross-entropy in nats of the last output (B, 2)."""
-        return F.cross_entropy(outputs, targets)
+        """Mean cross-entropy in nats over the spikes, from outputs (T, B, 2)."""
+        return cross_entropy(outputs, targets)
 
     def metric(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the share of intervals told right."""
-        return (outputs.argmax(-1) == targets).double().mean()
+        return share(outputs.argmax(-1) == targets, targets != LEFT_OUT)
 
     def baselines(self) -> dict[str, float]:
         """The accuracy of chance."""
         return {"chance": 0.5}
 
-    def _spikes(self, first: Tensor, longer: Tensor) -> Batch:
-        """Return rows with a spike at step `first` (B,) and another `interval` + `longer` (B,) later."""
-        second = first + self.interval + longer
-        waits = self.wait if int(first.max()) < self.wait else 2 * self.wait
-        steps = torch.arange(waits + self.interval + 1).unsqueeze(1)
-        spikes = (steps == first) | (steps == second)
-        return Batch(spikes.to(torch.get_default_dtype()).unsqueeze(-1), longer, second + 1)
+    def _trains(self, intervals: int, size: int, generator: torch.Generator) -> Batch:
+        """Draw trains of so many intervals."""
+        longer = torch.randint(2, (intervals, size), generator=generator)
+        spikes = (self.interval + longer).cumsum(0)  # the steps of all but the first
+        steps = intervals * (self.interval + 1) + 1
+        targets = torch.full((steps, size), LEFT_OUT).scatter(0, spikes, longer)
+        xs = (targets != LEFT_OUT).to(torch.get_default_dtype())
+        xs[0] = 1
+        return Batch(xs.unsqueeze(-1), targets)
 
 
 @rnnkit.hookimpl
