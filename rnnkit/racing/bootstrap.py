@@ -77,6 +77,11 @@ def enough_seeds() -> int:
     return math.ceil(1 - math.log2(1 - CONFIDENCE))
 
 
+def percent(share: float, digits: int = 0) -> str:
+    """Return a share as text: "95 %"."""
+    return f"{100 * share:.{digits}f} %"
+
+
 def _resamples(count: int) -> Indices:
     if count <= ALL_AT_MOST:
         return np.array(list(product(range(count), repeat=count)), dtype=np.int64)

@@ -20,6 +20,8 @@ MARKERS = "os^Dvp"
 """So that cells are told apart without colours."""
 DECADES = 1.5
 """The axis is logarithmic where what is drawn spans more."""
+DOTS = 200
+"""On an inch of a PNG."""
 STEEP = 10
 """A linear axis may cut off the first one of so many parts of a line, where it falls from where chance begins."""
 SMALL, GAP = 8, 0.065
@@ -41,7 +43,7 @@ def draw(result: RaceResult, *, stacked: bool = False) -> "Figure":
     from matplotlib.ticker import EngFormatter
 
     rows, columns = (3, 1) if stacked else (1, 3)
-    figure = Figure(figsize=(4.4, 9.6) if stacked else (12, 3.7), layout="constrained")
+    figure = Figure(figsize=(4.4, 9.6) if stacked else (12, 3.7), dpi=DOTS, layout="constrained")
     panels: list[Any] = list(figure.subplots(rows, columns, sharey=True, squeeze=False).flat)
     for panel, (name, label) in zip(panels, AXES.items(), strict=True):
         for number, trainings in enumerate(result.curves.values()):
@@ -129,7 +131,13 @@ def _draw_levels(panel: Any, result: RaceResult, *, labelled: bool, inside: bool
         where = (0.99, height + 0.01) if inside else (1.02, height)
         sides = ("right", "bottom") if inside else ("left", "center")
         panel.text(
-            *where, f"{name} {value:.3g}", transform=panel.transAxes, fontsize=SMALL, ha=sides[0], va=sides[1], zorder=5
+            *where,
+            f"{name} ({value:.3g})",
+            transform=panel.transAxes,
+            fontsize=SMALL,
+            ha=sides[0],
+            va=sides[1],
+            zorder=5,
         )
 
 

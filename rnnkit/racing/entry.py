@@ -102,12 +102,9 @@ class RunningRace:
         folder.write(TABLE, result.to_csv().encode())
         folder.write(PAGE, result.to_html().encode())
         if find_spec("matplotlib") is None:
-            log.warning(
-                "pictures need matplotlib, the extra plot: pip install 'rnnkit[plot]'; then --resume draws them"
-            )
+            log.warning("pictures need matplotlib: pip install 'rnnkit[plot]'; then --resume %s draws them", self.path)
         else:
             figure = result.plot()
-            figure.set_dpi(200)
             for name in CURVES:
                 save(figure, self.path / name)
         return result

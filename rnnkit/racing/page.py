@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 
 from rnnkit.racing import tables
-from rnnkit.racing.bootstrap import CONFIDENCE
+from rnnkit.racing.bootstrap import CONFIDENCE, percent
 from rnnkit.racing.curves import alt, draw
 from rnnkit.racing.result import RaceResult
 from rnnkit.support import html_page
@@ -29,9 +29,8 @@ def _standings(result: RaceResult) -> Iterator[str]:
     yield html_page.listing(result.notes())
     yield _picture(result)
     if result.settings.target is not None:
-        yield section(
-            "How soon the target is reached", [_table(tables.reached(result)), paragraph(REACHED, faint=True)]
-        )
+        soon = [_table(tables.reached(result)), paragraph(REACHED, faint=True)]
+        yield section(_sentence(tables.target(result)), soon)
 
 
 def _method(result: RaceResult) -> Iterator[str]:
@@ -46,14 +45,15 @@ def _method(result: RaceResult) -> Iterator[str]:
         )
     else:
         tuning = f"All cells were trained with the learning rate {settings.rates[0]:g}: none was chosen."
-    yield section("How it was run", [paragraph(tuning), paragraph(READING)])
+    tried = _table(tables.tuning(result)) if settings.tunes else ""
+    yield section("How it was run", [paragraph(tuning), tried, paragraph(READING)])
     yield html_page.details("Every setting", settings.to_toml())
 
 
 READING = (
     "The metric is that of the last validation, since the best of many would be a choice. Seeds are paired: training k "
     "of every cell sees the same batches in the same order. The interval is that of the difference between the two "
-    f"medians, the middle {CONFIDENCE:.0%} of a bootstrap that draws seeds for both cells at once. A training that "
+    f"medians, the middle {percent(CONFIDENCE)} of a bootstrap that draws seeds for both cells at once. A training that "
     "failed counts as the worst there is."
 )
 REACHED = (
@@ -79,7 +79,11 @@ def _equal(result: RaceResult) -> str:
         "parameters": "Parameters are those of the whole model, embedding and readout included",
         "flops": "Flops are those of the whole model's matrix products, for one time step of one row, both ways",
     }[result.settings.equal]
-    return f"{what}; hidden sizes are the nearest to those of {first}, off by {off:.1%} at most."
+    return f"{what}; hidden sizes are the nearest to those of {first}, off by {percent(off, 1)} at most."
+
+
+def _sentence(words: str) -> str:
+    return words[0].upper() + words[1:]
 
 
 def _seeds(count: int, other: bool = False) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import rnnkit
 from rnnkit.core.task import Task
-from rnnkit.racing.bootstrap import CONFIDENCE, attainable, enough_seeds
+from rnnkit.racing.bootstrap import CONFIDENCE, attainable, enough_seeds, percent
 from rnnkit.racing.leaderboard import Place, leaderboard
 from rnnkit.racing.plan import Plan
 from rnnkit.racing.settings import RaceSettings
@@ -66,8 +66,8 @@ class RaceResult:
             yield "One seed: there is no interval, and the order may be chance."
         elif seeds < enough_seeds():
             yield (
-                f"{seeds} seeds: no interval of a median can claim more than {attainable(seeds):.0%} from them; "
-                f"{enough_seeds()} or more can claim {CONFIDENCE:.0%}."
+                f"{seeds} seeds: no interval of a median can claim more than {percent(attainable(seeds))} from them; "
+                f"{enough_seeds()} or more can claim {percent(CONFIDENCE)}."
             )
 
     def _failures(self) -> Iterator[str]:

@@ -12,7 +12,7 @@ from rnnkit.plugin.class_import import is_path
 from rnnkit.plugin.registry import cells as registered
 from rnnkit.racing import defaults
 from rnnkit.runs.config import resolved
-from rnnkit.runs.fields import checked
+from rnnkit.runs.setting_fields import checked
 from rnnkit.runs.settings import Settings
 from rnnkit.support.toml import read_toml, write_toml
 

@@ -3,7 +3,7 @@
 import math
 from typing import NamedTuple
 
-from rnnkit.racing.bootstrap import CONFIDENCE
+from rnnkit.racing.bootstrap import CONFIDENCE, percent
 from rnnkit.racing.leaderboard import Place
 from rnnkit.racing.result import RaceResult
 
@@ -37,30 +37,41 @@ def heading(result: RaceResult) -> str:
 
 def places(result: RaceResult) -> Table:
     """Return the leaderboard."""
-    metric, interval = result.task.metric_name, f"{CONFIDENCE:.0%} interval"
-    numbers = [metric, "lowest", "highest", "to the first"]
+    metric, interval = result.task.metric_name, f"{percent(CONFIDENCE)} interval"
+    numbers = [metric, "lowest", "highest", "vs first"]
     rows = []
     for place in result.leaderboard:
         finished = [value for value in place.values if math.isfinite(value)]
-        ends = [figure(min(finished)), figure(max(finished))] if finished else [NONE, NONE]
+        ends = [figure(min(finished), 3), figure(max(finished), 3)] if finished else [NONE, NONE]
         ahead = place is result.leaderboard[0]
         apart = ["", ""] if ahead else [_signed(place.difference), _interval(place)]
         rows.append([str(place.rank), _name(place), figure(place.median), *ends, *apart])
     return Table(["#", "cell", *numbers, interval], rows, numbers)
 
 
+def target(result: RaceResult) -> str:
+    """Return what `reached` is about."""
+    return f"how soon validation {result.task.metric_name} {result.settings.target:g} is reached"
+
+
 def costs(result: RaceResult) -> Table:
-    """Return what each cell comes to, the learning rates that it tried, and the time of a training."""
-    tried = "lr tried: median" if result.settings.tunes else "lr"
-    numbers = ["hidden", "parameters", "flops", "off", "seconds"]
+    """Return what each cell comes to, its learning rate, and the time of a training."""
+    numbers = ["hidden", "parameters", "flops", "off", "lr", "seconds"]
     rows = []
     for place in result.leaderboard:
         size = place.size
-        off = "" if size.cell == result.settings.labels[0] else f"{size.off:+.1%}"
-        rates = ", ".join(_rate(place, rate) for rate in place.tried) or f"{place.lr:g}"
-        cost = [str(size.hidden), f"{size.parameters:,}", f"{size.flops:,}", off, figure(place.seconds, 3)]
-        rows.append([place.cell, *cost, rates])
-    return Table(["cell", *numbers, tried], rows, numbers)
+        off = "" if size.cell == result.settings.labels[0] else f"{100 * size.off:+.1f} %"
+        cost = [str(size.hidden), f"{size.parameters:,}", f"{size.flops:,}", off]
+        rows.append([place.cell, *cost, f"{place.lr:g}", figure(place.seconds, 3)])
+    return Table(["cell", *numbers], rows, numbers)
+
+
+def tuning(result: RaceResult) -> Table:
+    """Return the median of each learning rate that a cell tried; a star is at the one that was chosen."""
+    rates = result.settings.rates
+    numbers = [f"lr {rate:g}" for rate in rates]
+    rows = [[place.cell, *(_tried(place, rate) for rate in rates)] for place in result.leaderboard]
+    return Table(["cell", *numbers], rows, numbers)
 
 
 def reached(result: RaceResult) -> Table:
@@ -72,7 +83,7 @@ def reached(result: RaceResult) -> Table:
         steps, tokens, seconds, seeds = place.reached
         figures = [_count(steps), _count(tokens), figure(seconds, 3)]
         rows.append([place.cell, f"{seeds} of {result.settings.seeds}", *figures])
-    return Table([f"{result.task.metric_name} {result.settings.target:g}", *numbers], rows, numbers)
+    return Table(["cell", *numbers], rows, numbers)
 
 
 def _name(place: Place) -> str:
@@ -80,9 +91,8 @@ def _name(place: Place) -> str:
     return f"{place.cell} ({failed} failed)" if failed else place.cell
 
 
-def _rate(place: Place, rate: float) -> str:
-    chosen = "*" if rate == place.lr else ""
-    return f"{rate:g}{chosen}: {figure(place.tried[rate], 3)}"
+def _tried(place: Place, rate: float) -> str:
+    return f"{'* ' if rate == place.lr else ''}{figure(place.tried[rate], 3)}"
 
 
 def _signed(value: float) -> str:

@@ -12,7 +12,7 @@ from rnnkit.cli.output import echo_wrapped, json_option, print_json, print_table
 from rnnkit.cli.race_options import Cells, Rates
 from rnnkit.cli.race_progress import shown
 from rnnkit.cli.signals import ending_with, patience
-from rnnkit.cli.streams import echo, tell
+from rnnkit.cli.streams import tell
 from rnnkit.errors import ResourceError
 from rnnkit.racing import defaults
 
@@ -69,7 +69,9 @@ class Options(NamedTuple):
     metavar="KEY=VALUE",
     help="A setting of `rnnkit run` for all trainings, or TABLE.KEY=VALUE (task.seq_len=50); may be repeated.",
 )
-@click.option("--jobs", type=click.IntRange(min=1), help="Processes that train, a thread each. [default: one a core]")
+@click.option(
+    "--jobs", type=click.IntRange(min=0), help="Processes, a thread each; 0: none but this. [default: one a core]"
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the race. [default: runs/race-TASK-TIME]")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="RACE", help="Go on with the race in this folder.")
 @json_option
@@ -168,10 +170,13 @@ def _report(result: "RaceResult", as_json: bool) -> None:
     for note in result.notes():
         echo_wrapped(note)
     if result.settings.target is not None:
-        echo("")
+        echo_wrapped(f"\n{tables.target(result)}\n")
         _print(tables.reached(result), ())
-    echo("")
+    echo_wrapped(f"\nat equal {result.settings.equal} of the whole model\n")
     _print(tables.costs(result), ("off", "flops", "seconds"))
+    if result.settings.tunes:
+        echo_wrapped(f"\ntuning: median {result.task.metric_name} of each learning rate; * is the one that was taken\n")
+        _print(tables.tuning(result), ())
     echo_wrapped(f"\nsaved in {result.folder}; to be looked at: {result.folder / 'index.html'}")
 
 
