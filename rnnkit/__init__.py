@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from rnnkit import errors, init, interop, memory, testing
+    from rnnkit import errors, init, inspection, interop, memory, testing
     from rnnkit.core.cell import Cell, Projected, State, holding, map_parts, parts_of, time_slices
     from rnnkit.core.input_checks import casts_automatically, check_step
     from rnnkit.core.row_masks import choose_rows, hold_ended, running_rows
@@ -99,7 +99,7 @@ _HOMES = {
     "windows": "training.truncation",
     "with_tensors": "layers.shallow_copy",
 }
-_MODULES = ("errors", "init", "interop", "memory", "testing")
+_MODULES = ("errors", "init", "inspection", "interop", "memory", "testing")
 
 __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "Batch",
@@ -139,6 +139,7 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "holding",
     "hookimpl",
     "init",
+    "inspection",
     "interop",
     "is_traced",
     "joined",
