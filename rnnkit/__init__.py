@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from rnnkit import errors, init, interop, memory, testing
+    from rnnkit import errors, init, inspection, interop, memory, testing
     from rnnkit.core.cell import Cell, Projected, State, map_parts, parts_of, tensors_replaced, time_slices
     from rnnkit.core.input_checks import casts_automatically, check_step
     from rnnkit.core.row_masks import choose_rows, hold_ended, running_rows
@@ -75,27 +75,28 @@ _HOMES = {
     "cells": "plugin.registry",
     "check_step": "core.input_checks",
     "choose_rows": "core.row_masks",
+    "copy_with_tensors": "layers.shallow_copy",
     "evaluate": "training.evaluation",
     "export_model": "export",
     "generate": "training.sampling",
+    "generate_stream": "training.sampling",
     "gradcheck": "testing.gradcheck",
     "hold_ended": "core.row_masks",
-    "tensors_replaced": "core.cell",
     "hookimpl": "plugin.hookspecs",
     "is_traced": "core.watching",
-    "process_group": "training.process_group",
     "load_checkpoint": "runs.checkpoint",
     "map_parts": "core.cell",
+    "nested_cells": "layers.wrapper",
     "open_run": "runs.folder",
     "parts_of": "core.cell",
     "prepare": "core.unroller",
+    "process_group": "training.process_group",
     "race": "racing.entry",
     "read_history": "runs.history",
     "running_rows": "core.row_masks",
     "save_checkpoint": "runs.checkpoint",
-    "nested_cells": "layers.wrapper",
-    "generate_stream": "training.sampling",
     "tasks": "plugin.registry",
+    "tensors_replaced": "core.cell",
     "time_slices": "core.cell",
     "train": "training.training",
     "transformed_by": "core.watching",
@@ -103,9 +104,8 @@ _HOMES = {
     "watched_by": "core.watching",
     "weight_drop": "layers.weight_drop",
     "windows": "training.truncation",
-    "copy_with_tensors": "layers.shallow_copy",
 }
-_MODULES = ("errors", "init", "interop", "memory", "testing")
+_MODULES = ("errors", "init", "inspection", "interop", "memory", "testing")
 
 __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "Batch",
@@ -138,31 +138,33 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "cells",
     "check_step",
     "choose_rows",
+    "copy_with_tensors",
     "errors",
     "evaluate",
     "export_model",
     "generate",
+    "generate_stream",
     "gradcheck",
     "hold_ended",
-    "tensors_replaced",
     "hookimpl",
     "init",
+    "inspection",
     "interop",
     "is_traced",
-    "process_group",
     "load_checkpoint",
     "map_parts",
     "memory",
+    "nested_cells",
     "open_run",
     "parts_of",
     "prepare",
+    "process_group",
     "race",
     "read_history",
     "running_rows",
     "save_checkpoint",
-    "nested_cells",
-    "generate_stream",
     "tasks",
+    "tensors_replaced",
     "testing",
     "time_slices",
     "train",
@@ -171,7 +173,6 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "watched_by",
     "weight_drop",
     "windows",
-    "copy_with_tensors",
 ]
 
 

@@ -24,7 +24,7 @@ FLOORS = {
         ["plugin"],
         ["layers"],
         ["training"],
-        ["testing", "init", "interop", "export", "memory"],
+        ["testing", "init", "interop", "export", "memory", "inspection"],
         ["runs", "benchmark"],
         ["racing"],
         ["cli"],

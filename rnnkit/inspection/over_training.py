@@ -118,7 +118,9 @@ class GatesOverTraining(Inspection):
     def reading(self) -> str:
         """What the numbers say, in one sentence."""
         name, shares = max(self.saturated.items(), key=lambda item: float(item[1][-1]))
-        return f"Most saturated at the end is {name}: {percent(float(shares[-1]))}, {percent(float(shares[0]))} at first."
+        return (
+            f"Most saturated at the end is {name}: {percent(float(shares[-1]))}, {percent(float(shares[0]))} at first."
+        )
 
     @property
     def normal(self) -> str:
@@ -129,7 +131,9 @@ class GatesOverTraining(Inspection):
     def advice(self) -> str:
         """What to do when it is not normal, in one sentence."""
         if max(float(shares[-1]) for shares in self.saturated.values()) > 0.9:
-            return "A gate that is saturated nearly always learns nothing: lower the learning rate, or scale the inputs."
+            return (
+                "A gate that is saturated nearly always learns nothing: lower the learning rate, or scale the inputs."
+            )
         return "Nothing needs to be done."
 
     def rows(self) -> list[tuple[str, str]]:

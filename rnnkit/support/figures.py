@@ -1,11 +1,13 @@
-"""Pictures: where one may be drawn, and how it is saved."""
+"""Pictures: where one may be drawn, in which colours, and how it is saved."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from html import escape
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rnnkit.errors import ResourceError, UsageError
 from rnnkit.support.paths import AnyPath, as_path
@@ -14,6 +16,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FORMATS = (".png", ".svg")
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#a07d00", "#7f7f7f")
+"""Of lines and areas: people who see few colours tell them apart, on white as on dark grey. The first four are Okabe &
+Ito's, "Color Universal Design", 2008."""
+DASHES = ("-", "--", ":", "-.")
+"""Of lines, for more of them than there are colours."""
+SIZE = (6.4, 3.8)
+"""Width and height of a picture, in inches."""
 
 
 def check_plot(path: AnyPath) -> None:
@@ -45,27 +55,69 @@ def save(figure: "Figure", path: AnyPath) -> None:
         raise ResourceError(f"{path} cannot be written: {error.strerror}") from None
 
 
-def svg_of(figure: "Figure", alt: str) -> str:
-    """Return a figure as SVG to stand inside a page of HTML, in the colours of the page.
+def line_style(which: int) -> dict[str, Any]:
+    """Return colour and dashes of a line: no two of the first 24 are alike."""
+    return {"color": COLOURS[which % len(COLOURS)], "linestyle": DASHES[which // len(COLOURS) % len(DASHES)]}
 
-    Letters are text, the ground is transparent, and what is black takes the colour of the text around the picture.
+
+def new_axes(label: str, height: float = SIZE[1]) -> Any:
+    """Return the axes of a new figure, which no window shows: a matplotlib `Axes`; `height` in inches.
+
+    Raises:
+        UsageError: there is no matplotlib; `label` says what needs it.
+    """
+    if find_spec("matplotlib") is None:
+        raise UsageError(f"{label} needs matplotlib; pip install 'rnnkit[plot]'")
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(SIZE[0], height), layout="constrained").subplots()
+
+
+def legend_below(axes: Any, columns: int) -> None:
+    """Put the legend below the axes, where it hides nothing."""
+    place = (0.5, -0.62 / axes.figure.get_size_inches()[1])
+    axes.legend(loc="upper center", bbox_to_anchor=place, ncols=columns, frameon=False)
+
+
+@contextmanager
+def black_on_nothing() -> Iterator[None]:
+    """Let figures be made and saved for `svg_of` for a while: by matplotlib's defaults, not by the user's style."""
+    import matplotlib
+
+    ours: Any = {"svg.fonttype": "none", "svg.hashsalt": "rnnkit", "legend.frameon": False}
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(ours)
+        yield
+
+
+def svg_of(figure: "Figure", title: str) -> str:
+    """Return a figure as SVG to be put into a page: no background, no reference to anything outside.
+
+    What is black, text and axes as a rule, takes the colour of the text around it (`currentColor`). Text stays text.
 
     Args:
-        figure: of matplotlib.
-        alt: what the picture shows, for those who do not see it.
+        figure: what is drawn, made under `black_on_nothing`.
+        title: what a reader hears who does not see it.
     """
-    from matplotlib import rc_context
+    written = StringIO()
+    with black_on_nothing():
+        figure.savefig(written, format="svg", transparent=True, metadata=dict.fromkeys(_METADATA))
+    body = written.getvalue()
+    view = re.search(r'viewBox="([^"]*)"', body)
+    width = view[1].split()[2] if view else "480"
+    body = body[body.index(">", body.index("<svg")) + 1 :]
+    for unwanted in (r"<metadata>.*?</metadata>", r"<style[^>]*>.*?</style>", r"<!--.*?-->"):
+        body = re.sub(unwanted, "", body, flags=re.DOTALL)
+    body = re.sub(r'<g id="[^"]*"', "<g", body).replace("#000000", "currentColor")
+    body = re.sub(r"\n\s*\n+", "\n", body)
+    head = (
+        '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" role="img" '
+        f'aria-label="{escape(title)}" viewBox="{view[1] if view else ""}" style="width:100%;max-width:{width}pt" '
+        'fill="currentColor" stroke-linejoin="round" stroke-linecap="butt">'
+    )
+    return f"{head}\n<title>{escape(title)}</title>{body.rstrip()}\n"
 
-    sheet = StringIO()
-    # The salt makes the names of its parts the same at every call, and others than those of another picture.
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": alt}):
-        figure.savefig(sheet, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    text = sheet.getvalue()
-    text = text[text.index("<svg") :].strip()
-    head, end, rest = text.partition(">")
-    view = re.search(r'viewBox="[^"]*"', head)
-    assert view is not None  # matplotlib writes one
-    rest = re.sub(r"<metadata>.*?</metadata>", "", rest, flags=re.DOTALL)
-    rest = re.sub(r"#000000\b", "currentColor", rest)
-    names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
-    return f'<svg {names} {view[0]} role="img" fill="currentColor"{end}<title>{escape(alt)}</title>{rest}'
+
+_METADATA = ("Creator", "Date", "Format", "Type")
+"""What matplotlib would write about itself: a date makes two pictures of the same thing differ."""
