@@ -18,6 +18,7 @@ from rnnkit.cli.commands.doctor import doctor
 from rnnkit.cli.commands.eval import evaluate_run
 from rnnkit.cli.commands.export import export
 from rnnkit.cli.commands.gradcheck import gradcheck
+from rnnkit.cli.commands.inspect import inspect
 from rnnkit.cli.commands.listing import cells, tasks, unrollers
 from rnnkit.cli.commands.plugins import plugins
 from rnnkit.cli.commands.race import race
@@ -174,7 +175,7 @@ def main() -> None:
 
 COMMANDS: tuple[click.Command, ...] = (
     *(run, gradcheck, bench, check, cells, unrollers, tasks, plugins),
-    *(race, compare, evaluate_run, sample, export, doctor),
+    *(race, inspect, compare, evaluate_run, sample, export, doctor),
 )
 for _command in COMMANDS:
     main.add_command(_command)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from rnnkit.core.cell_view import cell_html
 from rnnkit.core.reserved_names import Guarded
 from rnnkit.errors import KindError, ShapeError, check_whole
 
@@ -115,6 +116,10 @@ class Cell(Guarded, ABC):
     def extra_repr(self) -> str:
         """Show the sizes, as torch's own modules do."""
         return f"{self.input_size}, {self.hidden_size}"
+
+    def _repr_html_(self) -> str:
+        """Show the equation, states and parameters in a notebook."""
+        return cell_html(self)
 
 
 def name_after_class(cls: Any) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
 from importlib.util import find_spec
-from io import StringIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,6 +117,13 @@ def svg_of(figure: "Figure", title: str) -> str:
         'fill="currentColor" stroke-linejoin="round" stroke-linecap="butt">'
     )
     return f"{head}\n<title>{escape(title)}</title>{body.rstrip()}\n"
+
+
+def png_of(figure: "Figure") -> bytes:
+    """Return a figure as a picture of pixels, on white."""
+    written = BytesIO()
+    figure.savefig(written, format="png", dpi=150, metadata={"Software": None})
+    return written.getvalue()
 
 
 _METADATA = ("Creator", "Date", "Format", "Type")

@@ -5,10 +5,26 @@ On a narrow screen each row of a table becomes a block of its own, every figure 
 nothing scrolls sideways.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-__all__ = ["STYLE", "details", "escape", "fragment", "listing", "page", "paragraph", "picture", "section", "table"]
+__all__ = [
+    "STYLE",
+    "card",
+    "cards",
+    "contents",
+    "details",
+    "escape",
+    "facts",
+    "folded",
+    "fragment",
+    "listing",
+    "page",
+    "paragraph",
+    "picture",
+    "section",
+    "table",
+]
 
 STYLE = """
 .rnnkit { color-scheme: light dark; --ink: #1c2024; --faint: #5b646d; --line: #d8dde2; --ground: #ffffff;
@@ -34,8 +50,21 @@ STYLE = """
   vertical-align: top; }
 .rnnkit th { font-weight: 600; color: var(--faint); font-size: 0.85rem; vertical-align: bottom; }
 .rnnkit .number { text-align: right; }
+.rnnkit dl { display: grid; grid-template-columns: max-content 1fr; gap: 0.25rem 1.2rem; margin: 0.8rem 0; }
+.rnnkit dt { color: var(--faint); }
+.rnnkit dd { margin: 0; overflow-wrap: anywhere; }
+.rnnkit .contents { list-style: none; padding: 0; }
+.rnnkit .contents li { margin: 0.35rem 0; max-width: 56rem; }
+.rnnkit a { color: inherit; text-underline-offset: 0.2em; }
+.rnnkit .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 29rem), 1fr)); gap: 1.4rem;
+  align-items: start; margin-top: 2rem; }
+.rnnkit .card { border: 1px solid var(--line); border-radius: 10px; padding: 0.4rem 1.2rem 1rem; min-width: 0; }
+.rnnkit .card h2 { margin: 0.8rem 0 0; }
+.rnnkit .card dl { font-size: 0.92rem; }
 .rnnkit summary { cursor: pointer; color: var(--faint); }
 @media (max-width: 700px) {
+  .rnnkit dl { grid-template-columns: 1fr; gap: 0; }
+  .rnnkit dd { margin-bottom: 0.5rem; }
   .rnnkit .wide { display: none; }
   .rnnkit .narrow { display: block; }
   .rnnkit thead { display: none; }
@@ -91,7 +120,36 @@ def listing(texts: Iterable[str]) -> str:
 
 def details(summary: str, text: str) -> str:
     """Return plain text that keeps its lines, shown when `summary` is opened."""
-    return f"<details>\n<summary>{escape(summary)}</summary>\n<pre>{escape(text)}</pre>\n</details>"
+    return folded(summary, f"<pre>{escape(text)}</pre>")
+
+
+def folded(summary: str, body: str) -> str:
+    """Return HTML that is shown when `summary` is opened."""
+    return f"<details>\n<summary>{escape(summary)}</summary>\n{body}\n</details>"
+
+
+def facts(values: Mapping[str, str]) -> str:
+    """Return a list of plain texts, each with its name before it."""
+    items = "\n".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in values.items())
+    return f"<dl>\n{items}\n</dl>" if items else ""
+
+
+def contents(entries: Iterable[tuple[str, str, str]]) -> str:
+    """Return a list of links: heading, plain text, and where it leads to, such as "#place"."""
+    items = "\n".join(
+        f'<li><a href="{escape(to)}">{escape(heading)}</a>: {escape(text)}</li>' for heading, text, to in entries
+    )
+    return f'<ul class="contents">\n{items}\n</ul>' if items else ""
+
+
+def cards(bodies: Iterable[str]) -> str:
+    """Return cards side by side, as many as there is room for."""
+    return f'<div class="cards">\n{_joined(bodies)}\n</div>'
+
+
+def card(heading: str, place: str, body: Iterable[str]) -> str:
+    """Return a card with a heading, which links lead to by `#place`."""
+    return f'<section class="card" id="{escape(place)}">\n<h2>{escape(heading)}</h2>\n{_joined(body)}\n</section>'
 
 
 def picture(svg: str, caption: str, narrow: str | None = None) -> str:
