@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from rnnkit import errors, init, inspection, interop, memory, testing
-    from rnnkit.core.cell import Cell, Projected, State, holding, map_parts, parts_of, time_slices
+    from rnnkit.core.cell import Cell, Projected, State, map_parts, parts_of, tensors_replaced, time_slices
     from rnnkit.core.input_checks import casts_automatically, check_step
     from rnnkit.core.row_masks import choose_rows, hold_ended, running_rows
     from rnnkit.core.snapshot import Snapshot
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from rnnkit.export import Exported, TensorInfo, export_model
     from rnnkit.layers.model import Model
     from rnnkit.layers.rnn import RNN
-    from rnnkit.layers.shallow_copy import with_tensors
+    from rnnkit.layers.shallow_copy import copy_with_tensors
     from rnnkit.layers.weight_drop import WeightDrop, weight_drop
-    from rnnkit.layers.wrapper import Wrapper, shells
+    from rnnkit.layers.wrapper import Wrapper, nested_cells
     from rnnkit.plugin.cell_spec import CellLike
     from rnnkit.plugin.hookspecs import hookimpl
     from rnnkit.plugin.registry import Registry, cells, tasks, unrollers
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from rnnkit.testing.gradcheck import gradcheck
     from rnnkit.testing.gradient_report import GradientReport
     from rnnkit.training.evaluation import evaluate
-    from rnnkit.training.process_group import joined
+    from rnnkit.training.process_group import process_group
     from rnnkit.training.record import Record
-    from rnnkit.training.sampling import generate, stream
+    from rnnkit.training.sampling import generate, generate_stream
     from rnnkit.training.schedule import Schedule
     from rnnkit.training.training import Training, train
     from rnnkit.training.truncation import Window, windows
@@ -75,10 +75,10 @@ _HOMES = {
     "generate": "training.sampling",
     "gradcheck": "testing.gradcheck",
     "hold_ended": "core.row_masks",
-    "holding": "core.cell",
+    "tensors_replaced": "core.cell",
     "hookimpl": "plugin.hookspecs",
     "is_traced": "core.watching",
-    "joined": "training.process_group",
+    "process_group": "training.process_group",
     "load_checkpoint": "runs.checkpoint",
     "map_parts": "core.cell",
     "open_run": "runs.folder",
@@ -87,8 +87,8 @@ _HOMES = {
     "read_history": "runs.history",
     "running_rows": "core.row_masks",
     "save_checkpoint": "runs.checkpoint",
-    "shells": "layers.wrapper",
-    "stream": "training.sampling",
+    "nested_cells": "layers.wrapper",
+    "generate_stream": "training.sampling",
     "tasks": "plugin.registry",
     "time_slices": "core.cell",
     "train": "training.training",
@@ -97,7 +97,7 @@ _HOMES = {
     "watched_by": "core.watching",
     "weight_drop": "layers.weight_drop",
     "windows": "training.truncation",
-    "with_tensors": "layers.shallow_copy",
+    "copy_with_tensors": "layers.shallow_copy",
 }
 _MODULES = ("errors", "init", "inspection", "interop", "memory", "testing")
 
@@ -136,13 +136,13 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "generate",
     "gradcheck",
     "hold_ended",
-    "holding",
+    "tensors_replaced",
     "hookimpl",
     "init",
     "inspection",
     "interop",
     "is_traced",
-    "joined",
+    "process_group",
     "load_checkpoint",
     "map_parts",
     "memory",
@@ -152,8 +152,8 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "read_history",
     "running_rows",
     "save_checkpoint",
-    "shells",
-    "stream",
+    "nested_cells",
+    "generate_stream",
     "tasks",
     "testing",
     "time_slices",
@@ -163,7 +163,7 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "watched_by",
     "weight_drop",
     "windows",
-    "with_tensors",
+    "copy_with_tensors",
 ]
 
 

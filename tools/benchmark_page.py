@@ -8,40 +8,40 @@ from benchmark_sections import SECTIONS, Bar, Rows, Section, ratio_of
 
 from rnnkit.benchmark.timing import Ratio, mean_ratio
 
-Found = dict[str, Any]
+Results = dict[str, Any]
 """Of one section: `machine`, the facts of the machine, and `runs`, the rows of each run by its label."""
 
 MIB = 2**20
 BLOCK = re.compile(r"(<!-- begin (\w+) -->\n).*?(<!-- end \2 -->)", re.DOTALL)
 
 
-def page_of(template: str, measured: dict[str, Found]) -> str:
+def page_of(template: str, measured: dict[str, Results]) -> str:
     """Fill each `<!-- begin NAME -->` ... `<!-- end NAME -->` of a page; what was not measured says so."""
     return BLOCK.sub(lambda match: f"{match[1]}\n{_block(match[2], measured)}\n\n{match[3]}", template)
 
 
-def pictures(measured: dict[str, Found]) -> dict[str, str]:
+def pictures(measured: dict[str, Results]) -> dict[str, str]:
     """Return the SVG of each section of ratios, by its file's name."""
-    shown = {name: found for name, found in measured.items() if SECTIONS[name].shows == "ratios"}
-    return {f"bench-{name}.svg": _picture(found["runs"]) for name, found in shown.items()}
+    shown = {name: results for name, results in measured.items() if SECTIONS[name].shows == "ratios"}
+    return {f"bench-{name}.svg": _picture(results["runs"]) for name, results in shown.items()}
 
 
-def _block(name: str, measured: dict[str, Found]) -> str:
+def _block(name: str, measured: dict[str, Results]) -> str:
     if name == "summary":
         return _summary(measured)
     if name not in measured:
         return "*Not measured yet.*"
-    section, found = SECTIONS[name], measured[name]
+    section, results = SECTIONS[name], measured[name]
     parts = [_commands(section)]
     if section.shows == "ratios":
         parts.append(f"![{section.title}: times as multiples of rnnkit's](assets/bench-{name}.svg)")
-        for label, rows in found["runs"].items():
+        for label, rows in results["runs"].items():
             parts += [f"**{label}**" if len(section.runs) > 1 else "", _ratios(rows)]
     elif section.shows == "startup":
-        parts.append(_startup(found["runs"]))
+        parts.append(_startup(results["runs"]))
     else:
-        parts.append(_memory(found["runs"]))
-    return "\n\n".join(filter(None, [*parts, _caption(found), _bars([(bar, found) for bar in section.bars])]))
+        parts.append(_memory(results["runs"]))
+    return "\n\n".join(filter(None, [*parts, _caption(results), _bars([(bar, results) for bar in section.bars])]))
 
 
 def _commands(section: Section) -> str:
@@ -60,26 +60,26 @@ def _picture(runs: dict[str, Rows]) -> str:
     return chart([_size(row) for row in next(iter(runs.values()))], series)
 
 
-def _summary(measured: dict[str, Found]) -> str:
+def _summary(measured: dict[str, Results]) -> str:
     """Return every bar of every section, and how often another one is the faster."""
     bars = [(bar, measured[name]) for name, section in SECTIONS.items() if name in measured for bar in section.bars]
     if not bars:
         return "*Not measured yet.*"
     ratios = [
         ratio.median
-        for name, found in measured.items()
+        for name, results in measured.items()
         if SECTIONS[name].shows == "ratios"
-        for rows in found["runs"].values()
+        for rows in results["runs"].values()
         for ratio in (ratio_of(row, rival) for row in rows for rival in row["rivals"])
     ]
     lost = sum(ratio < 1 for ratio in ratios)
     return f"{_bars(bars)}\n\nOf {len(ratios)} ratios, {lost} {'is' if lost == 1 else 'are'} below 1."
 
 
-def _bars(bars: list[tuple[Bar, Found]]) -> str:
+def _bars(bars: list[tuple[Bar, Results]]) -> str:
     lines = ["| what | bar | measured | |", "| --- | ---: | ---: | --- |"]
-    for bar, found in bars:
-        rows = found["runs"][bar.run]
+    for bar, results in bars:
+        rows = results["runs"][bar.run]
         bound = f"≥ {_number(bar.least, bar.unit)}" if bar.least is not None else f"≤ {_number(bar.most, bar.unit)}"
         verdict = "met" if bar.met(rows) else "**missed**"
         lines.append(f"| {bar.text} | {bound} | {_number(bar.figure(rows), bar.unit)} | {verdict} |")
@@ -136,9 +136,9 @@ def _size(row: dict[str, Any]) -> str:
     return row["size"].replace("x", ", ")
 
 
-def _caption(found: Found) -> str:
+def _caption(results: Results) -> str:
     """Say what was measured, and on what."""
-    row, machine = next(iter(found["runs"].values()))[0], found["machine"]
+    row, machine = next(iter(results["runs"].values()))[0], results["machine"]
     how = [f"Unroller `{row['unroller']}`"]
     if "pairs" in row:
         how += ["forward and backward" if row["training"] else "forward", row["dtype"]]

@@ -8,7 +8,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from rnnkit.cli import main
-from rnnkit.runs.fields import FIELDS, TYPES, bounds_of, default_of, rule_of, shown_default
+from rnnkit.runs.setting_fields import FIELDS, TYPES, bounds_of, default_of, rule_of, shown_default
 
 FOLDER = Path(__file__).parents[1] / "docs" / "assets" / "help"
 SETTINGS = FOLDER.parent / "settings.md"

@@ -173,9 +173,9 @@ def reliability(counts: Path | None) -> str:
         if counts is None:
             counts = Path(scratch) / "counts.jsonl"
             run_tests(TRIALS, RNNKIT_COUNTS=counts)
-        found = [json.loads(line) for line in counts.read_text().splitlines()]
+        entries = [json.loads(line) for line in counts.read_text().splitlines()]
     totals: dict[str, dict[str, list[float]]] = {}
-    for entry in found:
+    for entry in entries:
         row = totals.setdefault(entry["promise"], {}).setdefault(entry["what"], [0, 0, 0.0])
         for column, name in enumerate(("trials", "failures", "seconds")):
             row[column] += entry[name]
@@ -183,8 +183,8 @@ def reliability(counts: Path | None) -> str:
     for promise in sorted(totals):
         lines.append(f"| **{promise}** | | | |")
         lines += [f"| {w} | {n:,} | {bad:,} | {s:,.0f} |" for w, (n, bad, s) in sorted(totals[promise].items())]
-    trials, failures = (sum(entry[name] for entry in found) for name in ("trials", "failures"))
-    lines.append(f"| all | {trials:,} | {failures:,} | {sum(entry['seconds'] for entry in found):,.0f} |")
+    trials, failures = (sum(entry[name] for entry in entries) for name in ("trials", "failures"))
+    lines.append(f"| all | {trials:,} | {failures:,} | {sum(entry['seconds'] for entry in entries):,.0f} |")
     return "\n".join([*lines, "", f"Seconds of a core that other work shared; {setting()}."])
 
 
@@ -197,9 +197,9 @@ def run_tests(path: Path, **environment: Path) -> None:
 def corpus() -> str:
     """Try each bad input, and give what was said of it."""
     with tempfile.TemporaryDirectory() as scratch:
-        found = Path(scratch) / "corpus.jsonl"
-        run_tests(TRIALS / "test_corpus.py", RNNKIT_CORPUS=found)
-        entries = [json.loads(line) for line in found.read_text().splitlines()]
+        recorded = Path(scratch) / "corpus.jsonl"
+        run_tests(TRIALS / "test_corpus.py", RNNKIT_CORPUS=recorded)
+        entries = [json.loads(line) for line in recorded.read_text().splitlines()]
     lines: list[str] = []
     for number, entry in enumerate(entries, 1):
         title = f"## {entry['chapter']}"

@@ -66,10 +66,10 @@ def written(cell: str) -> tuple[list[str], str] | None:
         return [other], ""
     # Compatibility forms: no-break and thin spaces become spaces, full-width digits digits.
     text = CURRENCY.sub(" ", unicodedata.normalize("NFKC", cell).translate(SIGNS)).strip()
-    found = FIGURE.search(text)
-    if found is None:
+    figure = FIGURE.search(text)
+    if figure is None:
         return None
-    before, after = text[: found.start()], text[found.end() :]
+    before, after = text[: figure.start()], text[figure.end() :]
     if BEFORE.fullmatch(before) is None:
         return None
     negative = "-" in before or ("(" in before and ")" in after) or after.rstrip().endswith("-")
@@ -78,7 +78,7 @@ def written(cell: str) -> tuple[list[str], str] | None:
     if unit and (len(unit) > LONGEST_UNIT or UNIT.fullmatch(unit) is None):
         return None
     sign = "-" if negative else ""
-    plain = [sign + digits + (found["power"] or "") for digits in _plain(found["digits"])]
+    plain = [sign + digits + (figure["power"] or "") for digits in _plain(figure["digits"])]
     if unit in MULTIPLES:
         return [*(_times(digits, MULTIPLES[unit]) for digits in plain), *plain], unit
     return plain, unit

@@ -95,9 +95,9 @@ def unlike_numbers(column: Column) -> str:
     if not numbers and not filled:
         return "empty"
     few = filled[:: len(filled) // 1000 + 1]
-    found = [written(cell) for cell in few]
-    units = {look[1] for look in found if look and look[1]}
-    looks = [look for look in found if look and (not look[1] or len(units) <= 3)]
+    readings = [written(cell) for cell in few]
+    units = {look[1] for look in readings if look and look[1]}
+    looks = [look for look in readings if look and (not look[1] or len(units) <= 3)]
     alike = len(looks) / len(few) * len(filled) if few else 0
     infinite = sum(cell.strip().lstrip("+-").lower() in ("inf", "infinity") for cell in few)
     if 2 * (numbers + alike + infinite) > numbers + len(filled):

@@ -84,14 +84,16 @@ def dates(cells: Sequence[str]) -> Times | None:
     filled = [cell for cell in stripped if not is_missing(cell)]
     if not filled or not any(map(str.isdigit, filled[0])):
         return None
-    found = []
+    readings = []
     for note, form in [*FORMS, ("", TIME_OF_DAY)]:
         if form.fullmatch(filled[0]) or form.fullmatch(filled[-1]):
             seconds = _read(form, stripped)
             if np.isfinite(seconds).sum() >= ENOUGH * len(filled):
-                found.append(Times(seconds, note, form is TIME_OF_DAY))
-    if found:
-        return min(found, key=lambda times: (len(filled) - np.isfinite(times.seconds).sum(), _disorder(times.seconds)))
+                readings.append(Times(seconds, note, form is TIME_OF_DAY))
+    if readings:
+        return min(
+            readings, key=lambda times: (len(filled) - np.isfinite(times.seconds).sum(), _disorder(times.seconds))
+        )
     few = filled[:: len(filled) // SAMPLE + 1]  # it takes long, and most columns of words have no date at all
     return _mixed(stripped, len(filled)) if _mixed(few, len(few)) else None
 
@@ -170,8 +172,8 @@ def _offsets(zones: Sequence[str | None]) -> Seconds:
     """Return the hours that zones such as +02:00 are ahead; names other than UTC are passed over."""
     known: dict[str | None, float] = {}
     for zone in set(zones):
-        found = re.search(r"([+-])(\d{1,2}):?(\d{2})?$", zone or "")
-        known[zone] = (-1 if found[1] == "-" else 1) * (int(found[2]) + int(found[3] or 0) / 60) if found else 0.0
+        offset = re.search(r"([+-])(\d{1,2}):?(\d{2})?$", zone or "")
+        known[zone] = (-1 if offset[1] == "-" else 1) * (int(offset[2]) + int(offset[3] or 0) / 60) if offset else 0.0
     return np.array([known[zone] for zone in zones])
 
 

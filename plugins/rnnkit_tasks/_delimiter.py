@@ -46,8 +46,8 @@ class Comments:
 
 def declared(line: str) -> str | None:
     """Return the delimiter of a line such as `sep=;`, with which spreadsheets begin a file; None of any other line."""
-    found = DECLARED.fullmatch(line.rstrip("\n"))
-    return found[1] if found else None
+    match = DECLARED.fullmatch(line.rstrip("\n"))
+    return match[1] if match else None
 
 
 def sniffed(lines: Sequence[str]) -> str:
@@ -55,7 +55,7 @@ def sniffed(lines: Sequence[str]) -> str:
 
     Where several do equally well, it is the first of tab, semicolon, bar and comma; where none does, a comma.
     """
-    found, most = ",", 0
+    best, most = ",", 0
     for mark in DELIMITERS:
         try:
             widths = Counter(len(cells) for cells in csv.reader(lines, delimiter=mark, skipinitialspace=True) if cells)
@@ -63,8 +63,8 @@ def sniffed(lines: Sequence[str]) -> str:
             continue
         width, alike = max(widths.items(), key=lambda item: (item[1], item[0]), default=(1, 0))
         if width > 1 and alike > most:
-            found, most = mark, alike
-    return found
+            best, most = mark, alike
+    return best
 
 
 def spoken(delimiter: str) -> str:

@@ -91,5 +91,5 @@ def _names_something(cell: str) -> bool:
 def _numeric(cells: Sequence[str]) -> bool:
     """Tell whether most cells hold numbers, or look like it."""
     filled = [cell for cell in cells if not is_missing(cell)]
-    found = sum(not np.isnan(number(cell)) or written(cell) is not None for cell in filled)
-    return 2 * found > len(filled)
+    numeric = sum(not np.isnan(number(cell)) or written(cell) is not None for cell in filled)
+    return 2 * numeric > len(filled)

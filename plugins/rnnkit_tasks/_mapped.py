@@ -66,9 +66,9 @@ def _survey(file: TextFile) -> tuple[NDArray[np.int64], int]:
     return np.flatnonzero(seen), length
 
 
-def _within(file: TextFile, found: NDArray[np.int64], known: NDArray[np.int64]) -> NDArray[np.int64]:
+def _within(file: TextFile, occurring: NDArray[np.int64], known: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the known alphabet, if it has all that was found."""
-    strange = np.setdiff1d(found, known)
+    strange = np.setdiff1d(occurring, known)
     if len(strange):
         raise lacking(str(file.path), chr(strange[0]))
     return known

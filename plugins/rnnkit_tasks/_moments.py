@@ -26,7 +26,7 @@ def moments(table: Table, left_out: Iterable[str] = ()) -> tuple[Time | None, di
 
     Returns: the time of the rows, if a column tells it; and what else of time there is, by name.
     """
-    found: dict[str, Times] = {}
+    known: dict[str, Times] = {}
     unknown: dict[str, str] = {}
     for name, column in table.columns.items():
         if name in left_out:
@@ -34,22 +34,22 @@ def moments(table: Table, left_out: Iterable[str] = ()) -> tuple[Time | None, di
         if 2 * len(column.odd_cells) > column.rows:
             times = dates(column.cells())
             if times is not None:
-                found[name] = times
+                known[name] = times
             elif unread(column.cells()) is not None:
                 unknown[name] = UNREAD
         elif column.regular and (seconds := stamped(name, column.numbers)) is not None:
-            found[name] = Times(seconds, "")
+            known[name] = Times(seconds, "")
     whys = unknown | {
         name: "times of day" if times.of_day else SEVERAL if times.note == "several forms" else "dates"
-        for name, times in found.items()
+        for name, times in known.items()
     }
     day = next((name for name, why in whys.items() if why == "dates"), None)
     if day is not None:
-        clock = next((name for name, times in found.items() if times.of_day), None)
-        seconds, note = found[day].seconds, found[day].note
+        clock = next((name for name, times in known.items() if times.of_day), None)
+        seconds, note = known[day].seconds, known[day].note
         if clock is None or not (np.diff(seconds) == 0).any():
             return Time([day], seconds, note), whys
-        return Time([day, clock], seconds + found[clock].seconds, note), whys
+        return Time([day, clock], seconds + known[clock].seconds, note), whys
     return _years(table, left_out), whys
 
 
@@ -61,12 +61,12 @@ def _years(table: Table, left_out: Iterable[str]) -> Time | None:
         return None
     months, names = (regular[year] - 1970) * 12, [year]
     parts = {name: counter(name, numbers) == "a part of the date" for name, numbers in regular.items()}
-    found = {word: next((n for n in regular if parts[n] and n.lower() in words), None) for word, words in PARTS.items()}
-    if found["month"]:
-        months, names = months + regular[found["month"]] - 1, [*names, found["month"]]
+    named = {word: next((n for n in regular if parts[n] and n.lower() in words), None) for word, words in PARTS.items()}
+    if named["month"]:
+        months, names = months + regular[named["month"]] - 1, [*names, named["month"]]
     seconds = months.astype(np.int64).astype("datetime64[M]").astype("datetime64[s]").astype(np.float64)
-    if found["month"] and found["day"]:
-        seconds, names = seconds + 86400 * (regular[found["day"]] - 1), [*names, found["day"]]
-        if found["hour"]:
-            seconds, names = seconds + 3600 * regular[found["hour"]], [*names, found["hour"]]
+    if named["month"] and named["day"]:
+        seconds, names = seconds + 86400 * (regular[named["day"]] - 1), [*names, named["day"]]
+        if named["hour"]:
+            seconds, names = seconds + 3600 * regular[named["hour"]], [*names, named["hour"]]
     return Time(names, seconds)

@@ -64,15 +64,15 @@ def told(time: Time, lines: Sequence[int]) -> str:
     usual = float(np.median(forth)) if len(forth) else 0.0
     if usual:
         said.append(f"{_span(usual)} apart")
-    for what, found in (
+    for what, where in (
         ("jump(s)", steps > LONGER * usual),
         ("repeat(s)", steps == 0),
         ("step(s) back", steps < 0),
     ):
-        if found.any():
-            at = int(np.argmax(found))
+        if where.any():
+            at = int(np.argmax(where))
             far = f" of {_span(float(steps[at]))}" if what == "jump(s)" else ""
-            said.append(f"{int(found.sum())} {what}, the first{far} in line {lines[rows[at + 1]]}")
+            said.append(f"{int(where.sum())} {what}, the first{far} in line {lines[rows[at + 1]]}")
     missing = len(time.seconds) - len(rows)
     if missing:
         at = int(np.argmax(~np.isfinite(time.seconds)))

@@ -21,15 +21,15 @@ def bared(cell: str) -> str:
 
 def other_number(cell: str) -> str | None:
     """Return how a number in another notation is written with digits and a point; None if it is none."""
-    if found := HEX.fullmatch(cell):
-        return f"{found[1].replace('+', '')}{int(found[2], 16)}"
-    if found := FORTRAN.fullmatch(cell):
-        return f"{found[1]}E{found[2]}"
-    if found := FRACTION.fullmatch(cell):
-        sign, whole, upper, lower = found.groups()
+    if match := HEX.fullmatch(cell):
+        return f"{match[1].replace('+', '')}{int(match[2], 16)}"
+    if match := FORTRAN.fullmatch(cell):
+        return f"{match[1]}E{match[2]}"
+    if match := FRACTION.fullmatch(cell):
+        sign, whole, upper, lower = match.groups()
         return _signed(sign == "-", int(whole or 0) + int(upper) / int(lower)) if int(lower) else None
-    if found := ANGLE.fullmatch(cell):
-        sign, degrees, minutes, seconds, side = found.groups()
+    if match := ANGLE.fullmatch(cell):
+        sign, degrees, minutes, seconds, side = match.groups()
         value = int(degrees) + float(minutes) / 60 + float(seconds or 0) / 3600
         return _signed((sign == "-") ^ (side.upper() in ("S", "W", "O")), value)
     return None

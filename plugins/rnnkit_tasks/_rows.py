@@ -124,8 +124,8 @@ class Rows:
             return False
         if not len(numbers) == len(words) == len(block) or not np.isfinite(numbers).all():
             return False
-        for at, found in zip(regular, np.ascontiguousarray(numbers.T), strict=True):
-            self.columns[at].append_numbers(found)
+        for at, column in zip(regular, np.ascontiguousarray(numbers.T), strict=True):
+            self.columns[at].append_numbers(column)
         for at, cells in zip(others, words.T, strict=True):
             append = self.columns[at].append_words if _are_dates(cells) else self.columns[at].append
             append(cells.tolist())

@@ -62,9 +62,9 @@ def stamped(name: str, numbers: Numbers) -> Numbers | None:
     if _whole(numbers):
         digits = len(f"{numbers[0]:.0f}")
         if digits in (8, 6, 12, 14) and (timely or (digits in (8, 12, 14) and one_way(numbers))):
-            found = _compact(numbers, digits)
-            if found is not None:
-                return found
+            moments = _compact(numbers, digits)
+            if moments is not None:
+                return moments
     elif (timely or YEAR.fullmatch(name)) and numbers.min() > 1000 and numbers.max() < 2500 and one_way(numbers):
         return (numbers - 1970) * 365.2425 * DAY
     if timely:

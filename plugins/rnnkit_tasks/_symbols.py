@@ -28,11 +28,11 @@ def read_symbols(path: Path | None, alphabet: str | None = None) -> tuple[str, T
     if file is not None and file.size > LARGE:
         return map_text(file, alphabet)
     text = "".join(topics.values() if file is None else file.pieces())
-    found = set(text)
+    characters = set(text)
     if alphabet is None:
-        alphabet = "".join(sorted(found))
-    elif not found <= set(alphabet):
-        raise lacking(str(path or "Python's documentation"), min(found - set(alphabet)))
+        alphabet = "".join(sorted(characters))
+    elif not characters <= set(alphabet):
+        raise lacking(str(path or "Python's documentation"), min(characters - set(alphabet)))
     return alphabet, encode(text, alphabet)
 
 

@@ -83,14 +83,14 @@ class Table:
         wrong, remedy = "the cell is empty", "correct it"
         if cell.strip():
             wrong = f"{cell[:40]!r} is not a finite number"
-            found = written(cell)
+            readings = written(cell)
             if math.isinf(number(cell)) and "inf" not in cell.lower():
                 wrong, remedy = (
                     f"{cell[:40]!r} is not a finite number, being above 1.8e308",
                     "give the column in another unit",
                 )
-            elif found is not None and len(cell) <= 40:
-                remedy = f"write {' or '.join(found[0])}"
+            elif readings is not None and len(cell) <= 40:
+                remedy = f"write {' or '.join(readings[0])}"
         return DataError(
             f"{self.source}, line {line}, column {name!r}: {wrong}; {remedy}, or leave the column out "
             f"(leave_out){self.cut()}"
@@ -157,12 +157,12 @@ def _commented(rows: Rows) -> list[str]:
 
 def _by_name(source: str, names: Sequence[str], columns: Sequence[Column]) -> dict[str, Column]:
     """Name each column: its own, or else its place."""
-    found = [name.strip() for name in names] or [""] * len(columns)
-    for at, name in enumerate(found):
+    labels = [name.strip() for name in names] or [""] * len(columns)
+    for at, name in enumerate(labels):
         if not name:
             place = str(at + 1)
-            found[at] = place if place not in found else f"column {place}"
-    ((name, times),) = Counter(found).most_common(1)
+            labels[at] = place if place not in labels else f"column {place}"
+    ((name, times),) = Counter(labels).most_common(1)
     if times > 1:
         raise DataError(f"{source} has {times} columns called {name!r}; give each a name of its own")
-    return dict(zip(found, columns, strict=True))
+    return dict(zip(labels, columns, strict=True))

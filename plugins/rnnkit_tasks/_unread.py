@@ -35,5 +35,5 @@ def unread(cells: Sequence[str]) -> str | None:
     """Return the first cell that looks like a date, if most that are not empty do; else None."""
     filled = [bared(cell) for cell in cells if not is_missing(cell)]
     few = filled[:: len(filled) // 200 + 1]
-    found = [cell for cell in few if len(cell) < 60 and LOOKS.fullmatch(cell)]
-    return found[0] if 2 * len(found) > len(few) else None
+    alike = [cell for cell in few if len(cell) < 60 and LOOKS.fullmatch(cell)]
+    return alike[0] if 2 * len(alike) > len(few) else None

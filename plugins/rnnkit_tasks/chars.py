@@ -176,10 +176,10 @@ class Chars(rnnkit.Task):
 
     @cached_property
     def _sha256(self) -> str:
-        found = hashlib.sha256(self.alphabet.encode())
+        digest = hashlib.sha256(self.alphabet.encode())
         for part in (self.train, self.held_out, self.test_part):
-            found.update(part.numpy().data)
-        return found.hexdigest()
+            digest.update(part.numpy().data)
+        return digest.hexdigest()
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Mean cross-entropy in nats, from outputs (T, B, symbols) and targets (T, B)."""

@@ -210,9 +210,9 @@ class CsvForecast(rnnkit.Task):
 
     def fingerprint(self) -> str:
         """Return the sha256 of all numbers, normalised."""
-        found = hashlib.sha256(self.series.numpy().tobytes())
-        found.update(self.values.numpy().tobytes())
-        return found.hexdigest()
+        digest = hashlib.sha256(self.series.numpy().tobytes())
+        digest.update(self.values.numpy().tobytes())
+        return digest.hexdigest()
 
     def validation(self) -> Iterator[Batch]:
         """Forecast every held-out row once."""

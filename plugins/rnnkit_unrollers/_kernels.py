@@ -39,7 +39,8 @@ class Subject(NamedTuple):
 
 def subject_of(cell: Cell) -> Subject:
     """Tell which of torch's kernels computes a cell, or why none does."""
-    bare: Any = next(c for c in rnnkit.shells(cell) if not isinstance(c, rnnkit.Wrapper) or _changed(c, rnnkit.Wrapper))
+    cells = rnnkit.nested_cells(cell)
+    bare: Any = next(c for c in cells if not isinstance(c, rnnkit.Wrapper) or _changed(c, rnnkit.Wrapper))
     base = next((c for c in type(bare).__mro__ if (c.__module__, c.__qualname__) in PLAIN), None)
     if base is None:
         return Subject(cell, "", f"torch has no kernel for cell {bare.name!r}")

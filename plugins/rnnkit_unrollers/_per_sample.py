@@ -47,7 +47,7 @@ def unroll_rows(
         masks = {"lengths": lengths[None] if lengths is not None else None}
         masks["reset"] = reset[:, None] if reset is not None else None
         before = None if state is None else tuple(tensor[None] for tensor in state)
-        with rnnkit.holding(cell, copies):
+        with rnnkit.tensors_replaced(cell, copies):
             ys, last = unroller(cell, xs[:, None], before, **masks)
         return ys.squeeze(1), tuple(tensor.squeeze(0) for tensor in last)
 
@@ -55,8 +55,8 @@ def unroll_rows(
     lengths = None if lengths is None else torch.as_tensor(lengths)
     dims = (0, 1, None if state is None else 0, None if lengths is None else 0, None if reset is None else 1)
     mapped = torch.func.vmap(unroll, in_dims=dims, out_dims=(1, 0), randomness="different")
-    found: tuple[Tensor, State] = mapped(copies, xs, state, lengths, reset)
-    return found
+    outputs: tuple[Tensor, State] = mapped(copies, xs, state, lengths, reset)
+    return outputs
 
 
 class Copies(torch.autograd.Function):

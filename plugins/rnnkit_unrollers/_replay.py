@@ -47,7 +47,7 @@ class Unrolling:
     def equipped(self, tensors: Sequence[Tensor]) -> AbstractContextManager[None]:
         """Let the cell use the weights of the first pass, whatever it holds by now."""
         weights = self.inputs(tensors)[3]
-        return rnnkit.holding(self.cell, {name: weights[k] for name, k in self.weights.items()})
+        return rnnkit.tensors_replaced(self.cell, {name: weights[k] for name, k in self.weights.items()})
 
     def inputs(self, tensors: Sequence[Tensor]) -> tuple[Tensor, State, State, tuple[Tensor, ...]]:
         """Take the Function's tensors apart: input, state, initial state for resets, weights."""
@@ -220,15 +220,15 @@ class Backward:
         if self.same_state is not None and start and self.output_gradient is not None:
             roots.append(before[self.same_state])
             root_gradients.append(self.output_gradient[start - 1])
-        found = gradient(roots, root_gradients, [*leaves, *before, *self.constants])
-        for into, piece in zip(part_gradients, found, strict=False):
+        gradients = gradient(roots, root_gradients, [*leaves, *before, *self.constants])
+        for into, piece in zip(part_gradients, gradients, strict=False):
             if into is not None:
                 into[start:stop] = 0 if piece is None else piece
         n = len(leaves)
         self.state_gradient = [
-            None if _is_one_of(tensor, before[:k]) else found[n + k] for k, tensor in enumerate(before)
+            None if _is_one_of(tensor, before[:k]) else gradients[n + k] for k, tensor in enumerate(before)
         ]
-        self.constant_gradient = found[n + len(before) :]
+        self.constant_gradient = gradients[n + len(before) :]
 
     def _outputs(self, ys: list[Tensor], start: int) -> tuple[list[Tensor], list[Tensor]]:
         """Pair the block's outputs with their gradients; a last output that is a state has had its own."""
@@ -255,7 +255,7 @@ def gradient(
     wanted = [tensor for tensor in inputs if tensor.requires_grad]
     if not pairs or not wanted:
         return [None] * len(inputs)
-    found = iter(
+    gradients = iter(
         torch.autograd.grad(
             [output for output, _ in pairs],
             wanted,
@@ -265,7 +265,7 @@ def gradient(
             allow_unused=True,
         )
     )
-    return [next(found) if tensor.requires_grad else None for tensor in inputs]
+    return [next(gradients) if tensor.requires_grad else None for tensor in inputs]
 
 
 def leaves_of(state: State) -> State:

@@ -187,7 +187,7 @@ def _through_the_loop(ctx: Any, gradients: Sequence[Tensor | None]) -> Gradients
     state, weights = tuple(tensors[1 : 1 + kernel.states]), tensors[1 + kernel.states :]
     cell = kernel.subject.cell
     ys: list[Tensor] = []
-    held = rnnkit.holding(cell, dict(zip(kernel.names, weights, strict=True)))
+    held = rnnkit.tensors_replaced(cell, dict(zip(kernel.names, weights, strict=True)))
     casting = torch.autocast(tensors[0].device.type, dtype=ctx.autocast, enabled=ctx.autocast is not None)
     with held, casting, torch.enable_grad():
         last = run(cell, cell.project(tensors[0]), state, Masks(ctx.live, None, ()), ys.append)

@@ -48,7 +48,7 @@ class LearntState(rnnkit.Wrapper):
 
     def _is_learnt_already(self) -> bool:
         """Tell whether a cell inside learns the state: parameters in its place would leave its own without use."""
-        return any(isinstance(cell, LearntState) for cell in rnnkit.shells(self.inner))
+        return any(isinstance(cell, LearntState) for cell in rnnkit.nested_cells(self.inner))
 
     def _rows(self) -> dict[str, Tensor]:
         """Return one row of each tensor of the inner cell's initial state that can be learnt."""

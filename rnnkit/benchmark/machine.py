@@ -29,12 +29,12 @@ def product_peak(dtype: torch.dtype, repeats: int = 15) -> float:
 
 def _products(dtype: torch.dtype) -> list[Callable[[Tensor, Tensor], Tensor]]:
     """Return the ways to a matrix product: BLAS, and for float32 oneDNN, which often is the faster one."""
-    found: list[Callable[[Tensor, Tensor], Tensor]] = [torch.mm]
+    products: list[Callable[[Tensor, Tensor], Tensor]] = [torch.mm]
     if dtype == torch.float32 and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         fused = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
         if fused is not None:
-            found.append(lambda a, b: fused(a, b, None, "none", [], ""))
-    return found
+            products.append(lambda a, b: fused(a, b, None, "none", [], ""))
+    return products
 
 
 def seconds_of(function: Callable[[], object]) -> float:
@@ -62,9 +62,9 @@ def count_peak_anew() -> bool:
 
 def resident(field: str) -> int:
     """Read bytes of resident memory: "VmRSS" now, "VmHWM" at the peak."""
-    found = re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    assert found is not None
-    return int(found[1]) * 1024
+    match = re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert match is not None
+    return int(match[1]) * 1024
 
 
 def keep_memory() -> None:

@@ -67,7 +67,7 @@ class Outcome:
         return {
             **asdict(self),
             "size": str(self.size),
-            "rivals": {label: found._asdict() for label, found in self.rivals.items()},
+            "rivals": {label: ratio._asdict() for label, ratio in self.rivals.items()},
             "scaled": {label: self.scaled(label)._asdict() for label in self.rivals},
         }
 

@@ -21,9 +21,9 @@ def draw(outcomes: Sequence[Outcome], path: AnyPath) -> None:
     axes: Any = figure.subplots()
     places = range(len(outcomes))
     for k, label in enumerate(outcomes[0].rivals):
-        found = [outcome.rivals[label] for outcome in outcomes]
-        middle = [r.median for r in found]
-        spread = [[r.median - r.low for r in found], [r.high - r.median for r in found]]
+        ratios = [outcome.rivals[label] for outcome in outcomes]
+        middle = [r.median for r in ratios]
+        spread = [[r.median - r.low for r in ratios], [r.high - r.median for r in ratios]]
         offset = 0.12 * (k - (len(outcomes[0].rivals) - 1) / 2)
         axes.errorbar(middle, [place + offset for place in places], xerr=spread, fmt="o", capsize=3, label=label)
     first = outcomes[0]

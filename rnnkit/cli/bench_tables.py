@@ -30,20 +30,20 @@ def print_outcomes(outcomes: "list[Outcome]", averages: "dict[str, Ratio]", fact
         echo(f"geometric mean: {label} takes {mean} times as long")
 
 
-def print_startups(found: "list[Startup]", facts: dict[str, Any]) -> None:
+def print_startups(startups: "list[Startup]", facts: dict[str, Any]) -> None:
     """Print a row for each size."""
-    echo(f"{found[0].cell}, unroller {found[0].unroller}, start in a new process; {_listed(facts)}\n")
+    echo(f"{startups[0].cell}, unroller {startups[0].unroller}, start in a new process; {_listed(facts)}\n")
     headings = ["BxTxIxH", "empty cache, ms", "filled cache, ms", "a later pass, ms", "loading the plugins, ms"]
-    rows = [(str(s.size), _ms(s.cold), _ms(s.warm), _ms(s.later), _ms(s.plugins)) for s in found]
+    rows = [(str(s.size), _ms(s.cold), _ms(s.warm), _ms(s.later), _ms(s.plugins)) for s in startups]
     print_table(headings, rows, right=headings[1:], less=["loading the plugins, ms", "a later pass, ms"])
     echo("caches: what the first pass costs beyond a later one")
 
 
 def _row(outcome: "Outcome", outcomes: "list[Outcome]") -> list[str]:
     row = [str(outcome.size), _ms(outcome.seconds), f"{outcome.share:.1%}", _mib(outcome.bytes)]
-    for label, found in outcome.rivals.items():
+    for label, ratio in outcome.rivals.items():
         scaled = [str(outcome.scaled(label))] if _scaled(outcomes, label) else []
-        row += [str(found), *scaled, _mib(outcome.rival_bytes[label])]
+        row += [str(ratio), *scaled, _mib(outcome.rival_bytes[label])]
     return row
 
 

@@ -151,8 +151,8 @@ def _shared(columns: Sequence[Column], width: int) -> list[int]:
 
 
 def _total(widths: Iterable[int]) -> int:
-    found = list(widths)
-    return sum(found) + GAP * (len(found) - 1)
+    listed = list(widths)
+    return sum(listed) + GAP * (len(listed) - 1)
 
 
 def _pieces(text: str) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from rnnkit.runs.fields import CELL_HELP
+from rnnkit.runs.setting_fields import CELL_HELP
 from rnnkit.support.byte_size import parse_bytes
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from rnnkit.cli.options import MaybePositive, PositiveFloat, Truncation, complete_names
-from rnnkit.runs.fields import FIELDS, SHORTCUTS, Rule, default_of, rule_of, shown_default
+from rnnkit.runs.setting_fields import FIELDS, SHORTCUTS, Rule, default_of, rule_of, shown_default
 
 
 def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:

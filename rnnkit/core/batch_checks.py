@@ -79,8 +79,8 @@ def _wrong_lengths(batch: Batch) -> str:
 
 def _wrong_targets(task: Task, batch: Batch) -> str:
     expected = tuple(batch.xs.shape[:2] if task.every_step else batch.xs.shape[1:2])
-    found = tuple(batch.targets.shape)
-    if found[: len(expected)] == expected:
+    shape = tuple(batch.targets.shape)
+    if shape[: len(expected)] == expected:
         return ""
     each = "step of each row" if task.every_step else "row"
-    return f"has targets of shape {found}; give one for each {each}, {(*expected, '...')}".replace("'", "")
+    return f"has targets of shape {shape}; give one for each {each}, {(*expected, '...')}".replace("'", "")

@@ -210,7 +210,7 @@ def time_slices(projected: Projected) -> list[Projected]:
 
 
 @contextmanager
-def holding(cell: nn.Module, tensors: Mapping[str, Tensor]) -> Iterator[None]:
+def tensors_replaced(cell: nn.Module, tensors: Mapping[str, Tensor]) -> Iterator[None]:
     """Let `cell` use `tensors` in place of its own parameters and buffers of those names, for a while.
 
     Names are dotted paths as `named_parameters` gives them. Any tensors will do: views, results of other

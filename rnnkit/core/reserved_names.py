@@ -61,9 +61,9 @@ def _refuse_hiding(owner: Guarded, name: str, value: object) -> None:
     having = [kind for kind in type(owner).__mro__ if name in vars(kind)]
     if not any(kind.__module__.startswith(("rnnkit.", "torch.")) for kind in having):
         return
-    found = vars(having[0])[name]
-    is_property = isinstance(found, property)
-    if (is_property and found.fset is None) or (not is_property and callable(found) and not callable(value)):
+    attribute = vars(having[0])[name]
+    is_property = isinstance(attribute, property)
+    if (is_property and attribute.fset is None) or (not is_property and callable(attribute) and not callable(value)):
         raise TakenNameError(_sentence(owner, name, value, "would break what reads it; override it in the class"))
 
 

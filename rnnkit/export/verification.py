@@ -35,8 +35,8 @@ def verify(run: Runner, model: Interface, *, step: bool, state: bool) -> float:
     for time, batch in SIZES:
         xs, start = model.example(time, batch)
         wanted = model(xs, start) if step or state else model(xs)
-        found = _stepped(run, model, xs, start) if step else run(xs, start) if state else run(xs)
-        for name, one, other in _pairs(found, wanted):
+        computed = _stepped(run, model, xs, start) if step else run(xs, start) if state else run(xs)
+        for name, one, other in _pairs(computed, wanted):
             worst = max(worst, _difference(f"{name} after {time} steps of {batch} rows", one, other))
     return worst
 
@@ -51,24 +51,24 @@ def _stepped(run: Runner, model: Interface, xs: Tensor, state: Table) -> tuple[T
     return torch.stack(ys, time), state
 
 
-def _pairs(found: tuple[Tensor, Table], wanted: tuple[Tensor, Table]) -> Iterator[tuple[str, Tensor, Tensor]]:
-    if list(found[1]) != list(wanted[1]):
-        raise CheckError(f"the file gives the states {list(found[1])}, the model {list(wanted[1])}")
-    yield "the output", found[0], wanted[0]
+def _pairs(computed: tuple[Tensor, Table], wanted: tuple[Tensor, Table]) -> Iterator[tuple[str, Tensor, Tensor]]:
+    if list(computed[1]) != list(wanted[1]):
+        raise CheckError(f"the file gives the states {list(computed[1])}, the model {list(wanted[1])}")
+    yield "the output", computed[0], wanted[0]
     for name, tensor in wanted[1].items():
-        yield f"state {name!r}", found[1][name], tensor
+        yield f"state {name!r}", computed[1][name], tensor
 
 
-def _difference(what: str, found: Tensor, wanted: Tensor) -> float:
-    if (found.shape, found.dtype) != (wanted.shape, wanted.dtype):
+def _difference(what: str, computed: Tensor, wanted: Tensor) -> float:
+    if (computed.shape, computed.dtype) != (wanted.shape, wanted.dtype):
         raise CheckError(
-            f"{what} is {found.dtype} {tuple(found.shape)} from the file, "
+            f"{what} is {computed.dtype} {tuple(computed.shape)} from the file, "
             f"{wanted.dtype} {tuple(wanted.shape)} from the model"
         )
     tolerance = tolerance_of(wanted.dtype)
-    difference = (found.to(torch.complex128) - wanted.to(torch.complex128)).abs().nan_to_num(nan=0.0)
+    difference = (computed.to(torch.complex128) - wanted.to(torch.complex128)).abs().nan_to_num(nan=0.0)
     worst = float(difference.max()) if difference.numel() else 0.0
-    if not torch.isclose(found, wanted, rtol=tolerance, atol=tolerance, equal_nan=True).all():
+    if not torch.isclose(computed, wanted, rtol=tolerance, atol=tolerance, equal_nan=True).all():
         raise CheckError(f"{what} from the file differs from the model's by up to {worst:.1e}")
     return worst
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from rnnkit.core.cell import Cell, Projected, State, holding, map_parts, parts_of
+from rnnkit.core.cell import Cell, Projected, State, map_parts, parts_of, tensors_replaced
 from rnnkit.inspection.activations import Activation, ActivationWatch, Range, unseen
 from rnnkit.inspection.coordinates import differentiable
 from rnnkit.inspection.step_locals import local_tensors
@@ -66,7 +66,7 @@ def gates_of(cell: Cell, p: Projected, state: State, generator: torch.Generator)
     state = tuple(_drawn(tensor, generator, 0.1, tensor) for tensor in state)
     weights = blocks.drawn_weights(cell)
     watch = ActivationWatch()
-    with torch.enable_grad(), holding(cell, weights), local_tensors(cell) as variables, watch:
+    with torch.enable_grad(), tensors_replaced(cell, weights), local_tensors(cell) as variables, watch:
         y, after = cell.step(p, state)
     leaves = [Leaf(tensor, 0) for tensor in weights.values()]
     leaves += [Leaf(part, 1) for part in parts_of(p) if part.requires_grad]

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from rnnkit.core.cell import Cell
-from rnnkit.layers.wrapper import shells
+from rnnkit.layers.wrapper import nested_cells
 
 
 @contextmanager
@@ -19,7 +19,7 @@ def local_tensors(cell: Cell) -> Iterator[dict[str, Tensor]]:
     Of two variables with one name, that of the outer method counts; `step` of the innermost cell comes before others.
     A profiler that is at work pauses meanwhile.
     """
-    inside = list(shells(cell))
+    inside = list(nested_cells(cell))
     codes = {getattr(type(shell).step, "__code__", None) for shell in inside}
     collected: dict[str, Tensor] = {}
     of_steps: dict[str, Tensor] = {}

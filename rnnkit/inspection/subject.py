@@ -11,7 +11,7 @@ from rnnkit.core.cell import Cell, building
 from rnnkit.errors import KindError, UsageError
 from rnnkit.layers.model import Model
 from rnnkit.layers.rnn import RNN
-from rnnkit.layers.shallow_copy import with_tensors
+from rnnkit.layers.shallow_copy import copy_with_tensors
 from rnnkit.plugin.cell_spec import CellChoice, choose
 from rnnkit.training.evaluation import evaluating
 
@@ -152,7 +152,7 @@ def _frozen(module: Module, done: dict[int, Tensor]) -> Module:
             own = not isinstance(tensor, nn.Parameter) or tensor.is_inference()
             done[id(tensor)] = tensor.detach().clone() if own else tensor.detach()
         tensors[name] = done[id(tensor)]
-    return with_tensors(module, tensors).eval()
+    return copy_with_tensors(module, tensors).eval()
 
 
 def _named_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:

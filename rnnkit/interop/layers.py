@@ -84,8 +84,8 @@ def import_weights(layer: RNN, format: str, weights: Sequence[Any]) -> None:
     if layer.computes_weights():
         raise UsageError("the layer is parametrized, so its weights cannot be written; remove that first")
     copies = []
-    for n, found in enumerate(cell_weights(layer, format, weights)):
-        copies += list(matched(f"cell {n}", layer.parameters_of(n), found))
+    for n, entry in enumerate(cell_weights(layer, format, weights)):
+        copies += list(matched(f"cell {n}", layer.parameters_of(n), entry))
     with torch.no_grad():
         for target, source in copies:
             target.copy_(source)
@@ -125,16 +125,16 @@ def options_of(cell: Cell, form: Format) -> dict[str, Any]:
     return {name: getattr(cell, name) for name in form.options if hasattr(cell, name)}
 
 
-def matched(label: str, targets: Weights, found: Weights) -> Iterator[tuple[Tensor, Tensor]]:
+def matched(label: str, targets: Weights, sources: Weights) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield each parameter with the tensor that goes into it; an absent bias is a zero bias on either side."""
-    for name in found:
-        if name not in targets and not (name.startswith("bias") and not found[name].any()):
+    for name in sources:
+        if name not in targets and not (name.startswith("bias") and not sources[name].any()):
             raise UsageError(f"{label}: the weights hold {name!r}, which the layer lacks; build it with that")
     for name in targets:
-        if name not in found and not name.startswith("bias"):
+        if name not in sources and not name.startswith("bias"):
             raise UsageError(f"{label}: the weights lack {name!r}, which the layer has; build it without that")
     for name, target in targets.items():
-        source = found.get(name, torch.zeros_like(target))
+        source = sources.get(name, torch.zeros_like(target))
         if source.shape != target.shape:
             raise ShapeError(
                 f"{label}: {name!r} is {tuple(source.shape)} in the weights, {tuple(target.shape)} in the layer"

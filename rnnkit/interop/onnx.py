@@ -68,15 +68,15 @@ def from_onnx(cell: str, inputs: Mapping[str, Any], direction: int = 0, directio
     """
     own, theirs = gate_orders("onnx", cell)
     check_kind("onnx", inputs, Mapping, "a dict of W, R, B and P")
-    found = row_of(inputs, len(own), direction, directions)
-    weights = {"weight_ih": reorder(found["W"], theirs, own), "weight_hh": reorder(found["R"], theirs, own)}
-    if "B" in found:
-        for name, bias in zip(("bias_ih", "bias_hh"), found["B"].chunk(2), strict=True):
+    tensors = row_of(inputs, len(own), direction, directions)
+    weights = {"weight_ih": reorder(tensors["W"], theirs, own), "weight_hh": reorder(tensors["R"], theirs, own)}
+    if "B" in tensors:
+        for name, bias in zip(("bias_ih", "bias_hh"), tensors["B"].chunk(2), strict=True):
             weights[name] = reorder(bias, theirs, own)
     if cell == "peephole":
-        peepholes = found.get("P", torch.zeros_like(found["R"][0]).repeat(len(PEEPHOLES)))
+        peepholes = tensors.get("P", torch.zeros_like(tensors["R"][0]).repeat(len(PEEPHOLES)))
         weights |= split_peepholes(peepholes)
-    elif "P" in found and found["P"].any():
+    elif "P" in tensors and tensors["P"].any():
         raise UsageError(f"onnx: P is not zero, and cell {cell!r} has no peepholes; use cell 'peephole'")
     return weights
 

@@ -11,7 +11,7 @@ from rnnkit.core.cell import Cell
 from rnnkit.core.reserved_names import Guarded
 from rnnkit.errors import UsageError, nearest
 from rnnkit.layers.shallow_copy import children, parameter_paths, plain, shallow_copy
-from rnnkit.layers.wrapper import shells
+from rnnkit.layers.wrapper import nested_cells
 
 
 class Loan(NamedTuple):
@@ -28,7 +28,7 @@ class Loan(NamedTuple):
 
     def store(self, cell: Cell) -> dict[str, Any]:
         """Return the table of the cell, or of the one inside of it, that holds it."""
-        tables: dict[str, Any] = getattr(next(islice(shells(cell), self.depth, None)), self.table)
+        tables: dict[str, Any] = getattr(next(islice(nested_cells(cell), self.depth, None)), self.table)
         return tables
 
 
@@ -56,7 +56,7 @@ class Owner(Guarded):
         """Take over a cell's tensors and submodules; those of cells that it wraps keep their names."""
         loans: list[Loan] = []
         prefix = ""
-        for depth, shell in enumerate(shells(cell)):
+        for depth, shell in enumerate(nested_cells(cell)):
             for name, parameter in shell._parameters.items():
                 if parameter is not None:
                     loans.append(Loan(depth, "_parameters", name, self._free(name + suffix, prefix)))
@@ -96,7 +96,7 @@ class Owner(Guarded):
 
     def _set_mode(self, cell: Cell) -> None:
         """Put a cell, and those that it wraps, into training or evaluation as the owner is."""
-        for shell in shells(cell):
+        for shell in nested_cells(cell):
             if shell.training is not self.training:
                 shell.training = self.training
 

@@ -50,7 +50,7 @@ def shallow(module: Module, kind: type | None = None) -> Module:
     return copied
 
 
-def with_tensors(module: Module, tensors: Mapping[str, Tensor], prefix: str = "") -> Module:
+def copy_with_tensors(module: Module, tensors: Mapping[str, Tensor], prefix: str = "") -> Module:
     """Return a copy of a module that uses `tensors` in place of its own parameters and buffers; the module stays.
 
     Args:

@@ -24,9 +24,9 @@ class TorchNames(Choosing):
     def _name_as_torch(self, label: str) -> None:
         """Set `mode`, and `nonlinearity` where all cells have one and the same, as torch.nn.RNN has."""
         names = {cell.name for cell in self._cells}
-        found = {getattr(innermost(cell), "nonlinearity", None) for cell in self._cells}
+        nonlinearities = {getattr(innermost(cell), "nonlinearity", None) for cell in self._cells}
         mode = (names.pop() if len(names) == 1 else label).upper()
-        if len(found) == 1 and isinstance(nonlinearity := found.pop(), str):
+        if len(nonlinearities) == 1 and isinstance(nonlinearity := nonlinearities.pop(), str):
             self.nonlinearity = nonlinearity
             mode = f"RNN_{nonlinearity.upper()}" if mode == "RNN" else mode
         self.mode = mode

@@ -82,7 +82,7 @@ class Wrapper(Cell):
         return {name: float(table.get(name, 0.0)) for name in names}
 
 
-def shells(cell: Cell) -> Iterator[Cell]:
+def nested_cells(cell: Cell) -> Iterator[Cell]:
     """Go through a cell and, if it is a wrapper, those inside of it, from the outside in."""
     yield cell
     while isinstance(cell, Wrapper):
@@ -92,7 +92,7 @@ def shells(cell: Cell) -> Iterator[Cell]:
 
 def innermost(cell: Cell) -> Cell:
     """Return the cell without its wrappers."""
-    *_, inner = shells(cell)
+    *_, inner = nested_cells(cell)
     return inner
 
 

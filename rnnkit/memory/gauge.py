@@ -48,8 +48,8 @@ def _heap() -> Gauge | None:
     mallinfo.restype = _Mallinfo
 
     def in_use() -> int:
-        found = mallinfo()
-        return int(found.uordblks + found.hblkhd)
+        counts = mallinfo()
+        return int(counts.uordblks + counts.hblkhd)
 
     before = in_use()
     probe = torch.empty(PROBE, dtype=torch.uint8, device="cpu")
@@ -101,8 +101,8 @@ def available_memory(device: torch.device | str = "cpu") -> int | None:
         return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     if device.type != "cpu":
         return None
-    found = [*_of_the_system(), *_of_control_groups(), *_of_address_space()]
-    return max(0, min(found)) if found else None
+    limits = [*_of_the_system(), *_of_control_groups(), *_of_address_space()]
+    return max(0, min(limits)) if limits else None
 
 
 def _of_the_system() -> Iterator[int]:

@@ -82,13 +82,13 @@ class Curves:
         kept = replayed_state_bytes(self.trials.model) * rows
         if not kept:
             return line(self._few(rows), trial)
-        found = []
+        measured = []
         for steps, leaf in REPLAYED:
             with segmented(self.trials.model, leaf):
-                found.append(trial(steps) - kept * (steps // leaf - 1))
+                measured.append(trial(steps) - kept * (steps // leaf - 1))
         (few, short), (_, long), (many, _) = REPLAYED
-        by_leaf, by_step = (found[1] - found[0]) / (long - short), (found[2] - found[0]) / (many - few)
-        return Curve(found[0] - by_leaf * short - by_step * few, by_step, by_leaf)
+        by_leaf, by_step = (measured[1] - measured[0]) / (long - short), (measured[2] - measured[0]) / (many - few)
+        return Curve(measured[0] - by_leaf * short - by_step * few, by_step, by_leaf)
 
     def _few(self, rows: int) -> int:
         """Return the steps of the shorter trial: more where they are one operation in the graph, and so fast."""
@@ -122,7 +122,7 @@ def over_rows(rows: int, bytes_at: Callable[[int], float]) -> int:
     """Extrapolate from few rows, enough to be shared among the threads as more would be; powers of two, to be few."""
     enough = max(LEAST_ROWS, 2 * torch.get_num_threads())
     few = 1 << (min(rows, enough).bit_length() - 1)
-    found = bytes_at(few)
+    estimate = bytes_at(few)
     if rows > few:
-        found += (bytes_at(2 * few) - found) / few * (rows - few)
-    return max(0, round(found))
+        estimate += (bytes_at(2 * few) - estimate) / few * (rows - few)
+    return max(0, round(estimate))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from rnnkit.core.cell import Cell, State, holding, starting_state
+from rnnkit.core.cell import Cell, State, starting_state, tensors_replaced
 from rnnkit.core.unroller import Unroller
 from rnnkit.layers.rnn import RNN
 
@@ -51,7 +51,8 @@ def replays_of(model: nn.Module, rows: int, steps: int) -> Replays:
     for unroller, cell in _replaying(model):
         xs = _like(model)
         state = starting_state(cell, rows, xs)
-        with holding(cell, {name: buffer.clone() for name, buffer in cell.named_buffers()}):  # it may try a step
+        copies = {name: buffer.clone() for name, buffer in cell.named_buffers()}
+        with tensors_replaced(cell, copies):  # it may try a step
             schedule = unroller.schedule(cell, xs.expand(steps, rows, cell.input_size), state)
         leaf = max(leaf, schedule.leaf)
         kept += schedule.slots * sum(tensor.nbytes for tensor in state) / rows

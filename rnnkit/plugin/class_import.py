@@ -49,12 +49,12 @@ def imported(path: str) -> Any:
 
 def homes(text: str) -> dict[str, Path]:
     """Return where each MODULE:CLASS of an expression stands: the file of its module, which is imported already."""
-    found = {}
+    files = {}
     for path in PATH.findall(text):
         file = getattr(sys.modules.get(path.partition(":")[0]), "__file__", None)
         if file is not None:
-            found[path] = Path(file).absolute()
-    return found
+            files[path] = Path(file).absolute()
+    return files
 
 
 def digests(text: str) -> dict[str, str]:
@@ -81,7 +81,7 @@ def _meant(module: str, error: BaseException) -> str:
         return ""
     parent, dot, last = missing.rpartition(".")
     folders = list(getattr(sys.modules.get(parent), "__path__", [])) if dot else _searched()
-    names = {found.name for found in pkgutil.iter_modules(folders)}
+    names = {module_info.name for module_info in pkgutil.iter_modules(folders)}
     names |= {path.name for folder in folders for path in _listed(folder) if path.is_dir() and path.name.isidentifier()}
     rest = module[len(missing) :]
     hint = nearest(f"{parent}{dot}{last}{rest}", [f"{parent}{dot}{name}{rest}" for name in sorted(names)])

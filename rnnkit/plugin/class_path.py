@@ -44,12 +44,12 @@ def remedy(name: str) -> str:
     return ""
 
 
-def classes(found: Any, base: type | None = None) -> list[str]:
+def classes(module: Any, base: type | None = None) -> list[str]:
     """Return the names of the classes in a module; with `base`, of those that its own source derives from it."""
-    own = [(name, kind) for name, kind in vars(found).items() if inspect.isclass(kind)]
+    own = [(name, kind) for name, kind in vars(module).items() if inspect.isclass(kind)]
     if base is None:
         return [name for name, _ in own]
-    return [name for name, kind in own if issubclass(kind, base) and kind.__module__ == found.__name__]
+    return [name for name, kind in own if issubclass(kind, base) and kind.__module__ == module.__name__]
 
 
 def described(given: object) -> str:
@@ -85,9 +85,9 @@ def _of_file(module: str) -> str:
 
 def _whose(name: str) -> str:
     """Say what to write for a class without a module, by the sources that lie here."""
-    found = [file.stem for file in sorted(Path.cwd().glob("*.py")) if name in _defined(file)]
-    if found:
-        return f"write {' or '.join(f'{module}:{name}' for module in found[:3])}"
+    modules = [file.stem for file in sorted(Path.cwd().glob("*.py")) if name in _defined(file)]
+    if modules:
+        return f"write {' or '.join(f'{module}:{name}' for module in modules[:3])}"
     return f"write MODULE:{name or 'CLASS'}, {EXAMPLE}"
 
 

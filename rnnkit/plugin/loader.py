@@ -27,8 +27,8 @@ PATIENCE = 3.0
 """The same where nothing is said; five times that by the clock."""
 
 
-class Found(NamedTuple):
-    """An entry point of the group, not imported yet."""
+class Origin(NamedTuple):
+    """Where a plugin comes from: an entry point of the group, not imported yet."""
 
     distribution: str
     version: str
@@ -56,7 +56,7 @@ class Found(NamedTuple):
 class Plugin:
     """A plugin after loading: what it offers, and what is wrong with it."""
 
-    found: Found
+    origin: Origin
     offers: dict[str, list[type]] = field(default_factory=dict)
     """Hook name -> the classes that it returned and that passed verification."""
     problems: list[str] = field(default_factory=list)
@@ -68,38 +68,38 @@ class Plugin:
         return [kind.name for kinds in self.offers.values() for kind in kinds]  # type: ignore[attr-defined]
 
 
-def discover() -> list[Found]:
+def discover() -> list[Origin]:
     """List the entry points of installed distributions, first-party ones first, then by distribution and name.
 
     Reads metadata only. `RNNKIT_PLUGINS=a,b` lets in the third-party distributions (or `distribution:entry`)
     that it names and no others; empty, it lets in none.
     """
     allowed = allow_list()
-    found: dict[str, list[Found]] = {}
+    by_distribution: dict[str, list[Origin]] = {}
     for distribution in metadata.distributions():
         name = distribution.metadata["Name"] or "unknown"
-        if canonical(name) not in found:  # the first on the path is the one that is imported
-            found[canonical(name)] = _entries(name, distribution)
+        if canonical(name) not in by_distribution:  # the first on the path is the one that is imported
+            by_distribution[canonical(name)] = _entries(name, distribution)
     kept = [
         item
-        for items in found.values()
+        for items in by_distribution.values()
         for item in items
         if item.first_party or allowed is None or allowed & item.aliases
     ]
     return sorted(kept, key=lambda item: (not item.first_party, item.distribution, item.entry.name))
 
 
-def _entries(name: str, distribution: metadata.Distribution) -> list[Found]:
+def _entries(name: str, distribution: metadata.Distribution) -> list[Origin]:
     """Read a distribution's entry points of the group; metadata that is damaged is reported as a plugin's fault."""
     text = distribution.read_text("entry_points.txt") or ""
     if f"[{GROUP}]" not in text:
         return []
     version = distribution.metadata["Version"] or "?"
     try:
-        return [Found(name, version, entry) for entry in distribution.entry_points if entry.group == GROUP]
+        return [Origin(name, version, entry) for entry in distribution.entry_points if entry.group == GROUP]
     except Exception as error:
         nothing = metadata.EntryPoint("entry_points.txt", "", GROUP)
-        return [Found(name, version, nothing, f"its entry points cannot be read ({one_line(error)})")]
+        return [Origin(name, version, nothing, f"its entry points cannot be read ({one_line(error)})")]
 
 
 def allow_list() -> set[str] | None:
@@ -117,17 +117,17 @@ Verifier = Callable[[Any], str | None]
 """Tells what is wrong with a class that a hook returned; None: nothing."""
 
 
-def load(found: Iterable[Found], verifiers: dict[str, Verifier]) -> list[Plugin]:
+def load(origins: Iterable[Origin], verifiers: dict[str, Verifier]) -> list[Plugin]:
     """Import each plugin, call its hooks, verify what they return; each fault stays with its plugin.
 
     Args:
-        found: what `discover` gave, first-party plugins first.
+        origins: what `discover` gave, first-party plugins first.
         verifiers: for each hook, what a class must pass.
     """
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     plugins = []
-    for item in found:
+    for item in origins:
         plugin = Plugin(item)
         plugins.append(plugin)
         if item.problem:
@@ -149,7 +149,7 @@ def load(found: Iterable[Found], verifiers: dict[str, Verifier]) -> list[Plugin]
     return plugins
 
 
-def _register(manager: pluggy.PluginManager, item: Found) -> None:
+def _register(manager: pluggy.PluginManager, item: Origin) -> None:
     limit = _seconds()
     limited = nullcontext() if item.first_party else time_limit(limit, 5 * limit)
     with redirect_stdout(sys.stderr), limited:  # stdout is for data
@@ -172,11 +172,11 @@ def _nothing(called: list[str]) -> str:
 
 def _collect(plugin: Plugin, hook: pluggy.HookCaller, verify: Verifier) -> bool:
     """Call this plugin's implementation of a hook and verify each class; tells whether it has one."""
-    found = False
+    implemented = False
     for implementation in hook.get_hookimpls():
-        if implementation.plugin_name != plugin.found.label:
+        if implementation.plugin_name != plugin.origin.label:
             continue
-        found = True
+        implemented = True
         returned = implementation.function()
         if not isinstance(returned, Iterable) or isinstance(returned, str):
             plugin.problems.append(f"{hook.name}() returned {type(returned).__name__}; it must return classes")
@@ -187,7 +187,7 @@ def _collect(plugin: Plugin, hook: pluggy.HookCaller, verify: Verifier) -> bool:
                 plugin.offers.setdefault(hook.name, []).append(kind)
             else:
                 plugin.problems.append(f"{hook.name}(): {problem}")
-    return found
+    return implemented
 
 
 def _seconds() -> float:
@@ -225,12 +225,12 @@ def _reject_shadows(plugins: list[Plugin]) -> None:
     own = {
         (hook, kind.name)  # type: ignore[attr-defined]
         for plugin in plugins
-        if plugin.found.first_party
+        if plugin.origin.first_party
         for hook, kinds in plugin.offers.items()
         for kind in kinds
     }
     for plugin in plugins:
-        if plugin.found.first_party:
+        if plugin.origin.first_party:
             continue
         for hook, kinds in plugin.offers.items():
             for kind in [k for k in kinds if (hook, k.name) in own]:  # type: ignore[attr-defined]

@@ -9,7 +9,7 @@ from rnnkit.core.cell import Cell
 from rnnkit.core.task import Task
 from rnnkit.core.unroller import Unroller
 from rnnkit.errors import AmbiguousNameError, BrokenPluginError, UnknownNameError, nearest
-from rnnkit.plugin.loader import Found, Plugin, allow_list, discover, load
+from rnnkit.plugin.loader import Origin, Plugin, allow_list, discover, load
 
 Kind = TypeVar("Kind")
 
@@ -30,17 +30,17 @@ class Registry(Mapping[str, type[Kind]], Generic[Kind]):
         self._hook = hook
         self._plugins = plugins
 
-    def _claims(self) -> dict[str, list[tuple[type[Kind], Found]]]:
-        claims: dict[str, list[tuple[type[Kind], Found]]] = {}
+    def _claims(self) -> dict[str, list[tuple[type[Kind], Origin]]]:
+        claims: dict[str, list[tuple[type[Kind], Origin]]] = {}
         for plugin in self._plugins():
             for kind in plugin.offers.get(self._hook, ()):
-                claims.setdefault(kind.name, []).append((kind, plugin.found))  # type: ignore[attr-defined]
+                claims.setdefault(kind.name, []).append((kind, plugin.origin))  # type: ignore[attr-defined]
         return claims
 
-    def _claim(self, name: str) -> tuple[type[Kind], Found]:
+    def _claim(self, name: str) -> tuple[type[Kind], Origin]:
         claims = self._claims()
         if name not in claims:
-            raise self._unknown(name, [n for n, found in claims.items() if len(found) == 1])
+            raise self._unknown(name, [n for n, claimants in claims.items() if len(claimants) == 1])
         if len(claims[name]) > 1:
             raise AmbiguousNameError(self.conflicts()[name])
         return claims[name][0]
@@ -50,7 +50,7 @@ class Registry(Mapping[str, type[Kind]], Generic[Kind]):
         sentences = {}
         for name, claims in self._claims().items():
             if len(claims) > 1:
-                who = sorted({f"{found.distribution} {found.version}" for _, found in claims})
+                who = sorted({f"{origin.distribution} {origin.version}" for _, origin in claims})
                 sentences[name] = (
                     f"{self._noun} {name!r} is registered by {' and '.join(who)}; uninstall one, or let in one alone "
                     "with RNNKIT_PLUGINS=NAME,..."
@@ -68,10 +68,10 @@ class Registry(Mapping[str, type[Kind]], Generic[Kind]):
             return UnknownNameError(f"{name!r} is not the name of a {self._noun}; names are words")
         broken = [plugin for plugin in self._plugins() if plugin.problems]
         for plugin in broken:
-            entry = plugin.found.entry.name
-            if name in (entry, entry.removeprefix(f"{self._noun}-"), plugin.found.distribution.split("-", 1)[-1]):
+            entry = plugin.origin.entry.name
+            if name in (entry, entry.removeprefix(f"{self._noun}-"), plugin.origin.distribution.split("-", 1)[-1]):
                 return BrokenPluginError(
-                    f"{self._noun} {name!r}: plugin {plugin.found.label} is broken: {plugin.problems[0]}; "
+                    f"{self._noun} {name!r}: plugin {plugin.origin.label} is broken: {plugin.problems[0]}; "
                     "mend or uninstall it"
                 )
         hint = f" ({len(broken)} broken; see `rnnkit doctor`)" if broken else ""
@@ -112,8 +112,8 @@ class Registry(Mapping[str, type[Kind]], Generic[Kind]):
 
     def origin(self, name: str) -> str:
         """Tell where a name comes from: distribution and version."""
-        found = self._claim(name)[1]
-        return f"{found.distribution} {found.version}"
+        origin = self._claim(name)[1]
+        return f"{origin.distribution} {origin.version}"
 
     def __repr__(self) -> str:
         return f"<Registry of {self._noun}s: {', '.join(self)}>"
@@ -181,8 +181,8 @@ def problems_of(plugin: Plugin) -> list[str]:
 
 def complaints() -> list[str]:
     """Return a sentence for each thing that is wrong with the plugins."""
-    broken = [f"plugin {p.found.label} is broken: {problem}" for p in installed() for problem in p.problems]
+    broken = [f"plugin {p.origin.label} is broken: {problem}" for p in installed() for problem in p.problems]
     clashes = [sentence for registry in (cells, unrollers, tasks) for sentence in registry.conflicts().values()]
-    known = {alias for plugin in installed() for alias in plugin.found.aliases}
+    known = {alias for plugin in installed() for alias in plugin.origin.aliases}
     missing = sorted((allow_list() or set()) - known)
     return [*broken, *clashes, *(f"RNNKIT_PLUGINS lets in {name!r}, which is not installed" for name in missing)]

@@ -37,7 +37,7 @@ def reference_unroller() -> Unroller:
 
 def ranked(cells: Sequence[Cell]) -> list[tuple[int, Unroller]]:
     """Return the unrollers that `auto` may take for all of `cells` with their ranks, the highest first."""
-    found: list[tuple[int, Unroller]] = []
+    candidates: list[tuple[int, Unroller]] = []
     for kind in unrollers.values():
         if kind.auto_rank is None and kind.rank is Unroller.rank:
             continue  # only by name: it may not even be built without options
@@ -45,8 +45,8 @@ def ranked(cells: Sequence[Cell]) -> list[tuple[int, Unroller]]:
         ranks = [candidate.rank(cell) for cell in cells] or [kind.auto_rank]
         known = [rank for rank in ranks if rank is not None]
         if len(known) == len(ranks):
-            found.append((min(known), candidate))
-    return sorted(found, key=lambda pair: -pair[0])
+            candidates.append((min(known), candidate))
+    return sorted(candidates, key=lambda pair: -pair[0])
 
 
 def resolve(given: str | type[Kind], base: type, registry: Registry[Kind], noun: str) -> type[Kind]:

@@ -78,12 +78,12 @@ def load_checkpoint(path: AnyPath) -> Checkpoint:
     """
     path = as_path(path)
     manifest = read_manifest(path)
-    found = {name: _tensors(path / name, manifest) for name in manifest["files"]}
+    tensors = {name: _tensors(path / name, manifest) for name in manifest["files"]}
     try:
-        training = unpack(manifest["training"], found[TRAINING])
+        training = unpack(manifest["training"], tensors[TRAINING])
     except (KeyError, ValueError, TypeError, ArithmeticError, RecursionError) as error:
         raise CheckpointError(f"{path / MANIFEST} describes no training: {error!r}") from None
-    return Checkpoint(path, manifest, found[WEIGHTS], found.get(AVERAGED), training)
+    return Checkpoint(path, manifest, tensors[WEIGHTS], tensors.get(AVERAGED), training)
 
 
 def read_manifest(path: AnyPath) -> dict[str, Any]:
@@ -131,13 +131,13 @@ def restore(module: nn.Module, weights: Mapping[str, Tensor], path: AnyPath) -> 
         here, there = ("the model", "the checkpoint") if name in expected else ("the checkpoint", "the model")
         raise CheckpointError(f"{path}: {here} has {name!r}, {there} lacks it; it was saved from another model")
     for name, tensor in sorted(weights.items()):
-        for what, found, wanted in (
+        for what, given, wanted in (
             ("shape", tuple(tensor.shape), tuple(expected[name].shape)),
             ("dtype", tensor.dtype, expected[name].dtype),
         ):
-            if found != wanted:
+            if given != wanted:
                 raise CheckpointError(
-                    f"{path}: {name!r} has {what} {found}, the model's has {wanted}; it was saved from another model"
+                    f"{path}: {name!r} has {what} {given}, the model's has {wanted}; it was saved from another model"
                 )
         if not bool(torch.isfinite(tensor).all()):
             raise CheckpointError(f"{path}: {name!r} has elements that are not finite; take an earlier checkpoint")

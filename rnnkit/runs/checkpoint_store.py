@@ -31,10 +31,10 @@ class CheckpointStore:
     def steps(self) -> list[int]:
         """Return the steps of which there are checkpoints, in order."""
         try:
-            found = [NAME.fullmatch(name) for name in os.listdir(self.folder)]
+            matches = [NAME.fullmatch(name) for name in os.listdir(self.folder)]
         except OSError as error:
             raise unreadable(self.folder, error) from None
-        return sorted(int(match[1]) for match in found if match and match[0] == self.path(int(match[1])).name)
+        return sorted(int(match[1]) for match in matches if match and match[0] == self.path(int(match[1])).name)
 
     def path(self, step: int) -> Path:
         """Return the folder of one checkpoint."""
@@ -100,7 +100,7 @@ class CheckpointStore:
         Raises:
             CheckpointError: it is missing or damaged.
         """
-        found = load_checkpoint(self.path(step))
-        if found.manifest.get("step") != step:
-            raise CheckpointError(f"{found.path} holds step {found.manifest.get('step')!r}; it was renamed")
-        return found
+        checkpoint = load_checkpoint(self.path(step))
+        if checkpoint.manifest.get("step") != step:
+            raise CheckpointError(f"{checkpoint.path} holds step {checkpoint.manifest.get('step')!r}; it was renamed")
+        return checkpoint

@@ -8,10 +8,10 @@ from typing import Any
 
 from rnnkit.core.task import Task
 from rnnkit.errors import DataError, UsageError
-from rnnkit.plugin.assignment import read_assignments
+from rnnkit.plugin.key_value import read_assignments
 from rnnkit.plugin.registry import tasks
 from rnnkit.plugin.resolve import resolve
-from rnnkit.runs.fields import CHANGEABLE_ON_RESUME, TABLES, checked
+from rnnkit.runs.setting_fields import CHANGEABLE_ON_RESUME, TABLES, checked
 from rnnkit.runs.settings import Settings
 from rnnkit.support.paths import AnyPath
 

@@ -15,8 +15,8 @@ from typing import Any
 import rnnkit
 from rnnkit.core.task import Task
 from rnnkit.errors import CheckpointError, PluginError, ResourceError, UnknownNameError, UsageError
-from rnnkit.layers.fallback import running
 from rnnkit.layers.model import Model
+from rnnkit.layers.unroller_report import running
 from rnnkit.memory.replaying import layers_of
 from rnnkit.plugin.cell_spec import choose
 from rnnkit.plugin.class_import import homes

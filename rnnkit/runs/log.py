@@ -69,10 +69,10 @@ class RunLog:
                 file.close()
 
     def _cut_metrics(self, size: int) -> None:
-        found = self._metrics.seek(0, os.SEEK_END)
-        if found < size:
+        length = self._metrics.seek(0, os.SEEK_END)
+        if length < size:
             raise CheckpointError(
-                f"{self._metrics_path} has {found} bytes, fewer than the {size} when the checkpoint was made; "
+                f"{self._metrics_path} has {length} bytes, fewer than the {size} when the checkpoint was made; "
                 "restore the file"
             )
         with reported(self._metrics_path):

@@ -8,7 +8,7 @@ from typing import Any
 from rnnkit.errors import CheckpointError, DataError, UsageError, one_line
 from rnnkit.plugin.class_import import digests
 from rnnkit.runs.checkpoint import Checkpoint, environment, restore
-from rnnkit.runs.fields import CHANGEABLE_ON_RESUME
+from rnnkit.runs.setting_fields import CHANGEABLE_ON_RESUME
 from rnnkit.runs.settings import Settings
 from rnnkit.support.nested_tensors import pack
 from rnnkit.support.paths import AnyPath, as_path

@@ -14,7 +14,7 @@ from rnnkit.layers.model import Model
 from rnnkit.plugin.cell_spec import choose
 from rnnkit.plugin.registry import tasks, unrollers
 from rnnkit.plugin.resolve import check_options, construct, resolve
-from rnnkit.runs.fields import Fields, checked
+from rnnkit.runs.setting_fields import Fields, checked
 from rnnkit.support.paths import AnyPath, as_path
 from rnnkit.support.toml import read_toml, write_toml
 from rnnkit.training.process_group import Processes

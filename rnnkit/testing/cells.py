@@ -59,10 +59,10 @@ def inspect_cell(
     for label, size in (("batch_size", batch_size), ("input_size", input_size), ("hidden_size", hidden_size)):
         check_whole(label, size)
     check = _CellCheck(kind, options, Sizes(batch_size, input_size, hidden_size))
-    found = keep_promises(
+    result = keep_promises(
         f"cell {getattr(kind, 'name', kind.__name__)!r}", check.promises(), decisive=("shapes and state", "purity")
     )
-    return replace(found, notes=tuple(check.notes))
+    return replace(result, notes=tuple(check.notes))
 
 
 class _CellCheck:

@@ -35,7 +35,7 @@ class Conformance:
     """What a check found: for each promise, a sentence for each way in which it is broken."""
 
     subject: str
-    found: dict[str, list[str]]
+    promises: dict[str, list[str]]
     notes: tuple[str, ...] = ()
     """What was tried, and what was not demanded and why, one sentence each."""
     raised: Exception | None = field(default=None, compare=False, repr=False)
@@ -44,12 +44,12 @@ class Conformance:
     @property
     def failures(self) -> list[str]:
         """All sentences."""
-        return [sentence for sentences in self.found.values() for sentence in sentences]
+        return [sentence for sentences in self.promises.values() for sentence in sentences]
 
     @property
     def broken(self) -> int:
         """Number of promises that are broken."""
-        return sum(map(bool, self.found.values()))
+        return sum(map(bool, self.promises.values()))
 
     @property
     def ok(self) -> bool:
@@ -78,7 +78,7 @@ def keep_promises(subject: str, promises: dict[str, Promise], decisive: Collecti
 
     Where one of the `decisive` is broken, the rest are left out: they would be blamed for its consequences.
     """
-    found: dict[str, list[str]] = {}
+    kept: dict[str, list[str]] = {}
     raised: Exception | None = None
     with torch.random.fork_rng(devices=[]):
         for label, promise in promises.items():
@@ -91,7 +91,7 @@ def keep_promises(subject: str, promises: dict[str, Promise], decisive: Collecti
             except Exception as error:
                 sentences.append(f"{label}: {one_line(error)}")
                 raised = error if label in decisive else raised
-            found[label] = [s if s.startswith(subject) else f"{subject}: {s}" for s in sentences]
+            kept[label] = [s if s.startswith(subject) else f"{subject}: {s}" for s in sentences]
             if sentences and label in decisive:
                 break
-    return Conformance(subject, found, raised=raised)
+    return Conformance(subject, kept, raised=raised)

@@ -14,7 +14,7 @@ def writes_in_place(cell: Cell, xs: Tensor, state: State) -> list[str]:
         watched = {"its input": xs, **{f"parameter {name!r}": tensor for name, tensor in own.items()}}
         before = _copies(watched)
         projected = cell.project(xs)
-        found = [f"project() writes in place on {name}" for name in _changed(watched, before)]
+        sentences = [f"project() writes in place on {name}" for name in _changed(watched, before)]
         p = time_slice(projected, 0)
         parts = parts_of(p)
         watched |= {f"its state {name!r}": tensor for name, tensor in zip(cell.state_names, state, strict=True)}
@@ -22,8 +22,8 @@ def writes_in_place(cell: Cell, xs: Tensor, state: State) -> list[str]:
         watched |= {f"p[{k}], its slice of the projection": part for k, part in enumerate(parts[1:], 1)}
         before = _copies(watched)
         cell.step(p, state)
-        found += [f"step() writes in place on {name}" for name in _changed(watched, before)]
-    return [f"cell {cell.name!r}: {sentence}; compute a new tensor instead" for sentence in found]
+        sentences += [f"step() writes in place on {name}" for name in _changed(watched, before)]
+    return [f"cell {cell.name!r}: {sentence}; compute a new tensor instead" for sentence in sentences]
 
 
 def _copies(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

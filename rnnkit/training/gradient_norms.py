@@ -25,5 +25,5 @@ def gradient_norms(model: Model, task: Task, batch: Batch) -> dict[str, float]:
     tensors = {"input": features}
     tensors |= {name: t for name, t in zip(layout.names("0"), state, strict=True) if t.requires_grad}
     tensors |= {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    found = torch.autograd.grad(task.loss(judged, batch.targets), list(tensors.values()), allow_unused=True)
-    return {name: 0.0 if g is None else float(g.norm()) for name, g in zip(tensors, found, strict=True)}
+    gradients = torch.autograd.grad(task.loss(judged, batch.targets), list(tensors.values()), allow_unused=True)
+    return {name: 0.0 if g is None else float(g.norm()) for name, g in zip(tensors, gradients, strict=True)}

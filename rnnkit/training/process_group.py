@@ -173,7 +173,7 @@ class _Window(nn.Module):
 
 
 @contextmanager
-def joined(device: str) -> Iterator[Processes]:
+def process_group(device: str) -> Iterator[Processes]:
     """Be one of the processes that `torchrun`, or `rnnkit run --nproc`, has started; else be alone.
 
     On a kind of device, such as "cuda", each has a device of its own and they talk through that kind's own backend; on

@@ -13,16 +13,16 @@ from rnnkit.training.evaluation import evaluating
 
 
 def generate(model: Model, prompt: Tensor, length: int, *, temperature: float = 1.0, seed: int = 0) -> Tensor:
-    """Draw `length` symbols (length,) after `prompt` (N,): the first ones of `stream`.
+    """Draw `length` symbols (length,) after `prompt` (N,): the first ones of `generate_stream`.
 
     Raises:
-        UsageError: as `stream`, or `length` is below 1.
+        UsageError: as `generate_stream`, or `length` is below 1.
     """
     check_whole("length", length)
-    return torch.stack(list(islice(stream(model, prompt, temperature=temperature, seed=seed), length)))
+    return torch.stack(list(islice(generate_stream(model, prompt, temperature=temperature, seed=seed), length)))
 
 
-def stream(model: Model, prompt: Tensor, *, temperature: float = 1.0, seed: int = 0) -> Iterator[Tensor]:
+def generate_stream(model: Model, prompt: Tensor, *, temperature: float = 1.0, seed: int = 0) -> Iterator[Tensor]:
     """Draw symbols () after `prompt` (N,) without end, each from the model's distribution given all before it.
 
     Arguments are checked at the call. The state is carried from step to step, so memory does not grow.

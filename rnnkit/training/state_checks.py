@@ -38,21 +38,21 @@ def check_state(state: Any, like: Mapping[str, Any], optimizer: torch.optim.Opti
     check_optimizer(state["optimizer"], optimizer)
 
 
-def check_like(found: Any, like: Any, name: str) -> None:
-    """Raise ValueError unless `found` is made as `like` is: types, keys, lengths, shapes, dtypes; no count below 0."""
-    if isinstance(like, Tensor) and isinstance(found, Tensor):
-        same = (found.shape, found.dtype) == (like.shape, like.dtype)
-    elif isinstance(like, dict) and isinstance(found, dict):
-        same = found.keys() == like.keys()
-    elif isinstance(like, tuple | list) and type(found) is type(like):
-        same = len(found) == len(like)
+def check_like(value: Any, like: Any, name: str) -> None:
+    """Raise ValueError unless `value` is made as `like` is: types, keys, lengths, shapes, dtypes; no count below 0."""
+    if isinstance(like, Tensor) and isinstance(value, Tensor):
+        same = (value.shape, value.dtype) == (like.shape, like.dtype)
+    elif isinstance(like, dict) and isinstance(value, dict):
+        same = value.keys() == like.keys()
+    elif isinstance(like, tuple | list) and type(value) is type(like):
+        same = len(value) == len(like)
     else:
-        same = type(found) is type(like) and (type(found) is not int or 0 <= found < 2**63)
+        same = type(value) is type(like) and (type(value) is not int or 0 <= value < 2**63)
     if not same:
-        raise ValueError(f"{name} is {_described(found)}, it must be {_described(like)}")
+        raise ValueError(f"{name} is {_described(value)}, it must be {_described(like)}")
     if isinstance(like, dict | tuple | list):
         for key in like if isinstance(like, dict) else range(len(like)):
-            check_like(found[key], like[key], f"{name}: {key}")
+            check_like(value[key], like[key], f"{name}: {key}")
 
 
 def check_optimizer(saved: Any, optimizer: torch.optim.Optimizer) -> None:

@@ -65,7 +65,7 @@ class Training:
         seed: of the data's order, and of torch for whatever the model draws. The same seed gives the same bits.
         validate_every: updates between validations; None: only at the end.
         processes: those that train together, each on its share of the rows; None: this one alone. See
-            `rnnkit.training.process_group.joined`.
+            `rnnkit.training.process_group.process_group`.
 
     Raises:
         UsageError: an argument that makes no sense.

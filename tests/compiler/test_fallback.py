@@ -8,7 +8,7 @@ import sys
 import pytest
 
 import rnnkit
-from rnnkit.layers.fallback import passed_over, running
+from rnnkit.layers.unroller_report import passed_over, running
 
 
 @pytest.fixture(scope="module")

@@ -207,7 +207,7 @@ class Spiking(rnnkit.Cell):
 
 def test_an_output_of_booleans_stays_one():
     assert Compiled()(Spiking(3, 3), torch.randn(4, 2, 3))[0].dtype == torch.bool
-    assert rnnkit.testing.inspect_cell(Spiking).found["every unroller's law"] == []
+    assert rnnkit.testing.inspect_cell(Spiking).promises["every unroller's law"] == []
 
 
 class Turned(rnnkit.Cell):

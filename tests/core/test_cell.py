@@ -72,7 +72,7 @@ def test_holding_lends_tensors_for_a_while_even_through_an_error():
     lent = {"0.weight": torch.zeros(2, 2), "1.running_mean": torch.ones(2)}
 
     def fail_while_holding():
-        with rnnkit.holding(layer, lent):
+        with rnnkit.tensors_replaced(layer, lent):
             assert layer[0].weight is lent["0.weight"]
             assert layer[1].running_mean is lent["1.running_mean"]
             raise KeyError("inside")

@@ -158,7 +158,7 @@ def test_every_exit_code_is_documented():
 
 def test_every_promise_of_a_cell_is_documented():
     page = read(DOCS / "write-a-cell.md")
-    promises = testing.inspect_cell(rnnkit.cells["rnn"]).found
+    promises = testing.inspect_cell(rnnkit.cells["rnn"]).promises
     assert [promise for promise in promises if f"\n| {promise} |" not in page] == []
 
 

@@ -10,7 +10,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.func import functional_call
 
 import rnnkit
-from rnnkit.layers.fallback import passed_over
+from rnnkit.layers.unroller_report import passed_over
 from rnnkit_unrollers import vendor
 
 XS = torch.randn(5, 2, 3)

@@ -9,7 +9,7 @@ import pytest
 import rnnkit
 from rnnkit.cli.commands.run import run
 from rnnkit.errors import CheckpointError, ResourceError, UsageError
-from rnnkit.runs.fields import FIELDS, SHORTCUTS, TABLES, checked, default_of, rule_of
+from rnnkit.runs.setting_fields import FIELDS, SHORTCUTS, TABLES, checked, default_of, rule_of
 from rnnkit.runs.settings import WEIGHT_DTYPES, Settings, usable_device
 from rnnkit.support.toml import read_toml
 from rnnkit.training.optimizers import OPTIMIZERS

@@ -231,7 +231,7 @@ def test_what_could_draw_and_does_not_is_accepted():
 def test_good_cells_pass(kind):
     found = testing.check_cell(kind)
     assert found.ok
-    assert len(found.found) == 10
+    assert len(found.promises) == 10
     assert found.failures == []
 
 
@@ -243,7 +243,7 @@ def test_options_reach_the_cell():
 def test_a_broken_cell_is_caught_and_nothing_else_is_blamed(kind):
     expected = BROKEN_CELLS[kind]
     found = testing.inspect_cell(kind)
-    broken = {promise: sentences for promise, sentences in found.found.items() if sentences}
+    broken = {promise: sentences for promise, sentences in found.promises.items() if sentences}
     assert broken.keys() == expected.keys(), broken
     for promise, sentence in expected.items():
         assert any(sentence in line for line in broken[promise]), broken
@@ -256,7 +256,7 @@ def test_a_broken_cell_is_caught_and_nothing_else_is_blamed(kind):
 
 def test_a_cell_that_an_unroller_cannot_repeat_breaks_its_law():
     found = testing.inspect_cell(CountsItsSteps)
-    assert any("unroller checkpoint" in line for line in found.found["every unroller's law"])
+    assert any("unroller checkpoint" in line for line in found.promises["every unroller's law"])
 
 
 def test_a_random_initial_state_is_caught():
@@ -266,7 +266,7 @@ def test_a_random_initial_state_is_caught():
         def initial_state(self, batch_size):
             return (torch.randn(batch_size, self.hidden_size),)
 
-    found = rnnkit.testing.inspect_cell(Random).found
+    found = rnnkit.testing.inspect_cell(Random).promises
     assert "initial_state() gives another 'h' at each call" in found["determinism"][0]
 
 
@@ -292,7 +292,7 @@ def test_a_buffer_that_counts_steps_is_caught():
             self.count += 1
             return super().step(p, state)
 
-    assert "step() writes in place on parameter 'count'" in rnnkit.testing.inspect_cell(Counting).found["purity"][0]
+    assert "step() writes in place on parameter 'count'" in rnnkit.testing.inspect_cell(Counting).promises["purity"][0]
 
 
 class Normalised(Good):

@@ -212,20 +212,20 @@ BROKEN_TASKS = {
 
 @pytest.mark.parametrize("kind", [GoodTask, TestBatches, Text])
 def test_a_good_task_passes(kind):
-    assert len(testing.check_task(kind).found) == 8
+    assert len(testing.check_task(kind).promises) == 8
 
 
 @pytest.mark.parametrize("kind", BROKEN_TASKS, ids=lambda kind: kind.__name__)
 def test_a_broken_task_is_caught_and_nothing_else_is_blamed(kind):
     promise, sentence = BROKEN_TASKS[kind]
     found = testing.inspect_task(kind)
-    assert [label for label, sentences in found.found.items() if sentences] == [promise], found
-    assert any(sentence in line for line in found.found[promise]), found
+    assert [label for label, sentences in found.promises.items() if sentences] == [promise], found
+    assert any(sentence in line for line in found.promises[promise]), found
     with pytest.raises(CheckError, match=f"task {kind.name!r} breaks"):
         testing.check_task(kind)
 
 
 def test_what_cannot_be_built_has_one_sentence():
     found = rnnkit.testing.inspect_task(rnnkit.Task)
-    assert list(found.found) == ["can be built"]
+    assert list(found.promises) == ["can be built"]
     assert "cannot be built" in found.failures[0]

@@ -61,22 +61,22 @@ BROKEN_UNROLLERS = {
 def test_good_unrollers_pass(kind):
     found = testing.check_unroller(kind)
     assert found.ok
-    assert len(found.found) == len(rnnkit.cells) + 3
+    assert len(found.promises) == len(rnnkit.cells) + 3
 
 
 @pytest.mark.parametrize("kind", BROKEN_UNROLLERS, ids=lambda kind: kind.__name__)
 def test_a_broken_unroller_is_caught(kind):
     promise, sentence = BROKEN_UNROLLERS[kind]
     found = testing.inspect_unroller(kind)
-    assert any(sentence in line for line in found.found[promise]), found
-    boundary_is_broken = bool(found.found["refuses what does not fit"])
+    assert any(sentence in line for line in found.promises[promise]), found
+    boundary_is_broken = bool(found.promises["refuses what does not fit"])
     assert boundary_is_broken == (kind is Unchecked)
     with pytest.raises(CheckError, match=f"unroller {kind.name!r} breaks"):
         testing.check_unroller(kind)
 
 
 def test_everything_that_an_unchecked_unroller_lets_in_is_listed():
-    sentences = testing.inspect_unroller(Unchecked).found["refuses what does not fit"]
+    sentences = testing.inspect_unroller(Unchecked).promises["refuses what does not fit"]
     assert [line.split(": ", 1)[1].partition(" is not")[0] for line in sentences] == [
         "an input with a feature too many",
         "a state with a tensor too few",

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 import rnnkit
 from rnnkit.errors import UsageError
 from rnnkit.runs.checkpoint import load_checkpoint, save_checkpoint
-from rnnkit.training.process_group import joined
+from rnnkit.training.process_group import process_group
 
 STEPS = 6
 TASKS = {"adding": {"seq_len": 7}, "chars": {"seq_len": 16, "text": __file__}}
@@ -131,5 +131,5 @@ def observed(processes, folder):
 if __name__ == "__main__":
     torch.set_num_threads(1)
     folder = Path(sys.argv[1])
-    with joined("cpu") as processes:
+    with process_group("cpu") as processes:
         (folder / f"{processes.rank}.json").write_text(json.dumps(observed(processes, folder)))

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from rnnkit.errors import LostError, ResourceError, UsageError
-from rnnkit.training.process_group import Processes, joined, lost
+from rnnkit.training.process_group import Processes, lost, process_group
 
 PROBE = Path(__file__).with_name("processes_probe.py")
 spec = importlib.util.spec_from_file_location("processes_probe", PROBE)
@@ -106,14 +106,14 @@ def test_what_cannot_be_shared_is_refused(seen):
 
 def test_alone_without_torchrun(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    with joined("cpu") as processes:
+    with process_group("cpu") as processes:
         assert type(processes) is Processes
         assert processes.is_main
         assert not torch.distributed.is_initialized()
 
 
 def test_an_error_of_ones_own_is_left_alone():
-    with pytest.raises(UsageError, match="mine"), joined("cpu"):
+    with pytest.raises(UsageError, match="mine"), process_group("cpu"):
         raise UsageError("mine")
 
 

@@ -10,7 +10,7 @@ import torch
 
 import rnnkit
 from rnnkit.errors import UsageError
-from rnnkit.training.sampling import generate, stream
+from rnnkit.training.sampling import generate, generate_stream
 
 Copy = rnnkit.tasks["copy"]
 
@@ -55,12 +55,12 @@ def test_draws_are_those_of_one_loop(cell, temperature):
             expected.append(int(drawn))
             outputs, state = model(drawn.view(1, 1), state)
     assert generate(model, PROMPT, 50, temperature=temperature, seed=3).tolist() == expected
-    assert [int(s) for s in islice(stream(model, PROMPT, temperature=temperature, seed=3), 50)] == expected
+    assert [int(s) for s in islice(generate_stream(model, PROMPT, temperature=temperature, seed=3), 50)] == expected
 
 
 def test_a_stream_leaves_the_model_to_its_owner_between_two_draws():
     model = build(num_layers=2, dropout=0.9).train()
-    symbols, expected = stream(model, PROMPT, seed=5), generate(model, PROMPT, 6, seed=5)
+    symbols, expected = generate_stream(model, PROMPT, seed=5), generate(model, PROMPT, 6, seed=5)
     for symbol in expected:
         assert next(symbols) == symbol
         assert torch.is_grad_enabled()
@@ -69,7 +69,7 @@ def test_a_stream_leaves_the_model_to_its_owner_between_two_draws():
 
 
 def test_a_stream_keeps_nothing():
-    symbols = stream(build(), PROMPT)
+    symbols = generate_stream(build(), PROMPT)
 
     def kept(count):
         for _ in islice(symbols, count):
@@ -87,7 +87,7 @@ def test_a_stream_keeps_nothing():
 
 def test_a_stream_checks_at_the_call():
     with pytest.raises(UsageError, match="temperature is -1"):
-        stream(build(), PROMPT, temperature=-1)
+        generate_stream(build(), PROMPT, temperature=-1)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.5, 3.0])

@@ -118,4 +118,4 @@ def test_masks_are_in_the_dtype_of_the_input_for_a_cell_without_tensors(dtype):
 
     layer = rnnkit.RNN("variational", 4, 4, inner=Bare, rate=0.1, input_rate=0)
     assert layer(torch.ones(5, 2, 4, dtype=dtype))[0].dtype == dtype
-    assert not rnnkit.testing.inspect_cell(Bare).found["shapes and state"]
+    assert not rnnkit.testing.inspect_cell(Bare).promises["shapes and state"]

@@ -8,10 +8,10 @@ from rnnkit_compiler._forks import fork_safe_properties
 from rnnkit_compiler.ir.derivative import Deferred, Derivative, derive
 from rnnkit_compiler.ir.graph import Node, needed
 from rnnkit_compiler.ir.lowering import Lowered
-from rnnkit_compiler.schedule.assignment import stages_of
 from rnnkit_compiler.schedule.buffers import Buffer, BufferKind, Place, Store
 from rnnkit_compiler.schedule.overlay import Accesses, KeptNodes, Overlay, fit_into
 from rnnkit_compiler.schedule.recompute import choose_saved
+from rnnkit_compiler.schedule.stage_contents import stages_of
 from rnnkit_compiler.schedule.stages import Stages
 
 

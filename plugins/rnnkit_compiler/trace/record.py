@@ -121,7 +121,7 @@ def _run(cell: rnnkit.Cell, examples: _Examples, rows: tuple[int, ...], nest: Ne
     recording = recorder.recording
     recording.parts = [recorder.enter(tensor) for tensor in parts]
     recording.states = [recorder.enter(tensor) for tensor in states]
-    copied = rnnkit.with_tensors(cell, held)  # other threads may be running the cell itself
+    copied = rnnkit.copy_with_tensors(cell, held)  # other threads may be running the cell itself
     before = Fingerprint(copied).key
     with recorder:
         result = copied.step(nest(copied, parts), tuple(states))

@@ -11,7 +11,7 @@ from rnnkit.cli.bench_tables import print_outcomes, print_startups
 from rnnkit.cli.options import cell_option, set_option, unroller_option
 from rnnkit.cli.output import json_option, print_json
 from rnnkit.errors import UsageError
-from rnnkit.plugin.assignment import by_table
+from rnnkit.plugin.key_value import by_table
 
 if TYPE_CHECKING:
     from rnnkit.benchmark.measure import Memory

@@ -10,7 +10,7 @@ from rnnkit.cli.options import set_option
 from rnnkit.cli.output import json_option, print_json
 from rnnkit.cli.streams import echo
 from rnnkit.errors import CheckError, PluginError, UnknownNameError, UsageError, nearest
-from rnnkit.plugin.assignment import by_table
+from rnnkit.plugin.key_value import by_table
 
 KINDS = ("cell", "unroller", "task")
 
@@ -43,11 +43,11 @@ def check(subject: str, assignments: tuple[str, ...], as_json: bool, **sizes: in
         _refuse(kind, options)
     result = inspect_any(kind, {name: size for name, size in sizes.items() if size is not None}, **options)
     if as_json:
-        told = {"subject": result.subject, "ok": result.ok, "promises": result.found, "notes": list(result.notes)}
-        print_json(told)
+        facts = {"subject": result.subject, "ok": result.ok, "promises": result.promises, "notes": list(result.notes)}
+        print_json(facts)
     else:
         echo(result.subject)
-        for promise, sentences in result.found.items():
+        for promise, sentences in result.promises.items():
             echo(f"  {'broken' if sentences else 'ok':8}{promise}")
             for sentence in sentences:
                 echo(f"          {sentence.removeprefix(result.subject + ': ')}")

@@ -7,7 +7,7 @@ import click
 
 from rnnkit.cli.options import trained
 from rnnkit.cli.output import json_option, print_json, print_table
-from rnnkit.plugin.assignment import by_table
+from rnnkit.plugin.key_value import by_table
 
 
 @click.command("eval")

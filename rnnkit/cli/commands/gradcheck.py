@@ -10,7 +10,7 @@ from rnnkit.cli.options import cell_option, set_option, unroller_option
 from rnnkit.cli.output import json_option, print_table
 from rnnkit.cli.streams import echo
 from rnnkit.errors import CheckError, PluginError, UsageError
-from rnnkit.plugin.assignment import by_table
+from rnnkit.plugin.key_value import by_table
 
 if TYPE_CHECKING:
     from rnnkit.testing.gradient_report import GradientReport

@@ -73,8 +73,8 @@ def cells(
 
 def _explain(name: str, unroller: str, input_size: int, hidden: int, as_json: bool) -> None:
     """Print what the unroller tells of a layer's cell; in a layer, since that is what makes the choice."""
-    from rnnkit.layers.fallback import passed_over
     from rnnkit.layers.rnn import RNN
+    from rnnkit.layers.unroller_report import passed_over
 
     layer = RNN(name, input_size, hidden, unroller=unroller)
     text = layer.unroller.explain(layer.equipped(0))

@@ -13,20 +13,20 @@ def plugins(as_json: bool) -> None:
 
     rows = []
     for plugin in installed():
-        found = plugin.found
+        origin = plugin.origin
         problems = problems_of(plugin)
         if as_json:
             print_json(
                 {
-                    "plugin": found.label,
-                    "version": found.version,
-                    "module": found.entry.value,
+                    "plugin": origin.label,
+                    "version": origin.version,
+                    "module": origin.entry.value,
                     "registers": plugin.names,
                     "ok": not problems,
                     "problems": problems,
                 }
             )
         state = "ok" if not problems else "broken: " + "; ".join(problems)
-        rows.append((found.label, found.version, ", ".join(plugin.names) or "-", state))
+        rows.append((origin.label, origin.version, ", ".join(plugin.names) or "-", state))
     if not as_json:
         print_table(["plugin", "version", "registers", "state"], rows, less=["version", "registers"])

@@ -16,7 +16,7 @@ from rnnkit.cli.setting_options import setting_options
 from rnnkit.cli.signals import BROKEN_PIPE, ending_with, patience
 from rnnkit.cli.streams import echo, tell
 from rnnkit.errors import LostError, ResourceError, UsageError
-from rnnkit.runs.fields import SHORTCUTS
+from rnnkit.runs.setting_fields import SHORTCUTS
 
 if TYPE_CHECKING:
     from rnnkit.core.task import Task
@@ -43,7 +43,7 @@ class Options(NamedTuple):
 
 
 @click.command()
-@setting_options  # --clip and the others: runs/fields.py
+@setting_options  # --clip and the others: runs/setting_fields.py
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the run. [default: runs/TASK-CELL-TIME]")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="Go on with the run in this folder.")
 @click.option(
@@ -146,11 +146,11 @@ def _train(options: Options, settings: "Settings") -> None:
     """Train in this process, alone or as one of several, and report; the first of several alone writes and prints."""
     from rnnkit.runs.data_record import kept_task
     from rnnkit.runs.folder import RunFolder
-    from rnnkit.training.process_group import joined
+    from rnnkit.training.process_group import process_group
 
     if options.nproc > 1 and started() != options.nproc:
         raise UsageError(f"--nproc is {options.nproc}, but torchrun has started {started()}; leave --nproc away")
-    with joined(settings.device) as processes:
+    with process_group(settings.device) as processes:
         if not processes.is_main:
             options = options._replace(as_json=False, quiet=True, tensorboard=False)
         resume = options.resume

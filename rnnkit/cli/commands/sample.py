@@ -38,13 +38,13 @@ def sample(
     """Let the model of the run in folder RUN write text, shown character by character as it is drawn."""
     from rnnkit.errors import UsageError
     from rnnkit.runs.folder import open_run
-    from rnnkit.training.sampling import stream
+    from rnnkit.training.sampling import generate_stream
 
     settings, task, model = open_run(folder, best=best, device=device)
     start = task.prompt(prompt)
     if start is None:
         raise UsageError(f"{folder} is a run of task {settings.task!r}, which has no text; sample a run of chars")
-    symbols = stream(model, start, temperature=temperature, seed=seed)
+    symbols = generate_stream(model, start, temperature=temperature, seed=seed)
     characters = (task.sample(symbol.view(1)) for _, symbol in zip(range(length), symbols, strict=False))
     if as_json:
         print_json({"prompt": prompt, "text": "".join(characters), "temperature": temperature, "seed": seed})

@@ -82,9 +82,10 @@ def test_backends_are_asked_in_order_and_their_reasons_are_told(listed):
         def make(cls, step):
             return Refusal("its compiler fails")
 
+    ours = [backend.name for backend in _program.BACKENDS]
     listed(Never, Breaks)
     cell = build("gru", 4, 6)
-    assert [unroller.backend for unroller in Compiled.variants()] == [None, "never", "breaks", "cpp", "torch"]
+    assert [unroller.backend for unroller in Compiled.variants()] == [None, "never", "breaks", *ours]
     assert Compiled().backend_of(cell) == Compiled(backend="cpp").backend_of(cell) == "cpp"
     assert Compiled(backend="torch").backend_of(cell) == "torch"
     for name, reason in (("never", "it never does"), ("breaks", "its compiler fails")):

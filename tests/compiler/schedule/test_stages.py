@@ -5,8 +5,8 @@ import pytest
 import rnnkit
 from rnnkit_compiler import compiled
 from rnnkit_compiler.ir.graph import Graph
-from rnnkit_compiler.schedule.assignment import stages_of
 from rnnkit_compiler.schedule.buffers import Buffer, BufferKind, Place, Store
+from rnnkit_compiler.schedule.stage_contents import stages_of
 from rnnkit_compiler.schedule.timing import Timing
 
 HIDDEN = 16

@@ -13,7 +13,7 @@ from rnnkit_compiler.backends.cpp.building.build import build, complaints
 from rnnkit_compiler.backends.cpp.building.cache import cache_folder, cache_size, clear_cache
 from rnnkit_compiler.backends.cpp.building.compilation import CompileError
 from rnnkit_compiler.backends.cpp.building.toolchain import instruction_set, toolchain
-from rnnkit_compiler.backends.cpp.code.source import generate
+from rnnkit_compiler.backends.cpp.code.kernel_source import generate
 from rnnkit_compiler.backends.cpp.kernel import Kernel
 from rnnkit_compiler.backends.cpp.library import library_of
 from rnnkit_compiler.backends.cpp.linear import LEAST, FastProducts

@@ -7,7 +7,7 @@ import torch
 
 from rnnkit_compiler.backends.base.runtime import Launch, Matrix
 from rnnkit_compiler.backends.cpp.boundary import address_of
-from rnnkit_compiler.backends.cpp.code.source import Source
+from rnnkit_compiler.backends.cpp.code.kernel_source import Source
 from rnnkit_compiler.backends.cpp.library import library_of
 from rnnkit_compiler.backends.cpp.thread_pool import ThreadPool, thread_pool_of
 from rnnkit_compiler.backends.cpp.whole_products import Multiply

@@ -146,21 +146,21 @@ def _say_unwritable(folder: Path, why: str) -> None:
     )
 
 
-class Found(NamedTuple):
+class StoredLibrary(NamedTuple):
     """A library, and the key that it is stored under."""
 
     key: str
     library: bytes
 
 
-def find(code: str) -> Found | None:
+def find(code: str) -> StoredLibrary | None:
     """Return the newest library that any compiler made of the same code; None if there is none."""
     paths = [path for path, _ in sorted(_files(cache_folder()), key=lambda file: -file[1].st_mtime_ns)]
     for path in paths:
         if path.suffix == ".json":
             with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
                 if json.loads(_read(path))["code"] == code and (library := fetch(path.stem)) is not None:
-                    return Found(path.stem, library)
+                    return StoredLibrary(path.stem, library)
     return None
 
 

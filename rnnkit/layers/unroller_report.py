@@ -1,4 +1,4 @@
-"""The fall-back: which unroller runs a layer, how, and why it is not one that `auto` would rather have taken."""
+"""The report on a layer's unroller: which runs it, how, and why not one that `auto` would rather have taken."""
 
 from collections.abc import Iterable
 from typing import Any
