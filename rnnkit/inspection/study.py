@@ -84,6 +84,14 @@ class Study(NamedTuple):
 
 
 @contextmanager
+def undisturbed(seed: int) -> Iterator[None]:
+    """Let torch's generators and its gradient mode be our own for a while, whatever the caller has set."""
+    with torch.random.fork_rng(), torch.inference_mode(False), torch.enable_grad():
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
 def studying(
     given: Any,
     inputs: Any,
@@ -111,10 +119,7 @@ def studying(
     check_seed(drawn.seed)
     _check_loss(task, batch, loss, inputs)
     with ExitStack() as stack:
-        stack.enter_context(torch.random.fork_rng())
-        torch.manual_seed(drawn.seed)
-        stack.enter_context(torch.inference_mode(False))
-        stack.enter_context(torch.enable_grad())
+        stack.enter_context(undisturbed(drawn.seed))
         subject = subject_of(given, dict(drawn.options))
         stack.enter_context(torch.autocast(subject.like.device.type, enabled=False))
         generator = torch.Generator().manual_seed(drawn.seed)
