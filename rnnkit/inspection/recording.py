@@ -78,11 +78,11 @@ class Recording(Inspection):
         kept = {"output": self.outputs, **self.states}
         for which, (name, values) in enumerate(kept.items()):
             norms = np.linalg.norm(values.reshape(*values.shape[:2], -1), axis=2)
-            axes.plot(norms.mean(1), label=name, linewidth=1.6, **line_style(which))
+            axes.plot(norms.mean(1), label=name, **line_style(which), **width_of(name))
         axes.set_xlabel("step")
         axes.set_ylabel("norm, mean over the rows")
         axes.grid(alpha=0.3)
-        legend_below(axes, min(4, len(kept)))
+        legend_below(axes)
 
 
 def record(
@@ -116,6 +116,11 @@ def record(
         tape = Tape(study.subject, xs, seed, named, passage, visitor.values)
         notes = [*study.notes, *dict.fromkeys(note for gates in named.values() for note in gates.notes)]
         return Recording(subject=study.subject.label, notes=tuple(notes), tape=tape, **kept_on(tape))
+
+
+def width_of(name: str) -> dict[str, float]:
+    """Return how a line is drawn: that of the output broad and pale, for it often is a state too."""
+    return {"linewidth": 5, "alpha": 0.35} if name == "output" else {"linewidth": 1.6}
 
 
 def kept_on(tape: Tape) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from rnnkit.inspection.activations import Replace
 from rnnkit.inspection.gate_names import Gate, Gates
 from rnnkit.inspection.gate_values import GateVisitor
 from rnnkit.inspection.passage import traverse
-from rnnkit.inspection.recording import Recording, kept_on
+from rnnkit.inspection.recording import Recording, kept_on, width_of
 from rnnkit.inspection.result import Numbers, Values
 from rnnkit.inspection.study import undisturbed
 from rnnkit.inspection.subject import Part
@@ -65,7 +65,7 @@ class Replay(Recording):
 
     def _draw(self, axes: Any) -> None:
         for which, (name, values) in enumerate(self.changes.items()):
-            axes.plot(np.where(values > 0, values, np.nan), label=name, linewidth=1.6, **line_style(which))
+            axes.plot(np.where(values > 0, values, np.nan), label=name, **line_style(which), **width_of(name))
         if self.at:
             area = {"color": COLOURS[-1], "alpha": 0.2, "linewidth": 0, "label": "replaced"}
             axes.axvspan(self.at[0] - 0.5, self.at[-1] + 0.5, **area)
@@ -75,7 +75,7 @@ class Replay(Recording):
         axes.set_xlabel("step")
         axes.set_ylabel("norm of the difference")
         axes.grid(alpha=0.3)
-        legend_below(axes, 4)
+        legend_below(axes)
 
 
 def replay(

@@ -59,17 +59,13 @@ class Study(NamedTuple):
         return self.loss or (self._random_loss() if self.task is None else lambda outputs: self.task_loss(outputs, 1))
 
     def task_loss(self, outputs: Tensor, last: int | None = None) -> Tensor:
-        """Return the task's loss at the last steps, None: at all that have a target.
-
-        Raises:
-            UsageError: the task has one target a sequence, and several last steps are asked for.
-        """
+        """Return the task's loss at the last steps, None: at all that have a target, from outputs up to the end."""
         assert self.task is not None
         assert self.targets is not None
         if not self.task.every_step:
             return loss_of(self.task, outputs[-1], self.targets)
-        first = 0 if last is None else len(outputs) - last
-        return loss_of(self.task, outputs[first:], self.targets[first:])
+        last = len(outputs) if last is None else last
+        return loss_of(self.task, outputs[-last:], self.targets[-last:])
 
     def _random_loss(self) -> Callable[[Tensor], Tensor]:
         drawn: list[Tensor] = []

@@ -12,9 +12,9 @@ from rnnkit.inspection.passage import Passage, check_states, traverse
 from rnnkit.inspection.result import Inspection, Numbers
 from rnnkit.inspection.study import Drawn, studying
 from rnnkit.inspection.wording import count, percent
-from rnnkit.support.figures import COLOURS
+from rnnkit.support.figures import COLOURS, legend_below
 
-PATHS = 8
+PATHS = 3
 """Rows that are drawn."""
 
 
@@ -85,13 +85,14 @@ class StateTrajectory(Inspection):
             path.set_array(np.arange(1, steps))
             path.set_clim(0, max(1, steps - 1))
             axes.add_collection(path)
-            axes.plot(*points[0], "o", color=COLOURS[0], markersize=4)
-            axes.plot(*points[-1], "s", color=COLOURS[1], markersize=4)
+            axes.plot(*points[0], "o", color=COLOURS[0], markersize=6, label="" if row else "first step")
+            axes.plot(*points[-1], "s", color=COLOURS[1], markersize=6, label="" if row else "last step")
         axes.autoscale_view()
         labels = [f"component {k + 1} ({percent(float(v))})" for k, v in enumerate(self.explained[:2])]
         axes.set_xlabel(labels[0])
         axes.set_ylabel(labels[-1])
         axes.grid(alpha=0.3)
+        legend_below(axes)
         if steps > 1:
             axes.figure.colorbar(path, ax=axes, label="step")
 
