@@ -54,11 +54,13 @@ class ActivationWatch(TorchFunctionMode):
     ) -> Any:
         """Call the function, and note what it returns if it is an activation."""
         result = func(*args, **(kwargs or {}))
-        name = getattr(func, "__name__", "").removeprefix("special_").removeprefix("_").removesuffix("_")
+        called = getattr(func, "__name__", "")
+        name = called.removeprefix("special_").removesuffix("_")
         if name not in RANGES or not isinstance(result, Tensor):
             return result
         if self._replace is not None:
-            result = self._replace(len(self.seen), result)
+            replaced = self._replace(len(self.seen), result)
+            result = result.copy_(replaced) if called.endswith("_") else replaced
         self.seen.append(Activation(name, result, _range(name, args, kwargs or {})))
         return result
 

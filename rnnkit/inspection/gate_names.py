@@ -48,6 +48,7 @@ class Leaf(NamedTuple):
     dimension: int
 
 
+@torch.enable_grad()
 def gates_of(cell: Cell, p: Projected, state: State, generator: torch.Generator) -> Gates:
     """Name the activations of a step.
 
@@ -66,7 +67,7 @@ def gates_of(cell: Cell, p: Projected, state: State, generator: torch.Generator)
     state = tuple(_drawn(tensor, generator, 0.1, tensor) for tensor in state)
     weights = blocks.drawn_weights(cell)
     watch = ActivationWatch()
-    with torch.enable_grad(), tensors_replaced(cell, weights), local_tensors(cell) as variables, watch:
+    with tensors_replaced(cell, weights), local_tensors(cell) as variables, watch:
         y, after = cell.step(p, state)
     leaves = [Leaf(tensor, 0) for tensor in weights.values()]
     leaves += [Leaf(part, 1) for part in parts_of(p) if part.requires_grad]

@@ -1,7 +1,8 @@
 """The values of gates at every step of a passage."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from rnnkit.core.cell import starting_state, time_slice
 from rnnkit.errors import UnknownNameError, nearest
-from rnnkit.inspection.activations import ActivationWatch
+from rnnkit.inspection.activations import ActivationWatch, Replace
 from rnnkit.inspection.gate_names import Gate, Gates, gates_of
 from rnnkit.inspection.passage import Visitor
 from rnnkit.inspection.step_locals import local_tensors
@@ -38,10 +39,16 @@ class GateVisitor(Visitor):
     Args:
         named: the gates of each cell, by its suffix.
         variables: local variables of `step` to be noted too.
+        known: values of steps that came before.
     """
 
-    def __init__(self, named: dict[str, Gates], variables: Sequence[str] = ()) -> None:
-        self.values: dict[str, list[Tensor]] = {}
+    def __init__(
+        self,
+        named: dict[str, Gates],
+        variables: Sequence[str] = (),
+        known: Mapping[str, list[Tensor]] = MappingProxyType({}),
+    ) -> None:
+        self.values: dict[str, list[Tensor]] = {name: list(values) for name, values in known.items()}
         """By the gate's name and the cell's suffix: (B, ...) a step, in the order of the cell's own steps."""
         self.gates: dict[str, Gate] = {gate.name + suffix: gate for suffix, of in named.items() for gate in of.gates}
         self._named, self._variables = named, variables
@@ -51,7 +58,7 @@ class GateVisitor(Visitor):
         """Watch a step."""
         with ExitStack() as stack:
             held = stack.enter_context(local_tensors(part.cell)) if self._variables else {}
-            watch = stack.enter_context(ActivationWatch())
+            watch = stack.enter_context(ActivationWatch(self.replacement(part, step)))
             yield
         for gate in self._named[part.suffix].gates:
             if gate.activation < len(watch.seen):
@@ -59,6 +66,10 @@ class GateVisitor(Visitor):
         for name in self._variables:
             if name in held:
                 self._note(name + part.suffix, held[name])
+
+    def replacement(self, part: Part, step: int) -> Replace | None:
+        """Return what changes the activations of a step; None: nothing does."""
+        return None
 
     def _note(self, name: str, value: Tensor) -> None:
         self.values.setdefault(name, []).append(value.detach())

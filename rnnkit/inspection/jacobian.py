@@ -138,7 +138,7 @@ class JacobianSpectrum(Inspection):
         axes.set_ylabel("factor of a difference" if len(self.spectral_radius) == 1 else "spectral radius")
         axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)
-        legend_below(axes, min(3, len(lines)))
+        legend_below(axes)
 
 
 def jacobian_spectrum(

@@ -27,9 +27,6 @@ class Visitor:
         """Return what surrounds the call of `step`."""
         return nullcontext()
 
-    def after(self, part: Part, step: int, state: State) -> None:
-        """Look at the state after a step."""
-
 
 class CellRun(NamedTuple):
     """What one cell did, in the order of its own steps: of a reverse one, from the end of the sequence."""
@@ -39,6 +36,8 @@ class CellRun(NamedTuple):
     """What each step was given."""
     states: list[State]
     """What each step read, and the state after the last one: T + 1."""
+    returned: list[State]
+    """What each step returned: T."""
     outputs: list[Tensor]
     """(B, O) a step."""
 
@@ -101,8 +100,12 @@ def _run(part: Part, xs: Tensor, visitor: Visitor, start: int, past: CellRun | N
     """Step one cell."""
     cell = part.cell
     projected = time_slices(cell.project(xs.flip(0) if part.reverse else xs))
-    state = past.states[start] if past else visitor.begin(part, starting_state(cell, xs.shape[1], xs))
-    run = CellRun(part, projected, past.states[:start] if past else [], past.outputs[:start] if past else [])
+    if past is None:
+        state = visitor.begin(part, starting_state(cell, xs.shape[1], xs))
+        run = CellRun(part, projected, [], [], [])
+    else:
+        state = past.returned[start - 1]
+        run = CellRun(part, projected, past.states[:start], past.returned[:start], past.outputs[:start])
     for step in range(start, len(xs)):
         state = visitor.before(part, step, state)
         run.states.append(state)
@@ -111,7 +114,7 @@ def _run(part: Part, xs: Tensor, visitor: Visitor, start: int, past: CellRun | N
         if step == start:
             check_step(cell, result, state)
         y, state = result
-        visitor.after(part, step, state)
+        run.returned.append(state)
         run.outputs.append(y)
     run.states.append(visitor.before(part, len(xs), state))
     return run

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from rnnkit.support.figures import SIZE, black_on_nothing, new_axes, svg_of
 
 Numbers: TypeAlias = NDArray[np.float64]
+Values: TypeAlias = NDArray[Any]
+"""Of whatever kind a tensor has: real, complex, whole."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -104,6 +106,8 @@ def plain(value: Any) -> Any:
         return plain(value.tolist())
     if isinstance(value, float | np.floating):
         return float(value) if math.isfinite(value) else None
+    if isinstance(value, complex | np.complexfloating):
+        return [plain(value.real), plain(value.imag)]
     if isinstance(value, np.integer):
         return int(value)
     if isinstance(value, Mapping):

@@ -59,17 +59,13 @@ class Study(NamedTuple):
         return self.loss or (self._random_loss() if self.task is None else lambda outputs: self.task_loss(outputs, 1))
 
     def task_loss(self, outputs: Tensor, last: int | None = None) -> Tensor:
-        """Return the task's loss at the last steps, None: at all that have a target.
-
-        Raises:
-            UsageError: the task has one target a sequence, and several last steps are asked for.
-        """
+        """Return the task's loss at the last steps, None: at all that have a target, from outputs up to the end."""
         assert self.task is not None
         assert self.targets is not None
         if not self.task.every_step:
             return loss_of(self.task, outputs[-1], self.targets)
-        first = 0 if last is None else len(outputs) - last
-        return loss_of(self.task, outputs[first:], self.targets[first:])
+        last = len(outputs) if last is None else last
+        return loss_of(self.task, outputs[-last:], self.targets[-last:])
 
     def _random_loss(self) -> Callable[[Tensor], Tensor]:
         drawn: list[Tensor] = []
@@ -81,6 +77,14 @@ class Study(NamedTuple):
             return (ys * drawn[0]).sum()
 
         return loss
+
+
+@contextmanager
+def undisturbed(seed: int) -> Iterator[None]:
+    """Let torch's generators and its gradient mode be our own for a while, whatever the caller has set."""
+    with torch.random.fork_rng(), torch.inference_mode(False), torch.enable_grad():
+        torch.manual_seed(seed)
+        yield
 
 
 @contextmanager
@@ -111,10 +115,7 @@ def studying(
     check_seed(drawn.seed)
     _check_loss(task, batch, loss, inputs)
     with ExitStack() as stack:
-        stack.enter_context(torch.random.fork_rng())
-        torch.manual_seed(drawn.seed)
-        stack.enter_context(torch.inference_mode(False))
-        stack.enter_context(torch.enable_grad())
+        stack.enter_context(undisturbed(drawn.seed))
         subject = subject_of(given, dict(drawn.options))
         stack.enter_context(torch.autocast(subject.like.device.type, enabled=False))
         generator = torch.Generator().manual_seed(drawn.seed)

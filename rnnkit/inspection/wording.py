@@ -19,16 +19,13 @@ def number(value: float) -> str:
 
 
 def percent(share: float) -> str:
-    """Write a share: 12 %, 0.3 %."""
-    if math.isnan(share):
+    """Write a share: 12 %, 0.3 %, < 0.1 %."""
+    if not math.isfinite(share):
         return "unknown"
     hundredths = 100 * share
-    return f"{hundredths:.0f} %" if hundredths >= 9.95 or hundredths == 0 else f"{hundredths:.1f} %"
-
-
-def times(factor: float) -> str:
-    """Write a factor, where a round one stays round: 2.5 times, 1 times."""
-    return f"{number(factor)} times"
+    if 0 < hundredths < 0.05:
+        return "< 0.1 %"
+    return f"{hundredths:.0f} %" if abs(hundredths) >= 9.95 else f"{hundredths:.1f}".removesuffix(".0") + " %"
 
 
 def count(size: int, noun: str) -> str:

@@ -24,6 +24,8 @@ DASHES = ("-", "--", ":", "-.")
 """Of lines, for more of them than there are colours."""
 SIZE = (6.4, 3.8)
 """Width and height of a picture, in inches."""
+CHARACTERS = 11
+"""Of a legend on an inch."""
 
 
 def check_plot(path: AnyPath) -> None:
@@ -73,8 +75,12 @@ def new_axes(label: str, height: float = SIZE[1]) -> Any:
     return Figure(figsize=(SIZE[0], height), layout="constrained").subplots()
 
 
-def legend_below(axes: Any, columns: int) -> None:
-    """Put the legend below the axes, where it hides nothing."""
+def legend_below(axes: Any) -> None:
+    """Put the legend below the axes, where it hides nothing, in as many columns as there is room for."""
+    labels = axes.get_legend_handles_labels()[1]
+    room = max(1, int(axes.figure.get_size_inches()[0] * CHARACTERS / (max(map(len, labels), default=0) + 6)))
+    rows = -(-len(labels) // room)
+    columns = -(-len(labels) // max(1, rows))
     place = (0.5, -0.62 / axes.figure.get_size_inches()[1])
     axes.legend(loc="upper center", bbox_to_anchor=place, ncols=columns, frameon=False)
 

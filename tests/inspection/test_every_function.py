@@ -20,6 +20,14 @@ FUNCTIONS = {
     "gradient_flow": inspection.gradient_flow,
     "jacobian_spectrum": inspection.jacobian_spectrum,
     "gate_activity": inspection.gate_activity,
+    "lyapunov_spectrum": inspection.lyapunov_spectrum,
+    "effective_memory": inspection.effective_memory,
+    "truncation_bias": inspection.truncation_bias,
+    "input_saliency": inspection.input_saliency,
+    "exploding_steps": inspection.exploding_steps,
+    "record": inspection.record,
+    "replay": lambda *given, **options: inspection.replay(inspection.record(*given, **options), at=2, states=None),
+    "state_trajectory": inspection.state_trajectory,
 }
 every_function = pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
 
@@ -45,7 +53,7 @@ def test_it_goes_with_every_subject_and_through_json(function, every_subject):
     assert back["kind"] in text
     for sentence in (result.reading, result.normal, result.advice, *result.notes):
         assert sentence.endswith(".")
-        assert sentence[0].isupper() or ":" in sentence
+        assert sentence[0].isupper() or sentence[0].isdigit() or ":" in sentence
         assert "\n" not in sentence
         assert "nan" not in sentence
     assert sum(1 for _ in numbers_in(back)) > 3

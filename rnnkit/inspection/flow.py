@@ -129,7 +129,7 @@ class GradientFlow(Inspection):
             axes.set_yscale("log")
         axes.grid(alpha=0.3)
         if len(self.norms) > 1:
-            legend_below(axes, min(4, len(self.norms)))
+            legend_below(axes)
 
 
 def gradient_flow(

@@ -124,7 +124,7 @@ class GateActivity(Inspection):
         axes.set_xlabel("share of units, steps and rows")
         axes.set_ylabel("gate")
         if self.gates:
-            legend_below(axes, 3)
+            legend_below(axes)
 
 
 def gate_activity(
