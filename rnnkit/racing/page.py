@@ -53,8 +53,8 @@ def _method(result: RaceResult) -> Iterator[str]:
 READING = (
     "The metric is that of the last validation, since the best of many would be a choice. Seeds are paired: training k "
     "of every cell sees the same batches in the same order. The interval is that of the difference between the two "
-    f"medians, the middle {percent(CONFIDENCE)} of a bootstrap that draws seeds for both cells at once. A training that "
-    "failed counts as the worst there is."
+    f"medians, the middle {percent(CONFIDENCE)} of a bootstrap that draws seeds for both cells at once. A training "
+    "that failed counts as the worst there is."
 )
 REACHED = (
     "Medians over the seeds, at the validation that first reaches it; a dash where half of the seeds or more do not."

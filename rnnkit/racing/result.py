@@ -4,9 +4,8 @@ import csv
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from io import StringIO
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rnnkit
@@ -14,43 +13,39 @@ from rnnkit.core.task import Task
 from rnnkit.racing.bootstrap import CONFIDENCE, attainable, enough_seeds, percent
 from rnnkit.racing.leaderboard import Place, leaderboard
 from rnnkit.racing.plan import Plan
-from rnnkit.racing.settings import RaceSettings
 from rnnkit.racing.trial import Result
+from rnnkit.support.paths import AnyPath, as_path
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@dataclass(frozen=True)
 class RaceResult:
-    """What a race has shown. In a notebook it is shown as a table and curves."""
+    """What a race has shown. In a notebook it is shown as a table and curves.
 
-    settings: RaceSettings
-    folder: Path
-    """Where all of it is kept."""
+    Args:
+        plan: of a race whose trainings all have a result.
+        task: what was learnt.
+        folder: where all of it is kept.
+    """
 
-    task: Task
-    baselines: Mapping[str, float]
-    """What simple methods reach, in the task's metric."""
+    def __init__(self, plan: Plan, task: Task, folder: AnyPath) -> None:
+        self.settings, self.task, self.folder = plan.settings, task, as_path(folder)
+        self.baselines: Mapping[str, float] = task.baselines()
+        """What simple methods reach, in the task's metric."""
 
-    leaderboard: list[Place]
-    """The best first."""
+        self.leaderboard: list[Place] = leaderboard(plan)
+        """The best first."""
 
-    curves: Mapping[str, list[Result]] = field(repr=False)
-    """By cell, its trainings, one a seed."""
-
-    warnings: tuple[str, ...] = ()
-    """What was warned of in trainings, each once."""
-
-    @classmethod
-    def of(cls, plan: Plan, task: Task, folder: Path) -> "RaceResult":
-        """Return the result of a race whose trainings are all done."""
-        curves = {
+        self.curves: Mapping[str, list[Result]] = {
             size.cell: [plan.results[trial.name] for trial in plan.ranking(number)]
             for number, size in enumerate(plan.sizes)
         }
+        """By cell, its trainings, one a seed."""
+
         said = dict.fromkeys(f"{result.label}: {note}" for result in plan.results.values() for note in result.notes)
-        return cls(plan.settings, folder, task, task.baselines(), leaderboard(plan), curves, tuple(said))
+        self.warnings = tuple(said)
+        """What was warned of in trainings, each once."""
 
     def notes(self) -> list[str]:
         """Return what is to be known beside the figures, a sentence each: how sure they are, and what failed."""
