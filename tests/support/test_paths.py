@@ -158,7 +158,7 @@ CALLS = {
     "rnnkit.racing.entry.race": ("run", lambda path: rnnkit.race(["lstm", "gru"], out=path)),
     "rnnkit.racing.folder.RaceFolder": ("race", lambda path: RaceFolder(path).path.name),
     "rnnkit.racing.folder.RaceFolder.new": ("race", lambda path: RaceFolder.new(path, RACE).path.name),
-    "rnnkit.racing.result.RaceResult": ("race", lambda path: RaceResult(NOBODY, SMALL.make_task(), path).folder.name),
+    "rnnkit.racing.standings.Standings": ("race", lambda path: RaceResult(NOBODY, SMALL.make_task(), path).folder.name),
     "rnnkit.racing.settings.RaceSettings.read": ("run", RaceSettings.read),
     "rnnkit.runs.folder.free_path": ("run", lambda path: folder.free_path(path).name),
     "rnnkit.runs.folder.RunFolder": ("another", lambda path: train(path=path)),

@@ -165,8 +165,8 @@ def _report(result: "RaceResult", as_json: bool) -> None:
         return
     echo_wrapped(f"{tables.heading(result)}\n")
     _print(tables.places(result), ("highest", "lowest"))
-    for note in result.notes():
-        echo_wrapped(note)
+    if notes := result.notes():
+        echo_wrapped("\n" + "\n".join(notes))
     if result.settings.target is not None:
         echo_wrapped(f"\n{tables.target(result)}\n")
         _print(tables.reached(result), ())
