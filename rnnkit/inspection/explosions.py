@@ -10,11 +10,15 @@ from torch import Tensor
 from rnnkit.core.task import Batch, Task
 from rnnkit.errors import check_positive
 from rnnkit.inspection.backward import StateGradients, state_gradients
-from rnnkit.inspection.jacobian import jacobians, singular_values
-from rnnkit.inspection.result import Inspection, Numbers, plain
+from rnnkit.inspection.jacobian import Sample, jacobians, sample, singular_values
+from rnnkit.inspection.passage import CellRun
+from rnnkit.inspection.result import Inspection, Numbers, Values, plain
 from rnnkit.inspection.study import Drawn, studying
 from rnnkit.inspection.wording import count, number
 from rnnkit.support.figures import COLOURS, legend_below, line_style
+
+FEW = 20
+"""Steps that explode whose Jacobians are computed in any case."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -38,7 +42,7 @@ class ExplodingSteps(Inspection):
     """By cell: the norm of the gradient before a step by that after it, (T,) in time; NaN where there is none after."""
     singular_values: dict[str, Numbers]
     """By cell: the largest singular value of the step's Jacobian in any row, (T,): the growth can be no more, but by
-    what the step's output adds."""
+    what the step's output adds. NaN where it was not computed."""
 
     @property
     def explosions(self) -> tuple[Explosion, ...]:
@@ -94,7 +98,8 @@ class ExplodingSteps(Inspection):
             style = line_style(which)
             axes.plot(np.where(np.isfinite(values), values, np.nan), linewidth=1.6, label=name, **style)
             bound = {**style, "linewidth": 1, "alpha": 0.5}
-            axes.plot(self.singular_values[name], label=f"{name}: singular value", **bound)
+            known = np.flatnonzero(np.isfinite(self.singular_values[name]))
+            axes.plot(known, self.singular_values[name][known], label=f"{name}: singular value", **bound)
         for one in self.explosions:
             axes.plot(one.step, one.growth, "x", color=COLOURS[1], markersize=7)
         axes.axhline(self.threshold, color=COLOURS[-1], linewidth=1, linestyle="--", label="threshold")
@@ -141,17 +146,28 @@ def exploding_steps(
     check_positive("threshold", threshold)
     drawn = Drawn(steps, batch_size, seed, options)
     with studying(subject, inputs, drawn, task=task, batch=batch, loss=loss) as study:
-        _, gradients = state_gradients(study)
+        passage, gradients = state_gradients(study)
+        chosen = sample(passage)
         growth = {of.run.part.label: np.array(of.run.in_time(list(_growth(of)))) for of in gradients}
         values = {
-            of.run.part.label: np.array(
-                of.run.in_time([float(singular_values(one)[:, 0].max()) for one in jacobians(of.run)])
-            )
-            for of in gradients
+            of.run.part.label: _largest(of.run, chosen, growth[of.run.part.label] > threshold) for of in gradients
         }
         return ExplodingSteps(
-            subject=study.subject.label, notes=study.notes, threshold=threshold, growth=growth, singular_values=values
+            subject=study.subject.label,
+            notes=(*study.notes, *chosen.notes),
+            threshold=threshold,
+            growth=growth,
+            singular_values=values,
         )
+
+
+def _largest(run: CellRun, chosen: Sample, explodes: Values) -> Numbers:
+    """Return the largest singular value at the chosen steps and the first few that explode; NaN elsewhere."""
+    values = np.full(len(run.projected), np.nan)
+    steps = sorted({*chosen.steps, *np.flatnonzero(explodes)[:FEW].tolist()})
+    own = [len(values) - 1 - step if run.part.reverse else step for step in steps]
+    values[steps] = [float(singular_values(one)[:, 0].max()) for one in jacobians(run, own, chosen.rows)]
+    return values
 
 
 def _growth(gradients: StateGradients) -> Numbers:

@@ -1,7 +1,8 @@
 """The Jacobian of one step with respect to the state, and its spectrum along a sequence."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -10,12 +11,14 @@ from torch import Tensor
 from rnnkit.core.cell import Cell, Projected, State, map_parts
 from rnnkit.errors import UsageError
 from rnnkit.inspection.coordinates import flatten, unflatten
-from rnnkit.inspection.passage import CellRun, check_states, traverse
+from rnnkit.inspection.passage import CellRun, Passage, check_states, traverse
 from rnnkit.inspection.result import Inspection, Numbers
 from rnnkit.inspection.study import Drawn, studying
-from rnnkit.inspection.wording import number
+from rnnkit.inspection.wording import count, number
 from rnnkit.support.figures import COLOURS, legend_below, line_style
 
+WORK = 2.5e9
+"""N³ summed over the Jacobians that are taken apart, so that it takes seconds."""
 ROWS = 4096
 """Of a batch in which Jacobians are computed; more are done in several goes."""
 
@@ -61,10 +64,60 @@ def _rows(cell: Cell, p: Projected, state: State, start: Tensor, numbers: range)
     return gradient.reshape(len(start), count, start.shape[1])
 
 
-def jacobians(run: CellRun) -> list[Tensor]:
-    """Return the Jacobian of every step of a run, in the order of its own steps: T of (B, N, N), in float64."""
-    pairs = zip(run.projected, run.states[:-1], strict=True)
-    return [step_jacobian(run.part.cell, p, state).double() for p, state in pairs]
+def step_products(cell: Cell, p: Projected, state: State, vectors: Tensor) -> Tensor:
+    """Return the products of each row's Jacobian (B, N, N) with vectors (B, N, K); where K < N, without the matrices.
+
+    A backward pass that is differentiated again is a forward derivative: d(Jᵀu · v)/du = J v.
+    """
+    count = vectors.shape[2]
+    if count >= vectors.shape[1]:
+        return step_jacobian(cell, p, state).double() @ vectors
+    start = flatten(state).detach()
+    with torch.enable_grad():
+        leaf = start.repeat_interleave(count, 0).requires_grad_()
+        repeated = tuple(tensor.detach().repeat_interleave(count, 0) for tensor in state)
+        slices = map_parts(lambda part: part.detach().repeat_interleave(count, 0), p)
+        after = flatten(cell.step(slices, unflatten(leaf, repeated))[1])
+        if not after.requires_grad:
+            return torch.zeros_like(vectors)
+        along = torch.zeros_like(after, requires_grad=True)
+        (back,) = torch.autograd.grad(after, leaf, along, create_graph=True, allow_unused=True, materialize_grads=True)
+        weighed = (back * vectors.transpose(1, 2).reshape(leaf.shape).to(back)).sum()
+        (products,) = torch.autograd.grad(weighed, along, allow_unused=True, materialize_grads=True)
+    return products.reshape(len(start), count, -1).transpose(1, 2).double()
+
+
+def jacobians(run: CellRun, steps: Sequence[int], rows: int) -> list[Tensor]:
+    """Return Jacobians of a run at some of its own steps, in float64: each (rows, N, N), of the first rows."""
+    found = []
+    for step in steps:
+        p = map_parts(lambda part: part[:rows], run.projected[step])
+        found.append(step_jacobian(run.part.cell, p, tuple(t[:rows] for t in run.states[step])).double())
+    return found
+
+
+class Sample(NamedTuple):
+    """Where Jacobians are computed."""
+
+    steps: list[int]
+    """In time."""
+    rows: int
+    """So many of the first ones."""
+    notes: tuple[str, ...]
+
+
+def sample(passage: Passage) -> Sample:
+    """Return at which steps and in how many rows Jacobians are computed: in all, or where that takes long in fewer."""
+    length, batch = len(passage.runs[0].projected), passage.outputs.shape[1]
+    sizes = [flatten(run.states[0]).shape[1] for run in passage.runs]
+    affordable = max(4, int(WORK / sum(size**3 for size in sizes)))
+    if affordable >= length * batch:
+        return Sample(list(range(length)), batch, ())
+    rows = max(1, min(batch, affordable // length))
+    steps = sorted({round(step) for step in np.linspace(0, length - 1, min(length, affordable))})
+    places = f"at {len(steps)} of {length} steps, in {count(rows, 'row')}"
+    note = f"Jacobians of {max(sizes)} numbers take long: computed {places}."
+    return Sample(steps, rows, (note,))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -73,6 +126,8 @@ class JacobianSpectrum(Inspection):
 
     title = "Jacobian of the step"
 
+    steps: Numbers
+    """In time, (T,): all, or of large cells some."""
     singular_values: dict[str, Numbers]
     """By cell: (T, N) from the largest down, the mean over the rows of the batch."""
     spectral_radius: dict[str, Numbers]
@@ -127,12 +182,11 @@ class JacobianSpectrum(Inspection):
         if len(lines) == 1:
             ((name, radius),) = lines.items()
             values = self.singular_values[name]
-            steps = np.arange(len(values))
-            axes.fill_between(steps, values[:, -1], values[:, 0], color=COLOURS[0], alpha=0.15, linewidth=0)
+            axes.fill_between(self.steps, values[:, -1], values[:, 0], color=COLOURS[0], alpha=0.15, linewidth=0)
             middle = np.median(values, 1)
             lines = {"largest singular value": values[:, 0], "spectral radius": radius, "median singular value": middle}
         for which, (name, line) in enumerate(lines.items()):
-            axes.plot(line, linewidth=1.6, label=name, **line_style(which))
+            axes.plot(self.steps, line, linewidth=1.6, label=name, **line_style(which))
         axes.axhline(1, color=COLOURS[-1], linewidth=1)
         axes.set_xlabel("step")
         axes.set_ylabel("factor of a difference" if len(self.spectral_radius) == 1 else "spectral radius")
@@ -173,14 +227,20 @@ def jacobian_spectrum(
         check_states(study.subject)
         with torch.no_grad():
             passage = traverse(study.subject, study.xs)
+        chosen = sample(passage)
         values: dict[str, Numbers] = {}
         radii: dict[str, Numbers] = {}
         for run in passage.runs:
-            matrices = jacobians(run)
+            own = [len(run.projected) - 1 - step if run.part.reverse else step for step in chosen.steps]
+            matrices = jacobians(run, own, chosen.rows)
             values[run.part.label] = np.array([singular_values(one).mean(0).cpu().numpy() for one in matrices])
             radii[run.part.label] = np.array([float(spectral_radius(one).mean()) for one in matrices])
         return JacobianSpectrum(
-            subject=study.subject.label, notes=study.notes, singular_values=values, spectral_radius=radii
+            subject=study.subject.label,
+            notes=(*study.notes, *chosen.notes),
+            steps=np.array(chosen.steps, dtype=float),
+            singular_values=values,
+            spectral_radius=radii,
         )
 
 

@@ -1,20 +1,23 @@
 """Lyapunov exponents: how fast neighbouring states part or come together on the driven orbit."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from rnnkit.errors import UsageError, check_whole
-from rnnkit.inspection.jacobian import step_jacobian
+from rnnkit.inspection.coordinates import flatten
+from rnnkit.inspection.jacobian import step_products
 from rnnkit.inspection.passage import CellRun, check_states, traverse
-from rnnkit.inspection.result import Inspection, Numbers
+from rnnkit.inspection.result import Inspection, Numbers, plain
 from rnnkit.inspection.study import Drawn, studying
 from rnnkit.inspection.wording import count, number
 from rnnkit.support.figures import COLOURS, legend_below, line_style
 
+ALL, SOME = 128, 32
+"""Up to so many exponents all are computed; of more, so many."""
 BLOCKS = 8
 """Of steps, whose means tell the standard error."""
 
@@ -29,6 +32,8 @@ class LyapunovSpectrum(Inspection):
     """By cell: from the largest down, per step, (N,); minus infinity where a direction is forgotten at once."""
     errors: dict[str, Numbers]
     """By cell: their standard errors, from blocks of steps and the rows of the batch."""
+    sizes: dict[str, int]
+    """By cell: how many exponents there are in all, N."""
     steps: int
     """That were counted, after the warm-up."""
 
@@ -39,13 +44,16 @@ class LyapunovSpectrum(Inspection):
 
     @property
     def sums(self) -> dict[str, float]:
-        """By cell, what the logarithm of a volume gains a step."""
-        return {name: float(values.sum()) for name, values in self.exponents.items()}
+        """By cell, what the logarithm of a volume gains a step; NaN where not all exponents are known."""
+        return {
+            name: float(values.sum()) if len(values) == self.sizes[name] else math.nan
+            for name, values in self.exponents.items()
+        }
 
     @property
     def dimensions(self) -> dict[str, float]:
         """By cell, the Kaplan-Yorke dimension of what the states settle on; 0 where they follow the input alone."""
-        return {name: kaplan_yorke(values) for name, values in self.exponents.items()}
+        return {name: kaplan_yorke(values, self.sizes[name]) for name, values in self.exponents.items()}
 
     @property
     def verdict(self) -> str:
@@ -98,8 +106,12 @@ class LyapunovSpectrum(Inspection):
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as `json.dumps` takes it."""
-        sums = {name: value if np.isfinite(value) else None for name, value in self.sums.items()}
-        return {**super().to_json(), "sums": sums, "dimensions": self.dimensions, "verdict": self.verdict}
+        return {
+            **super().to_json(),
+            "sums": plain(self.sums),
+            "dimensions": plain(self.dimensions),
+            "verdict": self.verdict,
+        }
 
     def _draw(self, axes: Any) -> None:
         for which, (name, values) in enumerate(self.exponents.items()):
@@ -122,6 +134,7 @@ def lyapunov_spectrum(
     inputs: Any = None,
     *,
     warm_up: int | None = None,
+    exponents: int | None = None,
     steps: int = 200,
     batch_size: int = 4,
     seed: int = 0,
@@ -136,6 +149,7 @@ def lyapunov_spectrum(
         subject: a cell's name, expression or class, a Cell, an `rnnkit.RNN` or an `rnnkit.Model`.
         inputs: as the subject takes them, (T, B, D), or symbols (T, B); None: from a standard normal distribution.
         warm_up: steps at the beginning that are not counted; None: a quarter of them.
+        exponents: how many, the largest ones; None: all, of cells with more than 128 numbers in their state 32.
         steps: T, where inputs are drawn; the warm-up is part of them.
         batch_size: B, where inputs are drawn.
         seed: of everything that is drawn.
@@ -149,6 +163,8 @@ def lyapunov_spectrum(
     Lyapunov Exponents for RNNs", Frontiers in Applied Mathematics and Statistics 8, 2022; the dimension: Kaplan &
     Yorke, "Chaotic Behavior of Multidimensional Difference Equations", Lecture Notes in Mathematics 730, 1979.
     """
+    if exponents is not None:
+        check_whole("exponents", exponents)
     with studying(subject, inputs, Drawn(steps, batch_size, seed, options)) as study:
         check_states(study.subject)
         length = len(study.inputs)
@@ -158,30 +174,32 @@ def lyapunov_spectrum(
             raise UsageError(f"warm_up is {skipped}; it must leave some of the {count(length, 'step')}")
         with torch.no_grad():
             passage = traverse(study.subject, study.xs)
-        exponents: dict[str, Numbers] = {}
-        errors: dict[str, Numbers] = {}
+        means: dict[str, tuple[Numbers, Numbers]] = {}
+        notes: list[str] = []
         for run in passage.runs:
-            stretched = _stretching(run, skipped, study.generator)
-            exponents[run.part.label], errors[run.part.label] = _means(stretched)
+            width = flatten(run.states[0]).shape[1]
+            wanted = min(width, exponents or (width if width <= ALL else SOME))
+            means[run.part.label] = _means(_stretching(run, skipped, wanted, study.generator))
+            left_out = f"{run.part.label}: the {wanted} largest of {count(width, 'exponent')}; the others left out."
+            notes += [left_out] if wanted < width else []
         return LyapunovSpectrum(
             subject=study.subject.label,
-            notes=study.notes,
-            exponents=exponents,
-            errors=errors,
+            notes=(*study.notes, *notes),
+            exponents={name: values for name, (values, _) in means.items()},
+            errors={name: errors for name, (_, errors) in means.items()},
+            sizes={run.part.label: flatten(run.states[0]).shape[1] for run in passage.runs},
             steps=length - skipped,
         )
 
 
-def _stretching(run: CellRun, skipped: int, generator: torch.Generator) -> Numbers:
-    """Return the logarithm of what each step after the warm-up does to each direction: (T, B, N)."""
+def _stretching(run: CellRun, skipped: int, wanted: int, generator: torch.Generator) -> Numbers:
+    """Return the logarithm of what each step after the warm-up does to each direction: (T, B, K)."""
     kept = []
-    basis: Tensor | None = None
+    start = flatten(run.states[0])
+    drawn = torch.randn(*start.shape, wanted, generator=generator, dtype=torch.float64).to(start.device)
+    basis = torch.linalg.qr(drawn).Q
     for step, (p, state) in enumerate(zip(run.projected, run.states[:-1], strict=True)):
-        matrices = step_jacobian(run.part.cell, p, state).double()
-        if basis is None:
-            drawn = torch.randn(matrices.shape, generator=generator, dtype=torch.float64).to(matrices)
-            basis = torch.linalg.qr(drawn).Q
-        basis, triangles = torch.linalg.qr(matrices @ basis)
+        basis, triangles = torch.linalg.qr(step_products(run.part.cell, p, state, basis))
         if step >= skipped:
             kept.append(triangles.diagonal(dim1=-2, dim2=-1).abs().log())
     return torch.stack(kept).cpu().numpy()
@@ -198,12 +216,12 @@ def _means(stretched: Numbers) -> tuple[Numbers, Numbers]:
     return exponents[order], (deviation / np.sqrt(len(each)))[order]
 
 
-def kaplan_yorke(exponents: Numbers) -> float:
-    """Return the Kaplan-Yorke dimension that exponents, from the largest down, stand for."""
+def kaplan_yorke(exponents: Numbers, size: int) -> float:
+    """Return the Kaplan-Yorke dimension that the largest of `size` exponents stand for; NaN if these are too few."""
     sums = np.cumsum(exponents)
     if not len(sums) or not sums[0] >= 0:
         return 0.0
     last = int(np.flatnonzero(sums >= 0)[-1])
     if last + 1 == len(sums):
-        return float(len(sums))
+        return float(size) if len(sums) == size else math.nan
     return float(last + 1 + sums[last] / abs(exponents[last + 1]))

@@ -133,7 +133,8 @@ def rehearse(settings: Settings, task: Task) -> None:
 
     What compiles a cell does so here, once for all processes.
     """
-    settings = replace(settings, batch=min(ROWS, settings.batch))
+    steps = max(2, settings.steps)  # with an end, and its validation, that is not reached
+    settings = replace(settings, batch=min(ROWS, settings.batch), steps=steps, validate_every=steps)
     with torch.random.fork_rng([]):
         try:
             with suppress(DivergedError):

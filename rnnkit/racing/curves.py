@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnkit.racing.result import RaceResult
+from rnnkit.racing.standings import Standings
 from rnnkit.racing.trial import Result
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ SMALL, GAP = 8, 0.065
 Numbers = NDArray[np.float64]
 
 
-def draw(result: RaceResult, *, stacked: bool = False) -> "Figure":
+def draw(result: Standings, *, stacked: bool = False) -> "Figure":
     """Draw a colour a cell: the median over its seeds as a line, the range as a band, baselines dashed.
 
     Where a training ended early stands a cross; the median and the range are of those that go on.
@@ -62,7 +62,7 @@ def draw(result: RaceResult, *, stacked: bool = False) -> "Figure":
     return figure
 
 
-def alt(result: RaceResult) -> str:
+def alt(result: Standings) -> str:
     """Return what the picture shows, for those who do not see it."""
     task, cells = result.task, ", ".join(result.curves)
     first = result.leaderboard[0]
@@ -99,7 +99,7 @@ def _padded(rows: Sequence[Sequence[float]]) -> Numbers:
     return np.array([[*row, *[math.nan] * (longest - len(row))] for row in rows], dtype=float)
 
 
-def _scale(panel: Any, result: RaceResult) -> None:
+def _scale(panel: Any, result: Standings) -> None:
     """Make the axis logarithmic, or leave out of a linear one what would flatten the rest."""
     lines = [training.metric for trainings in result.curves.values() for training in trainings if training.metric]
     levels = [*result.baselines.values(), *([] if result.settings.target is None else [result.settings.target])]
@@ -114,7 +114,7 @@ def _scale(panel: Any, result: RaceResult) -> None:
     panel.set_ylim(settled.min() - margin, settled.max() + margin)
 
 
-def _draw_levels(panel: Any, result: RaceResult, *, labelled: bool, inside: bool) -> None:
+def _draw_levels(panel: Any, result: Standings, *, labelled: bool, inside: bool) -> None:
     """Draw the baselines dashed and the target dotted, and their names at the right of the panel."""
     levels = [(value, name, "--") for name, value in result.baselines.items()]
     if result.settings.target is not None:
@@ -141,7 +141,7 @@ def _draw_levels(panel: Any, result: RaceResult, *, labelled: bool, inside: bool
         )
 
 
-def _explain(figure: "Figure", result: RaceResult) -> None:
+def _explain(figure: "Figure", result: Standings) -> None:
     """Put the names of the cells above the panels, in as many columns as there is room for."""
     from matplotlib.lines import Line2D
 

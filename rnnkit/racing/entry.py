@@ -96,7 +96,7 @@ class RunningRace:
 
     def finish(self) -> RaceResult:
         """Return the result, after it is written to the folder: tables, curves, and the page."""
-        result = RaceResult.of(self.course.plan, self.course.task, self.path)
+        result = RaceResult(self.course.plan, self.course.task, self.path)
         folder = self.course.folder
         folder.write(LEADERBOARD, result.to_json().encode() + b"\n")
         folder.write(TABLE, result.to_csv().encode())

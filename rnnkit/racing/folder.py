@@ -33,8 +33,8 @@ class RaceFolder:
         path: where.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: AnyPath) -> None:
+        self.path = as_path(path)
         self._lock: int | None = None
 
     @classmethod
@@ -56,7 +56,7 @@ class RaceFolder:
         return cls(where)
 
     def make(self, settings: RaceSettings, task: Task) -> None:
-        """Make it, whole or not at all, and keep others out."""
+        """Make it, whole or not at all, and keep others out; ResourceError where it cannot be made."""
         about = {"rnnkit": rnnkit.__version__, **environment(settings.run.device), "threads": 1}
         files = {
             CONFIG: settings.to_toml().encode(),
@@ -64,9 +64,13 @@ class RaceFolder:
             DATA: DataRecord.of(task).to_json(),
             LOCK: b"",
         }
-        with reported(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_folder(self.path, files, [TRIALS])
+        try:
+            with reported(self.path):
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            write_folder(self.path, files, [TRIALS])
+        except ResourceError as error:
+            reason = str(error).rpartition(": ")[2]
+            raise ResourceError(f"{self.path} cannot be made: {reason}; give another folder with --out") from None
         self._lock = locked(self.path)
 
     def take_up(self, settings: RaceSettings) -> None:

@@ -6,24 +6,24 @@ from importlib.util import find_spec
 from rnnkit.racing import tables
 from rnnkit.racing.bootstrap import CONFIDENCE, percent
 from rnnkit.racing.curves import alt, draw
-from rnnkit.racing.result import RaceResult
+from rnnkit.racing.standings import Standings
 from rnnkit.support import html_page
 from rnnkit.support.figures import svg_of
 from rnnkit.support.html_page import paragraph, section
 
 
-def page(result: RaceResult) -> str:
+def whole(result: Standings) -> str:
     """Return the whole page."""
     cells = ", ".join(result.settings.labels)
     return html_page.page(f"{cells} on {result.task.name}", [*_standings(result), *_method(result)])
 
 
-def notebook(result: RaceResult) -> str:
+def notebook(result: Standings) -> str:
     """Return the leaderboard and the curves, to be shown in a notebook."""
     return html_page.fragment(_standings(result))
 
 
-def _standings(result: RaceResult) -> Iterator[str]:
+def _standings(result: Standings) -> Iterator[str]:
     yield paragraph(f"{tables.heading(result)}.")
     yield _table(tables.places(result))
     yield html_page.listing(result.notes())
@@ -33,7 +33,7 @@ def _standings(result: RaceResult) -> Iterator[str]:
         yield section(_sentence(tables.target(result)), soon)
 
 
-def _method(result: RaceResult) -> Iterator[str]:
+def _method(result: Standings) -> Iterator[str]:
     settings = result.settings
     yield section("At equal cost", [_table(tables.costs(result)), paragraph(_equal(result), faint=True)])
     if settings.tunes:
@@ -53,8 +53,8 @@ def _method(result: RaceResult) -> Iterator[str]:
 READING = (
     "The metric is that of the last validation, since the best of many would be a choice. Seeds are paired: training k "
     "of every cell sees the same batches in the same order. The interval is that of the difference between the two "
-    f"medians, the middle {percent(CONFIDENCE)} of a bootstrap that draws seeds for both cells at once. A training that "
-    "failed counts as the worst there is."
+    f"medians, the middle {percent(CONFIDENCE)} of a bootstrap that draws seeds for both cells at once. A training "
+    "that failed counts as the worst there is."
 )
 REACHED = (
     "Medians over the seeds, at the validation that first reaches it; a dash where half of the seeds or more do not."
@@ -65,7 +65,7 @@ CAPTION = (
 )
 
 
-def _picture(result: RaceResult) -> str:
+def _picture(result: Standings) -> str:
     if find_spec("matplotlib") is None:
         return paragraph("There is no picture, which needs the extra plot: pip install 'rnnkit[plot]'.", faint=True)
     words = alt(result)
@@ -73,7 +73,7 @@ def _picture(result: RaceResult) -> str:
     return html_page.picture(wide, CAPTION, narrow)
 
 
-def _equal(result: RaceResult) -> str:
+def _equal(result: Standings) -> str:
     first, off = result.settings.labels[0], max(abs(place.size.off) for place in result.leaderboard)
     what = {
         "parameters": "Parameters are those of the whole model, embedding and readout included",

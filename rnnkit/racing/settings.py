@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
 from typing import Any
 
 from rnnkit.core.cell import Cell
@@ -14,6 +13,7 @@ from rnnkit.racing import defaults
 from rnnkit.runs.config import resolved
 from rnnkit.runs.setting_fields import checked
 from rnnkit.runs.settings import Settings
+from rnnkit.support.paths import AnyPath, as_path
 from rnnkit.support.toml import read_toml, write_toml
 
 CONFIG = "race.toml"
@@ -106,12 +106,13 @@ class RaceSettings:
         return write_toml(values)
 
     @classmethod
-    def read(cls, path: Path) -> "RaceSettings":
+    def read(cls, path: AnyPath) -> "RaceSettings":
         """Read the settings of the race in a folder.
 
         Raises:
             CheckpointError: the folder is not a race's, or the file is damaged.
         """
+        path = as_path(path)
         if not path.is_dir():
             raise CheckpointError(f"{path} is not a folder; give the folder of a race, such as runs/race-...")
         file = path / CONFIG
@@ -156,7 +157,7 @@ def unchanged(settings: RaceSettings, race: Mapping[str, Any], *sources: tuple[s
     """
     check_given(*sources)
     stored: dict[str, Any] = {**asdict(settings.run), **{f.name: getattr(settings, f.name) for f in fields(settings)}}
-    given = {name: (value, "") for name, value in race.items()}
+    given = {name: (tuple(value) if isinstance(value, list) else value, "") for name, value in race.items()}
     given |= {name: (value, f"{source}: ") for source, values in sources for name, value in checked(values, "").items()}
     for name, (value, source) in given.items():
         same = (stored[name] | value if isinstance(value, dict) else value) == stored[name]

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from rnnkit.racing.bootstrap import CONFIDENCE, percent
 from rnnkit.racing.leaderboard import Place
-from rnnkit.racing.result import RaceResult
+from rnnkit.racing.standings import Standings
 
 NONE = "—"
 """Where there is no figure: none was reached, or trainings failed."""
@@ -24,7 +24,7 @@ def figure(value: float, digits: int = 4) -> str:
     return f"{value:.{digits}g}" if math.isfinite(value) else NONE
 
 
-def heading(result: RaceResult) -> str:
+def heading(result: Standings) -> str:
     """Return one line about the race: task, metric, seeds, steps."""
     task, settings = result.task, result.settings
     better = "higher" if task.higher_is_better else "lower"
@@ -35,7 +35,7 @@ def heading(result: RaceResult) -> str:
     )
 
 
-def places(result: RaceResult) -> Table:
+def places(result: Standings) -> Table:
     """Return the leaderboard."""
     metric, interval = result.task.metric_name, f"{percent(CONFIDENCE)} interval"
     numbers = [metric, "lowest", "highest", "vs first"]
@@ -49,12 +49,12 @@ def places(result: RaceResult) -> Table:
     return Table(["#", "cell", *numbers, interval], rows, numbers)
 
 
-def target(result: RaceResult) -> str:
+def target(result: Standings) -> str:
     """Return what `reached` is about."""
     return f"how soon validation {result.task.metric_name} {result.settings.target:g} is reached"
 
 
-def costs(result: RaceResult) -> Table:
+def costs(result: Standings) -> Table:
     """Return what each cell comes to, its learning rate, and the time of a training."""
     numbers = ["hidden", "parameters", "flops", "off", "lr", "seconds"]
     rows = []
@@ -66,7 +66,7 @@ def costs(result: RaceResult) -> Table:
     return Table(["cell", *numbers], rows, numbers)
 
 
-def tuning(result: RaceResult) -> Table:
+def tuning(result: Standings) -> Table:
     """Return the median of each learning rate that a cell tried; a star is at the one that was chosen."""
     rates = result.settings.rates
     numbers = [f"lr {rate:g}" for rate in rates]
@@ -74,7 +74,7 @@ def tuning(result: RaceResult) -> Table:
     return Table(["cell", *numbers], rows, numbers)
 
 
-def reached(result: RaceResult) -> Table:
+def reached(result: Standings) -> Table:
     """Return how soon each cell reaches the target."""
     numbers = ["seeds", "updates", "tokens", "seconds"]
     rows = []

@@ -289,8 +289,9 @@ def _name(settings: Settings) -> str:
     return f"{settings.task}-{cell}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
-def free_path(path: Path) -> Path:
+def free_path(path: AnyPath) -> Path:
     """Return `path`, or it with a number behind if a run began in the same second."""
+    path = as_path(path)
     candidate, number = path, 1
     while candidate.exists():
         number += 1

@@ -11,6 +11,7 @@ from rnnkit.core.state_domains import random_like
 from rnnkit.errors import UsageError
 from rnnkit.inspection import jacobian, jacobian_spectrum, step_jacobian
 from rnnkit.inspection.coordinates import flatten, unflatten
+from rnnkit.inspection.jacobian import step_products
 from rnnkit.plugin.cell_spec import choose
 
 from .odd_cells import Linear, Mixed
@@ -51,6 +52,23 @@ def test_it_is_the_same_in_one_go_and_in_several(monkeypatch):
     whole = step_jacobian(cell, p, state)
     monkeypatch.setattr(jacobian, "ROWS", 6)
     torch.testing.assert_close(step_jacobian(cell, p, state), whole, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru", Mixed])
+def test_products_with_vectors_need_no_matrix(kind):
+    cell, p, state = prepared(kind)
+    matrices = step_jacobian(cell, p, state)
+    vectors = torch.randn(*matrices.shape[:2], 3, dtype=torch.float64)
+    torch.testing.assert_close(step_products(cell, p, state, vectors), matrices @ vectors, rtol=0, atol=1e-12)
+
+
+def test_of_a_large_cell_some_jacobians_are_computed_and_it_is_said(monkeypatch):
+    every = jacobian_spectrum("gru", hidden_size=6, steps=9, batch_size=2)
+    monkeypatch.setattr(jacobian, "WORK", 5 * 6**3)
+    some = jacobian_spectrum("gru", hidden_size=6, steps=9, batch_size=2)
+    assert some.steps.tolist() == [0, 2, 4, 6, 8]
+    assert some.notes == ("Jacobians of 6 numbers take long: computed at 5 of 9 steps, in 1 row.",)
+    assert some.radius == pytest.approx(every.radius, rel=0.2)
 
 
 def test_a_step_that_forgets_has_a_jacobian_of_zeros():

@@ -75,7 +75,18 @@ def test_what_is_forgotten_at_once_is_minus_infinity_and_null():
     [([-1.0, -2.0], 0.0), ([0.906, 0.0, -14.572], 2 + 0.906 / 14.572), ([0.5, -0.2], 2.0), ([0.0, -1.0], 1.0)],
 )
 def test_the_kaplan_yorke_dimension(exponents, dimension):
-    assert kaplan_yorke(np.array(exponents)) == pytest.approx(dimension)
+    assert kaplan_yorke(np.array(exponents), len(exponents)) == pytest.approx(dimension)
+
+
+def test_some_exponents_are_the_largest_ones_of_all():
+    sizes = {"input_size": 3, "hidden_size": 6, "steps": 120, "batch_size": 2}
+    every, some = (lyapunov_spectrum("lstm", exponents=count, **sizes) for count in (None, 3))
+    np.testing.assert_allclose(some.exponents["lstm"], every.exponents["lstm"][:3], atol=0.05)
+    assert some.notes == ("lstm: the 3 largest of 12 exponents; the others left out.",)
+    assert math.isnan(some.sums["lstm"])
+    assert some.to_json()["sums"]["lstm"] is None
+    assert some.dimensions["lstm"] == 0
+    assert math.isnan(kaplan_yorke(np.array([0.5, 0.1]), 4))
 
 
 def test_a_warm_up_leaves_some_steps():

@@ -69,9 +69,7 @@ class Options(NamedTuple):
     metavar="KEY=VALUE",
     help="A setting of `rnnkit run` for all trainings, or TABLE.KEY=VALUE (task.seq_len=50); may be repeated.",
 )
-@click.option(
-    "--jobs", type=click.IntRange(min=0), help="Processes, a thread each; 0: none but this. [default: one a core]"
-)
+@click.option("--jobs", type=click.IntRange(min=0), help="Processes, a thread each; 0: this one. [default: one a core]")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the race. [default: runs/race-TASK-TIME]")
 @click.option("--resume", type=click.Path(path_type=Path), metavar="RACE", help="Go on with the race in this folder.")
 @json_option
@@ -167,8 +165,8 @@ def _report(result: "RaceResult", as_json: bool) -> None:
         return
     echo_wrapped(f"{tables.heading(result)}\n")
     _print(tables.places(result), ("highest", "lowest"))
-    for note in result.notes():
-        echo_wrapped(note)
+    if notes := result.notes():
+        echo_wrapped("\n" + "\n".join(notes))
     if result.settings.target is not None:
         echo_wrapped(f"\n{tables.target(result)}\n")
         _print(tables.reached(result), ())
