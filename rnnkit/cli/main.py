@@ -14,6 +14,7 @@ from rnnkit.cli.blame import blamed
 from rnnkit.cli.commands.bench import bench
 from rnnkit.cli.commands.check import check
 from rnnkit.cli.commands.compare import compare
+from rnnkit.cli.commands.diff import diff
 from rnnkit.cli.commands.doctor import doctor
 from rnnkit.cli.commands.eval import evaluate_run
 from rnnkit.cli.commands.export import export
@@ -175,7 +176,7 @@ def main() -> None:
 
 COMMANDS: tuple[click.Command, ...] = (
     *(run, gradcheck, bench, check, cells, unrollers, tasks, plugins),
-    *(race, inspect, compare, evaluate_run, sample, export, doctor),
+    *(race, inspect, diff, compare, evaluate_run, sample, export, doctor),
 )
 for _command in COMMANDS:
     main.add_command(_command)

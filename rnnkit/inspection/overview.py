@@ -37,8 +37,6 @@ class Question:
     ask: Callable[..., Inspection]
     judged: bool
     """Whether it takes the task's loss, and not the inputs alone."""
-    model_only: bool = False
-    """Whether it asks about the parameters of a model under a task's loss."""
 
 
 QUESTIONS = {
@@ -46,7 +44,7 @@ QUESTIONS = {
     "jacobian": Question(inspection.jacobian_spectrum, judged=False),
     "gates": Question(inspection.gate_activity, judged=False),
     "memory": Question(inspection.effective_memory, judged=True),
-    "truncation": Question(inspection.truncation_bias, judged=True, model_only=True),
+    "truncation": Question(inspection.truncation_bias, judged=True),
     "saliency": Question(inspection.input_saliency, judged=True),
     "exploding": Question(inspection.exploding_steps, judged=True),
     "lyapunov": Question(inspection.lyapunov_spectrum, judged=False),
@@ -75,9 +73,6 @@ def overview(target: Target, only: Sequence[str] = ()) -> Iterator[tuple[str, In
     """
     for name in names_of(only):
         question = QUESTIONS[name]
-        if question.model_only and target.task is None:
-            yield name, f"{name} is left out: it asks about a model under a task's loss; inspect a run."
-            continue
         try:
             yield name, question.ask(target.subject, **_arguments(target, question))
         except (UsageError, ShapeError) as error:

@@ -90,7 +90,7 @@ def inspect(**words: Any) -> None:
     jacobian    by how much one step stretches and shrinks a difference of the state
     gates       how open gates are, and which are stuck
     memory      how many steps of context the outputs need
-    truncation  how near the gradient of truncated BPTT is to the whole one (of a run)
+    truncation  how near the gradient of truncated BPTT is to the whole one
     saliency    which inputs the last output depends on
     exploding   the steps at which the gradient grows
     lyapunov    whether two near states move apart
