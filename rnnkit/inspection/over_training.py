@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnkit.inspection.gate_activity import GateActivity
-from rnnkit.inspection.gradient_flow import GradientFlow
-from rnnkit.inspection.result import Inspection, Numbers
+from rnnkit.inspection.flow import GradientFlow
+from rnnkit.inspection.gates import GateActivity
+from rnnkit.inspection.result import Inspection, Values
 from rnnkit.inspection.wording import count, number, percent
 from rnnkit.support.figures import legend_below, line_style
 
@@ -54,9 +54,9 @@ class FlowOverTraining(Inspection):
 
     title = "Gradient flow over training"
 
-    steps: Numbers
+    steps: Values
     """Updates, (N,)."""
-    left: dict[str, Numbers]
+    left: dict[str, Values]
     """By steps back: the share of the gradient that is left, (N,); NaN where it is not finite."""
 
     @property
@@ -100,7 +100,7 @@ class FlowOverTraining(Inspection):
         axes.set_ylabel("share of the gradient that is left")
         axes.set_yscale("log")
         axes.grid(alpha=0.3)
-        legend_below(axes, min(4, len(self.left)))
+        legend_below(axes)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -109,9 +109,9 @@ class GatesOverTraining(Inspection):
 
     title = "Saturated gates over training"
 
-    steps: Numbers
+    steps: Values
     """Updates, (N,)."""
-    saturated: dict[str, Numbers]
+    saturated: dict[str, Values]
     """By gate: the share in the first and last tenth of its range together, (N,)."""
 
     @property
@@ -150,7 +150,7 @@ class GatesOverTraining(Inspection):
         axes.set_ylabel("share in the first and last tenth")
         axes.set_ylim(0, 1)
         axes.grid(alpha=0.3)
-        legend_below(axes, min(4, len(self.saturated)))
+        legend_below(axes)
 
 
 def over_training(subject: str, snapshots: Sequence[Snapshot]) -> list[Inspection]:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import time
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -130,11 +131,13 @@ def _words(text: str) -> list[str]:
 def _cell(options: Options) -> Subject:
     """Return a new cell, built where it is looked at."""
     from rnnkit.inspection.overview import Target
+    from rnnkit.plugin.cell_spec import choose
 
     assert options.cell is not None
     sizes = {"input_size": options.input_size or 8, "hidden_size": options.hidden or 32}
     drawn = {"steps": options.steps or 64, "batch_size": options.batch, "seed": options.seed}
     own = by_table(options.assignments, ("cell",))["cell"]
+    choose(options.cell).accepted(own)
     facts = {
         "cell": f"{options.cell}, new, input size {sizes['input_size']}, hidden size {sizes['hidden_size']}",
         "inputs": f"standard normal, {drawn['steps']} steps of {drawn['batch_size']} rows, seed {options.seed}",
@@ -217,21 +220,32 @@ def _over_training(folder: Path, title: str) -> list["Inspection"]:
 
 
 def _write(out: Path, subject: Subject, inspections: list["Inspection"], remarks: list[str]) -> None:
-    """Write page, numbers and pictures."""
+    """Write page, numbers and pictures; those of an earlier inspection go."""
     from rnnkit.inspection.page import page, slug
     from rnnkit.support.atomic_files import reported, write_file
     from rnnkit.support.figures import png_of
 
+    drawn = {slug(one): one.svg() for one in inspections} if find_spec("matplotlib") else {}
+    files = {f"{name}.svg": svg.encode() for name, svg in drawn.items()}
+    files |= {f"{slug(one)}.png": png_of(one.plot().figure) for one in inspections if slug(one) in drawn}
+    facts = {"subject": subject.title, **subject.facts, "remarks": remarks, "files": sorted(files)}
+    content = {**facts, "inspections": [inspection.to_json() for inspection in inspections]}
     with reported(out):
         out.mkdir(parents=True, exist_ok=True)
-    facts = {"subject": subject.title, **subject.facts, "remarks": remarks}
-    content = {**facts, "inspections": [inspection.to_json() for inspection in inspections]}
+        for name in _earlier(out):
+            (out / name).unlink(missing_ok=True)
+    for name, data in files.items():
+        write_file(out / name, data)
     write_file(out / NUMBERS, json.dumps(content).encode() + b"\n")
-    if find_spec("matplotlib"):
-        for inspection in inspections:
-            write_file(out / f"{slug(inspection)}.svg", inspection.svg().encode())
-            write_file(out / f"{slug(inspection)}.png", png_of(inspection.plot().figure))
-    write_file(out / PAGE, page(subject.title, subject.facts, inspections, remarks).encode())
+    write_file(out / PAGE, page(subject.title, subject.facts, inspections, drawn, remarks).encode())
+
+
+def _earlier(out: Path) -> list[str]:
+    """Return the names of the pictures that an earlier inspection left in a folder."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        names = json.loads((out / NUMBERS).read_text(encoding="utf-8"))["files"]
+        return [name for name in names if re.fullmatch(r"[\w-]+\.(svg|png)", name)]
+    return []
 
 
 def _report(out: Path, inspections: list["Inspection"], remarks: list[str], as_json: bool) -> None:
