@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn import Module
 
 from rnnkit.core.task import Batch, Task
 from rnnkit.errors import CheckpointError
 from rnnkit.inspection import gate_activity, gradient_flow
 from rnnkit.inspection.over_training import Snapshot
-from rnnkit.layers.model import Model
 from rnnkit.support.atomic_files import reported
 from rnnkit.support.paths import AnyPath, as_path
 
@@ -45,7 +45,7 @@ class InspectionLog:
             kept = [] if not self._path.exists() else [line for line, at in _lines(self._path) if at <= step]
             self._path.write_bytes(b"".join(kept))
 
-    def append(self, step: int, model: Model) -> None:
+    def append(self, step: int, model: Module) -> None:
         """Inspect the model as it is after update `step`, and write that down.
 
         Raises:

@@ -117,6 +117,7 @@ def _speed(options: Options) -> Speed:
     from rnnkit.benchmark.sizes import Size
     from rnnkit.benchmark.timing import interleaved, ratio
     from rnnkit.benchmark.workload import Workload, one_pass
+    from rnnkit.layers.rnn import RNN
     from rnnkit.layers.unroller_report import running
 
     workload = Workload(Size(options.batch, options.steps, options.input_size, options.hidden))
@@ -124,7 +125,8 @@ def _speed(options: Options) -> Speed:
     xs = workload.input()
     layers = [ours(cell, "auto")(workload.size) for cell in (options.first, options.second)]
     first, second = interleaved([one_pass(layer, xs, training=True) for layer in layers], ROUNDS)
-    runs = tuple(f"{layer.unroller}: {running([layer], 'auto')['runs'][0]}" for layer in layers)
+    report = running([layer for layer in layers if isinstance(layer, RNN)], "auto")
+    runs = [f"{unroller}: {how}" for unroller, how in zip(report["unroller"], report["runs"], strict=True)]
     return Speed((runs[0], runs[1]), (median(first), median(second)), ratio(second, first))
 
 
@@ -150,14 +152,14 @@ def _print(comparison: "CellComparison", speed: Speed | None, options: Options) 
         )
 
 
-def _rows(comparison: "CellComparison", speed: Speed | None) -> list[tuple[str, str, str]]:
+def _rows(comparison: "CellComparison", speed: Speed | None) -> list[tuple[str, ...]]:
     both = (comparison.first, comparison.second)
     names = list(dict.fromkeys(pair for facts in both for pair in facts.blocks))
     half_lives = (
         dict(comparison.flows[0].rows())["half-life, steps"],
         dict(comparison.flows[1].rows())["half-life, steps"],
     )
-    rows = [
+    rows: list[tuple[str, ...]] = [
         ("parameters", *(f"{facts.parameter_count:,}" for facts in both)),
         ("operations a step", *(f"{facts.flops:,}" for facts in both)),
         (
