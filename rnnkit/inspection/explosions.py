@@ -62,9 +62,11 @@ class ExplodingSteps(Inspection):
         if not worst:
             return f"At none of {count(steps, 'step')} does the gradient grow by more than {number(self.threshold)}."
         above = count(len(self.explosions), "step")
+        growth = worst[0].growth
+        how = f"by {number(growth)}" if np.isfinite(growth) else "it is no longer finite before it"
         return (
             f"At {above} of {steps} the gradient grows by more than {number(self.threshold)} times, most at step "
-            f"{worst[0].step} of {worst[0].cell}: by {number(worst[0].growth)}."
+            f"{worst[0].step} of {worst[0].cell}: {how}."
         )
 
     @property

@@ -146,6 +146,8 @@ class JacobianSpectrum(Inspection):
     @property
     def reading(self) -> str:
         """What the numbers say, in one sentence."""
+        if not np.isfinite(self.largest):
+            return "Some Jacobians are not finite, so nothing can be said of what a step does to a difference."
         medians = [float(np.median(values)) for values in self.singular_values.values()]
         return (
             f"One step multiplies a difference of the state by at most {number(self.largest)} and in the middle by "
