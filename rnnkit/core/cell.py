@@ -29,8 +29,9 @@ class Cell(Guarded, ABC):
     of these promises.
 
     A cell whose weight_ih, weight_hh, bias_ih and bias_hh are blocks of `hidden_size` rows may say so in its class, for
-    `rnnkit.init`: `gates`, the names of the blocks in their order; `forget_gate`, which of them keeps the state when it
-    is open; `input_gate`, which of them lets new input in, if it is another. Elsewhere these names are free.
+    `rnnkit.init` and `rnnkit.inspection`: `gates`, the names of the blocks in their order; `forget_gate`, which of them
+    keeps the state when it is open; `input_gate`, which of them lets new input in, if it is another. Elsewhere these
+    names are free.
 
     What its class has already, as `project` or `step`, is refused as the name of a parameter, buffer or submodule.
 

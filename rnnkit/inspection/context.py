@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rnnkit.core.cell import State, starting_state
 from rnnkit.core.task import Batch, Task
-from rnnkit.errors import UsageError, check_positive, check_whole
+from rnnkit.errors import DivergedError, UsageError, check_positive, check_whole
 from rnnkit.inspection.passage import Visitor, traverse
 from rnnkit.inspection.result import Inspection, Numbers
 from rnnkit.inspection.study import Drawn, Study, studying
@@ -136,6 +136,7 @@ def effective_memory(
 
     Raises:
         UsageError: an argument that cannot be honoured. ShapeError: inputs that do not fit.
+        DivergedError: an output or the loss is not finite.
 
     Source: Khandelwal, He, Qi & Jurafsky, "Sharp Nearby, Fuzzy Far Away: How Neural Language Models Use Context", ACL
     2018.
@@ -152,6 +153,11 @@ def effective_memory(
         tried, notes = _contexts(contexts, length - last + 1)
         outputs = _outputs(study, tried, last)
         cost, losses = _costs(study, outputs, last)
+        if not np.isfinite(cost).all():
+            raise DivergedError(
+                f"{study.subject.label}: the outputs or the loss are not finite, so contexts cannot be compared; look "
+                "at them with rnnkit.inspection.record"
+            )
         return EffectiveMemory(
             subject=study.subject.label,
             notes=(*study.notes, *notes),

@@ -1,6 +1,9 @@
 """Coordinates: the tensors of a state that have derivatives as one vector of real numbers a row, and back."""
 
+from typing import Any
+
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rnnkit.core.cell import Cell, State, starting_state
@@ -9,6 +12,13 @@ from rnnkit.core.cell import Cell, State, starting_state
 def differentiable(tensor: Tensor) -> bool:
     """Tell whether a tensor has derivatives: real and complex numbers have, integers and booleans have not."""
     return tensor.is_floating_point() or tensor.is_complex()
+
+
+def array_of(tensor: Tensor) -> NDArray[Any]:
+    """Return a tensor as an array of numpy's, which has no bfloat16."""
+    tensor = tensor.detach().cpu()
+    values: NDArray[Any] = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    return values
 
 
 def real(tensor: Tensor) -> Tensor:

@@ -47,12 +47,12 @@ class ExplodingSteps(Inspection):
     @property
     def explosions(self) -> tuple[Explosion, ...]:
         """The steps above the threshold, the worst first."""
-        found = [
+        above = [
             Explosion(cell=cell, step=int(step), growth=float(values[step]), singular_value=float(singular[step]))
             for (cell, values), singular in zip(self.growth.items(), self.singular_values.values(), strict=True)
             for step in np.flatnonzero(values > self.threshold)
         ]
-        return tuple(sorted(found, key=lambda explosion: -explosion.growth))
+        return tuple(sorted(above, key=lambda explosion: -explosion.growth))
 
     @property
     def reading(self) -> str:
@@ -61,10 +61,12 @@ class ExplodingSteps(Inspection):
         worst = self.explosions[:1]
         if not worst:
             return f"At none of {count(steps, 'step')} does the gradient grow by more than {number(self.threshold)}."
-        found = count(len(self.explosions), "step")
+        above = count(len(self.explosions), "step")
+        growth = worst[0].growth
+        how = f"by {number(growth)}" if np.isfinite(growth) else "it is no longer finite before it"
         return (
-            f"At {found} of {steps} the gradient grows by more than {number(self.threshold)} times, most at step "
-            f"{worst[0].step} of {worst[0].cell}: by {number(worst[0].growth)}."
+            f"At {above} of {steps} the gradient grows by more than {number(self.threshold)} times, most at step "
+            f"{worst[0].step} of {worst[0].cell}: {how}."
         )
 
     @property

@@ -69,6 +69,9 @@ class GateActivity(Inspection):
         """What the numbers say, in one sentence."""
         if not self.gates:
             return "No activation runs in the step, so there is no gate to look at."
+        unknown = [gate.name for gate in self.gates if not math.isfinite(gate.mean)]
+        if unknown:
+            return f"Not finite are values of {listed(unknown)}."
         if self.stuck:
             ends = [f"{gate.name} ({percent(gate.stuck)} of its units)" for gate in self.stuck]
             return f"Stuck at an end of their range are {listed(ends)}."
@@ -91,6 +94,8 @@ class GateActivity(Inspection):
         """What to do when it is not normal, in one sentence."""
         if not self.gates:
             return "Name local variables of the step by gates=, to see their values."
+        if not all(math.isfinite(gate.mean) for gate in self.gates):
+            return "Look for the step where it begins with rnnkit.inspection.record."
         if self.stuck:
             return "A stuck gate learns nothing: scale the inputs, lower the learning rate, or bring its bias near 0."
         return "Nothing needs to be done."

@@ -89,11 +89,11 @@ def step_products(cell: Cell, p: Projected, state: State, vectors: Tensor) -> Te
 
 def jacobians(run: CellRun, steps: Sequence[int], rows: int) -> list[Tensor]:
     """Return Jacobians of a run at some of its own steps, in float64: each (rows, N, N), of the first rows."""
-    found = []
+    matrices = []
     for step in steps:
         p = map_parts(lambda part: part[:rows], run.projected[step])
-        found.append(step_jacobian(run.part.cell, p, tuple(t[:rows] for t in run.states[step])).double())
-    return found
+        matrices.append(step_jacobian(run.part.cell, p, tuple(t[:rows] for t in run.states[step])).double())
+    return matrices
 
 
 class Sample(NamedTuple):
@@ -146,6 +146,8 @@ class JacobianSpectrum(Inspection):
     @property
     def reading(self) -> str:
         """What the numbers say, in one sentence."""
+        if not np.isfinite(self.largest):
+            return "Some Jacobians are not finite, so nothing can be said of what a step does to a difference."
         medians = [float(np.median(values)) for values in self.singular_values.values()]
         return (
             f"One step multiplies a difference of the state by at most {number(self.largest)} and in the middle by "

@@ -40,7 +40,7 @@ class LyapunovSpectrum(Inspection):
     @property
     def largest(self) -> float:
         """The largest exponent of any cell."""
-        return max(float(values[0]) for values in self.exponents.values())
+        return float(np.max([values[0] for values in self.exponents.values()]))  # NaN if any is
 
     @property
     def sums(self) -> dict[str, float]:
@@ -67,6 +67,8 @@ class LyapunovSpectrum(Inspection):
     @property
     def reading(self) -> str:
         """What the numbers say, in one sentence."""
+        if math.isnan(self.largest):
+            return "Some Jacobians are not finite, so the exponents are not known."
         largest = number(self.largest)
         endings = {
             "chaotic": "so neighbouring states part: it is chaotic",
@@ -85,6 +87,8 @@ class LyapunovSpectrum(Inspection):
     @property
     def advice(self) -> str:
         """What to do when it is not normal, in one sentence."""
+        if math.isnan(self.largest):
+            return "Look for the step where it begins with rnnkit.inspection.exploding_steps."
         if self.verdict == "chaotic":
             return "Clip gradients, or begin with smaller recurrent weights: in a chaotic cell gradients explode."
         if self.verdict == "undecided":

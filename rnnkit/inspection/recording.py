@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rnnkit.inspection.coordinates import array_of
 from rnnkit.inspection.gate_names import Gates
 from rnnkit.inspection.gate_values import GateVisitor, gates_of_all
 from rnnkit.inspection.passage import Passage, traverse
@@ -52,6 +53,9 @@ class Recording(Inspection):
     def reading(self) -> str:
         """What the numbers say, in one sentence."""
         norms = np.linalg.norm(self.outputs.reshape(*self.outputs.shape[:2], -1), axis=2).mean(1)
+        finite = np.isfinite(norms)
+        if not finite.all():
+            return f"The output is not finite, the first time at step {int(np.argmin(finite))}."
         return (
             f"{count(len(self.outputs), 'step')} of {count(self.outputs.shape[1], 'row')} are kept, with states "
             f"{listed(self.states)}{' and gates ' if self.gates else ''}{listed(self.gates)}; the norm of the output "
@@ -111,7 +115,7 @@ def record(
         xs = study.xs
         named = gates_of_all(study.subject, xs, study.generator)
         visitor = GateVisitor(named)
-        torch.manual_seed(seed)  # so that `replay` draws the same, if a cell draws at all
+        torch.default_generator.manual_seed(seed)  # so that `replay` draws the same, if a cell draws at all
         passage = traverse(study.subject, xs, visitor)
         tape = Tape(study.subject, xs, seed, named, passage, visitor.values)
         notes = [*study.notes, *dict.fromkeys(note for gates in named.values() for note in gates.notes)]
@@ -130,14 +134,13 @@ def kept_on(tape: Tape) -> dict[str, Any]:
     for run in tape.passage.runs:
         for which, name in enumerate(run.part.state_labels()):
             states[name] = _array(run.in_time([state[which] for state in run.returned]))
-            initial[name] = run.states[0][which].detach().cpu().numpy()
+            initial[name] = array_of(run.states[0][which])
     gates: dict[str, Values] = {}
     for run in tape.passage.runs:
         names = [gate.name + run.part.suffix for gate in tape.named[run.part.suffix].gates]
         gates |= {name: _array(run.in_time(tape.gates[name])) for name in names if name in tape.gates}
-    outputs = tape.passage.outputs.detach().cpu().numpy()
-    return {"outputs": outputs, "states": states, "initial": initial, "gates": gates}
+    return {"outputs": array_of(tape.passage.outputs), "states": states, "initial": initial, "gates": gates}
 
 
 def _array(tensors: Sequence[Tensor]) -> Values:
-    return torch.stack(list(tensors)).detach().cpu().numpy()
+    return array_of(torch.stack(list(tensors)))

@@ -47,7 +47,9 @@ class Replay(Recording):
             return f"{what} changes nothing, to the last bit."
         if not change.any():
             return f"{what} changes states, and no output."
-        most = int(np.nanargmax(change)) if np.isfinite(change).any() else 0
+        if not np.isfinite(change).all():
+            return f"{what} changes what is not finite: see .changes."
+        most = int(change.argmax())
         return (
             f"{what} changes the output from step {int(np.flatnonzero(change)[0])} on, most at step {most} (by "
             f"{number(float(change[most]))}), and at the last step by {number(float(change[-1]))}."
@@ -248,6 +250,8 @@ def _changes(before: Recording, after: Mapping[str, Any]) -> dict[str, Numbers]:
 
 
 def _norms(one: Values, other: Values) -> Numbers:
-    difference = np.where(one == other, 0, other - one.astype(other.dtype))  # equal infinities differ by nothing
+    same = (one == other) | (np.isnan(one) & np.isnan(other))  # equal infinities differ by nothing, and so do two NaN
+    with np.errstate(invalid="ignore"):
+        difference = np.where(same, 0, other - one.astype(other.dtype))
     norms: Numbers = np.linalg.norm(difference.reshape(*one.shape[:2], -1), axis=2).mean(1)
     return norms

@@ -82,8 +82,13 @@ class Study(NamedTuple):
 @contextmanager
 def undisturbed(seed: int) -> Iterator[None]:
     """Let torch's generators and its gradient mode be our own for a while, whatever the caller has set."""
-    with torch.random.fork_rng(), torch.inference_mode(False), torch.enable_grad():
-        torch.manual_seed(seed)
+    on_gpu = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    devices = list(range(torch.cuda.device_count())) if on_gpu else []
+    with torch.random.fork_rng(devices), torch.inference_mode(False), torch.enable_grad():
+        # Not by `torch.manual_seed`, which would seed a GPU that is first used after us.
+        torch.default_generator.manual_seed(seed)
+        if on_gpu:
+            torch.cuda.manual_seed_all(seed)
         yield
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from rnnkit.errors import check_whole
+from rnnkit.errors import DivergedError, check_whole
 from rnnkit.inspection.coordinates import differentiable, flatten
 from rnnkit.inspection.passage import Passage, check_states, traverse
 from rnnkit.inspection.result import Inspection, Numbers
@@ -120,6 +120,7 @@ def state_trajectory(
 
     Raises:
         UsageError: an argument that cannot be honoured. ShapeError: inputs that do not fit.
+        DivergedError: a state is not finite.
 
     Source: Pearson, "On Lines and Planes of Closest Fit to Systems of Points in Space", Philosophical Magazine 2(11),
     1901.
@@ -130,6 +131,12 @@ def state_trajectory(
         passage = traverse(study.subject, study.xs)
         parts = [torch.stack(run.in_time([flatten(state) for state in run.returned])).double() for run in passage.runs]
         together = torch.cat(parts, 2).cpu().numpy()  # (T, B, N)
+        finite = np.isfinite(together).all((1, 2))
+        if not finite.all():
+            raise DivergedError(
+                f"{study.subject.label}: the states are not finite from step {int(np.argmin(finite))} on, so they have "
+                "no principal components; look at them with rnnkit.inspection.record"
+            )
         center = together.mean((0, 1))
         points = (together - center).reshape(-1, together.shape[2])
         _, lengths, directions = np.linalg.svd(points, full_matrices=False)

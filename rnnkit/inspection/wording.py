@@ -12,10 +12,9 @@ def number(value: float) -> str:
         return "infinite" if value > 0 else "minus infinite"
     if value == 0:
         return "0"
-    if 1e-3 <= abs(value) < 1e5:
-        digits = max(0, 2 - math.floor(math.log10(abs(value))))
-        return f"{value:.{digits}f}"
-    return f"{value:.1e}"
+    if not 1e-3 <= abs(value) < 1e5:
+        return f"{value:.1e}"
+    return f"{value:.0f}" if abs(value) >= 99.95 else f"{value:#.3g}"
 
 
 def percent(share: float) -> str:

@@ -161,4 +161,6 @@ def _style(number: int, count: int) -> dict[str, Any]:
     marker = MARKERS[number % len(MARKERS)]
     if count <= len(COLOURS):
         return {"color": COLOURS[number], "marker": marker}
-    return {"color": colormaps["turbo"](number / (count - 1)), "marker": marker}
+    many = colormaps["tab10"]
+    colour = many(number) if count <= many.N else colormaps["turbo"](0.08 + 0.87 * number / (count - 1))
+    return {"color": colour, "marker": marker}

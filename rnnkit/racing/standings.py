@@ -69,19 +69,25 @@ class Standings:
 
     def _edges(self) -> Iterator[str]:
         """Yield the cells whose learning rate is at an end of what was tried."""
+        cells: dict[tuple[float, str, str], list[str]] = {}
         for place in self.leaderboard:
             rates = sorted(place.tried)
             if len(rates) > 1 and place.lr in (rates[0], rates[-1]):
-                end, more = ("lowest", "lower") if place.lr == rates[0] else ("highest", "higher")
-                yield f"{place.cell} took the {end} learning rate, {place.lr:g}; a {more} one may suit it better."
+                words = ("lowest", "lower") if place.lr == rates[0] else ("highest", "higher")
+                cells.setdefault((place.lr, *words), []).append(place.cell)
+        for (rate, end, more), names in cells.items():
+            them = "it" if len(names) == 1 else "them"
+            yield f"{', '.join(names)} took the {end} learning rate, {rate:g}; a {more} one may suit {them} better."
 
     def _chance(self) -> Iterator[str]:
         """Yield the cells that are no better than a simple method."""
         sign = -1 if self.task.higher_is_better else 1
+        cells: dict[str, list[str]] = {}
         for place in self.leaderboard:
-            better = [name for name, value in self.baselines.items() if sign * value <= sign * place.median]
-            if better:
-                yield f"{place.cell} is no better than {', '.join(better)}."
+            if better := [name for name, value in self.baselines.items() if sign * value <= sign * place.median]:
+                cells.setdefault(", ".join(better), []).append(place.cell)
+        for baselines, names in cells.items():
+            yield f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} no better than {baselines}."
 
     def as_plain(self) -> dict[str, Any]:
         """Return all figures as plain values; what is infinite or not known becomes None."""

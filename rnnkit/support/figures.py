@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from html import escape
 from importlib.util import find_spec
 from io import BytesIO, StringIO
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ DASHES = ("-", "--", ":", "-.")
 """Of lines, for more of them than there are colours."""
 SIZE = (6.4, 3.8)
 """Width and height of a picture, in inches."""
-CHARACTERS = 11
+CHARACTERS = 10
 """Of a legend on an inch."""
 
 
@@ -77,12 +78,18 @@ def new_axes(label: str, height: float = SIZE[1]) -> Any:
 
 def legend_below(axes: Any) -> None:
     """Put the legend below the axes, where it hides nothing, in as many columns as there is room for."""
-    labels = axes.get_legend_handles_labels()[1]
-    room = max(1, int(axes.figure.get_size_inches()[0] * CHARACTERS / (max(map(len, labels), default=0) + 6)))
-    rows = -(-len(labels) // room)
-    columns = -(-len(labels) // max(1, rows))
+    widths = [len(label) + 6 for label in axes.get_legend_handles_labels()[1]]
+    room = axes.figure.get_size_inches()[0] * CHARACTERS
+    columns = next((n for n in range(len(widths), 1, -1) if _width(widths, n) <= room), 1)
     place = (0.5, -0.62 / axes.figure.get_size_inches()[1])
     axes.legend(loc="upper center", bbox_to_anchor=place, ncols=columns, frameon=False)
+
+
+def _width(widths: list[int], columns: int) -> int:
+    """Return how wide a legend of so many columns is; it is filled column by column, the first ones with one more."""
+    rows, longer = divmod(len(widths), columns)
+    starts = [column * rows + min(column, longer) for column in range(columns + 1)]
+    return sum(max(widths[start:stop]) for start, stop in pairwise(starts))
 
 
 @contextmanager

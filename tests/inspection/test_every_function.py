@@ -12,7 +12,7 @@ import torch
 
 import rnnkit
 from rnnkit import inspection
-from rnnkit.errors import UsageError
+from rnnkit.errors import DivergedError, UsageError
 
 from .conftest import SMALL, built
 
@@ -113,9 +113,9 @@ def test_weights_that_are_computed_are_used_as_computed(function):
 
 
 @every_function
-def test_the_picture_has_title_labels_and_a_legend_that_can_be_read_aloud(function, every_subject):
-    subject, small = every_subject
-    result = function(subject, **small)
+@pytest.mark.parametrize("name", ["layer", "odd cell"])
+def test_the_picture_has_title_labels_and_a_legend_that_can_be_read_aloud(function, name):
+    result = function(built(name), **SMALL)
     axes = result.plot()
     assert axes.get_title().endswith(result.subject)
     assert axes.get_xlabel()
@@ -154,6 +154,29 @@ def test_a_notebook_shows_table_sentences_and_picture(function, monkeypatch):
     assert "<svg" not in without
     with pytest.raises(UsageError, match=r"plot\(\) needs matplotlib; pip install 'rnnkit\[plot\]'"):
         result.plot()
+
+
+@every_function
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_it_goes_with_fewer_bits(function, dtype):
+    torch.manual_seed(0)
+    result = function(rnnkit.RNN("gru", 3, 4, dtype=dtype), **SMALL)
+    json.dumps(result.to_json(), allow_nan=False)
+
+
+@every_function
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_numbers_that_are_not_finite_are_said_to_be_and_crash_nothing(function, value):
+    cell = rnnkit.cells["lstm"](3, 4)
+    cell.weight_hh.data.fill_(value)
+    if function in (inspection.state_trajectory, inspection.effective_memory):
+        with pytest.raises(DivergedError, match=r"lstm: the .* are not finite"):
+            function(cell, **SMALL)
+        return
+    result = function(cell, **SMALL)
+    json.dumps(result.to_json(), allow_nan=False)
+    assert {"nan", "inf", "unknown"}.isdisjoint(result.reading.replace(".", " ").split())
+    result.svg()
 
 
 @every_function

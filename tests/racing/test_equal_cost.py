@@ -12,9 +12,9 @@ CELLS = [name for name, kind in rnnkit.cells.items() if not issubclass(kind, rnn
 WRAPPED = [f"{name}(gru)" for name in rnnkit.cells if name not in CELLS]
 
 
-@pytest.mark.parametrize("equal", ["parameters", "flops"])
-def test_every_cell_comes_near_the_first(small_settings, equal):
-    settings = small_settings(("lstm", *(cell for cell in [*CELLS, *WRAPPED] if cell != "lstm")), equal=equal)
+@pytest.mark.parametrize(("equal", "cells"), [("parameters", [*CELLS, *WRAPPED]), ("flops", CELLS)], ids=str)
+def test_every_cell_comes_near_the_first(small_settings, equal, cells):
+    settings = small_settings(("lstm", *(cell for cell in cells if cell != "lstm")), equal=equal)
     task = settings.run.make_task()
     sizes = equal_sizes(settings, task)
     assert [size.cell for size in sizes] == list(settings.cells)
