@@ -1,6 +1,9 @@
 """Pictures: where one may be drawn, and how it is saved."""
 
+import re
+from html import escape
 from importlib.util import find_spec
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,3 +43,29 @@ def save(figure: "Figure", path: AnyPath) -> None:
         figure.savefig(path)
     except OSError as error:
         raise ResourceError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def svg_of(figure: "Figure", alt: str) -> str:
+    """Return a figure as SVG to stand inside a page of HTML, in the colours of the page.
+
+    Letters are text, the ground is transparent, and what is black takes the colour of the text around the picture.
+
+    Args:
+        figure: of matplotlib.
+        alt: what the picture shows, for those who do not see it.
+    """
+    from matplotlib import rc_context
+
+    sheet = StringIO()
+    # The salt makes the names of its parts the same at every call, and others than those of another picture.
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": alt}):
+        figure.savefig(sheet, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = sheet.getvalue()
+    text = text[text.index("<svg") :].strip()
+    head, end, rest = text.partition(">")
+    view = re.search(r'viewBox="[^"]*"', head)
+    assert view is not None  # matplotlib writes one
+    rest = re.sub(r"<metadata>.*?</metadata>", "", rest, flags=re.DOTALL)
+    rest = re.sub(r"#000000\b", "currentColor", rest)
+    names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    return f'<svg {names} {view[0]} role="img" fill="currentColor"{end}<title>{escape(alt)}</title>{rest}'
