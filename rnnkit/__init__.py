@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from rnnkit.plugin.cell_spec import CellLike
     from rnnkit.plugin.hookspecs import hookimpl
     from rnnkit.plugin.registry import Registry, cells, tasks, unrollers
+    from rnnkit.racing.entry import race
+    from rnnkit.racing.leaderboard import Place
+    from rnnkit.racing.result import RaceResult
     from rnnkit.runs.checkpoint import load_checkpoint, save_checkpoint
     from rnnkit.runs.folder import open_run
     from rnnkit.runs.history import RunHistory, read_history
@@ -49,8 +52,10 @@ _HOMES = {
     "GradientReport": "testing.gradient_report",
     "Masks": "core.unroller",
     "Model": "layers.model",
+    "Place": "racing.leaderboard",
     "Projected": "core.cell",
     "RNN": "layers.rnn",
+    "RaceResult": "racing.result",
     "Record": "training.record",
     "Registry": "plugin.registry",
     "RnnkitError": "errors",
@@ -84,6 +89,7 @@ _HOMES = {
     "open_run": "runs.folder",
     "parts_of": "core.cell",
     "prepare": "core.unroller",
+    "race": "racing.entry",
     "read_history": "runs.history",
     "running_rows": "core.row_masks",
     "save_checkpoint": "runs.checkpoint",
@@ -109,8 +115,10 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "GradientReport",
     "Masks",
     "Model",
+    "Place",
     "Projected",
     "RNN",
+    "RaceResult",
     "Record",
     "Registry",
     "RnnkitError",
@@ -149,6 +157,7 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "open_run",
     "parts_of",
     "prepare",
+    "race",
     "read_history",
     "running_rows",
     "save_checkpoint",

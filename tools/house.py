@@ -26,6 +26,7 @@ FLOORS = {
         ["training"],
         ["testing", "init", "interop", "export", "memory", "inspection"],
         ["runs", "benchmark"],
+        ["racing"],
         ["cli"],
         ["__main__"],
     ],

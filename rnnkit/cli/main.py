@@ -20,6 +20,7 @@ from rnnkit.cli.commands.export import export
 from rnnkit.cli.commands.gradcheck import gradcheck
 from rnnkit.cli.commands.listing import cells, tasks, unrollers
 from rnnkit.cli.commands.plugins import plugins
+from rnnkit.cli.commands.race import race
 from rnnkit.cli.commands.run import run
 from rnnkit.cli.commands.sample import sample
 from rnnkit.cli.multiprocess import leave, noted, overseen
@@ -173,7 +174,7 @@ def main() -> None:
 
 COMMANDS: tuple[click.Command, ...] = (
     *(run, gradcheck, bench, check, cells, unrollers, tasks, plugins),
-    *(compare, evaluate_run, sample, export, doctor),
+    *(race, compare, evaluate_run, sample, export, doctor),
 )
 for _command in COMMANDS:
     main.add_command(_command)

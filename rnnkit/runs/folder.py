@@ -57,7 +57,7 @@ class RunFolder:
     """
 
     def __init__(self, path: AnyPath | None, settings: Settings, *, new: bool = True) -> None:
-        self.path = _free(Path("runs") / _name(settings)) if path is None else as_path(path)
+        self.path = free_path(Path("runs") / _name(settings)) if path is None else as_path(path)
         self.settings = settings
         self._store = CheckpointStore(self.path / CHECKPOINTS, settings.keep)
         self._log: RunLog | None = None
@@ -278,8 +278,9 @@ def _name(settings: Settings) -> str:
     return f"{settings.task}-{cell}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
-def _free(path: Path) -> Path:
+def free_path(path: AnyPath) -> Path:
     """Return `path`, or it with a number behind if a run began in the same second."""
+    path = as_path(path)
     candidate, number = path, 1
     while candidate.exists():
         number += 1
