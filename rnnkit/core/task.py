@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rnnkit.core.cell import name_after_class
 from rnnkit.support.paths import check_path
@@ -109,7 +109,7 @@ class Task(ABC):
 
     @abstractmethod
     def metric(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the scalar to report, a mean over the same elements as the loss."""
+        """Return the scalar to report, a mean over the elements that the loss is of, or over rows of them."""
 
     def fingerprint(self) -> str:
         """Return a text that differs where the data do, so that a resumed run can tell; "" where they cannot change."""
@@ -144,6 +144,17 @@ class Task(ABC):
 
     def baselines(self) -> dict[str, float]:
         """Return what simple methods reach on the validation batches, by name, in the metric's unit."""
+        return {}
+
+    def further_figures(self, model: nn.Module) -> dict[str, float]:
+        """Return further figures of a trained model on held-out data, by name; each name says what it is a figure of.
+
+        What one metric cannot show, such as accuracy by depth, or how long a forecast follows that is fed with itself.
+        `rnnkit eval` shows them. `rnnkit.evaluate(model, self, batches)` gives the metric on any batches.
+
+        Args:
+            model: maps (xs, state, lengths=) to (outputs, state), and is in evaluation mode; no gradients are kept.
+        """
         return {}
 
     def prompt(self, text: str = "") -> Tensor | None:

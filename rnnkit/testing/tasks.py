@@ -2,13 +2,15 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from rnnkit.core.task import Batch, Task
 from rnnkit.testing.conformance import BATCH, Conformance, Promise, built
+from rnnkit.training.evaluation import evaluating
 
 
 def check_task(kind: type[Task], **options: Any) -> Conformance:
@@ -38,6 +40,7 @@ class _TaskCheck:
             "text": self.text,
             "kept state": self.kept,
             "baselines": self.baselines,
+            "further figures": self.further_figures,
         }
 
     def draw(self, seed: int = 0) -> Batch:
@@ -128,9 +131,30 @@ class _TaskCheck:
 
     def baselines(self) -> Iterator[str]:
         """Baselines are finite numbers with names."""
-        for name, value in self.task.baselines().items():
-            if not isinstance(name, str) or not math.isfinite(value):
-                yield f"baselines() gives {name!r}: {value!r}; it must be a finite number with a name"
+        return _unfit_figures("baselines()", self.task.baselines())
+
+    def further_figures(self) -> Iterator[str]:
+        """So are the further figures of a model, here of one without memory."""
+        with evaluating(model := _Memoryless(self.task)):
+            return _unfit_figures("further_figures()", self.task.further_figures(model))
+
+
+class _Memoryless(nn.Module):
+    """A model whose outputs (T, B, O) are a linear function of the inputs of the same step."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__()
+        self.read = (nn.Embedding if task.symbols else nn.Linear)(task.input_size, task.output_size)
+
+    def forward(self, xs: Tensor, state: None = None, *, lengths: Tensor | None = None) -> tuple[Tensor, None]:
+        """Map (T, B, D), or (T, B) symbols, to (T, B, O); there is no state."""
+        return self.read(xs if xs.dtype == torch.long else xs.to(self.read.weight)), None
+
+
+def _unfit_figures(source: str, figures: Mapping[str, float]) -> Iterator[str]:
+    for name, value in figures.items():
+        if not isinstance(name, str) or not math.isfinite(value):
+            yield f"{source} gives {name!r}: {value!r}; it must be a finite number with a name"
 
 
 def _held_out(name: str, first: list[Batch], second: list[Batch]) -> Iterator[str]:

@@ -6,7 +6,19 @@ import torch
 import rnnkit
 from rnnkit.errors import UsageError
 
-SIZES = {"adding": "seq_len", "chars": "seq_len", "copy": "seq_len", "csv": "window"}
+SIZES = {
+    "adding": "seq_len",
+    "anbn": "train_n",
+    "anbncn": "train_n",
+    "chars": "seq_len",
+    "copy": "seq_len",
+    "csv": "window",
+    "dyck": "train_len",
+    "lorenz": "seq_len",
+    "mackey-glass": "seq_len",
+    "parity": "train_len",
+    "timing": "interval",
+}
 
 
 @pytest.mark.parametrize("name", list(rnnkit.tasks))

@@ -185,6 +185,23 @@ class WordsWithSpacesBetween(Text):
         return " ".join("abcd"[symbol] for symbol in symbols)
 
 
+class FurtherFigures(GoodTask):
+    def further_figures(self, model):
+        assert not model.training
+        assert not torch.is_grad_enabled()
+        return {"MSE, again": rnnkit.evaluate(model, self).metric}
+
+
+class FurtherFiguresOfWords(Text):
+    def further_figures(self, model):
+        return {"MSE, again": rnnkit.evaluate(model, self).metric}
+
+
+class FurtherFigureOfNan(GoodTask):
+    def further_figures(self, model):
+        return {"nothing": math.nan}
+
+
 BROKEN_TASKS = {
     TooManyFeatures: ("batches", "batch() gives 2 features; input_size is 1"),
     IntegersForReals: ("batches", "torch.int64; it must be (time, batch, input_size)"),
@@ -207,12 +224,13 @@ BROKEN_TASKS = {
     OtherBatchesFromTheState: ("kept state", "gives a task with other sizes or validation batches"),
     SummaryOfTwoLines: ("kept state", "data_summary() gives more than one line"),
     BaselineOfNan: ("baselines", "baselines() gives 'nothing': nan; it must be a finite number with a name"),
+    FurtherFigureOfNan: ("further figures", "further_figures() gives 'nothing': nan; it must be a finite number"),
 }
 
 
-@pytest.mark.parametrize("kind", [GoodTask, TestBatches, Text])
+@pytest.mark.parametrize("kind", [GoodTask, TestBatches, Text, FurtherFigures, FurtherFiguresOfWords])
 def test_a_good_task_passes(kind):
-    assert len(testing.check_task(kind).promises) == 8
+    assert len(testing.check_task(kind).promises) == 9
 
 
 @pytest.mark.parametrize("kind", BROKEN_TASKS, ids=lambda kind: kind.__name__)

@@ -7,6 +7,7 @@ import click
 
 from rnnkit.cli.options import trained
 from rnnkit.cli.output import json_option, print_json, print_table
+from rnnkit.cli.streams import echo
 from rnnkit.plugin.key_value import by_table
 
 
@@ -34,13 +35,14 @@ def evaluate_run(
     """Show loss and metric of the model of the run in folder RUN, on held-out batches.
 
     The data are brought to the scale that the run kept, and cut into parts where it cut them. The task's baselines
-    stand beside those of the validation; they are not known for the test.
+    stand beside those of the validation, and below them what else the task tells of a model, such as its accuracy
+    by depth; neither is known for the test.
     """
     from rnnkit.errors import DivergedError, UsageError
     from rnnkit.runs.config import check_files
     from rnnkit.runs.data_record import tell_changed_data
     from rnnkit.runs.folder import open_run
-    from rnnkit.training.evaluation import evaluate
+    from rnnkit.training.evaluation import evaluate, evaluating
 
     # A bare KEY=FILE is taken as well: nothing but files of the task's can be meant.
     paths = [text if "." in text.partition("=")[0] else f"task.{text}" for text in assignments]
@@ -54,11 +56,20 @@ def evaluate_run(
     reached = evaluate(model, task, batches)
     if not math.isfinite(reached.loss):
         raise DivergedError(f"{folder}: the {split} loss is {reached.loss}; train again with a lower learning rate")
-    baselines = task.baselines() if split == "validation" else {}
+    baselines, further = {}, {}
+    if split == "validation":
+        baselines = task.baselines()
+        with evaluating(model):
+            further = task.further_figures(model)
     if as_json:
         figures = {"loss": reached.loss, "metric": task.metric_name, "value": reached.metric, "baselines": baselines}
+        figures["further"] = further
         print_json({"folder": str(folder), "cell": settings.cell, "task": settings.task, "split": split, **figures})
         return
     rows = [(f"{settings.cell} (this run)", f"{reached.loss:.4f}", f"{reached.metric:.4f}")]
     rows += [(name, "", f"{value:.4f}") for name, value in baselines.items()]
     print_table([split, "loss", task.metric_name], rows, right=["loss", task.metric_name])
+    if further:
+        echo("")
+        values = [(name, f"{value:.4f}") for name, value in further.items()]
+        print_table(["further figures", "value"], values, right=["value"])
