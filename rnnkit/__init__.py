@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from rnnkit import errors, init, interop, memory, testing
+    from rnnkit import errors, init, inspection, interop, memory, testing
     from rnnkit.core.cell import Cell, Projected, State, map_parts, parts_of, tensors_replaced, time_slices
     from rnnkit.core.input_checks import casts_automatically, check_step
     from rnnkit.core.row_masks import choose_rows, hold_ended, running_rows
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from rnnkit.plugin.cell_spec import CellLike
     from rnnkit.plugin.hookspecs import hookimpl
     from rnnkit.plugin.registry import Registry, cells, tasks, unrollers
+    from rnnkit.racing.entry import race
+    from rnnkit.racing.leaderboard import Place
+    from rnnkit.racing.result import RaceResult
     from rnnkit.runs.checkpoint import load_checkpoint, save_checkpoint
     from rnnkit.runs.folder import open_run
     from rnnkit.runs.history import RunHistory, read_history
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from rnnkit.testing.gradient_report import GradientReport
     from rnnkit.training.evaluation import evaluate
     from rnnkit.training.process_group import process_group
+    from rnnkit.training.progress_bar import progress
     from rnnkit.training.record import Record
     from rnnkit.training.sampling import generate, generate_stream
     from rnnkit.training.schedule import Schedule
@@ -49,8 +53,10 @@ _HOMES = {
     "GradientReport": "testing.gradient_report",
     "Masks": "core.unroller",
     "Model": "layers.model",
+    "Place": "racing.leaderboard",
     "Projected": "core.cell",
     "RNN": "layers.rnn",
+    "RaceResult": "racing.result",
     "Record": "training.record",
     "Registry": "plugin.registry",
     "RnnkitError": "errors",
@@ -70,26 +76,29 @@ _HOMES = {
     "cells": "plugin.registry",
     "check_step": "core.input_checks",
     "choose_rows": "core.row_masks",
+    "copy_with_tensors": "layers.shallow_copy",
     "evaluate": "training.evaluation",
     "export_model": "export",
     "generate": "training.sampling",
+    "generate_stream": "training.sampling",
     "gradcheck": "testing.gradcheck",
     "hold_ended": "core.row_masks",
-    "tensors_replaced": "core.cell",
     "hookimpl": "plugin.hookspecs",
     "is_traced": "core.watching",
-    "process_group": "training.process_group",
     "load_checkpoint": "runs.checkpoint",
     "map_parts": "core.cell",
+    "nested_cells": "layers.wrapper",
     "open_run": "runs.folder",
     "parts_of": "core.cell",
     "prepare": "core.unroller",
+    "process_group": "training.process_group",
+    "progress": "training.progress_bar",
+    "race": "racing.entry",
     "read_history": "runs.history",
     "running_rows": "core.row_masks",
     "save_checkpoint": "runs.checkpoint",
-    "nested_cells": "layers.wrapper",
-    "generate_stream": "training.sampling",
     "tasks": "plugin.registry",
+    "tensors_replaced": "core.cell",
     "time_slices": "core.cell",
     "train": "training.training",
     "transformed_by": "core.watching",
@@ -97,9 +106,8 @@ _HOMES = {
     "watched_by": "core.watching",
     "weight_drop": "layers.weight_drop",
     "windows": "training.truncation",
-    "copy_with_tensors": "layers.shallow_copy",
 }
-_MODULES = ("errors", "init", "interop", "memory", "testing")
+_MODULES = ("errors", "init", "inspection", "interop", "memory", "testing")
 
 __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "Batch",
@@ -109,8 +117,10 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "GradientReport",
     "Masks",
     "Model",
+    "Place",
     "Projected",
     "RNN",
+    "RaceResult",
     "Record",
     "Registry",
     "RnnkitError",
@@ -130,30 +140,34 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "cells",
     "check_step",
     "choose_rows",
+    "copy_with_tensors",
     "errors",
     "evaluate",
     "export_model",
     "generate",
+    "generate_stream",
     "gradcheck",
     "hold_ended",
-    "tensors_replaced",
     "hookimpl",
     "init",
+    "inspection",
     "interop",
     "is_traced",
-    "process_group",
     "load_checkpoint",
     "map_parts",
     "memory",
+    "nested_cells",
     "open_run",
     "parts_of",
     "prepare",
+    "process_group",
+    "progress",
+    "race",
     "read_history",
     "running_rows",
     "save_checkpoint",
-    "nested_cells",
-    "generate_stream",
     "tasks",
+    "tensors_replaced",
     "testing",
     "time_slices",
     "train",
@@ -162,7 +176,6 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "watched_by",
     "weight_drop",
     "windows",
-    "copy_with_tensors",
 ]
 
 

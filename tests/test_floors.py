@@ -13,7 +13,9 @@ ROOT = Path(__file__).parents[1]
 CORE = [name for name in FILES if name.split(".")[0] == "rnnkit"]
 PLUGINS_MAY_IMPORT = {"torch", "numpy", "sklearn", "rnnkit"}
 NOT_IN_THE_COMMAND_LINE = {"torch", "numpy", "safetensors", "rich"}
-ONLY_THE_VERSION = {"rnnkit.plugin.loader", "rnnkit.cli.main", "rnnkit.runs.folder", "rnnkit.export.file"}
+ONLY_THE_VERSION = {
+    *("rnnkit.plugin.loader", "rnnkit.cli.main", "rnnkit.runs.folder", "rnnkit.racing.folder", "rnnkit.export.file"),
+}
 """Modules that import `rnnkit` itself, whose names are resolved on first use and so lead to any floor."""
 
 

@@ -14,12 +14,15 @@ from rnnkit.cli.blame import blamed
 from rnnkit.cli.commands.bench import bench
 from rnnkit.cli.commands.check import check
 from rnnkit.cli.commands.compare import compare
+from rnnkit.cli.commands.diff import diff
 from rnnkit.cli.commands.doctor import doctor
 from rnnkit.cli.commands.eval import evaluate_run
 from rnnkit.cli.commands.export import export
 from rnnkit.cli.commands.gradcheck import gradcheck
+from rnnkit.cli.commands.inspect import inspect
 from rnnkit.cli.commands.listing import cells, tasks, unrollers
 from rnnkit.cli.commands.plugins import plugins
+from rnnkit.cli.commands.race import race
 from rnnkit.cli.commands.run import run
 from rnnkit.cli.commands.sample import sample
 from rnnkit.cli.multiprocess import leave, noted, overseen
@@ -173,7 +176,7 @@ def main() -> None:
 
 COMMANDS: tuple[click.Command, ...] = (
     *(run, gradcheck, bench, check, cells, unrollers, tasks, plugins),
-    *(compare, evaluate_run, sample, export, doctor),
+    *(race, inspect, diff, compare, evaluate_run, sample, export, doctor),
 )
 for _command in COMMANDS:
     main.add_command(_command)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from rnnkit.core.cell_view import cell_html
 from rnnkit.core.reserved_names import Guarded
 from rnnkit.errors import KindError, ShapeError, check_whole
 
@@ -28,8 +29,9 @@ class Cell(Guarded, ABC):
     of these promises.
 
     A cell whose weight_ih, weight_hh, bias_ih and bias_hh are blocks of `hidden_size` rows may say so in its class, for
-    `rnnkit.init`: `gates`, the names of the blocks in their order; `forget_gate`, which of them keeps the state when it
-    is open; `input_gate`, which of them lets new input in, if it is another. Elsewhere these names are free.
+    `rnnkit.init` and `rnnkit.inspection`: `gates`, the names of the blocks in their order; `forget_gate`, which of them
+    keeps the state when it is open; `input_gate`, which of them lets new input in, if it is another. Elsewhere these
+    names are free.
 
     What its class has already, as `project` or `step`, is refused as the name of a parameter, buffer or submodule.
 
@@ -115,6 +117,10 @@ class Cell(Guarded, ABC):
     def extra_repr(self) -> str:
         """Show the sizes, as torch's own modules do."""
         return f"{self.input_size}, {self.hidden_size}"
+
+    def _repr_html_(self) -> str:
+        """Show the equation, states and parameters in a notebook."""
+        return cell_html(self)
 
 
 def name_after_class(cls: Any) -> None:

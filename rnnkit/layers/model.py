@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from rnnkit.core.task import Task
 from rnnkit.core.unroller import Unroller
+from rnnkit.layers.layer_view import model_html
 from rnnkit.layers.rnn import RNN
 from rnnkit.layers.stack import Stack
 from rnnkit.layers.state_layout import States
@@ -68,6 +69,10 @@ class Model(nn.Module):
         """Return the readout (T, B, output_size) of every step, and the state after the last."""
         ys, state = self.layer(self.embed(xs), state, lengths=lengths)
         return self.readout(ys), state
+
+    def _repr_html_(self) -> str:
+        """Show embedding, cells and readout in a notebook."""
+        return model_html(self)
 
 
 def last_outputs(outputs: Tensor, lengths: Tensor | None) -> Tensor:

@@ -12,6 +12,7 @@ from rnnkit.core.cell import State, building, parameters_of, starting_state
 from rnnkit.core.input_checks import check_input
 from rnnkit.core.unroller import Unroller
 from rnnkit.errors import UsageError, check_flag, check_rate, check_whole
+from rnnkit.layers.layer_view import layer_html
 from rnnkit.layers.sequence import Sequences, flip, flip_starts, read
 from rnnkit.layers.stack import Stack
 from rnnkit.layers.state_history import Tap, untap
@@ -254,6 +255,10 @@ class RNN(TorchNames):
         shown += [f"{key}={getattr(self, key)}" for key, value in defaults.items() if getattr(self, key) != value]
         shown += [f"{key}={value!r}" for key, value in self.cell_options.items()]
         return ", ".join([*shown, f"unroller={self.unroller}"])
+
+    def _repr_html_(self) -> str:
+        """Show the cells and parameters in a notebook."""
+        return layer_html(self)
 
 
 def _warn_of_one_layer(*, dropout: float, residual: bool) -> None:

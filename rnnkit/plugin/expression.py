@@ -34,7 +34,7 @@ def parse(text: str) -> Expression:
         raise _malformed(text)
     arguments: list[str] = []
     options: dict[str, Any] = {}
-    for piece in _split(text, inside[:-1]):
+    for piece in split(inside[:-1], text):
         option = re.match(r"(\w+)\s*=", piece)
         if option is None:
             if options or not piece:
@@ -61,8 +61,17 @@ def value_of(text: str) -> Any:
     return text
 
 
-def _split(text: str, inside: str) -> list[str]:
-    """Split at the commas that stand in no bracket and no quotes."""
+def split(inside: str, text: str = "") -> list[str]:
+    """Split at the commas that stand in no bracket and no quotes.
+
+    Args:
+        inside: what is split.
+        text: what it is a part of, for the message.
+
+    Raises:
+        UsageError: brackets or quotes that do not match.
+    """
+    text = text or inside
     pieces, depth, quote = [""], 0, ""
     for character in inside:
         if quote:

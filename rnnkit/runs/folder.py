@@ -1,4 +1,5 @@
-"""The folder of a run: config.toml, env.json, data.json, metrics.jsonl, times.jsonl and checkpoints/."""
+"""The folder of a run: config.toml, env.json, data.json, metrics.jsonl, times.jsonl, checkpoints/ and, where it was
+asked for, inspections.jsonl."""
 
 import json
 import logging
@@ -24,6 +25,7 @@ from rnnkit.runs.checkpoint import environment, restore
 from rnnkit.runs.checkpoint_store import CheckpointStore
 from rnnkit.runs.config import relocated
 from rnnkit.runs.data_record import DATA, DataRecord, kept_task
+from rnnkit.runs.inspection_log import InspectionLog
 from rnnkit.runs.lock import LOCK, locked
 from rnnkit.runs.log import METRICS, TIMES, RunLog
 from rnnkit.runs.resume import check_unfinished, surroundings, take_up, tell_changes
@@ -57,10 +59,11 @@ class RunFolder:
     """
 
     def __init__(self, path: AnyPath | None, settings: Settings, *, new: bool = True) -> None:
-        self.path = _free(Path("runs") / _name(settings)) if path is None else as_path(path)
+        self.path = free_path(Path("runs") / _name(settings)) if path is None else as_path(path)
         self.settings = settings
         self._store = CheckpointStore(self.path / CHECKPOINTS, settings.keep)
         self._log: RunLog | None = None
+        self._inspections: InspectionLog | None = None
         self._running: dict[str, Any] = {}
         self._lock: int | None = None
         if new and os.path.lexists(self.path):
@@ -126,6 +129,7 @@ class RunFolder:
         for record in training.records():
             if training.processes.is_main:
                 self._append(record, training.task)
+                self._inspect(record.step, training)
             best = training.best is not None and training.best[0] == record.step
             if best or training.done or (self.settings.save_every and record.step % self.settings.save_every == 0):
                 self.save(training)
@@ -183,6 +187,13 @@ class RunFolder:
             self._make(task)
         assert self._log is not None
         self._log.append(record)
+
+    def _inspect(self, step: int, training: Training) -> None:
+        """Record gradient flow and gates where that is due."""
+        if self.settings.inspect_every and step % self.settings.inspect_every == 0:
+            if self._inspections is None:
+                self._inspections = InspectionLog(self.path, training.task, self.settings.seed, step - 1)
+            self._inspections.append(step, training.eval_model)
 
     def _make(self, task: Task) -> None:
         imports = {path: str(file) for path, file in homes(self.settings.cell).items()}
@@ -278,8 +289,9 @@ def _name(settings: Settings) -> str:
     return f"{settings.task}-{cell}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
-def _free(path: Path) -> Path:
+def free_path(path: AnyPath) -> Path:
     """Return `path`, or it with a number behind if a run began in the same second."""
+    path = as_path(path)
     candidate, number = path, 1
     while candidate.exists():
         number += 1

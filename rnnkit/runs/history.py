@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rnnkit.errors import CheckpointError
 from rnnkit.runs.log import METRICS, TIMES
+from rnnkit.runs.run_view import run_html
 from rnnkit.runs.settings import Settings
 from rnnkit.support.paths import AnyPath, as_path
 
@@ -45,6 +46,10 @@ class RunHistory(NamedTuple):
     seconds: Numbers
     """Since training began, validation left out; NaN where no time was written down."""
     validation: Validations
+
+    def _repr_html_(self) -> str:
+        """Show the settings, the last figures and the curve in a notebook."""
+        return run_html(self)
 
 
 def read_history(path: AnyPath) -> RunHistory:

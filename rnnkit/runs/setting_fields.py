@@ -114,6 +114,12 @@ class Fields:
     )
     validate_every: int = setting(0, "Updates between validations.", shown="0, only at the end")
     patience: int = setting(0, "Validations without a better one, then end.", shown="0, never")
+    inspect_every: int = setting(
+        0,
+        "Updates between records of gradient flow and gates, for `rnnkit inspect`.",
+        shown="0, never",
+        changeable=True,
+    )
     save_every: int = setting(100, "Updates between checkpoints.", changeable=True)
     keep: int = setting(2, "How many of the last checkpoints stay, beside the best.", least=1, changeable=True)
     seed: int = setting(0, "The same seed, the same bits.", most=2**63 - 1, limit="at most 2**63 - 1")

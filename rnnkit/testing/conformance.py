@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 import torch
 
 from rnnkit.errors import CheckError, RnnkitError, one_line
+from rnnkit.support import html_page
 
 Promise = Callable[[], Iterator[str]]
 """A test that gives a sentence for each way in which something is broken."""
@@ -55,6 +56,13 @@ class Conformance:
     def ok(self) -> bool:
         """Whether every promise is kept."""
         return not self.failures
+
+    def _repr_html_(self) -> str:
+        """Show a row for each promise in a notebook."""
+        rows = [(promise, "broken" if sentences else "kept") for promise, sentences in self.promises.items()]
+        head = f"{self.subject}: {'every promise is kept' if self.ok else f'{self.broken} promises are broken'}"
+        table = html_page.table(["promise", "verdict"], rows)
+        return html_page.fragment([html_page.paragraph(head), table, html_page.listing([*self.failures, *self.notes])])
 
     def raise_if_failed(self) -> "Conformance":
         """Return the result back, or raise CheckError with every sentence."""

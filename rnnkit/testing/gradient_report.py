@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass, field
 
 from rnnkit.errors import CheckError
+from rnnkit.support import html_page
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,25 @@ class GradientReport:
                 "problems": self.problems,
             }
         )
+
+    def _repr_html_(self) -> str:
+        """Show a row for each tensor in a notebook."""
+        rows = [
+            (
+                row.tensor,
+                str(row.shape),
+                f"{row.gradient_norm:.6g}",
+                f"{row.absolute_error:.1e}",
+                f"{row.relative_error:.1e}",
+                "ok" if row.ok else "wrong",
+            )
+            for row in self.rows
+        ]
+        headings = ["tensor", "shape", "gradient norm", "worst abs", "worst rel", "verdict"]
+        verdict = "all gradients agree with central differences" if self.ok else "gradients are wrong"
+        head = f"cell {self.cell}, unroller {self.unroller}, order {self.order}: {verdict}"
+        table = html_page.table(headings, rows, numbers=headings[2:5])
+        return html_page.fragment([html_page.paragraph(head), table, html_page.listing([*self.failures, *self.notes])])
 
     def raise_if_failed(self) -> "GradientReport":
         """Return the report back, or raise CheckError with every fault."""

@@ -19,6 +19,13 @@ from rnnkit.errors import KindError, RnnkitError, UsageError
 from rnnkit.export.file import check_free, read_format
 from rnnkit.export.onnx import Onnx
 from rnnkit.export.pt2 import Pt2
+from rnnkit.racing.entry import prepared
+from rnnkit.racing.equal_cost import Size
+from rnnkit.racing.folder import RaceFolder
+from rnnkit.racing.plan import Plan
+from rnnkit.racing.result import RaceResult
+from rnnkit.racing.settings import RaceSettings, composed
+from rnnkit.racing.trial import Result as RaceTrialResult
 from rnnkit.runs import checkpoint, folder, history
 from rnnkit.runs.checkpoint_store import CheckpointStore
 from rnnkit.runs.comparison import compare
@@ -26,6 +33,7 @@ from rnnkit.runs.comparison_plot import draw
 from rnnkit.runs.config import check_files
 from rnnkit.runs.data_record import DataRecord, kept_task, tell_changed_data
 from rnnkit.runs.folder import RunFolder, open_run
+from rnnkit.runs.inspection_log import InspectionLog, read_inspections
 from rnnkit.runs.lock import locked
 from rnnkit.runs.log import RunLog
 from rnnkit.runs.resume import check_unfinished
@@ -37,6 +45,7 @@ from rnnkit.training.record import Record
 
 SMALL = Settings(task="adding", steps=2, hidden=4, batch=2, save_every=1, task_options={"seq_len": 5})
 SIZE = "1x2x3x4"
+RACE = composed({"cells": ("lstm", "gru"), "rates": (0.01,), "seeds": 1}, ("a test", {"task": "adding"}))
 
 
 class Named:
@@ -96,6 +105,16 @@ def figure():
     return Figure()
 
 
+def race_of_nobody():
+    plan = Plan(RACE, [Size(cell, 4, 10, 10, 0.0) for cell in RACE.cells], higher_is_better=False)
+    for trial in list(plan.due()):
+        result = RaceTrialResult.of(trial)
+        result.outcome = "killed"
+        plan.add(result)
+    return plan
+
+
+NOBODY = race_of_nobody()
 STEP = "run/checkpoints/step-000000002"
 CALLS = {
     "rnnkit.benchmark.plot.draw": ("ratios.png", ratio_picture),
@@ -136,11 +155,23 @@ CALLS = {
         "run",
         lambda path: check_unfinished(SimpleNamespace(step=2, steps=2, done=True), path),
     ),
+    "rnnkit.racing.entry.prepared": ("run", lambda path: prepared({}, [], resume=path)),
+    "rnnkit.racing.entry.race": ("run", lambda path: rnnkit.race(["lstm", "gru"], out=path)),
+    "rnnkit.racing.folder.RaceFolder": ("race", lambda path: RaceFolder(path).path.name),
+    "rnnkit.racing.folder.RaceFolder.new": ("race", lambda path: RaceFolder.new(path, RACE).path.name),
+    "rnnkit.racing.standings.Standings": ("race", lambda path: RaceResult(NOBODY, SMALL.make_task(), path).folder.name),
+    "rnnkit.racing.settings.RaceSettings.read": ("run", RaceSettings.read),
+    "rnnkit.runs.folder.free_path": ("run", lambda path: folder.free_path(path).name),
     "rnnkit.runs.folder.RunFolder": ("another", lambda path: train(path=path)),
     "rnnkit.runs.folder.RunFolder.resume": ("run", lambda path: train(replace(SMALL, steps=3), resume=path)),
     "rnnkit.runs.folder.open_run": ("run", judged),
     "rnnkit.runs.folder.read_settings": ("run", folder.read_settings),
     "rnnkit.runs.history.read_history": ("run", lambda path: history.read_history(path).loss.tolist()),
+    "rnnkit.runs.inspection_log.InspectionLog": (
+        "run",
+        lambda path: InspectionLog(path, SMALL.make_task(), 0)._path.name,
+    ),
+    "rnnkit.runs.inspection_log.read_inspections": ("run", read_inspections),
     "rnnkit.runs.lock.locked": ("run", lambda path: os.close(locked(path))),
     "rnnkit.runs.log.RunLog": ("log", lambda path: closed(RunLog(path))),
     "rnnkit.runs.settings.Settings.of_run": ("run", Settings.of_run),

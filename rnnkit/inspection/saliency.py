@@ -1,0 +1,116 @@
+"""Input saliency: which steps and features of the input the last output depends on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from rnnkit.core.task import Batch, Task
+from rnnkit.inspection.backward import gradients_of, scalar
+from rnnkit.inspection.passage import traverse
+from rnnkit.inspection.result import Inspection, Numbers
+from rnnkit.inspection.study import Drawn, studying
+from rnnkit.inspection.wording import count, number, percent
+from rnnkit.support.figures import COLOURS
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class InputSaliency(Inspection):
+    """Gradients at the inputs; see `input_saliency`."""
+
+    title = "Saliency of the input"
+
+    norms: Numbers
+    """The norm of the gradient at the input of each step (T,), the mean over the rows."""
+    features: Numbers
+    """The absolute value of the gradient at each feature (T, D), the mean over the rows; of symbols, at their
+    vectors."""
+
+    @property
+    def window(self) -> int:
+        """How many of the last steps hold nine tenths of all saliency; 0 where there is none."""
+        total = self.norms.sum()
+        if not total > 0:
+            return 0
+        return int(np.argmax(np.cumsum(self.norms[::-1]) >= 0.9 * total)) + 1
+
+    @property
+    def reading(self) -> str:
+        """What the numbers say, in one sentence."""
+        if not self.window:
+            return "The last output depends on none of the inputs: all gradients are zero, or not finite."
+        most = int(self.norms.argmax())
+        share = percent(float(self.norms[most] / self.norms.sum()))
+        return (
+            f"Nine tenths of what the last output depends on lie in the last {count(self.window, 'step')} of "
+            f"{len(self.norms)}; step {most} counts most, with {share}."
+        )
+
+    @property
+    def normal(self) -> str:
+        """What is normal, in one sentence."""
+        return "A new cell looks at the last few steps alone; a trained one where its task has the information."
+
+    @property
+    def advice(self) -> str:
+        """What to do when it is not normal, in one sentence."""
+        return "If the steps that matter do not count, train longer, or open the forget gate (rnnkit.init.chrono_)."
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return the main numbers, each with what it is."""
+        order = np.argsort(-self.norms, kind="stable")[:3]
+        rows = [("steps that hold nine tenths", str(self.window))]
+        return rows + [(f"gradient at step {step}", number(float(self.norms[step]))) for step in order]
+
+    def _draw(self, axes: Any) -> None:
+        axes.bar(np.arange(len(self.norms)), self.norms, color=COLOURS[0], width=0.8)
+        axes.set_xlabel("step")
+        axes.set_ylabel("norm of the gradient at the input")
+        axes.set_xlim(-0.7, len(self.norms) - 0.3)
+        axes.grid(alpha=0.3, axis="y")
+
+
+def input_saliency(
+    subject: Any,
+    inputs: Any = None,
+    *,
+    loss: Callable[[Tensor], Tensor] | None = None,
+    task: Task | None = None,
+    batch: Batch | None = None,
+    steps: int = 64,
+    batch_size: int = 8,
+    seed: int = 0,
+    **options: Any,
+) -> InputSaliency:
+    """Return the gradient of a loss at the last step with respect to the input of each step.
+
+    Args:
+        subject: a cell's name, expression or class, a Cell, an `rnnkit.RNN` or an `rnnkit.Model`.
+        inputs: as the subject takes them, (T, B, D), or symbols (T, B); None: from a standard normal distribution.
+        loss: of all outputs (T, B, O), a scalar; None: the sum of the last output times a fixed random vector.
+        task: judges a Model in place of `loss`: the task's loss at the last step.
+        batch: of the task; None: one that it draws.
+        steps: T, where inputs are drawn.
+        batch_size: B, where inputs are drawn.
+        seed: of everything that is drawn.
+        **options: `input_size` (8), `hidden_size` (32) and the cell's own, for a cell by name or class.
+
+    Raises:
+        UsageError: an argument that cannot be honoured. ShapeError: inputs that do not fit.
+
+    Source: Simonyan, Vedaldi & Zisserman, "Deep Inside Convolutional Networks", arXiv 1312.6034, 2013.
+    """
+    drawn = Drawn(steps, batch_size, seed, options)
+    with studying(subject, inputs, drawn, task=task, batch=batch, loss=loss) as study:
+        xs = study.xs.detach().requires_grad_()
+        passage = traverse(study.subject, xs)
+        (gradient,) = gradients_of(scalar(study.last_loss()(passage.outputs)), [xs])
+        sizes = gradient.abs().double()
+        return InputSaliency(
+            subject=study.subject.label,
+            notes=study.notes,
+            norms=sizes.norm(dim=2).mean(1).cpu().numpy(),
+            features=sizes.mean(1).cpu().numpy(),
+        )

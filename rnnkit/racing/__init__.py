@@ -1,0 +1,1 @@
+"""A race: which cell learns a task best, at equal cost, over several seeds."""
