@@ -31,7 +31,7 @@ class Counting(rnnkit.Task):
     metric_name = "strings right"
     higher_is_better = True
     symbols = True
-    defaults = MappingProxyType({"steps": 2000, "batch": 32, "lr": 1e-2, "hidden": 16})
+    defaults = MappingProxyType({"steps": 1000, "batch": 32, "lr": 1e-2, "hidden": 16})
 
     def __init__(self, *, train_n: int = 50, test_n: int = 200) -> None:
         check_ranges(self.name, ("train_n", train_n), ("test_n", test_n), LONGEST)

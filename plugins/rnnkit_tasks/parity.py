@@ -36,7 +36,7 @@ class Parity(rnnkit.Task):
     higher_is_better = True
     input_size = 1
     output_size = 2
-    defaults = MappingProxyType({"steps": 2000, "batch": 32, "lr": 1e-2, "hidden": 32})
+    defaults = MappingProxyType({"steps": 1500, "batch": 32, "lr": 3e-3, "hidden": 32})
 
     def __init__(self, *, answers: str = "running", train_len: int = 40, test_len: int = 100) -> None:
         if answers not in ("running", "final"):

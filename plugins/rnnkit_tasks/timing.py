@@ -2,10 +2,11 @@
 
 All is silence but for spikes, the first in the first step, each `interval` or `interval` + 1 steps after the one before
 with even odds. At each spike but the first the network tells in the same step which interval has ended; nothing is
-asked at other steps. Trains of `train_intervals` train, longer ones of `test_intervals` validate.
+asked at other steps. Trains of `train_intervals` train, those of `test_intervals`, by default longer ones, validate.
 
 Metric: accuracy, the share of intervals told right. Chance is 0.5, and it is what all have that do not measure time to
-the step: intervals do not depend on each other.
+the step: intervals do not depend on each other. Of one interval there are two trains in all; then nothing is held out,
+and what is asked is whether they can be told apart.
 
 Source: the measuring of spike delays in Gers, Schraudolph & Schmidhuber, "Learning Precise Timing with LSTM Recurrent
 Networks", JMLR 3, 2002, whose peepholes let the gates see how far a cell has counted.
@@ -22,7 +23,6 @@ from torch import Tensor
 import rnnkit
 from rnnkit import Batch
 from rnnkit.errors import UsageError, check_whole
-from rnnkit_tasks._ranges import check_ranges
 from rnnkit_tasks._targets import LEFT_OUT, cross_entropy, held_out_generator, share
 
 LONGEST = 10_000
@@ -46,10 +46,11 @@ class Timing(rnnkit.Task):
     defaults = MappingProxyType({"steps": 2000, "batch": 64, "lr": 3e-3, "hidden": 32})
 
     def __init__(self, *, interval: int = 49, train_intervals: int = 3, test_intervals: int = 8) -> None:
-        check_whole("task 'timing': interval", interval)
-        if interval > LONGEST:
-            raise UsageError(f"task 'timing': interval is {interval}; it must be {LONGEST} or less")
-        check_ranges("timing", ("train_intervals", train_intervals), ("test_intervals", test_intervals), MOST)
+        counts = {"train_intervals": (train_intervals, MOST), "test_intervals": (test_intervals, MOST)}
+        for option, (count, most) in {"interval": (interval, LONGEST), **counts}.items():
+            check_whole(f"task 'timing': {option}", count)
+            if count > most:
+                raise UsageError(f"task 'timing': {option} is {count}; it must be {most} or less")
         self.interval, self.train_intervals, self.test_intervals = interval, train_intervals, test_intervals
 
     def batch(self, size: int, generator: torch.Generator) -> Batch:

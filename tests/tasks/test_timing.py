@@ -59,7 +59,7 @@ def test_who_always_says_the_same_is_at_chance():
     [
         ({"interval": 0}, "interval is 0; it must be a whole number >= 1"),
         ({"interval": 10_001}, "interval is 10001; it must be 10000 or less"),
-        ({"train_intervals": 8}, "test_intervals is 8; it must be more than train_intervals, which is 8"),
+        ({"train_intervals": 1001}, "train_intervals is 1001; it must be 1000 or less"),
         ({"test_intervals": 1001}, "test_intervals is 1001; it must be 1000 or less"),
     ],
 )
