@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from rnnkit.testing.gradient_report import GradientReport
     from rnnkit.training.evaluation import evaluate
     from rnnkit.training.process_group import process_group
+    from rnnkit.training.progress_bar import progress
     from rnnkit.training.record import Record
     from rnnkit.training.sampling import generate, generate_stream
     from rnnkit.training.schedule import Schedule
@@ -91,6 +92,7 @@ _HOMES = {
     "parts_of": "core.cell",
     "prepare": "core.unroller",
     "process_group": "training.process_group",
+    "progress": "training.progress_bar",
     "race": "racing.entry",
     "read_history": "runs.history",
     "running_rows": "core.row_masks",
@@ -159,6 +161,7 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "parts_of",
     "prepare",
     "process_group",
+    "progress",
     "race",
     "read_history",
     "running_rows",

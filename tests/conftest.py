@@ -14,9 +14,18 @@ from rnnkit.cli import main
 from rnnkit.runs.settings import Settings
 
 from .fake_site import Site, cell_source
+from .system_headers import precompile
+
+KEPT = Path(__file__).parents[1] / ".pytest_cache"
 
 # Kernels that tests compile are kept between runs, apart from the user's own.
-os.environ.setdefault("RNNKIT_CACHE", str(Path(__file__).parents[1] / ".pytest_cache" / "kernels"))
+os.environ.setdefault("RNNKIT_CACHE", str(KEPT / "kernels"))
+
+
+def pytest_configure(config):
+    """Compile the system's headers once, before there are workers."""
+    if not hasattr(config, "workerinput"):
+        precompile(KEPT / "headers")
 
 
 def pytest_collection_modifyitems(items):

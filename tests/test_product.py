@@ -20,7 +20,10 @@ ROUNDING = {torch.float64: 1e-10, torch.float32: 1e-4}
 # Pairs that an unroller declines by `applies`: each has to be declared here.
 DECLINED: set[tuple[str, str]] = set()
 
-STEPS = (1, 2, 5, 16, 23)
+SHAPES = ((1, 3), (2, 1), (5, 3), (16, 1), (23, 3))
+"""Steps and rows."""
+SMALL = {"steps": 4, "batch_size": 2, "input_size": 3, "hidden_size": 2}
+"""A difference is taken twice for each number there is, so that every one more is paid for."""
 MASKS = ("all steps", "lengths", "reset", "lengths and reset")
 
 
@@ -67,22 +70,19 @@ def test_the_law(cell, unroller, dtype, masks):
     subject = build(cell, dtype)
     through = rnnkit.unrollers[unroller]()
     tolerance = 0.0 if unroller in SAME_BITS else ROUNDING[dtype]
-    compared = 0
-    for steps, batch in product(STEPS, (1, 3)):
-        found = differences(through, subject, steps, batch, tolerance, **masks_for(masks, steps, batch))
-        assert list(found) == []
-        compared += 1
-    assert compared == 10
+    for steps, batch in SHAPES:
+        wrong = differences(through, subject, steps, batch, tolerance, **masks_for(masks, steps, batch))
+        assert list(wrong) == []
 
 
 @pytest.mark.parametrize(
     ("order", "lengths"),
-    [(1, None), (1, (5, 2)), (2, None), pytest.param(2, (5, 2), marks=pytest.mark.slow)],
+    [(1, None), (1, (4, 2)), (2, None), pytest.param(2, (4, 2), marks=pytest.mark.slow)],
     ids=["1-all steps", "1-lengths", "2-all steps", "2-lengths"],
 )
 @every_pair
 def test_gradients_equal_differences(cell, unroller, order, lengths):
-    report = rnnkit.gradcheck(cell, unroller, order, lengths=lengths).raise_if_failed()
+    report = rnnkit.gradcheck(cell, unroller, order, lengths=lengths, **SMALL).raise_if_failed()
     subject = build(cell, torch.float64)
     expected = ["input", *(f"{name}0" for name in subject.state_names)]
     expected += [name for name, _ in subject.named_parameters()]

@@ -146,18 +146,10 @@ def effective_memory(
     drawn = Drawn(steps, batch_size, seed, options)
     with studying(subject, inputs, drawn, task=task, batch=batch) as study, torch.no_grad():
         length = len(study.inputs)
-        if last > length:
-            raise UsageError(f"last is {last}; the sequence has {count(length, 'step')}")
-        if task is not None and not task.every_step and last > 1:
-            raise UsageError(f"last is {last}; task {task.name!r} has one target a sequence, so it must be 1")
+        _check_last(last, length, task)
         tried, notes = _contexts(contexts, length - last + 1)
         outputs = _outputs(study, tried, last)
         cost, losses = _costs(study, outputs, last)
-        if not np.isfinite(cost).all():
-            raise DivergedError(
-                f"{study.subject.label}: the outputs or the loss are not finite, so contexts cannot be compared; look "
-                "at them with rnnkit.inspection.record"
-            )
         return EffectiveMemory(
             subject=study.subject.label,
             notes=(*study.notes, *notes),
@@ -166,6 +158,13 @@ def effective_memory(
             loss=losses,
             tolerance=tolerance,
         )
+
+
+def _check_last(last: int, length: int, task: Task | None) -> None:
+    if last > length:
+        raise UsageError(f"last is {last}; the sequence has {count(length, 'step')}")
+    if task is not None and not task.every_step and last > 1:
+        raise UsageError(f"last is {last}; task {task.name!r} has one target a sequence, so it must be 1")
 
 
 class _Restarting(Visitor):
@@ -222,10 +221,17 @@ def _outputs(study: Study, contexts: list[int], last: int) -> list[Tensor]:
 
 def _costs(study: Study, outputs: list[Tensor], last: int) -> tuple[Numbers, Numbers | None]:
     """Return what each context costs, and with a task its loss."""
+    losses: Numbers | None = None
     if study.task is None:
         whole = outputs[-1]
         scale = float(whole.abs().double().norm()) or 1.0
-        return np.array([float((ys - whole).abs().double().norm()) / scale for ys in outputs]), None
-    losses = np.array([float(study.task_loss(ys, last)) for ys in outputs])
-    scale = max(abs(float(losses[-1])), 1e-12)
-    return (losses - losses[-1]) / scale, losses
+        cost = np.array([float((ys - whole).abs().double().norm()) / scale for ys in outputs])
+    else:
+        losses = np.array([float(study.task_loss(ys, last)) for ys in outputs])
+        cost = (losses - losses[-1]) / max(abs(float(losses[-1])), 1e-12)
+    if not np.isfinite(cost).all():
+        raise DivergedError(
+            f"{study.subject.label}: the outputs or the loss are not finite, so contexts cannot be compared; look at "
+            "them with rnnkit.inspection.record"
+        )
+    return cost, losses

@@ -167,8 +167,7 @@ def lyapunov_spectrum(
     Lyapunov Exponents for RNNs", Frontiers in Applied Mathematics and Statistics 8, 2022; the dimension: Kaplan &
     Yorke, "Chaotic Behavior of Multidimensional Difference Equations", Lecture Notes in Mathematics 730, 1979.
     """
-    if exponents is not None:
-        check_whole("exponents", exponents)
+    check_whole("exponents", 1 if exponents is None else exponents)
     with studying(subject, inputs, Drawn(steps, batch_size, seed, options)) as study:
         check_states(study.subject)
         length = len(study.inputs)
@@ -179,19 +178,20 @@ def lyapunov_spectrum(
         with torch.no_grad():
             passage = traverse(study.subject, study.xs)
         means: dict[str, tuple[Numbers, Numbers]] = {}
-        notes: list[str] = []
+        sizes, notes = dict[str, int](), list[str]()
         for run in passage.runs:
             width = flatten(run.states[0]).shape[1]
             wanted = min(width, exponents or (width if width <= ALL else SOME))
             means[run.part.label] = _means(_stretching(run, skipped, wanted, study.generator))
             left_out = f"{run.part.label}: the {wanted} largest of {count(width, 'exponent')}; the others left out."
             notes += [left_out] if wanted < width else []
+            sizes[run.part.label] = width
         return LyapunovSpectrum(
             subject=study.subject.label,
             notes=(*study.notes, *notes),
             exponents={name: values for name, (values, _) in means.items()},
             errors={name: errors for name, (_, errors) in means.items()},
-            sizes={run.part.label: flatten(run.states[0]).shape[1] for run in passage.runs},
+            sizes=sizes,
             steps=length - skipped,
         )
 

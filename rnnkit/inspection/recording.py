@@ -124,7 +124,7 @@ def record(
 
 def width_of(name: str) -> dict[str, float]:
     """Return how a line is drawn: that of the output broad and pale, for it often is a state too."""
-    return {"linewidth": 5, "alpha": 0.35} if name == "output" else {"linewidth": 1.6}
+    return {"linewidth": 5, "alpha": 0.5} if name == "output" else {"linewidth": 1.6}
 
 
 def kept_on(tape: Tape) -> dict[str, Any]:

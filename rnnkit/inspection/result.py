@@ -87,7 +87,8 @@ class Inspection(ABC):
         table = f"<table><caption>{escape(self.title)}: {escape(self.subject)}</caption>{rows}</table>"
         sentences = (self.reading, self.normal, self.advice, *self.notes)
         texts = "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences)
-        return f"<div>{table}{texts}{self.svg() if find_spec('matplotlib') else ''}</div>"
+        picture = f'<div style="max-width:40rem">{self.svg()}</div>' if find_spec("matplotlib") else ""
+        return f"<div>{table}{texts}{picture}</div>"
 
     def svg(self) -> str:
         """Return the picture as SVG for a page, in the colours of the text around it; its title is the reading.

@@ -97,39 +97,10 @@ def black_on_nothing() -> Iterator[None]:
     """Let figures be made and saved for `svg_of` for a while: by matplotlib's defaults, not by the user's style."""
     import matplotlib
 
-    ours: Any = {"svg.fonttype": "none", "svg.hashsalt": "rnnkit", "legend.frameon": False}
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(ours)
+        matplotlib.rcParams["legend.frameon"] = False
         yield
-
-
-def svg_of(figure: "Figure", title: str) -> str:
-    """Return a figure as SVG to be put into a page: no background, no reference to anything outside.
-
-    What is black, text and axes as a rule, takes the colour of the text around it (`currentColor`). Text stays text.
-
-    Args:
-        figure: what is drawn, made under `black_on_nothing`.
-        title: what a reader hears who does not see it.
-    """
-    written = StringIO()
-    with black_on_nothing():
-        figure.savefig(written, format="svg", transparent=True, metadata=dict.fromkeys(_METADATA))
-    body = written.getvalue()
-    view = re.search(r'viewBox="([^"]*)"', body)
-    width = view[1].split()[2] if view else "480"
-    body = body[body.index(">", body.index("<svg")) + 1 :]
-    for unwanted in (r"<metadata>.*?</metadata>", r"<style[^>]*>.*?</style>", r"<!--.*?-->"):
-        body = re.sub(unwanted, "", body, flags=re.DOTALL)
-    body = re.sub(r'<g id="[^"]*"', "<g", body).replace("#000000", "currentColor")
-    body = re.sub(r"\n\s*\n+", "\n", body)
-    head = (
-        '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" role="img" '
-        f'aria-label="{escape(title)}" viewBox="{view[1] if view else ""}" style="width:100%;max-width:{width}pt" '
-        'fill="currentColor" stroke-linejoin="round" stroke-linecap="butt">'
-    )
-    return f"{head}\n<title>{escape(title)}</title>{body.rstrip()}\n"
 
 
 def png_of(figure: "Figure") -> bytes:
@@ -139,5 +110,31 @@ def png_of(figure: "Figure") -> bytes:
     return written.getvalue()
 
 
-_METADATA = ("Creator", "Date", "Format", "Type")
-"""What matplotlib would write about itself: a date makes two pictures of the same thing differ."""
+def svg_of(figure: "Figure", alt: str) -> str:
+    """Return a figure as SVG to stand inside a page of HTML, in the colours of the page; nothing is fetched for it.
+
+    Letters are text, the ground is transparent, and what is black takes the colour of the text around the picture.
+
+    Args:
+        figure: of matplotlib.
+        alt: what the picture shows, for those who do not see it.
+    """
+    from matplotlib import rc_context
+
+    sheet = StringIO()
+    # The salt makes the names of its parts the same at every call, and others than those of another picture.
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": alt}):
+        figure.savefig(sheet, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = sheet.getvalue()
+    text = text[text.index("<svg") :].strip()
+    head, end, rest = text.partition(">")
+    view = re.search(r'viewBox="[^"]*"', head)
+    assert view is not None  # matplotlib writes one
+    # Its style would be that of the whole page, and its groups have the same names in every picture.
+    for unwanted in (r"<metadata>.*?</metadata>", r"<style[^>]*>.*?</style>", r"<!--.*?-->", r'(?<=<g) id="[^"]*"'):
+        rest = re.sub(unwanted, "", rest, flags=re.DOTALL)
+    rest = re.sub(r"#000000\b", "currentColor", rest)
+    rest = re.sub(r"\n\s*\n+", "\n", rest)  # an empty line would end it within markdown
+    names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    strokes = 'stroke-linejoin="round" stroke-linecap="butt"'
+    return f'<svg {names} {view[0]} role="img" fill="currentColor" {strokes}{end}<title>{escape(alt)}</title>{rest}'

@@ -10,6 +10,8 @@ import rnnkit
 from rnnkit.core.cell import building
 from rnnkit.errors import UsageError
 
+from ..slow_cases import slow_but
+
 T, B, D, H, P = 6, 3, 4, 5, 2
 
 
@@ -68,12 +70,12 @@ def test_the_equations(name):
     assert cell.output_size == ys.shape[2] == P
 
 
-@every_cell
+@pytest.mark.parametrize("name", slow_but(["lstm", "gru"], EQUATIONS))
 def test_every_promise_of_a_cell(name):
     rnnkit.testing.check_cell(rnnkit.cells[name], proj_size=P)
 
 
-@every_cell
+@pytest.mark.parametrize("name", slow_but(["lstm", "gru"], EQUATIONS))
 def test_in_a_layer_the_next_one_sees_the_projection(name):
     layer = rnnkit.RNN(name, D, H, num_layers=2, bidirectional=True, proj_size=P)
     output, state = layer(torch.randn(T, B, D))

@@ -11,6 +11,8 @@ import torch
 from rnnkit.runs.folder import open_run
 from rnnkit.training.sampling import generate
 
+from ..slow_cases import slow_but
+
 
 def one_line(result, code):
     """Check the exit code and that stderr is one line of rnnkit's; give it."""
@@ -78,7 +80,7 @@ def test_the_text_is_that_of_generate(run, cli):
     assert result.stdout == f"dog{task.sample(drawn)}\n"
 
 
-@pytest.mark.parametrize("length", [100_000_000, 10**30], ids=str)
+@pytest.mark.parametrize("length", slow_but([10**30], [100_000_000, 10**30]), ids=str)
 def test_a_reader_of_an_endless_text_may_leave(run, length):
     command = [sys.executable, "-m", "rnnkit", "sample", str(run), "--length", str(length), "--prompt", "dog"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as sampling:

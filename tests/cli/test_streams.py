@@ -10,6 +10,8 @@ from click.testing import CliRunner
 
 from rnnkit.cli import main
 
+from ..slow_cases import slow_but
+
 ENCODINGS = ["ascii", "cp1252", "latin-1", "utf-8"]
 RUSSIAN = "Съешь ещё этих мягких французских булок, да выпей же чаю. "
 SMALL = ("--steps", 3, "--hidden", 8, "--batch", 2, "--seq-len", 16)
@@ -117,7 +119,7 @@ def test_a_run_without_streams_is_whole(tmp_path):
     assert shell(f"rnnkit eval {run} --json")[0] == 0
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "ascii:strict", "cp1252"])
+@pytest.mark.parametrize("encoding", slow_but(["ascii"], ["ascii", "ascii:strict", "cp1252"]))
 def test_an_encoding_from_the_environment(encoding):
     code, out, err = shell("rnnkit cells lstm | grep 'c = f'", PYTHONIOENCODING=encoding)
     assert (code, err) == (0, "")

@@ -11,6 +11,8 @@ from torch.nn.utils import parametrize
 
 import rnnkit
 
+from ..slow_cases import slow_but
+
 every_cell = pytest.mark.parametrize("name", list(rnnkit.cells))
 every_unroller = pytest.mark.parametrize("unroller", list(rnnkit.unrollers))
 
@@ -119,7 +121,7 @@ class Doubled(nn.Module):
 
 
 @every_unroller
-@every_cell
+@pytest.mark.parametrize("name", slow_but(["lstm", "zoneout"], rnnkit.cells))
 def test_a_computed_weight_is_used_and_learnt(name, unroller):
     layer, reference, xs = build(name, unroller=unroller), build(name), draw()
     parametrize.register_parametrization(layer, "weight_hh_l0", Doubled())

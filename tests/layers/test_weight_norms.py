@@ -6,6 +6,8 @@ from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 import rnnkit
 
+from ..slow_cases import slow_but
+
 CELLS = [
     name for name, kind in rnnkit.cells.items() if "weight_hh" in str([n for n, _ in kind(2, 2).named_parameters()])
 ]
@@ -76,7 +78,7 @@ def test_every_unroller_gives_the_same_gradients(cell, norm):
     assert all(map(torch.equal, *found))
 
 
-@every_cell
+@pytest.mark.parametrize("cell", slow_but(["lstm"], CELLS))
 def test_the_spectral_norm_goes_to_one(cell):
     layer = normed(cell, "spectral norm").train()
     xs = torch.randn(1, 1, 3, dtype=torch.float64)

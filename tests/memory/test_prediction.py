@@ -19,6 +19,8 @@ from rnnkit.memory.gauge import Watch, available_memory
 from rnnkit.memory.prediction import Predictor, kept_by
 from rnnkit.support.byte_size import parse_bytes, show_bytes
 
+from ..slow_cases import slow_but
+
 MIB = 2**20
 WITHIN = 0.25
 Checkpoint = rnnkit.unrollers["checkpoint"]
@@ -70,7 +72,7 @@ def test_updates_of_every_size_take_what_was_predicted(cell, unroller, batch_siz
 
 
 @glibc
-@pytest.mark.parametrize("unroller", ["loop", "checkpoint"])
+@pytest.mark.parametrize("unroller", slow_but(["loop"], ["loop", "checkpoint"]))
 def test_deep_and_both_ways(unroller):
     model, task = build("lstm", unroller, seq_len=180, num_layers=2)
     model.layer = rnnkit.RNN("lstm", 64, 32, num_layers=2, bidirectional=True, unroller=unroller)

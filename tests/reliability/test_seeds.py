@@ -8,12 +8,13 @@ import sys
 
 import pytest
 
+from ..slow_cases import slow_but
 from .promises import SEEDED
 from .small_run import complaints, go_on, left
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 20))])
+@pytest.mark.parametrize("seed", slow_but([0], range(20)))
 def test_two_processes_give_the_same_bits(server, undisturbed, tally, tmp_path, seed):
     """One is forked, the other begins from nothing."""
     run = undisturbed("cosine")

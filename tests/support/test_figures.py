@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from rnnkit.support.figures import COLOURS, black_on_nothing, line_style, new_axes, svg_of
+from rnnkit.support.figures import COLOURS, black_on_nothing, legend_below, line_style, new_axes, svg_of
 
 BACKGROUNDS = ["#ffffff", "#1e1e1e"]
 # Machado, Oliveira & Fernandes, "A Physiologically-based Model for Simulation of Color Vision Deficiency", 2009, whole.
@@ -50,35 +50,47 @@ def test_no_two_of_24_lines_are_alike():
     assert len({tuple(line_style(k).values()) for k in range(24)}) == 24
 
 
-def drawn():
+def drawn(names):
     with black_on_nothing():
         axes = new_axes("a test")
-        axes.plot([1, 3, 2], label="a < b")
-        axes.set_xlabel("steps & more")
-        axes.legend()
-        return svg_of(axes.figure, 'what "it" shows < here')
+        for name in names:
+            axes.plot([1, 3, 2], label=name)
+        legend_below(axes)
+        return axes.figure
 
 
-def test_svg_is_one_element_with_a_title_and_text_that_takes_the_colour_of_the_page():
-    text = drawn()
+def test_svg_fetches_nothing_and_styles_nothing_but_itself():
+    text = svg_of(drawn(["one", "two"]), "lines")
     root = ElementTree.fromstring(text)
-    assert root.tag == "{http://www.w3.org/2000/svg}svg"
-    assert root[0].text == 'what "it" shows < here'
-    assert root.get("fill") == "currentColor"
-    words = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
-    assert {"steps & more", "a < b"} <= set(words)
-    assert "#000000" not in text
-    assert "#ffffff" not in text
-    assert "stroke: currentColor" in text
-
-
-def test_svg_fetches_nothing_and_says_nothing_of_others():
-    text = drawn()
-    assert 'href="http' not in text
+    assert root[0].text == "lines"
+    assert text.count("http") == 2  # the two namespaces
     assert "<style" not in text
     assert "metadata" not in text
-    assert text.count("http") == 2  # the two namespaces
+    assert "\n\n" not in text
+    groups = [element for element in root.iter() if element.tag.endswith("}g")]
+    assert groups
+    assert not any("id" in group.attrib for group in groups)
 
 
-def test_a_picture_is_the_same_each_time():
-    assert drawn() == drawn()
+@pytest.mark.parametrize("names", [["a"], ["a", "b", "c"], [f"h_l{k}_reverse" for k in range(9)], ["wide " * 8] * 3])
+def test_a_legend_is_below_the_axes_and_within_the_picture(names):
+    figure = drawn(names)
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    legend, frame, whole = (part.get_window_extent() for part in (axes.get_legend(), axes, figure))
+    assert legend.y1 < frame.y0
+    assert legend.y0 >= whole.y0 - 1
+    assert legend.x0 >= whole.x0
+    assert legend.x1 <= whole.x1
+    assert frame.width > 0.7 * whole.width
+
+
+def test_a_picture_is_in_black_whatever_style_the_user_has_set():
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcParams.update({"text.color": "white", "axes.edgecolor": "white"})
+        text = svg_of(drawn(["a"]), "a")
+        assert matplotlib.rcParams["text.color"] == "white"
+    assert "currentColor" in text
+    assert "#ffffff" not in text

@@ -33,6 +33,7 @@ from rnnkit.runs.comparison_plot import draw
 from rnnkit.runs.config import check_files
 from rnnkit.runs.data_record import DataRecord, kept_task, tell_changed_data
 from rnnkit.runs.folder import RunFolder, open_run
+from rnnkit.runs.inspection_log import InspectionLog, read_inspections
 from rnnkit.runs.lock import locked
 from rnnkit.runs.log import RunLog
 from rnnkit.runs.resume import check_unfinished
@@ -166,6 +167,11 @@ CALLS = {
     "rnnkit.runs.folder.open_run": ("run", judged),
     "rnnkit.runs.folder.read_settings": ("run", folder.read_settings),
     "rnnkit.runs.history.read_history": ("run", lambda path: history.read_history(path).loss.tolist()),
+    "rnnkit.runs.inspection_log.InspectionLog": (
+        "run",
+        lambda path: InspectionLog(path, SMALL.make_task(), 0)._path.name,
+    ),
+    "rnnkit.runs.inspection_log.read_inspections": ("run", read_inspections),
     "rnnkit.runs.lock.locked": ("run", lambda path: os.close(locked(path))),
     "rnnkit.runs.log.RunLog": ("log", lambda path: closed(RunLog(path))),
     "rnnkit.runs.settings.Settings.of_run": ("run", Settings.of_run),

@@ -12,6 +12,8 @@ import rnnkit
 from rnnkit.core.cell import building
 from rnnkit.errors import CheckError, UsageError
 
+from ..slow_cases import slow_but
+
 
 class Right(rnnkit.Cell):
     """A cell without fault; each of the others has one."""
@@ -287,10 +289,8 @@ def test_json_of_figures_that_are_not_finite():
     assert json.loads(report.to_json(), parse_constant=refuse)["ok"] is False
 
 
-@pytest.mark.parametrize(
-    "unroller", [pytest.param(name, marks=[pytest.mark.slow] * (name == "checkpoint")) for name in rnnkit.unrollers]
-)
-@pytest.mark.parametrize("name", list(rnnkit.cells))
+@pytest.mark.parametrize("unroller", slow_but(["loop"], rnnkit.unrollers))
+@pytest.mark.parametrize("name", slow_but(["lstm", "rnn", "residual"], rnnkit.cells))
 def test_a_layer_of_layers_and_directions(name, unroller):
     torch.manual_seed(0)
     layer = rnnkit.RNN(name, 2, 2, num_layers=2, bidirectional=True, batch_first=True)

@@ -13,6 +13,8 @@ import torch
 
 import rnnkit_compiler
 
+from ....slow_cases import slow_but
+
 HEADERS = Path(rnnkit_compiler.__file__).parent / "backends" / "cpp" / "headers"
 PROBE = Path(__file__).with_name("product_probe.cpp")
 COMPILER = shutil.which("g++") or shutil.which("clang++") or shutil.which("c++")
@@ -111,7 +113,7 @@ def build(request, builds):
     return builds[request.param]
 
 
-@pytest.mark.parametrize("depth", [1, 7, 65, 1100])
+@pytest.mark.parametrize("depth", slow_but([7, 1100], [1, 7, 65, 1100]))
 @pytest.mark.parametrize("rows", [*range(1, 14), 64, 130])
 def test_product_of_every_number_of_rows(build, rows, depth):
     a = build.draw(rows, depth)
@@ -163,7 +165,7 @@ def test_a_panel_is_as_wide_as_keeps_every_thread_busy(build):
     assert [vectors(gates, 64 * lanes, 2) for gates in (2, 3, 4, 5, 6, 8)] == [2, 1, 1, 1, 1, 1]
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3, 4])
+@pytest.mark.parametrize("threads", slow_but([1, 3], [1, 2, 3, 4]))
 @pytest.mark.parametrize(
     ("rows", "columns", "depth"),
     [(1, 1, 1), (7, 20, 65), (130, 33, 7), (13, 1100, 70), (200, 64, 300), (5, 600, 530), (300, 3, 40), (2, 16, 2000)],
