@@ -6,8 +6,9 @@ from xml.sax.saxutils import escape
 
 from rnnkit.benchmark.timing import Ratio
 
-WIDTH, LEFT, RIGHT, TOP, ROW = 620, 140, 20, 34, 26
-BAR, BAR_ROW = 20, 34
+WIDTH, LEFT, RIGHT, TOP, ROW = 520, 130, 20, 34, 26
+SHOWN = 600  # pixels, where there is room
+BAR, BAR_ROW = 18, 28
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
 """As `rnnkit.support.figures` has them."""
 
@@ -57,17 +58,17 @@ def bars(title: str, heading: str, foot: Sequence[str], values: Mapping[str, flo
     scale = (WIDTH - LEFT - 60) / max(values.values())
     bottom = TOP + BAR_ROW * len(values)
     marks = _head(title, bottom + 18 * len(foot))
-    marks.append(_text(0, 14, heading, "start", "font-weight=\"bold\""))
+    marks.append(_text(0, 14, heading, "start", 'font-weight="bold"'))
     for row, (label, value) in enumerate(values.items()):
         y = TOP + BAR_ROW * row
         colour = COLOURS[0] if value == 1 else "currentColor"
         opacity = "1" if value == 1 else "0.35"
-        marks.append(_text(LEFT - 10, y + 15, label, "end"))
+        marks.append(_text(LEFT - 10, y + 13, label, "end"))
         marks.append(
             f'<rect x="{LEFT}" y="{y}" width="{value * scale:.1f}" height="{BAR}" fill="{colour}" '
             f'fill-opacity="{opacity}"/>'
         )
-        marks.append(_text(f"{LEFT + value * scale + 8:.1f}", y + 15, f"{value:.2f}", "start"))
+        marks.append(_text(f"{LEFT + value * scale + 8:.1f}", y + 13, f"{value:.2f}", "start"))
     one = f"{LEFT + scale:.1f}"
     marks.append(f'<path d="M{one} {TOP - 6}V{bottom - 6}" stroke="currentColor" stroke-dasharray="3 3"/>')
     marks += [_text(0, bottom + 8 + 18 * line, words, "start") for line, words in enumerate(foot)]
@@ -77,7 +78,7 @@ def bars(title: str, heading: str, foot: Sequence[str], values: Mapping[str, flo
 def _head(title: str, height: float) -> list[str]:
     return [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="drawn" role="img" viewBox="0 0 {WIDTH} {height:g}" '
-        f'style="max-width:{WIDTH}px" font-family="sans-serif" font-size="13" fill="currentColor">',
+        f'style="max-width:{SHOWN}px" font-family="sans-serif" font-size="13" fill="currentColor">',
         f"<title>{escape(title)}</title>",
     ]
 

@@ -72,9 +72,7 @@ def _inlined(picture: str) -> str:
 
 def _folded(summary: str, parts: list[str]) -> str:
     """Fold parts of the page under a line that opens them."""
-    return "\n\n".join(
-        ['<details markdown="1">', f"<summary>{summary}</summary>", *filter(None, parts), "</details>"]
-    )
+    return "\n\n".join(['<details markdown="1">', f"<summary>{summary}</summary>", *filter(None, parts), "</details>"])
 
 
 def _commands(section: Section) -> str:

@@ -24,7 +24,7 @@ from inline_svg import inlined
 
 from rnnkit.cli import main as rnnkit
 from rnnkit.errors import nearest
-from rnnkit.support.figures import COLOURS, black_on_nothing, line_style, new_axes, svg_of
+from rnnkit.support.figures import black_on_nothing, line_style, new_axes, svg_of
 
 DOCS = Path(__file__).parents[1] / "docs"
 FOLDER = DOCS / "assets" / "gallery"
@@ -87,9 +87,7 @@ def home() -> str:
             left = flow.total / flow.total[0]
             axes.plot(flow.lags, left, linewidth=2, **line_style(which))
             place = PLACES[name]
-            axes.annotate(
-                name, (place, left[place - 1]), (6, 4), textcoords="offset points", color=COLOURS[which], weight="bold"
-            )
+            axes.annotate(name, (place, left[place - 1]), (6, 4), textcoords="offset points", weight="bold")
         axes.set_yscale("log")
         axes.set_ylim(1e-9, 10)
         axes.set_xlim(1, 100)
@@ -120,7 +118,7 @@ def _card(picture: Picture) -> str:
         [
             f'<div class="card{" wide" if picture.wide else ""}" markdown="1">',
             f"### {picture.title} {{ #{picture.name} }}",
-            f'<div class="picture" markdown="0">\n--8<-- "assets/gallery/{picture.name}.svg"\n</div>',
+            f'<div class="picture{" wide" if picture.wide else ""}" markdown="0">\n--8<-- "assets/gallery/{picture.name}.svg"\n</div>',
             picture.caption,
             f"```{fence[0]}\n{fence[1]}\n```",
             "</div>",

@@ -38,13 +38,15 @@ def inspected(name: str, file: str, title: str, alt: str, caption: str, words: s
 HOME = Picture(
     "home",
     "Three cells",
-    "What is left of the gradient against steps back, on a logarithmic axis: the tanh RNN halves it every step, the LSTM "
-    "with forget bias 1 every four, and the leaky cell keeps half of it over a hundred",
+    "What is left of the gradient against steps back, on a logarithmic axis: the tanh RNN halves it every step, "
+    "the LSTM with forget bias 1 every four, and the leaky cell keeps half of it over a hundred",
     "The picture of the home page: three gradient flows over 100 steps, drawn into one pair of axes.",
     python="""\
+import torch
 from leaky import Leaky  # docs/examples/leaky.py
 from rnnkit import cells, init, inspection
 
+torch.manual_seed(0)
 lstm = init.forget_bias_(cells["lstm"](8, 32))
 flows = {
     "tanh RNN": inspection.gradient_flow("rnn", steps=100),
@@ -61,7 +63,7 @@ CELL = [
         "flow",
         "gradient-flow",
         "Gradient flow",
-        "The norm of the gradient of h and c falls on a straight line of a logarithmic axis, from 1 to 1e-13 in 64 steps",
+        "The norm of the gradient of h and of c falls on a straight line of a logarithmic axis, to 1e-13 in 64 steps",
         "How much of a gradient is left after so many steps back. A straight line down is a gradient that vanishes.",
     ),
     inspected(
@@ -217,7 +219,7 @@ SIDE_BY_SIDE = [
         "A race",
         "Validation error on the adding problem against updates, tokens and seconds for LSTM, GRU and plain RNN: "
         "the GRU learns it first, then the LSTM; the plain RNN stays at the baseline",
-        "Which cell learns a task best at equal cost: medians over three seeds, the range as a band, the baseline dashed.",
+        "Which cell learns a task best at equal cost: medians over three seeds, ranges as bands, baselines dashed.",
         (RACE,),
         "race/curves.svg",
         wide=True,

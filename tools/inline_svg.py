@@ -1,4 +1,4 @@
-"""SVG that stands inside a page: it takes the colours of the text around it, and its ids clash with no other picture's."""
+"""SVG that stands inside a page: in the colours of the text around it, with ids that no other picture has."""
 
 import re
 from html import escape
