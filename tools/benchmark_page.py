@@ -3,15 +3,19 @@
 import re
 from typing import Any
 
-from benchmark_chart import chart
+from benchmark_chart import bars, chart
 from benchmark_sections import SECTIONS, Bar, Rows, Section, ratio_of
 
-from rnnkit.benchmark.timing import Ratio, mean_ratio
+from rnnkit.benchmark.timing import Ratio, geometric_mean, mean_ratio
 
 Results = dict[str, Any]
 """Of one section: `machine`, the facts of the machine, and `runs`, the rows of each run by its label."""
 
 MIB = 2**20
+SPEED = "speed.svg"
+SPEEDS = {"nn.LSTM": ("lstm", "nn.LSTM"), "nn.GRU": ("gru", "nn.GRU"), "the plain loop": ("unseen", "loop")}
+"""What the picture of the home page shows: by label, the section and the rival."""
+
 BLOCK = re.compile(r"(<!-- begin (\w+) -->\n).*?(<!-- end \2 -->)", re.DOTALL)
 
 
@@ -23,7 +27,22 @@ def page_of(template: str, measured: dict[str, Results]) -> str:
 def pictures(measured: dict[str, Results]) -> dict[str, str]:
     """Return the SVG of each section of ratios, by its file's name."""
     shown = {name: results for name, results in measured.items() if SECTIONS[name].shows == "ratios"}
-    return {f"bench-{name}.svg": _picture(results["runs"]) for name, results in shown.items()}
+    drawn = {f"bench-{name}.svg": _picture(SECTIONS[name], results["runs"]) for name, results in shown.items()}
+    return {**drawn, f"bench-{SPEED}": _speed(measured)} if all(of in measured for of, _ in SPEEDS.values()) else drawn
+
+
+def _speed(measured: dict[str, Results]) -> str:
+    """Draw the mean times of torch's layers and of the plain loop, each as a multiple of rnnkit's for the same cell."""
+    values = {"rnnkit": 1.0}
+    for label, (name, rival) in SPEEDS.items():
+        rows = next(iter(measured[name]["runs"].values()))
+        values[label] = geometric_mean([row["rivals"][rival]["median"] for row in rows])
+    said = ", ".join(f"{label} {value:.2f}" for label, value in values.items())
+    foot = (
+        "Each against rnnkit's own cell of its kind; the loop: of a cell that nobody had seen.",
+        f"Forward and backward, mean of eight sizes; {_machine(measured['lstm'])}.",
+    )
+    return bars(f"Time as a multiple of rnnkit's: {said}", "Time as a multiple of rnnkit's", foot, values)
 
 
 def _block(name: str, measured: dict[str, Results]) -> str:
@@ -32,16 +51,28 @@ def _block(name: str, measured: dict[str, Results]) -> str:
     if name not in measured:
         return "*Not measured yet.*"
     section, results = SECTIONS[name], measured[name]
-    parts = [_commands(section)]
+    drawn, tables = [], []
     if section.shows == "ratios":
-        parts.append(f"![{section.title}: times as multiples of rnnkit's](assets/bench-{name}.svg)")
+        drawn.append(_inlined(f"bench-{name}.svg"))
         for label, rows in results["runs"].items():
-            parts += [f"**{label}**" if len(section.runs) > 1 else "", _ratios(rows)]
+            tables += [f"**{label}**" if len(section.runs) > 1 else "", _ratios(rows)]
     elif section.shows == "startup":
-        parts.append(_startup(results["runs"]))
+        tables.append(_startup(results["runs"]))
     else:
-        parts.append(_memory(results["runs"]))
-    return "\n\n".join(filter(None, [*parts, _caption(results), _bars([(bar, results) for bar in section.bars])]))
+        tables.append(_memory(results["runs"]))
+    measured_bars = [(bar, results) for bar in section.bars]
+    folded = _folded("All figures, the bars, and the commands", [*tables, _bars(measured_bars), _commands(section)])
+    return "\n\n".join([*drawn, _caption(results), folded])
+
+
+def _inlined(picture: str) -> str:
+    """Put a picture into the page itself, where it takes the page's colours."""
+    return f'<div class="picture" markdown="0">\n--8<-- "assets/{picture}"\n</div>'
+
+
+def _folded(summary: str, parts: list[str]) -> str:
+    """Fold parts of the page under a line that opens them."""
+    return "\n\n".join(['<details markdown="1">', f"<summary>{summary}</summary>", *filter(None, parts), "</details>"])
 
 
 def _commands(section: Section) -> str:
@@ -49,7 +80,7 @@ def _commands(section: Section) -> str:
     return "\n".join(["```console", *lines, "```"])
 
 
-def _picture(runs: dict[str, Rows]) -> str:
+def _picture(section: Section, runs: dict[str, Rows]) -> str:
     """Draw each run against each rival; for each flop where the work differs."""
     series = {}
     for label, rows in runs.items():
@@ -57,7 +88,9 @@ def _picture(runs: dict[str, Rows]) -> str:
             scaled = _differs(rows, rival)
             name = ", ".join([*([label] if len(runs) > 1 else []), f"{rival} for each flop" if scaled else rival])
             series[name] = [ratio_of(row, rival, scaled) for row in rows]
-    return chart([_size(row) for row in next(iter(runs.values()))], series)
+    sizes = [_size(row) for row in next(iter(runs.values()))]
+    means = ", ".join(f"{name} {mean_ratio(ratios).median:.2f} on average" for name, ratios in series.items())
+    return chart(f"{section.title}: times as multiples of rnnkit's; {means}", sizes, series)
 
 
 def _summary(measured: dict[str, Results]) -> str:
@@ -73,7 +106,13 @@ def _summary(measured: dict[str, Results]) -> str:
         for ratio in (ratio_of(row, rival) for row in rows for rival in row["rivals"])
     ]
     lost = sum(ratio < 1 for ratio in ratios)
-    return f"{_bars(bars)}\n\nOf {len(ratios)} ratios, {lost} {'is' if lost == 1 else 'are'} below 1."
+    met = sum(bar.met(results["runs"][bar.run]) for bar, results in bars)
+    counted = (
+        f"Of {len(ratios)} ratios, {lost} {'is' if lost == 1 else 'are'} below 1. "
+        f"Of {len(bars)} bars that were set beforehand, {met} {'is' if met == 1 else 'are'} met."
+    )
+    drawn = [_inlined(f"bench-{SPEED}")] if all(of in measured for of, _ in SPEEDS.values()) else []
+    return "\n\n".join([*drawn, counted, _folded("Every bar", [_bars(bars)])])
 
 
 def _bars(bars: list[tuple[Bar, Results]]) -> str:
@@ -138,11 +177,15 @@ def _size(row: dict[str, Any]) -> str:
 
 def _caption(results: Results) -> str:
     """Say what was measured, and on what."""
-    row, machine = next(iter(results["runs"].values()))[0], results["machine"]
+    row = next(iter(results["runs"].values()))[0]
     how = [f"Unroller `{row['unroller']}`"]
     if "pairs" in row:
         how += ["forward and backward" if row["training"] else "forward", row["dtype"]]
         how += ["rows T/4 to T steps long"] if row["ragged"] else []
         how += [f"{row['pairs']} pairs"] if row["pairs"] > 2 else []
-    version = str(machine["torch"]).split("+")[0]
-    return f"{', '.join(how)}; torch {version}, {machine['threads']} threads, {machine['processor']}."
+    return f"{', '.join(how)}; {_machine(results)}."
+
+
+def _machine(results: Results) -> str:
+    machine = results["machine"]
+    return f"torch {str(machine['torch']).split('+')[0]}, {machine['threads']} threads, {machine['processor']}"

@@ -115,18 +115,21 @@ class GateActivity(Inspection):
         return max(super()._height(), 1.6 + 0.22 * len(self.gates))
 
     def _draw(self, axes: Any) -> None:
-        places = np.arange(len(self.gates))
-        closed = np.array([gate.closed.mean() for gate in self.gates])
-        opened = np.array([np.nan_to_num(gate.open.mean()) for gate in self.gates])
-        parts = {"first tenth of the range": closed, "between": 1 - closed - opened, "last tenth": opened}
-        left = np.zeros(len(places))
-        for (label, widths), colour in zip(parts.items(), (COLOURS[0], "#b8b8b8", COLOURS[1]), strict=True):
-            axes.barh(places, widths, left=left, color=colour, height=0.7, label=label)
-            left = left + widths
-        axes.set_yticks(places, [gate.name for gate in self.gates])
-        axes.invert_yaxis()
+        places = np.linspace(0, 1, BINS + 1)
+        for which, gate in enumerate(self.gates):
+            heights = 0.8 * gate.histogram / max(float(gate.histogram.max()), 1e-12)
+            label = "how often" if which == 0 else None
+            axes.stairs(heights - which, places, baseline=-which, fill=True, color=COLOURS[0], alpha=0.8, label=label)
+            ends = f"{percent(float(gate.closed.mean()))}, {percent(float(np.nan_to_num(gate.open.mean())))}"
+            axes.text(1.02, 0.15 - which, ends, transform=axes.get_yaxis_transform(), fontsize="small")
+        axes.axvspan(
+            0, 0.1, color=COLOURS[1], alpha=0.15, linewidth=0, label="first and last tenth: shares at the right"
+        )
+        axes.axvspan(0.9, 1, color=COLOURS[1], alpha=0.15, linewidth=0)
+        axes.set_yticks([-which for which in range(len(self.gates))], [gate.name for gate in self.gates])
         axes.set_xlim(0, 1)
-        axes.set_xlabel("share of units, steps and rows")
+        axes.set_ylim(0.15 - max(1, len(self.gates)), 1)
+        axes.set_xlabel("place in the range of the gate, from its least to its largest value")
         axes.set_ylabel("gate")
         if self.gates:
             legend_below(axes)

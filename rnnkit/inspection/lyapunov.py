@@ -171,10 +171,7 @@ def lyapunov_spectrum(
     with studying(subject, inputs, Drawn(steps, batch_size, seed, options)) as study:
         check_states(study.subject)
         length = len(study.inputs)
-        skipped = length // 4 if warm_up is None else warm_up
-        check_whole("warm_up", skipped, least=0)
-        if skipped >= length:
-            raise UsageError(f"warm_up is {skipped}; it must leave some of the {count(length, 'step')}")
+        skipped = _skipped(warm_up, length)
         with torch.no_grad():
             passage = traverse(study.subject, study.xs)
         means: dict[str, tuple[Numbers, Numbers]] = {}
@@ -194,6 +191,15 @@ def lyapunov_spectrum(
             sizes=sizes,
             steps=length - skipped,
         )
+
+
+def _skipped(warm_up: int | None, length: int) -> int:
+    """Return how many steps are left out at first."""
+    skipped = length // 4 if warm_up is None else warm_up
+    check_whole("warm_up", skipped, least=0)
+    if skipped >= length:
+        raise UsageError(f"warm_up is {skipped}; it must leave some of the {count(length, 'step')}")
+    return skipped
 
 
 def _stretching(run: CellRun, skipped: int, wanted: int, generator: torch.Generator) -> Numbers:

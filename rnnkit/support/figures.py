@@ -23,7 +23,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#a07d00", "#7f7f7f")
 Ito's, "Color Universal Design", 2008."""
 DASHES = ("-", "--", ":", "-.")
 """Of lines, for more of them than there are colours."""
-SIZE = (6.4, 3.8)
+SIZE = (5.4, 3.5)
 """Width and height of a picture, in inches."""
 CHARACTERS = 10
 """Of a legend on an inch."""

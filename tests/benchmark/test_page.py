@@ -155,9 +155,10 @@ def test_one_line_of_bench_for_real(scripts):
 
 def test_a_chart_has_a_dot_for_each_ratio_on_its_side_of_one(scripts):
     series = {"a & b": [Ratio(2, 1.9, 2.1), Ratio(0.5, 0.4, 0.6)], "c": [Ratio(1, 1, 1), Ratio(9, 8, 10)]}
-    text = scripts.chart.chart(["small", "large"], series)
+    text = scripts.chart.chart("how <fast>", ["small", "large"], series)
     root = ElementTree.fromstring(text)
     space = "{http://www.w3.org/2000/svg}"
+    assert root.find(f"{space}title").text == "how <fast>"
     words = {mark.text: float(mark.get("x")) for mark in root.iter(f"{space}text")}
     assert {"small", "large", "a & b", "c", "1", "0.25", "16"} <= set(words)
     dots = [float(mark.get("cx")) for mark in root.iter(f"{space}circle")]
@@ -168,3 +169,29 @@ def test_a_chart_has_a_dot_for_each_ratio_on_its_side_of_one(scripts):
     assert one == pytest.approx(words["1"], abs=0.1)
     assert twice - one == pytest.approx(one - half, abs=0.2)
     assert len(text) < 6000
+
+
+def test_bars_are_as_long_as_their_values(scripts):
+    text = scripts.chart.bars("said", "heading", ["foot & more"], {"rnnkit": 1.0, "nn.GRU": 3.84, "slower": 0.5})
+    root = ElementTree.fromstring(text)
+    space = "{http://www.w3.org/2000/svg}"
+    widths = [float(mark.get("width")) for mark in root.iter(f"{space}rect")]
+    assert widths == pytest.approx([widths[0], 3.84 * widths[0], 0.5 * widths[0]], abs=0.3)
+    assert {"heading", "foot & more", "1.00", "3.84", "0.50"} <= {mark.text for mark in root.iter(f"{space}text")}
+
+
+def test_the_picture_of_the_home_page_has_the_means_of_its_sections(scripts):
+    rows = {rival: found(a_row(rivals=[(rival, 2.0)]), a_row(rivals=[(rival, 8.0)])) for rival in ("nn.LSTM", "nn.GRU")}
+    measured = {"lstm": rows["nn.LSTM"], "gru": rows["nn.GRU"], "unseen": found(a_row(rivals=[("loop", 3.0)]))}
+    drawn = scripts.page.pictures(measured)["bench-speed.svg"]
+    assert "nn.LSTM 4.00, nn.GRU 4.00, the plain loop 3.00" in drawn
+    assert "2 threads, x86_64 AVX512." in drawn
+    del measured["gru"]
+    assert "bench-speed.svg" not in scripts.page.pictures(measured)
+
+
+def test_figures_are_folded_below_their_picture(scripts):
+    page = scripts.script.PAGE.read_text(encoding="utf-8")
+    text = block(scripts.page.page_of(page, {"gru": found(a_row(rivals=[("nn.GRU", 2.0)]), labels=["gru"])}), "gru")
+    places = [text.index(part) for part in ('assets/bench-gru.svg"', "<details", "<summary>", "| B, T", "</details>")]
+    assert places == sorted(places)

@@ -69,7 +69,7 @@ def section(text, heading):
 def untouched(tmp_path, monkeypatch):
     """Let code change the folder and torch's defaults for itself only."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path, str(DOCS / "examples" / "rnnkit-mgu")])
+    monkeypatch.setattr(sys, "path", [*sys.path, str(DOCS / "examples"), str(DOCS / "examples" / "rnnkit-mgu")])
     dtype = torch.get_default_dtype()
     yield
     torch.set_default_dtype(dtype)

@@ -1,0 +1,238 @@
+"""What the gallery shows: each picture, how it is made, and what is to be seen in it."""
+
+from typing import NamedTuple
+
+RACE = "rnnkit race --cells lstm,gru,rnn --task adding --seq-len 50 --target 0.01 --out race"
+TRAINED = "rnnkit run --cell lstm --task adding --seq-len 30 --steps 300 --inspect-every 30 --out runs/adding"
+
+
+class Picture(NamedTuple):
+    """A picture of the gallery."""
+
+    name: str
+    """Of its file, docs/assets/gallery/NAME.svg, and of its place on the page."""
+    title: str
+    alt: str
+    """What is to be seen, for those who do not see it."""
+    caption: str
+    """How it is read."""
+    commands: tuple[str, ...] = ()
+    """Run one after the other in one folder; what an earlier picture has run is not run again."""
+    file: str = ""
+    """Which of the files that the commands write."""
+    python: str = ""
+    """In place of commands: code that leaves the result in `picture`."""
+    wide: bool = False
+    slow: bool = False
+    """More than a few seconds: tests draw it with the slow ones."""
+    timed: bool = False
+    """Shows times, which are others each time."""
+
+
+def inspected(name: str, file: str, title: str, alt: str, caption: str, words: str = "--cell lstm") -> Picture:
+    """Return one question of `rnnkit inspect`, asked of a new cell."""
+    command = f"rnnkit inspect {words} --only {name} --out {name}"
+    return Picture(name, title, alt, caption, (command,), f"{name}/{file}.svg")
+
+
+HOME = Picture(
+    "home",
+    "Three cells",
+    "What is left of the gradient against steps back, on a logarithmic axis: the tanh RNN halves it every step, "
+    "the LSTM with forget bias 1 every four, and the leaky cell keeps half of it over a hundred",
+    "The picture of the home page: three gradient flows over 100 steps, drawn into one pair of axes.",
+    python="""\
+import torch
+from leaky import Leaky  # docs/examples/leaky.py
+from rnnkit import cells, init, inspection
+
+torch.manual_seed(0)
+lstm = init.forget_bias_(cells["lstm"](8, 32))
+flows = {
+    "tanh RNN": inspection.gradient_flow("rnn", steps=100),
+    "LSTM, forget bias 1": inspection.gradient_flow(lstm, steps=100),
+    "Leaky": inspection.gradient_flow(Leaky, steps=100),
+}
+""",
+)
+"""Leaves its three flows in `flows`; tools/gallery.py draws them."""
+
+CELL = [
+    HOME,
+    inspected(
+        "flow",
+        "gradient-flow",
+        "Gradient flow",
+        "The norm of the gradient of h and of c falls on a straight line of a logarithmic axis, to 1e-13 in 64 steps",
+        "How much of a gradient is left after so many steps back. A straight line down is a gradient that vanishes.",
+    ),
+    inspected(
+        "jacobian",
+        "jacobian-of-the-step",
+        "Jacobian of a step",
+        "Singular values of the Jacobian of a GRU's step, in falling order",
+        "By how much one step stretches or shrinks a difference of the state, in each direction of it.",
+        "--cell gru",
+    ),
+    inspected(
+        "gates",
+        "gates",
+        "Gates",
+        "Each gate of an LSTM as a bar in three parts: nearly closed, between, and nearly open",
+        "How often each gate is nearly closed or nearly open. A gate that is stuck at an end learns nothing.",
+        "--cell lstm --input 256",
+    ),
+    inspected(
+        "memory",
+        "effective-memory",
+        "Effective memory",
+        "How far the last output is off when only the last few steps are known, falling with the number of steps",
+        "How many steps of context the output needs: what changes when everything before is cut off.",
+        "--cell gru",
+    ),
+    inspected(
+        "truncation",
+        "truncated-bptt",
+        "Bias of truncation",
+        "Cosine and norm of the truncated gradient against the window, reaching those of the whole gradient",
+        "How near the gradient of truncated backpropagation comes to the whole one, for each size of the window.",
+        "--cell gru",
+    ),
+    inspected(
+        "saliency",
+        "saliency-of-the-input",
+        "Saliency",
+        "The gradient of the last output with respect to each input, largest at the end of the sequence",
+        "Which inputs the last output depends on.",
+        "--cell lstm --steps 24",
+    ),
+    inspected(
+        "exploding",
+        "growth-of-the-gradient",
+        "Growth of the gradient",
+        "The factor by which the gradient grows or shrinks at each step",
+        "At which steps a gradient grows on its way back; above 1 it does.",
+    ),
+    inspected(
+        "lyapunov",
+        "lyapunov-exponents",
+        "Lyapunov exponents",
+        "Lyapunov exponents of a GRU in falling order, all of them below zero",
+        "Whether two states that are near each other move apart (above zero) or together (below).",
+        "--cell gru",
+    ),
+    Picture(
+        "replay",
+        "What if?",
+        "The difference of h and c from the recording: zero before step 20, then a jump that dies out",
+        "A recording is run again with the cell state set to zero before step 20: what that changes, and for how long.",
+        python="""\
+from rnnkit import inspection
+
+recording = inspection.record("lstm")
+picture = inspection.replay(recording, at=20, states={"c": 0.0})
+""",
+    ),
+]
+
+TRAINING = [
+    Picture(
+        "flow-over-training",
+        "Gradient flow over training",
+        "The gradient's norm against steps back, a line for each of several moments of training",
+        "A run that records its gradients as it learns: what reaches the beginning of the sequence, early and late.",
+        (TRAINED, "rnnkit inspect runs/adding"),
+        "runs/adding/inspection/gradient-flow-over-training.svg",
+        slow=True,
+    ),
+    Picture(
+        "gates-over-training",
+        "Gates over training",
+        "The share of gates that are at an end of their range, a line for each gate, against updates",
+        "Of the same run: how many gates are open or closed for good.",
+        (TRAINED, "rnnkit inspect runs/adding"),
+        "runs/adding/inspection/saturated-gates-over-training.svg",
+        slow=True,
+    ),
+    Picture(
+        "paths",
+        "Paths of the state",
+        "The states of eight sequences as paths in the plane of the first two principal components",
+        "The way of the trained model's state in its two main directions, a line for each sequence.",
+        (TRAINED, "rnnkit inspect runs/adding"),
+        "runs/adding/inspection/paths-of-the-state.svg",
+        slow=True,
+    ),
+    Picture(
+        "text",
+        "A text, read",
+        "The gradient of the last output with respect to each character of a sentence",
+        "Which characters a model of text looks at when it guesses the last one.",
+        (
+            "rnnkit run --task chars --hidden 64 --steps 300 --out runs/chars",
+            'rnnkit inspect runs/chars --text "The for statement is used to iterate" --only saliency',
+        ),
+        "runs/chars/inspection/saliency-of-the-input.svg",
+        slow=True,
+    ),
+]
+
+SIDE_BY_SIDE = [
+    Picture(
+        "diff",
+        "Two cells",
+        "Gradient flows of the plain RNN and the LSTM on a logarithmic axis",
+        "Two cells at one size; the command prints equations, parameters, work and Jacobians too.",
+        ("rnnkit diff rnn lstm --no-speed --plot diff.svg",),
+        "diff.svg",
+    ),
+    Picture(
+        "bench",
+        "Speed",
+        "Times of torch's GRU and of the plain loop as multiples of rnnkit's, with intervals, for four sizes",
+        "How many times as long the others take, on your machine; right of 1 rnnkit is the faster.",
+        (
+            "rnnkit bench --cell gru --against torch,loop --pairs 7 --memory none --plot bench.svg "
+            "--sizes 1x100x64x64,8x200x64x64,32x100x128x128,32x64x256x256",
+        ),
+        "bench.svg",
+        slow=True,
+        timed=True,
+    ),
+    Picture(
+        "compare",
+        "Runs",
+        "Error of a GRU and an LSTM on the adding problem against steps, tokens and seconds",
+        "Runs side by side, also while they train: lines are the metric in training, dots that of validation.",
+        (
+            "rnnkit run --task adding --cell lstm --seq-len 30 --steps 300 --out runs/lstm",
+            "rnnkit run --task adding --cell gru --seq-len 30 --steps 300 --out runs/gru",
+            "rnnkit compare runs/lstm runs/gru --plot curves.svg",
+        ),
+        "curves.svg",
+        wide=True,
+        slow=True,
+        timed=True,
+    ),
+    Picture(
+        "race",
+        "A race",
+        "Validation error on the adding problem against updates, tokens and seconds for LSTM, GRU and plain RNN: "
+        "the GRU learns it first, then the LSTM; the plain RNN stays at the baseline",
+        "Which cell learns a task best at equal cost: medians over three seeds, ranges as bands, baselines dashed.",
+        (RACE,),
+        "race/curves.svg",
+        wide=True,
+        slow=True,
+        timed=True,
+    ),
+]
+
+SECTIONS = {
+    "A cell": CELL,
+    "A model, over its training": TRAINING,
+    "Side by side": SIDE_BY_SIDE,
+}
+"""In the order of the page."""
+
+PICTURES = {picture.name: picture for section in SECTIONS.values() for picture in section}
