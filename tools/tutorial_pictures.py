@@ -135,6 +135,8 @@ def flow_remedies() -> tuple[Figure, str]:
     axes.plot(shares.values(), places, "o", color=BLUE)
     axes.set(xscale="log", xlim=(1e-22, 1e2), xlabel="share of the gradient, 100 steps back", yticks=places)
     axes.set_yticklabels(shares)
+    axes.set_xticks([1e-20, 1e-15, 1e-10, 1e-5, 1])
+    axes.minorticks_off()
     axes.invert_yaxis()
     said = ", ".join(f"{name} {share:.0e}" for name, share in shares.items())
     return figure, f"Share of the gradient that is left 100 steps back: {said}."
