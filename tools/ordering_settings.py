@@ -34,7 +34,7 @@ ORDERINGS = (
     Ordering("anbn", (LSTM,), (GRU,), 0.5, {}, hidden=16, steps=1000, lr=1e-2),
     Ordering(
         "adding",
-        (Learner("lstm", "forget_bias_", 1), GRU),
+        (Learner("lstm", "chrono_", 200), GRU),
         (RNN,),
         0.01,
         {"seq_len": 200},
