@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import chdir
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import matplotlib
@@ -35,6 +36,9 @@ PLACES = {"tanh RNN": 18, "LSTM, forget bias 1": 46, "Leaky": 80}
 
 STYLE: Any = {"svg.fonttype": "none", "svg.hashsalt": "rnnkit", "savefig.transparent": True, "legend.frameon": False}
 """Of the pictures that a command draws: as `rnnkit.support.figures.black_on_nothing` has it."""
+
+COLUMNS, WIDE_COLUMNS = 74, 110
+"""Of a command in a card."""
 
 BEGIN, END = "<!-- begin gallery -->", "<!-- end gallery -->"
 
@@ -112,18 +116,24 @@ def _grid(pictures: Sequence[Picture]) -> str:
 
 def _card(picture: Picture) -> str:
     """Return a picture with its caption, and how it is made."""
-    lines = [f"$ {command}" for command in picture.commands]
+    columns, wide = (WIDE_COLUMNS, " wide") if picture.wide else (COLUMNS, "")
+    lines = [folded(f"$ {command}", columns) for command in picture.commands]
     fence = ("console", "\n".join(lines)) if lines else ("python", picture.python.rstrip("\n"))
     return "\n\n".join(
         [
-            f'<div class="card{" wide" if picture.wide else ""}" markdown="1">',
+            f'<div class="card{wide}" markdown="1">',
             f"### {picture.title} {{ #{picture.name} }}",
-            f'<div class="picture{" wide" if picture.wide else ""}" markdown="0">\n--8<-- "assets/gallery/{picture.name}.svg"\n</div>',
+            f'<div class="picture{wide}" markdown="0">\n--8<-- "assets/gallery/{picture.name}.svg"\n</div>',
             picture.caption,
             f"```{fence[0]}\n{fence[1]}\n```",
             "</div>",
         ]
     )
+
+
+def folded(command: str, columns: int = COLUMNS) -> str:
+    """Break a long command at its spaces, as a shell takes it."""
+    return " \\\n    ".join(wrap(command, columns, break_long_words=False, break_on_hyphens=False))
 
 
 def draw(names: Sequence[str]) -> None:

@@ -70,7 +70,7 @@ CELL = [
         "jacobian",
         "jacobian-of-the-step",
         "Jacobian of a step",
-        "Singular values of the Jacobian of a GRU's step, in falling order",
+        "Largest and median singular value and spectral radius of a GRU's Jacobian at each of 64 steps, all below 1",
         "By how much one step stretches or shrinks a difference of the state, in each direction of it.",
         "--cell gru",
     ),
@@ -110,7 +110,7 @@ CELL = [
         "exploding",
         "growth-of-the-gradient",
         "Growth of the gradient",
-        "The factor by which the gradient grows or shrinks at each step",
+        "The factor by which the gradient grows at each step back: about 0.6, well below the threshold of 2",
         "At which steps a gradient grows on its way back; above 1 it does.",
     ),
     inspected(
@@ -157,7 +157,7 @@ TRAINING = [
     Picture(
         "paths",
         "Paths of the state",
-        "The states of eight sequences as paths in the plane of the first two principal components",
+        "The states of three sequences as paths in a plane: they begin far apart and end near each other",
         "The way of the trained model's state in its two main directions, a line for each sequence.",
         (TRAINED, "rnnkit inspect runs/adding"),
         "runs/adding/inspection/paths-of-the-state.svg",
@@ -190,9 +190,10 @@ SIDE_BY_SIDE = [
         "bench",
         "Speed",
         "Times of torch's GRU and of the plain loop as multiples of rnnkit's, with intervals, for four sizes",
-        "How many times as long the others take, on your machine; right of 1 rnnkit is the faster.",
+        "How many times as long the others take; right of 1 rnnkit is the faster. Here the machine was busy, "
+        "hence the wide intervals; see [Benchmarks](benchmarks.md).",
         (
-            "rnnkit bench --cell gru --against torch,loop --pairs 7 --memory none --plot bench.svg "
+            "rnnkit bench --cell gru --against torch,loop --threads 1 --pairs 15 --memory none --plot bench.svg "
             "--sizes 1x100x64x64,8x200x64x64,32x100x128x128,32x64x256x256",
         ),
         "bench.svg",
@@ -202,7 +203,7 @@ SIDE_BY_SIDE = [
     Picture(
         "compare",
         "Runs",
-        "Error of a GRU and an LSTM on the adding problem against steps, tokens and seconds",
+        "Error of a GRU and an LSTM on the adding problem against steps, tokens and seconds; the GRU learns it first",
         "Runs side by side, also while they train: lines are the metric in training, dots that of validation.",
         (
             "rnnkit run --task adding --cell lstm --seq-len 30 --steps 300 --out runs/lstm",

@@ -91,7 +91,7 @@ def test_code_runs_and_prints_what_the_page_says(page):
 @every_page
 def test_command_lines_are_accepted(page):
     group = click.Context(main, **main.context_settings)
-    for line in COMMAND.findall(read(page)):
+    for line in COMMAND.findall(read(page).replace("\\\n", "")):
         words = [word for word in shlex.split(line, comments=True) if word not in GLOBAL_OPTIONS]
         if words:
             main.commands[words[0]].make_context(

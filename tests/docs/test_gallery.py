@@ -47,7 +47,10 @@ def test_every_picture_is_made_by_commands_or_python(picture):
     for command in picture.commands:
         program, name, *words = shlex.split(command)
         assert program == "rnnkit"
-        main.commands[name].make_context(name, words, parent=group)
+        main.commands[name].make_context(name, list(words), parent=group)
+        lines = gallery.folded(command)
+        assert shlex.split(lines.replace("\\\n", "")) == [program, name, *words]
+        assert max(map(len, lines.splitlines())) <= gallery.COLUMNS + 6
 
 
 @every_picture
