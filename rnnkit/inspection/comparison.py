@@ -1,7 +1,7 @@
 """Two cells side by side."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,8 +36,8 @@ class CellComparison(Inspection):
             _ratio(one.name, other.name, one.parameter_count, other.parameter_count, "parameters"),
             _ratio(one.name, other.name, one.flops, other.flops, "operations a step"),
         ]
-        halves = [number(flow.half_life) for flow in self.flows]
-        return f"{parts[0]} and {parts[1]}; gradients halve in {halves[0]} steps against {halves[1]}."
+        paces = [f"{flow.pace} in {facts.name}" for flow, facts in zip(self.flows, (one, other), strict=True)]
+        return f"{parts[0]}; {parts[1]}; far back gradients {paces[0]}, and {paces[1]}."
 
     @property
     def normal(self) -> str:
@@ -101,17 +101,23 @@ def compare_cells(
         hidden_size: H of these.
 
     Raises:
-        UsageError: what is given is no single cell.
+        UsageError: what is given is no single cell, or their inputs are of different widths.
     """
     sizes: dict[str, Any] = {"input_size": input_size, "hidden_size": hidden_size}
-    facts, flows = [], []
+    facts, flows, widths = [], [], []
     for cell in (first, second):
         options = sizes if isinstance(cell, str | type) or callable(getattr(cell, "func", None)) else {}
         with studying(cell, None, Drawn(steps, batch_size, seed, dict(options))) as study:
             if len(study.subject.parts) > 1 or study.subject.readout is not None:
                 raise UsageError(f"{study.subject.label} is more than a cell; give one of its cells, such as .cells[0]")
             facts.append(facts_of(study))
+            widths.append(study.subject.input_size)
         flows.append(gradient_flow(cell, steps=steps, batch_size=batch_size, seed=seed, **options))
+    if widths[0] != widths[1]:
+        names = [f"{one.name} has input size {width}" for one, width in zip(facts, widths, strict=True)]
+        raise UsageError(f"{names[0]}, {names[1]}; give cells of one size")
+    if facts[0].name == facts[1].name:
+        facts = [replace(one, name=f"{one.name} ({place})") for one, place in zip(facts, ("A", "B"), strict=True)]
     return CellComparison(
         subject=f"{facts[0].name} and {facts[1].name}",
         notes=tuple(dict.fromkeys(note for flow in flows for note in flow.notes)),
@@ -124,6 +130,8 @@ def compare_cells(
 
 def _ratio(one: str, other: str, first: int, second: int, what: str) -> str:
     """Say how many times as many the one has."""
-    if not first or not second or first == second:
+    if first == second:
+        return f"both have {first:,} {what}"
+    if not first or not second:
         return f"{one} has {first:,} {what}, {other} {second:,}"
     return f"{one} has {number(first / second)} times the {what} of {other}"

@@ -52,7 +52,7 @@ class EffectiveMemory(Inspection):
         if self.memory == longest:
             return f"It uses all {count(longest, 'input')} that there are, and perhaps would use more."
         close = (
-            f"costs less than {percent(self.tolerance)}"
+            f"is less than {percent(self.tolerance)} higher"
             if self.loss is not None
             else (f"differs by less than {percent(self.tolerance)}")
         )

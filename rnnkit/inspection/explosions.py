@@ -13,7 +13,7 @@ from rnnkit.inspection.backward import StateGradients, state_gradients
 from rnnkit.inspection.jacobian import Sample, jacobians, sample, singular_values
 from rnnkit.inspection.passage import CellRun
 from rnnkit.inspection.result import Inspection, Numbers, Values, plain
-from rnnkit.inspection.study import Drawn, studying
+from rnnkit.inspection.study import Drawn, states_left_out, studying
 from rnnkit.inspection.wording import count, number
 from rnnkit.support.figures import COLOURS, legend_below, line_style
 
@@ -57,15 +57,17 @@ class ExplodingSteps(Inspection):
     @property
     def reading(self) -> str:
         """What the numbers say, in one sentence."""
-        steps = sum(len(values) for values in self.growth.values())
+        cells = len(self.growth)
+        steps = max(int((~np.isnan(values)).sum()) for values in self.growth.values())
+        of = f"{count(steps, 'step')}{f' of {cells} cells' if cells > 1 else ''}"
         worst = self.explosions[:1]
         if not worst:
-            return f"At none of {count(steps, 'step')} does the gradient grow by more than {number(self.threshold)}."
+            return f"At none of {of} does the gradient grow by more than {number(self.threshold)} times."
         above = count(len(self.explosions), "step")
         growth = worst[0].growth
         how = f"by {number(growth)}" if np.isfinite(growth) else "it is no longer finite before it"
         return (
-            f"At {above} of {steps} the gradient grows by more than {number(self.threshold)} times, most at step "
+            f"At {above} of {of} the gradient grows by more than {number(self.threshold)} times, most at step "
             f"{worst[0].step} of {worst[0].cell}: {how}."
         )
 
@@ -156,7 +158,7 @@ def exploding_steps(
         }
         return ExplodingSteps(
             subject=study.subject.label,
-            notes=(*study.notes, *chosen.notes),
+            notes=(*study.notes, *states_left_out(study.subject), *chosen.notes),
             threshold=threshold,
             growth=growth,
             singular_values=values,

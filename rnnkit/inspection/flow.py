@@ -12,13 +12,21 @@ from torch import Tensor
 from rnnkit.core.task import Batch, Task
 from rnnkit.inspection.backward import state_gradients
 from rnnkit.inspection.result import Inspection, Numbers
-from rnnkit.inspection.study import Drawn, studying
+from rnnkit.inspection.study import Drawn, states_left_out, studying
 from rnnkit.inspection.subject import Subject
 from rnnkit.inspection.wording import count, number
 from rnnkit.support.figures import legend_below, line_style
 
-VANISHED, EXPLODED = 1e-4, 1e3
-"""What is left of a gradient that is called vanishing, or exploding."""
+FADED, VANISHED, EXPLODED = 0.1, 1e-4, 1e3
+"""What is left of a gradient that is called fading, vanishing, or exploding."""
+
+SENTENCES = {
+    "not finite": "The gradient is not finite, so nothing can be said of its flow.",
+    "absent": "The loss at the last step depends on no state before it: the gradient is exactly zero.",
+    "elsewhere": "The gradient is zero one step back and not further back: it is no loss of the last step.",
+    "too short": "The sequence is too short to say how the gradient changes.",
+}
+"""What is read where there is no more to be read."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,7 +38,7 @@ class GradientFlow(Inspection):
     lags: Numbers
     """Steps back from the end, (T,): 1 to T."""
     norms: dict[str, Numbers]
-    """By state tensor: the norm of its gradient (T,), the mean over the rows of the batch."""
+    """By state tensor: the norm of each row's gradient (T,), the mean over the rows of the batch."""
     total: Numbers
     """That of all state tensors together, (T,); in a stack of bidirectional layers, of those of the last one."""
     slope: float
@@ -45,7 +53,7 @@ class GradientFlow(Inspection):
 
     @property
     def left(self) -> float:
-        """What is left at the last lag of the gradient one step back."""
+        """What is left at the last lag, as a share of the gradient one step back."""
         return float(self.total[-1] / self.total[0]) if self.total[0] else math.nan
 
     @property
@@ -56,32 +64,43 @@ class GradientFlow(Inspection):
 
     @property
     def verdict(self) -> str:
-        """One word: "absent", "cut off", "vanishing", "exploding", "not finite" or "steady"."""
+        """What becomes of it: "steady", "fading", "vanishing", "exploding", "cut off", or a key of `SENTENCES`."""
         if not np.isfinite(self.total).all():
             return "not finite"
+        if not self.total.any():
+            return "absent"
+        if not self.total[0]:
+            return "elsewhere"
         if self.reach < len(self.lags):
-            return "cut off" if self.reach else "absent"
-        if self.left < VANISHED:
-            return "vanishing"
+            return "cut off"
+        if math.isnan(self.slope):
+            return "too short"
+        if self.left < FADED:
+            return "vanishing" if self.left < VANISHED else "fading"
         return "exploding" if self.left > EXPLODED else "steady"
+
+    @property
+    def pace(self) -> str:
+        """How it changes far back: "halve in 3.2 steps", "double in 5 steps", "hardly change"."""
+        if math.isnan(self.slope):
+            return "are too few to tell"
+        if abs(self.slope) * len(self.lags) < 0.1:
+            return "hardly change"
+        return f"{'halve' if self.slope < 0 else 'double'} in {number(math.log(2) / abs(self.slope))} steps"
 
     @property
     def reading(self) -> str:
         """What the numbers say, in one sentence."""
-        steps = len(self.lags)
-        sentences = {
-            "not finite": "The gradient is not finite, so nothing can be said of its flow.",
-            "absent": "The loss at the last step depends on no state before it: the gradient is exactly zero.",
-            "cut off": f"The gradient is exactly zero from {count(self.reach + 1, 'step')} back on.",
-        }
-        if self.verdict in sentences:
-            return sentences[self.verdict]
-        word = "" if self.verdict == "steady" else f": it is {self.verdict}"
-        if abs(self.slope) * steps < 0.1:
-            return f"The gradient hardly changes: after {steps} steps {number(self.left)} of it is left{word}."
-        verb = "halves" if self.slope < 0 else "doubles"
-        every = number(math.log(2) / abs(self.slope))
-        return f"The gradient {verb} every {every} steps; after {steps} steps {number(self.left)} of it is left{word}."
+        if self.verdict in SENTENCES:
+            return SENTENCES[self.verdict]
+        if self.verdict == "cut off":
+            return f"The gradient is exactly zero from {count(self.reach + 1, 'step')} back on."
+        word = f": it is {self.verdict}" if self.verdict in ("vanishing", "exploding") else ""
+        what = f"{len(self.lags)} steps back {number(self.left)} of it is left{word}"
+        if self.pace == "hardly change":
+            return f"Far back the gradient hardly changes; {what}."
+        verb, _, every = self.pace.partition(" in ")
+        return f"Far back the gradient {verb}s every {every}; {what}."
 
     @property
     def normal(self) -> str:
@@ -95,6 +114,7 @@ class GradientFlow(Inspection):
     def advice(self) -> str:
         """What to do when it is not normal, in one sentence."""
         advice = {
+            "fading": "If the data reach further back, open the forget gate (rnnkit.init.forget_bias_ or chrono_).",
             "vanishing": "If the data reach further back, open the forget gate (rnnkit.init.forget_bias_ or chrono_), "
             "begin with orthogonal recurrent weights (rnnkit.init.orthogonal_), or take a cell with gates.",
             "exploding": "Clip gradients by their norm (--clip), lower the learning rate, or begin with smaller "
@@ -107,8 +127,11 @@ class GradientFlow(Inspection):
 
     def rows(self) -> list[tuple[str, str]]:
         """Return the main numbers, each with what it is."""
-        rows = [("slope of the logarithm, per step", number(self.slope)), ("half-life, steps", number(self.half_life))]
-        rows += [(f"left after {len(self.lags)} steps", number(self.left)), ("verdict", self.verdict)]
+        rows = [
+            ("slope of the logarithm far back, per step", number(self.slope)),
+            ("half-life far back, steps", number(self.half_life)),
+        ]
+        rows += [(f"left {len(self.lags)} steps back", number(self.left)), ("verdict", self.verdict)]
         if len(self.slopes) > 1:
             rows += [(f"slope of {name}", number(slope)) for name, slope in self.slopes.items()]
         return rows
@@ -180,7 +203,7 @@ def gradient_flow(
         total = torch.stack(squares).sum(0).sqrt().mean(1).cpu().numpy()
         return GradientFlow(
             subject=study.subject.label,
-            notes=(*study.notes, *notes),
+            notes=(*study.notes, *states_left_out(study.subject), *notes),
             lags=np.arange(1.0, len(total) + 1),
             norms=norms,
             total=total,

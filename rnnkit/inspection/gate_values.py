@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from rnnkit.core.cell import starting_state, time_slice
-from rnnkit.errors import UnknownNameError, nearest
+from rnnkit.errors import UnknownNameError, UsageError, nearest
 from rnnkit.inspection.activations import ActivationWatch, Replace
 from rnnkit.inspection.gate_names import Gate, Gates, gates_of
 from rnnkit.inspection.passage import Visitor
@@ -84,6 +84,8 @@ def choose_names(named: dict[str, Gates], wanted: Sequence[str] | None) -> tuple
     every = {gate.name + suffix: gate.name for suffix, of in named.items() for gate in of.gates}
     if wanted is None:
         return list(every), []
+    if not wanted:
+        raise UsageError("gates is empty; name some, or leave it out for all")
     variables = {name for of in named.values() for name in of.variables}
     chosen: list[str] = []
     others: list[str] = []

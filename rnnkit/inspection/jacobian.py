@@ -13,7 +13,7 @@ from rnnkit.errors import UsageError
 from rnnkit.inspection.coordinates import flatten, unflatten
 from rnnkit.inspection.passage import CellRun, Passage, check_states, traverse
 from rnnkit.inspection.result import Inspection, Numbers
-from rnnkit.inspection.study import Drawn, studying
+from rnnkit.inspection.study import Drawn, states_left_out, studying
 from rnnkit.inspection.wording import count, number
 from rnnkit.support.figures import COLOURS, legend_below, line_style
 
@@ -132,11 +132,13 @@ class JacobianSpectrum(Inspection):
     """By cell: (T, N) from the largest down, the mean over the rows of the batch."""
     spectral_radius: dict[str, Numbers]
     """By cell: the largest |eigenvalue| of each step's Jacobian (T,), the mean over the rows."""
+    maxima: dict[str, float]
+    """By cell: the largest singular value of any step and row."""
 
     @property
     def largest(self) -> float:
-        """The largest singular value of any step of any cell."""
-        return max(float(values[:, 0].max()) for values in self.singular_values.values())
+        """The largest singular value of any step and row of any cell."""
+        return max(self.maxima.values())
 
     @property
     def radius(self) -> float:
@@ -174,7 +176,7 @@ class JacobianSpectrum(Inspection):
         """Return the main numbers, each with what it is."""
         rows = []
         for name, values in self.singular_values.items():
-            rows.append((f"{name}: largest singular value", number(float(values[:, 0].max()))))
+            rows.append((f"{name}: largest singular value", number(self.maxima[name])))
             rows.append((f"{name}: median singular value", number(float(np.median(values)))))
             rows.append((f"{name}: spectral radius", number(float(self.spectral_radius[name].mean()))))
         return rows
@@ -232,17 +234,21 @@ def jacobian_spectrum(
         chosen = sample(passage)
         values: dict[str, Numbers] = {}
         radii: dict[str, Numbers] = {}
+        maxima: dict[str, float] = {}
         for run in passage.runs:
             own = [len(run.projected) - 1 - step if run.part.reverse else step for step in chosen.steps]
             matrices = jacobians(run, own, chosen.rows)
-            values[run.part.label] = np.array([singular_values(one).mean(0).cpu().numpy() for one in matrices])
+            singular = [singular_values(one).cpu() for one in matrices]
+            values[run.part.label] = np.array([one.mean(0).numpy() for one in singular])
+            maxima[run.part.label] = max(float(one.max()) for one in singular)
             radii[run.part.label] = np.array([float(spectral_radius(one).mean()) for one in matrices])
         return JacobianSpectrum(
             subject=study.subject.label,
-            notes=(*study.notes, *chosen.notes),
+            notes=(*study.notes, *states_left_out(study.subject), *chosen.notes),
             steps=np.array(chosen.steps, dtype=float),
             singular_values=values,
             spectral_radius=radii,
+            maxima=maxima,
         )
 
 

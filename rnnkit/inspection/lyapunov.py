@@ -12,7 +12,7 @@ from rnnkit.inspection.coordinates import flatten
 from rnnkit.inspection.jacobian import step_products
 from rnnkit.inspection.passage import CellRun, check_states, traverse
 from rnnkit.inspection.result import Inspection, Numbers, plain
-from rnnkit.inspection.study import Drawn, studying
+from rnnkit.inspection.study import Drawn, states_left_out, studying
 from rnnkit.inspection.wording import count, number
 from rnnkit.support.figures import COLOURS, legend_below, line_style
 
@@ -20,6 +20,10 @@ ALL, SOME = 128, 32
 """Up to so many exponents all are computed; of more, so many."""
 BLOCKS = 8
 """Of steps, whose means tell the standard error."""
+
+
+FEW = 50
+"""Steps below which a note says that they are few."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -183,9 +187,11 @@ def lyapunov_spectrum(
             left_out = f"{run.part.label}: the {wanted} largest of {count(width, 'exponent')}; the others left out."
             notes += [left_out] if wanted < width else []
             sizes[run.part.label] = width
+        if length - skipped < FEW:
+            notes.append(f"Exponents of only {count(length - skipped, 'step')} say little; take some hundred steps.")
         return LyapunovSpectrum(
             subject=study.subject.label,
-            notes=(*study.notes, *notes),
+            notes=(*study.notes, *states_left_out(study.subject), *notes),
             exponents={name: values for name, (values, _) in means.items()},
             errors={name: errors for name, (_, errors) in means.items()},
             sizes=sizes,

@@ -65,8 +65,8 @@ class FlowOverTraining(Inspection):
         lag, shares = list(self.left.items())[-1]
         first, last = float(shares[0]), float(shares[-1])
         return (
-            f"After {number(float(self.steps[0]))} updates {number(first)} of the gradient is left {lag} steps back, "
-            f"after {number(float(self.steps[-1]))} {number(last)}."
+            f"After {int(self.steps[0]):,} updates {number(first)} of the gradient is left {lag} steps back, after "
+            f"{int(self.steps[-1]):,} updates {number(last)}."
         )
 
     @property

@@ -27,6 +27,8 @@ class InputSaliency(Inspection):
     features: Numbers
     """The absolute value of the gradient at each feature (T, D), the mean over the rows; of symbols, at their
     vectors."""
+    both_ways: bool = False
+    """Whether a layer is bidirectional, so that the output at either end depends on both."""
 
     @property
     def window(self) -> int:
@@ -43,6 +45,8 @@ class InputSaliency(Inspection):
             return "The last output depends on none of the inputs: all gradients are zero, or not finite."
         most = int(self.norms.argmax())
         share = percent(float(self.norms[most] / self.norms.sum()))
+        if self.both_ways:
+            return f"Step {most} of {len(self.norms)} counts most, with {share}; the layer goes both ways."
         return (
             f"Nine tenths of what the last output depends on lie in the last {count(self.window, 'step')} of "
             f"{len(self.norms)}; step {most} counts most, with {share}."
@@ -113,4 +117,5 @@ def input_saliency(
             notes=study.notes,
             norms=sizes.norm(dim=2).mean(1).cpu().numpy(),
             features=sizes.mean(1).cpu().numpy(),
+            both_ways=any(part.reverse for part in study.subject.parts),
         )

@@ -144,11 +144,16 @@ def _check_loss(task: Task | None, batch: Batch | None, loss: LossLike, inputs: 
 
 def _notes(subject: Subject) -> Iterator[str]:
     for part in subject.parts:
+        if part.cell.straight_through:
+            yield f"{part.label}: its gradients are on purpose not the derivatives of its step."
+
+
+def states_left_out(subject: Subject) -> Iterator[str]:
+    """Yield a sentence for each cell with states that are no real or complex numbers, which have no derivative."""
+    for part in subject.parts:
         names = integer_states(part.cell)
         if names:
             yield f"{part.label}: state {listed(names)} holds no real or complex numbers and is left out."
-        if part.cell.straight_through:
-            yield f"{part.label}: its gradients are on purpose not the derivatives of its step."
 
 
 def _of_task(study: Study, task: Task, batch: Batch | None, batch_size: int) -> Study:

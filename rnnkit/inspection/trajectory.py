@@ -10,7 +10,7 @@ from rnnkit.errors import DivergedError, check_whole
 from rnnkit.inspection.coordinates import differentiable, flatten
 from rnnkit.inspection.passage import Passage, check_states, traverse
 from rnnkit.inspection.result import Inspection, Numbers
-from rnnkit.inspection.study import Drawn, studying
+from rnnkit.inspection.study import Drawn, states_left_out, studying
 from rnnkit.inspection.wording import count, percent
 from rnnkit.support.figures import COLOURS, legend_below
 
@@ -148,7 +148,7 @@ def state_trajectory(
         total = variance.sum()
         return StateTrajectory(
             subject=study.subject.label,
-            notes=study.notes,
+            notes=(*study.notes, *states_left_out(study.subject)),
             components=directions,
             center=center,
             explained=variance[:kept] / total if total else np.zeros(kept),

@@ -51,6 +51,11 @@ class TruncationBias(Inspection):
             return "A gradient is zero or not finite, so there is no angle between them."
         steps = int(self.windows[-1])
         shortest = f"windows of {count(int(self.windows[0]), 'step')} have a cosine of {number(float(self.cosine[0]))}"
+        if len(self.windows) == 1:
+            return f"Only the window of all {count(steps, 'step')} was looked at, which is the whole gradient."
+        if self.enough == self.windows[0]:
+            whole = f"give nearly the whole gradient: the cosine is {number(float(self.cosine[0]))}"
+            return f"Windows of {count(self.enough, 'step')} of {steps} {whole}."
         if self.enough == steps:
             return f"No window shorter than all {count(steps, 'step')} gives nearly the whole gradient; {shortest}."
         return f"Windows of {count(self.enough, 'step')} of {steps} give nearly the whole gradient; {shortest}."

@@ -14,7 +14,7 @@ import click
 from rnnkit.cli.options import complete_names, set_option
 from rnnkit.cli.output import json_option, print_json, print_table
 from rnnkit.cli.streams import echo, tell
-from rnnkit.errors import ResourceError, UsageError
+from rnnkit.errors import ResourceError, RnnkitError, UsageError
 from rnnkit.plugin.key_value import by_table
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Options(NamedTuple):
     input_size: int | None
     seed: int
     assignments: tuple[str, ...]
-    only: str
+    only: str | None
     out: Path | None
     as_json: bool
     quiet: bool
@@ -79,7 +79,7 @@ class Subject(NamedTuple):
 )
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of weights and data.")
 @set_option("cell")
-@click.option("--only", default="", metavar="NAME,...", help="Of the questions below, these alone.")
+@click.option("--only", metavar="NAME,...", help="Of the questions above, these alone.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder. [default: RUN/inspection, or inspection-CELL]")
 @json_option
 @click.option("--quiet", is_flag=True, help="Show no progress.")
@@ -124,12 +124,16 @@ def _check(options: Options) -> None:
     names_of(_words(options.only))
 
 
-def _words(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",") if word.strip()]
+def _words(text: str | None) -> list[str]:
+    words = [word.strip() for word in (text or "").split(",") if word.strip()]
+    if text is not None and not words:
+        raise UsageError("--only names no question; name some, or leave it out for all")
+    return words
 
 
 def _cell(options: Options) -> Subject:
     """Return a new cell, built where it is looked at."""
+    from rnnkit.core.cell import building
     from rnnkit.inspection.overview import Target
     from rnnkit.plugin.cell_spec import choose
 
@@ -137,7 +141,12 @@ def _cell(options: Options) -> Subject:
     sizes = {"input_size": options.input_size or 8, "hidden_size": options.hidden or 32}
     drawn = {"steps": options.steps or 64, "batch_size": options.batch, "seed": options.seed}
     own = by_table(options.assignments, ("cell",))["cell"]
-    choose(options.cell).accepted(own)
+    choice = choose(options.cell)
+    choice.accepted(own)
+    with building("meta", None):
+        choice.build(
+            sizes["input_size"], sizes["hidden_size"], own
+        )  # so that what cannot be built is refused before anything is asked
     facts = {
         "cell": f"{options.cell}, new, input size {sizes['input_size']}, hidden size {sizes['hidden_size']}",
         "inputs": f"standard normal, {drawn['steps']} steps of {drawn['batch_size']} rows, seed {options.seed}",
@@ -173,7 +182,10 @@ def _text(task: "Task", text: str, name: str) -> "Batch":
     """Return a text as a batch of one row, in which each symbol is to be told from those before it."""
     from rnnkit.core.task import Batch
 
-    symbols = task.prompt(text)
+    try:
+        symbols = task.prompt(text)
+    except RnnkitError as error:
+        raise type(error)(f"--text cannot be read: {error}") from None
     if symbols is None:
         raise UsageError(f"--text is for runs that write text; task {name!r} has none, so leave it out")
     if len(symbols) < 3:
@@ -208,6 +220,8 @@ def _answers(target: "Target", options: Options) -> tuple[list["Inspection"], li
         if not options.quiet:
             tell(f"{name}: {time.perf_counter() - began:.1f} s")
         began = time.perf_counter()
+    if not inspections:
+        raise UsageError(remarks[0])
     return inspections, remarks
 
 
