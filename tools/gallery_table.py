@@ -78,8 +78,8 @@ CELL = [
         "gates",
         "gates",
         "Gates",
-        "Each gate of an LSTM as a bar in three parts: nearly closed, between, and nearly open",
-        "How often each gate is nearly closed or nearly open. A gate that is stuck at an end learns nothing.",
+        "How often each gate of an LSTM has which value, as histograms over its range, its first and last tenth marked",
+        "Where in its range each gate is, and how often at the ends. A gate that is stuck at an end learns nothing.",
         "--cell lstm --input 256",
     ),
     inspected(

@@ -63,12 +63,11 @@ class ExplodingSteps(Inspection):
         worst = self.explosions[:1]
         if not worst:
             return f"At none of {of} does the gradient grow by more than {number(self.threshold)} times."
-        above = count(len(self.explosions), "step")
         growth = worst[0].growth
         how = f"by {number(growth)}" if np.isfinite(growth) else "it is no longer finite before it"
         return (
-            f"At {above} of {of} the gradient grows by more than {number(self.threshold)} times, most at step "
-            f"{worst[0].step} of {worst[0].cell}: {how}."
+            f"At {len(self.explosions)} of {of} the gradient grows by more than {number(self.threshold)} times, most "
+            f"at step {worst[0].step} of {worst[0].cell}: {how}."
         )
 
     @property

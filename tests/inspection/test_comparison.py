@@ -74,7 +74,7 @@ def test_an_indented_block_ends_where_the_indentation_does():
 
 def test_the_same_cell_twice_has_equal_figures():
     comparison = compare_cells("gru", "gru", **SMALL)
-    assert comparison.reading.startswith("gru has 108 parameters, gru 108")
+    assert comparison.reading.startswith("both have 108 parameters")
     assert (comparison.flows[0].total == comparison.flows[1].total).all()
 
 

@@ -39,7 +39,7 @@ def test_growth_is_the_factor_of_the_step():
     np.testing.assert_allclose(explosions.singular_values["scaled"], [0.5, 3, 1, 20, 0.1, 1])
     assert [(one.step, one.growth) for one in explosions.explosions] == [(3, 20.0), (1, 3.0)]
     assert explosions.reading == (
-        "At 2 steps of 6 the gradient grows by more than 2.00 times, most at step 3 of scaled: by 20.0."
+        "At 2 of 5 steps the gradient grows by more than 2.00 times, most at step 3 of scaled: by 20.0."
     )
     assert json.loads(json.dumps(explosions.to_json(), allow_nan=False))["explosions"][0]["step"] == 3
 

@@ -155,10 +155,6 @@ def _print(comparison: "CellComparison", speed: Speed | None, options: Options) 
 def _rows(comparison: "CellComparison", speed: Speed | None) -> list[tuple[str, ...]]:
     both = (comparison.first, comparison.second)
     names = list(dict.fromkeys(pair for facts in both for pair in facts.blocks))
-    half_lives = (
-        dict(comparison.flows[0].rows())["half-life, steps"],
-        dict(comparison.flows[1].rows())["half-life, steps"],
-    )
     rows: list[tuple[str, ...]] = [
         ("parameters", *(f"{facts.parameter_count:,}" for facts in both)),
         ("operations a step", *(f"{facts.flops:,}" for facts in both)),
@@ -169,7 +165,7 @@ def _rows(comparison: "CellComparison", speed: Speed | None) -> list[tuple[str, 
         ("in its state a step is", *map(_kind, both)),
         ("not zero in the Jacobian", *(percent(facts.nonzero) for facts in both)),
         *((f"Jacobian, {pair}", *(facts.blocks.get(pair, "-") for facts in both)) for pair in names),
-        ("gradient halves in, steps", *half_lives),
+        ("far back gradients", *(flow.pace for flow in comparison.flows)),
     ]
     if speed is not None:
         rows.append(("a pass, ms", *(f"{1000 * seconds:.2f}" for seconds in speed.seconds)))
