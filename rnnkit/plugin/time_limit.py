@@ -9,12 +9,16 @@ from contextlib import contextmanager, suppress
 LOOK, AGAIN = 0.1, 1.0
 """Seconds between two looks at the clocks, and between two times that the error is raised, where it was caught."""
 
-
 BRIEFLY = 1e-5
+"""Seconds between two looks at what another thread does at once."""
 
 
 class TimeIsUpError(BaseException):
     """The time is up; no Exception, so that code which catches those does not go on."""
+
+
+class TakenBackError(BaseException):
+    """Comes in place of an error that was not wanted any more."""
 
 
 @contextmanager
@@ -27,23 +31,26 @@ def time_limit(processor: float, clock: float) -> Iterator[None]:
     used = time.pthread_getcpuclockid(thread)
     ends = time.clock_gettime(used) + processor, time.monotonic() + clock
     # The error may come in the middle of Python's own locks; this one is released in a single step of the interpreter.
-    running, gone = threading.Lock(), list[bool]()
+    running, gone, raised = threading.Lock(), list[bool](), list[bool]()
     running.acquire()
 
     def watch() -> None:
         wait = LOOK
         while not running.acquire(timeout=wait):
             if time.clock_gettime(used) > ends[0] or time.monotonic() > ends[1]:
+                raised.append(True)
                 _raise_in(thread, TimeIsUpError)
                 wait = AGAIN
         gone.append(True)
 
     def stop() -> None:
-        with suppress(RuntimeError):  # it is released already
-            running.release()
-        while not gone:
-            time.sleep(BRIEFLY)
-        _raise_in(thread, None)  # if it has not come yet
+        with suppress(TakenBackError):
+            with suppress(RuntimeError):  # it is released already
+                running.release()
+            while not gone:
+                time.sleep(BRIEFLY)
+            if raised:
+                _take_back(thread)
 
     try:
         _start(threading.Thread(target=watch, daemon=True), gone)
@@ -63,6 +70,17 @@ def _start(watcher: threading.Thread, gone: list[bool]) -> None:
         raise
 
 
-def _raise_in(thread: int, error: type[BaseException] | None) -> None:
-    """Have an error raised in a thread at its next step; None: take back what it has yet to raise."""
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), error and ctypes.py_object(error))
+def _take_back(thread: int) -> None:
+    """Let no error come any more that was raised in this thread: another takes its place, and comes here.
+
+    CPython can drop it too, but then goes on looking for it at every step, and under a profiler for ever.
+    """
+    with suppress(TakenBackError):
+        _raise_in(thread, TakenBackError)
+        while True:
+            time.sleep(BRIEFLY)
+
+
+def _raise_in(thread: int, error: type[BaseException]) -> None:
+    """Have an error raised in a thread at its next step."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error))

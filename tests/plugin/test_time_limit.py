@@ -1,5 +1,7 @@
 """Code that takes too long is ended, in whatever it catches; code that is through in time notices nothing."""
 
+import subprocess
+import sys
 import threading
 import time
 
@@ -89,3 +91,29 @@ def test_nothing_comes_afterwards(monkeypatch):
     assert 0 < late < 400
     time.sleep(0.1)
     assert threading.active_count() == before
+
+
+PROFILED = """
+import sys
+from rnnkit.plugin.time_limit import TimeIsUpError, time_limit
+
+try:
+    with time_limit({processor}, {clock}):
+        {block}
+except TimeIsUpError:
+    pass
+sys.setprofile(lambda *about: None)
+print(sum(map(abs, [1, 2])), (lambda: 3)())
+"""
+
+
+@pytest.mark.parametrize(
+    ("processor", "block"),
+    [(10, "pass"), (0.1, "while True: pass"), (0.1, "sum(range(10**8))")],
+    ids=["in time", "ended", "ended in C"],
+)
+def test_a_profiler_works_afterwards(processor, block):
+    """An error that is dropped by CPython's own means keeps its loop busy, under a profiler for ever."""
+    program = PROFILED.format(processor=processor, clock=10, block=block)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
+    assert (done.stdout, done.stderr) == ("3 3\n", "")
