@@ -7,7 +7,6 @@ import click
 
 from rnnkit.cli.output import echo_wrapped, json_option, print_json, print_table
 from rnnkit.cli.streams import echo
-from rnnkit.inspection.wording import percent
 
 if TYPE_CHECKING:
     from rnnkit.benchmark.timing import Ratio
@@ -153,6 +152,8 @@ def _print(comparison: "CellComparison", speed: Speed | None, options: Options) 
 
 
 def _rows(comparison: "CellComparison", speed: Speed | None) -> list[tuple[str, ...]]:
+    from rnnkit.inspection.wording import percent
+
     both = (comparison.first, comparison.second)
     names = list(dict.fromkeys(pair for facts in both for pair in facts.blocks))
     rows: list[tuple[str, ...]] = [
