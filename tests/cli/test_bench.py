@@ -58,6 +58,7 @@ def test_ragged_rows_in_float64(cli, lines):
     assert "forward and backward, float64, ragged rows, 3 rounds" in cli("bench", *FAST, *words).stdout
 
 
+@pytest.mark.slow
 def test_a_cell_that_is_not_registered_with_memory_in_processes_of_their_own(
     cli, lines, tmp_path, monkeypatch, cell_source
 ):
@@ -72,7 +73,8 @@ def test_a_cell_that_is_not_registered_with_memory_in_processes_of_their_own(
     assert line["rival_bytes"]["nn.LSTM"] > 8 * 40 * 64 * 4
 
 
-@pytest.mark.parametrize("as_json", [pytest.param(False, marks=pytest.mark.slow), True], ids=["table", "json"])
+@pytest.mark.slow
+@pytest.mark.parametrize("as_json", [False, True], ids=["table", "json"])
 def test_startup(cli, lines, as_json):
     result = cli("bench", "--startup", "--sizes", "1x4x3x5", "--unroller", "loop", *(["--json"] if as_json else []))
     assert result.exit_code == 0, result.stderr
