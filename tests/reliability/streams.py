@@ -22,9 +22,9 @@ def sampling(steps, text):
     from itertools import islice
 
     import rnnkit
-    from rnnkit.training.sampling import stream
+    from rnnkit.training.sampling import generate_stream
 
     task = rnnkit.tasks["chars"](text=text)
     model = rnnkit.Model(task, "rnn", 2, unroller="loop")
-    for _ in islice(stream(model, task.prompt()), steps):
+    for _ in islice(generate_stream(model, task.prompt()), steps):
         pass
