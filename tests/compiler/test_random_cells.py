@@ -135,8 +135,8 @@ def test_every_feature_comes_up():
         found.update(program.features)
         cells.append(program)
 
-    # Twice as many as the slow test has: what is drawn depends on the modules that this process has loaded, whose numbers
-    # hypothesis tries too.
+    # Twice as many as the slow test has: what is drawn depends on the modules that this process has loaded, since
+    # hypothesis tries the numbers in them too.
     for start in range(1, 2 * CHUNKS + 1):
         seed(start)(look)()
     assert len({program.source for program in cells}) > 0.6 * len(cells)
