@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 import math
-import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 from rnnkit.core.task import Task
 from rnnkit.errors import CheckpointError, DivergedError, PluginError, RnnkitError, one_line
 from rnnkit.runs.settings import Settings
+from rnnkit.support.paths import file_word
 from rnnkit.training.evaluation import Evaluation, evaluate
 
 FINISHED, DIVERGED, OUT_OF_MEMORY, KILLED = "finished", "diverged", "out of memory", "killed"
@@ -40,7 +40,7 @@ class Trial:
     @property
     def name(self) -> str:
         """The name of its file, without the ending; each trial of a race has its own."""
-        word = re.sub(r"[^\w.-]+", "-", self.label).strip("-")[:40]
+        word = file_word(self.label)[:40]
         use = "tuning-" if self.tuning else ""
         return f"{self.number}-{word}-{use}lr{self.settings.lr:g}-seed{self.settings.seed}"
 

@@ -4,7 +4,6 @@ asked for, inspections.jsonl."""
 import json
 import logging
 import os
-import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -32,7 +31,7 @@ from rnnkit.runs.resume import check_unfinished, surroundings, take_up, tell_cha
 from rnnkit.runs.settings import CONFIG, Settings
 from rnnkit.support.atomic_files import reported, sweep, write_file, write_folder
 from rnnkit.support.nested_tensors import pack
-from rnnkit.support.paths import AnyPath, as_path
+from rnnkit.support.paths import AnyPath, as_path, file_word
 from rnnkit.training.record import Record
 from rnnkit.training.training import Training
 
@@ -285,8 +284,7 @@ def _remedy(path: Path) -> str:
 
 
 def _name(settings: Settings) -> str:
-    cell = re.sub(r"[^\w.-]+", "-", settings.cell).strip("-")
-    return f"{settings.task}-{cell}-{time.strftime('%Y%m%d-%H%M%S')}"
+    return f"{settings.task}-{file_word(settings.cell)}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
 def free_path(path: AnyPath) -> Path:

@@ -1,8 +1,7 @@
 """The inspections of a run in training: gradient flow and gates at some of its updates, a line of JSON each."""
 
 import json
-from pathlib import Path
-from typing import Any
+import os
 
 import torch
 from torch.nn import Module
@@ -11,6 +10,7 @@ from rnnkit.core.task import Batch, Task
 from rnnkit.errors import CheckpointError
 from rnnkit.inspection import gate_activity, gradient_flow
 from rnnkit.inspection.over_training import Snapshot
+from rnnkit.runs.log import bytes_until
 from rnnkit.support.atomic_files import reported
 from rnnkit.support.paths import AnyPath, as_path
 
@@ -42,8 +42,8 @@ class InspectionLog:
         self._task = task
         self._batch = inspection_batch(task, seed)
         with reported(self._path):
-            kept = [] if not self._path.exists() else [line for line, at in _lines(self._path) if at <= step]
-            self._path.write_bytes(b"".join(kept))
+            self._path.touch()
+            os.truncate(self._path, bytes_until(self._path, step))
 
     def append(self, step: int, model: Module) -> None:
         """Inspect the model as it is after update `step`, and write that down.
@@ -76,17 +76,3 @@ def read_inspections(folder: AnyPath) -> list[Snapshot]:
         except (ValueError, KeyError, TypeError, AttributeError):
             raise CheckpointError(f"{path}: line {number} is damaged; remove it") from None
     return snapshots
-
-
-def _lines(path: Path) -> list[tuple[bytes, int]]:
-    """Return the lines that are whole, each with its step; none after one that is damaged."""
-    lines: list[tuple[bytes, int]] = []
-    for line in path.read_bytes().splitlines(keepends=True):
-        try:
-            content: Any = json.loads(line)
-            lines.append((line, int(content["step"])))
-        except (ValueError, KeyError, TypeError):
-            break
-        if not line.endswith(b"\n"):
-            return lines[:-1]
-    return lines

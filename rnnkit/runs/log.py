@@ -80,16 +80,22 @@ class RunLog:
 
     def _cut_times(self, step: int) -> None:
         """Cut off the times of later steps, and a line that was not finished."""
-        kept = 0
-        with reported(self._times_path), self._times_path.open("rb") as lines:  # buffered
-            for line in lines:
-                try:
-                    if not line.endswith(b"\n") or json.loads(line)["step"] > step:
-                        break
-                except (ValueError, KeyError, TypeError):
+        with reported(self._times_path):
+            self._times.truncate(bytes_until(self._times_path, step))
+
+
+def bytes_until(path: AnyPath, step: int) -> int:
+    """Return how many bytes the lines of JSON up to a step take, up to one that is later, cut off or damaged."""
+    kept = 0
+    with as_path(path).open("rb") as lines:  # buffered
+        for line in lines:
+            try:
+                if not line.endswith(b"\n") or json.loads(line)["step"] > step:
                     break
-                kept += len(line)
-            self._times.truncate(kept)
+            except (ValueError, KeyError, TypeError):
+                break
+            kept += len(line)
+    return kept
 
 
 def as_plain(record: Record) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Paths: whatever names a file is taken, as by `open`."""
 
 import os
+import re
 from pathlib import Path
 from typing import TypeAlias
 
@@ -30,3 +31,8 @@ def check_path(label: str, path: object) -> None:
         raise KindError(f"{label} is {path!r}; it must be a string or a Path")
     if not text:
         raise UsageError(f"{label} is empty; name a file or folder")
+
+
+def file_word(text: str) -> str:
+    """Return a text as a part of a file's name: what is no letter, digit, dot or dash in it becomes a dash."""
+    return re.sub(r"[^\w.-]+", "-", text).strip("-")

@@ -35,7 +35,7 @@ from rnnkit.runs.data_record import DataRecord, kept_task, tell_changed_data
 from rnnkit.runs.folder import RunFolder, open_run
 from rnnkit.runs.inspection_log import InspectionLog, read_inspections
 from rnnkit.runs.lock import locked
-from rnnkit.runs.log import RunLog
+from rnnkit.runs.log import RunLog, bytes_until
 from rnnkit.runs.resume import check_unfinished
 from rnnkit.runs.settings import Settings
 from rnnkit.runs.tensorboard import TensorBoard
@@ -173,6 +173,7 @@ CALLS = {
     ),
     "rnnkit.runs.inspection_log.read_inspections": ("run", read_inspections),
     "rnnkit.runs.lock.locked": ("run", lambda path: os.close(locked(path))),
+    "rnnkit.runs.log.bytes_until": ("run/metrics.jsonl", lambda path: bytes_until(path, 1)),
     "rnnkit.runs.log.RunLog": ("log", lambda path: closed(RunLog(path))),
     "rnnkit.runs.settings.Settings.of_run": ("run", Settings.of_run),
     "rnnkit.runs.settings.Settings.read": ("run/config.toml", Settings.read),

@@ -16,6 +16,7 @@ from rnnkit.cli.output import json_option, print_json, print_table
 from rnnkit.cli.streams import echo, tell
 from rnnkit.errors import ResourceError, RnnkitError, UsageError
 from rnnkit.plugin.key_value import by_table
+from rnnkit.support.paths import file_word
 
 if TYPE_CHECKING:
     from rnnkit.core.task import Batch, Task
@@ -195,8 +196,11 @@ def _text(task: "Task", text: str, name: str) -> "Batch":
 
 def _free_folder(options: Options) -> Path:
     """Return where the page goes; what an earlier inspection left there is written over, and nothing else."""
-    name = re.sub(r"[^\w.-]+", "-", options.cell or "").strip("-")
-    own = options.folder / "inspection" if options.folder is not None else Path(f"inspection-{name}")
+    own = (
+        options.folder / "inspection"
+        if options.folder is not None
+        else Path(f"inspection-{file_word(options.cell or '')}")
+    )
     out = options.out or own
     try:
         taken = os.path.lexists(out) and not (out / NUMBERS).exists() and (not out.is_dir() or any(out.iterdir()))
