@@ -8,6 +8,7 @@ from rnnkit import inspection
 from rnnkit.core.task import Batch, Task
 from rnnkit.errors import ShapeError, UnknownNameError, UsageError, nearest
 from rnnkit.inspection.result import Inspection
+from rnnkit.inspection.study import longest_rows
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,9 @@ def overview(target: Target, only: Sequence[str] = ()) -> Iterator[tuple[str, In
 
 def _arguments(target: Target, question: Question) -> dict[str, Any]:
     """Return what a question is asked with."""
-    if target.batch is None:
+    if target.task is None or target.batch is None:
         return {**target.drawn, **target.options}
+    seed = target.drawn.get("seed", 0)
     if question.judged:
-        return {"task": target.task, "batch": target.batch, "seed": target.drawn.get("seed", 0)}
-    return {"inputs": target.batch.xs, "seed": target.drawn.get("seed", 0)}
+        return {"task": target.task, "batch": target.batch, "seed": seed}
+    return {"inputs": longest_rows(target.task, target.batch).xs, "seed": seed}

@@ -168,17 +168,23 @@ def _of_task(study: Study, task: Task, batch: Batch | None, batch_size: int) -> 
             f"task {task.name!r} gives {kinds[task.symbols]}, the model takes {kinds[not task.symbols]}; "
             "give the task that it was built for"
         )
-    xs, targets, notes = batch.xs, batch.targets, study.notes
-    if batch.lengths is not None:
-        longest = int(batch.lengths.max())
-        rows = (batch.lengths == longest).nonzero().flatten().to(xs.device)
-        if len(rows) < xs.shape[1]:
-            rest = xs.shape[1] - len(rows)
-            notes += (f"{count(rest, 'row')} of the batch, shorter than {count(longest, 'step')}, left out.",)
-        xs = xs[:longest, rows]
-        targets = targets[:longest, rows] if task.every_step else targets[rows]
+    whole = longest_rows(task, batch)
+    rest, notes = batch.xs.shape[1] - whole.xs.shape[1], study.notes
+    if rest:
+        notes += (f"{count(rest, 'row')} of the batch, shorter than {count(len(whole.xs), 'step')}, left out.",)
     device = subject.like.device
-    return study._replace(inputs=_checked(subject, xs.to(device)), targets=targets.to(device), task=task, notes=notes)
+    inputs = _checked(subject, whole.xs.to(device))
+    return study._replace(inputs=inputs, targets=whole.targets.to(device), task=task, notes=notes)
+
+
+def longest_rows(task: Task, batch: Batch) -> Batch:
+    """Return the rows of a batch that run to its end, without the steps that none of them has."""
+    if batch.lengths is None:
+        return batch
+    longest = int(batch.lengths.max())
+    rows = (batch.lengths == longest).nonzero().flatten().to(batch.xs.device)
+    targets = batch.targets[:longest, rows] if task.every_step else batch.targets[rows]
+    return Batch(batch.xs[:longest, rows], targets)
 
 
 def _inputs(study: Study, inputs: Any, steps: int, batch_size: int) -> Tensor:

@@ -10,6 +10,7 @@ from rnnkit.core.task import Batch, Task
 from rnnkit.errors import CheckpointError
 from rnnkit.inspection import gate_activity, gradient_flow
 from rnnkit.inspection.over_training import Snapshot
+from rnnkit.inspection.study import longest_rows
 from rnnkit.runs.log import bytes_until
 from rnnkit.support.atomic_files import reported
 from rnnkit.support.paths import AnyPath, as_path
@@ -20,8 +21,8 @@ ROWS = 8
 
 
 def inspection_batch(task: Task, seed: int) -> Batch:
-    """Return the batch that a run of this seed is inspected on: drawn by itself, so that training stays as it is."""
-    return task.batch(ROWS, torch.Generator().manual_seed(seed))
+    """Return the batch that a run of this seed is inspected on, its longest rows; training does not notice."""
+    return longest_rows(task, task.batch(ROWS, torch.Generator().manual_seed(seed)))
 
 
 class InspectionLog:

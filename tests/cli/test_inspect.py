@@ -2,31 +2,15 @@
 
 import json
 import re
-from html.parser import HTMLParser
 
 import pytest
 
 from rnnkit.inspection.overview import QUESTIONS
 
+from ..html_reader import Reader
+
 TINY = ("--steps", 6, "--batch", 2, "--hidden", 4, "--input", 3)
 FETCHES = re.compile(r"""(?:src|href)=["'](?!#|data:)|@import|url\((?!#)""")
-
-
-class Reader(HTMLParser):
-    """Collects what a page is made of."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.places, self.links = [], [], []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append(tag)
-        known = dict(attributes)
-        if tag == "section":
-            self.places.append(known["id"])
-        if tag == "a":
-            self.links.append(known["href"].removeprefix("#"))
 
 
 def page_in(folder):
@@ -41,12 +25,13 @@ def test_a_new_cell(cli, tmp_path):
     assert "Gradient flow" in result.stdout
     assert result.stdout.endswith(f"page: {out / 'index.html'}\n")
     page = Reader(page_in(out))
-    assert len(page.places) == len(QUESTIONS)
-    assert page.links == page.places
-    assert page.tags.count("svg") == len(QUESTIONS)
+    places = [known["id"] for tag, known in page.attributes if tag == "section"]
+    assert len(places) == len(QUESTIONS)
+    assert [known["href"] for tag, known in page.attributes if tag == "a"] == [f"#{place}" for place in places]
+    assert [tag for tag, _ in page.attributes].count("svg") == len(QUESTIONS)
     assert page_in(out).count("<title>") == len(QUESTIONS) + 1  # every picture says what it shows
     assert not FETCHES.search(page_in(out))
-    for place in page.places:
+    for place in places:
         assert (out / f"{place}.png").read_bytes().startswith(b"\x89PNG")
         assert (out / f"{place}.svg").read_text().startswith("<svg")
     content = json.loads((out / "inspection.json").read_text())
@@ -84,6 +69,8 @@ REFUSED = {
     "--text is for a run; leave it out": (("--cell", "lstm", "--text", "abc"), 2),
     "nowhere": (("nowhere",), 5),
     "has no option 'size'": (("--cell", "lstm", "--set", "cell.size=3"), 2),
+    "rate of 'h' is 2; it must be a rate from 0 to 1": (("--cell", "zoneout(gru, rate=2)", "--only", "flow"), 2),
+    "--only names no question": (("--cell", "lstm", "--only", ""), 2),
 }
 
 
@@ -103,8 +90,11 @@ def test_options_of_a_cell_are_not_a_run_s(run, cli):
     assert (result.exit_code, result.stderr) == (2, "rnnkit: --hidden is for a new cell; leave it out\n")
 
 
-def test_a_text_that_cannot_be(run, cli, train, tmp_path):
+def test_a_text_that_cannot_be(run, cli):
     assert "give at least three characters" in cli("inspect", run, "--text", "a").stderr
+    strange = cli("inspect", run, "--text", "漢字漢字")
+    assert strange.exit_code == 2
+    assert strange.stderr.startswith("rnnkit: --text cannot be read: ")
 
 
 def test_a_folder_of_something_else_is_left_alone(cli, tmp_path):

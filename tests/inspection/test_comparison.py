@@ -86,3 +86,13 @@ def test_remarks_are_kept():
 def test_more_than_a_cell_is_refused():
     with pytest.raises(UsageError, match="2 layers of gru is more than a cell; give one of its cells"):
         compare_cells(rnnkit.RNN("gru", 2, 3, 2), "gru")
+
+
+def test_cells_of_other_widths_are_not_compared():
+    cells = [rnnkit.cells["gru"](width, 4) for width in (3, 5)]
+    with pytest.raises(UsageError, match="gru has input size 3, gru has input size 5; give cells of one size"):
+        compare_cells(*cells)
+
+
+def test_two_cells_of_one_name_are_told_apart():
+    assert compare_cells("gru", "gru", **SMALL).reading.endswith("steps in gru (B).")

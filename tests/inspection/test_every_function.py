@@ -13,8 +13,10 @@ import torch
 import rnnkit
 from rnnkit import inspection
 from rnnkit.errors import DivergedError, UsageError
+from rnnkit.inspection.study import longest_rows
 
 from .conftest import SMALL, built
+from .odd_cells import Mixed
 
 FUNCTIONS = {
     "gradient_flow": inspection.gradient_flow,
@@ -185,3 +187,27 @@ def test_a_bare_cell_and_a_layer_of_it_give_the_same_numbers(function):
     layer = rnnkit.RNN("gru", 3, 4, dtype=torch.float64)
     cell = layer.cells[0]
     assert function(layer, **SMALL).to_json() == function(cell, **SMALL).to_json()
+
+
+def test_states_are_left_out_only_where_they_are_derived():
+    note = "mixed: state count holds no real or complex numbers and is left out."
+    cell = Mixed(3, 4)
+    for name in ("gradient_flow", "jacobian_spectrum", "lyapunov_spectrum", "state_trajectory", "exploding_steps"):
+        assert note in getattr(inspection, name)(cell, steps=4).notes
+    for name in ("record", "gate_activity", "effective_memory", "input_saliency", "truncation_bias"):
+        assert note not in getattr(inspection, name)(cell, steps=4).notes
+
+
+def test_both_ways_have_no_last_steps():
+    layer = rnnkit.RNN("lstm", 3, 4, bidirectional=True)
+    assert inspection.input_saliency(layer, steps=8).reading.endswith("the layer goes both ways.")
+
+
+def test_rows_that_end_early_are_not_looked_at():
+    task = rnnkit.tasks["parity"](train_len=12, test_len=20)
+    batch = task.batch(6, torch.Generator().manual_seed(0))
+    assert int(batch.lengths.min()) < int(batch.lengths.max())
+    whole = longest_rows(task, batch)
+    assert whole.lengths is None
+    assert len(whole.xs) == int(batch.lengths.max())
+    assert torch.equal(whole.xs, batch.xs[: len(whole.xs), batch.lengths == batch.lengths.max()])

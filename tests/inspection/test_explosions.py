@@ -95,3 +95,8 @@ def test_the_window_holds_nine_tenths():
     linear = Linear(1, 1)
     linear.matrix.data.fill_(0.5)
     assert input_saliency(linear, torch.zeros(10, 1, 1)).window == 4  # 1 + 1/2 + 1/4 + 1/8 of 2
+
+
+def test_steps_are_those_of_the_sequence():
+    layer = rnnkit.RNN("lstm", 3, 4, num_layers=2, bidirectional=True)
+    assert exploding_steps(layer, steps=8, threshold=1e9).reading.startswith("At none of 7 steps of 4 cells ")

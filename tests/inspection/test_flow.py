@@ -150,3 +150,27 @@ def test_what_is_no_subject_is_refused(subject):
 def test_options_do_not_go_with_what_has_been_built():
     with pytest.raises(UsageError, match="'hidden_size' goes with a cell's name or class"):
         gradient_flow(Linear(2, 3), hidden_size=4)
+
+
+def test_what_is_left_is_at_the_last_lag_as_a_share_of_the_first():
+    flow = gradient_flow(linear(0.5), steps=5)
+    assert flow.left == flow.total[4] / flow.total[0]
+    assert flow.reading.endswith(f"5 steps back {flow.left:.4f} of it is left.")
+
+
+@pytest.mark.parametrize(
+    ("radius", "steps", "verdict"), [(0.95, 20, "steady"), (0.7, 12, "fading"), (0.7, 60, "vanishing")]
+)
+def test_what_has_mostly_gone_is_not_steady(radius, steps, verdict):
+    flow = gradient_flow(linear(radius), steps=steps)
+    assert flow.verdict == verdict
+    assert (flow.advice == "Nothing needs to be done.") == (verdict == "steady")
+
+
+def test_too_few_steps_and_another_loss_are_said():
+    assert gradient_flow("gru", steps=1).reading == "The sequence is too short to say how the gradient changes."
+    early = gradient_flow("gru", loss=lambda ys: ys[0].sum())
+    assert early.verdict == "elsewhere"
+    assert "is no loss of the last step" in early.reading
+    for flow in (gradient_flow("gru", steps=1), early):
+        assert "unknown" not in flow.reading

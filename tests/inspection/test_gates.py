@@ -8,7 +8,7 @@ import torch
 
 import rnnkit
 from rnnkit.core.cell import building
-from rnnkit.errors import UnknownNameError
+from rnnkit.errors import UnknownNameError, UsageError
 from rnnkit.inspection import gate_activity
 
 from .odd_cells import Hidden, Named, NoActivation
@@ -144,3 +144,8 @@ def test_a_profiler_of_the_users_is_back_afterwards():
         assert sys.getprofile() is profiler
     finally:
         sys.setprofile(None)
+
+
+def test_no_gates_are_asked_for_by_nothing():
+    with pytest.raises(UsageError, match="gates is empty; name some, or leave it out for all"):
+        gate_activity("gru", gates=[])

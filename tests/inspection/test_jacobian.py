@@ -100,3 +100,24 @@ def test_what_is_not_finite_stays_unknown():
     spectrum = jacobian_spectrum(cell, steps=2, batch_size=1)
     assert np.isnan(spectrum.spectral_radius["linear"]).all()
     assert "exploding_steps" in spectrum.advice
+
+
+class Uneven(rnnkit.Cell):
+    """Doubles the state of rows whose input is above 0, and quarters that of the others."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.weight = torch.nn.Parameter(torch.ones(1, dtype=torch.float64))
+
+    def step(self, p, state):
+        h = torch.where(p > 0, 2.0, 0.25) * state[0] + self.weight * p
+        return h, (h,)
+
+
+def test_the_largest_stretch_is_that_of_any_row():
+    inputs = torch.ones(6, 2, 4)
+    inputs[:, 1] = -1
+    spectrum = jacobian_spectrum(Uneven(4, 4), inputs)
+    assert spectrum.largest == 2
+    assert "by at most 2.00" in spectrum.reading
+    assert spectrum.singular_values["uneven"].max() == pytest.approx((2 + 0.25) / 2)  # the mean over the rows

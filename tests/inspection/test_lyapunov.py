@@ -107,3 +107,8 @@ def test_layers_have_exponents_of_their_own():
     layer = rnnkit.RNN("rnn", 2, [3, 4], 2)
     spectrum = lyapunov_spectrum(layer, steps=6, batch_size=1)
     assert {name: len(values) for name, values in spectrum.exponents.items()} == {"rnn_l0": 3, "rnn_l1": 4}
+
+
+def test_few_steps_are_said():
+    assert "Exponents of only 6 steps say little; take some hundred steps." in lyapunov_spectrum("gru", steps=8).notes
+    assert lyapunov_spectrum("gru", steps=80).notes == ()
