@@ -58,12 +58,13 @@ def test_it_is_what_the_functions_say_of_the_model(tmp_path):
     assert last.left["1"] == 1.0
 
 
+@pytest.mark.parametrize("line", [b'{"step": 6, "le', b'{"step": 4}'], ids=["cut", "without its end"])
 @pytest.mark.parametrize("stop", [4, 5, 7])
-def test_killed_and_resumed_it_is_the_same_file(tmp_path, stop):
+def test_killed_and_resumed_it_is_the_same_file(tmp_path, stop, line):
     train(tmp_path / "whole", inspect_every=2)
     train(tmp_path / "cut", stop, inspect_every=2)
     with (tmp_path / "cut" / INSPECTIONS).open("ab") as file:
-        file.write(b'{"step": 6, "le')  # as a kill in mid-write leaves it
+        file.write(line)  # as a kill in mid-write leaves it
     go_on(tmp_path / "cut")
     assert (tmp_path / "cut" / INSPECTIONS).read_bytes() == (tmp_path / "whole" / INSPECTIONS).read_bytes()
 
