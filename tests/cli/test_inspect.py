@@ -3,6 +3,7 @@
 import json
 import re
 
+import numpy as np
 import pytest
 
 from rnnkit.inspection.overview import QUESTIONS
@@ -52,6 +53,16 @@ def test_a_run_and_what_it_recorded(train, cli, lines, tmp_path):
     assert again.exit_code == 0, again.stderr
     assert "Lyapunov" not in page_in(run / "inspection")
     assert not (run / "inspection" / "lyapunov-exponents.svg").exists()
+
+
+def test_rows_that_end_early_are_left_out_of_every_question(cli, lines, tmp_path):
+    words = ("run", "--task", "parity", "--set", "task.train_len=9", "--set", "task.test_len=12", "--steps", 1)
+    assert cli(*words, "--hidden", 4, "--batch", 2, "--quiet", "--out", tmp_path / "parity").exit_code == 0
+    result = cli("inspect", tmp_path / "parity", "--batch", 6, "--only", "flow,gates,trajectory", "--json", "--quiet")
+    assert result.exit_code == 0, result.stderr
+    flow, _, trajectory, _ = lines(result.stdout)
+    _, rows, _ = np.shape(trajectory["projections"])
+    assert flow["notes"] == [f"{6 - rows} rows of the batch, shorter than {len(flow['lags'])} steps, left out."]
 
 
 def test_a_text_of_ones_own(run, cli, lines):
