@@ -190,8 +190,7 @@ SIDE_BY_SIDE = [
         "bench",
         "Speed",
         "Times of torch's GRU and of the plain loop as multiples of rnnkit's, with intervals, for four sizes",
-        "How many times as long the others take; right of 1 rnnkit is the faster. Here the machine was busy, "
-        "hence the wide intervals; see [Benchmarks](benchmarks.md).",
+        "How many times as long the others take; right of 1 rnnkit is the faster. See [Benchmarks](benchmarks.md).",
         (
             "rnnkit bench --cell gru --against torch,loop --threads 1 --pairs 15 --memory none --plot bench.svg "
             "--sizes 1x100x64x64,8x200x64x64,32x100x128x128,32x64x256x256",

@@ -5,6 +5,7 @@ import math
 
 import pytest
 
+from rnnkit.racing import tables
 from rnnkit.racing.bootstrap import paired_interval
 
 
@@ -108,3 +109,8 @@ def test_json_and_csv_have_all_cells_and_no_figure_that_they_lack(told_race):
     assert head.startswith("rank,cell,hidden,parameters,flops,lr,median,low,high,difference")
     assert first == "1,lstm,16,100,1000,0.01,0.3,0.1,,0.0,,,1,0.4"
     assert second.startswith("2,gru,16,101,1001,0.01,,,,,")
+
+
+@pytest.mark.parametrize(("seeds", "heading"), [(3, "interval, 75 % at most"), (6, "95 % interval")])
+def test_the_interval_is_called_what_so_many_seeds_can_claim(told_race, seeds, heading):
+    assert tables.places(told_race({"gru": [0.1] * seeds, "lstm": [0.2] * seeds})).headings[-1] == heading
