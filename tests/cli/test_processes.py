@@ -91,6 +91,7 @@ def test_a_full_disk(process, tmp_path):
     assert os.listdir(tmp_path / "run" / "checkpoints") == []
 
 
+@pytest.mark.slow  # tests/reliability/test_seeds.py holds them to that too
 def test_two_processes_give_the_same_bits(process, tmp_path):
     left = []
     for name in ("first", "second"):

@@ -287,9 +287,10 @@ def test_cells(name, options, sizes, dtype):
     assert {case: sentences for case, sentences in found.items() if sentences} == {}
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, pytest.param(torch.float32, marks=pytest.mark.slow)], ids=str)
 @every_cell
-def test_the_cells_run_natively(name, options):
-    assert backend_of(build(name, options, 3, 17, torch.float32)) == "cpp"
+def test_the_cells_run_natively(name, options, dtype):
+    assert backend_of(build(name, options, 3, 17, dtype)) == "cpp"
 
 
 @pytest.mark.parametrize("frozen", [("input",), ("state",), ("weights",), ("input", "state", "weights")], ids=",".join)

@@ -8,13 +8,14 @@ import torch
 import rnnkit
 from rnnkit.export import program, verification
 
+from ..slow_cases import slow_but
 from .reading import READERS, SIZES, Session, build, check, check_steps, load
 
 CELLS = list(rnnkit.cells)
 adding, copy = rnnkit.tasks["adding"](seq_len=6), rnnkit.tasks["copy"](seq_len=5)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", slow_but(["lstm", "layernorm", "learnt_state", "zoneout"], CELLS))
 def test_every_cell_at_other_lengths_than_those_traced(cell, tmp_path):
     model = build(rnnkit.Model, copy, cell, 7, embedding_size=3)
     exported = rnnkit.export_model(model, tmp_path / "model.pt2")

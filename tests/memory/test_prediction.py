@@ -179,7 +179,7 @@ def same(a, b):
 
 @glibc
 @pytest.mark.parametrize("unroller", ["loop", "compiled", Checkpoint(budget=MIB)], ids=str)
-@pytest.mark.parametrize("graded", [False, True])
+@pytest.mark.parametrize("graded", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_nothing_is_changed(unroller, graded):
     model, task = build(Counting, unroller)
     model.eval()

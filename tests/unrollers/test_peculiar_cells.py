@@ -253,7 +253,7 @@ def masks_for(mask, steps, batch):
 
 @pytest.mark.parametrize("mask", ["none", "reset", "lengths and reset"])
 @pytest.mark.parametrize("kind", PECULIAR, ids=lambda kind: kind.__name__)
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float64, pytest.param(torch.float32, marks=pytest.mark.slow)], ids=str)
 def test_the_loop_s_bits(kind, dtype, mask):
     torch.manual_seed(0)
     with building(None, dtype):

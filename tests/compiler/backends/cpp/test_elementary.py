@@ -10,11 +10,14 @@ import pytest
 
 import rnnkit_compiler
 
+from ....slow_cases import slow_but
+
 HEADERS = Path(rnnkit_compiler.__file__).parent / "backends" / "cpp" / "headers"
 PROBE = Path(__file__).with_name("elementary_probe.cpp")
 COMPILER = shutil.which("g++") or shutil.which("clang++") or shutil.which("c++")
 FLAGS = ["-O3", "-std=c++17", "-fno-math-errno", "-pthread", "-Wall", "-Wextra", "-Werror", "-Wno-psabi"]
 TARGETS = {"native": ["-march=native"], "avx2": ["-mavx2", "-mfma"], "baseline": []}
+every_target = slow_but(["native", "baseline"], TARGETS)
 
 VECTORISED = {"exp": 1.1, "tanh": 3, "sigmoid": 3, "expm1": 2.5, "log": 1, "log1p": 1}
 """The largest errors allowed, in units in the last place of the true result; 0 is the number nearest to it."""
@@ -65,12 +68,12 @@ def has_avx2():
     return platform.machine() == "x86_64" and cpuinfo.exists() and " avx2 " in cpuinfo.read_text()
 
 
-@pytest.fixture(scope="module", params=TARGETS)
+@pytest.fixture(scope="module", params=every_target)
 def single(request, tmp_path_factory):
     return build(request.param, "float", tmp_path_factory.mktemp(request.param))
 
 
-@pytest.fixture(scope="module", params=TARGETS)
+@pytest.fixture(scope="module", params=every_target)
 def double(request, tmp_path_factory):
     return build(request.param, "double", tmp_path_factory.mktemp(request.param))
 

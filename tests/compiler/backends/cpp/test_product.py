@@ -4,6 +4,7 @@ import ctypes
 import platform
 import shutil
 import subprocess
+from functools import cache
 from itertools import product
 from pathlib import Path
 
@@ -90,27 +91,32 @@ def runs_here(target):
 
 
 @pytest.fixture(scope="module")
-def builds(tmp_path_factory):
-    """Compile the probe for every target and dtype, all at once."""
+def built(tmp_path_factory):
+    """Return what compiles the probe for a target and dtype, once."""
     folder = tmp_path_factory.mktemp("product")
-    names = [(target, dtype) for target, dtype in product(TARGETS, DTYPES) if runs_here(target)]
-    compilers = {}
-    for target, dtype in names:
-        command = [COMPILER, *FLAGS, *TARGETS[target], f"-DREAL={dtype}", f"-I{HEADERS}", str(PROBE)]
-        command += ["-o", str(folder / f"{target}-{dtype}.so")]
-        compilers[target, dtype] = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    for compiler in compilers.values():
-        errors = compiler.communicate()[1]
-        assert compiler.returncode == 0, errors
-    return {name: Build(folder / "{}-{}.so".format(*name), name[1]) for name in names}
+
+    @cache
+    def compiled(target, dtype):
+        library = folder / f"{target}-{dtype}.so"
+        command = [COMPILER, *FLAGS, *TARGETS[target], f"-DREAL={dtype}", f"-I{HEADERS}", str(PROBE), "-o", library]
+        compiler = subprocess.run(command, capture_output=True, text=True)
+        assert compiler.returncode == 0, compiler.stderr
+        return Build(library, dtype)
+
+    return compiled
 
 
-@pytest.fixture(params=product(TARGETS, DTYPES), ids="-".join)
-def build(request, builds):
+@pytest.fixture(
+    params=[
+        pytest.param(case, id="-".join(case), marks=pytest.mark.slow if case[0] == "avx2" else ())
+        for case in product(TARGETS, DTYPES)
+    ]
+)
+def build(request, built):
     """One build of the probe."""
-    if request.param not in builds:
+    if not runs_here(request.param[0]):
         pytest.skip("this machine cannot run it")
-    return builds[request.param]
+    return built(*request.param)
 
 
 @pytest.mark.parametrize("depth", slow_but([7, 1100], [1, 7, 65, 1100]))
@@ -212,11 +218,11 @@ def pool():
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
-def test_a_team_meets_at_every_barrier(builds, pool, threads):
-    relay = builds["native", "float"].library.relay
+def test_a_team_meets_at_every_barrier(built, pool, threads):
+    relay = built("native", "float").library.relay
     assert relay(*pool, threads, 300) == threads
     assert relay(*pool[:2], None, threads, 300) == threads  # the runtime gives as many as are asked for
 
 
-def test_without_a_pool_the_caller_is_the_team(builds):
-    assert builds["native", "float"].library.relay(None, None, None, 4, 10) == 1
+def test_without_a_pool_the_caller_is_the_team(built):
+    assert built("native", "float").library.relay(None, None, None, 4, 10) == 1
