@@ -2,30 +2,27 @@
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import product
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from rnnkit.core.cell import Cell, State, building, starting_state
-from rnnkit.core.state_domains import random_like
+from rnnkit.core.cell import Cell, building
 from rnnkit.core.unroller import Unroller
 from rnnkit.errors import RnnkitError, UsageError, one_line
 from rnnkit.layers.rnn import RNN
 from rnnkit.plugin.cell_spec import CellLike, choose
 from rnnkit.plugin.resolve import resolve_unroller
+from rnnkit.testing.central_differences import BatchedDifferences, differences_one_by_one
+from rnnkit.testing.gradient_probe import GradientProbe
 from rnnkit.testing.gradient_report import GradientReport, Row
 from rnnkit.testing.in_place import writes_in_place
 
-STEP = 1e-6
-"""Half the distance between the two points of a difference."""
-
 ABSOLUTE, RELATIVE = 1e-7, 1e-6
-"""Tolerance: absolute, and relative to the tensor's largest gradient. A central difference in float64 with the step
-above errs by about 1e-9: rounding 1e-16 x |loss| / 1e-6, truncation 1e-12 x third derivative."""
+"""Tolerance: absolute, and relative to the tensor's largest gradient. A central difference in float64 errs by about
+1e-9: rounding 1e-16 x |loss| / `STEP`, truncation `STEP` squared x third derivative."""
 
 
 def gradcheck(
@@ -46,6 +43,10 @@ def gradcheck(
     The scalar that is differentiated weighs every output and every final state with random numbers, so that no
     error cancels another. Order 2 takes a random combination of the first gradients, differentiates it by double
     backward, and compares that with differences of the combination.
+
+    The differences by all elements of a tensor are taken in one batched pass of the loop, where the module can be run
+    so and the unroller gives the loop's numbers; else, and before a gradient is called wrong, one by one through the
+    unroller itself.
 
     Args:
         subject: what `rnnkit.RNN` takes as a cell, built small in float64; or a Cell or layer, of which a float64 copy
@@ -76,7 +77,7 @@ def gradcheck(
         rows, notes = tuple[Row, ...](), tuple[str, ...]()
         raised: Exception | None = None
         try:
-            probe = _Probe(module, through, steps, batch_size, lengths, seed)
+            probe = GradientProbe(module, through, steps, batch_size, lengths, seed)
             problems = writes_in_place(*probe.first_step())
             if not problems and not any(gradient.any() for gradient in probe.gradients(probe.loss()).values()):
                 problems = [f"cell {cell.name!r}: all gradients are zero; nothing depends on anything differentiably"]
@@ -118,123 +119,16 @@ def _in_float64(
     return module.double(), strays
 
 
-class _Probe:
-    """A module in float64 and the tensors whose gradients are checked, as one scalar function."""
-
-    def __init__(
-        self,
-        module: Cell | RNN,
-        unroller: Unroller,
-        steps: int,
-        batch_size: int,
-        lengths: Sequence[int] | None,
-        seed: int,
-    ) -> None:
-        self.module = module
-        self.unroller = unroller
-        self.lengths = None if lengths is None else torch.tensor(list(lengths))
-        self.seed = seed
-        if isinstance(module, RNN):
-            module.unroller = unroller
-            module.batch_first = False
-        device = next((p.device for p in module.parameters()), None)
-        self.tensors = {"input": torch.randn(steps, batch_size, module.input_size, dtype=torch.float64, device=device)}
-        if isinstance(module, RNN):
-            self.states = module.layout.names("0")
-            drawn = [_random_state(module.equipped(position), batch_size) for position in range(len(module.cells))]
-            state = module.layout.flat(module.layout.join(drawn))
-        else:
-            self.states = [f"{name}0" for name in module.state_names]
-            state = list(_random_state(module, batch_size))
-        self.tensors |= zip(self.states, state, strict=True)
-        for name, parameter in module.named_parameters():
-            self.tensors[f"parameter {name}" if name in self.tensors else name] = parameter
-        for tensor in self.tensors.values():
-            tensor.requires_grad_(tensor.is_floating_point())
-        self.weights: list[Tensor] = []
-        cells = module.cells if isinstance(module, RNN) else (module,)
-        self.begins_in_its_own_way = any(type(cell).initial_state is not Cell.initial_state for cell in cells)
-
-    def first_step(self) -> tuple[Cell, Tensor, State]:
-        """Return the (first) cell, with the weights that it uses, and an input and a state for one step of it."""
-        cell = self.module.equipped(0) if isinstance(self.module, RNN) else self.module
-        xs = self.tensors["input"].detach()
-        return cell, xs, random_like(cell, starting_state(cell, xs.shape[1], xs))
-
-    def outputs(self) -> list[Tensor]:
-        """Unroll: the output and every final state, and again from the cell's own initial state if it has one."""
-        outputs = self._unroll([self.tensors[name] for name in self.states])
-        return outputs + self._unroll(None) if self.begins_in_its_own_way else outputs
-
-    def _unroll(self, state: list[Tensor] | None) -> list[Tensor]:
-        """Unroll once; what the cell draws is the same every time."""
-        torch.manual_seed(self.seed)
-        xs = self.tensors["input"]
-        if isinstance(self.module, RNN):
-            layout = self.module.layout
-            output, last = self.module(xs, None if state is None else layout.unflat(state), lengths=self.lengths)
-            return [output, *layout.flat(last)]
-        output, last = self.unroller(self.module, xs, None if state is None else tuple(state), lengths=self.lengths)
-        return [output, *last]
-
-    def loss(self) -> Tensor:
-        """Weigh every output and final state with random numbers, the same ones every time."""
-        outputs = [tensor for tensor in self.outputs() if tensor.is_floating_point()]
-        if not self.weights:
-            self.weights = [torch.randn_like(output) for output in outputs]
-        terms = [(output * weight).sum() for output, weight in zip(outputs, self.weights, strict=True)]
-        return torch.stack(terms).sum()
-
-    def gradients(self, of: Tensor, create_graph: bool = False) -> dict[str, Tensor]:
-        """Let autograd differentiate a scalar by each tensor; zero where it does not depend on one."""
-        wanted = {name: tensor for name, tensor in self.tensors.items() if tensor.requires_grad}
-        if not of.requires_grad:
-            return {name: torch.zeros_like(tensor) for name, tensor in wanted.items()}
-        gradients = torch.autograd.grad(of, list(wanted.values()), create_graph=create_graph, allow_unused=True)
-        pairs = zip(wanted.items(), gradients, strict=True)
-        return {name: torch.zeros_like(tensor) if g is None else g for (name, tensor), g in pairs}
-
-    def combination(self, create_graph: bool) -> Tensor:
-        """Weigh all first gradients with random numbers, the same ones every time."""
-        gradients = self.gradients(self.loss(), create_graph=create_graph)
-        generator = torch.Generator().manual_seed(self.seed + 1)
-        terms = []
-        for gradient in gradients.values():
-            weight = torch.randn(gradient.shape, dtype=torch.float64, generator=generator).to(gradient)
-            terms.append((gradient * weight).sum())
-        return torch.stack(terms).sum()
-
-
-def _random_state(cell: Cell, batch_size: int) -> State:
-    # A cell without parameters begins in torch's default dtype, having none of its own.
-    state = starting_state(cell, batch_size)
-    return random_like(cell, tuple(t.double() if t.is_floating_point() else t for t in state))
-
-
-def _rows(probe: _Probe, order: int, strays: dict[str, torch.dtype]) -> Iterator[Row]:
-    def function(create_graph: bool) -> Tensor:
-        return probe.loss() if order == 1 else probe.combination(create_graph)
-
-    for name, gradient in probe.gradients(function(create_graph=True)).items():
-        tensor = probe.tensors[name]
-        differences = torch.empty_like(gradient)
-        with torch.set_grad_enabled(order == 2):
-            for index in product(*map(range, tensor.shape)):
-                differences[index] = _difference(lambda: function(create_graph=False), tensor, index)
-        yield _row(name, gradient.detach(), differences, strays.get(name))
-
-
-def _difference(function: Callable[[], Tensor], tensor: Tensor, index: tuple[int, ...]) -> Tensor:
-    """Return the central difference of a scalar by one element, which is as it was afterwards."""
-    value = tensor[index].item()
-    ends = []
-    for moved in (value + STEP, value - STEP, value):
-        with torch.no_grad():
-            tensor[index] = moved
-        if moved != value:
-            ends.append((moved, function().detach()))
-    (right, upper), (left, lower) = ends
-    return (upper - lower) / (right - left)
+def _rows(probe: GradientProbe, order: int, strays: dict[str, torch.dtype]) -> Iterator[Row]:
+    """Compare each tensor's gradient with its differences; one that seems wrong with those taken one by one."""
+    batched = BatchedDifferences(probe, order)
+    for name, gradient in probe.gradients(probe.scalar(order, create_graph=True)).items():
+        gradient, stray = gradient.detach(), strays.get(name)
+        differences = batched.of(name)
+        row = None if differences is None else _row(name, gradient, differences, stray)
+        if row is None or row.problem:
+            row = _row(name, gradient, differences_one_by_one(probe, name, order), stray)
+        yield row
 
 
 def _row(name: str, gradient: Tensor, differences: Tensor, stray: torch.dtype | None) -> Row:
