@@ -117,16 +117,16 @@ Verifier = Callable[[Any], str | None]
 """Tells what is wrong with a class that a hook returned; None: nothing."""
 
 
-def load(origins: Iterable[Origin], verifiers: dict[str, Verifier]) -> list[Plugin]:
+def load(origins: Iterable[Origin], verifiers: dict[str, Verifier], plugins: list[Plugin]) -> None:
     """Import each plugin, call its hooks, verify what they return; each fault stays with its plugin.
 
     Args:
         origins: what `discover` gave, first-party plugins first.
         verifiers: for each hook, what a class must pass.
+        plugins: to which each is added as it is loaded.
     """
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
-    plugins = []
     for item in origins:
         plugin = Plugin(item)
         plugins.append(plugin)
@@ -146,7 +146,6 @@ def load(origins: Iterable[Origin], verifiers: dict[str, Verifier]) -> list[Plug
             plugin.problems.append(_sentence(error))
             plugin.offers.clear()
     _reject_shadows(plugins)
-    return plugins
 
 
 def _register(manager: pluggy.PluginManager, item: Origin) -> None:

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from functools import cache
 from typing import Any, Generic, TypeVar
 
@@ -152,15 +153,30 @@ VERIFIERS = {
 }
 
 
+_underway: ContextVar[list[Plugin] | None] = ContextVar("plugins that are being loaded", default=None)
+
+
 def installed() -> tuple[Plugin, ...]:
-    """Load what is installed, once for each value of `RNNKIT_PLUGINS`."""
+    """Load what is installed, once for each value of `RNNKIT_PLUGINS`.
+
+    A plugin that asks while it is loaded itself, to derive its cell from a registered one, is given those before it.
+    """
+    underway = _underway.get()
+    if underway is not None:
+        return tuple(underway)
     allowed = allow_list()
     return _load(None if allowed is None else frozenset(allowed))
 
 
 @cache
 def _load(allowed: frozenset[str] | None) -> tuple[Plugin, ...]:
-    return tuple(load(discover(), VERIFIERS))
+    plugins: list[Plugin] = []
+    token = _underway.set(plugins)
+    try:
+        load(discover(), VERIFIERS, plugins)
+    finally:
+        _underway.reset(token)
+    return tuple(plugins)
 
 
 cells: Registry[Cell] = Registry("cell", "rnnkit_cells", installed)

@@ -6,6 +6,7 @@ import pytest
 
 import rnnkit
 from rnnkit.errors import AmbiguousNameError, UnknownNameError
+from rnnkit.plugin import loader, registry
 
 FIRST_PARTY = list(rnnkit.cells)
 TWO_OF_ONE_NAME = """
@@ -92,3 +93,24 @@ def test_names_of_different_kinds_do_not_clash(twins, site, cell_source, cli):
     rows = {row["plugin"]: row for row in map(json.loads, cli("plugins", "--json").stdout.splitlines())}
     assert rows["fake-delta:tasks"]["ok"]
     assert sorted(rows["fake-delta:tasks"]["registers"]) == ["of_delta", "twin"]
+
+
+DERIVED = """
+import rnnkit
+
+class Mine(rnnkit.cells["lstm"]):
+    name = "mine"
+
+@rnnkit.hookimpl
+def rnnkit_cells():
+    assert "mine" not in rnnkit.cells
+    return [Mine]
+"""
+
+
+def test_a_plugin_may_derive_from_a_registered_cell_while_it_is_loaded(site, monkeypatch):
+    site.install("fake-epsilon", derived=DERIVED)
+    loads = []
+    monkeypatch.setattr(registry, "load", lambda *arguments: loads.append(1) or loader.load(*arguments))
+    assert issubclass(rnnkit.cells["mine"], rnnkit.cells["lstm"])
+    assert len(loads) == 1
