@@ -30,6 +30,7 @@ def test_by_default_a_file_of_torchs_in_the_run(run, cli):
     assert "exists already" in one_line(cli("export", run), 2)
 
 
+@pytest.mark.slow
 def test_the_best_one_in_place_of_the_newest(past_its_best, cli, tmp_path):
     run, path = past_its_best, tmp_path / "best.pt2"
     _, task, model = open_run(run, best=True)
@@ -59,6 +60,7 @@ def test_onnx_says_what_the_symbols_are(run, cli, lines, tmp_path):
         torch.testing.assert_close(torch.from_numpy(output), y.detach())
 
 
+@pytest.mark.slow
 def test_a_float64_run_that_has_no_text(train, cli, lines, tmp_path):
     assert train("--task", "adding", "--dtype", "float64", "--cell", "zoneout(gru, rate=0.2)").exit_code == 0
     (told,) = lines(cli("export", tmp_path / "run", "--state", "--json").stdout)

@@ -3,11 +3,14 @@
 import json
 import tomllib
 
+import pytest
+
 import rnnkit
 
 SMALL = ("--steps", 2, "--hidden", 6, "--batch", 2, "--seq-len", 8)
 
 
+@pytest.mark.slow
 def test_a_wrapped_cell_is_trained_kept_and_used_again(cli, tmp_path):
     out = tmp_path / "run"
     ran = cli("run", "--cell", "zoneout(gru, rate={'h': 0.25})", *SMALL, "--out", out, "--quiet")

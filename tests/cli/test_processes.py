@@ -53,7 +53,10 @@ def start(folder, *words):
 
 @pytest.mark.parametrize(
     ("sent", "code", "line"),
-    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+    [
+        (signal.SIGINT, 130, "interrupted"),
+        pytest.param(signal.SIGTERM, 143, "terminated", marks=pytest.mark.slow),
+    ],
     ids=["SIGINT", "SIGTERM"],
 )
 def test_signals_in_mid_run(tmp_path, sent, code, line):
@@ -79,6 +82,7 @@ def test_a_reader_that_leaves_makes_no_noise(tmp_path):
     assert any((tmp_path / "run" / "checkpoints").iterdir())
 
 
+@pytest.mark.slow  # so does tests/reliability/test_resources.py, with more of them
 def test_a_full_disk(process, tmp_path):
     def limit():
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))

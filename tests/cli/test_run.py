@@ -253,6 +253,7 @@ def test_data_that_changed_are_noticed_on_resume(run, cli, text):
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.early
 def test_what_takes_more_than_the_limit_is_refused_with_what_fits(cli, tmp_path):
     words = ("run", "--task", "adding", "--seq-len", 800, "--hidden", 32, "--steps", 2, "--out", tmp_path / "run")
     result = cli(*words, "--memory-limit", "16MiB")

@@ -43,6 +43,7 @@ def test_a_prompt_matters(run, cli):
     assert first != second
 
 
+@pytest.mark.slow
 def test_the_best_one_may_write_in_place_of_the_newest(past_its_best, cli):
     best, newest = open_run(past_its_best, best=True)[2], open_run(past_its_best)[2]
     assert not torch.equal(best.readout.weight, newest.readout.weight)
@@ -81,6 +82,7 @@ def test_the_text_is_that_of_generate(run, cli):
 
 
 @pytest.mark.parametrize("length", slow_but([10**30], [100_000_000, 10**30]), ids=str)
+@pytest.mark.slow
 def test_a_reader_of_an_endless_text_may_leave(run, length):
     command = [sys.executable, "-m", "rnnkit", "sample", str(run), "--length", str(length), "--prompt", "dog"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as sampling:

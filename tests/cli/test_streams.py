@@ -117,6 +117,7 @@ def test_a_stream_that_is_closed_full_or_left_ends_a_command_in_order(line):
     assert expected[1] is None or out == expected[1]
 
 
+@pytest.mark.slow
 def test_a_run_without_streams_is_whole(tmp_path):
     words = " ".join(map(str, SMALL))
     run = tmp_path / "run"

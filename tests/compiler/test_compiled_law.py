@@ -268,7 +268,24 @@ def label(value):
     return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-every_cell = pytest.mark.parametrize(("name", "options"), CELLS, ids=label)
+# Those whose kernels `make test` does without: they are near to another one's.
+REPEATED = [
+    *(
+        (name, {option: value})
+        for name in ("gru", "rnn", "peephole")
+        for option, value in (("bias", False), ("proj_size", 1))
+    ),
+    ("gru", {"reset_after": False, "bias": False}),
+    ("zoneout", {"inner": "gru"}),
+    ("variational", {"inner": "gru"}),
+    ("residual", {"inner": "gru"}),
+]
+
+some_cells = pytest.mark.parametrize(
+    ("name", "options"),
+    [pytest.param(*case, marks=pytest.mark.slow if case in REPEATED else ()) for case in CELLS],
+    ids=label,
+)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, pytest.param(torch.float32, marks=pytest.mark.slow)], ids=str)
@@ -277,7 +294,7 @@ every_cell = pytest.mark.parametrize(("name", "options"), CELLS, ids=label)
     [pytest.param(size, marks=[] if size in FAST_SIZES else [pytest.mark.slow]) for size in SIZES],
     ids=label,
 )
-@every_cell
+@some_cells
 def test_cells(name, options, sizes, dtype):
     steps, batch, inputs, hidden = sizes
     cell = build(name, options, inputs, hidden, dtype)
@@ -288,7 +305,7 @@ def test_cells(name, options, sizes, dtype):
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, pytest.param(torch.float32, marks=pytest.mark.slow)], ids=str)
-@every_cell
+@some_cells
 def test_the_cells_run_natively(name, options, dtype):
     assert backend_of(build(name, options, 3, 17, dtype)) == "cpp"
 

@@ -10,6 +10,8 @@ import pytest
 
 import rnnkit_compiler
 
+from ..slow_cases import slow_but
+
 PROBE = Path(__file__).with_name("fork_probe.py")
 SOURCES = Path(rnnkit_compiler.__file__).parent
 
@@ -23,7 +25,7 @@ WORKS = {
 """What is done in one process, in this order: threads that were used once stay."""
 
 
-@pytest.mark.parametrize("works", WORKS)
+@pytest.mark.parametrize("works", slow_but(["forks"], WORKS))
 def test_a_fork_has_right_results_and_never_hangs(works):
     command, environment = [sys.executable, PROBE, *WORKS[works]], {**os.environ, "OMP_NUM_THREADS": "2"}
     process = subprocess.run(command, capture_output=True, text=True, timeout=100, env=environment)

@@ -31,7 +31,11 @@ SNIPPET = re.compile(r'^--8<-- "(.+)"$', re.MULTILINE)
 COMMAND = re.compile(r"^\$ (?:\w+=\S* )?rnnkit ([^|\n]*)", re.MULTILINE)
 GLOBAL_OPTIONS = {name for parameter in main.params for name in parameter.opts} | {"--help"}
 
-every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+# These predict memory, which takes long in a process with a large heap.
+EARLY = {"memory-limits", "long-sequences"}
+every_page = pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=pytest.mark.early if page.stem in EARLY else (), id=page.stem) for page in PAGES]
+)
 
 
 class Example(NamedTuple):

@@ -52,9 +52,9 @@ LAYERS = {
 }
 
 
-@pytest.mark.parametrize("options", LAYERS.values(), ids=LAYERS)
-def test_a_layer_over_sequences_in_pieces(options, tmp_path):
-    model = build(rnnkit.RNN, "lstm", 3, 5, **options)
+@pytest.mark.parametrize("name", slow_but(["every option"], LAYERS))
+def test_a_layer_over_sequences_in_pieces(name, tmp_path):
+    model = build(rnnkit.RNN, "lstm", 3, 5, **LAYERS[name])
     rnnkit.export_model(model, tmp_path / "model.pt2", state=True)
     check(load(tmp_path / "model.pt2"), model, state=True)
 
@@ -85,6 +85,7 @@ def test_every_cell_in_every_way(cell, dtype, format, tmp_path):
             check(READERS[format](path), model, **options)
 
 
+@pytest.mark.slow
 def test_symbols_of_a_float64_model_in_onnx(tmp_path):
     """The rate too, which is no weight, has all of its digits."""
     model = build(rnnkit.Model, copy, "zoneout(gru, rate=0.1)", 7, embedding_size=3, dtype=torch.float64)
@@ -120,6 +121,7 @@ class Filling(rnnkit.Cell):
         return h, (h,)
 
 
+@pytest.mark.slow
 def test_sizes_without_a_name_stay_apart_in_onnx(tmp_path):
     model = build(rnnkit.RNN, Filling, 3, 3)
     rnnkit.export_model(model, tmp_path / "model.onnx")

@@ -7,6 +7,8 @@ from torch.nn.utils.rnn import pack_sequence
 import rnnkit
 from rnnkit.errors import UsageError
 
+from ..slow_cases import slow_but
+
 T, B, D, H = 7, 3, 4, 5
 every_cell = pytest.mark.parametrize("name", list(rnnkit.cells))
 every_unroller = pytest.mark.parametrize("unroller", list(rnnkit.unrollers))
@@ -26,7 +28,7 @@ def tensors(state):
 
 
 @every_unroller
-@every_cell
+@pytest.mark.parametrize("name", slow_but(["lstm", "layernorm", "zoneout"], rnnkit.cells))
 def test_states_over_time_are_the_last_states_of_shorter_sequences(name, unroller):
     layer = build(name, unroller=unroller, num_layers=2)
     xs = draw(T, B, D)

@@ -73,6 +73,7 @@ def test_updates_of_every_size_take_what_was_predicted(cell, unroller, batch_siz
 
 @glibc
 @pytest.mark.parametrize("unroller", slow_but(["loop"], ["loop", "checkpoint"]))
+@pytest.mark.slow
 def test_deep_and_both_ways(unroller):
     model, task = build("lstm", unroller, seq_len=180, num_layers=2)
     model.layer = rnnkit.RNN("lstm", 64, 32, num_layers=2, bidirectional=True, unroller=unroller)
@@ -287,6 +288,7 @@ def test_over_the_limit_it_says_what_fits():
 
 
 @glibc
+@pytest.mark.slow
 def test_what_is_proposed_holds_when_it_is_run():
     model, task = build(seq_len=580, hidden=32)
     predictor = Predictor(model, task)

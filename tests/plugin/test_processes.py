@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from ..slow_cases import slow_but
+
 
 @pytest.fixture
 def crowd(site, cell_source):
@@ -20,7 +22,9 @@ def markers(folder):
     return {path.stem for path in folder.glob("*.imported")}
 
 
-@pytest.mark.parametrize("words", [["--help"], ["--version"], ["run", "--help"], ["nope"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", slow_but([["--help"], ["nope"]], [["--help"], ["--version"], ["run", "--help"], ["nope"]]), ids=" ".join
+)
 def test_no_plugin_is_imported(crowd, process, words):
     result = process(*words, path=crowd)
     assert result.returncode == (2 if words == ["nope"] else 0)

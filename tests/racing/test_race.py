@@ -150,6 +150,7 @@ def test_the_callers_random_numbers_and_threads_are_as_before(small_race):
     assert torch.get_num_threads() == threads
 
 
+@pytest.mark.slow
 def test_processes_give_the_same_bits_as_this_one(small_race):
     """All that crosses over to them and back is in the figures."""
     words = {"lr": 0.01, "seeds": 1}
