@@ -393,7 +393,7 @@ def two_threads():
 class TestTwoThreads:
     """A row's units are shared where the weights are large and the rows few, else the rows."""
 
-    @pytest.mark.parametrize("batch", [1, 3, 5])
+    @pytest.mark.parametrize("batch", slow_but([1, 3], [1, 3, 5]))
     @every_cell
     def test_the_law(self, name, batch, two_threads):
         cell = build(name, 5, 150)
