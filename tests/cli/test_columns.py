@@ -92,6 +92,17 @@ def test_one_cell_in_full_fits(cli, name, width):
     assert [word for word in words if word not in shown and "_" not in word] == []  # names may be folded
 
 
+@pytest.mark.parametrize("words", [("tasks",), ("tasks", "csv"), ("cells", "lstm")], ids=str)
+def test_columns_says_how_wide_a_pipe_is(words):
+    def shown(columns):
+        return CliRunner(env={"COLUMNS": columns, "FORCE_COLOR": None}).invoke(main, words).stdout.splitlines()
+
+    assert max(map(len, shown("60"))) <= 60
+    endless = shown(None)
+    assert max(map(len, endless)) > 120
+    assert shown("0") == shown("many") == shown("") == endless
+
+
 @pytest.mark.parametrize("width", [80, 120])
 def test_a_pipe_gets_a_line_for_each_paragraph_and_a_terminal_folds_it(cli, width):
     piped = cli("tasks", "csv").stdout
