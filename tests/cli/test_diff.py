@@ -22,7 +22,7 @@ def test_side_by_side(cli):
     assert re.search(r"gru takes [\d.]+ \([\d.]+ to [\d.]+\) times as long as lstm", result.stdout)
     assert all(re.fullmatch(r"[\d.]+", cell) for cell in rows["median pass, ms"])
     assert "the median of the ratios of 15 rounds" in result.stdout
-    assert rows["run by"] == ["compiled, backend cpp"] * 2
+    assert all(re.fullmatch(r"compiled, backend \w+", cell) for cell in rows["run by"])
 
 
 def test_what_runs_a_cell_is_said_in_short(cli):
