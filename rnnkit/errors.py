@@ -1,6 +1,7 @@
 """Errors: each is one sentence that names the culprit, what is wrong and what to do."""
 
 import math
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import ClassVar
@@ -101,9 +102,25 @@ class LostError(ResourceError):
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:
-    """Say which of `choices` was probably meant: " (did you mean 'lstm'?)", or an empty string."""
-    matches = get_close_matches(name, list(choices), n=1, cutoff=0.5)
-    return f" (did you mean {matches[0]!r}?)" if matches else ""
+    """Say which of `choices` was probably meant: " (did you mean 'lstm'?)", or an empty string.
+
+    Words that two names share say nothing: seq_len is no slip of the pen for test_len, seq_lne is one for seq_len.
+    """
+    near = get_close_matches(name, list(choices), n=10, cutoff=LIKE)
+    match = next((choice for choice in near if _alike(name, choice)), None)
+    return "" if match is None else f" (did you mean {match!r}?)"
+
+
+LIKE = 0.5
+"""How much of two words is the same, at least, where one may be meant by the other."""
+
+
+def _alike(name: str, choice: str) -> bool:
+    """Tell whether the words in which two names differ are like each other; one may lack some."""
+    given, meant = (re.split(r"[_-]", text) for text in (name, choice))
+    ours = "_".join(word for word in given if word not in meant)
+    theirs = "_".join(word for word in meant if word not in given)
+    return not ours or not theirs or bool(get_close_matches(ours, [theirs], cutoff=LIKE))
 
 
 LONGEST = 1000

@@ -71,7 +71,8 @@ def source_of_a_cell():
 @pytest.fixture
 def cli():
     """Run a command line in this process: cli("run", "--cell", "lstm") -> a click Result."""
-    return lambda *words: CliRunner().invoke(main, [str(word) for word in words])
+    runner = CliRunner(env={"COLUMNS": None})  # or a pipe is as wide as the terminal of whoever runs the tests
+    return lambda *words: runner.invoke(main, [str(word) for word in words])
 
 
 @pytest.fixture

@@ -26,6 +26,13 @@ class RNN(Gated):
 
     State: h (B, P), where P is `proj_size` or H. Parameters: weight_ih (H, D), weight_hh (H, P), bias_ih and bias_hh
     (H,); with a projection weight_hr (P, H).
+
+    Args:
+        input_size: D.
+        hidden_size: H.
+        nonlinearity: tanh or relu.
+        bias: whether the sum has biases.
+        proj_size: P < H: the recurrent product and the output see `weight_hr h` in place of h; 0: no projection.
     """
 
     name = "rnn"

@@ -20,7 +20,11 @@ from rnnkit.errors import check_whole
 
 
 class Adding(rnnkit.Task):
-    """The sum of two marked numbers among `seq_len`."""
+    """The sum of two marked numbers among `seq_len`.
+
+    Args:
+        seq_len: steps of a sequence.
+    """
 
     name = "adding"
     metric_name = "MSE"

@@ -41,7 +41,12 @@ log = logging.getLogger("rnnkit.tasks")
 
 
 class Chars(rnnkit.Task):
-    """Character language model on `text`, in sequences of `seq_len` (default: the Python language's documentation)."""
+    """Character language model on `text`, in sequences of `seq_len` (default: the Python language's documentation).
+
+    Args:
+        text: file to learn, in UTF-8; None: the Python language's documentation.
+        seq_len: characters that a batch has in each row.
+    """
 
     name = "chars"
     fresh_at_breaks = True

@@ -27,7 +27,11 @@ DELIMITER = KINDS + 1
 
 
 class Copy(rnnkit.Task):
-    """Ten symbols repeated after a gap of `seq_len` steps."""
+    """Ten symbols repeated after a gap of `seq_len` steps.
+
+    Args:
+        seq_len: steps of the gap.
+    """
 
     name = "copy"
     metric_name = "nats"

@@ -59,7 +59,19 @@ log = logging.getLogger("rnnkit.tasks")
 
 
 class CsvForecast(rnnkit.Task):
-    """What comes `horizon` rows after `window` rows of numbers, in a table `file` (default: the load of a house)."""
+    """What comes `horizon` rows after `window` rows of numbers, in a table `file` (default: the load of a house).
+
+    Args:
+        file: table to learn; None: the load of an imagined house.
+        columns: names of the inputs; None: every column of numbers.
+        target: names of what is forecast; None: the inputs, but for those that are constant or count.
+        leave_out: names of columns that are not wanted.
+        window: rows that a forecast is made from.
+        horizon: rows from the last one that is read to what is forecast.
+        delimiter: what stands between cells; None: found out.
+        header: yes or no: whether the first line holds names; None: found out.
+        order: oldest-first or newest-first: which row comes first; None: found out, and oldest first.
+    """
 
     name = "csv"
     metric_name = "normalised MSE"

@@ -23,7 +23,11 @@ BRIGHTEST = 16
 
 
 class Digits(rnnkit.Task):
-    """Digits of 8x8 pixels, `layout` "rows" (8 steps) or "pixels" (64 steps); needs the extra `data`."""
+    """Digits of 8x8 pixels, `layout` "rows" (8 steps) or "pixels" (64 steps); needs the extra `data`.
+
+    Args:
+        layout: rows, 8 pixels a step, or pixels, one a step.
+    """
 
     name = "digits"
     metric_name = "accuracy"

@@ -34,7 +34,14 @@ ROWS = 300
 
 
 class Dyck(rnnkit.Task):
-    """Brackets of `kinds` kinds, at most `depth` deep; longer strings validate than train."""
+    """Brackets of `kinds` kinds, at most `depth` deep; longer strings validate than train.
+
+    Args:
+        kinds: of brackets.
+        depth: how many brackets are open at most.
+        train_len: brackets of the longest string that trains.
+        test_len: brackets of the longest string that validates.
+    """
 
     name = "dyck"
     metric_name = "closing accuracy"

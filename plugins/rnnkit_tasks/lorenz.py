@@ -44,7 +44,13 @@ FREE_STEPS = 200
 
 
 class Lorenz(Forecast):
-    """The next row of a chaotic flow in `coordinates` "xyz", "x", ..."""
+    """The next row of a chaotic flow in `coordinates` "xyz", "x", ...
+
+    Args:
+        coordinates: some of x, y and z, which a row has.
+        seq_len: rows of a window.
+        warm_up: rows of a window after which there is no forecast yet; None: half of them.
+    """
 
     name = "lorenz"
     defaults = MappingProxyType({"steps": 2000, "batch": 32, "lr": 3e-3, "hidden": 32})

@@ -36,7 +36,14 @@ SHORTEST, LONGEST = 5, 200
 
 
 class MackeyGlass(Forecast):
-    """A chaotic series with delay `tau`, `horizon` steps ahead."""
+    """A chaotic series with delay `tau`, `horizon` steps ahead.
+
+    Args:
+        tau: delay of the equation; the longer, the more chaotic.
+        horizon: steps from the last one that is read to what is forecast.
+        seq_len: steps of a window.
+        warm_up: steps of a window after which there is no forecast yet; None: half of them.
+    """
 
     name = "mackey-glass"
     defaults = MappingProxyType({"steps": 2000, "batch": 32, "lr": 3e-3, "hidden": 32})

@@ -29,7 +29,13 @@ ROWS = 10
 
 
 class Parity(rnnkit.Task):
-    """Whether a string of bits has an odd number of ones; longer strings validate than train."""
+    """Whether a string of bits has an odd number of ones; longer strings validate than train.
+
+    Args:
+        answers: running, one after each bit, or final, after the last one alone.
+        train_len: bits of the longest string that trains.
+        test_len: bits of the longest string that validates.
+    """
 
     name = "parity"
     metric_name = "accuracy"

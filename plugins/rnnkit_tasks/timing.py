@@ -36,7 +36,13 @@ ROWS = 100
 
 
 class Timing(rnnkit.Task):
-    """Whether spikes are `interval` steps apart, or one more; longer trains of spikes validate."""
+    """Whether spikes are `interval` steps apart, or one more; longer trains of spikes validate.
+
+    Args:
+        interval: steps of the shorter interval.
+        train_intervals: how many intervals a train of spikes has that trains.
+        test_intervals: how many one has that validates.
+    """
 
     name = "timing"
     metric_name = "accuracy"

@@ -109,11 +109,15 @@ def shortened(text: str, width: int) -> str:
 
 
 def wrapped(text: str, width: int) -> str:
-    """Fold lines at their spaces, each under its own beginning; only a word that is wider than all is cut."""
+    """Fold lines at their spaces, each under its own beginning, an item of a list behind its dash.
+
+    Only a word that is wider than all is cut.
+    """
     lines: list[str] = []
     for line in text.split("\n"):
         indent = line[: len(line) - len(line.lstrip())]
         more = f"{indent}    " if indent and len(indent) + 4 < width // 2 else indent
+        more += "  " if line.lstrip().startswith("- ") else ""
         lines += textwrap.wrap(line, max(width, 2), subsequent_indent=more, break_on_hyphens=False) or [""]
     return "\n".join(lines)
 

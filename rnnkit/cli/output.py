@@ -3,16 +3,20 @@
 import json
 import logging
 import math
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO, TextIOWrapper
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rnnkit.cli.columns import Column, fitted, wrapped
 from rnnkit.cli.streams import echo, encodable, tell
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 json_option = click.option("--json", "as_json", is_flag=True, allow_from_autoenv=False, help="Print JSON lines.")
 
@@ -34,7 +38,7 @@ def print_table(
     less: Sequence[str] = (),
     keep: Sequence[str] = (),
 ) -> None:
-    """Print a table without frames, as wide as the terminal at most; a pipe has no width.
+    """Print a table without frames, as wide as the terminal at most; a pipe has no width but what COLUMNS says.
 
     Where there is no room, text is folded, then columns are left out, and it is said which; figures are never cut.
 
@@ -52,9 +56,7 @@ def print_table(
 
     cells = list(zip(*rows, strict=True)) or [()] * len(headings)
     columns = [Column(h, list(texts), h in right) for h, texts in zip(headings, cells, strict=True)]
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=100_000)
+    console = _console()
     shown, hidden = fitted(columns, console.width, less, keep)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in shown:
@@ -75,11 +77,24 @@ def print_table(
 
 
 def echo_wrapped(text: str) -> None:
-    """Write text to stdout, folded to the width of the terminal; a pipe has no width."""
+    """Write text to stdout, folded to the width of the terminal; a pipe has no width but what COLUMNS says."""
+    width = _console().width
+    echo(text if width == ENDLESS else wrapped(text, width))
+
+
+def _console() -> "Console":
+    """Return stdout as rich sees it: as wide as COLUMNS says, or else the terminal; a pipe never folds by itself."""
     from rich.console import Console
 
     console = Console(highlight=False)
-    echo(wrapped(text, console.width) if console.is_terminal else text)
+    told = os.environ.get("COLUMNS", "")
+    if told.isdecimal() and int(told):
+        return Console(highlight=False, width=int(told))
+    return console if console.is_terminal else Console(highlight=False, width=ENDLESS)
+
+
+ENDLESS = 100_000
+"""The width of what has none."""
 
 
 @contextmanager

@@ -17,17 +17,18 @@ SAMPLE_LENGTH, TEMPERATURE = 400, 0.7
 
 
 def report(settings: "Settings", training: "Training", record: "Record", path: Path, as_json: bool) -> None:
-    """Show the validation figures beside the baselines, a sample where the task has text, and the gradients' norms."""
+    """Show the validation figures beside the baselines, what else the task tells of the model, a sample where the task
+    has text, and the gradients' norms."""
     import torch
 
     from rnnkit.layers.model import Model
-    from rnnkit.training.evaluation import to_device
+    from rnnkit.training.evaluation import further_figures, to_device
     from rnnkit.training.gradient_norms import gradient_norms
 
     assert record.validation is not None  # the last record has it
     task, model = training.task, training.eval_model
     assert isinstance(model, Model)
-    baselines = task.baselines()
+    baselines, further = task.baselines(), further_figures(model, task)
     batch = task.batch(settings.batch, torch.Generator().manual_seed(settings.seed))
     norms = gradient_norms(model, task, to_device(batch, torch.device(settings.device)))
     if as_json:
@@ -38,6 +39,7 @@ def report(settings: "Settings", training: "Training", record: "Record", path: P
                 "value": record.validation.metric,
                 "loss": record.validation.loss,
                 "baselines": baselines,
+                "further": further,
             }
         )
         sample = _sample(task, model, settings.seed)
@@ -57,12 +59,21 @@ def report(settings: "Settings", training: "Training", record: "Record", path: P
         [(n, f"{v:.4f}") for n, v in figures.items()],
         right=[task.metric_name],
     )
+    print_further(further)
     sample = _sample(task, model, settings.seed)
     if sample is not None:
         echo(f"\na sample of its text\n\n{_indent(sample)}")
     echo("\ngradients of the loss of one batch, after training")
     print_table(["tensor", "norm"], [(name, f"{norm:.3e}") for name, norm in norms.items()], right=["norm"])
     echo(f"\nsaved in {path}; more text: rnnkit sample {path}" if sample is not None else f"\nsaved in {path}")
+
+
+def print_further(figures: dict[str, float]) -> None:
+    """Print what a task tells of a model beside its metric; nothing where it tells nothing."""
+    if figures:
+        echo("")
+        rows = [(name, f"{value:.4f}") for name, value in figures.items()]
+        print_table(["further figures", "value"], rows, right=["value"])
 
 
 def _sample(task: "Task", model: "Model", seed: int) -> str | None:

@@ -150,7 +150,8 @@ class Task(ABC):
         """Return further figures of a trained model on held-out data, by name; each name says what it is a figure of.
 
         What one metric cannot show, such as accuracy by depth, or how long a forecast follows that is fed with itself.
-        `rnnkit eval` shows them. `rnnkit.evaluate(model, self, batches)` gives the metric on any batches.
+        `rnnkit run` shows them at its end, and `rnnkit eval`. `rnnkit.evaluate(model, self, batches)` gives the metric
+        on any batches.
 
         Args:
             model: maps (xs, state, lengths=) to (outputs, state), and is in evaluation mode; no gradients are kept.

@@ -31,6 +31,8 @@ class Activation(NamedTuple):
     function: str
     result: Tensor
     range: Range
+    argument: Tensor | None = None
+    """What it is the activation of."""
 
 
 Replace = Callable[[int, Tensor], Tensor]
@@ -61,7 +63,8 @@ class ActivationWatch(TorchFunctionMode):
         if self._replace is not None:
             replaced = self._replace(len(self.seen), result)
             result = result.copy_(replaced) if called.endswith("_") else replaced
-        self.seen.append(Activation(name, result, _range(name, args, kwargs or {})))
+        argument = args[0] if args else (kwargs or {}).get("input")
+        self.seen.append(Activation(name, result, _range(name, args, kwargs or {}), argument))
         return result
 
 

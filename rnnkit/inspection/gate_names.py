@@ -54,7 +54,8 @@ def gates_of(cell: Cell, p: Projected, state: State, generator: torch.Generator)
 
     One takes the name of the block of `Cell.gates` on which it is the first to depend: the blocks are rows of
     weight_ih, weight_hh, bias_ih and bias_hh and columns of the projection, and autograd says what depends on which.
-    What is left takes the name of the local variable that holds it as the step returns, else "tanh 1" and the like.
+    What is left takes the name of the local variable that holds it as the step returns; else it is called after what it
+    is computed from, "tanh(c)", where a variable or the state holds that; else "tanh 1" and the like.
 
     Args:
         cell: whose step; its own weights do not matter, for saturated gates have no gradient to tell by.
@@ -71,7 +72,9 @@ def gates_of(cell: Cell, p: Projected, state: State, generator: torch.Generator)
         y, after = cell.step(p, state)
     leaves = [Leaf(tensor, 0) for tensor in weights.values()]
     leaves += [Leaf(part, 1) for part in parts_of(p) if part.requires_grad]
-    gates = list(_unlike(blocks.gates(watch.seen, leaves), watch.seen, variables))
+    held = [*variables.items(), *zip(cell.state_names, after, strict=False)]
+    held += [(f"{name} before", tensor) for name, tensor in zip(cell.state_names, state, strict=False)]
+    gates = list(_unlike(blocks.gates(watch.seen, leaves), watch.seen, variables, held))
     order = {name: place for place, name in enumerate(blocks.names)}
     gates.sort(key=lambda gate: order.get(gate.name, len(order)))  # as the cell declares them, then as they are called
     return Gates(tuple(gates), tuple(unseen([y, *after], watch.seen)), tuple(variables))
@@ -148,8 +151,20 @@ def _drawn(tensor: Tensor, generator: torch.Generator, scale: float, near: Tenso
     return (numbers if near is None else near.detach() + numbers).requires_grad_()
 
 
-def _unlike(gates: Iterator[Gate], seen: Sequence[Activation], variables: Mapping[str, Tensor]) -> Iterator[Gate]:
-    """Name what has no name yet, each otherwise."""
+def _unlike(
+    gates: Iterator[Gate],
+    seen: Sequence[Activation],
+    variables: Mapping[str, Tensor],
+    held: Sequence[tuple[str, Tensor]],
+) -> Iterator[Gate]:
+    """Name what has no name yet, each otherwise.
+
+    Args:
+        gates: of a step.
+        seen: its activations.
+        variables: its local variables, one of which may hold the activation.
+        held: tensors by name, to one of which it may have been applied.
+    """
     gates_ = list(gates)
     taken = {gate.name for gate in gates_}
     counts: Counter[str] = Counter()
@@ -161,8 +176,10 @@ def _unlike(gates: Iterator[Gate], seen: Sequence[Activation], variables: Mappin
         if gate.name:
             yield gate
             continue
-        holders = (name for name, value in variables.items() if value is seen[gate.activation].result)
-        name = next((name for name in holders if name not in taken), f"{function} {counts[function]}")
+        of = seen[gate.activation]
+        known = [name for name, value in variables.items() if value is of.result]
+        known += [f"{function}({name})" for name, value in held if value is of.argument]
+        name = next((name for name in known if name not in taken), f"{function} {counts[function]}")
         name += f", from unit {gate.units.start}" if gate.units.start else ""
         taken.add(name)
         yield gate._replace(name=name)

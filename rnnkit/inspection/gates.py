@@ -45,8 +45,13 @@ class Gate:
     """Of the bins."""
 
     @property
+    def ends(self) -> tuple[str, str]:
+        """What it is at either end: closed or open where its range begins at 0, else near -1 or near +1."""
+        return ("closed", "open") if self.low == 0 else (f"near {self.low:+.2g}", f"near {self.high:+.2g}")
+
+    @property
     def stuck(self) -> float:
-        """The share of units that are nearly always closed, or nearly always open."""
+        """The share of units that are nearly always at one and the same end."""
         return float(np.mean((self.closed > STUCK) | (self.open > STUCK)))
 
 
@@ -76,9 +81,10 @@ class GateActivity(Inspection):
             ends = [f"{gate.name} ({percent(gate.stuck)} of its units)" for gate in self.stuck]
             return f"Stuck at an end of their range are {listed(ends)}."
         busiest = max(self.gates, key=lambda gate: float(gate.closed.mean() + gate.open.mean()))
+        low, high = busiest.ends
         return (
-            f"Of {count(len(self.gates), 'gate')} none is stuck; nearest to the ends is {busiest.name}, closed for "
-            f"{percent(float(busiest.closed.mean()))} and open for {percent(float(busiest.open.mean()))} of the time."
+            f"Of {count(len(self.gates), 'gate')} none is stuck; nearest to the ends is {busiest.name}, {low} for "
+            f"{percent(float(busiest.closed.mean()))} and {high} for {percent(float(busiest.open.mean()))} of the time."
         )
 
     @property
@@ -105,8 +111,8 @@ class GateActivity(Inspection):
         return [
             (
                 gate.name,
-                f"mean {gate.mean:.2f}, closed {percent(float(gate.closed.mean()))}, "
-                f"open {percent(float(gate.open.mean()))}, stuck {percent(gate.stuck)}",
+                f"mean {gate.mean:.2f}, {gate.ends[0]} {percent(float(gate.closed.mean()))}, "
+                f"{gate.ends[1]} {percent(float(gate.open.mean()))}, stuck {percent(gate.stuck)}",
             )
             for gate in self.gates
         ]
@@ -148,7 +154,8 @@ def gate_activity(
     """Return how open the gates of every cell are, and how much of the time they are at the ends of their range.
 
     A gate is the result of an activation (sigmoid, tanh, hardsigmoid, hardtanh, softsign, softmax, relu) that the step
-    calls. It takes its name from the cell's `gates`, or from the local variable of `step` that holds it.
+    calls. It takes its name from the cell's `gates`, or from the local variable of `step` that holds it, or else from
+    what it is computed from: "tanh(c)".
 
     Args:
         subject: a cell's name, expression or class, a Cell, an `rnnkit.RNN` or an `rnnkit.Model`.

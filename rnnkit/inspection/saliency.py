@@ -11,9 +11,14 @@ from rnnkit.core.task import Batch, Task
 from rnnkit.inspection.backward import gradients_of, scalar
 from rnnkit.inspection.passage import traverse
 from rnnkit.inspection.result import Inspection, Numbers
-from rnnkit.inspection.study import Drawn, studying
+from rnnkit.inspection.study import Drawn, Study, studying
 from rnnkit.inspection.wording import count, number, percent
-from rnnkit.support.figures import COLOURS
+from rnnkit.support.figures import COLOURS, visible
+
+MOST_TICKS = 80
+"""Of more characters than that, their numbers stand below the picture."""
+POINTS = 420
+"""What the width of a picture has for the sizes of all its characters together, which are less wide than high."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -27,6 +32,8 @@ class InputSaliency(Inspection):
     features: Numbers
     """The absolute value of the gradient at each feature (T, D), the mean over the rows; of symbols, at their
     vectors."""
+    characters: tuple[str, ...] = ()
+    """What the task writes for the input of each step, T of them, where that is one row of a text; else none."""
     both_ways: bool = False
     """Whether a layer is bidirectional, so that the output at either end depends on both."""
 
@@ -46,11 +53,16 @@ class InputSaliency(Inspection):
         most = int(self.norms.argmax())
         share = percent(float(self.norms[most] / self.norms.sum()))
         if self.both_ways:
-            return f"Step {most} of {len(self.norms)} counts most, with {share}; the layer goes both ways."
+            return (
+                f"Step {most}{self._at(most)} of {len(self.norms)} counts most, with {share}; the layer goes both ways."
+            )
         return (
             f"Nine tenths of what the last output depends on lie in the last {count(self.window, 'step')} of "
-            f"{len(self.norms)}; step {most} counts most, with {share}."
+            f"{len(self.norms)}; step {most}{self._at(most)} counts most, with {share}."
         )
+
+    def _at(self, step: int) -> str:
+        return f", {self.characters[step]!r}," if self.characters else ""
 
     @property
     def normal(self) -> str:
@@ -66,11 +78,18 @@ class InputSaliency(Inspection):
         """Return the main numbers, each with what it is."""
         order = np.argsort(-self.norms, kind="stable")[:3]
         rows = [("steps that hold nine tenths", str(self.window))]
-        return rows + [(f"gradient at step {step}", number(float(self.norms[step]))) for step in order]
+        return rows + [
+            (f"gradient at step {step}{self._at(step).rstrip(',')}", number(float(self.norms[step]))) for step in order
+        ]
 
     def _draw(self, axes: Any) -> None:
         axes.bar(np.arange(len(self.norms)), self.norms, color=COLOURS[0], width=0.8)
         axes.set_xlabel("step")
+        if 0 < len(self.characters) <= MOST_TICKS:
+            size = min(10.0, POINTS / len(self.characters))
+            axes.set_xticks(range(len(self.characters)), [*map(visible, self.characters)], fontsize=size)
+            axes.tick_params(axis="x", length=0)
+            axes.set_xlabel("character")
         axes.set_ylabel("norm of the gradient at the input")
         axes.set_xlim(-0.7, len(self.norms) - 0.3)
         axes.grid(alpha=0.3, axis="y")
@@ -117,5 +136,14 @@ def input_saliency(
             notes=study.notes,
             norms=sizes.norm(dim=2).mean(1).cpu().numpy(),
             features=sizes.mean(1).cpu().numpy(),
+            characters=_characters(study),
             both_ways=any(part.reverse for part in study.subject.parts),
         )
+
+
+def _characters(study: Study) -> tuple[str, ...]:
+    """Return the text of each input, where there is one row of symbols and the task writes them as text."""
+    task, inputs = study.task, study.inputs
+    if task is None or not task.symbols or inputs.ndim != 2 or inputs.shape[1] != 1 or task.prompt() is None:
+        return ()
+    return tuple(task.sample(symbol) for symbol in inputs.cpu())

@@ -19,6 +19,9 @@ from rnnkit.support.toml import read_toml, write_toml
 CONFIG = "race.toml"
 """The file of the settings in a race's folder."""
 
+REMEDY = "give the folder of a race, such as runs/race-..., or put a copy of the file back"
+"""What is to be done where that file is missing."""
+
 CHANGEABLE_ON_RESUME = ("target",)
 """What a race that is resumed may have otherwise: it changes no training."""
 
@@ -117,7 +120,7 @@ class RaceSettings:
             raise CheckpointError(f"{path} is not a folder; give the folder of a race, such as runs/race-...")
         file = path / CONFIG
         try:
-            values = read_toml(file)
+            values = read_toml(file, REMEDY)
             unknown = values.keys() - {field.name for field in fields(cls)}
             if unknown or not isinstance(values.get("run"), dict):
                 raise UsageError(f"{file} is not what a race writes; put a copy back")

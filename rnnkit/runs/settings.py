@@ -23,6 +23,9 @@ from rnnkit.training.training import Training
 CONFIG = "config.toml"
 """The file of the settings in a run's folder."""
 
+REMEDY = "give the folder of a run, such as runs/chars-lstm-..., or put a copy of the file back"
+"""What is to be done where that file is missing."""
+
 WEIGHT_DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.float32}
 """By name of a dtype, that of the weights; "bfloat16" is one to compute in, by autocast."""
 
@@ -128,7 +131,7 @@ class Settings(Fields):
         """
         path = as_path(path)
         try:
-            return cls(**checked(read_toml(path), str(path)))
+            return cls(**checked(read_toml(path, REMEDY), str(path)))
         except UsageError as error:
             raise CheckpointError(str(error)) from None
 

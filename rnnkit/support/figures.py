@@ -63,6 +63,19 @@ def line_style(which: int) -> dict[str, Any]:
     return {"color": COLOURS[which % len(COLOURS)], "linestyle": DASHES[which // len(COLOURS) % len(DASHES)]}
 
 
+SEEN = {" ": "\u2423", "\n": "\u21b5", "\t": "\u21e5", "$": r"\$"}
+"""How a character is drawn that shows nothing, or means something, by itself."""
+
+
+def visible(text: str) -> str:
+    """Return a text as it can be drawn: blanks have signs, and a box stands for what the font lacks."""
+    from matplotlib import font_manager
+
+    font = font_manager.get_font(font_manager.findfont(font_manager.FontProperties()))
+    known = (c if c.isprintable() and font.get_char_index(ord(c)) else "\u25a1" for c in text)
+    return "".join(SEEN.get(c, sign) for c, sign in zip(text, known, strict=True))
+
+
 def new_axes(label: str, height: float = SIZE[1]) -> Any:
     """Return the axes of a new figure, which no window shows: a matplotlib `Axes`; `height` in inches.
 

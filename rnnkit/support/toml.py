@@ -10,15 +10,20 @@ from rnnkit.support.atomic_files import SCARCE
 from rnnkit.support.paths import AnyPath, as_path
 
 
-def read_toml(path: AnyPath) -> dict[str, Any]:
+def read_toml(path: AnyPath, remedy: str = "name a TOML file of settings") -> dict[str, Any]:
     """Read a TOML file of settings; the values are not checked yet.
+
+    Args:
+        path: where.
+        remedy: what is to be done where there is no such file.
 
     Raises:
         UsageError: it is missing, unreadable or not TOML.
     """
     path = as_path(path)
     if not path.is_file():
-        raise UsageError(f"{path} is not a file of settings")
+        fault = "is a folder" if path.is_dir() else "is not a file" if path.exists() else "is missing"
+        raise UsageError(f"{path} {fault}; {remedy}")
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

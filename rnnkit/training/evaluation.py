@@ -64,6 +64,12 @@ def evaluate(model: nn.Module, task: Task, batches: Iterable[Batch] | None = Non
     return Evaluation(loss / weight, metric / weight)
 
 
+def further_figures(model: nn.Module, task: Task) -> dict[str, float]:
+    """Return what the task tells of a model beside its metric; see `Task.further_figures`."""
+    with evaluating(model):
+        return task.further_figures(model)
+
+
 def to_device(batch: Batch, device: torch.device) -> Batch:
     """Move a batch to where the model is."""
     lengths = None if batch.lengths is None else batch.lengths.to(device)

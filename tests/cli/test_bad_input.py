@@ -92,6 +92,10 @@ def answer(cli, tmp_path, monkeypatch):
         (("--set", "optimizer.betas=3"), "optimizer 'adam': "),
         (("--set", "cell.bias"), "--set 'cell.bias'"),
         (("--set", "cell.=1"), "--set 'cell.=1'"),
+        (
+            ("--task", "parity", "--seq-len", 30),
+            "task 'parity' has no option 'seq_len'; its options: answers, train_len, test_len",
+        ),
         (("--set", "cell.nope=1"), "cell 'lstm' has no option 'nope'"),
         (("--set", "cell.num_layers=2"), "cell 'lstm' has no option 'num_layers'"),
         (("--set", "cell.unroller=loop"), "cell 'lstm' has no option 'unroller'"),

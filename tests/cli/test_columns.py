@@ -1,6 +1,7 @@
 """On a narrow terminal text is folded, then columns are left out and named; no figure is cut."""
 
 import re
+from itertools import pairwise
 
 import pytest
 from click.testing import CliRunner
@@ -89,6 +90,35 @@ def test_one_cell_in_full_fits(cli, name, width):
     words = re.sub(r"[─\s]+", " ", cli("cells", name).stdout).split()
     shown = re.sub(r"[─\s]+", "", "".join(lines))
     assert [word for word in words if word not in shown and "_" not in word] == []  # names may be folded
+
+
+@pytest.mark.parametrize("words", [("tasks",), ("tasks", "csv"), ("cells", "lstm")], ids=str)
+def test_columns_says_how_wide_a_pipe_is(words):
+    def shown(columns):
+        return CliRunner(env={"COLUMNS": columns, "FORCE_COLOR": None}).invoke(main, words).stdout.splitlines()
+
+    assert max(map(len, shown("60"))) <= 60
+    endless = shown(None)
+    assert max(map(len, endless)) > 120
+    assert shown("0") == shown("many") == shown("") == endless
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_pipe_gets_a_line_for_each_paragraph_and_a_terminal_folds_it(cli, width):
+    piped = cli("tasks", "csv").stdout
+    paragraph = next(line for line in piped.splitlines() if line.startswith("The first 70 %"))
+    assert paragraph.endswith("whatever the file is now.")
+    item = next(line for line in piped.splitlines() if line.startswith("- `time`"))
+    assert item.endswith("`order=oldest-first` takes it as it stands.")
+    shown = on_a_terminal(width, "tasks", "csv")
+    assert max(map(len, shown)) <= width
+    start = shown.index(next(line for line in shown if line.startswith("The first 70 %")))
+    whole = shown[start : shown.index("", start)]
+    assert " ".join(whole) == paragraph
+    # None but the last has room for the word that begins the next one.
+    assert all(len(line) + 1 + len(after.split()[0]) > width for line, after in pairwise(whole))
+    start = shown.index(next(line for line in shown if line.startswith("- `time`")))
+    assert shown[start + 1].startswith("  ")
 
 
 @pytest.mark.parametrize(

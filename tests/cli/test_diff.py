@@ -20,6 +20,14 @@ def test_side_by_side(cli):
     assert rows["states"] == ["h 4, c 4", "h 4"]
     assert rows["Jacobian, c from c"] == ["diagonal", "-"]
     assert re.search(r"gru takes [\d.]+ \([\d.]+ to [\d.]+\) times as long as lstm", result.stdout)
+    assert all(re.fullmatch(r"[\d.]+", cell) for cell in rows["median pass, ms"])
+    assert "the median of the ratios of 15 rounds" in result.stdout
+    assert all(re.fullmatch(r"compiled, backend \w+", cell) for cell in rows["run by"])
+
+
+def test_what_runs_a_cell_is_said_in_short(cli):
+    shown = cli("diff", "rnn", "rnn", *TINY).stdout
+    assert ";" not in " ".join(rows_of(shown)["run by"])
 
 
 def test_as_json_and_drawn(cli, lines, tmp_path):

@@ -71,6 +71,9 @@ def test_a_text_of_ones_own(run, cli, lines):
     flow, saliency, _ = lines(result.stdout)
     assert len(flow["lags"]) == len("The for statement") - 1
     assert saliency["kind"] == "input_saliency"
+    assert "".join(saliency["characters"]) == "The for statemen"  # the last one is what is guessed
+    most = max(range(16), key=saliency["norms"].__getitem__)
+    assert f"tep {most}, {saliency['characters'][most]!r}, " in saliency["reading"]
 
 
 REFUSED = {

@@ -26,13 +26,19 @@ def test_lists_every_name_with_its_origin(cli, lines, noun):
 def test_a_cell_in_full(cli, lines, name):
     shown = cli("cells", name).stdout
     assert shown.startswith(f"cell {name} (rnnkit {rnnkit.__version__})\n")
-    for part in (" = ", "Paper: ", "What differs: ", "Options: ", "Parameters for D = 64, H = 128: "):
+    for part in (
+        " = ",
+        "Paper: ",
+        "What differs: ",
+        "Options, by --set cell.OPTION=VALUE:\n",
+        "Parameters for D = 64, H = 128: ",
+    ):
         assert part in shown
     (told,) = lines(cli("cells", name, "--json").stdout)
     parameters = {label: list(tensor.shape) for label, tensor in rnnkit.cells[name](64, 128).named_parameters()}
     assert told["parameters"] == parameters
     assert all(f"{label} " in shown for label in parameters)
-    assert all(option in shown for option in told["options"])
+    assert all(f"\n    {option['name']}" in shown for option in told["options"])
 
 
 def test_the_count_of_parameters(cli):
@@ -52,8 +58,29 @@ def test_the_count_of_parameters(cli):
 )
 def test_options(cli, lines, words, options):
     (told,) = lines(cli(*words, "--json").stdout)
-    assert told["options"] == options
-    assert f"Options: {', '.join(options) or 'none'}\n" in cli(*words).stdout
+    assert [option["name"] for option in told["options"]] == options
+    shown = cli(*words).stdout
+    if options:
+        assert f"\nOptions, by --set {words[0][:-1]}.OPTION=VALUE:\n" in shown
+    else:
+        assert shown.endswith("\nOptions: none\n")
+
+
+@pytest.mark.parametrize("noun", NOUNS)
+def test_every_option_has_its_type_default_and_a_line_of_what_it_is(cli, lines, noun):
+    for name in NOUNS[noun]:
+        (told,) = lines(cli(noun, name, "--json").stdout)
+        shown = cli(noun, name).stdout
+        assert "Args:" not in shown
+        for option in told["options"]:
+            assert all(option.values()), (name, option)
+            default = "" if option["default"] == "none" else f"={option['default']}"
+            assert f"\n    {option['name']}{default} ({option['kind']}): {option['help']}\n" in shown
+
+
+def test_equations_are_not_run_together(cli):
+    shown = cli("cells", "lstm").stdout
+    assert "\n    c = f ⊙ c + i ⊙ g\n    h = o ⊙ tanh(c)" in shown
 
 
 def test_a_third_party_s_cell(site, cli, lines, cell_source):

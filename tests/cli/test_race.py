@@ -114,6 +114,7 @@ def test_tables_fit_80_columns(cells, cli, monkeypatch):
         (("--cells", "gru,lstm", "--out", "."), 2, ". exists already; give another folder with --out"),
         (("--cells", "gru,lstm", "--out", "/proc/nothing"), 8, "/proc/nothing cannot be made"),
         (("--resume", "nowhere"), 5, "nowhere is not a folder"),
+        (("--resume", "."), 5, "race.toml is missing; give the folder of a race, such as runs/race-..."),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else "",
 )

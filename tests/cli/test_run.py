@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 import rnnkit
+from rnnkit.runs.folder import open_run
 
 ADDING = ("--task", "adding", "--cell", "gru")
 
@@ -70,6 +71,15 @@ def test_json_lines_are_the_same_told_to_programs(train, text, lines):
 def test_a_task_without_text_has_no_sample(train, lines):
     events = [line["event"] for line in lines(train(*ADDING, "--json").stdout)]
     assert events == ["step", "step", "step", "validation", "gradients", "end"]
+
+
+def test_further_figures_are_told_with_the_validation(cli, lines, tmp_path):
+    small = ("--steps", 1, "--hidden", 4, "--batch", 2, "--quiet", "--json")
+    told = lines(cli("run", "--task", "parity", *small, "--out", tmp_path / "run").stdout)
+    _, task, model = open_run(tmp_path / "run")
+    found = [line["further"] for line in told if "further" in line]
+    assert found == [task.further_figures(model)]
+    assert found[0]
 
 
 def test_folder(run, text, lines):

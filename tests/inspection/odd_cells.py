@@ -94,6 +94,19 @@ class Named(rnnkit.Cell):
         return mixture.tanh_()
 
 
+class OfStates(Linear):
+    """Activations that no variable holds: of the state before, of the new one, and of something else."""
+
+    name = "ofstates"
+
+    def step(self, p, state):
+        return read_out(torch.sigmoid(state[0]) + p.sum(-1, keepdim=True))
+
+
+def read_out(new):
+    return new.tanh() + (2 * new).tanh(), (new,)
+
+
 class NoActivation(Linear):
     name = "noactivation"
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import rnnkit
+from rnnkit import Batch
 from rnnkit.core.cell import building
 from rnnkit.errors import UsageError
 from rnnkit.inspection import exploding_steps, gradient_flow, input_saliency
@@ -86,6 +87,30 @@ def test_saliency_of_symbols_is_that_of_their_vectors():
     (gradient,) = torch.autograd.grad(loss, vectors)
     saliency = input_saliency(model, task=task, batch=batch)
     np.testing.assert_allclose(saliency.norms, gradient.norm(dim=2).mean(1), rtol=1e-4)
+    assert saliency.characters == ()  # symbols, but no text
+
+
+@pytest.mark.parametrize(("text", "characters"), [("a $b\n" * 16, True), ("a $b\n" * 16 + "a", False)])
+def test_the_characters_of_a_text_stand_below_it(tmp_path, text, characters):
+    pytest.importorskip("matplotlib")
+    (tmp_path / "text").write_text("a $b\n" * 300)
+    task = rnnkit.tasks["chars"](text=str(tmp_path / "text"), seq_len=8)
+    model = rnnkit.Model(task, "gru", 4)
+    symbols = task.prompt(text).unsqueeze(1)
+    saliency = input_saliency(model, task=task, batch=Batch(symbols, symbols))
+    assert "".join(saliency.characters) == text
+    axes = saliency.plot()
+    labels = [tick.get_text() for tick in axes.get_xticklabels()]
+    assert axes.get_xlabel() == ("character" if characters else "step")
+    if characters:
+        assert labels == ["a", "\u2423", r"\$", "b", "\u21b5"] * 16
+        axes.figure.canvas.draw()
+        widths = [tick.get_window_extent().width for tick in axes.get_xticklabels()]
+        assert sum(widths) < axes.get_window_extent().width
+    else:
+        assert len(labels) < 20
+    two = Batch(symbols.repeat(1, 2), symbols.repeat(1, 2))
+    assert input_saliency(model, task=task, batch=two).characters == ()
 
 
 def test_the_window_holds_nine_tenths():

@@ -1,5 +1,6 @@
 """Gates: how they are found and named, and what saturates them."""
 
+import re
 import sys
 
 import numpy as np
@@ -11,7 +12,7 @@ from rnnkit.core.cell import building
 from rnnkit.errors import UnknownNameError, UsageError
 from rnnkit.inspection import gate_activity
 
-from .odd_cells import Hidden, Named, NoActivation
+from .odd_cells import Hidden, Named, NoActivation, OfStates
 
 SMALL = {"steps": 5, "batch_size": 3, "input_size": 3, "hidden_size": 4}
 
@@ -23,17 +24,18 @@ def names(activity):
 @pytest.mark.parametrize(
     ("cell", "expected"),
     [
-        ("lstm", ["i", "f", "g", "o", "tanh 2"]),
-        ("peephole", ["i", "f", "g", "o", "tanh 2"]),
+        ("lstm", ["i", "f", "g", "o", "tanh(c)"]),
+        ("peephole", ["i", "f", "g", "o", "tanh(c)"]),
         ("layernorm", ["i", "f", "g", "o", "tanh 2"]),
         ("layernorm(bias=False)", ["i", "f", "g", "o", "tanh 2"]),
-        ("lstm(bias=False, proj_size=2)", ["i", "f", "g", "o", "tanh 2"]),
+        ("lstm(bias=False, proj_size=2)", ["i", "f", "g", "o", "tanh(c)"]),
         ("gru", ["r", "z", "n"]),
         ("gru(reset_after=False)", ["r", "z", "n"]),
         ("rnn", ["h"]),
         ("rnn(nonlinearity='relu')", ["h"]),
         ("variational(residual(zoneout(gru)))", ["r", "z", "n"]),
-        (Named, ["update", "softsign 1", "mixture", "tanh 1"]),
+        (Named, ["update", "softsign 1", "mixture", "tanh(mixture)"]),
+        (OfStates, ["sigmoid(h before)", "tanh(h)", "tanh 2"]),
         (NoActivation, []),
     ],
 )
@@ -106,8 +108,23 @@ def test_gates_and_variables_are_chosen_by_name():
     layer = rnnkit.RNN("lstm", 3, 4, 2)
     assert names(gate_activity(layer, gates=["f"])) == ["f_l0", "f_l1"]
     assert names(gate_activity(layer, gates=["f_l1"])) == ["f_l1"]
-    with pytest.raises(UnknownNameError, match=r"no cell has a gate 'forget'; there are i, f, g, o, tanh 2, c, h, p"):
+    with pytest.raises(
+        UnknownNameError, match=r"no cell has a gate 'forget'; there are i, f, g, o, tanh\(c\), c, h, p"
+    ):
         gate_activity("lstm", gates=["forget"], **SMALL)
+
+
+def test_what_has_no_beginning_at_zero_is_near_an_end_and_not_open_or_closed():
+    rows = dict(gate_activity("lstm", **SMALL).rows())
+    assert all(" closed " in rows[name] and " open " in rows[name] for name in "ifo")
+    assert all(" near -1 " in rows[name] and " near +1 " in rows[name] for name in ("g", "tanh(c)"))
+    assert re.search(
+        r"^mean .*, near -\S+ \S+ %, near \+\S+ ", dict(gate_activity("lstm", gates=["c"], **SMALL).rows())["c"]
+    )
+    torch.manual_seed(0)
+    wide = gate_activity("rnn", 5 * torch.randn(5, 3, 3), input_size=3, hidden_size=4)
+    assert "nearest to the ends is h, near -1 for " in wide.reading
+    assert "and near +1 for " in wide.reading
 
 
 def test_a_cell_without_activations_is_told_so():

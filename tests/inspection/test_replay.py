@@ -98,9 +98,9 @@ def test_a_piece_of_a_joint_activation_is_replaced_alone():
 
 def test_an_activation_in_place_is_replaced_too():
     recording = record(Named, steps=3, input_size=2, hidden_size=3)
-    changed = replay(recording, gates={"tanh 1": 0.0})
+    changed = replay(recording, gates={"tanh(mixture)": 0.0})
     assert changed.changes["output"].all()
-    assert not changed.gates["tanh 1"].any()
+    assert not changed.gates["tanh(mixture)"].any()
 
 
 def test_the_past_of_another_recording_is_taken_over_whole():

@@ -179,7 +179,7 @@ def test_a_file_that_is_none(cli, tmp_path, content):
         path.write_bytes(content.encode("latin-1"))
     result = cli("run", "--config", path)
     assert result.exit_code == 2
-    assert result.stderr.startswith(f"rnnkit: {path} is not ")
+    assert result.stderr.startswith(f"rnnkit: {path} is {'missing; ' if content is None else 'not '}")
     assert result.stderr.count("\n") == 1
 
 

@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import os
 import tomllib
 
 import pytest
@@ -59,14 +60,24 @@ def test_what_is_no_configuration_is_refused(text, tmp_path):
         Settings.read(path)
 
 
-@pytest.mark.parametrize("made", ["nothing", "a folder"])
-def test_a_configuration_that_is_no_file(tmp_path, made):
+@pytest.mark.parametrize(
+    ("made", "fault"), [("nothing", "is missing"), ("a folder", "is a folder"), ("a pipe", "is not a file")]
+)
+def test_a_configuration_that_is_no_file(tmp_path, made, fault):
     path = tmp_path / "config.toml"
     if made == "a folder":
         path.mkdir()
+    elif made == "a pipe":
+        os.mkfifo(path)
     with pytest.raises(UsageError) as caught:
         read_toml(path)
-    assert str(caught.value) == f"{path} is not a file of settings"
+    assert str(caught.value) == f"{path} {fault}; name a TOML file of settings"
+
+
+def test_a_folder_without_a_configuration_is_told_as_such(tmp_path):
+    with pytest.raises(CheckpointError) as caught:
+        Settings.of_run(tmp_path)
+    assert str(caught.value).startswith(f"{tmp_path / 'config.toml'} is missing; give the folder of a run, such as ")
 
 
 def test_a_whole_number_will_do_for_a_real_one(tmp_path):

@@ -147,7 +147,9 @@ def _print(comparison: "CellComparison", speed: Speed | None, options: Options) 
     if speed is not None:
         size = f"{options.batch} rows, {options.steps} steps, float32"
         echo_wrapped(
-            f"{headings[2]} takes {speed.ratio} times as long as {headings[1]} ({size}, forward and backward)."
+            f"{headings[2]} takes {speed.ratio} times as long as {headings[1]} ({size}, forward and backward): the "
+            f"median of the ratios of {ROUNDS} rounds, in each of which both are timed, with its 95 % interval. It "
+            "need not be the ratio of the two medians above, which slow rounds of the machine shift."
         )
 
 
@@ -169,9 +171,15 @@ def _rows(comparison: "CellComparison", speed: Speed | None) -> list[tuple[str, 
         ("far back gradients", *(flow.pace for flow in comparison.flows)),
     ]
     if speed is not None:
-        rows.append(("a pass, ms", *(f"{1000 * seconds:.2f}" for seconds in speed.seconds)))
-        rows.append(("run by", *speed.runs))
+        rows.append(("median pass, ms", *(f"{1000 * seconds:.2f}" for seconds in speed.seconds)))
+        rows.append(("run by", *map(_in_short, speed.runs)))
     return rows
+
+
+def _in_short(runs: str) -> str:
+    """Return what runs a cell, "compiled, backend cpp"; --explain prints the rest."""
+    unroller, _, how = runs.partition(": ")
+    return f"{unroller}, {how.partition('; ')[0].replace(': ', ' ')}"
 
 
 def _kind(facts: "CellFacts") -> str:

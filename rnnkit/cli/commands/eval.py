@@ -7,7 +7,7 @@ import click
 
 from rnnkit.cli.options import trained
 from rnnkit.cli.output import json_option, print_json, print_table
-from rnnkit.cli.streams import echo
+from rnnkit.cli.report import print_further
 from rnnkit.plugin.key_value import by_table
 
 
@@ -42,7 +42,7 @@ def evaluate_run(
     from rnnkit.runs.config import check_files
     from rnnkit.runs.data_record import tell_changed_data
     from rnnkit.runs.folder import open_run
-    from rnnkit.training.evaluation import evaluate, evaluating
+    from rnnkit.training.evaluation import evaluate, further_figures
 
     # A bare KEY=FILE is taken as well: nothing but files of the task's can be meant.
     paths = [text if "." in text.partition("=")[0] else f"task.{text}" for text in assignments]
@@ -59,8 +59,7 @@ def evaluate_run(
     baselines, further = {}, {}
     if split == "validation":
         baselines = task.baselines()
-        with evaluating(model):
-            further = task.further_figures(model)
+        further = further_figures(model, task)
     if as_json:
         figures = {"loss": reached.loss, "metric": task.metric_name, "value": reached.metric, "baselines": baselines}
         figures["further"] = further
@@ -69,7 +68,4 @@ def evaluate_run(
     rows = [(f"{settings.cell} (this run)", f"{reached.loss:.4f}", f"{reached.metric:.4f}")]
     rows += [(name, "", f"{value:.4f}") for name, value in baselines.items()]
     print_table([split, "loss", task.metric_name], rows, right=["loss", task.metric_name])
-    if further:
-        echo("")
-        values = [(name, f"{value:.4f}") for name, value in further.items()]
-        print_table(["further figures", "value"], values, right=["value"])
+    print_further(further)

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import time
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +12,7 @@ import click
 
 from rnnkit.cli.options import complete_names, set_option
 from rnnkit.cli.output import json_option, print_json, print_table
+from rnnkit.cli.question_progress import shown
 from rnnkit.cli.streams import echo, tell
 from rnnkit.errors import ResourceError, RnnkitError, UsageError
 from rnnkit.plugin.key_value import by_table
@@ -213,17 +213,14 @@ def _free_folder(options: Options) -> Path:
 
 def _answers(target: "Target", options: Options) -> tuple[list["Inspection"], list[str]]:
     """Ask all questions; returns the answers, and a sentence for each that has none."""
-    from rnnkit.inspection.overview import overview
+    from rnnkit.inspection.overview import names_of, overview
 
-    inspections, remarks, began = [], [], time.perf_counter()
-    for name, answer in overview(target, _words(options.only)):
+    inspections, remarks, only = [], [], _words(options.only)
+    for _, answer in shown(overview(target, only), names_of(only), options.quiet):
         if isinstance(answer, str):
             remarks.append(answer)
         else:
             inspections.append(answer)
-        if not options.quiet:
-            tell(f"{name}: {time.perf_counter() - began:.1f} s")
-        began = time.perf_counter()
     if not inspections:
         raise UsageError(remarks[0])
     return inspections, remarks

@@ -9,6 +9,7 @@ import click
 
 from rnnkit.cli.options import complete_names
 from rnnkit.cli.output import echo_wrapped, json_option, print_json, print_table
+from rnnkit.cli.paragraphs import joined
 from rnnkit.cli.streams import echo
 from rnnkit.errors import UsageError
 
@@ -122,24 +123,26 @@ def summary(kind: type) -> str:
 
 def _show(noun: str, choice: "CellChoice", origin: str, as_json: bool) -> None:
     """Print the module's docstring (a cell's has the equation and the paper), options and parameters."""
-    from rnnkit.plugin.resolve import option_names
+    from rnnkit.plugin.constructor_options import constructor_options, without_arguments
 
     kind = choice.kind
     module = inspect.getdoc(sys.modules[kind.__module__]) or ""
     text = inspect.getdoc(kind) or ""
-    options = option_names(kind)[0]
+    options = constructor_options(kind)
     shapes = _parameters(choice) if noun == "cell" else {}
     if as_json:
         shown = {
             "name": kind.name,
             "origin": origin,
             "description": f"{module}\n\n{text}".strip(),
-            "options": options,
+            "options": [option._asdict() for option in options],
         }
         print_json({**shown, "parameters": {k: list(v) for k, v in shapes.items()}} if noun == "cell" else shown)
         return
-    echo_wrapped(f"{noun} {kind.name} ({origin})\n\n{module}\n\n{text}")
-    echo_wrapped(f"\nOptions: {', '.join(options) or 'none'}")
+    echo_wrapped(f"{noun} {kind.name} ({origin})\n\n{joined(module)}\n\n{joined(without_arguments(text))}")
+    echo_wrapped(f"\nOptions, by --set {noun}.OPTION=VALUE:" if options else "\nOptions: none")
+    for option in options:  # not a table, which a narrow terminal has no room for
+        echo_wrapped(f"    {option}")
     if shapes:
         count = sum(math.prod(shape) for shape in shapes.values())
         echo_wrapped(f"\nParameters for D = {SHOWN_INPUT}, H = {SHOWN_HIDDEN}: {count:,}")

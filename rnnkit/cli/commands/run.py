@@ -76,7 +76,8 @@ class Options(NamedTuple):
 def run(context: click.Context, /, **words: Any) -> None:
     """Train a cell on a task by backpropagation through time.
 
-    At the end: the validation figure beside the task's baselines, a sample of text, and the norm of every gradient.
+    At the end: the validation figure beside the task's baselines, what else the task tells of the model, a sample of
+    text, and the norm of every gradient.
     The run is written to a folder of its own, which `rnnkit sample` reads and `--resume` goes on with, to the bit.
 
     Settings come from the task's defaults, then --config, then --set, then the environment (RNNKIT_RUN_LR=0.01), then
