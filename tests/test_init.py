@@ -11,7 +11,7 @@ from rnnkit import init
 from rnnkit.core.cell import building
 from rnnkit.layers.wrapper import innermost
 
-STACK = {"num_layers": 2, "bidirectional": True, "dtype": torch.float64}
+STACK = {"num_layers": 2, "bidirectional": True, "dtype": torch.float64, "unroller": "loop"}
 SUFFIXES = ["_l0", "_l0_reverse", "_l1", "_l1_reverse"]
 FORGETTING = ["lstm", "peephole", "layernorm", "gru", "zoneout(lstm)", "residual(gru)"]
 GATED = [*FORGETTING, "rnn"]

@@ -63,8 +63,7 @@ def test_unrollers_apply_unless_declared(cell, unroller):
     ("dtype", "masks"),
     [
         *product([torch.float64], MASKS),
-        (torch.float32, MASKS[-1]),
-        *(pytest.param(torch.float32, masks, marks=pytest.mark.slow) for masks in MASKS[:-1]),
+        *(pytest.param(torch.float32, masks, marks=pytest.mark.slow) for masks in MASKS),
     ],
     ids=str,
 )

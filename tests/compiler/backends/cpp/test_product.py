@@ -108,7 +108,7 @@ def built(tmp_path_factory):
 
 @pytest.fixture(
     params=[
-        pytest.param(case, id="-".join(case), marks=pytest.mark.slow if case[0] == "avx2" else ())
+        pytest.param(case, id="-".join(case), marks=() if case[0] == "native" else pytest.mark.slow)
         for case in product(TARGETS, DTYPES)
     ]
 )
