@@ -11,7 +11,7 @@ from rnnkit import init
 from rnnkit.core.cell import building
 from rnnkit.layers.wrapper import innermost
 
-STACK = {"num_layers": 2, "bidirectional": True, "dtype": torch.float64, "unroller": "loop"}
+STACK = {"num_layers": 2, "bidirectional": True, "dtype": torch.float64}
 SUFFIXES = ["_l0", "_l0_reverse", "_l1", "_l1_reverse"]
 FORGETTING = ["lstm", "peephole", "layernorm", "gru", "zoneout(lstm)", "residual(gru)"]
 GATED = [*FORGETTING, "rnn"]
@@ -44,7 +44,7 @@ class Bare(rnnkit.Cell):
 
 def build(cell, hidden_size=6, **options):
     torch.manual_seed(0)
-    return rnnkit.RNN(cell, 3, hidden_size, **STACK | options)
+    return rnnkit.RNN(cell, 3, hidden_size, unroller="loop", **STACK | options)
 
 
 def alone(name, hidden_size=6, **options):

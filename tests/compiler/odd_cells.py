@@ -643,3 +643,15 @@ NEVER_RECORDED = {
     HooksItsState,
 }
 """Cells of which a recording would tell only half: they are for the loop."""
+
+FOR_THE_LOOP = {
+    *NEVER_RECORDED,
+    BranchesOnTheWeight,
+    ChecksItsInput,
+    Closure,
+    FillsABuffer,
+    PlainTensor,
+    TensorsInAList,
+    WritesInAView,
+}
+"""Those, and cells that read or write what no plan knows of."""
