@@ -9,6 +9,7 @@ from rnnkit.benchmark.process import Conditions, in_new_process
 from rnnkit.errors import ResourceError, UsageError
 
 
+@pytest.mark.slow
 def test_it_is_another_process_with_the_same_errors():
     assert in_new_process(os.getpid) != os.getpid()
     assert in_new_process(int, "12", base=3) == 5

@@ -41,6 +41,7 @@ def test_the_best_one_in_place_of_the_newest(past_its_best, cli, tmp_path):
     assert "'nowhere'" in one_line(cli("export", run, "--device", "nowhere", "--out", tmp_path / "no.pt2"), 2)
 
 
+@pytest.mark.slow
 def test_onnx_says_what_the_symbols_are(run, cli, lines, tmp_path):
     path = tmp_path / "step.onnx"
     result = cli("export", run, "--out", path, "--step", "--json")

@@ -73,6 +73,7 @@ def test_signals_in_mid_run(tmp_path, sent, code, line):
     assert (tmp_path / "run" / "checkpoints" / f"step-{steps[-1]:09d}").is_dir()
 
 
+@pytest.mark.slow  # so do the pipes of test_streams.py
 def test_a_reader_that_leaves_makes_no_noise(tmp_path):
     with start(tmp_path, *LONG, "--out", "run") as running:
         assert json.loads(running.stdout.readline())["step"] == 1

@@ -100,7 +100,6 @@ LINES = {
 }
 FEW_LINES = {
     "rnnkit cells nope >&- 2>&-",
-    "rnnkit cells 2>&- <&- | wc -l",
     "rnnkit cells > /dev/full",
     "rnnkit run --help > /dev/full",
     "rnnkit nope 2> /dev/full",
@@ -129,6 +128,7 @@ def test_a_run_without_streams_is_whole(tmp_path):
 
 
 @pytest.mark.parametrize("encoding", slow_but(["ascii"], ["ascii", "ascii:strict", "cp1252"]))
+@pytest.mark.slow
 def test_an_encoding_from_the_environment(encoding):
     code, out, err = shell("rnnkit cells lstm | grep 'c = f'", PYTHONIOENCODING=encoding)
     assert (code, err) == (0, "")

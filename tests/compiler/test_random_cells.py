@@ -100,10 +100,11 @@ def assert_most_are_native(seen: Counter[str]) -> None:
     assert seen["derived twice"] >= 0.2 * seen["cells"], seen
 
 
-def test_the_law_on_a_few():
+@pytest.mark.parametrize("cells", [15, pytest.param(30, marks=pytest.mark.slow)])
+def test_the_law_on_a_few(cells):
     seen: Counter[str] = Counter()
-    law_on(30, 0, seen)
-    assert seen["cells"] >= 25
+    law_on(cells, 0, seen)
+    assert seen["cells"] >= 0.8 * cells
     assert_most_are_native(seen)
 
 
@@ -117,7 +118,7 @@ def test_the_law_on_many(chunk):
     assert_most_are_native(seen)
 
 
-FEW_OF_ALL = {"linear", "cat product", "low rank", "softmax", "layer norm", "where", "gelu", "amax", "chunk", "slice"}
+FEW_OF_ALL = {"cat product", "low rank", "softmax", "layer norm", "amax", "chunk"}
 
 
 @pytest.mark.parametrize(

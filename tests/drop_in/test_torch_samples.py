@@ -1,18 +1,16 @@
 """torch's own samples for nn.LSTM, nn.GRU and nn.RNN: the inputs that it is tested with, and those that it refuses."""
 
 import re
-from functools import partial
+from functools import cache, partial
 
 import pytest
 import torch
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence
-from torch.testing._internal.common_modules import ModuleErrorEnum, module_db
 
 import rnnkit
 
 DTYPES = [torch.float32, torch.float64]
-INFOS = {info.module_cls: info for info in module_db if info.module_cls in (nn.LSTM, nn.GRU, nn.RNN)}
 COUNTS = {nn.LSTM: 32, nn.GRU: 32, nn.RNN: 64}  # at least so many samples
 
 every_module = pytest.mark.parametrize("kind", COUNTS, ids=lambda kind: kind.__name__)
@@ -41,9 +39,17 @@ CULPRITS = {  # how torch complains about each sample that it refuses: the words
 }
 
 
+@cache
+def info_of(kind):
+    """Return what torch knows of its class; its list takes seconds to import."""
+    from torch.testing._internal.common_modules import module_db
+
+    return next(info for info in module_db if info.module_cls is kind)
+
+
 def samples(kind, dtype, training):
     """Return torch's samples, packed ones too where it has any."""
-    info = INFOS[kind]
+    info = info_of(kind)
     flags = {"requires_grad": True, "training": training, "with_packed_sequence": True}
     found = info.module_inputs_func(info, device="cpu", dtype=dtype, **flags)
     assert len(found) >= COUNTS[kind]
@@ -52,7 +58,7 @@ def samples(kind, dtype, training):
 
 def refused(kind, dtype, training):
     """Return the samples that torch refuses."""
-    info = INFOS[kind]
+    info = info_of(kind)
     found = info.module_error_inputs_func(info, device="cpu", dtype=dtype, requires_grad=False, training=training)
     assert len(found) >= 14
     return found
@@ -117,7 +123,7 @@ def test_packed_samples_are_among_them():
 def refusal(make, sample):
     """Return the error that the sample's faulty half raises: the construction, or the call."""
     arguments, given = sample.module_error_input.constructor_input, sample.module_error_input.forward_input
-    if sample.error_on is ModuleErrorEnum.CONSTRUCTION_ERROR:
+    if sample.error_on.name == "CONSTRUCTION_ERROR":
         with pytest.raises(sample.error_type) as caught:
             make(*arguments.args, **arguments.kwargs)
     else:

@@ -13,6 +13,7 @@ import torch
 import rnnkit
 from rnnkit.export.interface import Interface
 
+from ..slow_cases import slow_but
 from .reading import READERS, build, check, load
 
 adding = rnnkit.tasks["adding"](seq_len=6)
@@ -37,7 +38,7 @@ def about(path):
     return json.loads({entry.key: entry.value for entry in onnx.load(path).metadata_props}["rnnkit"])
 
 
-@pytest.mark.parametrize("format", READERS)
+@pytest.mark.parametrize("format", slow_but(["pt2"], READERS))
 def test_the_file_tells_how_to_begin(learnt, format):
     model, folder = learnt
     told = about(folder / f"model.{format}")

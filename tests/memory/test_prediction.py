@@ -51,7 +51,12 @@ def agrees(predicted, measured):
 @glibc
 @pytest.mark.parametrize(
     ("cell", "unroller"),
-    [("lstm", "loop"), ("gru", "compiled"), ("layernorm", "checkpoint"), ("lstm", Checkpoint(budget=2 * MIB))],
+    [
+        ("lstm", "loop"),
+        ("gru", "compiled"),
+        pytest.param("layernorm", "checkpoint", marks=pytest.mark.slow),
+        pytest.param("lstm", Checkpoint(budget=2 * MIB), marks=pytest.mark.slow),
+    ],
     ids=str,
 )
 def test_updates_take_what_was_predicted(cell, unroller):
@@ -179,7 +184,9 @@ def same(a, b):
 
 
 @glibc
-@pytest.mark.parametrize("unroller", ["loop", "compiled", Checkpoint(budget=MIB)], ids=str)
+@pytest.mark.parametrize(
+    "unroller", [pytest.param("loop", marks=pytest.mark.slow), "compiled", Checkpoint(budget=MIB)], ids=str
+)
 @pytest.mark.parametrize("graded", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_nothing_is_changed(unroller, graded):
     model, task = build(Counting, unroller)

@@ -305,6 +305,7 @@ def test_a_changed_environment_is_told(tmp_path, monkeypatch, caplog, name):
     assert caplog.records[0].levelno == logging.WARNING
 
 
+@pytest.mark.slow  # so does tests/reliability/test_writers.py
 def test_one_process_at_a_time(tmp_path):
     path, settings = tmp_path / "run", settings_of()
     first = training_of(settings)
