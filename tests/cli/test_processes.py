@@ -55,10 +55,11 @@ def start(folder, *words):
     ("sent", "code", "line"),
     [
         (signal.SIGINT, 130, "interrupted"),
-        pytest.param(signal.SIGTERM, 143, "terminated", marks=pytest.mark.slow),
+        (signal.SIGTERM, 143, "terminated"),
     ],
     ids=["SIGINT", "SIGTERM"],
 )
+@pytest.mark.slow  # so does tests/reliability/test_signals.py
 def test_signals_in_mid_run(tmp_path, sent, code, line):
     with start(tmp_path, *LONG, "--out", "run") as running:
         first = running.stdout.readline()

@@ -275,6 +275,9 @@ REPEATED = [
         for name in ("gru", "rnn", "peephole")
         for option, value in (("bias", False), ("proj_size", 1))
     ),
+    ("lstm", {"bias": False}),
+    ("layernorm", {"bias": False}),
+    ("residual", {"inner": "norm(gru)"}),
     ("gru", {"reset_after": False, "bias": False}),
     ("zoneout", {"inner": "gru"}),
     ("variational", {"inner": "gru"}),

@@ -297,7 +297,7 @@ CHANGES = {
 
 class TestChangesBetweenCalls:
     @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-    @pytest.mark.parametrize("kind", [Scaled, ReadsPlain])
+    @pytest.mark.parametrize("kind", slow_but([Scaled], [Scaled, ReadsPlain]))
     def test_no_stale_recording(self, kind, change, restored):
         cell = build(kind)
         before, state = problem(cell)

@@ -53,7 +53,8 @@ LAYERS = {
 }
 
 
-@pytest.mark.parametrize("name", slow_but(["every option"], LAYERS))
+@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.slow
 def test_a_layer_over_sequences_in_pieces(name, tmp_path):
     model = build(rnnkit.RNN, "lstm", 3, 5, **LAYERS[name])
     rnnkit.export_model(model, tmp_path / "model.pt2", state=True)

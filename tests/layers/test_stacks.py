@@ -26,7 +26,7 @@ def draw(*shape, seed=1):
 
 def build(stack, **options):
     torch.manual_seed(0)
-    return rnnkit.RNN(stack[0], D, stack[1], dtype=torch.float64, **options)
+    return rnnkit.RNN(stack[0], D, stack[1], dtype=torch.float64, **{"unroller": "loop"} | options)
 
 
 def alone(layer, index, cell, hidden, width):

@@ -43,7 +43,7 @@ def test_states_over_time_are_the_last_states_of_shorter_sequences(name, unrolle
 
 @every_cell
 def test_the_reverse_direction_has_its_states_where_it_read_the_input(name):
-    layer = build(name, bidirectional=True)
+    layer = build(name, bidirectional=True, unroller="loop")
     xs = draw(T, B, D)
     states = layer(xs, return_states=True)[2]
     for t in range(T):

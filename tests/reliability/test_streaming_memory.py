@@ -59,6 +59,7 @@ def test_inference(server, tally, short, long):
     tally(STREAMED, what, 1, grown(streamed(short), streamed(long)))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("short", "long"), lengths(SHORT // 10, LONG // 10))
 def test_sampling(server, tally, text, short, long):

@@ -43,6 +43,8 @@ from rnnkit.support import atomic_files, figures, toml
 from rnnkit.support.paths import as_path
 from rnnkit.training.record import Record
 
+from ..slow_cases import slow_but
+
 SMALL = Settings(task="adding", steps=2, hidden=4, batch=2, save_every=1, task_options={"seq_len": 5})
 SIZE = "1x2x3x4"
 RACE = composed({"cells": ("lstm", "gru"), "rates": (0.01,), "seeds": 1}, ("a test", {"task": "adding"}))
@@ -233,7 +235,7 @@ def outcome(call, path):
     return result
 
 
-@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("name", slow_but(list(CALLS)[::2], CALLS))
 def test_each_kind_of_path_does_the_same(finished, tmp_path, monkeypatch, name):
     path, call = CALLS[name]
     outcomes = []

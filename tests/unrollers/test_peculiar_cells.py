@@ -8,6 +8,8 @@ import rnnkit
 from rnnkit.core.cell import building
 from rnnkit.testing import differences
 
+from ..slow_cases import slow_but
+
 
 class Elman(rnnkit.Cell):
     """The smallest cell with weights; the others change one thing about it."""
@@ -251,7 +253,7 @@ def masks_for(mask, steps, batch):
     return {"lengths": lengths, "reset": None if mask == "none" else torch.rand(steps, batch) < 0.3}
 
 
-@pytest.mark.parametrize("mask", ["none", "reset", "lengths and reset"])
+@pytest.mark.parametrize("mask", slow_but(["none", "lengths and reset"], ["none", "reset", "lengths and reset"]))
 @pytest.mark.parametrize("kind", PECULIAR, ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("dtype", [torch.float64, pytest.param(torch.float32, marks=pytest.mark.slow)], ids=str)
 def test_the_loop_s_bits(kind, dtype, mask):

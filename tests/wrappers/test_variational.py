@@ -116,6 +116,6 @@ def test_masks_are_in_the_dtype_of_the_input_for_a_cell_without_tensors(dtype):
             h = 0.5 * state[0] + p.mean(1, keepdim=True)
             return h, (h,)
 
-    layer = rnnkit.RNN("variational", 4, 4, inner=Bare, rate=0.1, input_rate=0)
+    layer = rnnkit.RNN("variational", 4, 4, inner=Bare, rate=0.1, input_rate=0, unroller="loop")
     assert layer(torch.ones(5, 2, 4, dtype=dtype))[0].dtype == dtype
     assert not rnnkit.testing.inspect_cell(Bare).promises["shapes and state"]
