@@ -11,6 +11,8 @@ from rnnkit import init
 from rnnkit.core.cell import building
 from rnnkit.layers.wrapper import innermost
 
+from .slow_cases import slow_but
+
 STACK = {"num_layers": 2, "bidirectional": True, "dtype": torch.float64}
 SUFFIXES = ["_l0", "_l0_reverse", "_l1", "_l1_reverse"]
 FORGETTING = ["lstm", "peephole", "layernorm", "gru", "zoneout(lstm)", "residual(gru)"]
@@ -109,7 +111,7 @@ def test_every_gate_s_block_is_orthogonal_by_itself(cell, gain):
     assert set(changed(layer, before)) == {f"weight_hh{suffix}" for suffix in SUFFIXES}
 
 
-@pytest.mark.parametrize("cell", FORGETTING)
+@pytest.mark.parametrize("cell", slow_but(FORGETTING[:2], FORGETTING))
 def test_chrono_biases_are_spread_as_the_paper_says(cell):
     """The distance of Kolmogorov and Smirnov is below 1.63 / √n in 99 of 100 draws; the seed is fixed."""
     size, longest = 1000, 50

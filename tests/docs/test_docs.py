@@ -216,6 +216,7 @@ def test_links_lead_somewhere(page):
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
+@pytest.mark.slow  # `make docs` builds the site, and .ci/run runs this
 def test_the_site_builds_and_fetches_nothing(tmp_path):
     # Not --quiet, which would keep warnings from --strict too.
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]

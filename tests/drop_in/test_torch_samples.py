@@ -10,11 +10,13 @@ from torch.nn.utils.rnn import PackedSequence
 
 import rnnkit
 
+from ..slow_cases import slow_but
+
 DTYPES = [torch.float32, torch.float64]
 COUNTS = {nn.LSTM: 32, nn.GRU: 32, nn.RNN: 64}  # at least so many samples
 
 every_module = pytest.mark.parametrize("kind", COUNTS, ids=lambda kind: kind.__name__)
-every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=str)
+every_dtype = pytest.mark.parametrize("dtype", slow_but([torch.float64], DTYPES), ids=str)
 every_mode = pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
 
 # torch's warning is of its own choice.

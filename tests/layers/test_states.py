@@ -52,7 +52,7 @@ def test_the_reverse_direction_has_its_states_where_it_read_the_input(name):
 
 
 @every_unroller
-@every_cell
+@pytest.mark.parametrize("name", slow_but(["lstm", "layernorm", "zoneout"], rnnkit.cells))
 def test_states_over_time_have_gradients(name, unroller):
     results = []
     for through in ("loop", unroller):

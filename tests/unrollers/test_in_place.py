@@ -97,7 +97,7 @@ def gradients(name, unroller, edit=None, recorded=False):
     return torch.autograd.grad(loss, [xs, *state, *cell.parameters()], allow_unused=True)
 
 
-@pytest.mark.parametrize("recorded", [False, True], ids=["unrecorded", "recorded"])
+@pytest.mark.parametrize("recorded", [pytest.param(False, id="unrecorded", marks=pytest.mark.slow), True], ids=str)
 @pytest.mark.parametrize("edit", EDITS)
 @every_way
 @pytest.mark.parametrize("name", CELLS)
