@@ -35,16 +35,16 @@ def imported(path: str) -> Any:
     known = module in sys.modules and module in _digests
     with _here_on_path(), redirect_stdout(sys.stderr):  # stdout is for data
         try:
-            found = import_module(module)
+            member = import_module(module)
         except (Exception, SystemExit) as error:
             raise PluginError(f"{module!r} cannot be imported: {one_line(error)}{_meant(module, error)}") from None
-    if not known and (file := getattr(found, "__file__", None)) is not None and Path(file).is_file():
+    if not known and (file := getattr(member, "__file__", None)) is not None and Path(file).is_file():
         _digests[module] = hashlib.sha256(Path(file).read_bytes()).hexdigest()
     for part in name.split("."):
-        if not hasattr(found, part):
-            raise UsageError(f"module {module!r} has no {name!r}{nearest(part, classes(found))}")
-        found = getattr(found, part)
-    return found
+        if not hasattr(member, part):
+            raise UsageError(f"module {module!r} has no {name!r}{nearest(part, classes(member))}")
+        member = getattr(member, part)
+    return member
 
 
 def homes(text: str) -> dict[str, Path]:

@@ -44,9 +44,8 @@ def gradcheck(
     error cancels another. Order 2 takes a random combination of the first gradients, differentiates it by double
     backward, and compares that with differences of the combination.
 
-    The differences by all elements of a tensor are taken in one batched pass of the loop, where the module can be run
-    so and the unroller gives the loop's numbers; else, and before a gradient is called wrong, one by one through the
-    unroller itself.
+    The differences of a tensor are taken in one batched pass of the loop, where the module can be run so and the
+    unroller gives the loop's numbers; else, and before a gradient is called wrong, one by one through the unroller.
 
     Args:
         subject: what `rnnkit.RNN` takes as a cell, built small in float64; or a Cell or layer, of which a float64 copy
@@ -78,9 +77,7 @@ def gradcheck(
         raised: Exception | None = None
         try:
             probe = GradientProbe(module, through, steps, batch_size, lengths, seed)
-            problems = writes_in_place(*probe.first_step())
-            if not problems and not any(gradient.any() for gradient in probe.gradients(probe.loss()).values()):
-                problems = [f"cell {cell.name!r}: all gradients are zero; nothing depends on anything differentiably"]
+            problems = _hindrances(probe, cell)
             if not problems:
                 rows = tuple(_rows(probe, order, strays))
                 rows, notes = _excused(rows, cell) if cell.straight_through else (rows, ())
@@ -89,6 +86,14 @@ def gradcheck(
         except Exception as error:  # whatever somebody's cell may raise
             problems, raised = [f"cell {cell.name!r}: {one_line(error)}"], error
     return GradientReport(cell.name, str(through), order, rows, tuple(problems), notes, raised)
+
+
+def _hindrances(probe: GradientProbe, cell: Cell) -> list[str]:
+    """Return what leaves nothing to compare: states written in place, or a result that depends on nothing."""
+    problems = writes_in_place(*probe.first_step())
+    if not problems and not any(gradient.any() for gradient in probe.gradients(probe.loss()).values()):
+        return [f"cell {cell.name!r}: all gradients are zero; nothing depends on anything differentiably"]
+    return problems
 
 
 def _excused(rows: tuple[Row, ...], cell: Cell) -> tuple[tuple[Row, ...], tuple[str, ...]]:
