@@ -16,20 +16,28 @@ STEP = 1e-6
 SAME = 1e-10
 """How far, relatively, the scalar of the batched pass may be from the unroller's own: by rounding only."""
 
-VALUES = 1 << 22
-"""Numbers that the tensors of one batched pass may have, all of its copies together."""
+VALUES = 1 << 25
+"""Numbers that one batched pass may hold, roughly, all of its copies together."""
+
+KEPT = {1: 8, 2: 32}
+"""For each order, as many numbers as the states have are held for each step, and so many times."""
+
+ALONG, OF_ITS_SIZE = 1e-7, 1e-6
+"""How far a difference along a direction may be from the sum of those by its elements: absolute, for the root of their
+number, and relative to the sum of their magnitudes."""
 
 
 class BatchedDifferences:
     """Differences of all elements of a tensor at once: the loop is run over a batch of copies, by `torch.func.vmap`.
 
-    That takes a thirtieth of the time. Not every module can be run so (a branch on a value, an autograd.Function
+    That takes a fraction of the time. Not every module can be run so (a branch on a value, an autograd.Function
     without a rule for it, a draw that would be another one): where it fails, or gives another scalar than the unroller
-    does at the point itself, there are none.
+    does at the point itself, there are none. Nor are there where the module itself, moved in a random direction,
+    changes otherwise: the copy may not know all uses of a tensor, such as one in a closure over the module.
     """
 
     def __init__(self, probe: GradientProbe, order: int) -> None:
-        self.order = order
+        self.order, self.original = order, probe
         self.probe: GradientProbe | None = None
         try:
             with torch.set_grad_enabled(order == 2):
@@ -45,7 +53,8 @@ class BatchedDifferences:
         try:
             with warnings.catch_warnings(), torch.set_grad_enabled(self.order == 2):
                 warnings.simplefilter("error")  # such as that of an operation which is not batched
-                return self._of(self.probe, name)
+                differences = self._of(self.probe, name)
+                return differences if differences is not None and self._holds(name, differences) else None
         except Exception:  # what cannot be batched raises all kinds, and may leave its wrappers in the copy
             self.probe = None
             return None
@@ -53,7 +62,9 @@ class BatchedDifferences:
     def _of(self, probe: GradientProbe, name: str) -> Tensor | None:
         tensor = probe.tensors[name].detach()
         point = tensor.flatten()
-        copies = max(1, VALUES // (2 * sum(each.numel() for each in probe.tensors.values())))
+        numbers_of = {key: each.numel() for key, each in probe.tensors.items()}
+        kept = KEPT[self.order] * len(probe.tensors["input"]) * sum(numbers_of[state] for state in probe.states)
+        copies = max(1, VALUES // (2 * (sum(numbers_of.values()) + kept)))
         parts = []
         numbers = torch.arange(point.numel(), device=tensor.device)
         for start in range(0, point.numel(), copies):
@@ -69,6 +80,23 @@ class BatchedDifferences:
             distances = (points[: len(places)] - points[len(places) : -1]).sum(1)  # as the steps were rounded
             parts.append((right - left) / distances)
         return torch.cat(parts).view(tensor.shape) if parts else torch.empty_like(tensor)
+
+    def _holds(self, name: str, differences: Tensor) -> bool:
+        """Tell whether the module itself changes so along a random direction, by the unroller; it is left as it was."""
+        tensor = self.original.tensors[name]
+        point, ends = tensor.detach().clone(), []
+        direction = torch.randn(point.shape, dtype=point.dtype, generator=torch.Generator().manual_seed(0)).to(point)
+        try:
+            for moved in (point + STEP * direction, point - STEP * direction):
+                with torch.no_grad():
+                    tensor.copy_(moved)
+                ends.append(self.original.scalar(self.order, create_graph=False).detach())
+        finally:
+            with torch.no_grad():
+                tensor.copy_(point)
+        parts = differences * direction
+        error = (ends[0] - ends[1]) / (2 * STEP) - parts.sum()
+        return bool(error.abs() <= ALONG * point.numel() ** 0.5 + OF_ITS_SIZE * parts.abs().sum())
 
     def _scalar(self, probe: GradientProbe, name: str) -> Callable[[Tensor], Tensor]:
         """Return the scalar as a function of one tensor, made of what `torch.func` takes."""

@@ -73,8 +73,7 @@ def gradcheck(
         module, strays = _in_float64(subject, input_size, hidden_size, cell_options)
         cell = module.cells[0] if isinstance(module, RNN) else module
         through = resolve_unroller(unroller, *(module.cells if isinstance(module, RNN) else (cell,)))
-        rows, notes = tuple[Row, ...](), tuple[str, ...]()
-        raised: Exception | None = None
+        rows, notes, raised = tuple[Row, ...](), tuple[str, ...](), None
         try:
             probe = GradientProbe(module, through, steps, batch_size, lengths, seed)
             problems = _hindrances(probe, cell)

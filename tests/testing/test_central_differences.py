@@ -63,6 +63,39 @@ class Dropping(Plain):
         return nn.functional.dropout(y, 0.5), (h,)
 
 
+class InAClosure(Plain):
+    """A gradient is lost where only the module itself, not a copy of it, shows that there is one."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.squash = lambda h: torch.tanh(h) * self.across.detach()[0]
+
+    def step(self, p, state):
+        h = self.squash(p) + state[0]
+        return h, (h,)
+
+
+class InAList(InAClosure):
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.held = [self.across]
+        self.squash = None
+
+    def step(self, p, state):
+        h = torch.tanh(p) * self.held[0].detach()[0] + state[0]
+        return h, (h,)
+
+
+class Cached(InAList):
+    """Computes what it needs of a weight when that has changed in place."""
+
+    def step(self, p, state):
+        if getattr(self, "version", -1) != self.across._version:
+            self.version, self.gain = self.across._version, self.across.detach()[0].exp()
+        h = torch.tanh(p) * self.gain + state[0]
+        return h, (h,)
+
+
 class Half(LOOP):
     """Gives half of the output, with the gradient of that."""
 
@@ -119,6 +152,22 @@ def test_what_cannot_be_batched_has_none_and_is_checked_all_the_same(kind, order
 def test_an_unroller_that_gives_something_else_has_none():
     assert set(all_of(probed(Plain, Half()), 1).values()) == {None}
     rnnkit.gradcheck(Plain, Half()).raise_if_failed()
+
+
+@every_order
+@pytest.mark.parametrize("kind", [InAClosure, InAList, Cached])
+def test_a_use_that_a_copy_does_not_know_of_hides_no_lost_gradient(kind, order):
+    report = rnnkit.gradcheck(kind, "loop", order, steps=3, hidden_size=2)
+    assert ["across" in sentence for sentence in report.failures] == [True]
+
+
+def test_a_long_sequence_is_batched_in_parts(monkeypatch):
+    passes = []
+    vmap = torch.func.vmap
+    monkeypatch.setattr(torch.func, "vmap", lambda *given, **words: passes.append(1) or vmap(*given, **words))
+    monkeypatch.setattr(central_differences, "VALUES", 20_000)
+    assert rnnkit.gradcheck("rnn", steps=40, hidden_size=2, batch_size=2, input_size=1).ok
+    assert len(passes) > 6
 
 
 def test_nothing_of_the_module_is_changed():
