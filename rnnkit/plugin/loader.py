@@ -145,7 +145,7 @@ def load(origins: Iterable[Origin], verifiers: dict[str, Verifier], plugins: lis
         except BaseException as error:  # SystemExit too: a plugin that exits must not take the others along
             plugin.problems.append(_sentence(error))
             plugin.offers.clear()
-    _reject_shadows(plugins)
+        _reject_shadows(plugins)  # at once: the next one may look up that name
 
 
 def _register(manager: pluggy.PluginManager, item: Origin) -> None:

@@ -114,3 +114,9 @@ def test_a_plugin_may_derive_from_a_registered_cell_while_it_is_loaded(site, mon
     monkeypatch.setattr(registry, "load", lambda *arguments: loads.append(1) or loader.load(*arguments))
     assert issubclass(rnnkit.cells["mine"], rnnkit.cells["lstm"])
     assert len(loads) == 1
+
+
+def test_nor_does_it_meet_what_another_one_tried_to_shadow(site, cell_source):
+    site.install("fake-a-shadow", shadow=cell_source("lstm"))
+    site.install("fake-epsilon", derived=DERIVED)
+    assert rnnkit.cells.origin("mine") == "fake-epsilon 1.0"
