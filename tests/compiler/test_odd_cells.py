@@ -32,7 +32,7 @@ from .test_compiled_law import Compiled, Loop, backend_of, errors, scales
 
 # A kernel takes a second or two to compile: of the others, `make test` runs the plan by torch's operations.
 some_odd_cells = pytest.mark.parametrize(
-    "kind", slow_but(EVERY_ODD_CELL[::4], EVERY_ODD_CELL), ids=lambda kind: kind.__name__
+    "kind", slow_but(EVERY_ODD_CELL[::6], EVERY_ODD_CELL), ids=lambda kind: kind.__name__
 )
 BUILT_IN = ("lstm", "gru", "layernorm")
 

@@ -32,6 +32,7 @@ def grown(short, long):
     return failures + [(short.peak, long.peak)] * (long.peak - short.peak > min(GROWTH * short.peak, NOISE))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("short", "long"), lengths(SHORT, LONG))
 def test_truncated_training(server, tally, tmp_path, text, short, long):

@@ -66,7 +66,7 @@ def test_good_unrollers_pass(kind):
     assert len(found.promises) == len(rnnkit.cells) + 3
 
 
-@pytest.mark.parametrize("kind", BROKEN_UNROLLERS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", slow_but([Truncating, Unchecked], BROKEN_UNROLLERS), ids=lambda kind: kind.__name__)
 def test_a_broken_unroller_is_caught(kind):
     promise, sentence = BROKEN_UNROLLERS[kind]
     result = testing.inspect_unroller(kind)

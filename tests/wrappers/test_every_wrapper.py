@@ -52,7 +52,7 @@ def test_all_are_here():
 
 
 @pytest.mark.parametrize("inner", slow_but(["gru"], INNER))
-@every_wrapper
+@pytest.mark.parametrize("wrapper", slow_but(["learnt_state", "zoneout"], WRAPPERS))
 def test_every_promise_of_a_cell_is_kept(wrapper, inner):
     steep = (wrapper, inner) == ("learnt_state", "layernorm")
     check_cell(rnnkit.cells[wrapper], inner=FromOnes if steep else inner)
