@@ -24,7 +24,7 @@ KEPT = {1: 8, 2: 32}
 
 ALONG, OF_ITS_SIZE = 1e-7, 1e-6
 """How far a difference along a direction may be from the sum of those by its elements: absolute, for the root of their
-number, and relative to the sum of their magnitudes."""
+number, and relative to their norm."""
 
 
 class BatchedDifferences:
@@ -82,21 +82,12 @@ class BatchedDifferences:
         return torch.cat(parts).view(tensor.shape) if parts else torch.empty_like(tensor)
 
     def _holds(self, name: str, differences: Tensor) -> bool:
-        """Tell whether the module itself changes so along a random direction, by the unroller; it is left as it was."""
-        tensor = self.original.tensors[name]
-        point, ends = tensor.detach().clone(), []
-        direction = torch.randn(point.shape, dtype=point.dtype, generator=torch.Generator().manual_seed(0)).to(point)
-        try:
-            for moved in (point + STEP * direction, point - STEP * direction):
-                with torch.no_grad():
-                    tensor.copy_(moved)
-                ends.append(self.original.scalar(self.order, create_graph=False).detach())
-        finally:
-            with torch.no_grad():
-                tensor.copy_(point)
+        """Tell whether the module itself changes so along a random direction, by the unroller."""
+        generator = torch.Generator().manual_seed(0)
+        direction = torch.randn(differences.shape, dtype=differences.dtype, generator=generator).to(differences)
         parts = differences * direction
-        error = (ends[0] - ends[1]) / (2 * STEP) - parts.sum()
-        return bool(error.abs() <= ALONG * point.numel() ** 0.5 + OF_ITS_SIZE * parts.abs().sum())
+        error = _slope(self.original, self.original.tensors[name], direction, self.order) - parts.sum()
+        return bool(error.abs() <= ALONG * parts.numel() ** 0.5 + OF_ITS_SIZE * parts.norm())
 
     def _scalar(self, probe: GradientProbe, name: str) -> Callable[[Tensor], Tensor]:
         """Return the scalar as a function of one tensor, made of what `torch.func` takes."""
@@ -116,20 +107,26 @@ def differences_one_by_one(probe: GradientProbe, name: str, order: int) -> Tenso
     """Return the differences by each element of the tensor of this name, in its shape, two runs each."""
     tensor = probe.tensors[name]
     differences = torch.empty_like(tensor.detach())
+    direction = torch.zeros_like(differences)
     with torch.set_grad_enabled(order == 2):
         for index in product(*map(range, tensor.shape)):
-            differences[index] = _difference(probe, tensor, index, order)
+            direction[index] = 1
+            differences[index] = _slope(probe, tensor, direction, order)
+            direction[index] = 0
     return differences
 
 
-def _difference(probe: GradientProbe, tensor: Tensor, index: tuple[int, ...], order: int) -> Tensor:
-    """Return the central difference by one element, which is as it was afterwards."""
-    value = tensor[index].item()
-    ends = []
-    for moved in (value + STEP, value - STEP, value):
+def _slope(probe: GradientProbe, tensor: Tensor, direction: Tensor, order: int) -> Tensor:
+    """Return how the scalar changes along a direction, by a central difference; the tensor is as it was afterwards."""
+    point, ends = tensor.detach().clone(), []
+    points = point + STEP * direction, point - STEP * direction
+    try:
+        for moved in points:
+            with torch.no_grad():
+                tensor.copy_(moved)
+            ends.append(probe.scalar(order, create_graph=False).detach())
+    finally:
         with torch.no_grad():
-            tensor[index] = moved
-        if moved != value:
-            ends.append((moved, probe.scalar(order, create_graph=False).detach()))
-    (right, upper), (left, lower) = ends
-    return (upper - lower) / (right - left)
+            tensor.copy_(point)
+    distance = ((points[0] - points[1]) * direction).sum() / direction.square().sum()  # as the steps were rounded
+    return (ends[0] - ends[1]) / distance

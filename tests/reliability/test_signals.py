@@ -52,7 +52,7 @@ def longest_step(run):
     return max(after - before for before, after in pairwise(ends))
 
 
-@pytest.mark.parametrize("number", slow_but([], ENDINGS), ids=lambda number: number.name)
+@pytest.mark.parametrize("number", slow_but([signal.SIGTERM], ENDINGS), ids=lambda number: number.name)
 def test_a_second_signal_ends_it_at_once(server, undisturbed, tally, tmp_path, number):
     text = undisturbed("long").run.parent / "text.txt"
     text.with_name("longer.txt").write_text(text.read_text() * 30)

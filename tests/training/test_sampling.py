@@ -70,7 +70,6 @@ def test_a_stream_leaves_the_model_to_its_owner_between_two_draws():
         model(PROMPT.unsqueeze(1))[0].sum().backward()
 
 
-@pytest.mark.slow
 def test_a_stream_keeps_nothing():
     symbols = generate_stream(build(), PROMPT)
 
