@@ -8,14 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
-from click.testing import CliRunner
-
-from rnnkit.cli import main
-from rnnkit.runs.settings import Settings
 
 from .fake_site import Site, cell_source
-from .system_headers import precompile
+
+# The process that hands tests out to workers reads this file too: what imports torch is imported where it is used.
 
 KEPT = Path(__file__).parents[1] / ".pytest_cache"
 
@@ -24,15 +20,24 @@ os.environ.setdefault("RNNKIT_CACHE", str(KEPT / "kernels"))
 
 
 def pytest_configure(config):
-    """Compile the system's headers once, before there are workers."""
-    if not hasattr(config, "workerinput"):
-        precompile(KEPT / "headers")
+    """Let kernels be compiled with the system's headers, which one worker compiles while all collect."""
+    worker = getattr(config, "workerinput", {}).get("workerid")
+    if worker or config.getoption("numprocesses", None) is None:
+        from .system_headers import use_precompiled
+
+        use_precompiled(KEPT / "headers", compile_them=worker in (None, "gw0"))
+
+
+def pytest_collection(session):
+    """Count no garbage while thousands of tests are collected, all of which stay."""
+    gc.disable()
 
 
 def pytest_collection_finish():
-    """Leave thousands of collected tests out of every later count of the garbage, which would take a second each."""
+    """Leave collected tests out of every later count of the garbage, which would take a second each."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items):
@@ -43,6 +48,8 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():
     """Bits are compared, and they depend on the number of threads."""
+    import torch
+
     torch.set_num_threads(1)
 
 
@@ -71,6 +78,10 @@ def source_of_a_cell():
 @pytest.fixture
 def cli():
     """Run a command line in this process: cli("run", "--cell", "lstm") -> a click Result."""
+    from click.testing import CliRunner
+
+    from rnnkit.cli import main
+
     runner = CliRunner(env={"COLUMNS": None})  # or a pipe is as wide as the terminal of whoever runs the tests
     return lambda *words: runner.invoke(main, [str(word) for word in words])
 
@@ -91,6 +102,7 @@ def process(tmp_path):
 @pytest.fixture
 def past_run(tmp_path):
     """Write the folder of a run that nobody ran: past_run("first", [3.0, 2.5], {2: 2.6}) -> its path."""
+    from rnnkit.runs.settings import Settings
 
     def write(name, metrics=(), validations=None, times=None, **settings):
         folder = tmp_path / name

@@ -7,6 +7,7 @@ import os
 import shlex
 import subprocess
 from contextlib import suppress
+from threading import Thread
 
 from rnnkit_compiler.backends.cpp.building.headers import headers
 from rnnkit_compiler.backends.cpp.building.toolchain import COMPILER, toolchain
@@ -14,21 +15,37 @@ from rnnkit_compiler.backends.cpp.building.toolchain import COMPILER, toolchain
 NAME = "system.h"
 
 
-def precompile(folder):
-    """Compile the headers into `folder` where that has not been done, and let kernels be compiled with them."""
+def use_precompiled(folder, compile_them):
+    """Let kernels be compiled with the headers of `folder`; if `compile_them`, put there what is missing.
+
+    That runs in the background: a kernel that comes before it reads the headers as text.
+    """
     chain = toolchain()
     if chain is None or COMPILER in os.environ:
         return
     header = folder / NAME
-    text = f"// {chain.identity} {shlex.join(chain.flags)}\n{system_includes()}"
-    if not header.exists() or header.read_text() != text:
-        folder.mkdir(parents=True, exist_ok=True)
-        header.write_text(text)
-        flags = [flag for flag in chain.flags if flag != "-shared"]
-        command = [*chain.command, *flags, "-x", "c++-header", str(header), "-o", f"{header}.gch"]
-        with suppress(OSError):
-            subprocess.run(command, capture_output=True, check=False)
     os.environ[COMPILER] = shlex.join([*chain.command, "-include", str(header)])
+    text = f"// {chain.identity} {shlex.join(chain.flags)}\n{system_includes()}"
+    if compile_them and not (header.exists() and header.read_text() == text and _compiled(header).exists()):
+        folder.mkdir(parents=True, exist_ok=True)
+        _compiled(header).unlink(missing_ok=True)
+        header.write_text(text)
+        Thread(target=_compile, args=(chain, header), daemon=True).start()
+
+
+def _compiled(header):
+    """Return the file that the compiler reads in place of a header, if it is there."""
+    return header.with_name(f"{header.name}.gch")
+
+
+def _compile(chain, header):
+    """Compile a header; a half of it is never in place."""
+    unfinished = header.with_name(f"{header.name}.unfinished")
+    flags = [flag for flag in chain.flags if flag != "-shared"]
+    command = [*chain.command, *flags, "-x", "c++-header", str(header), "-o", str(unfinished)]
+    with suppress(OSError):
+        if subprocess.run(command, capture_output=True, check=False).returncode == 0:
+            unfinished.replace(_compiled(header))
 
 
 def system_includes():
