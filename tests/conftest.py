@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from .covering import leave_the_rest_to_test_all
 from .fake_site import Site, cell_source
 
 # The process that hands tests out to workers reads this file too: what imports torch is imported where it is used.
@@ -40,8 +41,10 @@ def pytest_collection_finish():
     gc.enable()
 
 
+@pytest.hookimpl(tryfirst=True)  # before what is slow is left out
 def pytest_collection_modifyitems(items):
-    """Bring the tests that are marked as early to the front."""
+    """Leave to `make test-all` what others cover, and bring the tests that are marked as early to the front."""
+    leave_the_rest_to_test_all(items)
     items.sort(key=lambda item: item.get_closest_marker("early") is None)
 
 

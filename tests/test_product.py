@@ -59,6 +59,7 @@ def test_unrollers_apply_unless_declared(cell, unroller):
     assert applies == ((cell, unroller) not in DECLINED)
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize(
     ("dtype", "masks"),
     [
@@ -78,6 +79,7 @@ def test_the_law(cell, unroller, dtype, masks):
         assert list(wrong) == []
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("lengths", [None, (4, 2)], ids=["all steps", "lengths"])
 @pytest.mark.parametrize("order", [1, 2])
 @every_pair

@@ -184,6 +184,7 @@ FOLDER = "checkpoints/step-000000003"
 CHECKPOINT = [f"{FOLDER}/model.safetensors", f"{FOLDER}/training.safetensors", f"{FOLDER}/manifest.json"]
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize(
     ("file", "damage"),
     [

@@ -91,6 +91,7 @@ def gradients(unroller, cell, xs, state, loss=lambda ys, last: ys.sin().sum() + 
 
 
 class TestCells:
+    @pytest.mark.covering(1)
     @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluating"])
     @pytest.mark.parametrize("dtype", [torch.float64, pytest.param(torch.float32, marks=pytest.mark.slow)], ids=str)
     @some_odd_cells

@@ -139,6 +139,7 @@ def results(unroller, cell, xs, h0):
     return [ys, last, *grads, *again]
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize("name", STEPS)
 @pytest.mark.parametrize("width", WIDTHS)
 def test_a_strange_step_has_the_loops_numbers_in_every_backend(name, width):

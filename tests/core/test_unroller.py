@@ -115,6 +115,7 @@ def test_lengths_may_be_any_integers_and_a_list_fits_too(unroller):
         assert torch.equal(ys, expected)
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("rubbish", [float("nan"), float("inf"), 1e300])
 @every_pair
 def test_what_stands_in_the_padding_reaches_nothing(name, unroller, rubbish):
@@ -143,6 +144,7 @@ def alone(cell, xs, state, starts):
     return torch.cat(ys), state
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("masks", ["all steps", "lengths", "reset", "lengths and reset"])
 @every_pair
 def test_each_row_runs_as_if_alone(name, unroller, masks):

@@ -81,6 +81,7 @@ def test_no_two_pictures_of_a_page_share_an_id(page):
     assert [name for name, count in ids.items() if count > 1] == []
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("picture", QUICK, ids=lambda picture: picture.name)
 def test_the_command_draws_the_picture(picture, tmp_path):
     redrawn = gallery.Studio(tmp_path).draw(picture)

@@ -102,6 +102,7 @@ def test_gradients_through_packing_are_torch_s(proj_size, is_sorted, outcome, as
     assert_same(found, expected)
 
 
+@pytest.mark.covering(1)
 @every_order
 @every_cell
 def test_packing_lengths_and_padding_say_the_same(name, is_sorted, tensors):

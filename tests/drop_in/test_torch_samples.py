@@ -90,6 +90,7 @@ def is_packed(sample):
     return isinstance(sample.forward_input.args[0], PackedSequence)
 
 
+@pytest.mark.covering(1)
 @every_mode
 @every_dtype
 @every_module

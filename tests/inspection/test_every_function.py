@@ -114,6 +114,7 @@ def test_weights_that_are_computed_are_used_as_computed(function):
     np.testing.assert_allclose(list(numbers_in(function(layer, **SMALL).to_json())), list(numbers_in(plain)), rtol=1e-9)
 
 
+@pytest.mark.covering(1)
 @every_function
 @pytest.mark.parametrize("name", ["layer", "odd cell"])
 def test_the_picture_has_title_labels_and_a_legend_that_can_be_read_aloud(function, name):

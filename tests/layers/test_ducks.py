@@ -73,6 +73,7 @@ def by_row(layer, xs, reduction):
     return [torch.stack(rows) for rows in zip(*found, strict=True)]
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
 @pytest.mark.parametrize("options", [{}, {"num_layers": 2, "bidirectional": True}, {"trainable_state": True}], ids=str)
 @every_cell

@@ -159,6 +159,7 @@ def moved(training, case, folder):
     return fresh
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("name", CASES)
 def test_it_ends_with_the_same_bits_wherever_it_stopped(name, tmp_path):
     case = CASES[name]

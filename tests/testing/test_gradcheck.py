@@ -176,6 +176,7 @@ WRONG_GRADIENTS = {
 }
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize("unroller", list(rnnkit.unrollers))
 @pytest.mark.parametrize("fault", WRONG_GRADIENTS)
 def test_a_wrong_gradient_is_named_with_its_index(fault, unroller):

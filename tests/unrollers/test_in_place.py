@@ -97,6 +97,7 @@ def gradients(name, unroller, edit=None, recorded=False):
     return torch.autograd.grad(loss, [xs, *state, *cell.parameters()], allow_unused=True)
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("recorded", [pytest.param(False, id="unrecorded", marks=pytest.mark.slow), True], ids=str)
 @pytest.mark.parametrize("edit", EDITS)
 @every_way
@@ -116,6 +117,7 @@ def test_an_error_or_the_right_gradient(name, unroller, edit, recorded):
         assert a is None or torch.equal(a, b)
 
 
+@pytest.mark.covering(2)
 @every_way
 @pytest.mark.parametrize("name", CELLS)
 @pytest.mark.parametrize("edit", DETACHED)

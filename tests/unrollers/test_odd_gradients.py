@@ -185,6 +185,7 @@ def answer(way, cell, unroller, batch, width):
         return type(error)
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize(
     "size", [(3, 5), (40, 160)], ids=["small", "large"]
 )  # large: whole products by our own kernels

@@ -253,6 +253,7 @@ def masks_for(mask, steps, batch):
     return {"lengths": lengths, "reset": None if mask == "none" else torch.rand(steps, batch) < 0.3}
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize("mask", slow_but(["none", "lengths and reset"], ["none", "reset", "lengths and reset"]))
 @pytest.mark.parametrize("kind", PECULIAR, ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("dtype", [torch.float64, pytest.param(torch.float32, marks=pytest.mark.slow)], ids=str)

@@ -73,6 +73,7 @@ def states_for(name, options, form, dtype):
     return tuple(torch.randn(layers, *batch, size, dtype=dtype) for size in sizes[: 2 if name == "lstm" else 1])
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("given", [False, True], ids=["zeros", "states"])
 @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
 @pytest.mark.parametrize("form", FORMS)

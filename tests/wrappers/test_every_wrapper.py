@@ -85,6 +85,7 @@ def test_a_bare_cell_s_state_dict_fits(wrapper, inner):
         assert all(map(torch.equal, cell.parameters(), innermost(wrapped.equipped(position)).parameters()))
 
 
+@pytest.mark.one_in(2)
 @every_composition
 def test_compositions_give_the_same_bits_through_every_unroller(expression, build):
     cell = build(expression).train()
@@ -94,6 +95,7 @@ def test_compositions_give_the_same_bits_through_every_unroller(expression, buil
         assert list(differences(unroller(), cell, 17, 3, 0.0, lengths=lengths, reset=reset)) == []
 
 
+@pytest.mark.one_in(2)
 @every_composition
 def test_compositions_have_the_gradient_of_differences(expression):
     report = rnnkit.gradcheck(expression, lengths=[4, 2]).raise_if_failed()

@@ -48,6 +48,7 @@ def test_the_plan_says_all_that_a_backend_has_to_know(name, listed):
         assert held(cell) == []
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("kind", EVERY_ODD_CELL, ids=lambda kind: kind.__name__)
 def test_the_plan_says_all_of_odd_cells_too(kind, listed):
     listed(Reference)

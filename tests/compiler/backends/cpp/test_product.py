@@ -119,6 +119,7 @@ def build(request, built):
     return built(*request.param)
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize("depth", slow_but([7, 1100], [1, 7, 65, 1100]))
 @pytest.mark.parametrize("rows", [*range(1, 14), 64, 130])
 def test_product_of_every_number_of_rows(build, rows, depth):
