@@ -52,4 +52,15 @@ ORDERINGS = (
         steps=1000,
         lr=3e-3,
     ),
+    Ordering(
+        "firing",
+        (Learner("peephole", "chrono_", 49),),
+        (Learner("lstm", "chrono_", 49),),
+        0.2,
+        {"interval": 49},
+        hidden=1,
+        steps=15_000,
+        lr=1e-2,
+        batch=1,
+    ),
 )

@@ -136,6 +136,16 @@ def timing() -> str:
     return sheet.svg("Spikes that are 9 or 10 steps apart, and below each whether it came after 10")
 
 
+def firing() -> str:
+    """Draw the spikes that are given, and those that are asked for."""
+    task = rnnkit.tasks["firing"](interval=9, spikes=4)
+    batch = task.batch(1, torch.Generator())
+    sheet = Sheet(len(batch.xs))
+    for label, tensor, colour in (("read", batch.xs, BLUE), ("asked for", batch.targets, AMBER)):
+        sheet.spikes(label, tensor[:, 0, 0].nonzero().flatten().tolist(), colour)
+    return sheet.svg("Spikes that are given 10 steps apart, and below them those that are asked for 9 steps after each")
+
+
 def series(name: str, coordinates: str) -> str:
     """Draw a window of a series; forecasts are asked for from the middle on."""
     task = rnnkit.tasks[name]()
@@ -152,6 +162,7 @@ FIGURES: dict[str, Callable[[], str]] = {
     "anbn": lambda: counting("anbn", "ab"),
     "anbncn": lambda: counting("anbncn", "abc"),
     "dyck": dyck,
+    "firing": firing,
     "lorenz": lambda: series("lorenz", "xyz"),
     "mackey-glass": lambda: series("mackey-glass", "x"),
     "parity": parity,

@@ -49,6 +49,9 @@ class Task(ABC):
     symbols: ClassVar[bool] = False
     """True: inputs are integers below `input_size`, which the model embeds; False: real vectors."""
 
+    random: ClassVar[bool] = True
+    """Whether `batch` draws anything; False where it is always the same, as with one sequence in all."""
+
     defaults: ClassVar[Mapping[str, float]] = MappingProxyType({})
     """Settings of a run that suit this task (steps, batch, lr, hidden, ...), where the user gives none."""
 

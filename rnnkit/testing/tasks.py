@@ -62,13 +62,15 @@ class _TaskCheck:
             yield f"batch() gives targets of shape {tuple(batch.targets.shape)}; every_step asks for {begin} first"
 
     def seeds(self) -> Iterator[str]:
-        """The same generator gives the same batch, another seed another, and the global one is left alone."""
+        """The same generator gives the same batch, another seed another if the task is random; the global one stays."""
         before = torch.get_rng_state()
         first, second, other = self.draw(), self.draw(), self.draw(seed=1)
         if not torch.equal(first.xs, second.xs) or not torch.equal(first.targets, second.targets):
             yield "batch() differs between two generators of one seed; draw everything from the generator"
-        if torch.equal(first.xs, other.xs):
-            yield "batch() is the same for two seeds"
+        if self.task.random and torch.equal(first.xs, other.xs):
+            yield "batch() is the same for two seeds; a task of which that is true sets random = False"
+        if not self.task.random and not torch.equal(first.xs, other.xs):
+            yield "batch() is another for another seed, and random is False"
         if not torch.equal(before, torch.get_rng_state()):
             yield "batch() draws from torch's global generator; draw everything from the one that is handed in"
 

@@ -14,6 +14,7 @@ SIZES = {
     "copy": "seq_len",
     "csv": "window",
     "dyck": "train_len",
+    "firing": "interval",
     "lorenz": "seq_len",
     "mackey-glass": "seq_len",
     "parity": "train_len",

@@ -63,6 +63,14 @@ class SeedWithoutEffect(GoodTask):
         return super().batch(size, torch.Generator().manual_seed(0))
 
 
+class AlwaysTheSame(SeedWithoutEffect):
+    random = False
+
+
+class RandomAfterAll(GoodTask):
+    random = False
+
+
 class LossOfEachElement(GoodTask):
     def loss(self, outputs, targets):
         return (outputs - targets).square()
@@ -208,7 +216,8 @@ BROKEN_TASKS = {
     SymbolsOutOfRange: ("batches", "batch() gives symbols outside 0 to input_size - 1 = 2"),
     TargetsOnlyAtTheEnd: ("batches", "batch() gives targets of shape (3, 1); every_step asks for (5, 3) first"),
     GlobalRandomness: ("seeds", "batch() draws from torch's global generator"),
-    SeedWithoutEffect: ("seeds", "batch() is the same for two seeds"),
+    SeedWithoutEffect: ("seeds", "batch() is the same for two seeds; a task of which that is true sets random = False"),
+    RandomAfterAll: ("seeds", "batch() is another for another seed, and random is False"),
     LossOfEachElement: ("loss and metric", "it must be one finite number"),
     LossWithoutGradient: ("loss and metric", "loss() has no gradient in the outputs"),
     MetricOfNan: ("loss and metric", "metric() gives tensor(nan); it must be one finite number"),
@@ -228,7 +237,7 @@ BROKEN_TASKS = {
 }
 
 
-@pytest.mark.parametrize("kind", [GoodTask, TestBatches, Text, FurtherFigures, FurtherFiguresOfWords])
+@pytest.mark.parametrize("kind", [GoodTask, AlwaysTheSame, TestBatches, Text, FurtherFigures, FurtherFiguresOfWords])
 def test_a_good_task_passes(kind):
     assert len(testing.check_task(kind).promises) == 9
 
