@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from rnnkit.training.record import Record
     from rnnkit.training.sampling import generate, generate_stream
     from rnnkit.training.schedule import Schedule
-    from rnnkit.training.training import Training, train
+    from rnnkit.training.train import train
+    from rnnkit.training.training import Training
     from rnnkit.training.truncation import Window, windows
 
 _HOMES = {
@@ -100,7 +101,7 @@ _HOMES = {
     "tasks": "plugin.registry",
     "tensors_replaced": "core.cell",
     "time_slices": "core.cell",
-    "train": "training.training",
+    "train": "training.train",
     "transformed_by": "core.watching",
     "unrollers": "plugin.registry",
     "watched_by": "core.watching",

@@ -24,19 +24,6 @@ from rnnkit.training.truncation import check_truncation
 from rnnkit.training.window_stream import Stream
 
 
-def train(model: nn.Module, task: Task, *, steps: int, **options: Any) -> Iterator[Record]:
-    """Train `model` on `task` by BPTT; a Record after every update, the last one with the validation figures.
-
-    Arguments are those of `rnnkit.Training`, checked at the call; training goes on as records are taken.
-
-    Raises:
-        UsageError: an argument that makes no sense.
-        DivergedError: a loss or gradient is not finite, naming the first tensor at fault; the weights are those
-            before that update.
-    """
-    return Training(model, task, steps=steps, **options).records()
-
-
 class Training:
     """The training of a model on a task: takes updates, and can be saved between any two of them.
 

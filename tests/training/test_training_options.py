@@ -1,5 +1,6 @@
 """What training can do beyond plain updates, each by hand or against what it must equal."""
 
+import inspect
 import math
 
 import pytest
@@ -360,3 +361,20 @@ def test_a_model_without_weights_is_refused():
 
     with pytest.raises(UsageError, match="empty parameter list"):
         rnnkit.train(Nothing(), Sums(), steps=1)
+
+
+def test_one_call_takes_and_shows_every_option_of_a_training():
+    shown, taken = inspect.signature(rnnkit.train).parameters, inspect.signature(Training).parameters
+    assert list(shown.values()) == list(taken.values())
+
+
+def test_one_call_hands_every_option_on(monkeypatch):
+    options = [name for name, one in inspect.signature(Training).parameters.items() if one.kind is one.KEYWORD_ONLY]
+
+    def check(training, model, task, **given):
+        assert given == {name: name for name in options}
+        raise UsageError("all are here")
+
+    monkeypatch.setattr(Training, "__init__", check)
+    with pytest.raises(UsageError, match="all are here"):
+        rnnkit.train(None, None, **{name: name for name in options})
