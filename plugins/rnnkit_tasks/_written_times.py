@@ -23,7 +23,8 @@ LOOKED_AT = 500
 
 EPOCH = datetime(1970, 1, 1)
 WEEKDAYS = [name.lower() for name in calendar.day_name]
-NUMBERS = ("day", "hour", "minute", "second")
+PADDED = ("month", "day", "hour")
+"""Parts that some write as 07, some as 7; where none of a part tells, it goes by the others."""
 
 
 def writer_of(cells: Sequence[str], seconds: NDArray[np.float64]) -> Writer | None:
@@ -70,9 +71,7 @@ def _by_form(matches: Sequence[re.Match[str]]) -> Writer:
     """Return what puts another time into the last match."""
     last = matches[-1]
     groups = sorted((last.start(name), last.end(name), name) for name, text in last.groupdict().items() if text)
-    padded = any(
-        (match.groupdict().get(name) or "x")[0] == "0" for match in matches for name in (*NUMBERS[:2], "month", "week")
-    )
+    padded = {name: _is_padded(name, matches) for name in PADDED}
     long = any(len(match.groupdict().get("month") or "") > 3 for match in matches)
     ahead = 3600 * float(offsets([last.groupdict().get("zone")])[0])
 
@@ -86,6 +85,18 @@ def _by_form(matches: Sequence[re.Match[str]]) -> Writer:
     return write
 
 
+def _is_padded(name: str, matches: Sequence[re.Match[str]]) -> bool:
+    """Tell whether a part of a date is written with two digits."""
+    given = [match.groupdict() for match in matches]
+    for names in ((name,), PADDED):
+        texts = [text for groups in given for part in names if (text := groups.get(part))]
+        if any(text[0] == "0" for text in texts):
+            return True
+        if any(len(text) == 1 for text in texts):
+            return False
+    return True
+
+
 def _between(text: str, moment: datetime) -> str:
     """Return what stands before a part of a date, with the day of the week that it then is."""
     word = re.match(r"[A-Za-z]+", text)
@@ -95,7 +106,7 @@ def _between(text: str, moment: datetime) -> str:
     return _in_case(name if len(word[0]) > 3 else name[:3], word[0]) + text[word.end() :]
 
 
-def _part(name: str, given: str, moment: datetime, last: re.Match[str], padded: bool, long: bool) -> str:
+def _part(name: str, given: str, moment: datetime, last: re.Match[str], padded: dict[str, bool], long: bool) -> str:
     """Write a part of a date as it was given in the last one."""
     if name == "year":
         year = moment.isocalendar().year if last.groupdict().get("week") else moment.year
@@ -121,7 +132,7 @@ def _part(name: str, given: str, moment: datetime, last: re.Match[str], padded: 
         "week": moment.isocalendar().week,
         "weekday": moment.isoweekday(),
     }[name]
-    two = name in ("minute", "second") or (name not in ("quarter", "weekday") and padded)
+    two = name not in ("quarter", "weekday") and padded.get(name, True)
     return f"{number:02d}" if two else f"{number}"
 
 

@@ -145,12 +145,13 @@ class _TaskCheck:
         with evaluating(model):
             state = self.task.calibration(model)
         try:
-            plain = json.loads(json.dumps(state, allow_nan=False))
+            plain: dict[str, Any] = json.loads(json.dumps(state, allow_nan=False))
         except (TypeError, ValueError):
             yield "calibration() is not JSON; give text keys, lists and finite numbers"
             return
-        for calibration in (plain, {}):
-            predictor = self.task.predictor(model.eval(), calibration)
+        nothing: dict[str, Any] = {}
+        for calibration in (plain, nothing):
+            predictor: Any = self.task.predictor(model.eval(), calibration)
             if predictor is not None and not isinstance(predictor, Predictor):
                 yield f"predictor() gives a {type(predictor).__name__}; it must be a rnnkit.Predictor, or None"
 
