@@ -1,6 +1,7 @@
 """Forecasts of a trained model over its own table or another one, with dates, units and intervals."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ from rnnkit_tasks._table import SHOWN, Table
 
 Numbers = NDArray[np.float64]
 Rows = NDArray[np.int64]
+
+FAR, ENOUGH = 0.1, 100
+"""From the share that an interval is made to hold, and of so many rows: what is told."""
 
 FINER = 1e-4
 """Of a target's deviation: what the last digit of a forecast stands for."""
@@ -142,7 +146,7 @@ class TableForecaster(rnnkit.Predictor):
             judged = errors(targets, beyond, methods)
             if lost := unbeaten(targets, beyond, methods):
                 made.append(f"this run does not beat {', '.join(lost)} (by RMSE)")
-        return rnnkit.Forecast(
+        forecast = rnnkit.Forecast(
             index=index,
             targets=tuple(targets),
             values=values,
@@ -154,6 +158,7 @@ class TableForecaster(rnnkit.Predictor):
             errors=judged,
             notes=tuple(made),
         )
+        return replace(forecast, notes=(*forecast.notes, *_misses(forecast)))
 
     def _bounds(self, values: Numbers, interval: float) -> tuple[Numbers, Numbers, str]:
         """Return the bounds of the interval (M, K) around forecasts, and how they are made."""
@@ -197,6 +202,17 @@ class TableForecaster(rnnkit.Predictor):
                 notes.append(f"{len(column.odd_cells)} row(s) of {name!r} are empty, and not held against a forecast")
             columns.append(column.numbers[:count])
         return np.stack(columns, axis=1)
+
+
+def _misses(forecast: rnnkit.Forecast) -> list[str]:
+    """Say where the interval holds far less of what came, or far more, than it is made to."""
+    judged = np.isfinite(forecast.actual).sum(0)
+    return [
+        f"the bounds of {target} hold {share:.0%} of what came, not {forecast.interval:.4g}: these rows are unlike "
+        "those that validated the run"
+        for target, share, rows in zip(forecast.targets, forecast.coverage.tolist(), judged.tolist(), strict=True)
+        if rows >= ENOUGH and abs(share - forecast.interval) > FAR
+    ]
 
 
 def check_interval(interval: float) -> None:

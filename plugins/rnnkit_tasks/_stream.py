@@ -60,7 +60,7 @@ class Stream:
     ) -> None:
         self._lines = enumerate(lines, start=1)
         self._mark = source.delimiter or ","
-        self._named = source.header is not False
+        self._named, self._commented = source.header is not False, source.header is None
         self._inputs, self._times, self._window, self._reading = inputs, times, window, reading
 
     def windows(self) -> Iterator[Window]:
@@ -108,11 +108,19 @@ class Stream:
         return len(first[1]), places, None if self._named else first
 
     def _rows(self) -> Iterator[tuple[int, list[str]]]:
-        """Yield the cells of each line that is not blank and no comment, with its number."""
+        """Yield the cells of each line that is not blank and no comment, with its number.
+
+        Of a table whose names stood in a comment, the first comment that has them all is a line too.
+        """
+        begun = False
         for at, line in self._lines:
             text = line.rstrip("\r\n").removeprefix("\ufeff" if at == 1 else "")
+            if self._commented and not begun and text.startswith("#"):
+                names = [name.strip() for name in text.lstrip("#").split(self._mark)]
+                text = text.lstrip("#") if {*self._inputs} <= {*names} else ""
             if not text.strip() or text.startswith("#"):
                 continue
+            begun = True
             try:
                 (cells,) = csv.reader([text], delimiter=self._mark, skipinitialspace=True, strict=True)
             except (csv.Error, ValueError) as error:

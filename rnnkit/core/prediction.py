@@ -9,8 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from rnnkit.support.atomic_files import write_file
-from rnnkit.support.paths import AnyPath
+from rnnkit.support.atomic_files import reported, write_file
+from rnnkit.support.paths import AnyPath, as_path
 
 Figure: TypeAlias = str | float | int | None
 """How good something was, or what it is a figure of; None where it has none."""
@@ -60,7 +60,7 @@ class Prediction(ABC):
         """Return the table as comma-separated text, and write it to a file if one is given.
 
         Args:
-            path: of the file, which is there whole or not at all.
+            path: of the file, which is there whole or not at all; a pipe or the like is written into.
             header: whether the first line has the names of the columns.
 
         Raises:
@@ -73,7 +73,7 @@ class Prediction(ABC):
             writer.writerow(columns)
         writer.writerows(zip(*columns.values(), strict=True))
         if path is not None:
-            write_file(path, sheet.getvalue().encode())
+            _write(as_path(path), sheet.getvalue().encode())
         return sheet.getvalue()
 
     def _repr_html_(self) -> str:
@@ -116,6 +116,15 @@ class Predictor(ABC):
             DataError: a line is unfit, or there are too few of them.
         """
         return None
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file; what is there and no file, such as a pipe or /dev/stdout, is written into and not replaced."""
+    if path.exists() and not path.is_file():
+        with reported(path):
+            path.write_bytes(data)
+    else:
+        write_file(path, data)
 
 
 def written(figure: Figure) -> str:

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 from xml.etree import ElementTree
 
@@ -98,6 +99,17 @@ def test_with_out_the_report_goes_to_stdout(run, new, cli, tmp_path):
     assert (again.exit_code, again.output) == (0, "")
 
 
+def test_out_may_be_a_pipe(run, new, cli, tmp_path):
+    out, read = tmp_path / "pipe", []
+    os.mkfifo(out)
+    reader = threading.Thread(target=lambda: read.append(out.read_text()))
+    reader.start()
+    assert cli("predict", run, "--data", new, "--out", out).exit_code == 0
+    reader.join()
+    assert read == [rnnkit.load(run).predict(new).to_csv()]
+    assert out.is_fifo()
+
+
 def test_json(run, new, cli, lines):
     result = cli("predict", run, "--data", new, "--json", "--interval", 0.8)
     told = lines(result.stdout)
@@ -163,10 +175,7 @@ def test_bad_options(run, new, trained, cli, tmp_path):
         ("--interval", 90): "90.0 is not in the range 0<x<1",
         ("--season", 0): "0 is not in the range x>=1",
         ("--out", tmp_path): f"--out {tmp_path} is a folder; name a file",
-        (
-            "--out",
-            tmp_path / "no" / "f.csv",
-        ): f"--out {tmp_path / 'no' / 'f.csv'}: there is no folder {tmp_path / 'no'}",
+        ("--out", tmp_path / "no" / "f.csv"): f"f.csv: there is no folder {tmp_path / 'no'}",
         ("--plot", "f.pdf"): "--plot f.pdf: it must end in .png or .svg",
         ("--out", new): f"--out {new} would write over {new}, which is read; name another file",
         ("--out", trained / "table.csv"): "which is read; name another file",
@@ -243,6 +252,12 @@ def test_follow_answers_each_row_at_once_and_ends_with_a_signal(run):
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=20) == 130
         assert process.stderr.read().endswith("\nrnnkit: interrupted\n")
+
+
+def test_a_line_without_end_is_refused(run, monkeypatch):
+    monkeypatch.setattr("rnnkit.cli.commands.predict.LONGEST_LINE", 1000)
+    result = CliRunner().invoke(main, ["predict", str(run), "--follow"], input=table([1]) + "0" * 2000)
+    assert refused(result, 6).startswith("rnnkit: stdin, line 3 has more than 1,000 bytes; give a table")
 
 
 @pytest.mark.slow

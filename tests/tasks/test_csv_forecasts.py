@@ -1,6 +1,7 @@
 """Forecasts of tables: exact where the series is known, in the table's units and dates, whatever became of its file."""
 
 import io
+import re
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -126,6 +127,15 @@ def test_the_interval_holds_what_it_promises(tmp_path):
         width = {0.5: 0.6745, 0.8: 1.2816, 0.95: 1.96}[share] * deviation
         assert forecast.upper[0] - forecast.values[0] == pytest.approx(width, rel=0.1)
         assert forecast.values[0] - forecast.lower[0] == pytest.approx(width, rel=0.1)
+
+
+def test_an_interval_that_does_not_hold_is_told(file, tmp_path):
+    predictor = predictor_of(task_of(file))
+    assert not any("of what came, not" in note for note in predictor.predict().notes)
+    noisy = predictor.predict(write(tmp_path / "noisy.csv", series(200, noise=4.0)))
+    assert any(
+        re.match(r"the bounds of a hold \d+% of what came, not 0.9: these rows are unlike", n) for n in noisy.notes
+    )
 
 
 def test_too_few_rows_for_an_interval_are_told(file):
@@ -352,6 +362,15 @@ def test_blank_lines_and_comments_are_passed_over(file):
     plain = [part.to_csv() for part in predictor.follow(LINES.splitlines())]
     spaced = "\ufeff" + LINES.replace("\n", "\n# a remark\n\n")
     assert [part.to_csv() for part in predictor.follow(spaced.splitlines())] == plain
+
+
+def test_names_in_a_comment(tmp_path, values):
+    table = write(tmp_path / "t.csv", values, head="# made by hand\n# time,a,b")
+    predictor = predictor_of(task_of(table))
+    whole = predictor.predict(table)
+    parts = list(predictor.follow(table.read_text().splitlines()[:22]))
+    assert [part.index["time"][0] for part in parts] == whole.index["time"][:16]
+    np.testing.assert_allclose([part.values[0, 0] for part in parts], whole.values[:16, 0], rtol=1e-6)
 
 
 def test_it_shows_itself(file):

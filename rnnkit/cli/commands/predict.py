@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,6 +17,10 @@ from rnnkit.plugin.key_value import by_table
 if TYPE_CHECKING:
     from rnnkit.core.prediction import Prediction
     from rnnkit.runs.loading import TrainedRun
+
+
+LONGEST_LINE = 2**24
+"""Bytes."""
 
 
 class Options(NamedTuple):
@@ -152,8 +157,10 @@ def _follow(run: "TrainedRun", options: Options) -> None:
 
 def _lines() -> Iterator[str]:
     """Yield the lines of stdin as they come."""
-    source = getattr(sys.stdin, "buffer", None)
-    for number, line in enumerate(source or (), start=1):
+    source = getattr(sys.stdin, "buffer", None) or BytesIO()
+    for number, line in enumerate(iter(lambda: source.readline(LONGEST_LINE + 1), b""), start=1):
+        if len(line) > LONGEST_LINE:
+            raise DataError(f"stdin, line {number} has more than {LONGEST_LINE:,} bytes; give a table, a row a line")
         try:
             yield line.decode("utf-8")
         except UnicodeDecodeError:
