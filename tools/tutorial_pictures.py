@@ -258,8 +258,8 @@ def forecast() -> tuple[Figure, str]:
     figure, axes = panels(height=3.0)
     axes.fill_between(hours, lower, upper, color=ORANGE, alpha=0.2, linewidth=0, label=f"{made.interval:.0%} interval")
     axes.plot(hours, actual, color="black", linewidth=1.3, label="what came")
-    axes.plot(hours, values, color=ORANGE, linewidth=1.3, label=f"forecast, {ahead} hours before")
-    axes.set(xlabel="hours from the last row of the table", ylabel="demand", xticks=range(-144, 25, 24))
+    axes.plot(hours, values, color=ORANGE, linewidth=1.3, label="forecast")
+    axes.set(xlabel="hours from the last row of the table", ylabel="demand", xticks=range(-144, 1, 24))
     legend_above(axes, 3)
     ours = made.errors[0]
     return (

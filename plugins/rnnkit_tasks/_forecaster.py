@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,9 @@ class TableForecaster(rnnkit.Predictor):
         self.model, self.learnt = model, learnt
         self.calibration = Calibration.from_json(calibration, learnt)
 
-    def predict(self, data: Path | None = None, *, interval: float = 0.9, season: int | None = None) -> rnnkit.Forecast:
+    def predict(
+        self, data: str | PathLike[str] | None = None, *, interval: float = 0.9, season: int | None = None
+    ) -> rnnkit.Forecast:
         """Forecast the rows of a table, and those after its end that its last windows reach.
 
         Args:
@@ -62,7 +65,7 @@ class TableForecaster(rnnkit.Predictor):
             check_whole("season", season)
         learnt = self.learnt
         notes: list[str] = []
-        source = learnt.source if data is None else learnt.source._replace(path=data, kept=True)
+        source = learnt.source if data is None else learnt.source._replace(path=Path(data), kept=True)
         out = learnt.roles.left_out if learnt.roles.time else ()
         table, time, _ = source.read([*out], learnt.reading)
         self._check_columns(table, data is None)

@@ -95,7 +95,7 @@ class Predictor(ABC):
     """Says of a trained model what it makes of data: what `Task.predictor` returns."""
 
     @abstractmethod
-    def predict(self, data: Path | None = None, *, interval: float = 0.9, season: int | None = None) -> Prediction:
+    def predict(self, data: AnyPath | None = None, *, interval: float = 0.9, season: int | None = None) -> Prediction:
         """Say of the rows in a file, in the data's own units, what the model makes of them.
 
         Args:

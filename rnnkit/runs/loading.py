@@ -50,7 +50,7 @@ class TrainedRun:
         if data is None:
             check_files(self.settings, self.path)
             tell_changed_data(self.path, self.task)
-        return predictor.predict(None if data is None else as_path(data), interval=interval, season=season)
+        return predictor.predict(data if data is None else as_path(data), interval=interval, season=season)
 
     def predictor(self) -> Predictor:
         """Return what predicts, with all that the run has kept for it, or that can be measured on its data now.

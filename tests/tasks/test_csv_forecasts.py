@@ -1,6 +1,5 @@
 """Forecasts of tables: exact where the series is known, in the table's units and dates, whatever became of its file."""
 
-import io
 import re
 from datetime import datetime, timedelta
 
@@ -12,41 +11,7 @@ from torch import nn
 import rnnkit
 from rnnkit.errors import DataError, UsageError
 
-KEEPS = 0.8
-"""Of its last value, what an AR series has left after a row, beside its noise."""
-
-
-class Knows(nn.Module):
-    """Forecasts x(t+h) = 50 + keeps^h (x(t) - 50) of normalised windows, exactly; of the first column alone."""
-
-    def __init__(self, task):
-        super().__init__()
-        self.scale, self.mean = task.scale[:1].double(), task.mean[:1].double()
-        self.factor = nn.Parameter(torch.tensor(KEEPS**task.horizon, dtype=torch.float64))
-        self.columns = task.output_size
-
-    def forward(self, xs, state=None, *, lengths=None):
-        last = xs[..., :1].double() * self.scale + self.mean
-        said = (50 + self.factor * (last - 50) - self.mean) / self.scale
-        return said.expand(-1, -1, self.columns), None
-
-
-def series(rows, noise=1.0, seed=0):
-    """Return an AR series around 50."""
-    draw, values = np.random.default_rng(seed), [0.0]
-    for _ in range(rows - 1):
-        values.append(KEEPS * values[-1] + noise * draw.normal())
-    return 50 + np.array(values)
-
-
-def write(path, values, begin=0, head="time,a,b", row="{time},{value!r},{other}"):
-    """Write a table with a row an hour."""
-    lines = [head]
-    for at, value in enumerate(values.tolist(), start=begin):
-        time = datetime(2024, 2, 28) + timedelta(hours=at)
-        lines.append(row.format(time=time, value=value, other=at % 7))
-    path.write_text("\n".join(lines) + "\n")
-    return path
+from .known_series import KEEPS, Knows, predictor_of, series, task_of, write
 
 
 @pytest.fixture
@@ -57,15 +22,6 @@ def values():
 @pytest.fixture
 def file(tmp_path, values):
     return write(tmp_path / "table.csv", values)
-
-
-def task_of(file, **options):
-    return rnnkit.tasks["csv"](**{"file": str(file), "target": "a", "window": 5, "horizon": 3, **options})
-
-
-def predictor_of(task, calibration=None):
-    model = Knows(task).eval()
-    return task.predictor(model, task.calibration(model) if calibration is None else calibration)
 
 
 def test_the_forecast_of_a_series_that_is_known_is_exact(file, values):
@@ -296,81 +252,6 @@ def test_an_interval_that_is_none(file, interval):
 def test_a_season_that_is_none(file, season):
     with pytest.raises(UsageError, match=r"season is .*; it must be a whole number >= 1"):
         predictor_of(task_of(file), {}).predict(season=season)
-
-
-def test_what_follows_is_what_a_whole_table_gives(file, tmp_path, values):
-    predictor = predictor_of(task_of(file))
-    new = write(tmp_path / "new.csv", values[:60], begin=30)
-    whole = predictor.predict(new)
-    parts = list(predictor.follow(new.read_text().splitlines(keepends=True)))
-    assert len(parts) == len(whole.values)
-    for name in ("values", "lower", "upper"):
-        np.testing.assert_allclose(np.concatenate([getattr(p, name) for p in parts]), getattr(whole, name), rtol=1e-6)
-    assert [part.index["time"][0] for part in parts] == whole.index["time"]
-    text = "".join(part.to_csv(header=k == 0) for k, part in enumerate(parts))
-    assert text.splitlines()[0] == whole.to_csv().splitlines()[0]
-    later = [line.rpartition(",")[0] for line in whole.to_csv().splitlines()[1:]]
-    assert [line.rpartition(",")[0] for line in text.splitlines()[1:]] == later
-
-
-def test_what_follows_without_times(tmp_path, values):
-    table = write(tmp_path / "t.csv", values, head="a,b", row="{value!r},{other}")
-    predictor = predictor_of(task_of(table))
-    whole = predictor.predict(table)
-    parts = list(predictor.follow(table.read_text().splitlines()[:21]))
-    assert [part.index["row"][0] for part in parts] == whole.index["row"][:16]
-
-
-def test_the_first_forecast_comes_with_the_last_row_of_the_first_window(file):
-    lines = iter(file.read_text().splitlines())
-    read = []
-
-    def watched():
-        for line in lines:
-            read.append(line)
-            yield line
-
-    forecasts = predictor_of(task_of(file)).follow(watched())
-    next(forecasts)
-    assert len(read) == 1 + 5
-    next(forecasts)
-    assert len(read) == 1 + 6
-
-
-LINES = "time,a,b\n" + "".join(f"2024-01-01 {k:02d}:00:00,{50 + k},1\n" for k in range(6))
-UNFIT = {
-    "nothing": ("", "stdin has no line; give a table with the columns that the run reads"),
-    "too few": ("time,a,b\n2024-01-01,1,1\n", "stdin ended after 1 row(s); the run forecasts from 5"),
-    "names that lack one": ("time,x,b\n", "stdin, line 1: no column 'a'"),
-    "a word": (f"{LINES}2024-01-01 06:00:00,much,1\n", "stdin, line 8, column 'a': 'much' is not a finite number"),
-    "an empty cell": (f"{LINES}2024-01-01 06:00:00,,1\n", "stdin, line 8, column 'a': the cell is empty; correct it"),
-    "a cell too few": (f"{LINES}2024-01-01 06:00:00,1\n", "stdin, line 8: 2 cell(s), 3 in the first line"),
-    "too large": (f"{LINES}2024-01-01 06:00:00,1e200,1\n", "stdin, line 8, column 'a': 1e+200 is too large"),
-    "an open quote": (f'{LINES}"2024-01-01,1,1\n', "stdin, line 8: unexpected end of data; correct it"),
-}
-
-
-@pytest.mark.parametrize(("text", "said"), UNFIT.values(), ids=UNFIT)
-def test_lines_that_are_unfit_are_refused(file, text, said):
-    with pytest.raises(DataError) as refused:
-        list(predictor_of(task_of(file, columns="a,b")).follow(io.StringIO(text)))
-    assert str(refused.value).startswith(said)
-
-
-def test_blank_lines_and_comments_are_passed_over(file):
-    predictor = predictor_of(task_of(file))
-    plain = [part.to_csv() for part in predictor.follow(LINES.splitlines())]
-    spaced = "\ufeff" + LINES.replace("\n", "\n# a remark\n\n")
-    assert [part.to_csv() for part in predictor.follow(spaced.splitlines())] == plain
-
-
-def test_names_in_a_comment(tmp_path, values):
-    table = write(tmp_path / "t.csv", values, head="# made by hand\n# time,a,b")
-    predictor = predictor_of(task_of(table))
-    whole = predictor.predict(table)
-    parts = list(predictor.follow(table.read_text().splitlines()[:22]))
-    assert [part.index["time"][0] for part in parts] == whole.index["time"][:16]
-    np.testing.assert_allclose([part.values[0, 0] for part in parts], whole.values[:16, 0], rtol=1e-6)
 
 
 def test_it_shows_itself(file):
