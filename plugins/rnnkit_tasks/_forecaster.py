@@ -18,6 +18,7 @@ from rnnkit_tasks._clock import Clock
 from rnnkit_tasks._learnt import Learnt
 from rnnkit_tasks._outputs import outputs
 from rnnkit_tasks._rivals import OURS, RIDGE, errors, ridge, rivals, season_of, unbeaten
+from rnnkit_tasks._roles import quoted
 from rnnkit_tasks._source import check_rows
 from rnnkit_tasks._stream import Stream
 from rnnkit_tasks._table import SHOWN, Table
@@ -148,7 +149,7 @@ class TableForecaster(rnnkit.Predictor):
                 made.append(f"no {RIDGE}: the run has not kept its linear model, and its table is not at hand")
             judged = errors(targets, beyond, methods)
             if lost := unbeaten(targets, beyond, methods):
-                made.append(f"this run does not beat {', '.join(lost)} (by RMSE)")
+                made.append(f"this run does not beat {'; '.join(lost)} (by RMSE)")
         forecast = rnnkit.Forecast(
             index=index,
             targets=tuple(targets),
@@ -177,6 +178,14 @@ class TableForecaster(rnnkit.Predictor):
         )
         if not residuals.suffice(interval):
             how += f"; so few rows bound less than {100 * interval:.4g} %: these are the least and the greatest error"
+        beside = [
+            quoted(name)
+            for name, low, high in zip(self.learnt.roles.targets, lower, upper, strict=True)
+            if low * high > 0
+        ]
+        if beside:
+            names = ", ".join(beside)
+            how += f"; of {names} nearly all of these errors had one sign, so the forecast lies beside its bounds"
         return values + lower, values + upper, how
 
     def _check_columns(self, table: Table, own: bool) -> None:
@@ -211,8 +220,8 @@ def _misses(forecast: rnnkit.Forecast) -> list[str]:
     """Say where the interval holds far less of what came, or far more, than it is made to."""
     judged = np.isfinite(forecast.actual).sum(0)
     return [
-        f"the bounds of {target} hold {share:.0%} of what came, not {forecast.interval:.4g}: these rows are unlike "
-        "those that validated the run"
+        f"the bounds of {quoted(target)} hold {share:.0%} of what came, not {forecast.interval:.4g}: these rows are "
+        "unlike those that validated the run"
         for target, share, rows in zip(forecast.targets, forecast.coverage.tolist(), judged.tolist(), strict=True)
         if rows >= ENOUGH and abs(share - forecast.interval) > FAR
     ]

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 import rnnkit
 from rnnkit_tasks._linear import linear_forecasts
 from rnnkit_tasks._pace import Pace
+from rnnkit_tasks._roles import quoted
 from rnnkit_tasks._scaling import Scale
 
 Numbers = NDArray[np.float64]
@@ -59,15 +60,18 @@ def errors(
 
 
 def unbeaten(targets: Sequence[str], actual: Numbers, forecasts: Mapping[str, Numbers]) -> list[str]:
-    """Name each method that is as good as this run, or better, by mean squared error over the rows that both know."""
+    """Name what is as good as this run or better, a text a target, by mean squared error over rows that both know."""
     found = []
     for k, target in enumerate(targets):
+        better = []
         ours = np.square(forecasts[OURS] - actual)[:, k]
         for method, values in forecasts.items():
             theirs = np.square(values - actual)[:, k]
             both = np.isfinite(ours) & np.isfinite(theirs)
             if method != OURS and both.any() and theirs[both].mean() <= ours[both].mean():
-                found.append(f"{method} on {target}")
+                better.append(method)
+        if better:
+            found.append(f"{', '.join(better)} on {quoted(target)}")
     return found
 
 

@@ -211,10 +211,21 @@ def test_a_model_that_is_beaten_is_told_so(file):
     nn.init.constant_(model.factor, -1.0)
     forecast = task.predictor(model, task.calibration(model)).predict()
     (line,) = [note for note in forecast.notes if note.startswith("this run does not beat ")]
-    assert "last value on a, " in line
-    assert "ridge on a" in line
+    assert line == "this run does not beat last value, seasonal naive, ridge on a (by RMSE)"
     good = predictor_of(task).predict(season=24)
     assert not any("last value" in note for note in good.notes if note.startswith("this run does not beat "))
+
+
+def test_a_model_that_errs_to_one_side_is_told_so(file):
+    task = task_of(file)
+    model = Knows(task)
+    model.mean = model.mean + 20
+    forecast = task.predictor(model, task.calibration(model)).predict()
+    assert (forecast.lower < forecast.values).any() != (forecast.upper > forecast.values).any()
+    assert any(
+        note.endswith("of a nearly all of these errors had one sign, so the forecast lies beside its bounds")
+        for note in forecast.notes
+    )
 
 
 def test_two_targets(file):
