@@ -11,7 +11,9 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from rnnkit import errors, init, inspection, interop, memory, testing
     from rnnkit.core.cell import Cell, Projected, State, map_parts, parts_of, tensors_replaced, time_slices
+    from rnnkit.core.forecast import Forecast, ForecastError
     from rnnkit.core.input_checks import casts_automatically, check_step
+    from rnnkit.core.prediction import Prediction, Predictor
     from rnnkit.core.row_masks import choose_rows, hold_ended, running_rows
     from rnnkit.core.snapshot import Snapshot
     from rnnkit.core.task import Batch, Task
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from rnnkit.runs.checkpoint import load_checkpoint, save_checkpoint
     from rnnkit.runs.folder import open_run
     from rnnkit.runs.history import RunHistory, read_history
+    from rnnkit.runs.loading import TrainedRun, load
     from rnnkit.runs.tensorboard import TensorBoard
     from rnnkit.testing.gradcheck import gradcheck
     from rnnkit.testing.gradient_report import GradientReport
@@ -51,10 +54,14 @@ _HOMES = {
     "Cell": "core.cell",
     "CellLike": "plugin.cell_spec",
     "Exported": "export",
+    "Forecast": "core.forecast",
+    "ForecastError": "core.forecast",
     "GradientReport": "testing.gradient_report",
     "Masks": "core.unroller",
     "Model": "layers.model",
     "Place": "racing.leaderboard",
+    "Prediction": "core.prediction",
+    "Predictor": "core.prediction",
     "Projected": "core.cell",
     "RNN": "layers.rnn",
     "RaceResult": "racing.result",
@@ -68,6 +75,7 @@ _HOMES = {
     "Task": "core.task",
     "TensorBoard": "runs.tensorboard",
     "TensorInfo": "export",
+    "TrainedRun": "runs.loading",
     "Training": "training.training",
     "Unroller": "core.unroller",
     "WeightDrop": "layers.weight_drop",
@@ -86,6 +94,7 @@ _HOMES = {
     "hold_ended": "core.row_masks",
     "hookimpl": "plugin.hookspecs",
     "is_traced": "core.watching",
+    "load": "runs.loading",
     "load_checkpoint": "runs.checkpoint",
     "map_parts": "core.cell",
     "nested_cells": "layers.wrapper",
@@ -115,10 +124,14 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "Cell",
     "CellLike",
     "Exported",
+    "Forecast",
+    "ForecastError",
     "GradientReport",
     "Masks",
     "Model",
     "Place",
+    "Prediction",
+    "Predictor",
     "Projected",
     "RNN",
     "RaceResult",
@@ -132,6 +145,7 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "Task",
     "TensorBoard",
     "TensorInfo",
+    "TrainedRun",
     "Training",
     "Unroller",
     "WeightDrop",
@@ -154,6 +168,7 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "inspection",
     "interop",
     "is_traced",
+    "load",
     "load_checkpoint",
     "map_parts",
     "memory",

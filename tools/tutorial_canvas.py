@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import chdir, redirect_stdout
 from functools import cache
+from html import escape
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,9 @@ def draw(picture: Picture) -> Path:
         matplotlib.rcParams.update({"font.size": 10, "axes.titlesize": 10, "legend.fontsize": 9, "path.simplify": True})
         figure, title = picture()
         svg = svg_of(figure, title)
+    width = f"{72 * figure.get_size_inches()[0]:g}pt"
+    about = f'aria-label="{escape(title)}" style="width:100%;max-width:{width}"'
+    svg = svg.replace('role="img"', f'role="img" {about}', 1)
     # One page shows several pictures, and an id is there once.
     ids = {old: f"{name}-{k}" for k, old in enumerate(dict.fromkeys(re.findall(r'\bid="([^"]+)"', svg)))}
     svg = re.sub(r'(\bid="|xlink:href="#|url\(#)(\w+)', lambda link: link[1] + ids[link[2]], svg)

@@ -96,18 +96,27 @@ def forecast() -> None:
         folder = Path(name)
         subprocess.run([sys.executable, "-c", page.split("```python\n")[1].split("```")[0]], cwd=folder, check=True)
         shutil.copy(FOLDER / "demand.toml", folder)
-        for command in ("run --config demand.toml --quiet --out runs/demand", "eval runs/demand --split test"):
-            printed = f"$ rnnkit {command}\n{_rnnkit(command, folder)}".split("\ngradients of the loss")[0]
+        for command in (
+            "run --config demand.toml --quiet --out runs/demand",
+            "eval runs/demand --split test",
+            "predict runs/demand --out forecast.csv",
+        ):
+            printed = f"$ rnnkit {command}\n{_rnnkit(command, folder, COLUMNS='88')}".split("\ngradients of the loss")[
+                0
+            ]
             (FOLDER / f"forecast-{command.split()[0]}.txt").write_text(printed, encoding="utf-8")
+        names, *_, before, last, first, after = (folder / "forecast.csv").read_text().splitlines()[:-4]
+        rows = "\n".join([names, "…", before, last, first, after, "…"])
+        (FOLDER / "forecast-rows.txt").write_text(f"{rows}\n", encoding="utf-8")
 
 
 def _means(values: list[float]) -> list[float]:
     return [float(f"{fmean(values[k : k + BIN]):.4g}") for k in range(0, len(values), BIN)]
 
 
-def _rnnkit(command: str, folder: Path) -> str:
+def _rnnkit(command: str, folder: Path, **variables: str) -> str:
     """Run a command in a folder, with one thread, and return what it prints."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(folder)}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(folder), **variables}
     words = [sys.executable, "-m", "rnnkit", *command.split()]
     done = subprocess.run(words, cwd=folder, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     return "".join(f"{line.rstrip()}\n" for line in done.stdout.splitlines())

@@ -250,21 +250,22 @@ def drop_in_speed() -> tuple[Figure, str]:
 
 
 def forecast() -> tuple[Figure, str]:
-    """Draw a week of the test: the truth, the forecast and the last value."""
+    """Draw the end of the test and what comes after it: the truth, the forecast and the interval."""
     variables = page("forecasting.md")
-    week, ahead = slice(100, 268), variables["task"].horizon
-    truth, forecasts = variables["truth"].numpy(), variables["forecast"].numpy()
-    hours = np.arange(168)
+    made, ahead = variables["forecast"], variables["task"].horizon
+    values, lower, upper, actual = (part[-168:, 0] for part in (made.values, made.lower, made.upper, made.actual))
+    hours = np.arange(168) - 167 + ahead
     figure, axes = panels(height=3.0)
-    axes.plot(hours, truth[week], color="black", linewidth=1.3, label="truth")
-    axes.plot(hours, forecasts[week], color=ORANGE, linewidth=1.3, label=f"forecast, {ahead} hours before")
-    axes.plot(hours, truth[week.start - ahead : week.stop - ahead], ":", color=GREY, linewidth=1.1, label="last value")
-    axes.set(xlabel="hours", ylabel="demand", xticks=range(0, 169, 24))
+    axes.fill_between(hours, lower, upper, color=ORANGE, alpha=0.2, linewidth=0, label=f"{made.interval:.0%} interval")
+    axes.plot(hours, actual, color="black", linewidth=1.3, label="what came")
+    axes.plot(hours, values, color=ORANGE, linewidth=1.3, label="forecast")
+    axes.set(xlabel="hours from the last row of the table", ylabel="demand", xticks=range(-144, 1, 24))
     legend_above(axes, 3)
-    error = np.abs(forecasts - truth).mean()
+    ours = made.errors[0]
     return (
         figure,
-        f"A week of demand and its forecast six hours before; over the whole test it is off by {error:.2f} on average.",
+        f"A week of demand, its forecast six hours before and six hours beyond the end; over the test it is off by "
+        f"{ours.mae:.2f} on average, and the interval holds {made.coverage[0]:.0%} of what came.",
     )
 
 

@@ -1,6 +1,7 @@
 """A column of a table: its numbers, and the cells that hold none."""
 
 from array import array
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any
 
@@ -75,6 +76,12 @@ class Column:
         self._pieces = [self.numbers[::-1].copy()]
         self.odd_rows = array("q", [self.rows - 1 - row for row in reversed(self.odd_rows)])
         self.odd_cells.reverse()
+
+    def head(self, rows: int) -> "Column":
+        """Return the first rows as a column of their own."""
+        column, odd = Column(self.numbers[:rows]), bisect_left(self.odd_rows, rows)
+        column.odd_rows, column.odd_cells = self.odd_rows[:odd], self.odd_cells[:odd]
+        return column
 
     def top(self, count: int) -> list[str]:
         """Return the cells of so many rows at the top."""

@@ -71,10 +71,11 @@ class Times(NamedTuple):
     """Whether they are times of day, without a date."""
 
 
-def dates(cells: Sequence[str]) -> Times | None:
+def dates(cells: Sequence[str], reading: str = "") -> Times | None:
     """Read a column of dates (N,); None if fewer than nine in ten of its cells that are not empty are dates.
 
-    Where days and months could change places, that reading is taken by which the rows go forth, and least jump about.
+    Where days and months could change places, `reading` says which comes first ("day first", "month first"); without
+    it, that reading is taken by which the rows go forth, and least jump about.
     """
     plain = exact(cells)  # mostly, and soonest to tell
     stripped = [cell.strip() for cell in cells] if plain is None else []
@@ -92,7 +93,12 @@ def dates(cells: Sequence[str]) -> Times | None:
                 readings.append(Times(seconds, note, form is TIME_OF_DAY))
     if readings:
         return min(
-            readings, key=lambda times: (len(filled) - np.isfinite(times.seconds).sum(), _disorder(times.seconds))
+            readings,
+            key=lambda times: (
+                len(filled) - np.isfinite(times.seconds).sum(),
+                bool(reading) and times.note != reading,
+                _disorder(times.seconds),
+            ),
         )
     few = filled[:: len(filled) // SAMPLE + 1]  # it takes long, and most columns of words have no date at all
     return _mixed(stripped, len(filled)) if _mixed(few, len(few)) else None
@@ -164,11 +170,11 @@ def _of_day(given: dict[str, list[str]], rows: int) -> Seconds:
     halves = [(half or "")[:1].lower() for half in given.get("half", [None] * rows)]
     twelve = np.array([bool(half) for half in halves])
     hours = np.where(twelve, hours % 12 + 12 * np.array([half == "p" for half in halves]), hours)
-    total = 3600 * (hours - _offsets(given.get("zone", [None] * rows))) + 60 * minutes + seconds
+    total = 3600 * (hours - offsets(given.get("zone", [None] * rows))) + 60 * minutes + seconds
     return np.where((hours <= 24) & (minutes < 60) & (seconds <= 60), total, np.nan)
 
 
-def _offsets(zones: Sequence[str | None]) -> Seconds:
+def offsets(zones: Sequence[str | None]) -> Seconds:
     """Return the hours that zones such as +02:00 are ahead; names other than UTC are passed over."""
     known: dict[str | None, float] = {}
     for zone in set(zones):

@@ -7,6 +7,8 @@ from torch import Tensor
 
 PENALTIES = (1e-8, 1e-6, 1e-4, 1e-2, 1.0)
 INPUTS = 1024
+PIECE = 4096
+"""Windows that are copied at a time."""
 TOGETHER = 256
 """Windows that lie one behind the other in a piece: as many as a processor's cache holds."""
 
@@ -29,8 +31,11 @@ class Ridge:
         steps = max(1, min(window, INPUTS // series.shape[1]))
         self.offsets = torch.arange(steps) + (1 - horizon - steps)
 
-    def error(self, fitted: range, judged: range) -> float:
-        """Fit to the targets in rows `fitted`; give the mean squared error in rows `judged`, of the best penalty."""
+    def best(self, fitted: range, judged: range) -> tuple[Tensor, float]:
+        """Fit to the targets in rows `fitted`, with the penalty that is best in rows `judged`.
+
+        Returns: the weights (inputs + 1, K), the bias last, and the mean squared error in rows `judged`.
+        """
         gram, cross = self._moments(fitted)
         penalised = torch.ones(len(gram), dtype=torch.double)
         penalised[-1] = 0
@@ -42,7 +47,12 @@ class Ridge:
         for xs, ys in self._phases(judged):
             forecasts = (xs @ stacked + bias).view(*ys.shape[:2], len(PENALTIES), -1)
             errors += (forecasts - ys.unsqueeze(2)).square().sum((0, 1, 3))
-        return float(errors.min()) / (len(judged) * self.targets.shape[1])
+        least = int(errors.argmin())
+        return weights[least], float(errors[least]) / (len(judged) * self.targets.shape[1])
+
+    def error(self, fitted: range, judged: range) -> float:
+        """Return the mean squared error in rows `judged` of what `best` fits."""
+        return self.best(fitted, judged)[1]
 
     def _moments(self, rows: range) -> tuple[Tensor, Tensor]:
         """Return the sums over windows x and targets y of x xᵀ and x yᵀ, where x ends with a one.
@@ -91,3 +101,21 @@ class Ridge:
             )
             yield xs, self.targets[at : at + shifts * many].view(many, shifts, -1).transpose(0, 1)
             at += shifts * many
+
+
+def linear_forecasts(series: Tensor, ends: Tensor, weights: Tensor) -> Tensor:
+    """Return what weights (inputs + 1, K) that `Ridge.best` gave say of the windows that end in rows `ends` (M,).
+
+    Args:
+        series: (N, C), as it was fitted to.
+        ends: (M,) rows.
+        weights: of a window of (inputs / C) steps.
+
+    Returns: (M, K).
+    """
+    steps = (len(weights) - 1) // series.shape[1]
+    offsets, series = torch.arange(1 - steps, 1), series.double()
+    pieces = [
+        series[rows.unsqueeze(1) + offsets].flatten(1) @ weights[:-1] + weights[-1] for rows in torch.split(ends, PIECE)
+    ]
+    return torch.cat(pieces)

@@ -21,8 +21,13 @@ PARTS = {
 """What columns beside a year's are called."""
 
 
-def moments(table: Table, left_out: Iterable[str] = ()) -> tuple[Time | None, dict[str, str]]:
+def moments(table: Table, left_out: Iterable[str] = (), reading: str = "") -> tuple[Time | None, dict[str, str]]:
     """Find the columns that tell the time.
+
+    Args:
+        table: as it is read.
+        left_out: columns that are not looked at.
+        reading: "day first" or "month first", where that is known.
 
     Returns: the time of the rows, if a column tells it; and what else of time there is, by name.
     """
@@ -32,7 +37,7 @@ def moments(table: Table, left_out: Iterable[str] = ()) -> tuple[Time | None, di
         if name in left_out:
             continue
         if 2 * len(column.odd_cells) > column.rows:
-            times = dates(column.cells())
+            times = dates(column.cells(), reading)
             if times is not None:
                 known[name] = times
             elif unread(column.cells()) is not None:

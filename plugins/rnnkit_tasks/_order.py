@@ -23,6 +23,10 @@ class Time(NamedTuple):
     """(N,); NaN where a cell holds no date."""
     note: str = ""
 
+    def head(self, rows: int) -> "Time":
+        """Return the first rows."""
+        return self._replace(seconds=self.seconds[:rows])
+
 
 TURN = "give order=newest-first to turn the rows round, or order=oldest-first to take them as they stand"
 PUT_BACK = "put the rows in the order in which the run learnt from them"
@@ -63,7 +67,7 @@ def told(time: Time, lines: Sequence[int]) -> str:
     forth = steps[steps > 0]
     usual = float(np.median(forth)) if len(forth) else 0.0
     if usual:
-        said.append(f"{_span(usual)} apart")
+        said.append(f"{span(usual)} apart")
     for what, where in (
         ("jump(s)", steps > LONGER * usual),
         ("repeat(s)", steps == 0),
@@ -71,7 +75,7 @@ def told(time: Time, lines: Sequence[int]) -> str:
     ):
         if where.any():
             at = int(np.argmax(where))
-            far = f" of {_span(float(steps[at]))}" if what == "jump(s)" else ""
+            far = f" of {span(float(steps[at]))}" if what == "jump(s)" else ""
             said.append(f"{int(where.sum())} {what}, the first{far} in line {lines[rows[at + 1]]}")
     missing = len(time.seconds) - len(rows)
     if missing:
@@ -80,7 +84,7 @@ def told(time: Time, lines: Sequence[int]) -> str:
     return ", ".join(said)
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
     """Write a duration in the largest unit of which it has about a whole number, or at least one."""
     for unit, size in reversed(UNITS.items()):
         count = seconds / size

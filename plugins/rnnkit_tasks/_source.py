@@ -24,11 +24,12 @@ class Source(NamedTuple):
     kept: bool = False
     """Whether it is that of a finished run."""
 
-    def read(self, left_out: Sequence[str] = ()) -> tuple[Table, Time | None, dict[str, str]]:
+    def read(self, left_out: Sequence[str] = (), reading: str = "") -> tuple[Table, Time | None, dict[str, str]]:
         """Read the rows, the oldest first.
 
         Args:
             left_out: columns that are not looked at for the time.
+            reading: of dates, "day first" or "month first", where that is known.
 
         Returns: the table, the time of its rows if a column tells it, and what else of time there is, by name.
 
@@ -36,7 +37,7 @@ class Source(NamedTuple):
             DataError: the file is unfit, or its newest row comes first.
         """
         table = _example() if self.path is None else read_table(self.path, self.delimiter, self.header)
-        time, whys = moments(table, left_out)
+        time, whys = moments(table, left_out, reading)
         if time is not None:
             check_order(table.source, time, table.lines, self.order, self.kept)
         elif self.order is None:

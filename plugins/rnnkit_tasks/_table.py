@@ -64,8 +64,15 @@ class Table:
             )
         return self.columns[name]
 
-    def numbers(self, names: Sequence[str]) -> NDArray[np.float64]:
-        """Return the columns of these names: (rows, names).
+    def head(self, rows: int) -> "Table":
+        """Return the first rows."""
+        if rows >= self.rows:
+            return self
+        columns = {name: column.head(rows) for name, column in self.columns.items()}
+        return Table(self.source, columns, self.lines[:rows], self.delimiter, self.header, self.notes)
+
+    def numbers(self, names: Sequence[str], leave: bool = True) -> NDArray[np.float64]:
+        """Return the columns of these names: (rows, names); `leave`: whether they may be left out instead.
 
         Raises:
             UsageError: there is no such column.
@@ -73,11 +80,14 @@ class Table:
         """
         for name in names:
             if not self.column(name).regular:
-                raise self.fault(name)
+                raise self.fault(name, leave)
         return np.stack([self.columns[name].numbers for name in names], axis=1)
 
-    def fault(self, name: str) -> DataError:
-        """Return the error of a column that is used, about its first cell that holds no finite number."""
+    def fault(self, name: str, leave: bool = True) -> DataError:
+        """Return the error of a column that is used, about its first cell that holds no finite number.
+
+        `leave`: whether the column may be left out instead.
+        """
         column = self.columns[name]
         cell, line = column.odd_cells[0], self.lines[column.odd_rows[0]]
         wrong, remedy = "the cell is empty", "correct it"
@@ -91,10 +101,8 @@ class Table:
                 )
             elif readings is not None and len(cell) <= 40:
                 remedy = f"write {' or '.join(readings[0])}"
-        return DataError(
-            f"{self.source}, line {line}, column {name!r}: {wrong}; {remedy}, or leave the column out "
-            f"(leave_out){self.cut()}"
-        )
+        way_out = ", or leave the column out (leave_out)" if leave else ""
+        return DataError(f"{self.source}, line {line}, column {name!r}: {wrong}; {remedy}{way_out}{self.cut()}")
 
     def cut(self) -> str:
         """Say where the cells were cut, at the end of a sentence."""

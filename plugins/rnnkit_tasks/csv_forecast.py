@@ -31,7 +31,7 @@ seen, the mean of the training part, and a linear model of the window (ridge reg
 import hashlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -40,14 +40,18 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 import rnnkit
 from rnnkit import Batch
 from rnnkit.errors import DataError, check_whole, nearest
+from rnnkit_tasks._calibration import Calibration
+from rnnkit_tasks._forecaster import TableForecaster
+from rnnkit_tasks._learnt import Learnt
 from rnnkit_tasks._linear import Ridge
 from rnnkit_tasks._options import delimiter_of, header_of, names_of, order_of
+from rnnkit_tasks._pace import Pace
 from rnnkit_tasks._roles import Roles, roles
 from rnnkit_tasks._scaling import Scale
 from rnnkit_tasks._source import Source, check_rows
@@ -130,6 +134,7 @@ class CsvForecast(rnnkit.Task):
         )
         self._set_roles(made, inputs, targets)
         self._parts = self._scaled(table)
+        self._pace = None if time is None else Pace.found(time.seconds)
         log.info("%s: %s", table.source, made)
 
     def _set_window(self, window: int, horizon: int) -> None:
@@ -187,7 +192,7 @@ class CsvForecast(rnnkit.Task):
     @cached_property
     def _parts(self) -> tuple[Tensor, Tensor]:
         """The inputs (N, C) and the targets (N, K) of a run, read again and brought to its scale."""
-        table, _, _ = self._source.read()
+        table, time, _ = self._source.read()
         for name in (*self.columns, *self.targets):
             if name not in table.columns:
                 raise DataError(
@@ -197,6 +202,7 @@ class CsvForecast(rnnkit.Task):
         more = check_rows(table, self._rows)
         if more:
             log.warning("%s has %d row(s) more than when the run was made; they are left out", table.source, more)
+        self._pace = None if time is None else Pace.found(time.head(self._rows).seconds)
         return self._scaled(table)
 
     def _scaled(self, table: Table) -> tuple[Tensor, Tensor]:
@@ -261,8 +267,27 @@ class CsvForecast(rnnkit.Task):
         return {
             "last value": float((values[rows] - values[rows - self.horizon]).square().mean()),
             "mean": float(values[rows].square().mean()),
-            "linear model": Ridge(self.series, values, self.window, self.horizon).error(self.train, self.held_out),
+            "linear model": self._linear[1],
         }
+
+    @cached_property
+    def _linear(self) -> tuple[Tensor, float]:
+        """The weights of the linear model, and its error."""
+        return Ridge(self.series, self.values, self.window, self.horizon).best(self.train, self.held_out)
+
+    def calibration(self, model: nn.Module) -> dict[str, Any]:
+        """Return the residuals of the rows that validate, the linear model, and the pace of the rows."""
+        found = Calibration.measured(model, self.series, self.values, self.held_out, self._learnt)
+        return replace(found, ridge=self._linear[0].numpy(), pace=self._pace).to_json()
+
+    def predictor(self, model: nn.Module, calibration: Mapping[str, Any]) -> TableForecaster:
+        """Return what forecasts this table, or another one, in its own dates and units."""
+        return TableForecaster(model, self._learnt, calibration)
+
+    @property
+    def _learnt(self) -> Learnt:
+        parts = (self._source, self._rows, self.test_part, self._roles, *self._scales, self.window, self.horizon)
+        return Learnt(*parts)
 
 
 def _tensor(values: NDArray[np.float64]) -> Tensor:

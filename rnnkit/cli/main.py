@@ -22,6 +22,7 @@ from rnnkit.cli.commands.gradcheck import gradcheck
 from rnnkit.cli.commands.inspect import inspect
 from rnnkit.cli.commands.listing import cells, tasks, unrollers
 from rnnkit.cli.commands.plugins import plugins
+from rnnkit.cli.commands.predict import predict
 from rnnkit.cli.commands.race import race
 from rnnkit.cli.commands.run import run
 from rnnkit.cli.commands.sample import sample
@@ -176,7 +177,7 @@ def main() -> None:
 
 COMMANDS: tuple[click.Command, ...] = (
     *(run, gradcheck, bench, check, cells, unrollers, tasks, plugins),
-    *(race, inspect, diff, compare, evaluate_run, sample, export, doctor),
+    *(race, inspect, diff, compare, evaluate_run, predict, sample, export, doctor),
 )
 for _command in COMMANDS:
     main.add_command(_command)

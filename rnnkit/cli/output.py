@@ -37,6 +37,8 @@ def print_table(
     right: Sequence[str] = (),
     less: Sequence[str] = (),
     keep: Sequence[str] = (),
+    *,
+    aside: bool = False,
 ) -> None:
     """Print a table without frames, as wide as the terminal at most; a pipe has no width but what COLUMNS says.
 
@@ -48,6 +50,7 @@ def print_table(
         right: headings of the columns that hold figures.
         less: headings of columns that are left out first; then from the last one on.
         keep: headings of columns that are left out last; the first column is shortened before that.
+        aside: print to stderr, where stdout is for the data.
     """
     from rich import box
     from rich.console import Console
@@ -56,7 +59,7 @@ def print_table(
 
     cells = list(zip(*rows, strict=True)) or [()] * len(headings)
     columns = [Column(h, list(texts), h in right) for h, texts in zip(headings, cells, strict=True)]
-    console = _console()
+    console = _console(aside)
     shown, hidden = fitted(columns, console.width, less, keep)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in shown:
@@ -65,28 +68,30 @@ def print_table(
     for texts in zip(*(column.cells for column in shown), strict=True):
         table.add_row(*map(Text, texts))
     # On a sheet first, since rich answers in its own way for a reader that has left.
-    sheet = TextIOWrapper(BytesIO(), getattr(sys.stdout, "encoding", None) or "utf-8", "replace", newline="")
+    encoding = getattr(sys.stderr if aside else sys.stdout, "encoding", None) or "utf-8"
+    sheet = TextIOWrapper(BytesIO(), encoding, "replace", newline="")
     Console(file=sheet, highlight=False, width=console.width, force_terminal=console.is_terminal).print(table)
     sheet.seek(0)
-    echo(sheet.read(), end="")
+    (tell if aside else echo)(sheet.read().removesuffix("\n"))
     if hidden:
         echo_wrapped(
             f"{len(hidden)} of {len(columns)} columns hidden for want of width ({', '.join(hidden)}); "
-            "a wider terminal or --json shows them"
+            "a wider terminal or --json shows them",
+            aside=aside,
         )
 
 
-def echo_wrapped(text: str) -> None:
-    """Write text to stdout, folded to the width of the terminal; a pipe has no width but what COLUMNS says."""
-    width = _console().width
-    echo(text if width == ENDLESS else wrapped(text, width))
+def echo_wrapped(text: str, *, aside: bool = False) -> None:
+    """Write text to stdout, or aside to stderr, folded to the terminal; a pipe has no width but what COLUMNS says."""
+    width = _console(aside).width
+    (tell if aside else echo)(text if width == ENDLESS else wrapped(text, width))
 
 
-def _console() -> "Console":
-    """Return stdout as rich sees it: as wide as COLUMNS says, or else the terminal; a pipe never folds by itself."""
+def _console(aside: bool = False) -> "Console":
+    """Return stdout as rich sees it, or stderr: as wide as COLUMNS says, or else the terminal; a pipe never folds."""
     from rich.console import Console
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, stderr=aside)
     told = os.environ.get("COLUMNS", "")
     if told.isdecimal() and int(told):
         return Console(highlight=False, width=int(told))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from rnnkit.core.cell import name_after_class
+from rnnkit.core.prediction import Predictor
 from rnnkit.support.paths import check_path
 
 
@@ -160,6 +161,32 @@ class Task(ABC):
             model: maps (xs, state, lengths=) to (outputs, state), and is in evaluation mode; no gradients are kept.
         """
         return {}
+
+    def calibration(self, model: nn.Module) -> dict[str, Any]:
+        """Return what `predictor` needs beside the model and is measured on held-out data, such as how far off it is.
+
+        Values are JSON's. A run keeps them as its training ends, so that they are there when the data are gone. {}:
+        nothing is needed.
+
+        Args:
+            model: as `further_figures` takes it.
+        """
+        return {}
+
+    def predictor(self, model: nn.Module, calibration: Mapping[str, Any]) -> Predictor | None:
+        """Return what says of other data, in their own units, what the model makes of them; see `rnnkit predict`.
+
+        None where there is nothing to predict. The data that the task was built with are read when they are asked for,
+        and not before.
+
+        Args:
+            model: as `further_figures` takes it; it stays with the predictor.
+            calibration: what `calibration` returned for this model; {}: it is not known.
+
+        Raises:
+            LookupError, TypeError, ValueError: `calibration` is something else.
+        """
+        return None
 
     def prompt(self, text: str = "") -> Tensor | None:
         """Turn text into symbols (N,) to begin a sample with; without text, give an ordinary beginning.

@@ -20,6 +20,7 @@ from rnnkit.layers.unroller_report import running
 from rnnkit.memory.replaying import layers_of
 from rnnkit.plugin.cell_spec import choose
 from rnnkit.plugin.class_import import homes
+from rnnkit.runs.calibration_record import keep_calibrations
 from rnnkit.runs.checkpoint import environment, restore
 from rnnkit.runs.checkpoint_store import CheckpointStore
 from rnnkit.runs.config import relocated
@@ -132,6 +133,8 @@ class RunFolder:
             best = training.best is not None and training.best[0] == record.step
             if best or training.done or (self.settings.save_every and record.step % self.settings.save_every == 0):
                 self.save(training)
+            if training.done and training.processes.is_main:
+                keep_calibrations(self.path, training, self._store)
             yield record
 
     def save(self, training: Training) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rnnkit.core.prediction import Predictor
 from rnnkit.core.task import Batch, Task
 from rnnkit.testing.conformance import BATCH, Conformance, Promise, built
-from rnnkit.training.evaluation import further_figures
+from rnnkit.training.evaluation import evaluating, further_figures
 
 
 def check_task(kind: type[Task], **options: Any) -> Conformance:
@@ -41,6 +42,7 @@ class _TaskCheck:
             "kept state": self.kept,
             "baselines": self.baselines,
             "further figures": self.further_figures,
+            "predictions": self.predictions,
         }
 
     def draw(self, seed: int = 0) -> Batch:
@@ -138,6 +140,22 @@ class _TaskCheck:
     def further_figures(self) -> Iterator[str]:
         """So are the further figures of a model, here of one without memory."""
         return _unfit_figures("further_figures()", further_figures(_Memoryless(self.task), self.task))
+
+    def predictions(self) -> Iterator[str]:
+        """What predictions need beside a model is JSON, and is taken as it comes back; none is taken too."""
+        model = _Memoryless(self.task)
+        with evaluating(model):
+            state = self.task.calibration(model)
+        try:
+            plain: dict[str, Any] = json.loads(json.dumps(state, allow_nan=False))
+        except (TypeError, ValueError):
+            yield "calibration() is not JSON; give text keys, lists and finite numbers"
+            return
+        nothing: dict[str, Any] = {}
+        for calibration in (plain, nothing):
+            predictor: Any = self.task.predictor(model.eval(), calibration)
+            if predictor is not None and not isinstance(predictor, Predictor):
+                yield f"predictor() gives a {type(predictor).__name__}; it must be a rnnkit.Predictor, or None"
 
 
 class _Memoryless(nn.Module):

@@ -210,6 +210,16 @@ class FurtherFigureOfNan(GoodTask):
         return {"nothing": math.nan}
 
 
+class CalibrationOfNan(GoodTask):
+    def calibration(self, model):
+        return {"error": math.nan}
+
+
+class PredictorOfWords(GoodTask):
+    def predictor(self, model, calibration):
+        return "tomorrow"
+
+
 BROKEN_TASKS = {
     TooManyFeatures: ("batches", "batch() gives 2 features; input_size is 1"),
     IntegersForReals: ("batches", "torch.int64; it must be (time, batch, input_size)"),
@@ -233,13 +243,15 @@ BROKEN_TASKS = {
     OtherBatchesFromTheState: ("kept state", "gives a task with other sizes or validation batches"),
     SummaryOfTwoLines: ("kept state", "data_summary() gives more than one line"),
     BaselineOfNan: ("baselines", "baselines() gives 'nothing': nan; it must be a finite number with a name"),
+    CalibrationOfNan: ("predictions", "calibration() is not JSON; give text keys, lists and finite numbers"),
+    PredictorOfWords: ("predictions", "predictor() gives a str; it must be a rnnkit.Predictor, or None"),
     FurtherFigureOfNan: ("further figures", "further_figures() gives 'nothing': nan; it must be a finite number"),
 }
 
 
 @pytest.mark.parametrize("kind", [GoodTask, AlwaysTheSame, TestBatches, Text, FurtherFigures, FurtherFiguresOfWords])
 def test_a_good_task_passes(kind):
-    assert len(testing.check_task(kind).promises) == 9
+    assert len(testing.check_task(kind).promises) == 10
 
 
 @pytest.mark.parametrize("kind", BROKEN_TASKS, ids=lambda kind: kind.__name__)

@@ -1,0 +1,85 @@
+"""What the rows of a table are called in a forecast: by their times as the table writes them, and on beyond its end."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rnnkit_tasks._order import Time
+from rnnkit_tasks._pace import Pace
+from rnnkit_tasks._table import Table
+from rnnkit_tasks._written_times import iso, writer_of
+
+ROW = "row"
+"""The column of row numbers, where times alone do not say which row is meant."""
+
+
+class Clock:
+    """Names rows.
+
+    Args:
+        table: the oldest row first.
+        time: of its rows, if a column tells it.
+        names: of the columns that told the time of the run's own table.
+        kept: the pace of the run's own table.
+        before: rows that came before the table's.
+    """
+
+    def __init__(
+        self, table: Table, time: Time | None, names: Sequence[str], kept: Pace | None, before: int = 0
+    ) -> None:
+        self._rows, self._before = table.rows, before
+        self.names = list(time.names) if time is not None and time.names == list(names) else []
+        self.notes: list[str] = []
+        self.pace: Pace | None = None
+        self._cells = {name: _written(table, name) for name in self.names}
+        self._seconds = time.seconds if time is not None and self.names else np.full(table.rows, np.nan)
+        if names and not self.names:
+            self.notes.append(f"{table.source} has no times in {' + '.join(names)}; rows are shown by their numbers")
+        elif not names:
+            self.notes.append("no column tells the time; rows are shown by their numbers, counted from 1")
+        else:
+            self.pace = kept if kept is not None and kept.fits(self._seconds) else Pace.found(self._seconds)
+            if kept is not None and self.pace not in (kept, None):
+                self.notes.append(f"rows are {self.pace} apart, those that the run learnt from {kept}")
+            if self.pace is None:
+                self.notes.append(
+                    "times are not evenly spaced, so rows are shown by their numbers too, counted from 1, and those "
+                    "beyond the last one have no time"
+                )
+
+    def index(self, rows: range) -> dict[str, list[str]]:
+        """Return what rows are called, by column; some may lie beyond the end of the table."""
+        beyond = max(0, rows.stop - max(rows.start, self._rows))
+        late = self._beyond(rows.stop - self._rows) if beyond and self.names else {}
+        called = {}
+        if self.pace is None:
+            called[ROW] = [str(self._before + row + 1) for row in rows]
+        for name in self.names:
+            cells = self._cells[name] + late[name] if late else self._cells[name]
+            called[name] = cells[rows.start : rows.stop]
+        return called
+
+    def _beyond(self, count: int) -> dict[str, list[str]]:
+        """Return the cells of so many rows after the last one."""
+        if self.pace is None or not np.isfinite(self._seconds[-1]):
+            return {name: [""] * count for name in self.names}
+        due = self.pace.after(float(self._seconds[-1]), count).tolist()
+        self.notes.append(f"times beyond the last row go on in steps of {self.pace}")
+        writers = [writer_of(self._cells[name], self._seconds) for name in self.names]
+        if all(writers):
+            return {
+                name: [write(seconds) for seconds in due]
+                for name, write in zip(self.names, writers, strict=True)
+                if write is not None
+            }
+        self.notes[-1] += f", written as {iso(due[0])}, for the form of the table's own cannot be gone on with"
+        first, *others = self.names
+        return {first: [iso(seconds) for seconds in due], **{name: [""] * count for name in others}}
+
+
+def _written(table: Table, name: str) -> list[str]:
+    """Return the cells of a column as they stand, numbers as they are read."""
+    column = table.columns[name]
+    if column.regular:
+        return [f"{value:.0f}" if value == int(value) else f"{value:.15g}" for value in column.numbers.tolist()]
+    return [cell.strip() for cell in column.top(column.rows)]

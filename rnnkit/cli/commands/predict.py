@@ -1,0 +1,208 @@
+"""`rnnkit predict`: what a trained model makes of data, in their own dates and units."""
+
+import sys
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from rnnkit.cli.options import trained
+from rnnkit.cli.output import echo_wrapped, json_option, print_json, print_table
+from rnnkit.cli.streams import echo, tell
+from rnnkit.errors import DataError, UsageError
+from rnnkit.plugin.key_value import by_table
+
+if TYPE_CHECKING:
+    from rnnkit.core.prediction import Prediction
+    from rnnkit.runs.loading import TrainedRun
+
+
+LONGEST_LINE = 2**24
+"""Bytes."""
+
+
+class Options(NamedTuple):
+    """What `rnnkit predict` takes beside the run."""
+
+    data: Path | None
+    out: Path | None
+    interval: float
+    season: int | None
+    plot: Path | None
+    follow: bool
+    assignments: tuple[str, ...]
+    as_json: bool
+    quiet: bool
+
+
+@click.command()
+@trained
+@click.option(
+    "--data",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="A table as the run's own. [default: the rows of its own that are kept for a test]",
+)
+@click.option("--out", metavar="FILE", type=click.Path(path_type=Path), help="CSV file. [default: stdout]")
+@click.option(
+    "--interval",
+    metavar="SHARE",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.9,
+    show_default=True,
+    help="Share of what comes that is to lie within the bounds.",
+)
+@click.option(
+    "--season",
+    metavar="ROWS",
+    type=click.IntRange(min=1),
+    help="Season of the naive forecast. [default: a day, week or year, by the rows' pace]",
+)
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw the last rows into this PNG or SVG file.")
+@click.option("--follow", is_flag=True, help="Read rows from stdin, and forecast from each as it comes.")
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    allow_from_autoenv=False,
+    metavar="task.KEY=FILE",
+    help="Where a file of the task's is now, if it has moved; may be repeated.",
+)
+@json_option
+@click.option("--quiet", is_flag=True, help="Show the forecasts alone, without errors and notes.")
+def predict(folder: Path, best: bool, device: str | None, **words: Any) -> None:
+    """Forecast a table with the model of the run in folder RUN: a row of CSV for each forecast, in the table's dates
+    and units, with a prediction interval and, where it is known, what came.
+
+    The table is read as the run read its own, and scaled as the run kept it; the first rows, as many as a window has,
+    are read before anything is forecast. The last forecasts are of rows beyond its end.
+
+    The interval comes from the errors on the rows that validated the run, kept in RUN/calibration.json as its training
+    ends, so the table that it learnt from may be gone. Below the forecasts: their errors, in the table's units, beside
+    those of the last value, of the value a season before, and of ridge regression; on stderr unless --out is given.
+    """
+    from rnnkit.runs.loading import load
+
+    options = Options(**words)
+    _check(options)
+    # A bare KEY=FILE is taken as well: nothing but files of the task's can be meant.
+    paths = [text if "." in text.partition("=")[0] else f"task.{text}" for text in options.assignments]
+    run = load(folder, best, device=device, files=by_table(paths, ("task",))["task"])
+    if options.follow:
+        _follow(run, options)
+        return
+    _check_inputs(run, options)
+    prediction = run.predict(options.data, interval=options.interval, season=options.season)
+    if options.plot is not None:
+        _draw(prediction, options.plot)
+    text = prediction.to_csv(options.out)
+    if options.as_json:
+        _print_lines(prediction, options)
+        return
+    if options.out is None:
+        echo(text, end="")
+    if not options.quiet:
+        _report(prediction, options)
+
+
+def _check(options: Options) -> None:
+    """Refuse what cannot be written, before anything is computed."""
+    from rnnkit.support.figures import check_plot
+
+    given = [f"--{name}" for name in ("data", "out", "season", "plot") if getattr(options, name) is not None]
+    if options.follow and given:
+        raise UsageError(f"--follow reads stdin and writes stdout; leave out {', '.join(given)}")
+    if options.plot is not None:
+        check_plot(options.plot)
+    if options.out is not None and options.out.is_dir():
+        raise UsageError(f"--out {options.out} is a folder; name a file")
+    if options.out is not None and not options.out.parent.is_dir():
+        raise UsageError(f"--out {options.out}: there is no folder {options.out.parent}")
+
+
+def _check_inputs(run: "TrainedRun", options: Options) -> None:
+    """Refuse to write over a table that is read, or that the run learnt from."""
+    own = [run.settings.task_options.get(name) for name in run.settings.task_class.files]
+    for read in [options.data, *(Path(name) for name in own if isinstance(name, str))]:
+        for name, written in (("--out", options.out), ("--plot", options.plot)):
+            if (
+                read is not None
+                and written is not None
+                and written.exists()
+                and read.exists()
+                and written.samefile(read)
+            ):
+                raise UsageError(f"{name} {written} would write over {read}, which is read; name another file")
+
+
+def _follow(run: "TrainedRun", options: Options) -> None:
+    """Print a line for each row that comes, at once."""
+    predictions = run.predictor().follow(_lines(), interval=options.interval)
+    if predictions is None:
+        raise UsageError(f"{run.path}: data of task {run.task.name!r} do not come line by line; give --data FILE")
+    told: set[str] = set()
+    for count, prediction in enumerate(predictions):
+        for note in prediction.notes:
+            if note not in told and not options.quiet:
+                tell(note)
+            told.add(note)
+        if options.as_json:
+            for record in prediction.records():
+                print_json({"event": "row", **record})
+        else:
+            echo(prediction.to_csv(header=count == 0), end="")
+
+
+def _lines() -> Iterator[str]:
+    """Yield the lines of stdin as they come."""
+    source = getattr(sys.stdin, "buffer", None) or BytesIO()
+    for number, line in enumerate(iter(lambda: source.readline(LONGEST_LINE + 1), b""), start=1):
+        if len(line) > LONGEST_LINE:
+            raise DataError(f"stdin, line {number} has more than {LONGEST_LINE:,} bytes; give a table, a row a line")
+        try:
+            yield line.decode("utf-8")
+        except UnicodeDecodeError:
+            raise DataError(f"stdin, line {number} is not UTF-8 text; convert it") from None
+
+
+def _draw(prediction: "Prediction", path: Path) -> None:
+    from rnnkit.support.atomic_files import write_file
+    from rnnkit.support.figures import save
+
+    if path.suffix.lower() == ".svg":  # with a title, for those who do not see it
+        write_file(path, prediction.svg().encode())
+    else:
+        save(prediction.plot(), path)
+
+
+def _print_lines(prediction: "Prediction", options: Options) -> None:
+    for record in prediction.records():
+        print_json({"event": "row", **record})
+    if options.quiet:
+        return
+    for figure in prediction.figures():
+        print_json({"event": "error", **figure})
+    print_json({"event": "end", "interval": options.interval, "notes": list(prediction.notes)})
+
+
+def _report(prediction: "Prediction", options: Options) -> None:
+    """Print how good it was, and how it was made: beside the data to stderr, else to stdout."""
+    from rnnkit.core.prediction import written
+
+    aside = options.out is None
+    if aside and sys.stdout.isatty():
+        tell("")
+    figures = prediction.figures()
+    if figures:
+        headings = list(figures[0])
+        numbers = [name for name in headings if not isinstance(figures[0][name], str)]
+        rows = [[written(value) for value in row.values()] for row in figures]
+        print_table(headings, rows, right=numbers, keep=headings[:2], aside=aside)
+        echo_wrapped("", aside=aside)
+    for note in prediction.notes:
+        echo_wrapped(f"- {note}", aside=aside)
+    files = [str(path) for path in (options.out, options.plot) if path is not None]
+    if files:
+        echo_wrapped(f"\nsaved in {' and '.join(files)}", aside=aside)

@@ -1,0 +1,95 @@
+"""Forecasts of rows that come line by line are those of the whole table, one a row, as soon as a window is full."""
+
+import io
+
+import numpy as np
+import pytest
+
+from rnnkit.errors import DataError
+
+from .known_series import predictor_of, series, task_of, write
+
+
+@pytest.fixture
+def values():
+    return series(400)
+
+
+@pytest.fixture
+def file(tmp_path, values):
+    return write(tmp_path / "table.csv", values)
+
+
+def test_what_follows_is_what_a_whole_table_gives(file, tmp_path, values):
+    predictor = predictor_of(task_of(file))
+    new = write(tmp_path / "new.csv", values[:60], begin=30)
+    whole = predictor.predict(new)
+    parts = list(predictor.follow(new.read_text().splitlines(keepends=True)))
+    assert len(parts) == len(whole.values)
+    for name in ("values", "lower", "upper"):
+        np.testing.assert_allclose(np.concatenate([getattr(p, name) for p in parts]), getattr(whole, name), rtol=1e-6)
+    assert [part.index["time"][0] for part in parts] == whole.index["time"]
+    text = "".join(part.to_csv(header=k == 0) for k, part in enumerate(parts))
+    assert text.splitlines()[0] == whole.to_csv().splitlines()[0]
+    later = [line.rpartition(",")[0] for line in whole.to_csv().splitlines()[1:]]
+    assert [line.rpartition(",")[0] for line in text.splitlines()[1:]] == later
+
+
+def test_what_follows_without_times(tmp_path, values):
+    table = write(tmp_path / "t.csv", values, head="a,b", row="{value!r},{other}")
+    predictor = predictor_of(task_of(table))
+    whole = predictor.predict(table)
+    parts = list(predictor.follow(table.read_text().splitlines()[:21]))
+    assert [part.index["row"][0] for part in parts] == whole.index["row"][:16]
+
+
+def test_the_first_forecast_comes_with_the_last_row_of_the_first_window(file):
+    lines = iter(file.read_text().splitlines())
+    read = []
+
+    def watched():
+        for line in lines:
+            read.append(line)
+            yield line
+
+    forecasts = predictor_of(task_of(file)).follow(watched())
+    next(forecasts)
+    assert len(read) == 1 + 5
+    next(forecasts)
+    assert len(read) == 1 + 6
+
+
+LINES = "time,a,b\n" + "".join(f"2024-01-01 {k:02d}:00:00,{50 + k},1\n" for k in range(6))
+UNFIT = {
+    "nothing": ("", "stdin has no line; give a table with the columns that the run reads"),
+    "too few": ("time,a,b\n2024-01-01,1,1\n", "stdin ended after 1 row(s); the run forecasts from 5"),
+    "names that lack one": ("time,x,b\n", "stdin, line 1: no column 'a'"),
+    "a word": (f"{LINES}2024-01-01 06:00:00,much,1\n", "stdin, line 8, column 'a': 'much' is not a finite number"),
+    "an empty cell": (f"{LINES}2024-01-01 06:00:00,,1\n", "stdin, line 8, column 'a': the cell is empty; correct it"),
+    "a cell too few": (f"{LINES}2024-01-01 06:00:00,1\n", "stdin, line 8: 2 cell(s), 3 in the first line"),
+    "too large": (f"{LINES}2024-01-01 06:00:00,1e200,1\n", "stdin, line 8, column 'a': 1e+200 is too large"),
+    "an open quote": (f'{LINES}"2024-01-01,1,1\n', "stdin, line 8: unexpected end of data; correct it"),
+}
+
+
+@pytest.mark.parametrize(("text", "said"), UNFIT.values(), ids=UNFIT)
+def test_lines_that_are_unfit_are_refused(file, text, said):
+    with pytest.raises(DataError) as refused:
+        list(predictor_of(task_of(file, columns="a,b")).follow(io.StringIO(text)))
+    assert str(refused.value).startswith(said)
+
+
+def test_blank_lines_and_comments_are_passed_over(file):
+    predictor = predictor_of(task_of(file))
+    plain = [part.to_csv() for part in predictor.follow(LINES.splitlines())]
+    spaced = "\ufeff" + LINES.replace("\n", "\n# a remark\n\n")
+    assert [part.to_csv() for part in predictor.follow(spaced.splitlines())] == plain
+
+
+def test_names_in_a_comment(tmp_path, values):
+    table = write(tmp_path / "t.csv", values, head="# made by hand\n# time,a,b")
+    predictor = predictor_of(task_of(table))
+    whole = predictor.predict(table)
+    parts = list(predictor.follow(table.read_text().splitlines()[:22]))
+    assert [part.index["time"][0] for part in parts] == whole.index["time"][:16]
+    np.testing.assert_allclose([part.values[0, 0] for part in parts], whole.values[:16, 0], rtol=1e-6)
