@@ -72,6 +72,15 @@ class Group(click.Group):
         with _answered():
             return super().invoke(ctx)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands into the help, by what they are for."""
+        column = max(map(len, self.commands))  # as wide in every section
+        for purpose, commands in PURPOSES.items():
+            with formatter.section(purpose):
+                names = [str(command.name).ljust(column) for command in commands]
+                sentences = [command.get_short_help_str(formatter.width) for command in commands]
+                formatter.write_dl(list(zip(names, sentences, strict=True)))
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -175,9 +184,14 @@ def main() -> None:
     """
 
 
-COMMANDS: tuple[click.Command, ...] = (
-    *(run, gradcheck, bench, check, cells, unrollers, tasks, plugins),
-    *(race, inspect, diff, compare, evaluate_run, predict, sample, export, doctor),
-)
-for _command in COMMANDS:
-    main.add_command(_command)
+PURPOSES: dict[str, tuple[click.Command, ...]] = {
+    "Train a model, and use it": (run, compare, evaluate_run, predict, sample, export),
+    "Prove a cell": (gradcheck, check),
+    "Look at cells": (inspect, diff, race, bench),
+    "What there is": (cells, unrollers, tasks, plugins, doctor),
+}
+"""The commands, by what they are for."""
+
+for _commands in PURPOSES.values():
+    for _command in _commands:
+        main.add_command(_command)

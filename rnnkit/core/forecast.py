@@ -31,7 +31,7 @@ class ForecastError(NamedTuple):
     """That it is the mean over: those whose truth is known, and for which the method has a forecast."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Forecast(Prediction):
     """Forecasts of N rows and K targets, in the units of the table; NaN stands for what is not known."""
 

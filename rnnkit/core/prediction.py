@@ -76,6 +76,12 @@ class Prediction(ABC):
             _write(as_path(path), sheet.getvalue().encode())
         return sheet.getvalue()
 
+    def __repr__(self) -> str:
+        """Return how many rows there are, and the names of their columns."""
+        columns = self.columns()
+        count = len(next(iter(columns.values()), []))
+        return f"<{type(self).__name__} of {count} row(s): {', '.join(columns)}>"
+
     def _repr_html_(self) -> str:
         """Show the last rows, how good it was, the picture and the notes in a notebook."""
         columns = self.columns()

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import rnnkit
+from rnnkit.cli.main import PURPOSES
 
 NOUNS = {"cells": rnnkit.cells, "unrollers": rnnkit.unrollers, "tasks": rnnkit.tasks}
 
@@ -190,3 +191,11 @@ def test_what_cannot_be_explained_is_said_in_a_sentence(cli, words, sentence, co
     result = cli("cells", *words)
     assert (result.exit_code, result.stdout) == (code, ""), result.output
     assert sentence in result.stderr
+
+
+def test_every_command_is_in_the_help_by_what_it_is_for_and_fits_80_columns(cli):
+    text = cli("--help").stdout
+    for purpose, commands in PURPOSES.items():
+        section = text.partition(f"\n{purpose}:\n")[2].partition("\n\n")[0].splitlines()
+        assert [line.split()[0] for line in section] == [command.name for command in commands]
+        assert all(line.endswith(".") and not line.endswith("..") for line in section)

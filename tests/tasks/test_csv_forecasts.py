@@ -268,6 +268,7 @@ def test_a_season_that_is_none(file, season):
 def test_it_shows_itself(file):
     forecast = predictor_of(task_of(file)).predict()
     html = forecast._repr_html_()
+    assert re.fullmatch(r"<Forecast of \d+ row\(s\): .*_actual>", repr(forecast))
     assert "the last 10 of 63 rows" in html
     assert "seasonal naive" in html
     assert "<title>Forecasts of a from 2024-03-13 04:00:00 to 2024-03-15 18:00:00, 3 row(s) of them not yet" in html

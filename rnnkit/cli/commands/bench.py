@@ -42,7 +42,7 @@ class Options(NamedTuple):
     as_json: bool
 
 
-@click.command()
+@click.command(short_help="Measure speed and memory against torch's own layers.")
 @cell_option
 @unroller_option("auto")
 @click.option(

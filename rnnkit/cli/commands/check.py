@@ -15,7 +15,7 @@ from rnnkit.plugin.key_value import by_table
 KINDS = ("cell", "unroller", "task")
 
 
-@click.command()
+@click.command(short_help="Test every promise of a cell, unroller or task.")
 @click.argument("subject", metavar="NAME|MODULE:CLASS")
 @click.option(
     "--batch", "batch_size", type=click.IntRange(min=1), help="Rows at which a cell is checked.  [default: 3]"

@@ -19,7 +19,7 @@ LESS = ("at step", "tokens/s", "seconds", "tokens")
 """Those that a narrow terminal can do without, before what differs between the runs."""
 
 
-@click.command()
+@click.command(short_help="Show runs side by side, with their curves.")
 @click.argument("folders", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw the metric's curves into this PNG or SVG file.")
 @json_option

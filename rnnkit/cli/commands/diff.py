@@ -40,7 +40,7 @@ class Speed(NamedTuple):
     """The second cell's time as a multiple of the first one's."""
 
 
-@click.command()
+@click.command(short_help="Show two cells side by side.")
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
 @click.option(

@@ -15,7 +15,7 @@ from rnnkit.errors import PluginError, one_line
 MIB = 2**20
 
 
-@click.command()
+@click.command(short_help="Show versions, devices and plugins, and what is wrong.")
 @click.option(
     "--clear-cache",
     is_flag=True,

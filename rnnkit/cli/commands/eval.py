@@ -11,7 +11,7 @@ from rnnkit.cli.report import print_further
 from rnnkit.plugin.key_value import by_table
 
 
-@click.command("eval")
+@click.command("eval", short_help="Show loss and metric of a run's model.")
 @trained
 @click.option(
     "--split",

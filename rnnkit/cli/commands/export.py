@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rnnkit.export import Exported
 
 
-@click.command()
+@click.command(short_help="Write a run's model as one file that needs no rnnkit.")
 @trained
 @click.option(
     "--format",

@@ -40,7 +40,7 @@ class Options(NamedTuple):
     as_json: bool
 
 
-@click.command()
+@click.command(short_help="Prove the gradients against finite differences.")
 @cell_option
 @unroller_option("loop")
 @click.option("--order", type=click.IntRange(1, 2), default=1, show_default=True, help="1: gradients; 2: of gradients.")

@@ -57,7 +57,7 @@ class Subject(NamedTuple):
     facts: dict[str, str]
 
 
-@click.command()
+@click.command(short_help="Show what a run's model, or a new cell, does.")
 @click.argument("folder", metavar="[RUN]", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--cell",

@@ -20,7 +20,11 @@ SHOWN_INPUT, SHOWN_HIDDEN = 64, 128
 
 
 def _listing(noun: str) -> click.Command:
-    @click.command(f"{noun}s", help=f"List the {noun}s with their origin, or show the one called NAME in full.")
+    @click.command(
+        f"{noun}s",
+        help=f"List the {noun}s with their origin, or show the one called NAME in full.",
+        short_help=f"List the {noun}s, or show one in full.",
+    )
     @click.argument("name", required=False)
     @json_option
     def command(name: str | None, as_json: bool) -> None:
@@ -32,7 +36,7 @@ def _listing(noun: str) -> click.Command:
     return command
 
 
-@click.command()
+@click.command(short_help="List the cells, or show one in full.")
 @click.argument("name", required=False)
 @click.option(
     "--explain",

@@ -5,7 +5,7 @@ import click
 from rnnkit.cli.output import json_option, print_json, print_table
 
 
-@click.command()
+@click.command(short_help="List the plugins, and what is wrong with them.")
 @json_option
 def plugins(as_json: bool) -> None:
     """List the plugins with what they register, and what is wrong with the broken ones."""

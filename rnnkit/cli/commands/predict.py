@@ -37,7 +37,7 @@ class Options(NamedTuple):
     quiet: bool
 
 
-@click.command()
+@click.command(short_help="Forecast a table, in its own dates and units.")
 @trained
 @click.option(
     "--data",

@@ -12,7 +12,7 @@ from rnnkit.cli.signals import patience
 from rnnkit.cli.streams import echo
 
 
-@click.command()
+@click.command(short_help="Let a run's model write text.")
 @trained
 @click.option("--length", type=click.IntRange(min=1), default=500, show_default=True, help="Characters to write.")
 @click.option(
