@@ -220,7 +220,7 @@ class Chars(rnnkit.Task):
         text = text.replace("\r\n", "\n").replace("\r", "\n")  # as in the text that was learnt from
         unknown = sorted(set(text) - set(self.alphabet))
         if unknown:
-            raise UsageError(f"the prompt has {unknown[0]!r}, which {self.source} lacks")
+            raise UsageError(f"the text has {unknown[0]!r}, which {self.source} lacks; leave it out")
         return encode(text, self.alphabet)
 
     def sample(self, symbols: Tensor) -> str:

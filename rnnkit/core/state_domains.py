@@ -46,4 +46,9 @@ def random_like(cell: Cell, state: State) -> State:
 
 
 def _drawn(tensor: Tensor, domain: str) -> Tensor:
-    return DOMAINS[domain](torch.randn_like(tensor)) if tensor.is_floating_point() else tensor.clone()
+    return DOMAINS[domain](torch.randn_like(tensor)) if _has_numbers(tensor) else tensor.clone()
+
+
+def _has_numbers(tensor: Tensor) -> bool:
+    """Tell real and complex numbers from counters and truth values."""
+    return tensor.is_floating_point() or tensor.is_complex()

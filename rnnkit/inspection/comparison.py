@@ -11,7 +11,7 @@ from rnnkit.inspection.cell_facts import CellFacts, facts_of
 from rnnkit.inspection.flow import GradientFlow, gradient_flow
 from rnnkit.inspection.result import Inspection
 from rnnkit.inspection.study import Drawn, studying
-from rnnkit.inspection.wording import number, percent
+from rnnkit.inspection.wording import number
 from rnnkit.support.figures import legend_below, line_style
 
 
@@ -58,7 +58,7 @@ class CellComparison(Inspection):
                 ("parameters", f"{facts.parameter_count:,}"),
                 ("operations a step", f"{facts.flops:,}"),
                 ("states", ", ".join(f"{name} {shape}" for name, shape in facts.states.items())),
-                ("step in the state", f"{kind}; {percent(facts.nonzero)} of the Jacobian is not zero"),
+                ("step in the state", f"{kind}; not zero in the Jacobian: {facts.filled}"),
                 *((f"{pair}", word) for pair, word in facts.blocks.items()),
                 ("half-life of gradients, steps", number(flow.half_life)),
             ]

@@ -16,7 +16,7 @@ from rnnkit.inspection.result import Inspection, Numbers
 from rnnkit.inspection.study import Drawn, Study, studying
 from rnnkit.inspection.subject import Part
 from rnnkit.inspection.wording import count, number, percent
-from rnnkit.support.figures import COLOURS
+from rnnkit.support.figures import COLOURS, empty
 
 ROWS = 2048
 """Of a batch in which several contexts are tried at once."""
@@ -97,6 +97,8 @@ class EffectiveMemory(Inspection):
         )
         if (self.cost > 0).any():
             axes.set_yscale("log")
+        else:
+            empty(axes, "no context costs anything")
         axes.set_xlabel("inputs that it has seen")
         axes.set_ylabel("higher loss, as a share" if self.loss is not None else "relative difference of the output")
         axes.grid(alpha=0.3)
@@ -150,6 +152,9 @@ def effective_memory(
         tried, notes = _contexts(contexts, length - last + 1)
         outputs = _outputs(study, tried, last)
         cost, losses = _costs(study, outputs, last)
+        free = int((cost[:-1] <= 0).sum())
+        if 0 < free < len(tried) - 1:
+            notes.append(f"{count(free, 'context')} of {len(tried)} cost nothing, and are gaps in the picture.")
         return EffectiveMemory(
             subject=study.subject.label,
             notes=(*study.notes, *notes),

@@ -15,10 +15,16 @@ from rnnkit.inspection.result import Inspection, Numbers
 from rnnkit.inspection.study import Drawn, states_left_out, studying
 from rnnkit.inspection.subject import Subject
 from rnnkit.inspection.wording import count, number
-from rnnkit.support.figures import legend_below, line_style
+from rnnkit.support.figures import empty, legend_below, line_style
 
 FADED, VANISHED, EXPLODED = 0.1, 1e-4, 1e3
 """What is left of a gradient that is called fading, vanishing, or exploding."""
+
+SMALLEST_NORM = float(np.finfo(np.float64).tiny) ** 0.5
+"""Below it a norm is zero in float64, for its square is."""
+
+FAINT = 1e6
+"""Times the smallest number of a dtype: a gradient that goes on from there as zero has become too small to be held."""
 
 SENTENCES = {
     "not finite": "The gradient is not finite, so nothing can be said of its flow.",
@@ -45,6 +51,8 @@ class GradientFlow(Inspection):
     """What the logarithm of `total` gains a step: a line fitted to the last half of the lags."""
     slopes: dict[str, float]
     """The same of each state tensor."""
+    smallest: float = 0.0
+    """What the dtype of the gradients holds with full precision."""
 
     @property
     def half_life(self) -> float:
@@ -63,6 +71,11 @@ class GradientFlow(Inspection):
         return int(reached[-1]) + 1 if len(reached) else 0
 
     @property
+    def underflows(self) -> bool:
+        """Whether it becomes too small to be held from some step back on."""
+        return _underflows(self.total, self.smallest)
+
+    @property
     def verdict(self) -> str:
         """What becomes of it: "steady", "fading", "vanishing", "exploding", "cut off", or a key of `SENTENCES`."""
         if not np.isfinite(self.total).all():
@@ -71,7 +84,7 @@ class GradientFlow(Inspection):
             return "absent"
         if not self.total[0]:
             return "elsewhere"
-        if self.reach < len(self.lags):
+        if self.reach < len(self.lags) and not self.underflows:
             return "cut off"
         if math.isnan(self.slope):
             return "too short"
@@ -82,6 +95,10 @@ class GradientFlow(Inspection):
     @property
     def pace(self) -> str:
         """How it changes far back: "halve in 3.2 steps", "double in 5 steps", "hardly change"."""
+        if self.verdict in ("absent", "elsewhere", "cut off"):
+            return "are exactly zero"
+        if self.verdict == "not finite":
+            return "are not finite"
         if math.isnan(self.slope):
             return "are too few to tell"
         if abs(self.slope) * len(self.lags) < 0.1:
@@ -96,7 +113,8 @@ class GradientFlow(Inspection):
         if self.verdict == "cut off":
             return f"The gradient is exactly zero from {count(self.reach + 1, 'step')} back on."
         word = f": it is {self.verdict}" if self.verdict in ("vanishing", "exploding") else ""
-        what = f"{len(self.lags)} steps back {number(self.left)} of it is left{word}"
+        left = f"less than {number(self.smallest)}" if self.underflows else number(self.left)
+        what = f"{len(self.lags)} steps back {left} of it is left{word}"
         if self.pace == "hardly change":
             return f"Far back the gradient hardly changes; {what}."
         verb, _, every = self.pace.partition(" in ")
@@ -150,6 +168,8 @@ class GradientFlow(Inspection):
         axes.set_ylabel("norm of the gradient")
         if (self.total > 0).any():
             axes.set_yscale("log")
+        else:
+            empty(axes, "zero, or not finite, at every step back")
         axes.grid(alpha=0.3)
         if len(self.norms) > 1:
             legend_below(axes)
@@ -201,14 +221,16 @@ def gradient_flow(
             squares += [back.square().sum(1)] if of_cell.run.part.layer >= lower else []
             norms |= {name: back[:, k].mean(1).cpu().numpy() for k, name in enumerate(of_cell.names)}
         total = torch.stack(squares).sum(0).sqrt().mean(1).cpu().numpy()
+        smallest = max(float(torch.finfo(study.xs.dtype).tiny), SMALLEST_NORM)
         return GradientFlow(
             subject=study.subject.label,
             notes=(*study.notes, *states_left_out(study.subject), *notes),
             lags=np.arange(1.0, len(total) + 1),
             norms=norms,
             total=total,
-            slope=_slope(total),
-            slopes={name: _slope(values) for name, values in norms.items()},
+            slope=_slope(total, smallest),
+            slopes={name: _slope(values, smallest) for name, values in norms.items()},
+            smallest=smallest,
         )
 
 
@@ -220,8 +242,19 @@ def _both_ends(subject: Subject) -> tuple[int, list[str]]:
     return last, ["Below the last layer gradients come from both ends of the sequence; the total is the last layer's."]
 
 
-def _slope(norms: Numbers) -> float:
-    """Fit a line to the logarithm of the last half; NaN where there are no two numbers above zero."""
+def _underflows(norms: Numbers, smallest: float) -> bool:
+    """Tell whether norms end below what can be held, having come there little by little."""
+    above = norms[norms > 0]
+    return len(above) > 0 and bool(norms[-1] <= smallest and above[-1] <= FAINT * smallest)
+
+
+def _slope(norms: Numbers, smallest: float) -> float:
+    """Fit a line to the logarithm of the last half; NaN where there are no two numbers above zero.
+
+    Where they become too small to be held, of the last half before that.
+    """
+    if _underflows(norms, smallest):
+        norms = norms[: int(np.argmax(norms <= smallest))]
     first = len(norms) // 2 if len(norms) > 3 else 0
     lags = np.arange(first, len(norms), dtype=float)
     tail = norms[first:]

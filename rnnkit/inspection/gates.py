@@ -82,6 +82,8 @@ class GateActivity(Inspection):
             return f"Stuck at an end of their range are {listed(ends)}."
         busiest = max(self.gates, key=lambda gate: float(gate.closed.mean() + gate.open.mean()))
         low, high = busiest.ends
+        if not (busiest.closed.any() or busiest.open.any()):
+            return f"Of {count(len(self.gates), 'gate')} none is stuck, and none ever comes near an end of its range."
         return (
             f"Of {count(len(self.gates), 'gate')} none is stuck; nearest to the ends is {busiest.name}, {low} for "
             f"{percent(float(busiest.closed.mean()))} and {high} for {percent(float(busiest.open.mean()))} of the time."

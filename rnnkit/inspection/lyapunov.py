@@ -22,6 +22,9 @@ BLOCKS = 8
 """Of steps, whose means tell the standard error."""
 
 
+NEUTRAL = 1e-5
+"""An exponent no larger than this is none: distances halve or double in 70,000 steps, and float32 is no finer."""
+
 FEW = 50
 """Steps below which a note says that they are few."""
 
@@ -61,9 +64,11 @@ class LyapunovSpectrum(Inspection):
 
     @property
     def verdict(self) -> str:
-        """One word: "chaotic", "stable" or "undecided", by two standard errors."""
+        """One word: "chaotic", "stable" or "undecided", by two standard errors; "neutral" where it is zero."""
         name = max(self.exponents, key=lambda name: float(self.exponents[name][0]))
         value, error = float(self.exponents[name][0]), float(np.nan_to_num(self.errors[name][0]))
+        if abs(value) <= NEUTRAL and error <= NEUTRAL:
+            return "neutral"
         if np.isnan(value) or abs(value) <= 2 * error:
             return "undecided"
         return "chaotic" if value > 0 else "stable"
@@ -73,10 +78,11 @@ class LyapunovSpectrum(Inspection):
         """What the numbers say, in one sentence."""
         if math.isnan(self.largest):
             return "Some Jacobians are not finite, so the exponents are not known."
-        largest = number(self.largest)
+        largest = "0" if self.verdict == "neutral" else number(self.largest)
         endings = {
             "chaotic": "so neighbouring states part: it is chaotic",
             "stable": "so neighbouring states come together: it is stable, and not chaotic",
+            "neutral": "so neighbouring states keep their distance: it is neither stable nor chaotic",
             "undecided": f"which {count(self.steps, 'step')} do not tell from 0: whether it is chaotic is undecided",
         }
         return f"The largest exponent is {largest} per step, {endings[self.verdict]}."

@@ -118,6 +118,8 @@ class GatesOverTraining(Inspection):
     def reading(self) -> str:
         """What the numbers say, in one sentence."""
         name, shares = max(self.saturated.items(), key=lambda item: float(item[1][-1]))
+        if not any(values.any() for values in self.saturated.values()):
+            return "No gate is saturated, at no time."
         return (
             f"Most saturated at the end is {name}: {percent(float(shares[-1]))}, {percent(float(shares[0]))} at first."
         )

@@ -6,7 +6,7 @@ from typing import Any
 
 from rnnkit import inspection
 from rnnkit.core.task import Batch, Task
-from rnnkit.errors import ShapeError, UnknownNameError, UsageError, nearest
+from rnnkit.errors import DivergedError, ShapeError, UnknownNameError, UsageError, nearest
 from rnnkit.inspection.result import Inspection
 from rnnkit.inspection.study import longest_rows
 
@@ -76,7 +76,7 @@ def overview(target: Target, only: Sequence[str] = ()) -> Iterator[tuple[str, In
         question = QUESTIONS[name]
         try:
             yield name, question.ask(target.subject, **_arguments(target, question))
-        except (UsageError, ShapeError) as error:
+        except (UsageError, ShapeError, DivergedError) as error:
             yield name, f"{name} is left out: {error}."
 
 

@@ -35,6 +35,8 @@ class Replay(Recording):
     """The steps at which something was replaced."""
     replaced: tuple[str, ...]
     """What was: names of states and gates."""
+    undone: tuple[str, ...] = ()
+    """What an earlier replay had replaced, and this one has not."""
     changes: dict[str, Numbers]
     """By name, "output" first: the norm of the difference at each step (T,), the mean over the rows."""
 
@@ -42,7 +44,8 @@ class Replay(Recording):
     def reading(self) -> str:
         """What the numbers say, in one sentence."""
         change = self.changes["output"]
-        what = f"Replacing {listed(self.replaced)}" if self.replaced else "Running again"
+        undone = f"Undoing what was replaced before ({listed(self.undone)})" if self.undone else "Running again"
+        what = f"Replacing {listed(self.replaced)}" if self.replaced else undone
         if not any(values.any() for values in self.changes.values()):
             return f"{what} changes nothing, to the last bit."
         if not change.any():
@@ -130,6 +133,7 @@ def replay(
         **kept,
         at=tuple(steps) if states or gates else (),
         replaced=(*states, *gates),
+        undone=recording.replaced if isinstance(recording, Replay) else (),
         changes=_changes(recording, kept),
     )
 

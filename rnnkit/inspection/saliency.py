@@ -48,8 +48,10 @@ class InputSaliency(Inspection):
     @property
     def reading(self) -> str:
         """What the numbers say, in one sentence."""
+        if not np.isfinite(self.norms).all():
+            return "Some gradients are not finite, so what the last output depends on is not known."
         if not self.window:
-            return "The last output depends on none of the inputs: all gradients are zero, or not finite."
+            return "The last output depends on none of the inputs: all gradients are zero."
         most = int(self.norms.argmax())
         share = percent(float(self.norms[most] / self.norms.sum()))
         if self.both_ways:

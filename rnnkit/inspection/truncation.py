@@ -23,6 +23,9 @@ from rnnkit.support.figures import COLOURS, legend_below, line_style
 ENOUGH = 0.99
 """The cosine from which on a truncated gradient is called as good as the whole."""
 
+LEAST_SHOWN = 0.05
+"""Of a picture above and below 1."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TruncationBias(Inspection):
@@ -83,6 +86,7 @@ class TruncationBias(Inspection):
         for which, (label, values) in enumerate({"cosine": self.cosine, "norm ratio": self.norm_ratio}.items()):
             axes.plot(self.windows, values, marker="o", markersize=4, linewidth=1.6, label=label, **line_style(which))
         axes.axhline(1, color=COLOURS[-1], linewidth=1)
+        axes.set_ylim(*_with_room(axes.get_ylim()))
         axes.set_xscale("log", base=2)
         axes.set_xticks(self.windows, [str(int(k)) for k in self.windows])
         axes.minorticks_off()
@@ -90,6 +94,11 @@ class TruncationBias(Inspection):
         axes.set_ylabel("truncated against whole gradient")
         axes.grid(alpha=0.3)
         legend_below(axes)
+
+
+def _with_room(limits: tuple[float, float]) -> tuple[float, float]:
+    """Widen limits around 1, so that what differs by nothing does not fill the picture."""
+    return min(limits[0], 1 - LEAST_SHOWN), max(limits[1], 1 + LEAST_SHOWN)
 
 
 def truncation_bias(

@@ -29,6 +29,9 @@ SMALL, GAP = 8, 0.065
 
 Numbers = NDArray[np.float64]
 
+THOUSANDS = 2000
+"""From here on an axis counts in k and M."""
+
 
 def draw(result: Standings, *, stacked: bool = False) -> "Figure":
     """Draw a colour a cell: the median over its seeds as a line, the range as a band, baselines dashed.
@@ -50,7 +53,8 @@ def draw(result: Standings, *, stacked: bool = False) -> "Figure":
             _draw_cell(panel, trainings, name, _style(number, len(result.curves)))
         panel.set_xlabel(label)
         panel.locator_params(axis="x", nbins=6)
-        panel.xaxis.set_major_formatter(EngFormatter(sep=""))
+        if panel.get_xlim()[1] >= THOUSANDS:
+            panel.xaxis.set_major_formatter(EngFormatter(sep=""))
         panel.grid(alpha=0.25)
         panel.spines[["top", "right"]].set_visible(False)
     _scale(panels[0], result)

@@ -17,7 +17,7 @@ SCHEDULE = "cosine"
 VALIDATIONS = 20
 """Of a training, beside the one before its first update."""
 
-EQUAL = ("parameters", "flops")
+EQUAL = ("parameters", "flops", "hidden")
 """In what the cells are made equal."""
 
 TOLERANCE = 0.05

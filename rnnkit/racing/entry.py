@@ -50,7 +50,7 @@ def race(
         tuning_seeds: how many others a learning rate is chosen by; 1 where nothing is said.
         lr: the learning rates that each cell tries, or one that all take; where nothing is said, about a third of the
             task's own, that one, and three times as much.
-        equal: "parameters" of the whole model, or "flops" of its matrix products.
+        equal: "parameters" of the whole model, "flops" of its matrix products, or "hidden" sizes.
         target: a metric; the result says how soon each cell reaches it.
         jobs: processes that train, of one thread each; None: as many as there are processors; 0: this process, which is
             for cells that are defined in a notebook.

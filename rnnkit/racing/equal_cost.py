@@ -6,8 +6,8 @@ matrix products.
 """
 
 from collections.abc import Callable
-from functools import cache
-from typing import NamedTuple
+from functools import cache, partial
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -26,6 +26,10 @@ LARGEST = 2**15
 
 NEXT = 64
 """A cell may refuse a size, as one does whose size must be even; so many further ones are tried."""
+
+
+Cost: TypeAlias = Callable[[int], int]
+"""From a hidden size to what is made equal."""
 
 
 class Size(NamedTuple):
@@ -50,24 +54,37 @@ def equal_sizes(settings: RaceSettings, task: Task) -> list[Size]:
         UsageError: a cell comes nowhere near, or cannot be built.
     """
     sizes: list[Size] = []
-    of = {"parameters": parameters, "flops": flops}
-    measure = of[settings.equal]
-    for number, label in enumerate(settings.labels):
+    costs = _costs(settings, task)
+    goal = costs[0](settings.run.hidden)
+    for number, (label, cost) in enumerate(zip(settings.labels, costs, strict=True)):
         run = settings.training(number, settings.run.hidden, settings.rates[0], settings.run.seed)
-
-        def cost(hidden: int, run: Settings = run) -> int:
-            return measure(run, task, hidden)
-
-        goal = getattr(sizes[0], settings.equal) if sizes else cost(run.hidden)
         hidden = _nearest_size(cost, goal, label) if sizes else run.hidden
         off = cost(hidden) / goal - 1
         if abs(off) > TOLERANCE:
             raise UsageError(
                 f"cell {label!r} comes no nearer to the {goal:,} {settings.equal} of {settings.labels[0]!r} than "
-                f"{cost(hidden):,}, at hidden size {hidden}; take a larger hidden size for the first"
+                f"{cost(hidden):,}, at hidden size {hidden}; {_way_out(settings, costs)}"
             )
         sizes.append(Size(label, hidden, parameters(run, task, hidden), flops(run, task, hidden), off))
     return sizes
+
+
+def _costs(settings: RaceSettings, task: Task) -> list[Cost]:
+    """Return for each cell what is made equal, by its hidden size."""
+    of = {"parameters": parameters, "flops": flops, "hidden": lambda run, task, hidden: hidden}
+    runs = (settings.training(n, 1, settings.rates[0], settings.run.seed) for n in range(len(settings.labels)))
+    return [partial(of[settings.equal], run, task) for run in runs]
+
+
+def _way_out(settings: RaceSettings, costs: list[Cost]) -> str:
+    """Say which size of the first cell the others come near to; that is looked for where it takes no time."""
+    larger = range(settings.run.hidden + 1, settings.run.hidden + NEXT) if settings.equal == "parameters" else ()
+    for hidden in larger:
+        goal = costs[0](hidden)
+        nearest = (cost(_nearest_size(cost, goal, "")) for cost in costs[1:])
+        if all(abs(one / goal - 1) <= TOLERANCE for one in nearest):
+            return f"take hidden size {hidden} for the first, or make their hidden sizes equal (equal: hidden)"
+    return "take a larger hidden size for the first, or make their hidden sizes equal (equal: hidden)"
 
 
 def parameters(settings: Settings, task: Task, hidden: int) -> int:
@@ -105,7 +122,7 @@ def _model(settings: Settings, task: Task, hidden: int) -> Model:
     )
 
 
-def _nearest_size(cost: Callable[[int], int], goal: int, label: str) -> int:
+def _nearest_size(cost: Cost, goal: int, label: str) -> int:
     """Return the hidden size whose cost, which grows with it, is the nearest to `goal`."""
 
     @cache

@@ -78,7 +78,9 @@ def _equal(result: Standings) -> str:
     what = {
         "parameters": "Parameters are those of the whole model, embedding and readout included",
         "flops": "Flops are those of the whole model's matrix products, for one time step of one row, both ways",
-    }[result.settings.equal]
+    }.get(result.settings.equal)
+    if what is None:
+        return f"All have the hidden size of {first}; what that costs differs."
     return f"{what}; hidden sizes are the nearest to those of {first}, off by {percent(off, 1)} at most."
 
 

@@ -40,7 +40,7 @@ class RaceSettings:
     """Of every training; cell, hidden, lr and seed are those of the first one."""
 
     equal: str = defaults.EQUAL[0]
-    """In what the cells are equal: "parameters" or "flops"."""
+    """In what the cells are equal: "parameters", "flops" or "hidden"."""
 
     seeds: int = defaults.SEEDS
     """How many the cells are ranked by, from `run.seed` on."""

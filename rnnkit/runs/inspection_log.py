@@ -1,19 +1,21 @@
 """The inspections of a run in training: gradient flow and gates at some of its updates, a line of JSON each."""
 
 import json
+import logging
 import os
 
 import torch
 from torch.nn import Module
 
 from rnnkit.core.task import Batch, Task
-from rnnkit.errors import CheckpointError
 from rnnkit.inspection import gate_activity, gradient_flow
 from rnnkit.inspection.over_training import Snapshot
 from rnnkit.inspection.study import longest_rows
 from rnnkit.runs.log import bytes_until
 from rnnkit.support.atomic_files import reported
 from rnnkit.support.paths import AnyPath, as_path
+
+log = logging.getLogger(__name__)
 
 INSPECTIONS = "inspections.jsonl"
 ROWS = 8
@@ -62,8 +64,7 @@ class InspectionLog:
 def read_inspections(folder: AnyPath) -> list[Snapshot]:
     """Return what `--inspect-every` wrote down of the run in `folder`, in order; nothing if it was not asked for.
 
-    Raises:
-        CheckpointError: a line is damaged.
+    A line that is damaged is passed over with a warning.
     """
     path = as_path(folder) / INSPECTIONS
     if not path.exists():
@@ -75,5 +76,5 @@ def read_inspections(folder: AnyPath) -> list[Snapshot]:
         try:
             snapshots.append(Snapshot.from_json(json.loads(line)))
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise CheckpointError(f"{path}: line {number} is damaged; remove it") from None
+            log.warning("%s: line %d is damaged, and is passed over", path, number)
     return snapshots

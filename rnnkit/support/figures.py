@@ -98,6 +98,11 @@ def legend_below(axes: Any) -> None:
     axes.legend(loc="upper center", bbox_to_anchor=place, ncols=columns, frameon=False)
 
 
+def empty(axes: Any, words: str) -> None:
+    """Say on axes without a curve why there is none."""
+    axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", color=COLOURS[-1])
+
+
 def _width(widths: list[int], columns: int) -> int:
     """Return how wide a legend of so many columns is; it is filled column by column, the first ones with one more."""
     rows, longer = divmod(len(widths), columns)

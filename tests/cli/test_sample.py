@@ -109,7 +109,7 @@ def test_a_run_may_be_moved(run, cli, tmp_path):
 @pytest.mark.parametrize(
     ("words", "fault"),
     [
-        (("--prompt", "dog é"), "the prompt has 'é'"),
+        (("--prompt", "dog é"), "the text has 'é'"),
         (("--temperature", "nan"), "nan"),
         (("--temperature", "inf"), "inf"),
         (("--temperature", -1), "-1"),

@@ -192,3 +192,41 @@ class Numbers(rnnkit.Task):
 
     def metric(self, outputs, targets):
         return self.loss(outputs, targets)
+
+
+class Held(rnnkit.Cell):
+    """Carries its state on unchanged, the input added to the output alone."""
+
+    def step(self, p, state):
+        return p.sum(-1, keepdim=True) + state[0], state
+
+
+class NeverFinite(rnnkit.Cell):
+    """The root of what is below zero."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.weight = nn.Parameter(torch.randn(input_size, hidden_size))
+
+    def step(self, p, state):
+        h = torch.sqrt(state[0] - 1) + p @ self.weight
+        return h, (h,)
+
+
+class EverySecond(rnnkit.Cell):
+    """Holds its state at every other step, by a counter of whole numbers."""
+
+    state_names = ("h", "n")
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.weight = nn.Parameter(torch.randn(hidden_size, hidden_size))
+
+    def initial_state(self, batch_size):
+        return torch.zeros(batch_size, self.hidden_size), torch.zeros(batch_size, 1, dtype=torch.long)
+
+    def step(self, p, state):
+        h, n = state
+        new = torch.tanh(p.sum(-1, keepdim=True) + h @ self.weight)
+        h = torch.where(n % 2 == 1, new, h)
+        return h, (h, n + 1)

@@ -7,7 +7,7 @@ from rnnkit.errors import UsageError
 from rnnkit.inspection import compare_cells
 from rnnkit.inspection.equations import equations_of, indented_block
 
-from .odd_cells import DelayLine, Linear, Mixed
+from .odd_cells import DelayLine, EverySecond, Linear, Mixed, NeverFinite
 
 SMALL = {"input_size": 3, "hidden_size": 4, "steps": 5, "batch_size": 2}
 
@@ -41,8 +41,7 @@ def test_linear_cells_are_found_to_be():
     mixed = compare_cells(Mixed, "rnn", **SMALL).first
     assert set(mixed.blocks) == {f"{new} from {old}" for new in ("outer", "wave") for old in ("outer", "wave")}
     assert mixed.blocks["wave from outer"] == "not"
-    assert mixed.linear
-    assert not mixed.fixed
+    assert not mixed.linear  # outer depends on the hyperbolic tangent of wave
 
 
 class Gated(Linear):
@@ -96,3 +95,16 @@ def test_cells_of_other_widths_are_not_compared():
 
 def test_two_cells_of_one_name_are_told_apart():
     assert compare_cells("gru", "gru", **SMALL).reading.endswith("steps in gru (B).")
+
+
+def test_a_jacobian_that_is_not_finite_is_said_to_be():
+    comparison = compare_cells(NeverFinite, "gru", **SMALL)
+    assert comparison.first.blocks == {"h from h": "not finite"}
+    assert comparison.first.filled == "not finite"
+    assert comparison.flows[0].pace == "are not finite"
+
+
+def test_a_counter_goes_on_as_the_inputs_are_read():
+    facts = compare_cells(EverySecond, "gru", **SMALL).first
+    assert not facts.linear
+    assert facts.blocks == {"h from h": "dense"}

@@ -87,8 +87,10 @@ def test_of_long_sequences_some_contexts_are_tried_and_it_is_said():
     memory = effective_memory("rnn", input_size=1, hidden_size=2, steps=400, batch_size=1)
     assert len(memory.contexts) < 65
     assert memory.contexts[-1] == 400
+    free = int((memory.cost[:-1] <= 0).sum())
     assert memory.notes == (
         f"Of 400 contexts {len(memory.contexts)} were tried, so the memory is known to about a tenth.",
+        f"{free} contexts of {len(memory.contexts)} cost nothing, and are gaps in the picture.",
     )
 
 

@@ -1,6 +1,7 @@
 """Gradient flow against closed forms and against autograd by hand."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -174,3 +175,21 @@ def test_too_few_steps_and_another_loss_are_said():
     assert "is no loss of the last step" in early.reading
     for flow in (gradient_flow("gru", steps=1), early):
         assert "unknown" not in flow.reading
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_what_is_too_small_to_be_held_is_vanishing_and_not_cut_off(dtype):
+    """A gradient that halves at each step, over more steps than the dtype has powers of two."""
+    steps = 250 if dtype == torch.float32 else 1200
+    cell = linear(0.5).to(dtype)
+    flow = gradient_flow(cell, torch.zeros(steps, 1, cell.input_size, dtype=dtype))
+    assert flow.underflows
+    assert flow.verdict == "vanishing"
+    assert flow.slope == pytest.approx(math.log(0.5), rel=1e-3)
+    assert re.fullmatch(r"Far back .* steps back less than 1.[25]e-\d+ of it is left: it is vanishing.", flow.reading)
+    assert "is vanishing" in flow.reading
+
+
+def test_what_is_cut_off_is_exactly_zero_far_back():
+    flow = gradient_flow(DelayLine, steps=20, hidden_size=4, loss=lambda ys: ys[-1].sum())
+    assert (flow.verdict, flow.pace) == ("cut off", "are exactly zero")

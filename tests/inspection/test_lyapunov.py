@@ -13,7 +13,7 @@ from rnnkit.errors import UsageError
 from rnnkit.inspection import gradient_flow, lyapunov_spectrum
 from rnnkit.inspection.lyapunov import kaplan_yorke
 
-from .odd_cells import DelayLine, Linear, Lorenz
+from .odd_cells import DelayLine, Held, Linear, Lorenz
 
 LORENZ = [0.906, 0.0, -14.572]  # Sprott, "Chaos and Time-Series Analysis", 2003, for 10, 28, 8/3
 
@@ -94,13 +94,13 @@ def test_a_warm_up_leaves_some_steps():
         lyapunov_spectrum("rnn", steps=5, warm_up=5)
 
 
-def test_a_frozen_map_at_its_fixed_point_is_undecided():
+def test_a_frozen_map_at_its_fixed_point_is_neutral():
     with building(None, torch.float64):
         cell = Linear(1, 2)
     cell.matrix.data = torch.eye(2, dtype=torch.float64)
     spectrum = lyapunov_spectrum(cell, steps=8, batch_size=1)
     assert spectrum.largest == pytest.approx(0, abs=1e-12)
-    assert spectrum.verdict == "undecided"
+    assert spectrum.verdict == "neutral"
 
 
 def test_layers_have_exponents_of_their_own():
@@ -112,3 +112,27 @@ def test_layers_have_exponents_of_their_own():
 def test_few_steps_are_said():
     assert "Exponents of only 6 steps say little; take some hundred steps." in lyapunov_spectrum("gru", steps=8).notes
     assert lyapunov_spectrum("gru", steps=80).notes == ()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_an_exponent_that_is_zero_but_for_rounding_is_no_chaos(dtype):
+    """What is carried on as it is, and what is turned."""
+
+    class Turned(rnnkit.Cell):
+        def __init__(self, input_size, hidden_size):
+            super().__init__(input_size, hidden_size)
+            self.turn = torch.nn.Parameter(torch.linalg.qr(torch.randn(hidden_size, hidden_size)).Q)
+
+        def step(self, p, state):
+            h = state[0] @ self.turn + p.sum(-1, keepdim=True)
+            return h, (h,)
+
+    for seed in range(4):
+        torch.manual_seed(seed)
+        for cell in (Turned(3, 5).to(dtype), Held(3, 5).to(dtype)):
+            spectrum = lyapunov_spectrum(cell, steps=100)
+            assert spectrum.verdict == "neutral"
+            assert spectrum.reading == (
+                "The largest exponent is 0 per step, so neighbouring states keep their distance: it is neither stable "
+                "nor chaotic."
+            )

@@ -172,3 +172,8 @@ def test_only_recordings_are_replayed_and_only_of_as_many_steps():
         replay("gru")
     with pytest.raises(UsageError, match="'h' is to come from a recording of gru, which has none at this step"):
         replay(record("gru", steps=6), at=5, states={"h": record("gru", steps=2)})
+
+
+def test_what_an_earlier_replay_replaced_is_said_to_be_undone():
+    changed = replay(record("lstm", steps=6), at=2, states={"c": 0.0})
+    assert replay(changed).reading.startswith("Undoing what was replaced before (c) changes the output from step 2 on")

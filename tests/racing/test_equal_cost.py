@@ -105,7 +105,7 @@ def test_a_cell_that_takes_some_sizes_alone_gets_one_of_them(small_settings):
 
 def test_a_cell_that_comes_nowhere_near_is_named(small_settings):
     settings = small_settings(("lstm", "gru"), run={"hidden": 2}.items())
-    nowhere = r"cell 'gru' comes no nearer to the 51 parameters of 'lstm' than \d+, .* take a larger hidden size"
+    nowhere = r"cell 'gru' comes no nearer to the 51 parameters of 'lstm' than \d+, .*; take hidden size \d+ for the"
     with pytest.raises(UsageError, match=nowhere):
         equal_sizes(settings, settings.run.make_task())
 
@@ -114,3 +114,19 @@ def test_a_cell_that_refuses_its_options_is_named(small_settings):
     settings = small_settings(("lstm", "rnn(colour=1)"))
     with pytest.raises(UsageError, match="cell 'rnn' has no option 'colour'"):
         equal_sizes(settings, settings.run.make_task())
+
+
+def test_hidden_sizes_may_be_equal_whatever_they_cost(small_settings):
+    settings = small_settings(("peephole", "lstm", "rnn"), equal="hidden")
+    sizes = equal_sizes(settings, settings.run.make_task())
+    assert {(size.hidden, size.off) for size in sizes} == {(16, 0)}
+    assert len({size.parameters for size in sizes}) == 3
+
+
+def test_a_size_at_which_all_come_near_is_named(small_settings):
+    settings = small_settings(("lstm", "gru", "rnn"), run={"hidden": 1}.items())
+    with pytest.raises(UsageError, match=r"take hidden size (\d+) for the first") as refusal:
+        equal_sizes(settings, settings.run.make_task())
+    hidden = int(str(refusal.value).partition("hidden size")[2].partition("take hidden size ")[2].split()[0])
+    larger = small_settings(("lstm", "gru", "rnn"), run={"hidden": hidden}.items())
+    assert len(equal_sizes(larger, larger.run.make_task())) == 3

@@ -5,7 +5,6 @@ from itertools import islice
 
 import pytest
 
-from rnnkit.errors import CheckpointError
 from rnnkit.inspection import gate_activity, gradient_flow
 from rnnkit.inspection.over_training import Snapshot, over_training
 from rnnkit.runs.folder import RunFolder, open_run, read_settings
@@ -70,12 +69,12 @@ def test_killed_and_resumed_it_is_the_same_file(tmp_path, stop, line):
 
 
 @pytest.mark.parametrize("line", ["{}", "[]", "nonsense", '{"step": "x", "left": {}, "half_life": 1, "closed": {}}'])
-def test_a_damaged_line_is_named(tmp_path, line):
+def test_a_damaged_line_is_named_and_passed_over(tmp_path, line, caplog):
     train(tmp_path / "run", inspect_every=4)
     path = tmp_path / "run" / INSPECTIONS
     path.write_text(f"{path.read_text()}{line}\n")
-    with pytest.raises(CheckpointError, match=f"{INSPECTIONS}: line 3 is damaged; remove it"):
-        read_inspections(tmp_path / "run")
+    assert [snapshot.step for snapshot in read_inspections(tmp_path / "run")] == [4, 8]
+    assert f"{INSPECTIONS}: line 3 is damaged, and is passed over" in caplog.text
 
 
 def test_what_it_shows(tmp_path):

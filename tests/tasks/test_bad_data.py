@@ -239,7 +239,7 @@ def test_a_file_that_is_cut_off_while_it_is_read(tmp_path, monkeypatch, task, op
 def test_a_prompt_out_of_the_alphabet(tmp_path):
     path = tmp_path / "text.txt"
     path.write_text("abc\n" * 200)
-    with pytest.raises(UsageError, match=r"the prompt has 'd', which .*text\.txt lacks"):
+    with pytest.raises(UsageError, match=r"the text has 'd', which .*text\.txt lacks"):
         rnnkit.tasks["chars"](text=str(path)).prompt("abcd")
 
 

@@ -46,7 +46,7 @@ def test_every_character_has_a_symbol(default):
 
 
 def test_a_prompt_with_an_unknown_character_names_it(default):
-    with pytest.raises(UsageError, match=r"the prompt has '漢', which Python's documentation lacks"):
+    with pytest.raises(UsageError, match=r"the text has '漢', which Python's documentation lacks"):
         default.prompt("a漢b")
 
 

@@ -154,7 +154,6 @@ def _print(comparison: "CellComparison", speed: Speed | None, options: Options) 
 
 
 def _rows(comparison: "CellComparison", speed: Speed | None) -> list[tuple[str, ...]]:
-    from rnnkit.inspection.wording import percent
 
     both = (comparison.first, comparison.second)
     names = list(dict.fromkeys(pair for facts in both for pair in facts.blocks))
@@ -166,7 +165,7 @@ def _rows(comparison: "CellComparison", speed: Speed | None) -> list[tuple[str, 
             *(", ".join(f"{name} {' x '.join(map(str, shape))}" for name, shape in f.states.items()) for f in both),
         ),
         ("in its state a step is", *map(_kind, both)),
-        ("not zero in the Jacobian", *(percent(facts.nonzero) for facts in both)),
+        ("not zero in the Jacobian", *(facts.filled for facts in both)),
         *((f"Jacobian, {pair}", *(facts.blocks.get(pair, "-") for facts in both)) for pair in names),
         ("far back gradients", *(flow.pace for flow in comparison.flows)),
     ]

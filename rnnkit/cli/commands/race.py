@@ -49,7 +49,7 @@ class Options(NamedTuple):
 @click.option(
     "--equal",
     type=click.Choice(defaults.EQUAL),
-    help=f"In what the whole models are equal. [default: {defaults.EQUAL[0]}]",
+    help=f"In what the whole models are equal, or the hidden sizes. [default: {defaults.EQUAL[0]}]",
 )
 @click.option(
     "--lr",
@@ -170,7 +170,8 @@ def _report(result: "RaceResult", as_json: bool) -> None:
     if result.settings.target is not None:
         echo_wrapped(f"\n{tables.target(result)}\n")
         _print(tables.reached(result), ())
-    echo_wrapped(f"\nat equal {result.settings.equal} of the whole model\n")
+    equal = result.settings.equal
+    echo_wrapped(f"\nat equal {'hidden size' if equal == 'hidden' else f'{equal} of the whole model'}\n")
     _print(tables.costs(result), ("off", "flops", "seconds"))
     if result.settings.tunes:
         echo_wrapped(f"\ntuning: median {result.task.metric_name} of each learning rate; * is the one that was taken\n")
