@@ -21,13 +21,10 @@ class Clock:
         time: of its rows, if a column tells it.
         names: of the columns that told the time of the run's own table.
         kept: the pace of the run's own table.
-        before: rows that came before the table's.
     """
 
-    def __init__(
-        self, table: Table, time: Time | None, names: Sequence[str], kept: Pace | None, before: int = 0
-    ) -> None:
-        self._rows, self._before = table.rows, before
+    def __init__(self, table: Table, time: Time | None, names: Sequence[str], kept: Pace | None) -> None:
+        self._rows, self._before = table.rows, 0
         self.names = list(time.names) if time is not None and time.names == list(names) else []
         self.notes: list[str] = []
         self.pace: Pace | None = None
@@ -46,6 +43,16 @@ class Clock:
                     "times are not evenly spaced, so rows are shown by their numbers too, counted from 1, and those "
                     "beyond the last one have no time"
                 )
+
+    @classmethod
+    def going_on(cls, table: Table, time: Time | None, names: Sequence[str], pace: Pace | None, before: int) -> "Clock":
+        """Name rows of a stream, of which the pace is known and `before` rows are gone: a gap does not change it."""
+        clock = cls(table, time, names, pace)
+        clock._before = before
+        if clock.names:
+            clock.pace = pace
+        clock.notes.clear()
+        return clock
 
     def index(self, rows: range) -> dict[str, list[str]]:
         """Return what rows are called, by column; some may lie beyond the end of the table."""
@@ -72,9 +79,10 @@ class Clock:
                 for name, write in zip(self.names, writers, strict=True)
                 if write is not None
             }
-        self.notes[-1] += f", written as {iso(due[0])}, for the form of the table's own cannot be gone on with"
         first, *others = self.names
-        return {first: [iso(seconds) for seconds in due], **{name: [""] * count for name in others}}
+        texts = [iso(seconds, self._cells[first][-1]) for seconds in due]
+        self.notes[-1] += f", written as {texts[0]}, for the form of the table's own cannot be gone on with"
+        return {first: texts, **{name: [""] * count for name in others}}
 
 
 def _written(table: Table, name: str) -> list[str]:

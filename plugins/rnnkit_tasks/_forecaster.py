@@ -17,7 +17,7 @@ from rnnkit_tasks._cells import is_missing
 from rnnkit_tasks._clock import Clock
 from rnnkit_tasks._learnt import Learnt
 from rnnkit_tasks._outputs import outputs
-from rnnkit_tasks._rivals import OURS, RIDGE, errors, ridge, rivals, season_of, unbeaten
+from rnnkit_tasks._rivals import OURS, RIDGE, errors, ridge, rivals, season_of, unbeaten, unknown
 from rnnkit_tasks._roles import quoted
 from rnnkit_tasks._source import check_rows
 from rnnkit_tasks._stream import Stream
@@ -28,6 +28,12 @@ Rows = NDArray[np.int64]
 
 FAR, ENOUGH = 0.1, 100
 """From the share that an interval is made to hold, and of so many rows: what is told."""
+
+MOST = 0.5
+"""Of the steps of the first window of a stream, the share by which the run's own pace is known again."""
+
+GONE = "its table has changed or is not at hand; give it back as the run learnt from it, or say where it is"
+"""Why something is not known."""
 
 FINER = 1e-4
 """Of a target's deviation: what the last digit of a forecast stands for."""
@@ -112,9 +118,18 @@ class TableForecaster(rnnkit.Predictor):
         check_interval(interval)
         learnt = self.learnt
         stream = Stream(lines, learnt.source, learnt.roles.inputs, learnt.roles.time, learnt.window, learnt.reading)
+        first: Clock | None = None
         for window in stream.windows():
             series = learnt.inputs.apply(window.place, learnt.roles.inputs, window.numbers)
-            clock = Clock(window.table, window.time, learnt.roles.time, self.calibration.pace, window.before)
+            times, kept = learnt.roles.time, self.calibration.pace
+            if first is None:
+                if window.time is not None and kept is not None and kept.fits(window.time.seconds, MOST):
+                    first = Clock.going_on(window.table, window.time, times, kept, window.before)
+                else:
+                    first = Clock(window.table, window.time, times, kept)
+                clock = first
+            else:
+                clock = Clock.going_on(window.table, window.time, times, first.pace, window.before)
             row = np.array([learnt.window - 1 + learnt.horizon])
             index = {name: cells[-1:] for name, cells in clock.index(range(learnt.window, int(row[0]) + 1)).items()}
             actual = np.full((learnt.window, len(learnt.roles.targets)), np.nan)
@@ -146,7 +161,9 @@ class TableForecaster(rnnkit.Predictor):
             if self.calibration.ridge is not None:
                 methods[RIDGE] = ridge(series, ends, self.calibration.ridge, scale)
             else:
-                made.append(f"no {RIDGE}: the run has not kept its linear model, and its table is not at hand")
+                made.append(f"no {RIDGE}: the run has not kept its linear model, and {GONE}")
+            made += unknown(season[0], beyond, methods)
+            made.append("coverage is the share of what came within the bounds")
             judged = errors(targets, beyond, methods)
             if lost := unbeaten(targets, beyond, methods):
                 made.append(f"this run does not beat {'; '.join(lost)} (by RMSE)")
@@ -169,12 +186,12 @@ class TableForecaster(rnnkit.Predictor):
         residuals = self.calibration.residuals
         if residuals is None:
             nothing = np.full_like(values, np.nan)
-            return nothing, nothing, "no interval: the run has not kept its residuals, and its table is not at hand"
+            return nothing, nothing, f"no interval: the run has not kept its residuals, and {GONE}"
         lower, upper = (end * self.learnt.targets.scale for end in residuals.bounds(interval))
         tail = (1 - interval) / 2
         how = (
             f"bounds: forecast plus the {100 * tail:.4g} % and {100 * (1 - tail):.4g} % quantiles of the errors on the "
-            f"{residuals.total} row(s) that validated the run; coverage is the share of what came within them"
+            f"{residuals.total} row(s) that validated the run"
         )
         if not residuals.suffice(interval):
             how += f"; so few rows bound less than {100 * interval:.4g} %: these are the least and the greatest error"

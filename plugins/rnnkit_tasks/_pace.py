@@ -45,14 +45,14 @@ class Pace(NamedTuple):
         paces = [cls("months", months, int(_day_of_month(seconds).max())), cls("seconds", step), cls("weekdays", 1)]
         return next((pace for pace in paces if pace.size > 0 and pace.fits(seconds)), None)
 
-    def fits(self, seconds: Seconds) -> bool:
-        """Tell whether rows go at this pace, but for a few."""
+    def fits(self, seconds: Seconds, enough: float = ENOUGH) -> bool:
+        """Tell whether rows go at this pace, at least a share of them."""
         seconds = seconds[np.isfinite(seconds)]
         if len(seconds) < 2:
             return True
         due = self.next(seconds[:-1])
         near = np.abs(seconds[1:] - due) <= SLACK * np.abs(due - seconds[:-1]) + 1e-6
-        return bool(near.mean() >= ENOUGH) and (self.kind != "weekdays" or bool((_weekday(seconds) <= FRIDAY).all()))
+        return bool(near.mean() >= enough) and (self.kind != "weekdays" or bool((_weekday(seconds) <= FRIDAY).all()))
 
     def next(self, seconds: Seconds) -> Seconds:
         """Return when the rows after these (N,) are due."""
@@ -88,7 +88,7 @@ class Pace(NamedTuple):
 
     def __str__(self) -> str:
         if self.kind == "weekdays":
-            return "1 day, Monday to Friday"
+            return "1 weekday"
         if self.kind == "months":
             return span(self.size * UNITS["month"])
         return span(self.size)

@@ -86,6 +86,19 @@ def season_of(asked: int | None, pace: Pace | None) -> tuple[int | None, str]:
     return known[0], f"season of {SEASONAL}: {known[0]} rows, {known[1]} of rows {pace} apart"
 
 
+def unknown(season: int | None, actual: Numbers, forecasts: Mapping[str, Numbers]) -> list[str]:
+    """Say where nothing is known a season before."""
+    if season is None:
+        return []
+    truth = np.isfinite(actual).any(axis=1)
+    known = truth & np.isfinite(forecasts[SEASONAL]).any(axis=1)
+    if known.sum() == truth.sum():
+        return []
+    if not known.any():
+        return [f"no {SEASONAL}: no row is known {season} rows before another"]
+    return [f"{SEASONAL} is judged on {known.sum()} of {truth.sum()} rows, which have one a season before"]
+
+
 def _at(values: Numbers, rows: NDArray[np.int64]) -> Numbers:
     """Return rows of values; NaN for rows before the first."""
     return np.where((rows >= 0)[:, None], values[np.maximum(rows, 0)], np.nan)

@@ -72,6 +72,8 @@ class Stream:
         times = [name for name in self._times if name in places]
         count = 0
         for line, cells in rows if first is None else _after(first, rows):
+            if self._named and [cell.strip() for cell in cells] == list(places):
+                raise DataError(f"{PLACE}, line {line}: the names stand here again; give them once, in the first line")
             if len(cells) != width:
                 raise DataError(
                     f"{PLACE}, line {line}: {len(cells)} cell(s), {width} in the first line; give all rows as many; "
@@ -82,6 +84,7 @@ class Stream:
             count += 1
             if count >= self._window:
                 table, time = _timed(times, texts, self._reading)
+                _check_order(f"{PLACE}, line {line}", time)
                 yield Window(f"{PLACE}, line {line}", np.array(numbers), table, time, count - self._window)
         if count < self._window:
             raise DataError(
@@ -133,6 +136,12 @@ class Stream:
             wrong = f"{cell[:40]!r} is not a finite number" if cell.strip() else "the cell is empty"
             raise DataError(f"{PLACE}, line {line}, column {name!r}: {wrong}; correct it")
         return value
+
+
+def _check_order(place: str, time: Time | None) -> None:
+    """Raise DataError for rows most of which are older than the ones before; clocks that are put back do no harm."""
+    if time is not None and len(time.seconds) > 1 and (np.diff(time.seconds) < 0).mean() > 0.5:
+        raise DataError(f"{place}: the time column {' + '.join(time.names)!r} goes back; give the oldest row first")
 
 
 def _after(first: tuple[int, list[str]], rows: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:

@@ -21,6 +21,9 @@ TRIED = 5
 LOOKED_AT = 500
 """Cells by which it is told whether 7 is written 07, and March Mar."""
 
+OFFSET = re.compile(r"\d\s*(?:Z|UTC|[+-]\d\d:?\d\d)$", re.IGNORECASE)
+"""That a time ends in an offset from UTC."""
+
 EPOCH = datetime(1970, 1, 1)
 WEEKDAYS = [name.lower() for name in calendar.day_name]
 PADDED = ("month", "day", "hour")
@@ -38,18 +41,20 @@ def writer_of(cells: Sequence[str], seconds: NDArray[np.float64]) -> Writer | No
     if not np.isfinite(seconds[rows.start :]).all():
         return None
     few = [cell.strip() for cell in cells[-LOOKED_AT:]]
-    for write in (*_dated(few), *_numeric(few[-1])):
+    for of in (*_dated(few), *map(_whatever, _numeric(few[-1]))):
         try:
-            if all(write(float(seconds[row])) == cells[row].strip() for row in rows):
-                return write
+            if all(of(cells[row].strip())(float(seconds[row])) == cells[row].strip() for row in rows):
+                return of(few[-1])
         except (ValueError, OverflowError, IndexError):
             continue
     return None
 
 
-def iso(seconds: float) -> str:
-    """Write a time as 2024-01-31 13:45:10, or 2024-01-31 at midnight."""
+def iso(seconds: float, like: str = "") -> str:
+    """Write a time as 2024-01-31 13:45:10, or 2024-01-31 at midnight; with +00:00 where a cell has an offset, too."""
     text = str(_moment(seconds))
+    if OFFSET.search(like.strip()):
+        return f"{text}+00:00"
     return text.removesuffix(" 00:00:00")
 
 
@@ -57,14 +62,33 @@ def _moment(seconds: float) -> datetime:
     return EPOCH + timedelta(seconds=round(seconds, 6))
 
 
-def _dated(cells: Sequence[str]) -> list[Writer]:
-    """Return what may write dates, or times of day, as such cells do."""
-    writers: list[Writer] = []
-    for form in [*(form for _, form in FORMS), TIME_OF_DAY]:
-        if form.fullmatch(cells[-1]):
-            matches = [match for cell in cells if (match := form.fullmatch(cell))]
-            writers.append(_by_form(matches))
-    return writers
+def _dated(cells: Sequence[str]) -> list[Callable[[str], Writer]]:
+    """Return what may write dates, or times of day, as such cells do: from a cell, for its offset, to a writer."""
+    return [
+        _of_offset(form, cells) for form in [*(form for _, form in FORMS), TIME_OF_DAY] if form.fullmatch(cells[-1])
+    ]
+
+
+def _of_offset(form: re.Pattern[str], cells: Sequence[str]) -> Callable[[str], Writer]:
+    """Return what gives writers by a form; cells before a change of the clocks have another offset than the last."""
+    matches = [match for cell in cells if (match := form.fullmatch(cell))]
+
+    def of(cell: str) -> Writer:
+        match = form.fullmatch(cell)
+        if match is None or _offset_of(match) == _offset_of(matches[-1]):
+            return _by_form(matches)
+        return _by_form([*matches, match])
+
+    return of
+
+
+def _offset_of(match: re.Match[str]) -> str | None:
+    return match.groupdict().get("zone")
+
+
+def _whatever(write: Writer) -> Callable[[str], Writer]:
+    """Return what gives a writer that is the same for all cells."""
+    return lambda cell: write
 
 
 def _by_form(matches: Sequence[re.Match[str]]) -> Writer:

@@ -54,7 +54,8 @@ def draw(curves: Sequence[Curve], names: Sequence[str], axis: str, interval: flo
         band = curve.lower[rows], curve.upper[rows]
         if np.isfinite(band).any():
             panel.fill_between(rows, *band, color=COLOURS[1], alpha=0.2, linewidth=0, label=f"{interval:.0%} interval")
-        panel.plot(rows, curve.actual[rows], color="black", linewidth=1.2, label="what came")
+        if np.isfinite(curve.actual[rows]).any():
+            panel.plot(rows, curve.actual[rows], color="black", linewidth=1.2, label="what came")
         panel.plot(rows, curve.values[rows], color=COLOURS[1], linewidth=1.2, label="forecast", marker=_dot(len(rows)))
         panel.set_ylabel(curve.target)
         panel.grid(alpha=0.3)

@@ -85,7 +85,8 @@ def check_files(settings: Settings, path: AnyPath) -> None:
     for name in settings.task_class.files:
         file = settings.task_options.get(name)
         if isinstance(file, str) and not os.path.lexists(file):
-            raise DataError(f"{file}, the data of {path}, is gone; say where it is now with --set task.{name}=FILE")
+            way = f"--set task.{name}=FILE, or files= in Python"
+            raise DataError(f"{file}, the data of {path}, is gone; say where it is now with {way}")
 
 
 def _moved(settings: Settings, options: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Forecasts of rows that come line by line are those of the whole table, one a row, as soon as a window is full."""
 
 import io
+from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
@@ -93,3 +94,33 @@ def test_names_in_a_comment(tmp_path, values):
     parts = list(predictor.follow(table.read_text().splitlines()[:22]))
     assert [part.index["time"][0] for part in parts] == whole.index["time"][:16]
     np.testing.assert_allclose([part.values[0, 0] for part in parts], whole.values[:16, 0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("missed", [8, 12, 30])
+def test_a_gap_changes_neither_columns_nor_pace(file, missed):
+    lines = file.read_text().splitlines()[:60]
+    del lines[missed]
+    parts = list(predictor_of(task_of(file)).follow(lines))
+    assert {tuple(part.index) for part in parts} == {("time",)}
+    last = [line.partition(",")[0] for line in lines[5:]]
+    ahead = [
+        datetime.fromisoformat(p.index["time"][0]) - datetime.fromisoformat(t) for p, t in zip(parts, last, strict=True)
+    ]
+    assert set(ahead) == {timedelta(hours=3)}
+
+
+def test_a_stream_that_is_the_newest_first_is_refused(file):
+    head, *rows = file.read_text().splitlines()
+    with pytest.raises(DataError, match="stdin, line 6: the time column 'time' goes back; give the oldest row first"):
+        list(predictor_of(task_of(file)).follow([head, *rows[::-1]]))
+
+
+def test_clocks_that_are_put_back_end_no_stream(file):
+    head, *rows = file.read_text().splitlines()
+    assert len(list(predictor_of(task_of(file)).follow([head, *rows[:12], *rows[11:20]]))) == 21 - 4
+
+
+def test_names_that_come_again_are_named(file):
+    lines = file.read_text().splitlines()
+    with pytest.raises(DataError, match="stdin, line 9: the names stand here again"):
+        list(predictor_of(task_of(file)).follow([*lines[:8], lines[0]]))

@@ -289,3 +289,10 @@ def test_a_calibration_that_does_not_fit(file):
     ):
         with pytest.raises((LookupError, TypeError, ValueError)):
             task.predictor(Knows(task), broken)
+
+
+@pytest.mark.parametrize(
+    ("season", "said"), [(5000, "no row is known 5000 rows before"), (380, "seasonal naive is judged on")]
+)
+def test_a_season_that_reaches_before_the_table_is_told(file, season, said):
+    assert any(said in note for note in predictor_of(task_of(file)).predict(season=season).notes)

@@ -1,6 +1,6 @@
 """How rows go on beyond the end of a table: the pace of their times, and the form in which these are written."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from rnnkit_tasks._column import Column
 from rnnkit_tasks._moments import moments
 from rnnkit_tasks._pace import Pace
 from rnnkit_tasks._table import Table
+from rnnkit_tasks._written_times import iso, writer_of
 
 from .tables import hour
 
@@ -150,3 +151,21 @@ def test_what_is_no_pace():
     for values in (["seconds", 0, 31], ["hours", 1, 31], ["seconds", 1], 3):
         with pytest.raises((TypeError, ValueError)):
             Pace.from_json(values)
+
+
+@pytest.mark.parametrize("hours", range(1, 8))
+def test_an_offset_that_has_just_changed_is_gone_on_with(hours):
+    """Clocks went back at 1:00 UTC on 31 October 2021."""
+    moments = [datetime(2021, 10, 31, 1, tzinfo=UTC) + timedelta(hours=k) for k in range(-20, hours + 3)]
+    zones = [
+        timezone(timedelta(hours=1 if moment >= datetime(2021, 10, 31, 1, tzinfo=UTC) else 2)) for moment in moments
+    ]
+    cells = [moment.astimezone(zone).isoformat() for moment, zone in zip(moments, zones, strict=True)]
+    seconds = np.array([moment.timestamp() for moment in moments])
+    write = writer_of(cells[:-3], seconds[:-3])
+    assert [write(second) for second in seconds[-3:]] == cells[-3:]
+
+
+def test_what_is_written_in_another_form_says_its_offset():
+    assert iso(0.0, "1970-01-01T02:00:00+02:00") == "1970-01-01 00:00:00+00:00"
+    assert iso(0.0, "1970-01-01") == "1970-01-01"
