@@ -1,8 +1,6 @@
 """A finished run, opened to be used: its model, its task and what it predicts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rnnkit.core.prediction import Prediction, Predictor
@@ -17,21 +15,22 @@ from rnnkit.runs.settings import Settings
 from rnnkit.support.paths import AnyPath, as_path
 
 
-@dataclass(frozen=True, eq=False)
 class TrainedRun:
     """What `rnnkit.load` returns."""
 
-    path: Path
-    """The folder of the run."""
+    def __init__(self, path: AnyPath, settings: Settings, task: Task, model: Model) -> None:
+        self.path = as_path(path)
+        """The folder of the run."""
+        self.settings = settings
+        """What the run is made of."""
+        self.task = task
+        """With the scale, columns or alphabet that the run kept, whatever its data are now."""
+        self.model = model
+        """Trained, in evaluation mode: maps (T, B, D) inputs, or (T, B) symbols, to outputs (T, B, O) and a state."""
 
-    settings: Settings
-    """What the run is made of."""
-
-    task: Task
-    """With the scale, columns or alphabet that the run kept, whatever its data are now."""
-
-    model: Model
-    """Trained, in evaluation mode: maps (T, B, D) inputs, or (T, B) symbols, to outputs (T, B, O) and a state."""
+    def __repr__(self) -> str:
+        """Return the folder, and what was trained on what."""
+        return f"<TrainedRun {self.path}: {self.settings.cell} on {self.task.name}>"
 
     def predict(self, data: AnyPath | None = None, *, interval: float = 0.9, season: int | None = None) -> Prediction:
         """Return what `rnnkit predict` writes: of a table, forecasts with its own dates and units, for every target.
@@ -112,4 +111,4 @@ def load(
         ResourceError: the device is not here.
     """
     settings, task, model = open_run(run, best=best, device=device, files=files)
-    return TrainedRun(as_path(run), settings, task, model.eval())
+    return TrainedRun(run, settings, task, model.eval())

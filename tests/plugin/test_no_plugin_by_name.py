@@ -20,6 +20,7 @@ WORDS = "no plugin, but a word of the field or of English"
 ALLOWED = {
     "runs/setting_fields.py": ({"lstm", "chars", "norm"}, f"{DEFAULT}; gradients are cut by their norm"),
     "training/choices.py": ({"norm"}, WORDS),
+    "training/train.py": ({"norm"}, WORDS),
     "training/training.py": ({"norm"}, WORDS),
     "cli/report.py": ({"norm"}, WORDS),
     "layers/model.py": ({"lstm"}, DEFAULT),

@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -27,6 +28,7 @@ from rnnkit.racing.result import RaceResult
 from rnnkit.racing.settings import RaceSettings, composed
 from rnnkit.racing.trial import Result as RaceTrialResult
 from rnnkit.runs import checkpoint, folder, history
+from rnnkit.runs.calibration_record import keep_calibration, kept_calibration
 from rnnkit.runs.checkpoint_store import CheckpointStore
 from rnnkit.runs.comparison import compare
 from rnnkit.runs.comparison_plot import draw
@@ -34,6 +36,7 @@ from rnnkit.runs.config import check_files
 from rnnkit.runs.data_record import DataRecord, kept_task, tell_changed_data
 from rnnkit.runs.folder import RunFolder, open_run
 from rnnkit.runs.inspection_log import InspectionLog, read_inspections
+from rnnkit.runs.loading import TrainedRun
 from rnnkit.runs.lock import locked
 from rnnkit.runs.log import RunLog, bytes_until
 from rnnkit.runs.resume import check_unfinished
@@ -117,8 +120,26 @@ def race_of_nobody():
 
 
 NOBODY = race_of_nobody()
+FORECAST = rnnkit.Forecast(
+    index={"row": ["1"]},
+    targets=("a",),
+    values=np.ones((1, 1)),
+    lower=np.zeros((1, 1)),
+    upper=np.ones((1, 1)),
+    actual=np.ones((1, 1)),
+    interval=0.9,
+    resolution=[0.1],
+)
 STEP = "run/checkpoints/step-000000002"
 CALLS = {
+    "rnnkit.core.prediction.Prediction.to_csv": ("new.csv", lambda path: FORECAST.to_csv(path)),
+    "rnnkit.runs.calibration_record.kept_calibration": ("run", lambda path: kept_calibration(path, layer())),
+    "rnnkit.runs.calibration_record.keep_calibration": (
+        "run",
+        lambda path: keep_calibration(path, SMALL.make_task(), layer()),
+    ),
+    "rnnkit.runs.loading.TrainedRun": ("run", lambda path: repr(TrainedRun(path, SMALL, SMALL.make_task(), None))),
+    "rnnkit.runs.loading.load": ("run", lambda path: repr(rnnkit.load(path))),
     "rnnkit.benchmark.plot.draw": ("ratios.png", ratio_picture),
     "rnnkit.runs.checkpoint.load_checkpoint": (STEP, lambda path: checkpoint.load_checkpoint(path).manifest["step"]),
     "rnnkit.runs.checkpoint.read_manifest": (STEP, checkpoint.read_manifest),
@@ -182,7 +203,13 @@ CALLS = {
     "rnnkit.runs.tensorboard.TensorBoard": ("board", logged),
     "rnnkit.support.toml.read_toml": ("run/config.toml", toml.read_toml),
 }
-ELSEWHERE = {"rnnkit.export.format.Format.load", "rnnkit.support.paths.as_path"}
+ELSEWHERE = {
+    "rnnkit.core.prediction.Predictor.predict",
+    "rnnkit.export.format.Format.load",
+    "rnnkit.runs.calibration_record.keep_calibrations",
+    "rnnkit.runs.loading.TrainedRun.predict",
+    "rnnkit.support.paths.as_path",
+}
 """What is abstract, or tested with all the others."""
 
 
