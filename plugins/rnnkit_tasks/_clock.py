@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rnnkit_tasks._order import Time
-from rnnkit_tasks._pace import Pace
+from rnnkit_tasks._pace import ENOUGH, Pace
 from rnnkit_tasks._table import Table
 from rnnkit_tasks._written_times import iso, writer_of
 
@@ -21,9 +21,12 @@ class Clock:
         time: of its rows, if a column tells it.
         names: of the columns that told the time of the run's own table.
         kept: the pace of the run's own table.
+        enough: share of the steps in time by which that is known again.
     """
 
-    def __init__(self, table: Table, time: Time | None, names: Sequence[str], kept: Pace | None) -> None:
+    def __init__(
+        self, table: Table, time: Time | None, names: Sequence[str], kept: Pace | None, enough: float = ENOUGH
+    ) -> None:
         self._rows, self._before = table.rows, 0
         self.names = list(time.names) if time is not None and time.names == list(names) else []
         self.notes: list[str] = []
@@ -35,7 +38,7 @@ class Clock:
         elif not names:
             self.notes.append("no column tells the time; rows are shown by their numbers, counted from 1")
         else:
-            self.pace = kept if kept is not None and kept.fits(self._seconds) else Pace.found(self._seconds)
+            self.pace = kept if kept is not None and kept.fits(self._seconds, enough) else Pace.found(self._seconds)
             if kept is not None and self.pace not in (kept, None):
                 self.notes.append(f"rows are {self.pace} apart, those that the run learnt from {kept}")
             if self.pace is None:
@@ -44,13 +47,10 @@ class Clock:
                     "beyond the last one have no time"
                 )
 
-    @classmethod
-    def going_on(cls, table: Table, time: Time | None, names: Sequence[str], pace: Pace | None, before: int) -> "Clock":
-        """Name rows of a stream, of which the pace is known and `before` rows are gone: a gap does not change it."""
-        clock = cls(table, time, names, pace)
-        clock._before = before
-        if clock.names:
-            clock.pace = pace
+    def going_on(self, table: Table, time: Time | None, before: int) -> "Clock":
+        """Name later rows of a stream, of which `before` are gone: a gap changes neither pace nor columns."""
+        clock = Clock(table, time, self.names, self.pace)
+        clock._before, clock.pace = before, self.pace
         clock.notes.clear()
         return clock
 

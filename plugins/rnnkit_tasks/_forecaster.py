@@ -118,18 +118,13 @@ class TableForecaster(rnnkit.Predictor):
         check_interval(interval)
         learnt = self.learnt
         stream = Stream(lines, learnt.source, learnt.roles.inputs, learnt.roles.time, learnt.window, learnt.reading)
-        first: Clock | None = None
+        clock: Clock | None = None
         for window in stream.windows():
             series = learnt.inputs.apply(window.place, learnt.roles.inputs, window.numbers)
-            times, kept = learnt.roles.time, self.calibration.pace
-            if first is None:
-                if window.time is not None and kept is not None and kept.fits(window.time.seconds, MOST):
-                    first = Clock.going_on(window.table, window.time, times, kept, window.before)
-                else:
-                    first = Clock(window.table, window.time, times, kept)
-                clock = first
+            if clock is None:
+                clock = Clock(window.table, window.time, learnt.roles.time, self.calibration.pace, MOST)
             else:
-                clock = Clock.going_on(window.table, window.time, times, first.pace, window.before)
+                clock = clock.going_on(window.table, window.time, window.before)
             row = np.array([learnt.window - 1 + learnt.horizon])
             index = {name: cells[-1:] for name, cells in clock.index(range(learnt.window, int(row[0]) + 1)).items()}
             actual = np.full((learnt.window, len(learnt.roles.targets)), np.nan)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from rnnkit.plugin.key_value import by_table
 from rnnkit.runs.setting_fields import CELL_HELP
 from rnnkit.support.byte_size import parse_bytes
 
@@ -109,6 +110,23 @@ def set_option(*tables: str) -> Callable[[Any], Any]:
         metavar="TABLE.KEY=VALUE",
         help=f"An option of the {whose}'s own; may be repeated.",
     )
+
+
+def _files(context: click.Context, parameter: click.Parameter, words: tuple[str, ...]) -> dict[str, Any]:
+    """Read where files are now; a bare KEY=FILE is taken as well, for nothing but files of the task's can be meant."""
+    paths = [text if "." in text.partition("=")[0] else f"task.{text}" for text in words]
+    return by_table(paths, ("task",))["task"]
+
+
+files_option = click.option(
+    "--set",
+    "files",
+    multiple=True,
+    allow_from_autoenv=False,
+    metavar="task.KEY=FILE",
+    callback=_files,
+    help="Where a file of the task's is now, if it has moved; may be repeated.",
+)
 
 
 class MemorySize(click.ParamType[int]):

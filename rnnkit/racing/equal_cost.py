@@ -81,7 +81,8 @@ def _way_out(settings: RaceSettings, costs: list[Cost]) -> str:
     larger = range(settings.run.hidden + 1, settings.run.hidden + NEXT) if settings.equal == "parameters" else ()
     for hidden in larger:
         goal = costs[0](hidden)
-        nearest = (cost(_nearest_size(cost, goal, "")) for cost in costs[1:])
+        others = zip(settings.labels[1:], costs[1:], strict=True)
+        nearest = (cost(_nearest_size(cost, goal, label)) for label, cost in others)
         if all(abs(one / goal - 1) <= TOLERANCE for one in nearest):
             return f"take hidden size {hidden} for the first, or make their hidden sizes equal (equal: hidden)"
     return "take a larger hidden size for the first, or make their hidden sizes equal (equal: hidden)"

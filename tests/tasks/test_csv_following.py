@@ -8,17 +8,7 @@ import pytest
 
 from rnnkit.errors import DataError
 
-from .known_series import predictor_of, series, task_of, write
-
-
-@pytest.fixture
-def values():
-    return series(400)
-
-
-@pytest.fixture
-def file(tmp_path, values):
-    return write(tmp_path / "table.csv", values)
+from .known_series import predictor_of, task_of, write
 
 
 def test_what_follows_is_what_a_whole_table_gives(file, tmp_path, values):

@@ -14,16 +14,6 @@ from rnnkit.errors import DataError, UsageError
 from .known_series import KEEPS, Knows, predictor_of, series, task_of, write
 
 
-@pytest.fixture
-def values():
-    return series(400)
-
-
-@pytest.fixture
-def file(tmp_path, values):
-    return write(tmp_path / "table.csv", values)
-
-
 def test_the_forecast_of_a_series_that_is_known_is_exact(file, values):
     forecast = predictor_of(task_of(file)).predict()
     assert forecast.values.shape == (60 + 3, 1)

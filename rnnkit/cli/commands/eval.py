@@ -2,13 +2,13 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import click
 
-from rnnkit.cli.options import trained
+from rnnkit.cli.options import files_option, trained
 from rnnkit.cli.output import json_option, print_json, print_table
 from rnnkit.cli.report import print_further
-from rnnkit.plugin.key_value import by_table
 
 
 @click.command("eval", short_help="Show loss and metric of a run's model.")
@@ -20,17 +20,10 @@ from rnnkit.plugin.key_value import by_table
     show_default=True,
     help="test: the batches that no choice was made on, of a task that keeps some.",
 )
-@click.option(
-    "--set",
-    "assignments",
-    multiple=True,
-    allow_from_autoenv=False,
-    metavar="task.KEY=FILE",
-    help="Where a file of the task's is now, if it has moved; may be repeated.",
-)
+@files_option
 @json_option
 def evaluate_run(
-    folder: Path, best: bool, device: str | None, split: str, assignments: tuple[str, ...], as_json: bool
+    folder: Path, best: bool, device: str | None, split: str, files: dict[str, Any], as_json: bool
 ) -> None:
     """Show loss and metric of the model of the run in folder RUN, on held-out batches.
 
@@ -44,9 +37,6 @@ def evaluate_run(
     from rnnkit.runs.folder import open_run
     from rnnkit.training.evaluation import evaluate, further_figures
 
-    # A bare KEY=FILE is taken as well: nothing but files of the task's can be meant.
-    paths = [text if "." in text.partition("=")[0] else f"task.{text}" for text in assignments]
-    files = by_table(paths, ("task",))["task"]
     settings, task, model = open_run(folder, best=best, device=device, files=files)
     check_files(settings, folder)
     tell_changed_data(folder, task)

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from rnnkit.cli.options import trained
+from rnnkit.cli.options import files_option, trained
 from rnnkit.cli.output import echo_wrapped, json_option, print_json, print_table
 from rnnkit.cli.streams import echo, tell
 from rnnkit.errors import DataError, UsageError
-from rnnkit.plugin.key_value import by_table
 
 if TYPE_CHECKING:
     from rnnkit.core.prediction import Prediction
@@ -32,7 +31,7 @@ class Options(NamedTuple):
     season: int | None
     plot: Path | None
     follow: bool
-    assignments: tuple[str, ...]
+    files: dict[str, Any]
     as_json: bool
     quiet: bool
 
@@ -62,14 +61,7 @@ class Options(NamedTuple):
 )
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw the last rows into this PNG or SVG file.")
 @click.option("--follow", is_flag=True, help="Read rows from stdin, and forecast from each as it comes.")
-@click.option(
-    "--set",
-    "assignments",
-    multiple=True,
-    allow_from_autoenv=False,
-    metavar="task.KEY=FILE",
-    help="Where a file of the task's is now, if it has moved; may be repeated.",
-)
+@files_option
 @json_option
 @click.option("--quiet", is_flag=True, help="Show the forecasts alone, without errors and notes.")
 def predict(folder: Path, best: bool, device: str | None, **words: Any) -> None:
@@ -87,9 +79,7 @@ def predict(folder: Path, best: bool, device: str | None, **words: Any) -> None:
 
     options = Options(**words)
     _check(options)
-    # A bare KEY=FILE is taken as well: nothing but files of the task's can be meant.
-    paths = [text if "." in text.partition("=")[0] else f"task.{text}" for text in options.assignments]
-    run = load(folder, best, device=device, files=by_table(paths, ("task",))["task"])
+    run = load(folder, best, device=device, files=options.files)
     if options.follow:
         _follow(run, options)
         return
