@@ -230,3 +230,15 @@ class EverySecond(rnnkit.Cell):
         new = torch.tanh(p.sum(-1, keepdim=True) + h @ self.weight)
         h = torch.where(n % 2 == 1, new, h)
         return h, (h, n + 1)
+
+
+class Forgetful(rnnkit.Cell):
+    """Its state is of its input alone."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.weight = nn.Parameter(torch.randn(input_size, hidden_size))
+
+    def step(self, p, state):
+        h = torch.tanh(p @ self.weight) + 0 * state[0]
+        return h, (h,)

@@ -13,10 +13,11 @@ import torch
 import rnnkit
 from rnnkit import inspection
 from rnnkit.errors import DivergedError, UsageError
+from rnnkit.inspection.overview import Target, overview
 from rnnkit.inspection.study import longest_rows
 
 from .conftest import SMALL, built
-from .odd_cells import Mixed
+from .odd_cells import Mixed, NeverFinite
 
 FUNCTIONS = {
     "gradient_flow": inspection.gradient_flow,
@@ -212,3 +213,9 @@ def test_rows_that_end_early_are_not_looked_at():
     assert whole.lengths is None
     assert len(whole.xs) == int(batch.lengths.max())
     assert torch.equal(whole.xs, batch.xs[: len(whole.xs), batch.lengths == batch.lengths.max()])
+
+
+def test_of_a_cell_that_is_never_finite_what_cannot_be_answered_is_left_out_and_the_rest_is_not():
+    answers = dict(overview(Target(NeverFinite, drawn={"steps": 8, "batch_size": 2})))
+    assert answers["memory"].startswith("memory is left out: ")
+    assert answers["flow"].verdict == "not finite"

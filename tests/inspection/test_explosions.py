@@ -12,7 +12,7 @@ from rnnkit.core.cell import building
 from rnnkit.errors import UsageError
 from rnnkit.inspection import exploding_steps, gradient_flow, input_saliency
 
-from .odd_cells import Linear
+from .odd_cells import Linear, NeverFinite
 
 
 class Scaled(Linear):
@@ -125,3 +125,7 @@ def test_the_window_holds_nine_tenths():
 def test_steps_are_those_of_the_sequence():
     layer = rnnkit.RNN("lstm", 3, 4, num_layers=2, bidirectional=True)
     assert exploding_steps(layer, steps=8, threshold=1e9).reading.startswith("At none of 7 steps of 4 cells ")
+
+
+def test_gradients_that_are_not_finite_are_not_called_zero():
+    assert input_saliency(NeverFinite, steps=6).reading.startswith("Some gradients are not finite")

@@ -8,7 +8,7 @@ import rnnkit
 from rnnkit.errors import UsageError
 from rnnkit.inspection import truncation_bias
 
-from .odd_cells import DelayLine, Numbers
+from .odd_cells import DelayLine, Forgetful, Numbers
 
 
 def flat(tensors):
@@ -92,3 +92,12 @@ def test_windows_that_are_none_are_refused():
         truncation_bias("rnn", steps=4, windows=[9])
     with pytest.raises(UsageError, match="windows: k is 0"):
         truncation_bias("rnn", steps=4, windows=[0])
+
+
+def test_what_differs_by_nothing_does_not_fill_the_picture():
+    """Of a cell without a memory every window has the whole gradient."""
+    bias = truncation_bias(Forgetful, steps=16)
+    assert bias.cosine == pytest.approx(1)
+    low, high = bias.plot().get_ylim()
+    assert low <= 0.95
+    assert high >= 1.05

@@ -128,3 +128,12 @@ def test_each_cell_has_a_colour_of_its_own(told_race, count):
     cells = ["lstm", "gru", *(f"zoneout(gru, rate=0.{k})" for k in range(1, count - 1))]
     lines = told_race({cell: [0.5] for cell in cells}, baselines={}).plot().axes[0].get_lines()
     assert len({str(line.get_color()) for line in lines}) == len(lines) == count
+
+
+@pytest.mark.parametrize("panel", range(3))
+def test_an_axis_counts_thousands_only_where_there_are_some(told_race, panel):
+    """Half a second is 0.5, and not 500m."""
+    figure = curves.draw(told_race({"lstm": [0.1, 0.2], "gru": [0.2, 0.3]}))
+    figure.canvas.draw()
+    labels = [label.get_text() for label in figure.axes[panel].get_xticklabels()]
+    assert not any(label.endswith("m") for label in labels), labels
