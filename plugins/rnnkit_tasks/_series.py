@@ -15,7 +15,7 @@ from torch import Tensor
 import rnnkit
 from rnnkit import Batch
 from rnnkit.errors import UsageError, check_whole
-from rnnkit_tasks._linear import Ridge
+from rnnkit_tasks.forecast.linear import Ridge
 
 TRAIN, HELD_OUT = 8000, 2000
 LONGEST = HELD_OUT // 2

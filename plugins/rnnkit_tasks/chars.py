@@ -29,8 +29,8 @@ from torch.nn import functional as F
 import rnnkit
 from rnnkit import Batch
 from rnnkit.errors import DataError, UsageError, check_whole
-from rnnkit_tasks._ngram import NGrams
-from rnnkit_tasks._symbols import encode, read_symbols
+from rnnkit_tasks.text.ngram import NGrams
+from rnnkit_tasks.text.symbols import encode, read_symbols
 
 ORDERS = (3, 4)
 NGRAM_CHARACTERS = 5_000_000

@@ -46,16 +46,16 @@ from torch.nn import functional as F
 import rnnkit
 from rnnkit import Batch
 from rnnkit.errors import DataError, check_whole, nearest
-from rnnkit_tasks._calibration import Calibration
-from rnnkit_tasks._forecaster import TableForecaster
-from rnnkit_tasks._learnt import Learnt
-from rnnkit_tasks._linear import Ridge
-from rnnkit_tasks._options import delimiter_of, header_of, names_of, order_of
-from rnnkit_tasks._pace import Pace
-from rnnkit_tasks._roles import Roles, roles
-from rnnkit_tasks._scaling import Scale
-from rnnkit_tasks._source import Source, check_rows
-from rnnkit_tasks._table import Table
+from rnnkit_tasks.forecast.calibration import Calibration
+from rnnkit_tasks.forecast.forecaster import TableForecaster
+from rnnkit_tasks.forecast.learnt import Learnt
+from rnnkit_tasks.forecast.linear import Ridge
+from rnnkit_tasks.forecast.options import delimiter_of, header_of, names_of, order_of
+from rnnkit_tasks.forecast.pace import Pace
+from rnnkit_tasks.forecast.roles import Roles, roles
+from rnnkit_tasks.forecast.scaling import Scale
+from rnnkit_tasks.table.source import Source, check_rows
+from rnnkit_tasks.table.table import Table
 
 FORECAST_TOGETHER = 256
 

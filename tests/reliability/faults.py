@@ -136,17 +136,17 @@ def owned_by_nobody():
 
 def emptied_while_read(file):
     """Let another process empty a file after its first piece was read."""
-    from rnnkit_tasks import _text
+    from rnnkit_tasks.text import text_file
 
-    read = _text.TextFile._bytes
+    read = text_file.TextFile._bytes
 
     def emptied(self):
         for data in read(self):
             os.truncate(file, 0)
             yield data
 
-    _text.PIECE = 100
-    _text.TextFile._bytes = emptied
+    text_file.PIECE = 100
+    text_file.TextFile._bytes = emptied
 
 
 def out_of_memory_on_the_device():

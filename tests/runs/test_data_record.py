@@ -73,7 +73,7 @@ def test_a_longer_text_is_judged_where_it_was_and_said(run, text, caplog):
     ids=["shorter", "another character"],
 )
 def test_a_text_that_does_not_fit(run, text, monkeypatch, large, content, sentence):
-    monkeypatch.setattr("rnnkit_tasks._symbols.LARGE", 0 if large else 2**24)
+    monkeypatch.setattr("rnnkit_tasks.text.symbols.LARGE", 0 if large else 2**24)
     text.write_text(content)
     _, task, _ = open_run(run)
     with pytest.raises(DataError, match=sentence):

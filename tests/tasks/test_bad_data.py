@@ -132,8 +132,8 @@ def test_what_looks_odd_and_is_fit(tmp_path, content, options):
 
 
 def test_a_line_without_end_is_given_up(tmp_path, monkeypatch):
-    monkeypatch.setattr("rnnkit_tasks._text.PIECE", 10)
-    monkeypatch.setattr("rnnkit_tasks._text.LONGEST_LINE", 50)
+    monkeypatch.setattr("rnnkit_tasks.text.text_file.PIECE", 10)
+    monkeypatch.setattr("rnnkit_tasks.text.text_file.LONGEST_LINE", 50)
     path = tmp_path / "table.csv"
     path.write_text("1," * 1000)
     with pytest.raises(DataError, match=r"has a line of more than 50 characters; give a table"):
@@ -220,7 +220,7 @@ def test_a_file_that_disappears(tmp_path, monkeypatch, task, option, opened, sen
 @every_reader
 def test_a_file_that_is_cut_off_while_it_is_read(tmp_path, monkeypatch, task, option):
     """Another process empties it after a first piece."""
-    from rnnkit_tasks._text import TextFile
+    from rnnkit_tasks.text.text_file import TextFile
 
     path, read = tmp_path / "data", TextFile._bytes
     path.write_text(NUMBERS * 50)
@@ -230,8 +230,8 @@ def test_a_file_that_is_cut_off_while_it_is_read(tmp_path, monkeypatch, task, op
             os.truncate(path, 0)
             yield data
 
-    monkeypatch.setattr("rnnkit_tasks._text.PIECE", 100)
-    monkeypatch.setattr("rnnkit_tasks._text.TextFile._bytes", emptied)
+    monkeypatch.setattr("rnnkit_tasks.text.text_file.PIECE", 100)
+    monkeypatch.setattr("rnnkit_tasks.text.text_file.TextFile._bytes", emptied)
     with pytest.raises(DataError, match=r"data was cut off while it was read; try again"):
         rnnkit.tasks[task](**{option: str(path)})
 

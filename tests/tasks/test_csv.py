@@ -6,7 +6,7 @@ import torch
 
 import rnnkit
 from rnnkit.errors import UsageError
-from rnnkit_tasks._linear import Ridge
+from rnnkit_tasks.forecast.linear import Ridge
 
 Csv = rnnkit.tasks["csv"]
 ROWS = 200
@@ -150,7 +150,7 @@ def test_delimiters(write, mark):
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=repr)
 @pytest.mark.parametrize("last", ["", "\n", "\n\n  \n"], ids=repr)
 def test_line_ends_and_byte_order_mark_do_not_matter(write, mark, end, last, monkeypatch):
-    monkeypatch.setattr("rnnkit_tasks._text.PIECE", 7)
+    monkeypatch.setattr("rnnkit_tasks.text.text_file.PIECE", 7)
     content = counting().removesuffix("\n") + last
     task = Csv(file=write(mark + content.replace("\n", end).encode()), window=3)
     assert task.columns == ["up", "down"]
@@ -208,14 +208,14 @@ def test_the_linear_model_equals_least_squares(write, monkeypatch):
     inputs, targets = windows(task.held_out)
     expected = np.square(inputs @ weights - targets).mean()
     assert task.baselines()["linear model"] <= expected * (1 + 1e-6)
-    monkeypatch.setattr("rnnkit_tasks._linear.PENALTIES", (1e-12,))
+    monkeypatch.setattr("rnnkit_tasks.forecast.linear.PENALTIES", (1e-12,))
     del task._errors
     assert task.baselines()["linear model"] == pytest.approx(expected, rel=1e-6)
 
 
 def test_the_bias_of_the_linear_model_is_free(write, monkeypatch):
     """Under a penalty that leaves nothing but the bias, it says the mean of what it was fitted to."""
-    monkeypatch.setattr("rnnkit_tasks._linear.PENALTIES", (1e12,))
+    monkeypatch.setattr("rnnkit_tasks.forecast.linear.PENALTIES", (1e12,))
     task = Csv(file=write(counting()), window=64)
     fitted, held_out = (task.values[rows.start : rows.stop].double() for rows in (task.train, task.held_out))
     expected = float((held_out - fitted.mean(0)).square().mean())
@@ -224,9 +224,9 @@ def test_the_bias_of_the_linear_model_is_free(write, monkeypatch):
 
 def test_of_a_wide_series_the_linear_model_reads_the_last_steps(write, monkeypatch):
     task = Csv(file=write(counting()), window=40)
-    monkeypatch.setattr("rnnkit_tasks._linear.INPUTS", 6)
+    monkeypatch.setattr("rnnkit_tasks.forecast.linear.INPUTS", 6)
     assert Ridge(task.series, task.values, 40, 1).offsets.tolist() == [-3, -2, -1]
-    monkeypatch.setattr("rnnkit_tasks._linear.INPUTS", 1)
+    monkeypatch.setattr("rnnkit_tasks.forecast.linear.INPUTS", 1)
     assert Ridge(task.series, task.values, 40, 1).offsets.tolist() == [-1]
 
 

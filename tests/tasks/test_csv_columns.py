@@ -10,7 +10,7 @@ import pytest
 
 import rnnkit
 from rnnkit.errors import DataError, UsageError
-from rnnkit_tasks._rows import Rows
+from rnnkit_tasks.table.rows import Rows
 
 from .tables import REFUSED, TOLD, day, table
 
@@ -116,7 +116,7 @@ def test_a_block_is_read_as_its_rows_are(write, monkeypatch):
     lines[1500] = lines[1500].replace("x", "")
     path = Path(write("d,a,b,c\n" + "\n".join(lines)))
     whole = Rows(path, None)
-    monkeypatch.setattr("rnnkit_tasks._text.PIECE", 4000)
+    monkeypatch.setattr("rnnkit_tasks.text.text_file.PIECE", 4000)
     plain = []
     judge = Rows._plain
     monkeypatch.setattr(Rows, "_plain", lambda rows, block: plain.append(judge(rows, block)) or plain[-1])
@@ -132,7 +132,7 @@ def test_a_block_is_read_as_its_rows_are(write, monkeypatch):
 
 @pytest.mark.parametrize(("change", "cells"), [(",9", 3), ("", 1)], ids=["long", "short"])
 def test_a_row_of_another_width_far_down_is_named(write, monkeypatch, change, cells):
-    monkeypatch.setattr("rnnkit_tasks._text.PIECE", 2000)
+    monkeypatch.setattr("rnnkit_tasks.text.text_file.PIECE", 2000)
     lines = [f"{row % 7},{row % 5}" for row in range(3000)]
     lines[2500] = lines[2500] + change if change else "5"
     with pytest.raises(

@@ -39,8 +39,8 @@ def both(tmp_path, monkeypatch):
         path.write_bytes(content)
         held = Chars(text=str(path), **options)
         with monkeypatch.context() as patch:
-            patch.setattr("rnnkit_tasks._symbols.LARGE", 0)
-            patch.setattr("rnnkit_tasks._text.PIECE", piece)
+            patch.setattr("rnnkit_tasks.text.symbols.LARGE", 0)
+            patch.setattr("rnnkit_tasks.text.text_file.PIECE", piece)
             return held, Chars(text=str(path), **options)
 
     return build
@@ -101,8 +101,8 @@ def test_an_unfit_text_is_refused_in_the_same_words(tmp_path, monkeypatch, conte
     path.write_bytes(content)
     with pytest.raises(DataError) as held:
         Chars(text=str(path))
-    monkeypatch.setattr("rnnkit_tasks._symbols.LARGE", -1)
-    monkeypatch.setattr("rnnkit_tasks._text.PIECE", piece)
+    monkeypatch.setattr("rnnkit_tasks.text.symbols.LARGE", -1)
+    monkeypatch.setattr("rnnkit_tasks.text.text_file.PIECE", piece)
     with pytest.raises(DataError) as mapped:
         Chars(text=str(path))
     assert str(mapped.value) == str(held.value)
@@ -142,7 +142,7 @@ def test_of_a_large_text_the_n_grams_know_the_end(both, monkeypatch):
 
 def change(content):
     """Make `pieces` find another text the second time."""
-    from rnnkit_tasks._text import TextFile
+    from rnnkit_tasks.text.text_file import TextFile
 
     read, contents = TextFile.pieces, iter([None, content])
 
@@ -168,8 +168,8 @@ def change(content):
 def test_a_text_that_changes_between_the_readings(tmp_path, monkeypatch, content, sentence):
     path = tmp_path / "text.txt"
     path.write_bytes(b"abc" * 500)
-    monkeypatch.setattr("rnnkit_tasks._symbols.LARGE", 0)
-    monkeypatch.setattr("rnnkit_tasks._text.TextFile.pieces", change(content))
+    monkeypatch.setattr("rnnkit_tasks.text.symbols.LARGE", 0)
+    monkeypatch.setattr("rnnkit_tasks.text.text_file.TextFile.pieces", change(content))
     with pytest.raises(DataError, match=sentence):
         Chars(text=str(path))
 
@@ -185,7 +185,7 @@ def file_limit():
 def test_no_room_for_the_symbols(tmp_path, monkeypatch, file_limit):
     path = tmp_path / "text.txt"
     path.write_bytes("äb".encode() * 50_000)
-    monkeypatch.setattr("rnnkit_tasks._symbols.LARGE", 0)
+    monkeypatch.setattr("rnnkit_tasks.text.symbols.LARGE", 0)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", None)
     file_limit(1000)

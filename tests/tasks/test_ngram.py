@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
-from rnnkit_tasks._ngram import NGrams, bits_per_character
+from rnnkit_tasks.text.ngram import NGrams, bits_per_character
 
 
 class ByDictionary:
@@ -85,7 +85,7 @@ def test_an_alphabet_so_large_that_its_grams_are_not_numbers():
 def test_a_text_judged_in_pieces(monkeypatch, piece):
     train, held_out = texts(5, seed=1)
     whole = NGrams(np.array(train), 5, 3).bits(np.array(held_out))
-    monkeypatch.setattr("rnnkit_tasks._ngram.PIECE", piece)
+    monkeypatch.setattr("rnnkit_tasks.text.ngram.PIECE", piece)
     assert NGrams(np.array(train), 5, 3).bits(np.array(held_out)) == pytest.approx(whole, rel=1e-12)
 
 

@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta, timezone
 import numpy as np
 import pytest
 
-from rnnkit_tasks._clock import Clock
-from rnnkit_tasks._column import Column
-from rnnkit_tasks._moments import moments
-from rnnkit_tasks._pace import Pace
-from rnnkit_tasks._table import Table
-from rnnkit_tasks._written_times import iso, writer_of
+from rnnkit_tasks.forecast.clock import Clock
+from rnnkit_tasks.forecast.pace import Pace
+from rnnkit_tasks.forecast.written_times import iso, writer_of
+from rnnkit_tasks.table.column import Column
+from rnnkit_tasks.table.moments import moments
+from rnnkit_tasks.table.table import Table
 
 from .tables import hour
 

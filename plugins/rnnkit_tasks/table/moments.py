@@ -4,11 +4,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from rnnkit_tasks._dates import Times, dates
-from rnnkit_tasks._order import Time
-from rnnkit_tasks._stamps import counter, is_year, stamped
-from rnnkit_tasks._table import Table
-from rnnkit_tasks._unread import unread
+from rnnkit_tasks.table.dates import Times, dates
+from rnnkit_tasks.table.order import Time
+from rnnkit_tasks.table.stamps import counter, is_year, stamped
+from rnnkit_tasks.table.table import Table
+from rnnkit_tasks.table.unread import unread
 
 SEVERAL = "dates in several forms"
 UNREAD = "dates that cannot be read"

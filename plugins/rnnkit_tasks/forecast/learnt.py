@@ -2,9 +2,9 @@
 
 from typing import NamedTuple
 
-from rnnkit_tasks._roles import Roles
-from rnnkit_tasks._scaling import Scale
-from rnnkit_tasks._source import Source
+from rnnkit_tasks.forecast.roles import Roles
+from rnnkit_tasks.forecast.scaling import Scale
+from rnnkit_tasks.table.source import Source
 
 
 class Learnt(NamedTuple):

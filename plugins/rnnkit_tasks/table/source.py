@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rnnkit.errors import DataError
-from rnnkit_tasks._column import Column
-from rnnkit_tasks._house import house
-from rnnkit_tasks._moments import moments
-from rnnkit_tasks._order import Time, check_order
-from rnnkit_tasks._table import Table, read_table
-from rnnkit_tasks._untimed import check_untimed
+from rnnkit_tasks.forecast.house import house
+from rnnkit_tasks.table.column import Column
+from rnnkit_tasks.table.moments import moments
+from rnnkit_tasks.table.order import Time, check_order
+from rnnkit_tasks.table.table import Table, read_table
+from rnnkit_tasks.table.untimed import check_untimed
 
 
 class Source(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnkit_tasks._cells import ANSWERS, is_missing, number, written
+from rnnkit_tasks.table.cells import ANSWERS, is_missing, number, written
 
 Numbers = NDArray[np.float64]
 

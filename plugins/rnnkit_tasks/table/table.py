@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.errors import DataError, UsageError, nearest
-from rnnkit_tasks._cells import is_word, number, written
-from rnnkit_tasks._column import Column
-from rnnkit_tasks._delimiter import spoken
-from rnnkit_tasks._header import has_names
-from rnnkit_tasks._obstacles import decimal_comma
-from rnnkit_tasks._rows import Rows
+from rnnkit_tasks.table.cells import is_word, number, written
+from rnnkit_tasks.table.column import Column
+from rnnkit_tasks.table.delimiter import spoken
+from rnnkit_tasks.table.header import has_names
+from rnnkit_tasks.table.obstacles import decimal_comma
+from rnnkit_tasks.table.rows import Rows
 
 SHOWN = 12  # names of columns in a message
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnkit_tasks._order import UNITS, span
+from rnnkit_tasks.table.order import UNITS, span
 
 Seconds = NDArray[np.float64]
 

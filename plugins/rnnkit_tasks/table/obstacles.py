@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from rnnkit_tasks._cells import number
-from rnnkit_tasks._stamps import counter
+from rnnkit_tasks.table.cells import number
+from rnnkit_tasks.table.stamps import counter
 
 OTHERS = {
     "JSON": re.compile(r'\s*(?:\{|\[\s*(?:[\[{"\d-]|$))'),

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from rnnkit.errors import DataError
-from rnnkit_tasks._cells import is_missing, is_word, number, written
-from rnnkit_tasks._column import Column
-from rnnkit_tasks._dates import dates
-from rnnkit_tasks._stamps import counter
+from rnnkit_tasks.table.cells import is_missing, is_word, number, written
+from rnnkit_tasks.table.column import Column
+from rnnkit_tasks.table.dates import dates
+from rnnkit_tasks.table.stamps import counter
 
 WHOLE = re.compile(r"[+-]?\d{1,15}")
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from rnnkit.errors import DataError
-from rnnkit_tasks._column import Column
-from rnnkit_tasks._delimiter import Comments, declared, sniffed, spoken
-from rnnkit_tasks._obstacles import other_format, ragged
-from rnnkit_tasks._text import TextFile
+from rnnkit_tasks.table.column import Column
+from rnnkit_tasks.table.delimiter import Comments, declared, sniffed, spoken
+from rnnkit_tasks.table.obstacles import other_format, ragged
+from rnnkit_tasks.text.text_file import TextFile
 
 SAMPLE = 200
 """Lines that the delimiter is found by; read with care, too, to learn which columns hold numbers."""

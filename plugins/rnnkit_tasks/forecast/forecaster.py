@@ -12,16 +12,16 @@ from torch import nn
 
 import rnnkit
 from rnnkit.errors import DataError, UsageError, check_whole, nearest
-from rnnkit_tasks._calibration import Calibration
-from rnnkit_tasks._cells import is_missing
-from rnnkit_tasks._clock import Clock
-from rnnkit_tasks._learnt import Learnt
-from rnnkit_tasks._outputs import outputs
-from rnnkit_tasks._rivals import OURS, RIDGE, errors, ridge, rivals, season_of, unbeaten, unknown
-from rnnkit_tasks._roles import quoted
-from rnnkit_tasks._source import check_rows
-from rnnkit_tasks._stream import Stream
-from rnnkit_tasks._table import SHOWN, Table
+from rnnkit_tasks.forecast.calibration import Calibration
+from rnnkit_tasks.forecast.clock import Clock
+from rnnkit_tasks.forecast.learnt import Learnt
+from rnnkit_tasks.forecast.outputs import outputs
+from rnnkit_tasks.forecast.rivals import OURS, RIDGE, errors, ridge, rivals, season_of, unbeaten, unknown
+from rnnkit_tasks.forecast.roles import quoted
+from rnnkit_tasks.forecast.stream import Stream
+from rnnkit_tasks.table.cells import is_missing
+from rnnkit_tasks.table.source import check_rows
+from rnnkit_tasks.table.table import SHOWN, Table
 
 Numbers = NDArray[np.float64]
 Rows = NDArray[np.int64]

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rnnkit_tasks._learnt import Learnt
-from rnnkit_tasks._outputs import outputs
-from rnnkit_tasks._pace import Pace
-from rnnkit_tasks._residuals import Residuals
+from rnnkit_tasks.forecast.learnt import Learnt
+from rnnkit_tasks.forecast.outputs import outputs
+from rnnkit_tasks.forecast.pace import Pace
+from rnnkit_tasks.forecast.residuals import Residuals
 
 Numbers = NDArray[np.float64]
 

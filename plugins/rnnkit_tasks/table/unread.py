@@ -3,8 +3,8 @@
 import re
 from collections.abc import Sequence
 
-from rnnkit_tasks._cells import is_missing
-from rnnkit_tasks._other_numbers import bared
+from rnnkit_tasks.table.cells import is_missing
+from rnnkit_tasks.table.other_numbers import bared
 
 YEAR = r"(?:1[5-9]|2[01])\d\d"
 GAP = r"(?:\W{1,3}|\s?[年月日년월일]\s?)"

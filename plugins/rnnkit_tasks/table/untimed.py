@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.errors import DataError
-from rnnkit_tasks._dates import dates
-from rnnkit_tasks._moments import SEVERAL, UNREAD
-from rnnkit_tasks._order import PUT_BACK, TURN
-from rnnkit_tasks._stamps import counter, numbers_rows, one_way, tells_time
-from rnnkit_tasks._table import Table
-from rnnkit_tasks._unread import unread
+from rnnkit_tasks.table.dates import dates
+from rnnkit_tasks.table.moments import SEVERAL, UNREAD
+from rnnkit_tasks.table.order import PUT_BACK, TURN
+from rnnkit_tasks.table.stamps import counter, numbers_rows, one_way, tells_time
+from rnnkit_tasks.table.table import Table
+from rnnkit_tasks.table.unread import unread
 
 
 def check_untimed(table: Table, whys: Mapping[str, str], left_out: Container[str] = (), kept: bool = False) -> None:

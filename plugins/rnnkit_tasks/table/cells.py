@@ -5,7 +5,7 @@ import re
 import unicodedata
 from decimal import Decimal
 
-from rnnkit_tasks._other_numbers import bared, other_number
+from rnnkit_tasks.table.other_numbers import bared, other_number
 
 MISSING = frozenset(
     ["", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "--", "—", "–", ".", "..", "?", "missing"]

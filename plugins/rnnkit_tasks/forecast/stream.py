@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.errors import DataError, nearest
-from rnnkit_tasks._cells import number
-from rnnkit_tasks._column import Column
-from rnnkit_tasks._delimiter import spoken
-from rnnkit_tasks._moments import moments
-from rnnkit_tasks._order import Time
-from rnnkit_tasks._source import Source
-from rnnkit_tasks._table import SHOWN, Table
+from rnnkit_tasks.table.cells import number
+from rnnkit_tasks.table.column import Column
+from rnnkit_tasks.table.delimiter import spoken
+from rnnkit_tasks.table.moments import moments
+from rnnkit_tasks.table.order import Time
+from rnnkit_tasks.table.source import Source
+from rnnkit_tasks.table.table import SHOWN, Table
 
 PLACE = "stdin"
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rnnkit_tasks._order import Time
-from rnnkit_tasks._pace import ENOUGH, Pace
-from rnnkit_tasks._table import Table
-from rnnkit_tasks._written_times import iso, writer_of
+from rnnkit_tasks.forecast.pace import ENOUGH, Pace
+from rnnkit_tasks.forecast.written_times import iso, writer_of
+from rnnkit_tasks.table.order import Time
+from rnnkit_tasks.table.table import Table
 
 ROW = "row"
 """The column of row numbers, where times alone do not say which row is meant."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rnnkit.errors import DataError, ResourceError
-from rnnkit_tasks._text import TextFile
+from rnnkit_tasks.text.text_file import TextFile
 
 CODE_POINTS = 0x110000
 WIDTHS = (np.uint8, np.int16, np.int32)  # whatever torch can index by rows and turn into int64

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnkit_tasks._cells import is_missing
+from rnnkit_tasks.table.cells import is_missing
 
 Seconds = NDArray[np.float64]
 

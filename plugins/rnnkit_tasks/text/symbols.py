@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rnnkit_tasks._mapped import lacking, map_text
-from rnnkit_tasks._text import TextFile
+from rnnkit_tasks.text.mapped import lacking, map_text
+from rnnkit_tasks.text.text_file import TextFile
 
 LARGE = 2**24  # bytes
 

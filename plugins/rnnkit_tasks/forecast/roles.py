@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rnnkit.errors import DataError
-from rnnkit_tasks._column import unlike_numbers
-from rnnkit_tasks._obstacles import by_spaces
-from rnnkit_tasks._order import Time, told
-from rnnkit_tasks._scaling import is_constant
-from rnnkit_tasks._stamps import counter
-from rnnkit_tasks._table import Table
+from rnnkit_tasks.forecast.scaling import is_constant
+from rnnkit_tasks.table.column import unlike_numbers
+from rnnkit_tasks.table.obstacles import by_spaces
+from rnnkit_tasks.table.order import Time, told
+from rnnkit_tasks.table.stamps import counter
+from rnnkit_tasks.table.table import Table
 
 
 @dataclass

@@ -7,10 +7,10 @@ import torch
 from numpy.typing import NDArray
 
 import rnnkit
-from rnnkit_tasks._linear import linear_forecasts
-from rnnkit_tasks._pace import Pace
-from rnnkit_tasks._roles import quoted
-from rnnkit_tasks._scaling import Scale
+from rnnkit_tasks.forecast.linear import linear_forecasts
+from rnnkit_tasks.forecast.pace import Pace
+from rnnkit_tasks.forecast.roles import quoted
+from rnnkit_tasks.forecast.scaling import Scale
 
 Numbers = NDArray[np.float64]
 

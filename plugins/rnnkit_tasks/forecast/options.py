@@ -4,7 +4,7 @@ import csv
 from collections.abc import Container
 
 from rnnkit.errors import KindError, UsageError
-from rnnkit_tasks._order import ORDERS
+from rnnkit_tasks.table.order import ORDERS
 
 HEADERS = {"auto": None, None: None, "yes": True, True: True, "no": False, False: False}
 

@@ -1,0 +1,1 @@
+"""Reading tables: text files to columns of numbers and words, and the times of their rows."""
