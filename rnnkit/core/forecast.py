@@ -64,6 +64,8 @@ class Forecast(Prediction):
 
     notes: tuple[str, ...] = ()
 
+    event = "error"
+
     @property
     def coverage(self) -> Numbers:
         """(K,) share of the known truth that lies within the bounds; NaN where none is known."""

@@ -55,13 +55,20 @@ def evaluate(model: nn.Module, task: Task, batches: Iterable[Batch] | None = Non
             batch = to_device(check_batch(task, batch), device)
             outputs, state = model(batch.xs, state if batch.continues else None, lengths=batch.lengths)
             judged = outputs if task.every_step else last_outputs(outputs, batch.lengths)
-            count = batch.targets.numel()
+            count = _targets(task, batch)
             loss += float(loss_of(task, judged, batch.targets)) * count
             metric += float(task.metric(judged, batch.targets)) * count
             weight += count
     if not weight:
         raise DataError(f"task {task.name!r} gives no batch to evaluate on")
     return Evaluation(loss / weight, metric / weight)
+
+
+def _targets(task: Task, batch: Batch) -> int:
+    """Return how many targets a batch has, those past the ends of its rows left out."""
+    if not task.every_step or batch.lengths is None:
+        return batch.targets.numel()
+    return int(batch.lengths.sum()) * batch.targets[0, 0].numel()
 
 
 def further_figures(model: nn.Module, task: Task) -> dict[str, float]:
