@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rnnkit_tasks.labelled.learnt import Learnt
+from rnnkit_tasks.labelled.linear_labels import LinearLabels, summarised
 from rnnkit_tasks.labelled.naive_bayes import NaiveBayes, order_of
-from rnnkit_tasks.labelled.summaries import Summaries
 
 Places = NDArray[np.int64]
 
@@ -23,7 +23,7 @@ class ClassRivals:
 
     majority: int
     """Its place."""
-    model: NaiveBayes | Summaries
+    model: NaiveBayes | LinearLabels
 
     @classmethod
     def fitted(
@@ -32,8 +32,8 @@ class ClassRivals:
         """Fit to sequences (T,) or (T, D) and the places of their labels (N,); the penalty of ridge goes by others."""
         labels, majority = len(learnt.labels), int(np.argmax(learnt.counts))
         if learnt.vocabulary is None:
-            numbers, others = ([s.double().numpy() for s in part] for part in (training, judged))
-            return cls(majority, Summaries.fitted(numbers, places, others, truth, labels))
+            rows, others = (summarised([s.double().numpy() for s in part]) for part in (training, judged))
+            return cls(majority, LinearLabels.fitted(rows, places, others, truth, labels))
         texts, alphabet = [s.numpy() for s in training], learnt.vocabulary.size
         return cls(majority, NaiveBayes.fitted(texts, places, labels, alphabet, order_of(alphabet)))
 
@@ -42,7 +42,7 @@ class ClassRivals:
         most = np.full(len(sequences), self.majority, dtype=np.int64)
         if isinstance(self.model, NaiveBayes):
             return {MAJORITY: most, BAYES: self.model.given([s.numpy() for s in sequences])}
-        return {MAJORITY: most, RIDGE: self.model.given([s.double().numpy() for s in sequences])}
+        return {MAJORITY: most, RIDGE: self.model.given(summarised([s.double().numpy() for s in sequences]))}
 
     def to_json(self) -> dict[str, Any]:
         """Return what JSON takes."""
@@ -59,5 +59,5 @@ class ClassRivals:
         if type(majority) is not int or not 0 <= majority < labels:
             raise ValueError("majority is no place of a label")
         if learnt.vocabulary is None:
-            return cls(majority, Summaries.from_json(values["model"], len(learnt.names), labels))
+            return cls(majority, LinearLabels.from_json(values["model"], 5 * len(learnt.names) + 1, labels))
         return cls(majority, NaiveBayes.from_json(values["model"], labels))

@@ -48,6 +48,8 @@ class Examples:
     """How it was read, so that others are read alike: names of columns, delimiter, header."""
     notes: list[str] = field(default_factory=list)
     """What was guessed or left out, for the summary."""
+    pieces: bool = False
+    """Whether they are pieces of one sequence, in order."""
 
     @property
     def numeric(self) -> bool:

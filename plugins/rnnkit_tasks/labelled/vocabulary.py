@@ -96,7 +96,7 @@ _PLACES: dict[Vocabulary, dict[str, int]] = {}
 
 
 def cut(content: str | list[str], tokens: str) -> Iterable[str]:
-    """Return the characters of a text, or its words in lower case and signs; tokens stay, in lower case."""
+    """Return the characters of a text, or its words in lower case and signs; tokens stay as they are."""
     if isinstance(content, list):
-        return [token.lower() for token in content]
+        return content
     return content if tokens == CHAR else WORDS.findall(content.lower())
