@@ -55,7 +55,8 @@ def read_conll(path: Path, kept: bool) -> Examples:
         if len(cells) != width:
             first = next(line for line, few, text in rows if len(few) == width and not text.startswith(DOCUMENT))
             raise DataError(
-                f"{path}, line {number}: {len(cells)} cell(s), {width} in line {first}; give all lines as many"
+                f"{path}, line {number}: {len(cells)} cell(s), {width} in line {first}; give all lines as many, the "
+                "label last"
             )
         tokens.append(cells[0])
         labels.append(cells[-1] if width > 1 else NO_LABEL)

@@ -75,7 +75,7 @@ def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 value = json.loads(line, parse_constant=_refused)
             except json.JSONDecodeError as error:
                 raise DataError(
-                    f"{path}, line {number} is not JSON ({error.msg}, column {error.colno}); "
+                    f"{path}, line {number} is not JSON ({error.msg}, character {error.pos + 1}); "
                     f"write an object a line: {FORM}"
                 ) from None
             except (ValueError, RecursionError) as error:

@@ -78,8 +78,9 @@ class LabelledTask(rnnkit.Task):
         split = Split(self._marked(examples, shares), files)
         training = [examples.items[place] for place in split.places(TRAIN)]
         learnt = Learnt.of(labels, training, examples.names, tokens, examples.reading)
+        self._take(learnt, split, 0, "")
         tests = [] if test is None else self._test_examples(learnt)
-        self._take(learnt, split, len(tests), "")
+        self._tests = len(tests)
         self._examples = self._divided(examples.items, tests)
         self._summary = self._said(examples)
         log.info("%s: %s", examples.source, self._summary)
