@@ -56,7 +56,7 @@ def find_labels(source: str, columns: Mapping[str, Sequence[str]], text: str | N
         return named
     found = [name for name, cells in columns.items() if name != text and _may_be_labels(cells)]
     if len(found) > 1 and len(columns) == 2:
-        found = [min(found, key=lambda name: len(set(columns[name])))]
+        found = [min(found, key=lambda name: (len(set(columns[name])), sum(map(len, columns[name]))))]
     if len(found) == 1:
         return found[0]
     what = "no column of labels" if not found else f"several columns that may hold the labels ({', '.join(found[:5])})"

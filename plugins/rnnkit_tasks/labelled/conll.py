@@ -13,6 +13,8 @@ CONLL = "conll"
 """What the form is called."""
 
 DOCUMENT = "-DOCSTART-"
+NOTHING = "has no tokens; give a token and its label a line, and a blank line between sequences"
+
 METADATA = re.compile(r"#\s*\w+\s*=\s")
 """How a comment about a sentence begins."""
 
@@ -61,6 +63,8 @@ def read_conll(path: Path, kept: bool) -> Examples:
         tokens.append(cells[0])
         labels.append(cells[-1] if width > 1 else NO_LABEL)
         lines.append(number)
+    if not items:
+        raise DataError(f"{path} {NOTHING}")
     notes = [f"tokens: column 1 of {width}", f"labels: column {width}" if width > 1 else "labels: none"]
     notes += [f"passed over: {count} {what}" for what, count in passed.items() if count]
     return Examples(str(path), items, reading={"format": CONLL}, notes=notes)
@@ -81,9 +85,9 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str], str]]:
 
 def _width(path: Path, rows: list[tuple[int, list[str], str]]) -> int:
     """Return how many cells most lines have."""
-    widths = Counter(len(cells) for _, cells, raw in rows if cells and not raw.startswith(DOCUMENT))
+    widths = Counter(len(cells) for _, cells, raw in rows if cells and not raw.startswith((DOCUMENT, "# ")))
     if not widths:
-        raise DataError(f"{path} has no tokens; give a token and its label a line, and a blank line between sequences")
+        raise DataError(f"{path} {NOTHING}")
     return widths.most_common(1)[0][0]
 
 
