@@ -10,7 +10,7 @@ from click.testing import CliRunner
 import rnnkit
 from rnnkit.cli import main
 
-from ..tasks.labelled_files import conll, table, texts
+from ..tasks.labelled_files import conll, table, texts, write_folder
 
 SMALL = ["--cell", "gru", "--hidden", "4", "--batch", "8", "--unroller", "loop", "--quiet"]
 
@@ -92,3 +92,15 @@ def test_the_part_kept_for_a_test_needs_the_file(run, cli):
     evaluated = cli("eval", path, "--split", "test", "--set", f"task.file={new}")
     accuracy = re.search(r"\(this run\) .* ([\d.]+)\n", evaluated.stdout)[1]
     assert re.search(rf"\(all\) +this run +{float(accuracy):.4g}", found.stderr)
+
+
+def test_a_file_of_a_folder_that_is_read_is_not_written_over(trained, cli, tmp_path):
+    folder = write_folder(tmp_path / "folder", texts())
+    text = folder / "good" / "001.txt"
+    result = cli("predict", trained / "classify", "--data", folder, "--out", text)
+    assert result.exit_code == 2
+    assert "would write over" in result.stderr
+    assert text.read_text() == texts()[1][0]
+    out = folder / "labels.csv"
+    assert cli("predict", trained / "classify", "--data", folder, "--out", out).exit_code == 0
+    assert out.exists()

@@ -280,3 +280,23 @@ def test_a_network_tells_gestures():
     assert last.validation.metric > 0.88
     figures = task.further_figures(model.eval())
     assert figures["macro F1"] > 0.85
+
+
+def test_a_run_takes_files_of_other_kinds_than_its_own(tmp_path):
+    folder = write_folder(tmp_path / "folder", texts())
+    task = Classify(file=folder)
+    predictor = task.predictor(rnnkit.Model(task, "gru", 4, embedding_size=4, unroller="loop").eval(), {})
+    new = tmp_path / "new.csv"
+    new.write_text("id,text\n1,warm\n")
+    assert predictor.predict(new).index["line"] == ["2"]
+    new.write_text(json_lines([("warm", "good")]))
+    assert predictor.predict(new).columns()["actual"] == ["good"]
+    lines = tmp_path / "moves.jsonl"
+    lines.write_text(json_lines(numbers(), "sequence"))
+    task = Classify(file=lines)
+    predictor = task.predictor(rnnkit.Model(task, "gru", 4, unroller="loop").eval(), {})
+    new.write_text("x,y\n1,2\n3,4\n")
+    assert predictor.predict(new).index == {"file": [str(new)]}
+    new.write_text("x\n1\n3\n")
+    with pytest.raises(DataError, match=r"has 1 feature\(s\) \(x\), and the run learnt from 2 \(1, 2\); give the same"):
+        predictor.predict(new)

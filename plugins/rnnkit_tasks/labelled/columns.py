@@ -34,7 +34,7 @@ def names_above(rows: Sequence[Sequence[str]], asked: Sequence[str | None], know
     """Say why the first row holds names: a known one or one asked for is there; or its label is nowhere below."""
     first = rows[0]
     for name in asked:
-        if name is not None and name in first:
+        if name is not None and name in first and not name.isdecimal():  # the place of a column without a name
             return f"it has {name}"
     found = by_name(first, known)
     if found is not None:

@@ -1,5 +1,6 @@
 """Sequences with labels, and where in which file each stands."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
@@ -13,6 +14,8 @@ Numbers: TypeAlias = NDArray[np.float64]
 
 Content: TypeAlias = str | list[str] | Numbers
 """A text; or T tokens; or numbers (T, D)."""
+
+WHOLE = re.compile(r"-?\d{1,18}")
 
 NO_LABEL = ""
 """Stands for a label that is not known."""
@@ -75,5 +78,5 @@ def labels_of(examples: Examples) -> list[str]:
             f"{examples.source} has one label alone, {next(iter(found))[:40]!r}; there is nothing to tell apart; "
             "give sequences with another one too"
         )
-    whole = all(label.lstrip("-").isdecimal() for label in found)
+    whole = all(map(WHOLE.fullmatch, found))
     return sorted(found, key=lambda label: (int(label) if whole else 0, label))

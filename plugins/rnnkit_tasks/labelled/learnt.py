@@ -110,8 +110,14 @@ class Learnt:
             raise DataError(f"{place}: the label is missing; give one, or leave it out")
 
     def check_alike(self, examples: Examples) -> None:
-        """Raise DataError unless examples have the features that were learnt from, or like those have none."""
-        if examples.names == self.names:
+        """Raise DataError unless examples have the features that were learnt from, or like those have none.
+
+        Features without names, as those of JSON have, are taken in their order.
+        """
+        unnamed = [str(place + 1) for place in range(len(self.names))]
+        if examples.names == self.names or (
+            len(examples.names) == len(self.names) and unnamed in (examples.names, self.names)
+        ):
             return
         if examples.numeric != bool(self.names):
             kinds = {True: "numbers", False: "texts"}

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnkit.errors import DataError, nearest
-from rnnkit_tasks.labelled.columns import LABELS, TEXTS, find_labels, find_text, names_above
+from rnnkit_tasks.labelled.columns import LABELS, TEXTS, by_name, find_labels, find_text, names_above
 from rnnkit_tasks.labelled.example import NO_LABEL, Example, Examples
 from rnnkit_tasks.labelled.raw_table import RawTable, read_raw
 
@@ -29,7 +29,10 @@ def read_text_table(path: Path, reading: dict[str, Any], kept: bool) -> Examples
         lambda rows: names_above(rows, asked, (*TEXTS, *LABELS)),
     )
     text, label = asked
-    if kept:
+    if kept and text is None:  # the run learnt from files of another kind
+        label = by_name([*table.columns], LABELS)
+        text = find_text(table.source, table.columns, label)
+    elif kept:
         text, label = _known(table, str(text)), label if label in table.columns else None
     else:
         label = table.check(label) if label else find_labels(table.source, table.columns, text)

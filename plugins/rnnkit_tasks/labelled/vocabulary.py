@@ -3,7 +3,9 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +28,8 @@ LARGEST = 20_000
 """Symbols, the most frequent ones."""
 
 
-class Vocabulary(NamedTuple):
+@dataclass(frozen=True)
+class Vocabulary:
     """The symbols of texts, from 1 on; 0 is the unknown. Of bytes there are 256, all known."""
 
     tokens: str
@@ -54,18 +57,15 @@ class Vocabulary(NamedTuple):
         if self.tokens == BYTE:
             text = content if isinstance(content, str) else " ".join(content)
             return np.frombuffer(text.encode(), np.uint8).astype(np.int64)
-        places = self._places()
-        return np.array([places.get(symbol, UNKNOWN) for symbol in cut(content, self.tokens)], dtype=np.int64)
+        return np.array([self._places.get(symbol, UNKNOWN) for symbol in cut(content, self.tokens)], dtype=np.int64)
 
     def unknown(self, symbols: Symbols) -> int:
         """Return how many symbols stand for the unknown."""
         return 0 if self.tokens == BYTE else int((symbols == UNKNOWN).sum())
 
+    @cached_property
     def _places(self) -> dict[str, int]:
-        if self not in _PLACES:
-            _PLACES.clear()  # one at a time is in use
-            _PLACES[self] = {symbol: place for place, symbol in enumerate(self.symbols, start=UNKNOWN + 1)}
-        return _PLACES[self]
+        return {symbol: place for place, symbol in enumerate(self.symbols, start=UNKNOWN + 1)}
 
     def __str__(self) -> str:
         if self.tokens == BYTE:
@@ -90,9 +90,6 @@ class Vocabulary(NamedTuple):
         if list(symbols) != sorted(set(symbols)):
             raise ValueError("vocabulary is not one of different symbols in order")
         return cls(tokens, symbols)
-
-
-_PLACES: dict[Vocabulary, dict[str, int]] = {}
 
 
 def cut(content: str | list[str], tokens: str) -> Iterable[str]:

@@ -124,14 +124,15 @@ def _check_inputs(run: "TrainedRun", options: Options) -> None:
     own = [run.settings.task_options.get(name) for name in run.settings.task_class.files]
     for read in [options.data, *(Path(name) for name in own if isinstance(name, str))]:
         for name, written in (("--out", options.out), ("--plot", options.plot)):
-            if (
-                read is not None
-                and written is not None
-                and written.exists()
-                and read.exists()
-                and written.samefile(read)
-            ):
+            if read is not None and written is not None and _is_of(written, read):
                 raise UsageError(f"{name} {written} would write over {read}, which is read; name another file")
+
+
+def _is_of(written: Path, read: Path) -> bool:
+    """Tell whether a file that is there is one that is read, or lies in a folder that is."""
+    if not (written.exists() and read.exists()):
+        return False
+    return written.samefile(read) or (read.is_dir() and read.resolve() in written.resolve().parents)
 
 
 def _follow(run: "TrainedRun", options: Options) -> None:
