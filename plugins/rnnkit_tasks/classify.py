@@ -66,7 +66,7 @@ class Classify(LabelledTask):
         label: that of the labels; None: found out.
         tokens: char, word or byte: what a text is cut into.
         max_len: steps of a sequence that are read.
-        weights: none, or balanced: the loss counts each label alike, however rare it is.
+        weights: balanced: the loss counts each label alike, however rare it is; none: each sequence alike.
         split: shares that train, validate and are kept for a test, such as 70,15,15; None: these.
         delimiter: what stands between cells of a table; None: found out.
         header: yes or no: whether the first line of a table holds names; None: found out.
@@ -85,7 +85,7 @@ class Classify(LabelledTask):
         label: str | int | None = None,
         tokens: str = "char",
         max_len: int = 500,
-        weights: str = "none",
+        weights: str | None = None,
         split: str | Sequence[float] | None = None,
         delimiter: str | None = None,
         header: str | bool | None = None,
@@ -106,11 +106,11 @@ class Classify(LabelledTask):
         file: object = None,
         test: object = None,
         max_len: int = 500,
-        weights: str = "none",
+        weights: str | None = None,
         **others: Any,
     ) -> None:
         self._set_files(file, test, max_len)
-        self.weights = choice_of(self.name, "weights", weights, WEIGHTS)
+        self.weights = choice_of(self.name, "weights", "none" if weights is None else weights, WEIGHTS)
 
     def _read(self, path: Path | None, reading: dict[str, Any], kept: bool) -> Examples:
         if path is None:

@@ -300,3 +300,7 @@ def test_a_run_takes_files_of_other_kinds_than_its_own(tmp_path):
     new.write_text("x\n1\n3\n")
     with pytest.raises(DataError, match=r"has 1 feature\(s\) \(x\), and the run learnt from 2 \(1, 2\); give the same"):
         predictor.predict(new)
+
+
+def test_weights_of_none_are_none(file):
+    assert {Classify(file=file, weights=weights).weights for weights in (None, "none")} == {"none"}

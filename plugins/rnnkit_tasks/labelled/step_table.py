@@ -51,7 +51,7 @@ def read_step_table(path: Path, reading: dict[str, Any], kept: bool) -> Examples
     notes += [f"sequences: column {key}, {len(groups)} of them" if key else "sequences: the table as a whole is one"]
     notes += [f"rows of {together} sequence(s) lie apart and are put together"] if together else []
     notes += [f"tokens: column {features[0]}"] if not names else []
-    notes += [table.note]
+    notes += [] if kept else [table.note]
     notes += [f"left out: {', '.join(f'{name} ({why})' for name, why in left.items())}"] if left and not kept else []
     return Examples(str(path), items, names, found, notes)
 

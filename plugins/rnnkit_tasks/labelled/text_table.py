@@ -46,7 +46,8 @@ def read_text_table(path: Path, reading: dict[str, Any], kept: bool) -> Examples
     ]
     found = {"text": text, "label": label or reading.get("label"), "delimiter": table.delimiter, "header": table.header}
     left = [name for name in table.columns if name not in (text, label)]
-    notes = [f"texts: column {text}", f"labels: column {label}" if label else "labels: none", table.note]
+    notes = [f"texts: column {text}", f"labels: column {label}" if label else "labels: none"]
+    notes += [] if kept else [table.note]
     notes += [f"left out: {', '.join(left[:12])}{', ...' if len(left) > 12 else ''}"] if left and not kept else []
     return Examples(str(path), items, reading=found, notes=notes)
 
