@@ -124,9 +124,8 @@ def labels() -> None:
             printed = f"$ rnnkit {command}\n{_rnnkit(command, folder, COLUMNS='88')}".split("\ngradients of the loss")[
                 0
             ]
-            printed = printed.replace(f"{folder}/", "")
             (FOLDER / f"labels-{command.split()[0]}.txt").write_text(printed, encoding="utf-8")
-        rows = "\n".join([*(folder / "labels.csv").read_text().replace(f"{folder}/", "").splitlines()[:4], "…"])
+        rows = "\n".join([*(folder / "labels.csv").read_text().splitlines()[:4], "…"])
         (FOLDER / "labels-rows.txt").write_text(f"{rows}\n", encoding="utf-8")
 
 

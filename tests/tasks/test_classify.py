@@ -304,3 +304,16 @@ def test_a_run_takes_files_of_other_kinds_than_its_own(tmp_path):
 
 def test_weights_of_none_are_none(file):
     assert {Classify(file=file, weights=weights).weights for weights in (None, "none")} == {"none"}
+
+
+def test_files_of_the_run_s_own_are_named_without_their_folders(file, tmp_path):
+    folder = write_folder(tmp_path / "folder", texts())
+    for options, name in (
+        ({"file": file}, "reviews.csv"),
+        ({"file": folder}, r"(good|bad)/\d+\.txt"),
+        ({"file": file, "test": folder}, r"(good|bad)/\d+\.txt"),
+        ({"file": folder, "test": file}, "reviews.csv"),
+    ):
+        task = Classify(**options)
+        made = task.predictor(rnnkit.Model(task, "gru", 3, embedding_size=3, unroller="loop").eval(), {}).predict()
+        assert {bool(re.fullmatch(name, own)) for own in made.index["file"]} == {True}

@@ -161,7 +161,7 @@ class LabelledTask(rnnkit.Task):
         return found
 
     def _kept(self) -> Examples:
-        """Return the sequences kept for a test.
+        """Return the sequences kept for a test; their files are named without the folders that they are in.
 
         Raises:
             UsageError: there are none.
@@ -169,7 +169,13 @@ class LabelledTask(rnnkit.Task):
         items = self._examples[TEST]
         if not items:
             raise UsageError("the run keeps no sequences for a test; give --data FILE, or data= in Python")
-        return Examples(str(self._paths["file"] or ""), items, self._learnt.names)
+        path = self._paths["test"] or self._paths["file"]
+        if path is None:
+            return Examples("", items, self._learnt.names)
+        base = str(path if path.is_dir() else path.parent)
+        return Examples(
+            str(path), [item._replace(file=relative(item.file, base)) for item in items], self._learnt.names
+        )
 
     def data_state(self) -> dict[str, Any]:
         """Return labels, vocabulary or scale, how files are read, the part of each sequence, and the summary."""
