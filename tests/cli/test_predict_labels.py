@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 import rnnkit
 from rnnkit.cli import main
+from rnnkit.cli.commands.export import _data
 
 from ..tasks.labelled_files import conll, table, texts, write_folder
 
@@ -104,3 +105,10 @@ def test_a_file_of_a_folder_that_is_read_is_not_written_over(trained, cli, tmp_p
     out = folder / "labels.csv"
     assert cli("predict", trained / "classify", "--data", folder, "--out", out).exit_code == 0
     assert out.exists()
+
+
+def test_an_exported_model_of_texts_comes_with_its_words_and_labels(trained):
+    told = _data(rnnkit.load(trained / "classify").task)["data"]["learnt"]
+    assert told["labels"] == ["bad", "good"]
+    assert "w" in told["vocabulary"]["symbols"]
+    assert _data(rnnkit.tasks["chars"]()) == {}  # its symbols tell the alphabet
