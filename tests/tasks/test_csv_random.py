@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -160,14 +161,16 @@ def taken(path, content, options):
     return True
 
 
-def test_a_table_is_refused_in_a_line_or_forecast_for_every_date(tmp_path):
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("draws", [50, pytest.param(200, marks=pytest.mark.slow)])
+def test_a_table_is_refused_in_a_line_or_forecast_for_every_date(tmp_path, draws):
     told = []
 
-    @settings(max_examples=200, deadline=None, derandomize=True, database=None, suppress_health_check=[*HealthCheck])
+    @settings(max_examples=draws, deadline=None, derandomize=True, database=None, suppress_health_check=[*HealthCheck])
     @given(drawn=tables())
     def check(drawn):
         told.append(taken(tmp_path / "t.csv", *drawn))
 
     check()
-    assert len(told) >= 200
-    assert sum(told) > 70  # else this says little
+    assert len(told) >= draws
+    assert sum(told) > draws / 3  # else this says little

@@ -73,9 +73,12 @@ def _symbols(task: "Task") -> dict[str, Any]:
 
 
 def _data(task: "Task") -> dict[str, Any]:
-    """Return what the task took from its data, such as columns and scale, to bring others into the model's form."""
+    """Return what the task took from its data, such as columns and scale, to bring others into the model's form.
+
+    The alphabet of a text is told by its symbols.
+    """
     state = task.data_state()
-    return {"data": state} if state and not task.symbols else {}
+    return {"data": state} if state and not (task.symbols and task.prompt() is not None) else {}
 
 
 def _as_plain(exported: "Exported") -> dict[str, Any]:
