@@ -30,7 +30,8 @@ The first 70 % of the rows train, the next 15 % validate, the last 15 % are left
 belongs where it is forecast, so its window may begin in the part before. Numbers are brought to mean 0 and deviation 1
 of the training part. A run keeps columns, scale and the number of rows, so that its model is exported and judged as it
 was trained, whatever the file is now. All rows up to the horizon are forecast at once, or the last one alone
-(`steps=last`). With `quantiles` the loss is that of Koenker & Bassett (1978), and the forecast is the median.
+(`steps=last`), as changes from the last value where that is nearer, in the rows that train, than the mean (`level`).
+With `quantiles` the loss is that of Koenker & Bassett (1978), and the forecast is the median.
 
 Without a file: 4,000 hours of an imagined house, made from a fixed seed. Its `temperature` outdoors goes with the day
 and with a slow weather; its `load` grows with the distance from 18 degrees, and by office hours on working days.
@@ -84,6 +85,7 @@ class CsvForecast(rnnkit.Task):
         horizon: rows from the last one that is read to the last one that is forecast.
         steps: all or last: whether every row up to the horizon is forecast, or that one alone.
         quantiles: shares of the truth below each of several forecasts, such as 0.05,0.5,0.95; None: their mean.
+        level: last, mean, or auto for the nearer one: what forecasts are told to the model as changes from.
         missing: error, forward, interpolate or mask: what stands for a number that is missing.
         every: even step in time that rows are brought to, such as 15min, 1h, day or month; None: as they stand.
         calendar: parts of the date that are inputs, of hour, weekday and year; none; or auto: those of use.
@@ -127,6 +129,7 @@ class CsvForecast(rnnkit.Task):
         horizon: int = 1,
         steps: str = "all",
         quantiles: str | Sequence[float] | None = None,
+        level: str = "auto",
         missing: str = "error",
         every: str | None = None,
         calendar: str | Sequence[str] | None = None,
@@ -225,10 +228,11 @@ class CsvForecast(rnnkit.Task):
                 yield self._windows(rows)
 
     def _windows(self, rows: Tensor) -> Batch:
-        """Return the targets that end in these rows (B,), and the windows that they are forecast from."""
+        """Return the targets that end in these rows (B,), less their level, and the windows before them."""
         steps = torch.arange(1 - self._learnt.span, 1)
-        targets = self.values[rows.unsqueeze(1) + steps].flatten(1)
-        return Batch(self._frame.windows.ending(rows - self.horizon), targets)
+        ends, windows = rows - self.horizon, self._frame.windows
+        targets = self.values[rows.unsqueeze(1) + steps] - self._learnt.levels(windows, ends)
+        return Batch(windows.ending(ends), targets.flatten(1))
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Mean squared error of the last output (B, steps x K), normalised; with quantiles, theirs."""

@@ -197,7 +197,7 @@ def test_a_run_of_the_first_rnnkit_is_read(task, tmp_path):
     """It kept no features, series or cuts, and forecast the last row alone."""
     alone = task_of(tmp_path / "t.csv", horizon=HORIZON)
     state = alone.data_state()
-    for name in ("features", "series", "cuts", "steps", "missing", "quantiles"):
+    for name in ("features", "series", "cuts", "steps", "missing", "quantiles", "level"):
         del state[name]
     for name in ("kinds", "ahead", "key", "calendar"):
         del state["roles"][name]
@@ -209,3 +209,56 @@ def test_a_run_of_the_first_rnnkit_is_read(task, tmp_path):
     assert (again.output_size, again.parts) == (alone.output_size, alone.parts)
     for one, other in zip(again.validation(), alone.validation(), strict=True):
         assert torch.equal(one.targets, other.targets)
+
+
+class SaysNothing(nn.Module):
+    """Says 0 of every step and target."""
+
+    def __init__(self, task):
+        super().__init__()
+        self.size = task.output_size
+        self.nothing = nn.Parameter(torch.zeros(1))
+
+    def forward(self, xs, state=None, *, lengths=None):
+        return xs.new_zeros(*xs.shape[:2], self.size), None
+
+
+@pytest.mark.parametrize("columns", [None, "b,a"])
+def test_a_change_of_nothing_is_the_last_value(tmp_path, values, columns):
+    file = write(tmp_path / "t.csv", values)
+    task = task_of(file, horizon=HORIZON, steps="all", level="last", columns=columns)
+    assert "forecasts are changes from the last value (as asked)" in task.data_summary()
+    model = SaysNothing(task).eval()
+    assert rnnkit.evaluate(model, task).metric == pytest.approx(task.baselines()["last value"], rel=1e-5)
+    again = rnnkit.tasks["csv"].from_data_state(
+        task.data_state(), file=str(file), target="a", window=5, horizon=HORIZON, columns=columns
+    )
+    forecast = again.predictor(model, again.calibration(model)).predict()
+    steps = np.array([int(step) for step in forecast.index["step"]])
+    np.testing.assert_allclose(forecast.values[:, 0], values[np.arange(340, 404) - steps], rtol=1e-6)
+    found = {error.method: error.rmse for error in forecast.errors if error.step is None}
+    assert found["this run"] == pytest.approx(found["last value"], rel=1e-5)
+    parts = list(again.predictor(model, {}).follow(file.read_text().splitlines()[:40]))
+    np.testing.assert_allclose([part.values[0, 0] for part in parts], values[4:39], rtol=1e-6)
+
+
+def test_changes_are_told_where_the_last_value_is_nearer(tmp_path, values):
+    file = write(tmp_path / "t.csv", values.cumsum())
+    near = task_of(file, level="auto")
+    assert near.data_summary().endswith("forecasts are changes from the last value")
+    noise = np.random.default_rng(0).normal(size=400)
+    far = task_of(write(tmp_path / "noise.csv", noise), level="auto")
+    assert "changes" not in far.data_summary()
+    assert task_of(file, level="auto", columns="b")._learnt.level == ()
+    with pytest.raises(UsageError, match="level is 'last', and target 'a' is no input; add it"):
+        task_of(file, level="last", columns="b")
+    with pytest.raises(UsageError, match="level is 'first'; it must be auto, last or mean"):
+        task_of(file, level="first")
+
+
+def test_quantiles_are_changes_too(tmp_path, values):
+    file = write(tmp_path / "t.csv", values.cumsum())
+    task = task_of(file, level="last", quantiles="0.05,0.5,0.95")
+    forecast = task.predictor(SaysNothing(task).eval(), {}).predict()
+    np.testing.assert_allclose(forecast.upper, forecast.values)
+    np.testing.assert_allclose(forecast.values[:, 0], values.cumsum()[340 - 3 : 400], rtol=1e-6)

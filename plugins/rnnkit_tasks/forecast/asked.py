@@ -25,6 +25,10 @@ from rnnkit_tasks.table.zones import zone_of
 
 ALL, LAST = "all", "last"
 STEPS = (ALL, LAST)
+AUTO, FROM_LAST, FROM_MEAN = "auto", "last", "mean"
+LEVELS = (AUTO, FROM_LAST, FROM_MEAN)
+"""What forecasts are told as changes from: the last value, the mean of the rows that train, or the nearer one."""
+
 """All steps up to the horizon are forecast, or the last one alone."""
 
 NAMED = ("columns", "target", "known", "leave_out")
@@ -43,6 +47,7 @@ class Asked(NamedTuple):
     calendar: tuple[str, ...] | None
     """Parts of the date that are inputs; None: those of use."""
     quantiles: tuple[float, ...]
+    level: str
     given: Mapping[str, Any]
     """What was given for columns."""
     columns: tuple[str, ...] = ()
@@ -86,6 +91,7 @@ class Asked(NamedTuple):
             one_of("missing", options["missing"], POLICIES),
             calendar_of(options["calendar"]),
             quantiles_of(options["quantiles"]),
+            one_of("level", options["level"], LEVELS),
             {name: options[name] for name in NAMED},
             leave_out=tuple(names_of("leave_out", options["leave_out"], ())),
         )

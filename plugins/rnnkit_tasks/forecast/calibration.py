@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -32,7 +33,8 @@ class Calibration:
     ) -> "Calibration":
         """Measure how far off a model is in the rows that are held out of a frame."""
         rows = np.concatenate([np.arange(part.start, part.stop) for part in learnt.parts.held_out])
-        said = medians(outputs(model, frame.windows, rows - learnt.horizon), learnt)
+        ends = rows - learnt.horizon
+        said = medians(outputs(model, frame.windows, ends), learnt) + level_of(learnt, frame, ends)
         truth = frame.normal.double().numpy()[rows[:, None] + np.arange(1 - learnt.span, 1)]
         return cls(Residuals.measured((truth - said).reshape(len(rows), -1)), ridge, pace)
 
@@ -59,6 +61,11 @@ class Calibration:
         if weights.ndim != 2 or weights.shape[1] != targets or (len(weights) - 1) % inputs or len(weights) < 2:
             raise ValueError(f"it has no linear model of {inputs} input(s) and {targets} target(s)")
         return cls(Residuals.from_json(values["residuals"], targets), weights, Pace.from_json(values["pace"]))
+
+
+def level_of(learnt: Learnt, frame: Frame, ends: NDArray[np.int64]) -> Numbers:
+    """Return what is to be added to what a model says after windows that end in rows `ends` (M,): (M, 1, K)."""
+    return learnt.levels(frame.windows, torch.from_numpy(ends)).double().numpy()
 
 
 def medians(said: Numbers, learnt: Learnt) -> Numbers:

@@ -14,7 +14,7 @@ import rnnkit
 from rnnkit.errors import DataError, UsageError, check_whole
 from rnnkit_tasks.forecast.asked import ALL
 from rnnkit_tasks.forecast.bounds import GONE, Bounds
-from rnnkit_tasks.forecast.calibration import Calibration, medians, quantiles
+from rnnkit_tasks.forecast.calibration import Calibration, level_of, medians, quantiles
 from rnnkit_tasks.forecast.clock import Clock
 from rnnkit_tasks.forecast.frame import Frame
 from rnnkit_tasks.forecast.gaps import forward
@@ -206,9 +206,12 @@ class TableForecaster(rnnkit.Predictor):
         place = made.steps - 1 if learnt.steps == ALL else np.zeros_like(made.steps)
         rows = made.ends + made.steps
         mean, scale = learnt.targets.rows(frame.series, made.ends)
-        values = medians(said, learnt)[which, place] * scale + mean
+        level = level_of(learnt, frame, made.ends)[:, 0]
+        values = (medians(said, learnt)[which, place] + level) * scale + mean
         bounds = Bounds(learnt, self.calibration.residuals, interval)
-        lower, upper = bounds.around(values, quantiles(said, learnt)[which, place], place, mean, scale)
+        lower, upper = bounds.around(
+            values, quantiles(said, learnt)[which, place] + level[..., None], place, mean, scale
+        )
         beyond = np.full(values.shape, np.nan)
         known = rows < np.array([one.rows.stop for one in frame.series])[made.series]
         beyond[known] = frame.values[rows[known]]

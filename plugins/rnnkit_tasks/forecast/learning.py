@@ -3,17 +3,19 @@
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from rnnkit.errors import UsageError
-from rnnkit_tasks.forecast.asked import Asked
+from rnnkit_tasks.forecast.asked import AUTO, FROM_LAST, FROM_MEAN, Asked
 from rnnkit_tasks.forecast.calendar import useful
 from rnnkit_tasks.forecast.features import CALENDAR, MEASURED, MISSING, NUMBER, Feature, encoded, features_of, flags_of
 from rnnkit_tasks.forecast.frame import Frame, known_stops, truth
 from rnnkit_tasks.forecast.gaps import POLICIES
 from rnnkit_tasks.forecast.learnt import Learnt, check_gaps
-from rnnkit_tasks.forecast.parts import Parts, check_enough, told
-from rnnkit_tasks.forecast.roles import quoted, roles
+from rnnkit_tasks.forecast.parts import Parts, check_enough, listed, told
+from rnnkit_tasks.forecast.pinball import squared
+from rnnkit_tasks.forecast.roles import Roles, quoted, roles
 from rnnkit_tasks.forecast.scaling import Scales, check_size
 from rnnkit_tasks.table.series import Series
 from rnnkit_tasks.table.source import Reading
@@ -77,8 +79,40 @@ def learn(reading: Reading, asked: Asked) -> tuple[Learnt, Frame]:
         targets,
         kept,
         moved,
+        _places(asked, made, features),
     )
-    return learnt, learnt.frame(_without_later(reading, stops), _moved_stops(kept), leave=True)
+    frame = learnt.frame(_without_later(reading, stops), _moved_stops(kept), leave=True)
+    if asked.level == AUTO and learnt.level and not _is_near(learnt, frame):
+        learnt = learnt._replace(level=())
+    if learnt.level:
+        nearer = "" if asked.level == AUTO else " (as asked)"
+        made.notes.append(f"forecasts are changes from the last value{nearer}")
+    return learnt, frame
+
+
+def _places(asked: Asked, made: Roles, features: Sequence[Feature]) -> tuple[int, ...]:
+    """Return the places of the features that the targets may be told as changes from; () where one is no input.
+
+    Raises:
+        UsageError: changes are asked for, and a target is no input.
+    """
+    if asked.level == FROM_MEAN:
+        return ()
+    numbers = {feature.name: at for at, feature in enumerate(features) if feature.kind == NUMBER}
+    strange = [name for name in made.targets if name not in numbers]
+    if strange and asked.level == FROM_LAST:
+        raise UsageError(
+            f"task 'csv': level is {FROM_LAST!r}, and target {strange[0]!r} is no input; add it to columns"
+        )
+    return () if strange else tuple(numbers[name] for name in made.targets)
+
+
+def _is_near(learnt: Learnt, frame: Frame) -> bool:
+    """Tell whether the last value is nearer to what comes than the mean is, over the rows that train."""
+    rows = listed(learnt.parts.train)
+    truth = frame.normal.double()[rows.unsqueeze(1) + torch.arange(1 - learnt.span, 1)]
+    last = learnt.levels(frame.windows, rows - learnt.horizon).double()
+    return float(squared(last.expand_as(truth), truth)) < float(squared(torch.zeros_like(truth), truth))
 
 
 def _stops(reading: Reading, asked: Asked) -> list[int]:

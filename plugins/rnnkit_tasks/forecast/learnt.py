@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from rnnkit_tasks.forecast.asked import ALL, LAST, STEPS
 from rnnkit_tasks.forecast.features import (
@@ -46,6 +47,8 @@ class Learnt(NamedTuple):
     """Names of the series, "" of one alone, and how many rows each had."""
     cuts: tuple[tuple[int, int], ...]
     """Of each, the row on which validation begins, and the test, counted over all."""
+    level: tuple[int, ...] = ()
+    """Places of the features whose last value each target is told as a change from; (): from the mean."""
 
     @property
     def span(self) -> int:
@@ -80,6 +83,12 @@ class Learnt(NamedTuple):
     def parts(self) -> Parts:
         """Which rows are for what."""
         return Parts.made(self.series, self.cuts, self.window, self.horizon, self.span)
+
+    def levels(self, windows: Windows, ends: Tensor) -> Tensor:
+        """Return what is to be added to what a model says after windows that end in rows `ends` (M,): (M, 1, K)."""
+        if not self.level:
+            return windows.rows.new_zeros(len(ends), 1, len(self.roles.targets))
+        return windows.known[ends][:, list(self.level)].unsqueeze(1)
 
     def frame(
         self,
@@ -125,6 +134,7 @@ class Learnt(NamedTuple):
             "steps": self.steps,
             "missing": self.missing,
             "quantiles": list(self.quantiles),
+            "level": list(self.level),
         }
 
     @classmethod
@@ -146,6 +156,9 @@ class Learnt(NamedTuple):
             raise ValueError("its series, their parts or its features do not fit each other")
         if missing not in POLICIES:
             raise ValueError(f"it fills gaps by {missing!r}")
+        level = tuple(int(place) for place in state.get("level", []))
+        if level and (len(level) != len(made.targets) or not all(0 <= place < len(features) for place in level)):
+            raise ValueError("it has no level for each target")
         return cls(
             Source.from_json(None if file is None else Path(str(file)), state["reading"]),
             window,
@@ -159,6 +172,7 @@ class Learnt(NamedTuple):
             Scales.from_json(state["targets"], len(made.targets)),
             kept,
             cuts,
+            level,
         )
 
 
