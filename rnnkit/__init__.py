@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from rnnkit import errors, init, inspection, interop, memory, testing
+    from rnnkit.checkpoints.checkpoint import load_checkpoint, save_checkpoint
     from rnnkit.core.cell import Cell, Projected, State, map_parts, parts_of, tensors_replaced, time_slices
     from rnnkit.core.forecast import Forecast, ForecastError
     from rnnkit.core.input_checks import casts_automatically, check_step
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from rnnkit.racing.entry import race
     from rnnkit.racing.leaderboard import Place
     from rnnkit.racing.result import RaceResult
-    from rnnkit.runs.checkpoint import load_checkpoint, save_checkpoint
     from rnnkit.runs.folder import open_run
     from rnnkit.runs.history import RunHistory, read_history
     from rnnkit.runs.loading import TrainedRun, load
@@ -95,7 +95,7 @@ _HOMES = {
     "hookimpl": "plugin.hookspecs",
     "is_traced": "core.watching",
     "load": "runs.loading",
-    "load_checkpoint": "runs.checkpoint",
+    "load_checkpoint": "checkpoints.checkpoint",
     "map_parts": "core.cell",
     "nested_cells": "layers.wrapper",
     "open_run": "runs.folder",
@@ -106,7 +106,7 @@ _HOMES = {
     "race": "racing.entry",
     "read_history": "runs.history",
     "running_rows": "core.row_masks",
-    "save_checkpoint": "runs.checkpoint",
+    "save_checkpoint": "checkpoints.checkpoint",
     "tasks": "plugin.registry",
     "tensors_replaced": "core.cell",
     "time_slices": "core.cell",

@@ -20,7 +20,7 @@ FLOORS = {
     "rnnkit": [
         ["errors"],
         ["support"],
-        ["core"],
+        ["core", "checkpoints"],
         ["plugin"],
         ["layers"],
         ["training"],

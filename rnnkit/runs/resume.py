@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
+from rnnkit.checkpoints.checkpoint import Checkpoint, environment, restore
 from rnnkit.errors import CheckpointError, DataError, UsageError, one_line
 from rnnkit.plugin.class_import import digests
-from rnnkit.runs.checkpoint import Checkpoint, environment, restore
 from rnnkit.runs.setting_fields import CHANGEABLE_ON_RESUME
 from rnnkit.runs.settings import Settings
 from rnnkit.support.nested_tensors import pack

@@ -13,10 +13,10 @@ CALLS = (
     *("mkdir", "rmdir", "listdir", "unlink", "rename", "replace"),
 )
 PHASES = {
-    "making": "RunFolder._make",
+    "making": "RunWriter._make",
     "appending": "RunLog.append",
-    "saving": "RunFolder.save",
-    "resuming": "RunFolder.resume",
+    "saving": "RunWriter.save",
+    "resuming": "RunWriter.resume",
 }
 BEFORE, HALF, AFTER, FAILS = "before", "half", "after", "fails"
 
@@ -98,7 +98,7 @@ def enclose(target, occurrence, begin, over):
     from rnnkit.runs import folder, log
 
     kind, name = target.split(".")
-    kind = {"RunLog": log.RunLog, "RunFolder": folder.RunFolder}[kind]
+    kind = {"RunLog": log.RunLog, "RunWriter": folder.RunWriter}[kind]
     bound = kind.__dict__[name]
     function = bound.__func__ if isinstance(bound, classmethod) else bound
     calls = iter(range(1, 1_000_000))

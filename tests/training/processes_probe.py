@@ -8,8 +8,8 @@ import torch
 from torch.nn import functional as F
 
 import rnnkit
+from rnnkit.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from rnnkit.errors import UsageError
-from rnnkit.runs.checkpoint import load_checkpoint, save_checkpoint
 from rnnkit.training.process_group import process_group
 
 STEPS = 6
