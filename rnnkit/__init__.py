@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from rnnkit import errors, init, inspection, interop, memory, testing
     from rnnkit.checkpoints.checkpoint import load_checkpoint, save_checkpoint
+    from rnnkit.checkpoints.run_folder import RunFolder
     from rnnkit.core.cell import Cell, Projected, State, map_parts, parts_of, tensors_replaced, time_slices
     from rnnkit.core.forecast import Forecast, ForecastError
     from rnnkit.core.input_checks import casts_automatically, check_step
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from rnnkit.layers.shallow_copy import copy_with_tensors
     from rnnkit.layers.weight_drop import WeightDrop, weight_drop
     from rnnkit.layers.wrapper import Wrapper, nested_cells
+    from rnnkit.loaders.collate import collate
     from rnnkit.plugin.cell_spec import CellLike
     from rnnkit.plugin.hookspecs import hookimpl
     from rnnkit.plugin.registry import Registry, cells, tasks, unrollers
@@ -68,6 +70,7 @@ _HOMES = {
     "Record": "training.record",
     "Registry": "plugin.registry",
     "RnnkitError": "errors",
+    "RunFolder": "checkpoints.run_folder",
     "RunHistory": "runs.history",
     "Schedule": "training.schedule",
     "Snapshot": "core.snapshot",
@@ -85,6 +88,7 @@ _HOMES = {
     "cells": "plugin.registry",
     "check_step": "core.input_checks",
     "choose_rows": "core.row_masks",
+    "collate": "loaders.collate",
     "copy_with_tensors": "layers.shallow_copy",
     "evaluate": "training.evaluation",
     "export_model": "export",
@@ -138,6 +142,7 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "Record",
     "Registry",
     "RnnkitError",
+    "RunFolder",
     "RunHistory",
     "Schedule",
     "Snapshot",
@@ -155,6 +160,7 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "cells",
     "check_step",
     "choose_rows",
+    "collate",
     "copy_with_tensors",
     "errors",
     "evaluate",

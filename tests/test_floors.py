@@ -89,6 +89,7 @@ def test_training_writes_no_files():
         "pathlib",
         "rnnkit.support.atomic_files",
         "rnnkit.checkpoints.checkpoint",
+        "rnnkit.checkpoints.checkpoint_store",
         "rnnkit.runs.folder",
         "rnnkit.runs.settings",
     }

@@ -21,6 +21,7 @@ FLOORS = {
         ["errors"],
         ["support"],
         ["core", "checkpoints"],
+        ["loaders"],
         ["plugin"],
         ["layers"],
         ["training"],
