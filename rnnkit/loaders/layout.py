@@ -86,6 +86,7 @@ def found_every_step(item: Any, batch_first: bool) -> bool:
         DataError: it is no batch, or its targets are neither one a step nor one a sequence.
     """
     first = split(item, batch_first, every_step=True)
+    _check_dimensions(first.xs)
     rows = first.xs.shape[1]
     if first.targets.shape[:2] == first.xs.shape[:2]:
         return True

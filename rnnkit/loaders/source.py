@@ -1,6 +1,6 @@
 """What batches are read from, again and again: a loader of the user's, or one of ours around a data set."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from functools import partial
 from typing import Any
 
@@ -21,7 +21,7 @@ class Source:
 
     Raises:
         KindError: it cannot be iterated.
-        UsageError: it can be read once only, or keeps its workers from pass to pass.
+        UsageError: it can be read once only, keeps its workers from pass to pass, or does not say how long it is.
     """
 
     def __init__(self, label: str, given: Any, *, shuffle: bool) -> None:
@@ -31,6 +31,8 @@ class Source:
         self.ours = isinstance(given, Dataset)
         """Whether the batches are put together here."""
         if self.ours:
+            if not isinstance(given, IterableDataset | Sized):
+                raise UsageError(f"{label} is a {type(given).__name__} without a length; give it __len__()")
             return
         if not isinstance(given, Iterable):
             raise KindError(
@@ -51,7 +53,7 @@ class Source:
         if not self.ours:
             opened: Iterable[Any] = self.given
             return opened
-        shuffle = self.shuffle and not isinstance(self.given, IterableDataset)
+        shuffle = self.shuffle and not isinstance(self.given, IterableDataset) and len(self.given) > 0
         return DataLoader(
             self.given, batch_size=rows, shuffle=shuffle, collate_fn=partial(collate, every_step=self.every_step)
         )

@@ -34,17 +34,25 @@ class RandomStates(NamedTuple):
     def plain(self) -> dict[str, Any]:
         """Return the states as `rnnkit.support.nested_tensors` packs them."""
         kind, keys, *rest = self.numpy
-        return {"cpu": self.cpu, "cuda": self.cuda, "numpy": (kind, keys.tolist(), *rest), "python": self.python}
+        version, words, gauss = self.python
+        return {
+            "cpu": self.cpu,
+            "cuda": self.cuda,
+            "numpy": (kind, torch.from_numpy(keys.astype(np.int64)), *rest),
+            "python": (version, torch.tensor(words), gauss),
+        }
 
     @classmethod
     def of_plain(cls, plain: Any) -> "RandomStates":
         """Return what `plain` was made of.
 
         Raises:
-            KeyError, ValueError, TypeError, OverflowError: it is something else.
+            KeyError, ValueError, TypeError, AttributeError: it is something else.
         """
         kind, keys, *rest = plain["numpy"]
-        return cls(plain["cpu"], plain["cuda"], (kind, np.array(keys, dtype=np.uint32), *rest), plain["python"])
+        version, words, gauss = plain["python"]
+        numpy = (kind, keys.numpy().astype(np.uint32), *rest)
+        return cls(plain["cpu"], plain["cuda"], numpy, (version, tuple(words.tolist()), gauss))
 
 
 def seed_all(seed: int) -> None:

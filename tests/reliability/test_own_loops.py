@@ -1,4 +1,4 @@
-"""A loop of one's own that is killed at any call of a save, or of resuming, ends with the bytes of an undisturbed one."""
+"""A loop of one's own, killed at a call of a save or of resuming, ends with the bytes of an undisturbed one."""
 
 import json
 import shutil
