@@ -19,6 +19,7 @@ from rnnkit.benchmark import plot
 from rnnkit.checkpoints import checkpoint
 from rnnkit.checkpoints.checkpoint_store import CheckpointStore
 from rnnkit.checkpoints.lock import locked
+from rnnkit.checkpoints.own_folder import OwnFolder
 from rnnkit.errors import KindError, RnnkitError, UsageError
 from rnnkit.export.file import check_free, read_format
 from rnnkit.export.onnx import Onnx
@@ -46,6 +47,7 @@ from rnnkit.runs.tensorboard import TensorBoard
 from rnnkit.support import atomic_files, figures, toml
 from rnnkit.support.paths import as_path
 from rnnkit.training.record import Record
+from rnnkit.training.saving import folder_of
 
 from ..slow_cases import slow_but
 
@@ -64,11 +66,15 @@ class Named:
         return str(self.path)
 
 
-def train(settings=SMALL, path=None, resume=None):
+def training(settings=SMALL):
     task = settings.make_task()
-    training = settings.make_training(settings.make_model(task), task)
-    with RunWriter(path, settings) if resume is None else RunWriter.resume(resume, settings, training) as folder:
-        for _ in folder.recording(training):
+    return settings.make_training(settings.make_model(task), task)
+
+
+def train(settings=SMALL, path=None, resume=None):
+    trained = training(settings)
+    with RunWriter(path, settings) if resume is None else RunWriter.resume(resume, settings, trained) as folder:
+        for _ in folder.recording(trained):
             pass
     return folder.path.name
 
@@ -153,6 +159,12 @@ CALLS = {
         "run/checkpoints",
         lambda path: CheckpointStore(path).steps(),
     ),
+    "rnnkit.checkpoints.lock.locked": ("run", lambda path: os.close(locked(path))),
+    "rnnkit.checkpoints.own_folder.OwnFolder": ("own", lambda path: OwnFolder(path).steps()),
+    "rnnkit.checkpoints.run_folder.RunFolder": ("own", lambda path: rnnkit.RunFolder(path).resume()),
+    "rnnkit.training.saving.folder_of": ("own", lambda path: folder_of({}, path).steps()),
+    "rnnkit.training.training.Training.save": ("new", lambda path: training().save(path)),
+    "rnnkit.training.training.Training.resume": ("nothing", lambda path: training().resume(path)),
     "rnnkit.runs.comparison.compare": ("run", lambda path: [run.last for run in compare([path, path])[0].runs]),
     "rnnkit.runs.comparison_plot.draw": ("curves.svg", lambda path: draw(compare(["run"])[0], path)),
     "rnnkit.runs.config.check_files": ("run", lambda path: check_files(SMALL, path)),
@@ -202,7 +214,6 @@ CALLS = {
         lambda path: InspectionLog(path, SMALL.make_task(), 0)._path.name,
     ),
     "rnnkit.runs.inspection_log.read_inspections": ("run", read_inspections),
-    "rnnkit.checkpoints.lock.locked": ("run", lambda path: os.close(locked(path))),
     "rnnkit.runs.log.bytes_until": ("run/metrics.jsonl", lambda path: bytes_until(path, 1)),
     "rnnkit.runs.log.RunLog": ("log", lambda path: closed(RunLog(path))),
     "rnnkit.runs.settings.Settings.of_run": ("run", Settings.of_run),
@@ -253,6 +264,7 @@ def finished(tmp_path_factory):
     """Train a small run, once."""
     folder = tmp_path_factory.mktemp("paths")
     train(path=folder / "run")
+    rnnkit.RunFolder(folder / "own").save(1, at=2)
     (folder / "log").mkdir()
     for name in ("metrics.jsonl", "times.jsonl"):
         (folder / "log" / name).touch()
