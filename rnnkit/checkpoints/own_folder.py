@@ -11,9 +11,9 @@ from torch import Tensor
 
 from rnnkit.checkpoints.checkpoint import Checkpoint, environment
 from rnnkit.checkpoints.checkpoint_store import CheckpointStore
-from rnnkit.checkpoints.lock import LOCK, locked
+from rnnkit.checkpoints.lock import locked
 from rnnkit.errors import CheckpointError, UsageError, check_whole
-from rnnkit.support.atomic_files import reported, sweep, write_folder
+from rnnkit.support.atomic_files import reported, sweep
 from rnnkit.support.paths import AnyPath, as_path
 
 CHECKPOINTS = "checkpoints"
@@ -61,7 +61,8 @@ class OwnFolder:
             ResourceError: the disk or folder takes no more; the checkpoints before are intact.
         """
         check_whole("step", step, least=0)
-        self._make()
+        with reported(self._store.folder):
+            self._store.folder.mkdir(parents=True, exist_ok=True)
         with self._alone():
             newest = max(self._store.steps(), default=-1)
             if newest > self._known:
@@ -114,16 +115,6 @@ class OwnFolder:
             CheckpointError: it is missing or damaged.
         """
         return self._store.load(step)
-
-    def _make(self) -> None:
-        """Make the folder, whole or not at all; one that is there is taken as it is."""
-        if not os.path.lexists(self.path):
-            with reported(self.path):
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_folder(self.path, {LOCK: b""}, [CHECKPOINTS])
-        elif not os.path.lexists(self._store.folder):
-            with reported(self.path):
-                os.mkdir(self._store.folder)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

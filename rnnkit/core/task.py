@@ -53,7 +53,7 @@ class Task(ABC):
     random: ClassVar[bool] = True
     """Whether `batch` draws anything; False where it is always the same, as with one sequence in all."""
 
-    batch_size: int | None = None
+    fixed_batch_size: int | None = None
     """Rows of every batch, where the data are in batches already; None: as many as are asked for."""
 
     defaults: ClassVar[Mapping[str, float]] = MappingProxyType({})

@@ -69,43 +69,54 @@ def from_loader(
         UsageError: an argument makes no sense, or the loader can be read once only.
         DataError: there is no batch, or the first is unfit.
     """
-    _check(name, batch_first, every_step, input_size, output_size)
-    train = Source(f"task {name!r}: the loader", loader, shuffle=True)
-    held_out = Source(f"task {name!r}: validation", loader if validation is None else validation, shuffle=False)
-    kept = None if test is None else Source(f"task {name!r}: test", test, shuffle=False)
+    _check(name, (batch_first, every_step, higher_is_better), (input_size, output_size))
+    sources = _sources(name, loader, validation, test)
+    layout, first = _looked_at(sources, batch_first, every_step, marks=loss is None)
+    judge = Judge.of(first.targets, loss, metric, metric_name, higher_is_better)
+    sizes = Sizes(
+        input_size or _inputs(first), output_size or _outputs(first, layout.every_step), _rows(sources, first)
+    )
+    task = LoaderTask(name, sources, layout, judge, sizes, symbols=not first.xs.is_floating_point())
+    _tell(task, first, guessed=(input_size is None, output_size is None), held_out=validation is not None)
+    return task
+
+
+def _check(name: object, flags: tuple[object, ...], sizes: tuple[object, ...]) -> None:
+    """Raise UsageError for arguments that make no sense."""
+    if not isinstance(name, str) or not name.isprintable() or not name or " " in name:
+        raise UsageError(f"name is {name!r}; it must be a word")
+    for label, flag in zip(("batch_first", "every_step", "higher_is_better"), flags, strict=True):
+        if flag is not None or label == "batch_first":
+            check_flag(label, flag)
+    for label, size in zip(("input_size", "output_size"), sizes, strict=True):
+        if size is not None:
+            check_whole(label, size)
+
+
+def _sources(name: str, loader: Any, validation: Any, test: Any) -> Sources:
+    """Return what is read for each purpose."""
+    return Sources(
+        Source(f"task {name!r}: the loader", loader, shuffle=True),
+        Source(f"task {name!r}: validation", loader if validation is None else validation, shuffle=False),
+        None if test is None else Source(f"task {name!r}: test", test, shuffle=False),
+    )
+
+
+def _looked_at(sources: Sources, batch_first: bool, every_step: bool | None, *, marks: bool) -> tuple[Layout, Batch]:
+    """Return how batches lie, and the first of them."""
+    train = sources.train
     item = next(SeededPass(train.open(FIRST_ROWS), 0), None)
     if item is None:
         raise DataError(f"{train.label} gives no batch; give one that has data")
     with blamed(train):
         each = found_every_step(item, batch_first) if every_step is None else every_step
-        layout = Layout(batch_first, each, marks=loss is None)
+        layout = Layout(batch_first, each, marks)
         first = layout.read(item)
-        if loss is None and not first.targets.is_floating_point():
+        if marks and not first.targets.is_floating_point():
             check_classes(first.targets, each)
-    for source in filter(None, (train, held_out, kept)):
+    for source in filter(None, sources):
         source.every_step = each
-    task = LoaderTask(
-        name,
-        Sources(train, held_out, kept),
-        layout,
-        Judge.of(first.targets, loss, metric, metric_name, higher_is_better),
-        Sizes(input_size or _inputs(first), output_size or _outputs(first, each), _rows(train, first)),
-        symbols=not first.xs.is_floating_point(),
-    )
-    _tell(task, first, guessed=(input_size is None, output_size is None), held_out=validation is not None)
-    return task
-
-
-def _check(name: object, batch_first: object, every_step: object, *sizes: object) -> None:
-    """Raise UsageError for arguments that make no sense."""
-    if not isinstance(name, str) or not name.isprintable() or not name or " " in name:
-        raise UsageError(f"name is {name!r}; it must be a word")
-    check_flag("batch_first", batch_first)
-    if every_step is not None:
-        check_flag("every_step", every_step)
-    for label, size in zip(("input_size", "output_size"), sizes, strict=True):
-        if size is not None:
-            check_whole(label, size)
+    return layout, first
 
 
 def _inputs(first: Batch) -> int:
@@ -124,8 +135,9 @@ def _count(integers: Tensor) -> int:
     return max(1, int(integers.max()) + 1)
 
 
-def _rows(train: Source, first: Batch) -> int | None:
+def _rows(sources: Sources, first: Batch) -> int | None:
     """Return the rows of a batch, which are the loader's affair unless we put the batches together."""
+    train = sources.train
     if train.ours:
         return None
     stated = train.given.batch_size if isinstance(train.given, DataLoader) else None

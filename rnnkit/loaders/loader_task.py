@@ -44,7 +44,7 @@ class LoaderTask(Task):
 
     def __init__(self, name: str, sources: Sources, layout: Layout, judge: Judge, sizes: Sizes, symbols: bool) -> None:
         # Of other tasks the class says so; here each task is of its own kind.
-        vars(self).update(name=name, every_step=layout.every_step, symbols=symbols, batch_size=sizes.batch)
+        vars(self).update(name=name, every_step=layout.every_step, symbols=symbols, fixed_batch_size=sizes.batch)
         vars(self).update(metric_name=judge.metric_name, higher_is_better=judge.higher_is_better)
         self.input_size, self.output_size = sizes.input, sizes.output
         self._sources, self._layout, self._judge = sources, layout, judge
@@ -77,11 +77,10 @@ class LoaderTask(Task):
         Raises:
             UsageError: the loader's batches have another size.
         """
-        source = self._sources.train
-        if self.batch_size not in (None, size):
+        source, rows = self._sources.train, self.fixed_batch_size
+        if rows not in (None, size):
             raise UsageError(
-                f"{source.label} gives batches of {self.batch_size} rows; batch_size is {size}; leave it out, or give "
-                f"{self.batch_size}"
+                f"{source.label} gives batches of {rows} rows; batch_size is {size}; leave it out, or give {rows}"
             )
         return Epochs(lambda seed: self._pass(source, seed, size), _empty(source), generator)
 
@@ -115,13 +114,11 @@ class LoaderTask(Task):
         """Return what the data were taken for, in one line."""
         inputs = f"{self.input_size} symbols" if self.symbols else f"{self.input_size} features a step"
         when = "a step" if self.every_step else "a sequence"
-        rows = "batches put together here" if self.batch_size is None else f"batches of {self.batch_size} rows"
-        judged = (
-            ""
-            if self._sources.validation.given is not self._sources.train.given
-            else ("; nothing is held out: validated on what is trained on")
-        )
-        return f"{inputs}, one target {when} ({self.output_size} outputs, {self._judge.name}), {rows}{judged}"
+        rows = self.fixed_batch_size
+        cut = "batches put together here" if rows is None else f"batches of {rows} rows"
+        same = self._sources.validation.given is self._sources.train.given
+        judged = "; nothing is held out: validated on what is trained on" if same else ""
+        return f"{inputs}, one target {when} ({self.output_size} outputs, {self._judge.name}), {cut}{judged}"
 
     @cached_property
     def _fingerprint(self) -> str:

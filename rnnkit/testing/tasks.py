@@ -63,7 +63,7 @@ class _TaskCheck:
     @property
     def rows(self) -> int:
         """How many are asked for: what the task has at once, where its data are in batches already."""
-        return self.task.batch_size or BATCH
+        return self.task.fixed_batch_size or BATCH
 
     def draw(self, seed: int = 0) -> Batch:
         return self.task.batch(self.rows, torch.Generator().manual_seed(seed))

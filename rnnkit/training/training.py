@@ -34,7 +34,7 @@ class Training:
         model: maps (xs, state, lengths=) to (outputs, state), as `rnnkit.Model` does.
         task: gives batches, loss and metric.
         steps: updates of the weights.
-        batch_size: rows B; None: as many as the task's batches have (`Task.batch_size`), else 32.
+        batch_size: rows B; None: as many as the task's batches have (`Task.fixed_batch_size`), else 32.
         truncate: None: back over the whole batch. (k1, k2): an update every k1 steps, back over k2. A state is
             carried on, detached at the start of each window; windows stay inside a batch. Batches that continue
             each other (`Batch.continues`) carry it from one to the next either way.

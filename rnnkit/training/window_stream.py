@@ -116,4 +116,4 @@ class Stream:
 
 def rows_of(task: Task) -> int:
     """Return the rows of a batch where nobody says how many."""
-    return ROWS if task.batch_size is None else task.batch_size
+    return ROWS if task.fixed_batch_size is None else task.fixed_batch_size

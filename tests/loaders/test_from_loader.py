@@ -124,7 +124,7 @@ def test_targets_of_a_loss_of_one_s_own_are_left_alone():
 
 def test_the_loader_says_how_many_rows():
     task = rnnkit.tasks.from_loader(DataLoader(TensorDataset(XS, real(N)), batch_size=8), batch_first=True)
-    assert task.batch_size == 8
+    assert task.fixed_batch_size == 8
     _, records = trained(task, steps=4)
     assert [record.tokens for record in records] == [8 * T, 16 * T, 20 * T, 28 * T]  # the third is what is left over
     trained(task, batch_size=8)
@@ -134,7 +134,7 @@ def test_the_loader_says_how_many_rows():
 
 def test_a_data_set_is_cut_into_what_is_asked_for():
     task = rnnkit.tasks.from_loader(TensorDataset(XS, real(N)))
-    assert task.batch_size is None
+    assert task.fixed_batch_size is None
     assert [record.tokens for record in trained(task, batch_size=15)[1]] == [15 * T, 20 * T]
 
 

@@ -100,7 +100,7 @@ def make(kind):
     task = rnnkit.tasks.from_loader(loader, batch_first=True, every_step=False, validation=loader)
     torch.manual_seed(0)
     model = rnnkit.Model(task, "gru", 3, num_layers=2, dropout=0.3, unroller="loop")
-    options = {} if task.batch_size else {"batch_size": 3}
+    options = {} if task.fixed_batch_size else {"batch_size": 3}
     return rnnkit.Training(model, task, steps=9, lr=0.05, seed=2, validate_every=3, **options)
 
 

@@ -10,8 +10,8 @@ from .promises import KILLED
 from .small_run import litter
 from .test_crash_points import moments
 
-PHASES = {"own saving": 3, "own resuming": 1}
-"""Which call of each is watched; with the third checkpoint, one is removed."""
+PHASES = [("own saving", 1), ("own saving", 3), ("own resuming", 1)]
+"""Which call of each is watched: with the first checkpoint the folder is made, with the third, one is removed."""
 
 
 def left(folder):
@@ -33,10 +33,10 @@ def go(server, folder, loop, before=(), **given):
 
 
 @pytest.mark.parametrize("loop", ["training", "plain"])
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize(("phase", "occurrence"), PHASES)
 @pytest.mark.parametrize("every", [13, pytest.param(1, marks=pytest.mark.slow)], ids=["some", "all"])
 @pytest.mark.timeout(900)
-def test_killed_at_a_call(server, tally, tmp_path, loop, phase, every):
+def test_killed_at_a_call(server, tally, tmp_path, loop, phase, occurrence, every):
     begun = tmp_path / "begun"
     begun.mkdir()
     if phase == "own resuming":  # from step 6, of which only the half is there, so that there is something to remove
@@ -45,7 +45,7 @@ def test_killed_at_a_call(server, tally, tmp_path, loop, phase, every):
 
     def crash(folder, **plan):
         shutil.copytree(begun, folder)
-        plan = ["crash_points", "install", {"phase": phase, "occurrence": PHASES[phase], **plan}]
+        plan = ["crash_points", "install", {"phase": phase, "occurrence": occurrence, **plan}]
         return go(server, folder, loop, [plan])
 
     log = tmp_path / "calls.json"

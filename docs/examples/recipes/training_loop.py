@@ -1,4 +1,4 @@
-"""A loop of one's own around `rnnkit.Training`: it logs, saves and stops as it likes, and may be killed and begun again."""
+"""A loop of one's own around `rnnkit.Training`: it logs, saves and stops as it likes; killed, it is begun again."""
 
 from pathlib import Path
 
