@@ -90,7 +90,7 @@ class RunFolder:
         training = {"objects": objects, "values": values, "random": RandomStates.now().plain()}
         self._folder.write(step, weights or {}, training, {"kind": KIND, "model": weights is not None})
 
-    def resume(self, **objects: Any) -> dict[str, Any] | None:
+    def resume(self, /, **objects: Any) -> dict[str, Any] | None:
         """Load the newest intact checkpoint; what came after it is removed. None: nothing has been saved yet.
 
         What is damaged, and what differs from where it was made, is told to the log.
@@ -121,7 +121,7 @@ class RunFolder:
             there = f"holds {name!r}, which is not given" if name in names else f"holds no {name!r}, which is given"
             raise CheckpointError(f"{checkpoint.path} {there}; give resume() what was given to save()")
         for name, value in objects.items():
-            if name == MODEL and checkpoint.manifest["model"]:
+            if name == MODEL and name not in kept:
                 restore(value, checkpoint.weights, checkpoint.path, finite=False)
             else:
                 _load(value, kept[name], f"{checkpoint.path}: {name!r}")

@@ -16,6 +16,7 @@ from torch import nn
 
 import rnnkit
 from rnnkit.errors import CheckpointError, KindError, ResourceError, UsageError
+from rnnkit.support.random_states import RandomStates
 
 STEPS = 6
 
@@ -124,6 +125,13 @@ def test_a_damaged_one_is_passed_over_and_said(tmp_path, caplog):
     assert os.listdir(tmp_path / "checkpoints") == ["step-000000001"]
     folder.save(2, at=torch.tensor(5))
     assert rnnkit.RunFolder(tmp_path).resume()["at"] == 5
+
+
+def test_what_a_killed_process_left_goes_with_the_next_save(tmp_path):
+    """Also where nothing could be resumed yet."""
+    (tmp_path / "checkpoints" / ".step-000000001.1.partial").mkdir(parents=True)
+    rnnkit.RunFolder(tmp_path).save(1)
+    assert os.listdir(tmp_path / "checkpoints") == ["step-000000001"]
 
 
 def test_other_threads_are_told(tmp_path, caplog):
@@ -242,6 +250,25 @@ def test_what_does_not_fit(tmp_path, build):
     assert MISFITS[build] in str(caught.value)
     assert "step-000000001" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "training",
+    [
+        {},
+        5,
+        {"objects": {}, "values": {}, "random": {}},
+        {"objects": {"own": 3}, "values": {}, "random": RandomStates.now().plain()},
+        {"objects": {}, "values": {}, "random": {**RandomStates.now().plain(), "cpu": torch.zeros(3)}},
+        {"objects": {}, "values": {}, "random": {**RandomStates.now().plain(), "python": (3, torch.zeros(3), None)}},
+    ],
+)
+def test_what_is_no_state_of_a_loop(tmp_path, training):
+    (tmp_path / "checkpoints").mkdir()
+    about = {"step": 1, "kind": "loop"}
+    rnnkit.save_checkpoint(tmp_path / "checkpoints" / "step-000000001", {}, training, about)
+    with pytest.raises(CheckpointError, match=r"step-000000001 holds no state of a loop \(.*\); put a copy back$"):
+        rnnkit.RunFolder(tmp_path).resume()
 
 
 def test_plain_values_are_not_loaded_into(tmp_path):
