@@ -45,9 +45,9 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,docs,data]"
 	touch $@
 
-# Keras, Flax and Haiku, which only the slow tests use.
+# Keras, Flax and Haiku, Optuna and skorch, which only the slow tests use.
 $(ORACLES): $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[oracles]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[oracles,recipes]"
 	touch $@
 
 clean:

@@ -10,6 +10,8 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from rnnkit import errors, init, inspection, interop, memory, testing
+    from rnnkit.checkpoints.checkpoint import load_checkpoint, save_checkpoint
+    from rnnkit.checkpoints.run_folder import RunFolder
     from rnnkit.core.cell import Cell, Projected, State, map_parts, parts_of, tensors_replaced, time_slices
     from rnnkit.core.forecast import Forecast, ForecastError
     from rnnkit.core.input_checks import casts_automatically, check_step
@@ -27,13 +29,13 @@ if TYPE_CHECKING:
     from rnnkit.layers.shallow_copy import copy_with_tensors
     from rnnkit.layers.weight_drop import WeightDrop, weight_drop
     from rnnkit.layers.wrapper import Wrapper, nested_cells
+    from rnnkit.loaders.collate import collate
     from rnnkit.plugin.cell_spec import CellLike
     from rnnkit.plugin.hookspecs import hookimpl
     from rnnkit.plugin.registry import Registry, cells, tasks, unrollers
     from rnnkit.racing.entry import race
     from rnnkit.racing.leaderboard import Place
     from rnnkit.racing.result import RaceResult
-    from rnnkit.runs.checkpoint import load_checkpoint, save_checkpoint
     from rnnkit.runs.folder import open_run
     from rnnkit.runs.history import RunHistory, read_history
     from rnnkit.runs.loading import TrainedRun, load
@@ -71,6 +73,7 @@ _HOMES = {
     "Record": "training.record",
     "Registry": "plugin.registry",
     "RnnkitError": "errors",
+    "RunFolder": "checkpoints.run_folder",
     "RunHistory": "runs.history",
     "Schedule": "training.schedule",
     "Snapshot": "core.snapshot",
@@ -88,6 +91,7 @@ _HOMES = {
     "cells": "plugin.registry",
     "check_step": "core.input_checks",
     "choose_rows": "core.row_masks",
+    "collate": "loaders.collate",
     "copy_with_tensors": "layers.shallow_copy",
     "evaluate": "training.evaluation",
     "export_model": "export",
@@ -98,7 +102,7 @@ _HOMES = {
     "hookimpl": "plugin.hookspecs",
     "is_traced": "core.watching",
     "load": "runs.loading",
-    "load_checkpoint": "runs.checkpoint",
+    "load_checkpoint": "checkpoints.checkpoint",
     "map_parts": "core.cell",
     "nested_cells": "layers.wrapper",
     "open_run": "runs.folder",
@@ -109,7 +113,7 @@ _HOMES = {
     "race": "racing.entry",
     "read_history": "runs.history",
     "running_rows": "core.row_masks",
-    "save_checkpoint": "runs.checkpoint",
+    "save_checkpoint": "checkpoints.checkpoint",
     "tasks": "plugin.registry",
     "tensors_replaced": "core.cell",
     "time_slices": "core.cell",
@@ -143,6 +147,7 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "Record",
     "Registry",
     "RnnkitError",
+    "RunFolder",
     "RunHistory",
     "Schedule",
     "Snapshot",
@@ -160,6 +165,7 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "cells",
     "check_step",
     "choose_rows",
+    "collate",
     "copy_with_tensors",
     "errors",
     "evaluate",

@@ -88,7 +88,8 @@ def test_training_writes_no_files():
     files = {
         "pathlib",
         "rnnkit.support.atomic_files",
-        "rnnkit.runs.checkpoint",
+        "rnnkit.checkpoints.checkpoint",
+        "rnnkit.checkpoints.checkpoint_store",
         "rnnkit.runs.folder",
         "rnnkit.runs.settings",
     }

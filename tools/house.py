@@ -20,7 +20,8 @@ FLOORS = {
     "rnnkit": [
         ["errors"],
         ["support"],
-        ["core"],
+        ["core", "checkpoints"],
+        ["loaders"],
         ["plugin"],
         ["layers"],
         ["training"],

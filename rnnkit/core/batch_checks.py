@@ -5,7 +5,7 @@ from torch import Tensor
 
 from rnnkit.core.input_checks import check_lengths
 from rnnkit.core.task import Batch, Task
-from rnnkit.errors import DataError, ShapeError, said
+from rnnkit.errors import DataError, RnnkitError, ShapeError, said
 
 
 def check_batch(task: Task, batch: Batch) -> Batch:
@@ -29,6 +29,8 @@ def loss_of(task: Task, outputs: Tensor, targets: Tensor) -> Tensor:
     """
     try:
         return task.loss(outputs, targets)
+    except RnnkitError:
+        raise
     except (IndexError, ValueError) as error:
         reason = said(error).rstrip(".") or type(error).__name__
         raise DataError(

@@ -54,6 +54,9 @@ class Task(ABC):
     random: ClassVar[bool] = True
     """Whether `batch` draws anything; False where it is always the same, as with one sequence in all."""
 
+    fixed_batch_size: int | None = None
+    """Rows of every batch, where the data are in batches already; None: as many as are asked for."""
+
     defaults: ClassVar[Mapping[str, float]] = MappingProxyType({})
     """Settings of a run that suit this task (steps, batch, lr, hidden, ...), where the user gives none."""
 
@@ -91,7 +94,12 @@ class Task(ABC):
         """Draw `size` sequences; all randomness comes from `generator`."""
 
     def batches(self, size: int, generator: torch.Generator) -> Iterator[Batch]:
-        """Yield batches for training without end; a task over a long stream gives ones that continue each other."""
+        """Yield batches for training without end; a task over a long stream gives ones that continue each other.
+
+        Where the data are read in passes, the iterator may have an attribute `is_first`: whether the batch that it gave
+        last begins a pass, and could be had again from the generator as it was before it. Then a resumed run reads that
+        pass again alone.
+        """
         while True:
             yield self.batch(size, generator)
 

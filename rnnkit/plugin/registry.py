@@ -10,6 +10,7 @@ from rnnkit.core.cell import Cell
 from rnnkit.core.task import Task
 from rnnkit.core.unroller import Unroller
 from rnnkit.errors import AmbiguousNameError, BrokenPluginError, UnknownNameError, nearest
+from rnnkit.loaders.from_loader import from_loader
 from rnnkit.plugin.loader import Origin, Plugin, allow_list, discover, load
 
 Kind = TypeVar("Kind")
@@ -120,6 +121,12 @@ class Registry(Mapping[str, type[Kind]], Generic[Kind]):
         return f"<Registry of {self._noun}s: {', '.join(self)}>"
 
 
+class TaskRegistry(Registry[Task]):
+    """The tasks by name; and `from_loader`, which makes one of data of your own."""
+
+    from_loader = staticmethod(from_loader)
+
+
 def verify(base: type) -> Callable[[Any], str | None]:
     """Make the test that a class returned by a hook must pass: a named, finished subclass of `base`."""
 
@@ -181,7 +188,7 @@ def _load(allowed: frozenset[str] | None) -> tuple[Plugin, ...]:
 
 cells: Registry[Cell] = Registry("cell", "rnnkit_cells", installed)
 unrollers: Registry[Unroller] = Registry("unroller", "rnnkit_unrollers", installed)
-tasks: Registry[Task] = Registry("task", "rnnkit_tasks", installed)
+tasks = TaskRegistry("task", "rnnkit_tasks", installed)
 
 
 def problems_of(plugin: Plugin) -> list[str]:

@@ -8,14 +8,14 @@ from pathlib import Path
 from types import TracebackType
 
 import rnnkit
+from rnnkit.checkpoints.checkpoint import environment
+from rnnkit.checkpoints.lock import LOCK, locked
 from rnnkit.core.task import Task
 from rnnkit.errors import CheckpointError, ResourceError, UsageError
 from rnnkit.racing.settings import CONFIG, RaceSettings
 from rnnkit.racing.trial import Result, Trial
-from rnnkit.runs.checkpoint import environment
 from rnnkit.runs.data_record import DATA, DataRecord
 from rnnkit.runs.folder import free_path
-from rnnkit.runs.lock import LOCK, locked
 from rnnkit.support.atomic_files import read_file, reported, sweep, write_file, write_folder
 from rnnkit.support.paths import AnyPath, as_path
 

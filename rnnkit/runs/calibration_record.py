@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from rnnkit.checkpoints.checkpoint import restore
+from rnnkit.checkpoints.checkpoint_store import CheckpointStore
 from rnnkit.core.task import Task
 from rnnkit.errors import CheckpointError, ResourceError, UsageError, one_line
-from rnnkit.runs.checkpoint import restore
-from rnnkit.runs.checkpoint_store import CheckpointStore
 from rnnkit.support.atomic_files import read_file, write_file
 from rnnkit.support.paths import AnyPath, as_path
 from rnnkit.training.evaluation import evaluating

@@ -13,6 +13,9 @@ from types import TracebackType
 from typing import Any
 
 import rnnkit
+from rnnkit.checkpoints.checkpoint import environment, restore
+from rnnkit.checkpoints.checkpoint_store import CheckpointStore
+from rnnkit.checkpoints.lock import LOCK, locked
 from rnnkit.core.task import Task
 from rnnkit.errors import CheckpointError, PluginError, ResourceError, UnknownNameError, UsageError
 from rnnkit.layers.model import Model
@@ -21,12 +24,9 @@ from rnnkit.memory.replaying import layers_of
 from rnnkit.plugin.cell_spec import choose
 from rnnkit.plugin.class_import import homes
 from rnnkit.runs.calibration_record import keep_calibrations
-from rnnkit.runs.checkpoint import environment, restore
-from rnnkit.runs.checkpoint_store import CheckpointStore
 from rnnkit.runs.config import relocated
 from rnnkit.runs.data_record import DATA, DataRecord, kept_task
 from rnnkit.runs.inspection_log import InspectionLog
-from rnnkit.runs.lock import LOCK, locked
 from rnnkit.runs.log import METRICS, TIMES, RunLog
 from rnnkit.runs.resume import check_unfinished, surroundings, take_up, tell_changes
 from rnnkit.runs.settings import CONFIG, Settings
@@ -42,7 +42,7 @@ NO_STEP = -1
 log = logging.getLogger(__name__)
 
 
-class RunFolder:
+class RunWriter:
     """Writes a run down as it goes: every record, and checkpoints. One process at a time; of those that train
     together, the first.
 
@@ -70,7 +70,7 @@ class RunFolder:
             raise UsageError(f"{self.path} exists already; give another folder with --out, or --resume it")
 
     @classmethod
-    def resume(cls, path: AnyPath, settings: Settings, training: Training) -> "RunFolder":
+    def resume(cls, path: AnyPath, settings: Settings, training: Training) -> "RunWriter":
         """Take up a run where its newest intact checkpoint left it; what came after that is cut off.
 
         What differs from where it ran before, and checkpoints that are damaged, are told to the log.
@@ -176,7 +176,7 @@ class RunFolder:
             os.close(self._lock)
             self._lock = None
 
-    def __enter__(self) -> "RunFolder":
+    def __enter__(self) -> "RunWriter":
         return self
 
     def __exit__(

@@ -5,17 +5,15 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from rnnkit.errors import CheckpointError, DataError, UsageError, one_line
+from rnnkit.checkpoints.checkpoint import Checkpoint, environment
+from rnnkit.errors import CheckpointError, UsageError
 from rnnkit.plugin.class_import import digests
-from rnnkit.runs.checkpoint import Checkpoint, environment, restore
 from rnnkit.runs.setting_fields import CHANGEABLE_ON_RESUME
 from rnnkit.runs.settings import Settings
 from rnnkit.support.nested_tensors import pack
 from rnnkit.support.paths import AnyPath, as_path
-from rnnkit.training.state_checks import check_like
+from rnnkit.training import saving
 from rnnkit.training.training import Training
-
-NOT_OF_THIS_RUN = (LookupError, ValueError, TypeError, RuntimeError, AttributeError, ArithmeticError)
 
 log = logging.getLogger(__name__)
 
@@ -27,29 +25,12 @@ def take_up(training: Training, checkpoint: Checkpoint) -> None:
         CheckpointError: it is another training's, or none's.
         DataError: the data are others.
     """
-    if checkpoint.manifest.get("data") != training.task.fingerprint():
-        raise DataError(
-            f"the data of task {training.task.name!r} have changed since {checkpoint.path}; give back the old ones"
-        )
-    restore(training.model, checkpoint.weights, checkpoint.path)
-    if (checkpoint.averaged is None) != (training.averaged is None):
-        raise CheckpointError(f"{checkpoint.path} was saved with another setting of average")
-    if checkpoint.averaged is not None:
-        restore(training.eval_model, checkpoint.averaged, checkpoint.path)
-    try:
-        check_like(
-            [checkpoint.training["step"], checkpoint.manifest["metrics_bytes"]],
-            [0, 0],
-            "the step, or the metrics' size",
-        )
-        if checkpoint.training["step"] != checkpoint.manifest["step"]:
-            raise ValueError(f"it holds the training of step {checkpoint.training['step']}")
-        training.load_state(checkpoint.training)
-    except NOT_OF_THIS_RUN as error:
-        reason = one_line(error).removeprefix("ValueError: ")
+    size = checkpoint.manifest.get("metrics_bytes")
+    if type(size) is not int or not 0 <= size < 2**63:
         raise CheckpointError(
-            f"{checkpoint.path} does not fit this run: {reason}; put a copy back, or train anew"
-        ) from None
+            f"{checkpoint.path} does not fit this run: the metrics' size is {size!r}; put a copy back, or train anew"
+        )
+    saving.take_up(training, checkpoint)
 
 
 def check_unfinished(training: Training, path: AnyPath) -> None:

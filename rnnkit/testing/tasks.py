@@ -10,19 +10,34 @@ from torch import Tensor, nn
 
 from rnnkit.core.prediction import Predictor
 from rnnkit.core.task import Batch, Task
+from rnnkit.errors import UsageError
 from rnnkit.testing.conformance import BATCH, Conformance, Promise, built
 from rnnkit.training.evaluation import evaluating, further_figures
 
 
-def check_task(kind: type[Task], **options: Any) -> Conformance:
-    """Test every promise of a Task class; raises CheckError with one sentence for each that is broken."""
+def check_task(kind: type[Task] | Task, **options: Any) -> Conformance:
+    """Test every promise of a Task class, or of a task; raises CheckError with one sentence for each that is broken.
+
+    Args:
+        kind: the class, or a task that is built.
+        **options: of the class's own.
+
+    Raises:
+        CheckError: a promise is broken.
+        UsageError: there are options for a task that is built.
+    """
     return inspect_task(kind, **options).raise_if_failed()
 
 
-def inspect_task(kind: type[Task], **options: Any) -> Conformance:
-    """Do as `check_task`, without raising."""
-    subject = f"task {getattr(kind, 'name', kind.__name__)!r}"
-    return built(subject, lambda: _TaskCheck(kind(**options), options))
+def inspect_task(kind: type[Task] | Task, **options: Any) -> Conformance:
+    """Do as `check_task`, without raising CheckError."""
+    if isinstance(kind, Task):
+        if options:
+            raise UsageError(f"task {kind.name!r} is built already; options are for a class")
+        task = kind
+        return built(f"task {kind.name!r}", lambda: _TaskCheck(task, {}))
+    make = kind
+    return built(f"task {getattr(kind, 'name', kind.__name__)!r}", lambda: _TaskCheck(make(**options), options))
 
 
 class _TaskCheck:
@@ -45,21 +60,30 @@ class _TaskCheck:
             "predictions": self.predictions,
         }
 
+    @property
+    def rows(self) -> int:
+        """How many are asked for: what the task has at once, where its data are in batches already."""
+        return self.task.fixed_batch_size or BATCH
+
     def draw(self, seed: int = 0) -> Batch:
-        return self.task.batch(BATCH, torch.Generator().manual_seed(seed))
+        return self.task.batch(self.rows, torch.Generator().manual_seed(seed))
 
     def batches(self) -> Iterator[str]:
         """Inputs and targets have the layout that the task declares."""
         batch, task = self.draw(), self.task
         layout = "(time, batch) integers" if task.symbols else "(time, batch, input_size)"
         dimensions = 2 if task.symbols else 3
-        if batch.xs.ndim != dimensions or batch.xs.shape[1] != BATCH or task.symbols == batch.xs.is_floating_point():
-            yield f"batch({BATCH}) gives xs of shape {tuple(batch.xs.shape)}, {batch.xs.dtype}; it must be {layout}"
+        if (
+            batch.xs.ndim != dimensions
+            or batch.xs.shape[1] != self.rows
+            or task.symbols == batch.xs.is_floating_point()
+        ):
+            yield f"batch({self.rows}) gives xs of shape {tuple(batch.xs.shape)}, {batch.xs.dtype}; it must be {layout}"
         elif task.symbols and not 0 <= int(batch.xs.min()) <= int(batch.xs.max()) < task.input_size:
             yield f"batch() gives symbols outside 0 to input_size - 1 = {task.input_size - 1}"
         elif not task.symbols and batch.xs.shape[2] != task.input_size:
             yield f"batch() gives {batch.xs.shape[2]} features; input_size is {task.input_size}"
-        begin = tuple(batch.xs.shape[:2]) if task.every_step else (BATCH,)
+        begin = tuple(batch.xs.shape[:2]) if task.every_step else (self.rows,)
         if tuple(batch.targets.shape[: len(begin)]) != begin:
             yield f"batch() gives targets of shape {tuple(batch.targets.shape)}; every_step asks for {begin} first"
 
@@ -79,7 +103,7 @@ class _TaskCheck:
     def judgement(self) -> Iterator[str]:
         """Loss and metric are finite scalars, and the loss has a gradient."""
         batch = self.draw()
-        rows = batch.xs.shape[:2] if self.task.every_step else (BATCH,)
+        rows = batch.xs.shape[:2] if self.task.every_step else (self.rows,)
         outputs = torch.randn(*rows, self.task.output_size, requires_grad=True)
         loss = self.task.loss(outputs, batch.targets)
         metric = self.task.metric(outputs.detach(), batch.targets)

@@ -17,7 +17,7 @@ def train(
     task: Task,
     *,
     steps: int,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     truncate: tuple[int, int] | None = None,
     optimizer: str | torch.optim.Optimizer = "adam",
     optimizer_options: dict[str, Any] | None = None,

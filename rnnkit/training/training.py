@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rnnkit.checkpoints.own_folder import OwnFolder
 from rnnkit.core.task import Task
 from rnnkit.errors import UsageError, check_positive, check_seed, check_whole
+from rnnkit.support.paths import AnyPath
 from rnnkit.training.averaging import averaged
 from rnnkit.training.bptt import Passes
 from rnnkit.training.clipping import check_clip, clip_gradients
@@ -18,10 +20,11 @@ from rnnkit.training.evaluation import Evaluation, evaluate
 from rnnkit.training.optimizers import make_optimizer
 from rnnkit.training.process_group import Processes, check_shares
 from rnnkit.training.record import Record
+from rnnkit.training.saving import folder_of, read_training, write_training
 from rnnkit.training.schedule import Schedule
 from rnnkit.training.state_checks import check_state
 from rnnkit.training.truncation import check_truncation
-from rnnkit.training.window_stream import Stream
+from rnnkit.training.window_stream import Stream, rows_of
 
 
 class Training:
@@ -31,7 +34,7 @@ class Training:
         model: maps (xs, state, lengths=) to (outputs, state), as `rnnkit.Model` does.
         task: gives batches, loss and metric.
         steps: updates of the weights.
-        batch_size: rows B.
+        batch_size: rows B; None: as many as the task's batches have (`Task.fixed_batch_size`), else 32.
         truncate: None: back over the whole batch. (k1, k2): an update every k1 steps, back over k2. A state is
             carried on, detached at the start of each window; windows stay inside a batch. Batches that continue
             each other (`Batch.continues`) carry it from one to the next either way.
@@ -64,7 +67,7 @@ class Training:
         task: Task,
         *,
         steps: int,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         truncate: tuple[int, int] | None = None,
         optimizer: str | torch.optim.Optimizer = "adam",
         optimizer_options: dict[str, Any] | None = None,
@@ -82,6 +85,7 @@ class Training:
         validate_every: int | None = None,
         processes: Processes | None = None,
     ) -> None:
+        batch_size = rows_of(task) if batch_size is None else batch_size
         for label, count in (("steps", steps), ("batch_size", batch_size), ("accumulate", accumulate)):
             check_whole(label, count)
         for label, optional in (("validate_every", validate_every), ("patience", patience)):
@@ -114,6 +118,7 @@ class Training:
         self._accumulate, self._seed = accumulate, seed
         self._stream = Stream(task, batch_size, truncate, seed)
         self._random: dict[str, list[Tensor]] | None = None
+        self._folders: dict[str, OwnFolder] = {}
 
     @property
     def eval_model(self) -> nn.Module:
@@ -168,17 +173,45 @@ class Training:
             KeyError, ValueError, TypeError, RuntimeError: it is the state of another training, or none.
         """
         check_state(state, self.state(), self.optimizer, self._accumulate)
-        self._passes.check_state(state, self._stream.batch_size)
+        self._stream.load_state(state["stream"])
+        self._passes.check_state(state, self._stream.rows)
         self.optimizer.load_state_dict({name: value for name, value in state["optimizer"].items() if name != "kind"})
         self.step, self.tokens, self.seconds = state["step"], state["tokens"], state["seconds"]
         self.best, self.waited = state["best"], state["waited"]
         self.schedule.load_state(state["schedule"])
         if self.averaged is not None:
             self.averaged.n_averaged.copy_(state["averaged"])
-        self._stream.load_state(state["stream"])
         self._passes.load_state(state)
         self._random = state["random"]
         self._set_random(state["random"])
+
+    def save(self, path: AnyPath) -> None:
+        """Write a checkpoint of the step that training is at: whole or not at all, the last two and the best kept.
+
+        A process may be killed at any moment: a training that is built alike and has resumed goes on from the last
+        checkpoint to the same bits. Processes that train together must all call it.
+
+        Args:
+            path: a folder, which is made with the first checkpoint.
+
+        Raises:
+            CheckpointError: the folder holds a step that this training has neither saved nor resumed from, or another
+                process is writing there.
+            ResourceError: the disk or folder takes no more; the checkpoints before are intact.
+        """
+        write_training(folder_of(self._folders, path), self)
+
+    def resume(self, path: AnyPath) -> int:
+        """Go on from the newest intact checkpoint in a folder; return its step, 0 where nothing has been saved yet.
+
+        What came after it is removed; what is damaged, and what differs from where it was made, is told to the log.
+
+        Raises:
+            CheckpointError: it is not of a training that is built alike, or none is intact, or another process is
+                writing there.
+            DataError: the data are others.
+        """
+        return read_training(folder_of(self._folders, path), self)
 
     def _update(self) -> tuple[float, float, float, float]:
         """Update the weights once; return loss, metric, gradient norm and learning rate."""

@@ -10,6 +10,9 @@ from rnnkit.core.task import Batch, Task
 from rnnkit.errors import PluginError, UsageError
 from rnnkit.training.truncation import Window, windows
 
+ROWS = 32
+"""Of a batch, where neither the user nor the task says how many."""
+
 
 class WindowBatch(NamedTuple):
     """What one backward pass learns from."""
@@ -43,6 +46,11 @@ class Stream:
         self._cut: list[Window] = []
         self._window = 0
         self._begin(self._generator.get_state())
+
+    @property
+    def rows(self) -> int:
+        """Rows of the batch at hand, of which the last of a pass over the data may have fewer than the others."""
+        return self.batch_size if self._taken == 0 else self._batch.xs.shape[1]
 
     def __iter__(self) -> Iterator[WindowBatch]:
         return self
@@ -80,18 +88,23 @@ class Stream:
         self._cut, self._window = [], 0
 
     def _fetch(self, cut: bool = True) -> None:
-        before = self._generator.get_state() if self.task.fresh_at_breaks else None
+        before = self._generator.get_state()
         try:
             self._batch = check_batch(self.task, next(self._batches))
         except StopIteration:
             raise PluginError(
                 f"task {self.task.name!r} has run out of batches; its `batches` must give them without end"
             ) from None
-        if before is not None and not self._batch.continues:
+        if self._is_reachable():
             self._origin, self._taken = before, 0
         self._taken += 1
         if cut:
             self._cut, self._window = self._windows(self._batch), 0
+
+    def _is_reachable(self) -> bool:
+        """Whether the batch at hand can be had again from the generator as it was before, without those before it."""
+        first = getattr(self._batches, "is_first", None)
+        return self.task.fresh_at_breaks and not self._batch.continues if first is None else bool(first)
 
     def _windows(self, batch: Batch) -> list[Window]:
         if batch.lengths is not None and self.truncate is not None:
@@ -99,3 +112,8 @@ class Stream:
                 f"task {self.task.name!r} gives rows of different lengths; truncated BPTT does not take them yet"
             )
         return windows(len(batch.xs), self.truncate, self.task.every_step)
+
+
+def rows_of(task: Task) -> int:
+    """Return the rows of a batch where nobody says how many."""
+    return ROWS if task.fixed_batch_size is None else task.fixed_batch_size

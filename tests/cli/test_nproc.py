@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from rnnkit.checkpoints.checkpoint_store import CheckpointStore
 from rnnkit.cli import multiprocess
 from rnnkit.cli.multiprocess import left, noted
-from rnnkit.runs.checkpoint_store import CheckpointStore
 
 pytestmark = pytest.mark.timeout(400)  # each starts three interpreters or more, each of which imports torch
 

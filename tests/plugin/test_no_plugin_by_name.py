@@ -27,6 +27,7 @@ ALLOWED = {
     "layers/wrapper.py": ({"lstm"}, DEFAULT),
     "layers/rnn.py": ({"residual"}, "an option of the layer's own"),
     "plugin/cell_spec.py": ({"residual"}, "an option of the layer's own"),
+    "checkpoints/run_folder.py": ({"loop"}, WORDS),
     "cli/options.py": ({"lstm"}, DEFAULT),
     "cli/commands/gradcheck.py": ({"loop"}, DEFAULT),
     "testing/gradcheck.py": ({"loop"}, DEFAULT),

@@ -13,11 +13,11 @@ import pytest
 import torch
 
 import rnnkit
+from rnnkit.checkpoints.lock import locked
 from rnnkit.errors import CheckpointError, DataError, KindError, PluginError, ResourceError, UsageError
 from rnnkit.racing.course import Course
 from rnnkit.racing.entry import prepared
 from rnnkit.racing.trial import Result, Trial, trained
-from rnnkit.runs.lock import locked
 
 from .conftest import SMALL
 

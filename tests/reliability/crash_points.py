@@ -13,10 +13,12 @@ CALLS = (
     *("mkdir", "rmdir", "listdir", "unlink", "rename", "replace"),
 )
 PHASES = {
-    "making": "RunFolder._make",
+    "making": "RunWriter._make",
     "appending": "RunLog.append",
-    "saving": "RunFolder.save",
-    "resuming": "RunFolder.resume",
+    "saving": "RunWriter.save",
+    "resuming": "RunWriter.resume",
+    "own saving": "OwnFolder.write",
+    "own resuming": "OwnFolder.newest",
 }
 BEFORE, HALF, AFTER, FAILS = "before", "half", "after", "fails"
 
@@ -95,10 +97,11 @@ def install(phase, occurrence=1, at=0, moment=BEFORE, log=None):
 
 def enclose(target, occurrence, begin, over):
     """Call `begin` before and `over` after one of the calls of a method, "kind.name" of a run's."""
+    from rnnkit.checkpoints.own_folder import OwnFolder
     from rnnkit.runs import folder, log
 
     kind, name = target.split(".")
-    kind = {"RunLog": log.RunLog, "RunFolder": folder.RunFolder}[kind]
+    kind = {"RunLog": log.RunLog, "RunWriter": folder.RunWriter, "OwnFolder": OwnFolder}[kind]
     bound = kind.__dict__[name]
     function = bound.__func__ if isinstance(bound, classmethod) else bound
     calls = iter(range(1, 1_000_000))

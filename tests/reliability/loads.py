@@ -100,7 +100,7 @@ def judged(trainer, run, checkpoints, kind, expected):
 
 def loaded(trainer, run, checkpoints, goes_on=False):
     """Resume a run with these checkpoints, and take an update more if it `goes_on`."""
-    from rnnkit.runs.folder import RunFolder
+    from rnnkit.runs.folder import RunWriter
 
     folder = run.with_name("mutated")
     for name in os.listdir(folder / "checkpoints"):
@@ -113,7 +113,7 @@ def loaded(trainer, run, checkpoints, goes_on=False):
             (folder / "checkpoints" / name / file).write_bytes(data)
     (folder / "metrics.jsonl").write_bytes((run / "metrics.jsonl").read_bytes())
     training = trainer.build()
-    with RunFolder.resume(folder, trainer.settings, training) as resumed:
+    with RunWriter.resume(folder, trainer.settings, training) as resumed:
         found = prints(training)
         if goes_on:
             update(resumed, training)

@@ -9,7 +9,7 @@ import torch
 import rnnkit
 from rnnkit.errors import CheckpointError, DataError, UsageError
 from rnnkit.runs.data_record import DATA, DataRecord, kept_task, tell_changed_data
-from rnnkit.runs.folder import RunFolder, open_run
+from rnnkit.runs.folder import RunWriter, open_run
 from rnnkit.runs.settings import Settings
 
 PANGRAM = "The quick brown fox jumps over the lazy dog, again. "
@@ -28,7 +28,7 @@ def run(text, tmp_path):
     settings = Settings(hidden=4, batch=2, steps=2, task_options={"text": str(text), "seq_len": 8}, unroller="loop")
     task = settings.make_task()
     training = settings.make_training(settings.make_model(task), task)
-    with RunFolder(tmp_path / "run", settings) as folder:
+    with RunWriter(tmp_path / "run", settings) as folder:
         assert len(list(folder.recording(training))) == 2
     return tmp_path / "run"
 

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 import rnnkit
+from rnnkit.checkpoints.checkpoint import MANIFEST, WEIGHTS, load_checkpoint
 from rnnkit.errors import CheckpointError, ResourceError, UsageError
 from rnnkit.runs import resume
-from rnnkit.runs.checkpoint import MANIFEST, WEIGHTS, load_checkpoint
-from rnnkit.runs.folder import RunFolder, open_run, read_settings
+from rnnkit.runs.folder import RunWriter, open_run, read_settings
 from rnnkit.runs.settings import Settings
 
 SMALL = {"cell": "gru", "task": "adding", "unroller": "loop", "hidden": 4, "batch": 2, "lr": 0.1, "seed": 3}
@@ -38,7 +38,7 @@ def begin(path, stop=None, **more):
     """Run into a folder, to the end or killed after some updates; returns the training."""
     settings = settings_of(**more)
     training = training_of(settings)
-    with RunFolder(path, settings) as folder:
+    with RunWriter(path, settings) as folder:
         for _ in islice(folder.recording(training), stop):
             pass
     return training
@@ -48,7 +48,7 @@ def go_on(path, stop=None, settings=None):
     """Go on with the run in a folder, as the command line does."""
     settings = settings or read_settings(path)
     training = training_of(settings)
-    with RunFolder.resume(path, settings, training) as folder:
+    with RunWriter.resume(path, settings, training) as folder:
         for _ in islice(folder.recording(training), stop):
             pass
     return training
@@ -123,7 +123,7 @@ def test_what_was_recorded_after_the_checkpoint_is_cut_off(tmp_path):
     with (path / "metrics.jsonl").open("ab") as file:
         file.write(b'{"step": 6, "lo')
     settings = read_settings(path)
-    with RunFolder.resume(path, settings, training_of(settings)):
+    with RunWriter.resume(path, settings, training_of(settings)):
         pass
     assert (path / "metrics.jsonl").read_bytes() == b"".join(kept)
     assert steps(path, "times.jsonl") == [1, 2, 3, 4]
@@ -309,7 +309,7 @@ def test_a_changed_environment_is_told(tmp_path, monkeypatch, caplog, name):
 def test_one_process_at_a_time(tmp_path):
     path, settings = tmp_path / "run", settings_of()
     first = training_of(settings)
-    with RunFolder(path, settings) as folder:
+    with RunWriter(path, settings) as folder:
         assert len(list(islice(folder.recording(first), 3))) == 3
         with pytest.raises(
             CheckpointError, match=f"{path} is being written by another process; wait for it, or end it"
@@ -335,7 +335,7 @@ def test_a_refused_resume_lets_others_in(tmp_path):
 def test_a_run_that_does_not_begin_leaves_nothing(tmp_path):
     settings = settings_of()
     training = training_of(settings)
-    with RunFolder(tmp_path / "deep" / "run", settings) as folder:
+    with RunWriter(tmp_path / "deep" / "run", settings) as folder:
         folder.save(training)
     assert list(tmp_path.iterdir()) == []
 
@@ -380,7 +380,7 @@ def test_an_existing_folder_is_refused(tmp_path):
     (tmp_path / "folder").mkdir()
     for name in ("link", "folder"):
         with pytest.raises(UsageError, match="exists already; give another folder with --out, or --resume it"):
-            RunFolder(tmp_path / name, settings_of())
+            RunWriter(tmp_path / name, settings_of())
 
 
 def test_settings_that_json_lacks_are_saved_too(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 
 from rnnkit.inspection import gate_activity, gradient_flow
 from rnnkit.inspection.over_training import Snapshot, over_training
-from rnnkit.runs.folder import RunFolder, open_run, read_settings
+from rnnkit.runs.folder import RunWriter, open_run, read_settings
 from rnnkit.runs.inspection_log import INSPECTIONS, inspection_batch, read_inspections
 from rnnkit.runs.log import METRICS
 from rnnkit.runs.settings import Settings
@@ -23,7 +23,7 @@ def train(path, stop=None, **more):
     settings = settings_of(**more)
     task = settings.make_task()
     training = settings.make_training(settings.make_model(task), task)
-    with RunFolder(path, settings) as folder:
+    with RunWriter(path, settings) as folder:
         for _ in islice(folder.recording(training), stop):
             pass
 
@@ -32,7 +32,7 @@ def go_on(path):
     settings = read_settings(path)
     task = settings.make_task()
     training = settings.make_training(settings.make_model(task), task)
-    with RunFolder.resume(path, settings, training) as folder:
+    with RunWriter.resume(path, settings, training) as folder:
         for _ in folder.recording(training):
             pass
 

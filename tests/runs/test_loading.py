@@ -10,7 +10,7 @@ import rnnkit
 from rnnkit.errors import CheckpointError, DataError, ResourceError, UsageError
 from rnnkit.runs import calibration_record
 from rnnkit.runs.calibration_record import CALIBRATION, weights_digest
-from rnnkit.runs.folder import RunFolder, open_run
+from rnnkit.runs.folder import RunWriter, open_run
 from rnnkit.runs.settings import Settings
 
 OPTIONS = {"target": "a", "window": 4, "horizon": 2}
@@ -20,7 +20,7 @@ SMALL = {"cell": "gru", "unroller": "loop", "hidden": 4, "batch": 4, "steps": 3,
 def train(folder, task="csv", **more):
     settings = Settings(task=task, **{**SMALL, **more})
     built = settings.make_task()
-    with RunFolder(folder, settings) as kept:
+    with RunWriter(folder, settings) as kept:
         for _ in kept.recording(settings.make_training(settings.make_model(built), built)):
             pass
     return folder

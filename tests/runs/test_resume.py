@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import rnnkit
-from rnnkit.runs.checkpoint import load_checkpoint, restore, save_checkpoint
+from rnnkit.checkpoints.checkpoint import load_checkpoint, restore, save_checkpoint
 from rnnkit.training.training import Training
 
 STEPS, B, D = 7, 3, 2

@@ -14,6 +14,7 @@ from rnnkit.runs.setting_fields import FIELDS, SHORTCUTS, TABLES, checked, defau
 from rnnkit.runs.settings import WEIGHT_DTYPES, Settings, usable_device
 from rnnkit.support.toml import read_toml
 from rnnkit.training.optimizers import OPTIMIZERS
+from rnnkit.training.window_stream import ROWS
 
 ODD = [
     "",
@@ -172,12 +173,13 @@ def test_every_setting_is_an_option_of_the_command_line_or_a_table():
 
 
 def test_training_in_python_has_the_defaults_of_the_settings():
-    """Beside those that are none in Python and 0 here."""
+    """Beside those that are none in Python and 0 here, and the rows of a batch, which a task may know."""
     names = {"batch_size": "batch", "truncate": None, "optimizer_options": None, "autocast": None, "processes": None}
     for name, parameter in inspect.signature(rnnkit.Training).parameters.items():
         setting = names.get(name, name)
         if setting in FIELDS and parameter.default is not parameter.empty:
-            assert (parameter.default or 0) == default_of(setting), name
+            default = ROWS if name == "batch_size" else parameter.default
+            assert (default or 0) == default_of(setting), name
 
 
 def test_defaults_are_within_their_own_bounds():

@@ -16,6 +16,10 @@ import torch
 
 import rnnkit
 from rnnkit.benchmark import plot
+from rnnkit.checkpoints import checkpoint
+from rnnkit.checkpoints.checkpoint_store import CheckpointStore
+from rnnkit.checkpoints.lock import locked
+from rnnkit.checkpoints.own_folder import OwnFolder
 from rnnkit.errors import KindError, RnnkitError, UsageError
 from rnnkit.export.file import check_free, read_format
 from rnnkit.export.onnx import Onnx
@@ -27,17 +31,15 @@ from rnnkit.racing.plan import Plan
 from rnnkit.racing.result import RaceResult
 from rnnkit.racing.settings import RaceSettings, composed
 from rnnkit.racing.trial import Result as RaceTrialResult
-from rnnkit.runs import checkpoint, folder, history
+from rnnkit.runs import folder, history
 from rnnkit.runs.calibration_record import keep_calibration, kept_calibration
-from rnnkit.runs.checkpoint_store import CheckpointStore
 from rnnkit.runs.comparison import compare
 from rnnkit.runs.comparison_plot import draw
 from rnnkit.runs.config import check_files
 from rnnkit.runs.data_record import DataRecord, kept_task, tell_changed_data
-from rnnkit.runs.folder import RunFolder, open_run
+from rnnkit.runs.folder import RunWriter, open_run
 from rnnkit.runs.inspection_log import InspectionLog, read_inspections
 from rnnkit.runs.loading import TrainedRun
-from rnnkit.runs.lock import locked
 from rnnkit.runs.log import RunLog, bytes_until
 from rnnkit.runs.resume import check_unfinished
 from rnnkit.runs.settings import Settings
@@ -45,6 +47,7 @@ from rnnkit.runs.tensorboard import TensorBoard
 from rnnkit.support import atomic_files, figures, toml
 from rnnkit.support.paths import as_path
 from rnnkit.training.record import Record
+from rnnkit.training.saving import folder_of
 
 from ..slow_cases import slow_but
 
@@ -63,11 +66,15 @@ class Named:
         return str(self.path)
 
 
-def train(settings=SMALL, path=None, resume=None):
+def training(settings=SMALL):
     task = settings.make_task()
-    training = settings.make_training(settings.make_model(task), task)
-    with RunFolder(path, settings) if resume is None else RunFolder.resume(resume, settings, training) as folder:
-        for _ in folder.recording(training):
+    return settings.make_training(settings.make_model(task), task)
+
+
+def train(settings=SMALL, path=None, resume=None):
+    trained = training(settings)
+    with RunWriter(path, settings) if resume is None else RunWriter.resume(resume, settings, trained) as folder:
+        for _ in folder.recording(trained):
             pass
     return folder.path.name
 
@@ -141,11 +148,23 @@ CALLS = {
     "rnnkit.runs.loading.TrainedRun": ("run", lambda path: repr(TrainedRun(path, SMALL, SMALL.make_task(), None))),
     "rnnkit.runs.loading.load": ("run", lambda path: repr(rnnkit.load(path))),
     "rnnkit.benchmark.plot.draw": ("ratios.png", ratio_picture),
-    "rnnkit.runs.checkpoint.load_checkpoint": (STEP, lambda path: checkpoint.load_checkpoint(path).manifest["step"]),
-    "rnnkit.runs.checkpoint.read_manifest": (STEP, checkpoint.read_manifest),
-    "rnnkit.runs.checkpoint.restore": ("file", lambda path: checkpoint.restore(layer(), {}, path)),
-    "rnnkit.runs.checkpoint.save_checkpoint": ("new", lambda path: checkpoint.save_checkpoint(path, {}, {}, {})),
-    "rnnkit.runs.checkpoint_store.CheckpointStore": ("run/checkpoints", lambda path: CheckpointStore(path).steps()),
+    "rnnkit.checkpoints.checkpoint.load_checkpoint": (
+        STEP,
+        lambda path: checkpoint.load_checkpoint(path).manifest["step"],
+    ),
+    "rnnkit.checkpoints.checkpoint.read_manifest": (STEP, checkpoint.read_manifest),
+    "rnnkit.checkpoints.checkpoint.restore": ("file", lambda path: checkpoint.restore(layer(), {}, path)),
+    "rnnkit.checkpoints.checkpoint.save_checkpoint": ("new", lambda path: checkpoint.save_checkpoint(path, {}, {}, {})),
+    "rnnkit.checkpoints.checkpoint_store.CheckpointStore": (
+        "run/checkpoints",
+        lambda path: CheckpointStore(path).steps(),
+    ),
+    "rnnkit.checkpoints.lock.locked": ("run", lambda path: os.close(locked(path))),
+    "rnnkit.checkpoints.own_folder.OwnFolder": ("own", lambda path: OwnFolder(path).steps()),
+    "rnnkit.checkpoints.run_folder.RunFolder": ("own", lambda path: rnnkit.RunFolder(path).resume()),
+    "rnnkit.training.saving.folder_of": ("own", lambda path: folder_of({}, path).steps()),
+    "rnnkit.training.training.Training.save": ("new", lambda path: training().save(path)),
+    "rnnkit.training.training.Training.resume": ("nothing", lambda path: training().resume(path)),
     "rnnkit.runs.comparison.compare": ("run", lambda path: [run.last for run in compare([path, path])[0].runs]),
     "rnnkit.runs.comparison_plot.draw": ("curves.svg", lambda path: draw(compare(["run"])[0], path)),
     "rnnkit.runs.config.check_files": ("run", lambda path: check_files(SMALL, path)),
@@ -185,8 +204,8 @@ CALLS = {
     "rnnkit.racing.standings.Standings": ("race", lambda path: RaceResult(NOBODY, SMALL.make_task(), path).folder.name),
     "rnnkit.racing.settings.RaceSettings.read": ("run", RaceSettings.read),
     "rnnkit.runs.folder.free_path": ("run", lambda path: folder.free_path(path).name),
-    "rnnkit.runs.folder.RunFolder": ("another", lambda path: train(path=path)),
-    "rnnkit.runs.folder.RunFolder.resume": ("run", lambda path: train(replace(SMALL, steps=3), resume=path)),
+    "rnnkit.runs.folder.RunWriter": ("another", lambda path: train(path=path)),
+    "rnnkit.runs.folder.RunWriter.resume": ("run", lambda path: train(replace(SMALL, steps=3), resume=path)),
     "rnnkit.runs.folder.open_run": ("run", judged),
     "rnnkit.runs.folder.read_settings": ("run", folder.read_settings),
     "rnnkit.runs.history.read_history": ("run", lambda path: history.read_history(path).loss.tolist()),
@@ -195,7 +214,6 @@ CALLS = {
         lambda path: InspectionLog(path, SMALL.make_task(), 0)._path.name,
     ),
     "rnnkit.runs.inspection_log.read_inspections": ("run", read_inspections),
-    "rnnkit.runs.lock.locked": ("run", lambda path: os.close(locked(path))),
     "rnnkit.runs.log.bytes_until": ("run/metrics.jsonl", lambda path: bytes_until(path, 1)),
     "rnnkit.runs.log.RunLog": ("log", lambda path: closed(RunLog(path))),
     "rnnkit.runs.settings.Settings.of_run": ("run", Settings.of_run),
@@ -246,6 +264,7 @@ def finished(tmp_path_factory):
     """Train a small run, once."""
     folder = tmp_path_factory.mktemp("paths")
     train(path=folder / "run")
+    rnnkit.RunFolder(folder / "own").save(1, at=2)
     (folder / "log").mkdir()
     for name in ("metrics.jsonl", "times.jsonl"):
         (folder / "log" / name).touch()

@@ -9,7 +9,6 @@ from torch.nn import functional as F
 
 import rnnkit
 from rnnkit.errors import UsageError
-from rnnkit.runs.checkpoint import load_checkpoint, save_checkpoint
 from rnnkit.training.process_group import process_group
 
 STEPS = 6
@@ -48,16 +47,8 @@ def weights(training):
     return [parameter.tolist() for parameter in training.eval_model.parameters()]
 
 
-def save(training, path):
-    state = training.state()
-    if training.processes.is_main:
-        save_checkpoint(path, training.model.state_dict(), state, {})
-
-
 def resumed(training, path):
-    found = load_checkpoint(path)
-    training.model.load_state_dict(found.weights)
-    training.load_state(found.training)
+    training.resume(path)
     return training
 
 
@@ -106,7 +97,7 @@ def observed(processes, folder):
     seen["undisturbed"] = [curve(whole), weights(whole)]
     half = training("truncated, accumulated", processes, dropout=0.5)
     begun = curve(half, 3)
-    save(half, folder / "dropout")
+    half.save(folder / "dropout")
     processes.highest(0)  # it is written
     half = resumed(training("truncated, accumulated", processes, dropout=0.5), folder / "dropout")
     seen["stopped"] = [begun + curve(half), weights(half)]
@@ -114,7 +105,7 @@ def observed(processes, folder):
 
     half = training("truncated, accumulated", processes)
     curve(half, 3)
-    save(half, folder / "of two")
+    half.save(folder / "of two")
     half = resumed(training("truncated, accumulated", processes), folder / "of one")
     seen["one goes on as two"] = [curve(half), weights(half)]
 

@@ -27,7 +27,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("processes")
     one = probe.training("truncated, accumulated")
     probe.curve(one, 3)
-    probe.save(one, folder / "of one")
+    one.save(folder / "of one")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     result = subprocess.run(
         [*command, PROBE, folder], env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True

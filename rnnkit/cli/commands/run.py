@@ -20,7 +20,7 @@ from rnnkit.runs.setting_fields import SHORTCUTS
 
 if TYPE_CHECKING:
     from rnnkit.core.task import Task
-    from rnnkit.runs.folder import RunFolder
+    from rnnkit.runs.folder import RunWriter
     from rnnkit.runs.settings import Settings
     from rnnkit.runs.tensorboard import TensorBoard
     from rnnkit.training.record import Record
@@ -135,18 +135,18 @@ def _settings(context: click.Context, given: dict[str, Any], source: ParameterSo
 
 def _launch(context: click.Context, options: Options, settings: "Settings") -> None:
     """Run the same command in several processes, all for one folder."""
-    from rnnkit.runs.folder import RunFolder
+    from rnnkit.runs.folder import RunWriter
     from rnnkit.training.process_group import check_shares
 
     check_shares(settings.batch, options.nproc)
-    path = options.resume or RunFolder(options.out, settings).path
+    path = options.resume or RunWriter(options.out, settings).path
     launch([*context.obj, *([] if options.resume else ["--out", str(path)])], options.nproc, path)
 
 
 def _train(options: Options, settings: "Settings") -> None:
     """Train in this process, alone or as one of several, and report; the first of several alone writes and prints."""
     from rnnkit.runs.data_record import kept_task
-    from rnnkit.runs.folder import RunFolder
+    from rnnkit.runs.folder import RunWriter
     from rnnkit.training.process_group import process_group
 
     if options.nproc > 1 and started() != options.nproc:
@@ -161,9 +161,9 @@ def _train(options: Options, settings: "Settings") -> None:
         if options.memory_limit is not None:
             _check_memory(training, settings, options.memory_limit)
         with (
-            RunFolder(options.out, settings)
+            RunWriter(options.out, settings)
             if resume is None
-            else RunFolder.resume(resume, settings, training) as folder,
+            else RunWriter.resume(resume, settings, training) as folder,
             _board(training, folder) if options.tensorboard else nullcontext() as board,
         ):
             if processes.is_main:
@@ -195,14 +195,14 @@ def _check_memory(training: "Training", settings: "Settings", limit: int) -> Non
     )
 
 
-def _board(training: "Training", folder: "RunFolder") -> "TensorBoard":
+def _board(training: "Training", folder: "RunWriter") -> "TensorBoard":
     from rnnkit.runs.tensorboard import TensorBoard
 
     return TensorBoard(folder.path / "tensorboard", training.task.metric_name, resumed_at=training.step or None)
 
 
 def _take_steps(
-    training: "Training", folder: "RunFolder", board: "TensorBoard | None", steps: int, options: Options
+    training: "Training", folder: "RunWriter", board: "TensorBoard | None", steps: int, options: Options
 ) -> "Record":
     """Train to the end, or to the step at which a signal asked to stop; return the last record."""
     from rnnkit.runs.log import as_plain

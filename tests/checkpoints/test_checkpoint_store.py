@@ -6,9 +6,9 @@ import shutil
 import pytest
 import torch
 
+from rnnkit.checkpoints.checkpoint import MANIFEST, TRAINING, WEIGHTS
+from rnnkit.checkpoints.checkpoint_store import CheckpointStore
 from rnnkit.errors import CheckpointError, ResourceError
-from rnnkit.runs.checkpoint import MANIFEST, TRAINING, WEIGHTS
-from rnnkit.runs.checkpoint_store import CheckpointStore
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, distributed, nn
 
-from rnnkit.errors import CheckpointError
+from rnnkit.errors import CheckpointError, UsageError
 from rnnkit.support.atomic_files import read_file, write_folder
 from rnnkit.support.nested_tensors import pack, unpack
 from rnnkit.support.paths import AnyPath, as_path
@@ -58,6 +58,7 @@ def save_checkpoint(
 
     Raises:
         ResourceError: the disk or folder takes no more.
+        UsageError: numbers and texts take more room than a manifest may have.
     """
     path = as_path(path)
     plain, tensors = pack(training)
@@ -67,7 +68,13 @@ def save_checkpoint(
     listed = {name: {"sha256": _sha256(data), "bytes": len(data)} for name, data in files.items()}
     manifest = {"schema": SCHEMA, **about, "files": listed, "training": plain}
     manifest["sha256"] = _sha256(_canonical(manifest))
-    write_folder(path, {**files, MANIFEST: json.dumps(manifest, indent=1, allow_nan=False).encode() + b"\n"})
+    data = json.dumps(manifest, indent=1, allow_nan=False).encode() + b"\n"
+    if len(data) > MANIFEST_LIMIT:
+        raise UsageError(
+            f"{path}: lists and numbers of the state take {len(data):,} bytes, more than {MANIFEST_LIMIT:,}; keep long "
+            "lists as tensors"
+        )
+    write_folder(path, {**files, MANIFEST: data})
 
 
 def load_checkpoint(path: AnyPath) -> Checkpoint:
@@ -119,11 +126,12 @@ def read_manifest(path: AnyPath) -> dict[str, Any]:
     return manifest
 
 
-def restore(module: nn.Module, weights: Mapping[str, Tensor], path: AnyPath) -> None:
+def restore(module: nn.Module, weights: Mapping[str, Tensor], path: AnyPath, *, finite: bool = True) -> None:
     """Load weights that were saved from a module of the same make.
 
     Raises:
-        CheckpointError: a tensor is missing, is one too many, is of another shape or dtype, or is not finite.
+        CheckpointError: a tensor is missing, is one too many, is of another shape or dtype, or is not finite where it
+            must be.
     """
     path = as_path(path)
     expected = module.state_dict()
@@ -139,7 +147,7 @@ def restore(module: nn.Module, weights: Mapping[str, Tensor], path: AnyPath) -> 
                 raise CheckpointError(
                     f"{path}: {name!r} has {what} {given}, the model's has {wanted}; it was saved from another model"
                 )
-        if not bool(torch.isfinite(tensor).all()):
+        if finite and not bool(torch.isfinite(tensor).all()):
             raise CheckpointError(f"{path}: {name!r} has elements that are not finite; take an earlier checkpoint")
     module.load_state_dict(dict(weights))
 

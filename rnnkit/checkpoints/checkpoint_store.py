@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
+from rnnkit.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from rnnkit.errors import CheckpointError, ResourceError
-from rnnkit.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from rnnkit.support.atomic_files import remove_folder, sweep, unreadable
 from rnnkit.support.paths import AnyPath, as_path
 

@@ -12,8 +12,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 import rnnkit
-from rnnkit.errors import CheckpointError, ResourceError
-from rnnkit.runs.checkpoint import (
+from rnnkit.checkpoints.checkpoint import (
     AVERAGED,
     MANIFEST,
     SCHEMA,
@@ -25,6 +24,7 @@ from rnnkit.runs.checkpoint import (
     restore,
     save_checkpoint,
 )
+from rnnkit.errors import CheckpointError, ResourceError
 
 STATE = {"step": 7, "carried": (torch.arange(3.0), None), "best": (3, 0.5)}
 
