@@ -39,6 +39,7 @@ from rnnkit.runs.inspection_log import InspectionLog, read_inspections
 from rnnkit.runs.loading import TrainedRun
 from rnnkit.runs.lock import locked
 from rnnkit.runs.log import RunLog, bytes_until
+from rnnkit.runs.parameter_count import parameter_count
 from rnnkit.runs.resume import check_unfinished
 from rnnkit.runs.settings import Settings
 from rnnkit.runs.tensorboard import TensorBoard
@@ -198,6 +199,7 @@ CALLS = {
     "rnnkit.runs.lock.locked": ("run", lambda path: os.close(locked(path))),
     "rnnkit.runs.log.bytes_until": ("run/metrics.jsonl", lambda path: bytes_until(path, 1)),
     "rnnkit.runs.log.RunLog": ("log", lambda path: closed(RunLog(path))),
+    "rnnkit.runs.parameter_count.parameter_count": ("run", parameter_count),
     "rnnkit.runs.settings.Settings.of_run": ("run", Settings.of_run),
     "rnnkit.runs.settings.Settings.read": ("run/config.toml", Settings.read),
     "rnnkit.runs.tensorboard.TensorBoard": ("board", logged),
