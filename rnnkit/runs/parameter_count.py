@@ -42,6 +42,6 @@ def _in_checkpoint(folder: Path) -> int | None:
     try:
         weights = store.path(store.steps()[-1]) / WEIGHTS
         with safe_open(weights, "numpy") as tensors:
-            return sum(math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118
+            return sum(int(math.prod(tensors.get_slice(name).get_shape())) for name in tensors.keys())  # noqa: SIM118
     except (CheckpointError, IndexError, OSError, SafetensorError):
         return None
