@@ -1,17 +1,14 @@
 """What a copy button takes of a console: the commands alone, in a real browser."""
 
-import json
-import os
 import re
-import shutil
-import subprocess
-from html import unescape
 from pathlib import Path
 
 import pytest
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
+
+from .browser import answer, needs_browser
 
 DOCS = Path(__file__).parents[2] / "docs"
 SCRIPT = DOCS / "assets" / "commands.js"
@@ -23,13 +20,7 @@ BLOCKS = {
     "with a hash in it": ('$ rnnkit sample runs/a --prompt "# x"', 'rnnkit sample runs/a --prompt "# x"'),
     "with a pipe": ("$ rnnkit compare runs/* --json | head -1", "rnnkit compare runs/* --json | head -1"),
 }
-SHOW = """
-<script>
-const got = [...document.querySelectorAll("pre > code")].map((code) => code.getAttribute("data-copy"));
-document.body.innerHTML = "<pre id=result></pre>";
-document.getElementById("result").textContent = JSON.stringify(got);
-</script>
-"""
+COPIED = 'return [...document.querySelectorAll("pre > code")].map((code) => code.getAttribute("data-copy"));'
 
 
 def coloured(text, language="console"):
@@ -37,15 +28,10 @@ def coloured(text, language="console"):
     return highlight(text, get_lexer_by_name(language), HtmlFormatter(wrapcode=True))
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="there is no chromium")
+@needs_browser
 def test_a_browser_copies_the_commands_alone(tmp_path):
-    page = tmp_path / "page.html"
     blocks = "".join(coloured(text) for text, _ in BLOCKS.values()) + coloured("cost = '$ 3'", "python")
-    page.write_text(f"<body>{blocks}<script>{SCRIPT.read_text()}</script>{SHOW}", encoding="utf-8")
-    words = ["--headless", "--disable-gpu", f"--user-data-dir={tmp_path}/profile", "--dump-dom"]
-    words += ["--no-sandbox"] if os.geteuid() == 0 else []
-    done = subprocess.run(["chromium", *words, page.as_uri()], capture_output=True, text=True, timeout=60)
-    copied = json.loads(unescape(re.search(r'<pre id="result">(.*?)</pre>', done.stdout, re.DOTALL)[1]))
+    copied = answer(f"{blocks}<script>{SCRIPT.read_text(encoding='utf-8')}</script>", COPIED, tmp_path)
     assert copied == [*(commands for _, commands in BLOCKS.values()), None]  # of Python all is copied
 
 
