@@ -21,6 +21,7 @@ import rnnkit
 from rnnkit import errors, testing
 from rnnkit.cli import main
 from rnnkit.plugin import hookspecs
+from rnnkit.support.extras import extras
 from rnnkit.training.record import Record
 
 ROOT = Path(__file__).parents[2]
@@ -155,7 +156,7 @@ def test_the_table_of_settings_is_that_of_the_fields():
     assert script.settings_table() in read(DOCS / "command-line.md") + "\n"
 
 
-def test_every_public_name_is_on_the_page_of_its_room():
+def test_every_public_name_is_on_one_page_of_the_api():
     found = {
         name: [page.stem for page in API if f"::: rnnkit.{name}\n" in read(page) + "\n"] for name in rnnkit.__all__
     }
@@ -170,6 +171,19 @@ def test_every_room_s_page_has_an_example_and_a_row_in_the_overview():
     assert [
         page.name for page in API if f"\n| [{read(page).splitlines()[0][2:]}](api/{page.name}) |" not in overview
     ] == []
+
+
+def test_every_extra_is_on_the_page_of_installing():
+    page = read(DOCS / "install.md")
+    for extra in extras():
+        assert f"\n| `{extra.name}` | {extra.gives} | {', '.join(extra.packages)} |\n" in page
+
+
+def test_evidence_stands_behind_what_one_wants_to_do():
+    nav = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2].partition("\n\n")[0]
+    *_, last = re.split(r"^  - ", nav, flags=re.MULTILINE)
+    assert last.startswith("Evidence:\n")
+    assert set(re.findall(r"[\w-]+\.md", last)) == {"benchmarks.md", "reliability.md", "bad-input.md"}
 
 
 def test_every_exit_code_is_documented():
