@@ -7,7 +7,9 @@ from typing import NamedTuple
 GIVES = {
     "plot": "pictures: --plot, and those of inspect, race and forecasts",
     "data": "the task digits",
-    "tensorboard": "rnnkit run --tensorboard: scalars for TensorBoard",
+    "tensorboard": "rnnkit run --log tensorboard",
+    "wandb": "rnnkit run --log wandb: Weights & Biases",
+    "mlflow": "rnnkit run --log mlflow",
     "notebook": "a progress bar and pictures in Jupyter",
     "onnx": "rnnkit export --format onnx",
     "oracles": "for rnnkit's own slow tests: make test-all",
