@@ -1,6 +1,7 @@
 """Loggers of a run: what hands its records to programs that draw them. None of them can end a training."""
 
 import logging
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, suppress
 from types import TracebackType
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 KINDS = ("tensorboard", "wandb", "mlflow")
 """By name of the package, and of the extra that brings it."""
+
+PASSWORD = re.compile(r"://[^/@\s]+@")
+"""In an address; it is neither printed nor kept."""
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +74,7 @@ class Loggers:
 
     def _tell(self, name: str, when: str, error: Exception) -> None:
         fault = str(error) if isinstance(error, RnnkitError) else one_line(error)
+        fault = PASSWORD.sub("://", fault)
         log.warning("--log %s %s: %s", name, when, fault)
         with suppress(RnnkitError):  # on a full disk
             keep_logger(self._folder, name, {**kept_logger(self._folder, name), "failed": f"{when}: {fault}"})

@@ -63,6 +63,17 @@ def test_many_lines_of_a_fault_are_one(caplog, tmp_path):
     assert caplog.messages == ["--log bad fails at step 1, and gets no more: RuntimeError: no network"]
 
 
+def test_a_password_in_an_address_is_not_told(caplog, tmp_path):
+    with Loggers(
+        {"bad": Fake(1, error=RuntimeError("no answer from https://me:secret@here/api"))}, tmp_path
+    ) as loggers:
+        loggers.write(record(1))
+    assert caplog.messages == [
+        "--log bad fails at step 1, and gets no more: RuntimeError: no answer from https://here/api"
+    ]
+    assert "secret" not in (tmp_path / "loggers.json").read_text()
+
+
 def test_one_that_fails_at_the_end_is_told(caplog, tmp_path):
     good = Fake()
     with Loggers({"bad": Fake(fails_at_end=True), "good": good}, tmp_path):
