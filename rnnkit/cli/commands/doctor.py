@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnnkit.cli.output import json_option, print_json, print_table
+from rnnkit.cli.output import echo_wrapped, json_option, print_json, print_table
 from rnnkit.cli.streams import echo
 from rnnkit.errors import PluginError, one_line
 
@@ -59,7 +59,7 @@ def _examine(as_json: bool) -> list[str]:
     echo("")
     print_table(["extra", "gives", "installed"], [(extra.name, extra.gives, _installed(extra)) for extra in extras()])
     for problem in problems:
-        echo(f"  {problem}")
+        echo_wrapped(f"  {problem}")
     return problems
 
 
