@@ -43,6 +43,6 @@ def test_the_site_has_the_script_and_the_theme_asks_for_what_it_leaves():
 
 
 def test_every_console_of_the_docs_has_a_command_to_copy():
-    for page in sorted(DOCS.glob("**/*.md")):
+    for page in sorted([*DOCS.glob("*.md"), *DOCS.glob("api/*.md")]):
         for block in re.findall(r"```console\n(.*?)\n```", page.read_text(encoding="utf-8"), re.DOTALL):
             assert re.match(r"\$ |--8<-- ", block), (page.name, block[:80])
