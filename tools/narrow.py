@@ -60,7 +60,7 @@ def too_wide(site: Path, width: int = WIDTH) -> dict[str, tuple[int, list[str]]]
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None:
         raise SystemExit("there is no chromium")
-    pages = [path.as_uri() for path in sorted(site.glob("*.html"))]
+    pages = [path.as_uri() for path in sorted(site.glob("**/*.html"))]
     with tempfile.TemporaryDirectory() as folder:
         shell = Path(folder) / "shell.html"
         shell.write_text(f"<body><script>{SCRIPT % (json.dumps(pages), width)}</script>", encoding="utf-8")
@@ -71,7 +71,8 @@ def too_wide(site: Path, width: int = WIDTH) -> dict[str, tuple[int, list[str]]]
     result = re.search(r'<pre id="result">(.*?)</pre>', done.stdout, re.DOTALL)
     if result is None:
         raise SystemExit(f"the browser gave no result\n{done.stderr[-2000:]}")
-    return {Path(page).name: tuple(found) for page, found in json.loads(unescape(result[1])).items()}
+    found = json.loads(unescape(result[1]))
+    return {page.removeprefix(f"{site.as_uri()}/"): tuple(what) for page, what in found.items()}
 
 
 if __name__ == "__main__":

@@ -27,6 +27,8 @@ SCHEMA = 2
 MANIFEST = "manifest.json"
 WEIGHTS, AVERAGED, TRAINING = "model.safetensors", "averaged.safetensors", "training.safetensors"
 MANIFEST_LIMIT = 2**24
+ENVIRONMENT = "env.json"
+"""In the folder of a run, what `environment` returns and more."""
 
 
 class Checkpoint(NamedTuple):

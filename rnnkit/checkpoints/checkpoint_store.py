@@ -13,6 +13,8 @@ from rnnkit.support.atomic_files import remove_folder, sweep, unreadable
 from rnnkit.support.paths import AnyPath, as_path
 
 NAME = re.compile(r"step-(\d{9,})")
+CHECKPOINTS = "checkpoints"
+"""The folder of them in that of a run."""
 
 
 class CheckpointStore:

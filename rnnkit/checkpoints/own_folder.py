@@ -10,13 +10,11 @@ import torch
 from torch import Tensor
 
 from rnnkit.checkpoints.checkpoint import Checkpoint, environment
-from rnnkit.checkpoints.checkpoint_store import CheckpointStore
+from rnnkit.checkpoints.checkpoint_store import CHECKPOINTS, CheckpointStore
 from rnnkit.checkpoints.lock import locked
 from rnnkit.errors import CheckpointError, UsageError, check_whole
 from rnnkit.support.atomic_files import reported, sweep
 from rnnkit.support.paths import AnyPath, as_path
-
-CHECKPOINTS = "checkpoints"
 
 log = logging.getLogger(__name__)
 

@@ -2,8 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from rnnkit.cli.output import print_table
-from rnnkit.cli.streams import echo
+from rnnkit.cli.output import echo_wrapped, print_table
 
 if TYPE_CHECKING:
     from rnnkit.benchmark.measure import Outcome
@@ -20,23 +19,23 @@ def print_outcomes(outcomes: "list[Outcome]", averages: "dict[str, Ratio]", fact
     first = outcomes[0]
     setting = [first.cell, f"unroller {first.unroller}", "forward and backward" if first.training else "forward"]
     setting += [first.dtype, *(["ragged rows"] if first.ragged else []), f"{first.pairs} rounds"]
-    echo(f"{', '.join(setting)}; {_listed(facts)}\n")
+    echo_wrapped(f"{', '.join(setting)}; {_listed(facts)}\n")
     headings = ["BxTxIxH", "ms", "of the peak", "MiB"]
     for label in averages:
         headings += [f"{label} takes", *(["for each flop"] if _scaled(outcomes, label) else []), "MiB "]
     less = ["MiB ", "for each flop", "of the peak", "MiB"]
     print_table(headings, [_row(outcome, outcomes) for outcome in outcomes], right=headings[1:], less=less)
     for label, mean in averages.items():
-        echo(f"geometric mean: {label} takes {mean} times as long")
+        echo_wrapped(f"geometric mean: {label} takes {mean} times as long")
 
 
 def print_startups(startups: "list[Startup]", facts: dict[str, Any]) -> None:
     """Print a row for each size."""
-    echo(f"{startups[0].cell}, unroller {startups[0].unroller}, start in a new process; {_listed(facts)}\n")
+    echo_wrapped(f"{startups[0].cell}, unroller {startups[0].unroller}, start in a new process; {_listed(facts)}\n")
     headings = ["BxTxIxH", "empty cache, ms", "filled cache, ms", "a later pass, ms", "loading the plugins, ms"]
     rows = [(str(s.size), _ms(s.cold), _ms(s.warm), _ms(s.later), _ms(s.plugins)) for s in startups]
     print_table(headings, rows, right=headings[1:], less=["loading the plugins, ms", "a later pass, ms"])
-    echo("caches: what the first pass costs beyond a later one")
+    echo_wrapped("caches: what the first pass costs beyond a later one")
 
 
 def _row(outcome: "Outcome", outcomes: "list[Outcome]") -> list[str]:

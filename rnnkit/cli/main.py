@@ -175,9 +175,9 @@ def main() -> None:
     """Recurrent cells written once, in plain tensor operations: train them, prove their gradients, plug in your own.
 
     \b
-    rnnkit run                          an LSTM learns to write, on the text that Python brings along
-    rnnkit gradcheck --cell lstm        every gradient against finite differences
-    rnnkit cells                        what there is
+    rnnkit run                     an LSTM learns to write
+    rnnkit gradcheck --cell lstm   every gradient against finite differences
+    rnnkit cells                   what there is
 
     Exit codes: 0 ok, 1 unexpected failure, 2 usage, 3 a check failed, 4 plugin, 5 checkpoint, 6 data, 7 diverged,
     8 resources, 130 interrupted, 143 terminated.

@@ -72,7 +72,7 @@ def print_table(
     sheet = TextIOWrapper(BytesIO(), encoding, "replace", newline="")
     Console(file=sheet, highlight=False, width=console.width, force_terminal=console.is_terminal).print(table)
     sheet.seek(0)
-    (tell if aside else echo)(sheet.read().removesuffix("\n"))
+    (tell if aside else echo)("\n".join(line.rstrip() for line in sheet.read().removesuffix("\n").split("\n")))
     if hidden:
         echo_wrapped(
             f"{len(hidden)} of {len(columns)} columns hidden for want of width ({', '.join(hidden)}); "
@@ -95,9 +95,21 @@ def _console(aside: bool = False) -> "Console":
     told = os.environ.get("COLUMNS", "")
     if told.isdecimal() and int(told):
         return Console(highlight=False, width=int(told))
-    return console if console.is_terminal else Console(highlight=False, width=ENDLESS)
+    if not console.is_terminal:
+        return Console(highlight=False, width=ENDLESS)
+    if console.is_dumb_terminal:  # which rich takes to be 80 wide, whatever it is
+        return Console(highlight=False, stderr=aside, width=_width_of(console.file.fileno()))
+    return console
 
 
+def _width_of(number: int) -> int:
+    try:
+        return os.get_terminal_size(number).columns or USUAL
+    except OSError:
+        return USUAL
+
+
+USUAL = 80
 ENDLESS = 100_000
 """The width of what has none."""
 

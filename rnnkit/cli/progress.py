@@ -4,7 +4,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from rnnkit.cli.streams import tell
+from rnnkit.cli.output import echo_wrapped
+from rnnkit.support.bars import moves_cursor
 
 if TYPE_CHECKING:
     from rnnkit.core.task import Task
@@ -22,7 +23,7 @@ def shown(records: "Iterable[Record]", task: "Task", steps: int, quiet: bool) ->
 
     if quiet:
         return iter(records)
-    if sys.stderr.isatty():
+    if moves_cursor(sys.stderr):
         return bar(records, steps, task.metric_name, Console(stderr=True))
     return _lines(records, task, steps)
 
@@ -34,5 +35,8 @@ def _lines(records: "Iterable[Record]", task: "Task", steps: int) -> "Iterator[R
     for record in records:
         if record.step % every == 0 or record.step == steps:
             left = record.seconds / record.step * (steps - record.step)
-            tell(f"step {record.step}/{steps}  {'  '.join(figures(record, task.metric_name))}  {left:.0f} s left")
+            echo_wrapped(
+                f"step {record.step}/{steps}  {'  '.join(figures(record, task.metric_name))}  {left:.0f} s left",
+                aside=True,
+            )
         yield record

@@ -5,7 +5,8 @@ import time
 from collections.abc import Generator, Iterable
 from typing import TYPE_CHECKING
 
-from rnnkit.cli.streams import tell
+from rnnkit.cli.output import echo_wrapped
+from rnnkit.support.bars import moves_cursor, new_bar
 
 if TYPE_CHECKING:
     from rnnkit.racing.course import Course, Status
@@ -16,24 +17,17 @@ def shown(statuses: "Iterable[Status]", course: "Course", quiet: bool) -> "Gener
     """Pass statuses on, showing how far the race is."""
     if quiet:
         return (status for status in statuses)
-    return _bar(statuses, course) if sys.stderr.isatty() else _lines(statuses, course)
+    return _bar(statuses, course) if moves_cursor(sys.stderr) else _lines(statuses, course)
 
 
 def _bar(statuses: "Iterable[Status]", course: "Course") -> "Generator[Status]":
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=None),
-        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-        TextColumn("left"),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True, speed_estimate_period=120) as progress:
-        bar = progress.add_task("")
+    with new_bar(Console(stderr=True)) as progress:
+        bar = progress.add_task("", count="")
         for status in statuses:
-            words = f"training {status.trainings} of {course.settings.trainings}"
-            progress.update(bar, completed=status.steps, total=status.total, description=words)
+            count = f"training {status.trainings} of {course.settings.trainings}"
+            progress.update(bar, completed=status.steps, total=status.total, count=count)
             yield status
 
 
@@ -45,7 +39,7 @@ def _lines(statuses: "Iterable[Status]", course: "Course") -> "Generator[Status]
             taken = status.steps - first
             left = (time.monotonic() - began) / max(1, taken) * (status.total - status.steps)
             count = f"{status.trainings} of {course.settings.trainings}"
-            tell(f"{count}  {_words(status.result, course)}  {left:.0f} s left")
+            echo_wrapped(f"{count}  {_words(status.result, course)}  {left:.0f} s left", aside=True)
         yield status
 
 

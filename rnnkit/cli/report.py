@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rnnkit.cli.output import print_json, print_table
+from rnnkit.cli.output import echo_wrapped, print_json, print_table
 from rnnkit.cli.streams import echo
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def report(settings: "Settings", training: "Training", record: "Record", path: P
         print_json({"event": "end", "folder": str(path), "steps": record.step, "seconds": record.seconds})
         return
     speed = record.tokens / record.seconds
-    echo(
+    echo_wrapped(
         f"{settings.cell} on {settings.task}, unroller {model.layer.unroller}: {record.step} steps in "
         f"{record.seconds:.1f} s, {speed:,.0f} tokens/s\n"
     )
@@ -63,7 +63,7 @@ def report(settings: "Settings", training: "Training", record: "Record", path: P
     sample = _sample(task, model, settings.seed)
     if sample is not None:
         echo(f"\na sample of its text\n\n{_indent(sample)}")
-    echo("\ngradients of the loss of one batch, after training")
+    echo_wrapped("\ngradients of the loss of one batch, after training")
     print_table(["tensor", "norm"], [(name, f"{norm:.3e}") for name, norm in norms.items()], right=["norm"])
     echo(f"\nsaved in {path}; more text: rnnkit sample {path}" if sample is not None else f"\nsaved in {path}")
 

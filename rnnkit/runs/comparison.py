@@ -12,6 +12,7 @@ from rnnkit.core.task import Task
 from rnnkit.plugin.registry import tasks
 from rnnkit.plugin.resolve import resolve
 from rnnkit.runs.history import RunHistory, read_history
+from rnnkit.runs.parameter_count import parameter_count
 from rnnkit.runs.settings import Settings
 from rnnkit.support.paths import AnyPath, as_path
 
@@ -33,6 +34,8 @@ class Contender(NamedTuple):
     best: float
     """The best validation metric, in the task's sense."""
     best_step: int | None
+    parameters: int | None
+    """Of the whole model."""
 
     @property
     def steps(self) -> int:
@@ -71,6 +74,15 @@ class Comparison(NamedTuple):
     """Names of the settings that are not the same in all runs."""
     runs: list[Contender]
 
+    @property
+    def same(self) -> dict[str, Any]:
+        """What all runs have: cell, steps, and every other setting that does not differ."""
+        cells = {run.history.settings.cell for run in self.runs}
+        steps = {run.history.settings.steps for run in self.runs}
+        same: dict[str, Any] = {"cell": cells.pop()} if len(cells) == 1 else {}
+        same |= {"steps": steps.pop()} if len(steps) == 1 else {}
+        return same | {name: value for name, value in self.runs[0].settings.items() if name not in self.differing}
+
 
 def compare(paths: Sequence[AnyPath]) -> list[Comparison]:
     """Read runs and put those of a task together, in the order given.
@@ -91,13 +103,21 @@ def compare(paths: Sequence[AnyPath]) -> list[Comparison]:
 
 def _contender(label: str, path: Path, history: RunHistory, kind: type[Task]) -> Contender:
     metrics = history.validation.metric
-    last = float(metrics[-1]) if len(metrics) else math.nan
     known = np.flatnonzero(np.isfinite(metrics))
-    if not len(known):
-        return Contender(label, path, history, _flat(history.settings), last, math.nan, None)
-    at = known[(np.argmax if kind.higher_is_better else np.argmin)(metrics[known])]
-    best, best_step = float(metrics[at]), int(history.validation.step[at])
-    return Contender(label, path, history, _flat(history.settings), last, best, best_step)
+    best, best_step = math.nan, None
+    if len(known):
+        at = known[(np.argmax if kind.higher_is_better else np.argmin)(metrics[known])]
+        best, best_step = float(metrics[at]), int(history.validation.step[at])
+    return Contender(
+        label,
+        path,
+        history,
+        _flat(history.settings),
+        last=float(metrics[-1]) if len(metrics) else math.nan,
+        best=best,
+        best_step=best_step,
+        parameters=parameter_count(path),
+    )
 
 
 def _flat(settings: Settings) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from types import TracebackType
 from typing import Any
 
 import rnnkit
-from rnnkit.checkpoints.checkpoint import environment, restore
-from rnnkit.checkpoints.checkpoint_store import CheckpointStore
+from rnnkit.checkpoints.checkpoint import ENVIRONMENT, environment, restore
+from rnnkit.checkpoints.checkpoint_store import CHECKPOINTS, CheckpointStore
 from rnnkit.checkpoints.lock import LOCK, locked
 from rnnkit.core.task import Task
 from rnnkit.errors import CheckpointError, PluginError, ResourceError, UnknownNameError, UsageError
@@ -28,6 +28,7 @@ from rnnkit.runs.config import relocated
 from rnnkit.runs.data_record import DATA, DataRecord, kept_task
 from rnnkit.runs.inspection_log import InspectionLog
 from rnnkit.runs.log import METRICS, TIMES, RunLog
+from rnnkit.runs.parameter_count import counted
 from rnnkit.runs.resume import check_unfinished, surroundings, take_up, tell_changes
 from rnnkit.runs.settings import CONFIG, Settings
 from rnnkit.support.atomic_files import reported, sweep, write_file, write_folder
@@ -36,7 +37,6 @@ from rnnkit.support.paths import AnyPath, as_path, file_word
 from rnnkit.training.record import Record
 from rnnkit.training.training import Training
 
-ENVIRONMENT, CHECKPOINTS = "env.json", "checkpoints"
 NO_STEP = -1
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class RunWriter:
         self._store = CheckpointStore(self.path / CHECKPOINTS, settings.keep)
         self._log: RunLog | None = None
         self._inspections: InspectionLog | None = None
-        self._running: dict[str, Any] = {}
+        self._about: dict[str, Any] = {}
         self._lock: int | None = None
         if new and os.path.lexists(self.path):
             raise UsageError(f"{self.path} exists already; give another folder with --out, or --resume it")
@@ -125,7 +125,7 @@ class RunWriter:
         Raises:
             ResourceError: the folder cannot be made, or the disk takes no more.
         """
-        self._running = running(layers_of(training.model), self.settings.unroller)
+        self._about = running(layers_of(training.model), self.settings.unroller) | counted(training.model)
         for record in training.records():
             if training.processes.is_main:
                 self._append(record, training.task)
@@ -199,7 +199,7 @@ class RunWriter:
 
     def _make(self, task: Task) -> None:
         imports = {path: str(file) for path, file in homes(self.settings.cell).items()}
-        about = {**environment(self.settings.device), **self._running, "imports": imports}
+        about = {**environment(self.settings.device), **self._about, "imports": imports}
         files = {
             CONFIG: self.settings.to_toml().encode(),
             ENVIRONMENT: json.dumps(about, indent=2).encode() + b"\n",

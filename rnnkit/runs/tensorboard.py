@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any
 
 from rnnkit.errors import ResourceError
+from rnnkit.runs.scalars import Scalars
 from rnnkit.support.paths import AnyPath, as_path
 from rnnkit.training.record import Record
 
@@ -39,32 +40,21 @@ class TensorBoard:
             fault = "what TensorBoard reads needs the package tensorboard"
             raise ResourceError(f"{fault}; install it with: pip install 'rnnkit[tensorboard]'") from None
         self.folder = folder
-        self._metric_name = metric_name
+        self._scalars = Scalars(metric_name, resumed=resumed_at is not None)
         self._resumed_at = resumed_at
-        self._before = (0, 0.0) if resumed_at is None else None  # tokens and seconds of the record before
         self._writer: Any = None
 
     def write(self, record: Record) -> None:
         """Append a record's scalars."""
         from tensorboard.compat.proto.summary_pb2 import Summary
 
-        values = [Summary.Value(tag=tag, simple_value=value) for tag, value in self._scalars(record).items()]
+        values = [Summary.Value(tag=tag, simple_value=value) for tag, value in self._scalars.of(record).items()]
         try:
             if self._writer is None:
                 self._begin()
             self._append(step=record.step, summary=Summary(value=values))
         except OSError as error:
             raise ResourceError(f"{self.folder}: no event file can be written there: {error.strerror}") from None
-
-    def _scalars(self, record: Record) -> dict[str, float]:
-        scalars = {"loss": record.loss, self._metric_name: record.metric, "gradient norm": record.gradient_norm}
-        if self._before is not None and record.seconds > self._before[1]:
-            scalars["tokens per second"] = (record.tokens - self._before[0]) / (record.seconds - self._before[1])
-        self._before = record.tokens, record.seconds
-        if record.validation is not None:
-            scalars["validation/loss"] = record.validation.loss
-            scalars[f"validation/{self._metric_name}"] = record.validation.metric
-        return scalars
 
     def _begin(self) -> None:
         """Begin a file; TensorBoard reads those of a folder in the order of their names."""

@@ -6,13 +6,14 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from rnnkit.errors import check_whole
+from rnnkit.support.bars import moves_cursor, new_bar
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from rnnkit.training.record import Record
 
-WIDE = 66
+WIDE = 74
 """Characters beside the count and the time that are enough for all figures and a bar."""
 
 
@@ -36,27 +37,18 @@ def progress(records: "Iterable[Record]", steps: int, metric_name: str = "metric
     if console.is_jupyter and find_spec("ipywidgets") is None:
         print("no progress bar: pip install 'rnnkit[notebook]'", file=sys.stderr)
         return iter(records)
-    shows = console.is_jupyter or sys.stderr.isatty()
+    shows = console.is_jupyter or moves_cursor(sys.stderr)
     return bar(records, steps, metric_name, console) if shows else iter(records)
 
 
 def bar(records: "Iterable[Record]", steps: int, metric_name: str, console: "Console") -> "Iterator[Record]":
     """Pass records on, and show a bar on a console, with figures and the time left."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    room = console.width - len(f"step {steps}/{steps}  0:00:00 left ")
-    columns = (
-        TextColumn("step"),
-        MofNCompleteColumn(),
-        *([BarColumn(bar_width=None)] if room > WIDE else []),
-        TextColumn("{task.description}"),
-        TimeRemainingColumn(compact=True),
-        TextColumn("left"),
-    )
-    with Progress(*columns, console=console, transient=not console.is_jupyter) as shown:
-        row = shown.add_task("", total=steps)
+    room = console.width - len(f"step {steps}/{steps}   0:00:00 left ")
+    with new_bar(console, drawn=room > WIDE) as shown:
+        row = shown.add_task("", total=steps, count=f"step 0/{steps}")
         for record in records:
-            shown.update(row, completed=record.step, description=_fitting(figures(record, metric_name), room))
+            words = _fitting(figures(record, metric_name), room)
+            shown.update(row, completed=record.step, description=words, count=f"step {record.step}/{steps}")
             yield record
 
 

@@ -10,14 +10,9 @@ import pytest
 from rnnkit.runs.comparison import compare
 from rnnkit.runs.comparison_plot import POINTS, _thinned
 
+from .printed_table import rows
+
 ADDING = {"task": "adding"}
-
-
-def rows(text):
-    """Return the rows of a table: heading -> cell, by where the headings stand."""
-    lines = text.splitlines()
-    at = next(k for k, line in enumerate(lines) if line.startswith("─"))
-    return [re.split(r" {2,}", line.strip()) for line in [lines[at - 1], *lines[at + 1 :]] if line.strip()]
 
 
 def refused(result, code):
@@ -35,7 +30,9 @@ def test_a_row_a_run_in_the_order_given(cli, past_run):
     assert result.stderr == ""
     assert result.stdout.startswith("adding: MSE, lower is better\n")
     headings, *found = rows(result.stdout)
-    assert headings == ["run", "cell", "steps", "tokens", "seconds", "tokens/s", "last", "best", "at step"]
+    assert headings == [
+        *("run", "cell", "parameters", "steps", "tokens", "seconds", "tokens/s", "last", "best", "at step")
+    ]
     assert found == [
         ["second", "lstm", "2", "200", "2.0", "100", "2.2500", "2.2500", "2"],
         ["first", "gru", "3", "300", "1.5", "200", "1.230e-05", "1.230e-05", "3"],
@@ -46,9 +43,9 @@ def test_only_settings_that_differ_have_a_column(cli, past_run, lines):
     wide = past_run("wide", [1.0], **ADDING, hidden=256, tbptt=[2, 4], cell_options={"bias": False})
     narrow = past_run("narrow", [1.0], **ADDING, hidden=64, task_options={"seq_len": 50}, cell_options={"bias": False})
     headings, *found = rows(cli("compare", wide, narrow).stdout)
-    assert headings[1:6] == ["cell", "hidden", "tbptt", "task.seq_len", "steps"]
-    assert found[0][:4] == ["wide", "lstm", "256", "2,4"]
-    assert found[1][:4] == ["narrow", "lstm", "64", "50"]
+    assert headings[1:5] == ["hidden", "tbptt", "task.seq_len", "parameters"]
+    assert found[0][:3] == ["wide", "256", "2,4"]
+    assert found[1][:3] == ["narrow", "64", "50"]
     told = lines(cli("compare", wide, narrow, "--json").stdout)
     assert [line["differing"] for line in told] == [
         {"hidden": 256, "tbptt": [2, 4], "task.seq_len": None},
@@ -68,11 +65,13 @@ def test_json(cli, past_run, lines):
     (told,) = lines(cli("compare", folder, "--json").stdout)
     assert told.pop("settings")["hidden"] == 128
     assert told == {
+        "event": "run",
         "run": "mine",
         "folder": str(folder),
         "task": "adding",
         "cell": "lstm",
         "differing": {},
+        "parameters": None,
         "steps": 3,
         "tokens": 300,
         "seconds": 0.5,
@@ -87,12 +86,34 @@ def test_json(cli, past_run, lines):
 def test_a_run_that_is_under_way_or_has_not_begun(cli, past_run):
     begun, new = past_run("begun", [3.0, 2.0], **ADDING, steps=500), past_run("new", [], **ADDING, steps=500)
     _, *found = rows(cli("compare", begun, new).stdout)
-    assert found == [["begun", "lstm", "2 of 500", "200"], ["new", "lstm", "0 of 500", "0"]]
+    assert found == [["begun", "2 of 500", "200"], ["new", "0 of 500", "0"]]
 
 
 def test_two_folders_of_one_name_are_told_by_their_paths(cli, past_run, lines):
     runs = [past_run(name, [1.0], **ADDING) for name in ("a/run", "b/run", "c")]
-    assert [line["run"] for line in lines(cli("compare", *runs, "--json").stdout)] == [str(path) for path in runs]
+    told = [line for line in lines(cli("compare", *runs, "--json").stdout) if line["event"] == "run"]
+    assert [line["run"] for line in told] == [str(path) for path in runs]
+
+
+def test_parameters_have_a_column(cli, past_run):
+    one, unknown = past_run("one", [1.0], **ADDING), past_run("unknown", [1.0], **ADDING, hidden=9)
+    (one / "env.json").write_text('{"parameters": 1234567}')
+    headings, first, second = rows(cli("compare", one, unknown).stdout)
+    at = headings.index("parameters")
+    assert first[at] == "1,234,567"
+    assert second[at] == "1"  # its steps: what is not known is left empty
+
+
+def test_what_is_the_same_in_all_is_said_once(cli, past_run):
+    runs = [
+        past_run(name, [1.0], **ADDING, cell=name, clip=0.5, task_options={"seq_len": 9}) for name in ("gru", "rnn")
+    ]
+    *_, last = cli("compare", *runs).stdout.splitlines()
+    assert last == (
+        "the same in all: steps 1, hidden 128, layers 1, batch 32, optimizer adam, lr 0.001, clip 0.5, task.seq_len 9, "
+        "every other setting at its default"
+    )
+    assert "the same in all" not in cli("compare", runs[0]).stdout
 
 
 def test_runs_of_several_tasks_have_a_table_each(cli, past_run):

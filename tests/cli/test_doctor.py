@@ -1,9 +1,19 @@
 """`rnnkit doctor`: versions, machine, unrollers, plugins."""
 
+import re
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
 import pytest
 import torch
+from click.testing import CliRunner
 
 import rnnkit
+from rnnkit.cli import main
+from rnnkit.support.extras import GIVES, extras
+
+ROOT = Path(__file__).parents[2]
 
 KEEPING = """
 from pathlib import Path
@@ -63,6 +73,50 @@ def test_doctor(cli, lines):
     assert {"python", "platform", "C++ compiler", "RNNKIT_PLUGINS"} <= set(facts)
     table = " ".join(cli("doctor").stdout.split())
     assert f"torch {torch.__version__}" in table
+
+
+def test_each_extra_has_a_row(cli, lines):
+    (facts,) = lines(cli("doctor", "--json").stdout)
+    plot = facts["extras"]["plot"]
+    assert plot["installed"]
+    assert plot["packages"] == {"matplotlib": metadata.version("matplotlib")}
+    rows = cli("doctor").stdout.partition("\nextra ")[2].splitlines()[2:]
+    assert [row.split()[0] for row in rows] == list(facts["extras"])
+    assert len({row.index(facts["extras"][row.split()[0]]["gives"]) for row in rows}) == 1  # aligned
+    assert f"yes, matplotlib {metadata.version('matplotlib')}" in next(row for row in rows if row.startswith("plot "))
+
+
+def test_of_an_extra_that_is_missing_it_says_how_to_install_it(cli, lines, monkeypatch):
+    version = metadata.version
+
+    def without(name):
+        if name in ("matplotlib", "onnxscript"):
+            raise metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(metadata, "version", without)
+    (facts,) = lines(cli("doctor", "--json").stdout)
+    assert not facts["extras"]["plot"]["installed"]
+    assert facts["extras"]["plot"]["install"] == "pip install 'rnnkit[plot]'"
+    shown = cli("doctor")
+    assert shown.exit_code == 0  # nothing is wrong
+    assert "no: pip install 'rnnkit[plot]'" in shown.stdout
+    assert "no, onnxscript missing: pip install 'rnnkit[onnx]'" in shown.stdout
+
+
+@pytest.mark.parametrize("columns", [80, 50])
+def test_both_tables_fit_a_terminal(columns):
+    result = CliRunner(env={"COLUMNS": f"{columns}"}).invoke(main, ["doctor"])
+    assert max(map(len, result.stdout.splitlines())) <= columns
+    assert "hidden for want of width" not in result.stdout
+
+
+def test_the_extras_are_those_of_the_distribution():
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    found = {extra.name: extra for extra in extras()}
+    assert found.keys() == listed.keys() == GIVES.keys()
+    for name, requirements in listed.items():
+        assert list(found[name].packages) == [re.match(r"[\w.-]+", each)[0] for each in requirements]
 
 
 def test_doctor_without_a_compiler(cli, lines, monkeypatch):

@@ -271,9 +271,3 @@ def test_what_takes_more_than_the_limit_is_refused_with_what_fits(cli, tmp_path)
     assert re.fullmatch(r"rnnkit: full BPTT over T = 800 steps of 32 rows needs about .*\n", result.stderr)
     assert "more than --memory-limit 16" in result.stderr
     assert not (tmp_path / "run").exists()
-
-
-def test_tensorboard_s_file_is_in_the_run_s_folder(train, tmp_path):
-    assert train(*ADDING, "--tensorboard").exit_code == 0
-    (path,) = (tmp_path / "run" / "tensorboard").iterdir()
-    assert path.name.startswith("events.out.tfevents.")

@@ -21,20 +21,30 @@ import rnnkit
 from rnnkit import errors, testing
 from rnnkit.cli import main
 from rnnkit.plugin import hookspecs
+from rnnkit.support.extras import extras
 from rnnkit.training.record import Record
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
+API = sorted((DOCS / "api").glob("*.md"))
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md")), *API]
 FENCE = re.compile(r"^```(?:\{\.)?(\w+)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SNIPPET = re.compile(r'^--8<-- "(.+)"$', re.MULTILINE)
 COMMAND = re.compile(r"^\$ (?:\w+=\S* )?rnnkit ([^|\n]*)", re.MULTILINE)
 GLOBAL_OPTIONS = {name for parameter in main.params for name in parameter.opts} | {"--help"}
 
 # These predict memory, which takes long in a process with a large heap.
-EARLY = {"memory-limits", "long-sequences"}
+EARLY = {"memory-limits", "long-sequences", "api/memory"}
+
+
+def name_of(page):
+    """Return what a page is called in the tests: "runs", "api/runs"."""
+    return f"api/{page.stem}" if page in API else page.stem
+
+
 every_page = pytest.mark.parametrize(
-    "page", [pytest.param(page, marks=pytest.mark.early if page.stem in EARLY else (), id=page.stem) for page in PAGES]
+    "page",
+    [pytest.param(page, marks=pytest.mark.early if name_of(page) in EARLY else (), id=name_of(page)) for page in PAGES],
 )
 
 
@@ -146,9 +156,34 @@ def test_the_table_of_settings_is_that_of_the_fields():
     assert script.settings_table() in read(DOCS / "command-line.md") + "\n"
 
 
-def test_every_public_name_is_on_the_api_page():
-    page = read(DOCS / "api.md")
-    assert [name for name in rnnkit.__all__ if f"::: rnnkit.{name}\n" not in page] == []
+def test_every_public_name_is_on_one_page_of_the_api():
+    found = {
+        name: [page.stem for page in API if f"::: rnnkit.{name}\n" in read(page) + "\n"] for name in rnnkit.__all__
+    }
+    rooms = {name: home.partition(".")[0] for name, home in rnnkit._HOMES.items()} | {"init": "layers"}
+    assert found == {name: [rooms.get(name, name)] for name in rnnkit.__all__}
+
+
+def test_every_room_s_page_has_an_example_and_a_row_in_the_overview():
+    overview = read(DOCS / "api.md")
+    assert API
+    assert [page.name for page in API if not list(examples(read(page)))] == []
+    assert [
+        page.name for page in API if f"\n| [{read(page).splitlines()[0][2:]}](api/{page.name}) |" not in overview
+    ] == []
+
+
+def test_every_extra_is_on_the_page_of_installing():
+    page = read(DOCS / "install.md")
+    for extra in extras():
+        assert f"\n| `{extra.name}` | {extra.gives} | {', '.join(extra.packages)} |\n" in page
+
+
+def test_evidence_stands_behind_what_one_wants_to_do():
+    nav = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2].partition("\n\n")[0]
+    *_, last = re.split(r"^  - ", nav, flags=re.MULTILINE)
+    assert last.startswith("Evidence:\n")
+    assert set(re.findall(r"[\w-]+\.md", last)) == {"benchmarks.md", "reliability.md", "bad-input.md"}
 
 
 def test_every_exit_code_is_documented():
@@ -226,7 +261,7 @@ def test_the_site_builds_and_fetches_nothing(tmp_path):
     assert (built.returncode, said) == (0, [])
     fetched = re.compile(r"<(?:script|img|link)[^>]*(?:src|href)=[\"']?(?:https?:)?//[^>]*>")
     pages = list(tmp_path.glob("**/*.html"))
-    assert len(pages) > len(list(DOCS.glob("*.md")))
+    assert len(pages) > len(list(DOCS.glob("*.md"))) + len(API)
     assert [(page.name, fetched.findall(page.read_text(encoding="utf-8"))) for page in pages] == [
         (page.name, []) for page in pages
     ]

@@ -41,9 +41,14 @@ from rnnkit.runs.folder import RunWriter, open_run
 from rnnkit.runs.inspection_log import InspectionLog, read_inspections
 from rnnkit.runs.loading import TrainedRun
 from rnnkit.runs.log import RunLog, bytes_until
+from rnnkit.runs.logger_record import keep_logger, kept_logger
+from rnnkit.runs.loggers import Loggers, open_loggers
+from rnnkit.runs.mlflow_log import MLflowLog
+from rnnkit.runs.parameter_count import parameter_count
 from rnnkit.runs.resume import check_unfinished
 from rnnkit.runs.settings import Settings
 from rnnkit.runs.tensorboard import TensorBoard
+from rnnkit.runs.wandb_log import WandbLog
 from rnnkit.support import atomic_files, figures, toml
 from rnnkit.support.paths import as_path
 from rnnkit.training.record import Record
@@ -216,9 +221,21 @@ CALLS = {
     "rnnkit.runs.inspection_log.read_inspections": ("run", read_inspections),
     "rnnkit.runs.log.bytes_until": ("run/metrics.jsonl", lambda path: bytes_until(path, 1)),
     "rnnkit.runs.log.RunLog": ("log", lambda path: closed(RunLog(path))),
+    "rnnkit.runs.logger_record.keep_logger": ("run", lambda path: keep_logger(path, "one", {"id": "a"})),
+    "rnnkit.runs.logger_record.kept_logger": ("run", lambda path: kept_logger(path, "one")),
+    "rnnkit.runs.loggers.Loggers": ("run", lambda path: str(Loggers({}, path)._folder)),
+    "rnnkit.runs.loggers.open_loggers": (
+        "run",
+        lambda path: str(
+            open_loggers(["tensorboard"], path, SMALL, "MSE", resumed_at=1)._loggers["tensorboard"].folder
+        ),
+    ),
+    "rnnkit.runs.mlflow_log.MLflowLog": ("run", lambda path: str(MLflowLog(path, SMALL, "MSE", resumed=False).folder)),
+    "rnnkit.runs.parameter_count.parameter_count": ("run", parameter_count),
     "rnnkit.runs.settings.Settings.of_run": ("run", Settings.of_run),
     "rnnkit.runs.settings.Settings.read": ("run/config.toml", Settings.read),
     "rnnkit.runs.tensorboard.TensorBoard": ("board", logged),
+    "rnnkit.runs.wandb_log.WandbLog": ("run", lambda path: str(WandbLog(path, SMALL, "MSE", resumed=False).folder)),
     "rnnkit.support.toml.read_toml": ("run/config.toml", toml.read_toml),
 }
 ELSEWHERE = {

@@ -1,6 +1,5 @@
 """`rnnkit bench`: a cell and unroller beside torch's own and others, as ratios with their intervals."""
 
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -10,6 +9,7 @@ import click
 from rnnkit.cli.bench_tables import print_outcomes, print_startups
 from rnnkit.cli.options import cell_option, set_option, unroller_option
 from rnnkit.cli.output import json_option, print_json
+from rnnkit.cli.question_progress import shown
 from rnnkit.errors import UsageError
 from rnnkit.plugin.key_value import by_table
 
@@ -144,7 +144,7 @@ def _race(
     against = [name.strip() for name in options.against.split(",")]
     measured = compete(options.cell, unroller, workloads, against, options.pairs, options.memory, conditions)
     outcomes = []
-    for outcome in _shown(measured, len(workloads), options.as_json):
+    for outcome in _shown(measured, workloads, options.as_json):
         outcomes.append(outcome)
         if options.as_json:
             print_json({"event": "size", **outcome.as_plain(), **facts})
@@ -165,7 +165,7 @@ def _start(
     """Measure what the first pass of every workload costs, and print it."""
     from rnnkit.benchmark.startup import startups
 
-    measured = list(_shown(startups(options.cell, unroller, workloads, conditions), len(workloads), options.as_json))
+    measured = list(_shown(startups(options.cell, unroller, workloads, conditions), workloads, options.as_json))
     if options.as_json:
         for startup in measured:
             print_json({"event": "startup", **startup.as_plain(), **facts})
@@ -173,7 +173,7 @@ def _start(
         print_startups(measured, facts)
 
 
-def _shown(items: Iterable[Item], length: int, quiet: bool) -> Iterator[Item]:
-    """Pass on what is measured, with a bar on stderr."""
-    with click.progressbar(items, length=length, label="measuring", file=sys.stderr, hidden=quiet, width=0) as bar:
-        yield from bar
+def _shown(items: Iterable[Item], workloads: "list[Workload]", quiet: bool) -> Iterator[Item]:
+    """Pass on what is measured of each workload, showing which one it is."""
+    sizes = [str(workload.size) for workload in workloads]
+    return (item for _, item in shown(zip(sizes, items, strict=True), sizes, quiet))

@@ -7,7 +7,7 @@ import click
 
 from rnnkit.cli.blame import blamed
 from rnnkit.cli.options import set_option
-from rnnkit.cli.output import json_option, print_json
+from rnnkit.cli.output import echo_wrapped, json_option, print_json
 from rnnkit.cli.streams import echo
 from rnnkit.errors import CheckError, PluginError, UnknownNameError, UsageError, nearest
 from rnnkit.plugin.key_value import by_table
@@ -50,9 +50,9 @@ def check(subject: str, assignments: tuple[str, ...], as_json: bool, **sizes: in
         for promise, sentences in result.promises.items():
             echo(f"  {'broken' if sentences else 'ok':8}{promise}")
             for sentence in sentences:
-                echo(f"          {sentence.removeprefix(result.subject + ': ')}")
+                echo_wrapped(f"          {sentence.removeprefix(result.subject + ': ')}")
         for note in result.notes:
-            echo(f"  {note}")
+            echo_wrapped(f"  {note}")
     if result.raised is not None and (line := blamed(result.raised)):
         raise PluginError(line) from result.raised
     if not result.ok:

@@ -1,22 +1,19 @@
 """`rnnkit compare`: runs side by side, as tables and as curves."""
 
-import math
 from dataclasses import asdict
 from pathlib import Path
-from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnnkit.cli.output import echo_wrapped, json_option, print_json, print_table
+from rnnkit.cli.compare_tables import print_comparison, several_seeds
+from rnnkit.cli.output import json_option, print_json
+from rnnkit.cli.streams import echo
 from rnnkit.errors import UsageError
 
 if TYPE_CHECKING:
     from rnnkit.runs.comparison import Comparison, Contender
-
-FIGURES = ("steps", "tokens", "seconds", "tokens/s", "last", "best", "at step")
-LESS = ("at step", "tokens/s", "seconds", "tokens")
-"""Those that a narrow terminal can do without, before what differs between the runs."""
+    from rnnkit.runs.seed_groups import SeedGroup
 
 
 @click.command(short_help="Show runs side by side, with their curves.")
@@ -27,10 +24,13 @@ def compare(folders: tuple[Path, ...], plot: Path | None, as_json: bool) -> None
     """Show runs side by side: what differs in their settings, how far they came, and how well.
 
     A table for each task, a row for each run, also for one that is still running. `last` and `best` are validation
-    figures in the task's metric.
+    figures in the task's metric. Runs that differ in nothing but their seed also share a row of a table before it: the
+    mean of their figures, the standard deviation, and over how many seeds. --json prints a line for each run, and one
+    for each such group.
     """
     from rnnkit.runs.comparison import compare as compared
     from rnnkit.runs.comparison_plot import draw
+    from rnnkit.runs.seed_groups import seed_groups
     from rnnkit.support.figures import check_plot
 
     if plot is not None:
@@ -40,56 +40,31 @@ def compare(folders: tuple[Path, ...], plot: Path | None, as_json: bool) -> None
         names = ", ".join(comparison.task.name for comparison in comparisons)
         raise UsageError(f"--plot {plot}: the runs are of several tasks ({names}); give runs of one")
     for k, comparison in enumerate(comparisons):
+        groups = seed_groups(comparison.runs)
         if as_json:
-            for run in comparison.runs:
-                print_json(_as_plain(comparison, run))
+            _print_json(comparison, groups)
         else:
-            echo_wrapped("\n" * (k > 0) + _heading(comparison) + "\n")
-            _print(comparison)
+            echo("\n" * (k > 0), end="")
+            print_comparison(comparison, groups)
     if plot is not None:
         draw(comparisons[0], plot)
 
 
-def _print(comparison: "Comparison") -> None:
-    own = [run.settings for run in comparison.runs]
-    numbers = [
-        name for name in comparison.differing if all(type(table.get(name)) in (int, float, NoneType) for table in own)
-    ]
-    headings = ["run", "cell", *comparison.differing, *FIGURES]
-    rows = [_row(run, comparison.differing) for run in comparison.runs]
-    same_cell = len({run.history.settings.cell for run in comparison.runs}) == 1
-    less = [*LESS, *(["cell"] if same_cell else []), "steps", *reversed(comparison.differing), "cell"]
-    print_table(headings, rows, right=[*numbers, *FIGURES], less=less, keep=("last", "best"))
+def _print_json(comparison: "Comparison", groups: "list[SeedGroup]") -> None:
+    for run in comparison.runs:
+        print_json({"event": "run", **_plain_run(comparison, run)})
+    for group in groups if several_seeds(groups) else []:
+        print_json({"event": "group", **_plain_group(comparison, group)})
 
 
-def _heading(comparison: "Comparison") -> str:
-    task = comparison.task
-    return f"{task.name}: {task.metric_name}, {'higher' if task.higher_is_better else 'lower'} is better"
-
-
-def _row(run: "Contender", differing: list[str]) -> list[str]:
-    planned = run.history.settings.steps
-    return [
-        run.label,
-        run.history.settings.cell,
-        *(_text(run.settings.get(name, "")) for name in differing),
-        f"{run.steps}" if run.steps == planned else f"{run.steps} of {planned}",
-        f"{run.tokens:,}",
-        "" if math.isnan(run.seconds) else f"{run.seconds:,.1f}",
-        "" if math.isnan(run.speed) else f"{run.speed:,.0f}",
-        _figure(run.last),
-        _figure(run.best),
-        "" if run.best_step is None else f"{run.best_step}",
-    ]
-
-
-def _as_plain(comparison: "Comparison", run: "Contender") -> dict[str, Any]:
+def _plain_run(comparison: "Comparison", run: "Contender") -> dict[str, Any]:
     return {
         "run": run.label,
         "folder": str(run.path),
         "task": comparison.task.name,
         "cell": run.history.settings.cell,
         "differing": {name: run.settings.get(name) for name in comparison.differing},
+        "parameters": run.parameters,
         "steps": run.steps,
         "tokens": run.tokens,
         "seconds": run.seconds,
@@ -102,13 +77,20 @@ def _as_plain(comparison: "Comparison", run: "Contender") -> dict[str, Any]:
     }
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, list):
-        return ",".join(map(str, value))
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _plain_group(comparison: "Comparison", group: "SeedGroup") -> dict[str, Any]:
+    from rnnkit.runs.seed_groups import grouped_settings
 
-
-def _figure(value: float) -> str:
-    if math.isnan(value):
-        return ""
-    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e6 else f"{value:.3e}"
+    first = group.runs[0]
+    return {
+        "runs": [run.label for run in group.runs],
+        "counted": [run.label for run in group.counted],
+        "left_out": group.left_out,
+        "task": comparison.task.name,
+        "cell": first.history.settings.cell,
+        "differing": {name: first.settings.get(name) for name in grouped_settings(comparison.differing)},
+        "parameters": first.parameters,
+        "seeds": group.seeds,
+        "metric": comparison.task.metric_name,
+        "last": group.last._asdict(),
+        "best": group.best._asdict(),
+    }

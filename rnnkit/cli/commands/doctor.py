@@ -4,15 +4,20 @@ import os
 import platform
 import shutil
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from rnnkit.cli.output import json_option, print_json, print_table
+from rnnkit.cli.output import echo_wrapped, json_option, print_json, print_table
 from rnnkit.cli.streams import echo
 from rnnkit.errors import PluginError, one_line
 
+if TYPE_CHECKING:
+    from rnnkit.support.extras import Extra
+
 MIB = 2**20
+SHORT = 3
+"""As many packages are named in a table."""
 
 
 @click.command(short_help="Show versions, devices and plugins, and what is wrong.")
@@ -24,7 +29,10 @@ MIB = 2**20
 )
 @json_option
 def doctor(clear_cache: bool, as_json: bool) -> None:
-    """Show versions, devices, unrollers and plugins, and what is wrong with them (exit 4 if a plugin is broken)."""
+    """Show versions, devices, unrollers and plugins, and what is wrong with them (exit 4 if a plugin is broken).
+
+    A second table has the extras: what each gives, and which packages are installed or how to install what is missing.
+    """
     problems = _clear(as_json) if clear_cache else _examine(as_json)
     if problems:
         raise PluginError(f"{problems[0]}{f' (and {len(problems) - 1} more)' if len(problems) > 1 else ''}")
@@ -33,19 +41,36 @@ def doctor(clear_cache: bool, as_json: bool) -> None:
 def _examine(as_json: bool) -> list[str]:
     """Print all facts; returns the problems."""
     from rnnkit.plugin.registry import complaints, installed
+    from rnnkit.support.extras import extras
 
     told, failures = _ask_unrollers("facts")
     problems = [*complaints(), *failures]
     facts = {**_versions(), **_machine()}
     facts["plugins"] = f"{len(installed())} found, {len(problems)} problem{'s' * (len(problems) != 1)}"
     if as_json:
-        print_json({**facts, "unrollers": told, "problems": problems})
+        plain = {
+            extra.name: {"installed": not extra.missing, **extra._asdict(), "install": extra.install}
+            for extra in extras()
+        }
+        print_json({**facts, "unrollers": told, "extras": plain, "problems": problems})
         return problems
     rows = [(f"{name}: {what}", value) for name, own in told.items() for what, value in own.items()]
     print_table(["what", "is"], [*facts.items(), *rows])
+    echo("")
+    print_table(["extra", "gives", "installed"], [(extra.name, extra.gives, _installed(extra)) for extra in extras()])
     for problem in problems:
-        echo(f"  {problem}")
+        echo_wrapped(f"  {problem}")
     return problems
+
+
+def _installed(extra: "Extra") -> str:
+    """Say which versions of an extra's packages are there, or how to install what is missing; --json lists all."""
+    if extra.missing:
+        missing = ", ".join(extra.missing) if len(extra.missing) <= SHORT else f"{len(extra.missing)} packages"
+        return f"no, {missing} missing: {extra.install}" if len(extra.packages) > 1 else f"no: {extra.install}"
+    if len(extra.packages) > SHORT:
+        return f"yes, all {len(extra.packages)} packages"
+    return "yes, " + ", ".join(f"{name} {version}" for name, version in extra.packages.items())
 
 
 def _clear(as_json: bool) -> list[str]:

@@ -7,7 +7,7 @@ import click
 
 from rnnkit.cli.blame import blamed
 from rnnkit.cli.options import cell_option, set_option, unroller_option
-from rnnkit.cli.output import json_option, print_table
+from rnnkit.cli.output import echo_wrapped, json_option, print_table
 from rnnkit.cli.streams import echo
 from rnnkit.errors import CheckError, PluginError, UsageError
 from rnnkit.plugin.key_value import by_table
@@ -120,7 +120,7 @@ def _checked(case: Case, options: Options, own: dict[str, dict[str, Any]]) -> "G
 
 
 def _print_report(cell: str, report: "GradientReport") -> None:
-    echo(f"cell {cell}, unroller {report.unroller}, order {report.order}, float64\n")
+    echo_wrapped(f"cell {cell}, unroller {report.unroller}, order {report.order}, float64\n")
     rows = [
         (
             row.tensor,
@@ -135,12 +135,12 @@ def _print_report(cell: str, report: "GradientReport") -> None:
     headings = ["tensor", "shape", "gradient norm", "worst abs", "worst rel", "verdict"]
     print_table(headings, rows, right=headings[2:5], less=["worst abs", "gradient norm", "shape", "worst rel"])
     for note in report.notes:
-        echo(note)
+        echo_wrapped(note)
     if report.ok and not report.notes:
-        echo(f"all {len(rows)} gradients agree with central differences")
+        echo_wrapped(f"all {len(rows)} gradients agree with central differences")
 
 
 def _print_line(report: "GradientReport") -> None:
     worst = max((row.relative_error for row in report.rows), default=float("nan"))
     verdict = "ok" if report.ok else "WRONG"
-    echo(f"{report.cell:12} {report.unroller:12} order {report.order}  worst rel {worst:.1e}  {verdict}")
+    echo_wrapped(f"{report.cell:12} {report.unroller:12} order {report.order}  worst rel {worst:.1e}  {verdict}")

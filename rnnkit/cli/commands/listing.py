@@ -91,7 +91,7 @@ def _explain(name: str, unroller: str, input_size: int, hidden: int, as_json: bo
     else:
         echo(f"cell {name}, D = {input_size}, H = {hidden}, unroller {layer.unroller}\n\n{text}")
         for other, why in others.items():
-            echo(f"auto passed over {other}: {why}")
+            echo_wrapped(f"auto passed over {other}: {why}")
 
 
 def _list(noun: str, as_json: bool) -> None:

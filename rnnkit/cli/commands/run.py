@@ -1,6 +1,5 @@
 """`rnnkit run`: train a cell on a task by backpropagation through time."""
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,13 +15,14 @@ from rnnkit.cli.setting_options import setting_options
 from rnnkit.cli.signals import BROKEN_PIPE, ending_with, patience
 from rnnkit.cli.streams import echo, tell
 from rnnkit.errors import LostError, ResourceError, UsageError
+from rnnkit.runs.loggers import KINDS as LOGGERS
+from rnnkit.runs.loggers import Loggers, open_loggers
 from rnnkit.runs.setting_fields import SHORTCUTS
 
 if TYPE_CHECKING:
     from rnnkit.core.task import Task
     from rnnkit.runs.folder import RunWriter
     from rnnkit.runs.settings import Settings
-    from rnnkit.runs.tensorboard import TensorBoard
     from rnnkit.training.record import Record
     from rnnkit.training.training import Training
 
@@ -37,6 +37,7 @@ class Options(NamedTuple):
     print_config: bool
     nproc: int
     memory_limit: int | None
+    loggers: tuple[str, ...]
     tensorboard: bool
     as_json: bool
     quiet: bool
@@ -69,7 +70,15 @@ class Options(NamedTuple):
     help="Processes that share each batch; torchrun can start them as well.",
 )
 @click.option("--memory-limit", type=MemorySize(), help="Refuse what would take more, saying what fits: 4GiB, 500MB.")
-@click.option("--tensorboard", is_flag=True, help="Write what TensorBoard draws, to RUN/tensorboard.")
+@click.option(
+    "--log",
+    "loggers",
+    multiple=True,
+    type=click.Choice(LOGGERS),
+    help="Hand the records to this program too; may be repeated. Nothing leaves the machine unless WANDB_MODE or "
+    "MLFLOW_TRACKING_URI says so: RUN/tensorboard, RUN/wandb, RUN/mlruns.",
+)
+@click.option("--tensorboard", is_flag=True, help="The same as --log tensorboard.")
 @json_option
 @click.option("--quiet", is_flag=True, help="Show no progress; what a task says of its data is shown all the same.")
 @click.pass_context
@@ -153,7 +162,7 @@ def _train(options: Options, settings: "Settings") -> None:
         raise UsageError(f"--nproc is {options.nproc}, but torchrun has started {started()}; leave --nproc away")
     with process_group(settings.device) as processes:
         if not processes.is_main:
-            options = options._replace(as_json=False, quiet=True, tensorboard=False)
+            options = options._replace(as_json=False, quiet=True, tensorboard=False, loggers=())
         resume = options.resume
         task = settings.make_task() if resume is None else kept_task(resume, settings)
         model = settings.make_model(task)
@@ -164,11 +173,12 @@ def _train(options: Options, settings: "Settings") -> None:
             RunWriter(options.out, settings)
             if resume is None
             else RunWriter.resume(resume, settings, training) as folder,
-            _board(training, folder) if options.tensorboard else nullcontext() as board,
+            _loggers(options, folder.path, settings, training) as loggers,
         ):
             if processes.is_main:
                 _tell_of_data(task, options.as_json)
-            record = _take_steps(training, folder, board, settings.steps, options)
+                _tell_of_loggers(loggers, options.as_json)
+            record = _take_steps(training, folder, loggers, settings.steps, options)
     if processes.is_main:
         report(settings, training, record, folder.path, options.as_json)
 
@@ -195,15 +205,20 @@ def _check_memory(training: "Training", settings: "Settings", limit: int) -> Non
     )
 
 
-def _board(training: "Training", folder: "RunWriter") -> "TensorBoard":
-    from rnnkit.runs.tensorboard import TensorBoard
+def _loggers(options: Options, path: Path, settings: "Settings", training: "Training") -> Loggers:
+    names = [*options.loggers, *(["tensorboard"] if options.tensorboard else [])]
+    return open_loggers(names, path, settings, training.task.metric_name, resumed_at=training.step or None)
 
-    return TensorBoard(folder.path / "tensorboard", training.task.metric_name, resumed_at=training.step or None)
+
+def _tell_of_loggers(loggers: Loggers, as_json: bool) -> None:
+    """Say where records go beside the run's folder, and whether they leave the machine."""
+    for place in loggers.places:
+        tell(place)
+        if as_json:
+            print_json({"event": "log", "summary": place})
 
 
-def _take_steps(
-    training: "Training", folder: "RunWriter", board: "TensorBoard | None", steps: int, options: Options
-) -> "Record":
+def _take_steps(training: "Training", folder: "RunWriter", loggers: Loggers, steps: int, options: Options) -> "Record":
     """Train to the end, or to the step at which a signal asked to stop; return the last record."""
     from rnnkit.runs.log import as_plain
 
@@ -212,8 +227,7 @@ def _take_steps(
     with patience() as ending:
         try:
             for record in shown(folder.recording(training), training.task, steps, options.quiet or options.as_json):
-                if board is not None:
-                    board.write(record)
+                loggers.write(record)
                 if options.as_json:
                     print_json({"event": "step", **as_plain(record)})
                 if code := agree(ending[0].code if ending else left()):
