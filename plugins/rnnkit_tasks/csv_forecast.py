@@ -54,6 +54,7 @@ from rnnkit_tasks.forecast.options import delimiter_of, header_of, names_of, ord
 from rnnkit_tasks.forecast.pace import Pace
 from rnnkit_tasks.forecast.roles import Roles, roles
 from rnnkit_tasks.forecast.scaling import Scale
+from rnnkit_tasks.forecast.units import units_of
 from rnnkit_tasks.table.source import Source, check_rows
 from rnnkit_tasks.table.table import Table
 
@@ -283,6 +284,10 @@ class CsvForecast(rnnkit.Task):
     def predictor(self, model: nn.Module, calibration: Mapping[str, Any]) -> TableForecaster:
         """Return what forecasts this table, or another one, in its own dates and units."""
         return TableForecaster(model, self._learnt, calibration)
+
+    def units(self) -> rnnkit.Units:
+        """Return what scales the columns as the run does, and brings a forecast into the table's own units."""
+        return units_of(self.columns, self._scales[0], self.targets, self._scales[1])
 
     @property
     def _learnt(self) -> Learnt:

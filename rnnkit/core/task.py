@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from rnnkit.core.cell import name_after_class
 from rnnkit.core.prediction import Predictor
+from rnnkit.core.units import Units
 from rnnkit.support.paths import check_path
 
 
@@ -185,6 +186,13 @@ class Task(ABC):
 
         Raises:
             LookupError, TypeError, ValueError: `calibration` is something else.
+        """
+        return None
+
+    def units(self) -> Units | None:
+        """Return what turns numbers in the data's own units into what the model takes, and its outputs back.
+
+        `rnnkit export` puts it into the file, around the model. None: numbers have no units but the task's.
         """
         return None
 
