@@ -1,7 +1,7 @@
 """The task: what is learned. Batches, a loss, and one metric in the field's usual unit."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -39,8 +39,9 @@ class Task(ABC):
     name: ClassVar[str]
     """What the registry and the command line call the task."""
 
-    metric_name: ClassVar[str]
-    """What `metric` measures, with its unit: "bits per character", "MSE", "accuracy"."""
+    metric_name: str
+    """What `metric` measures, with its unit: "bits per character", "MSE", "accuracy". An attribute of the class; where
+    it goes with an option, the constructor sets another and `metric_named` says so."""
 
     higher_is_better: ClassVar[bool] = False
     """Whether a higher metric is a better one."""
@@ -115,6 +116,11 @@ class Task(ABC):
     @abstractmethod
     def metric(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the scalar to report, a mean over the elements that the loss is of, or over rows of them."""
+
+    @classmethod
+    def metric_named(cls, **options: Any) -> str:
+        """Return the `metric_name` of a task with these options, which is not built for it."""
+        return cls.metric_name
 
     def fingerprint(self) -> str:
         """Return a text that differs where the data do, so that a resumed run can tell; "" where they cannot change."""
@@ -204,8 +210,12 @@ class Task(ABC):
         return None
 
     def sample(self, symbols: Tensor) -> str:
-        """Turn symbols (N,) that a model drew into text; where `prompt` gives some, this must too.
-
-        A sample may come in pieces, as it is drawn: their texts, joined, are the text of the whole.
-        """
+        """Turn symbols (N,) that a model drew into text; where `prompt` gives some, this must too."""
         raise NotImplementedError
+
+    def sample_stream(self, symbols: Iterable[Tensor]) -> Iterator[str]:
+        """Turn symbols () into text as they are drawn; the pieces, joined, are what `sample` gives of all.
+
+        Here each symbol by itself. A task in which several may be one character holds it back until it is whole.
+        """
+        return (self.sample(symbol.view(1)) for symbol in symbols)

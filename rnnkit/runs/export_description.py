@@ -39,7 +39,8 @@ def _without(files: tuple[str, ...], options: Mapping[str, Any]) -> dict[str, An
 
 
 def _symbols(task: Task) -> dict[str, Any]:
-    """Return the text of each symbol, where there is some: without it nobody can feed the model."""
+    """Return the text of each symbol, where each has one of its own: without it nobody can feed the model."""
     if not task.symbols or task.prompt() is None:
         return {}
-    return {"symbols": [task.sample(torch.tensor([symbol])) for symbol in range(task.input_size)]}
+    texts = [task.sample(torch.tensor([symbol])) for symbol in range(task.input_size)]
+    return {"symbols": texts} if len(set(texts)) == len(texts) else {}

@@ -110,9 +110,8 @@ class _TaskCheck:
         if self.task.prompt() is None:
             return
         symbols = self.draw().xs[:, 0]
-        pieces = [self.task.sample(symbols[k : k + 1]) for k in range(len(symbols))]
-        if "".join(pieces) != self.task.sample(symbols):
-            yield "sample() of the pieces of a sample, joined, is not sample() of the whole"
+        if "".join(self.task.sample_stream(symbols.unbind())) != self.task.sample(symbols):
+            yield "sample_stream() of symbols, joined, is not sample() of all of them"
 
     def kept(self) -> Iterator[str]:
         """What a run keeps of the data is JSON, and builds the same task again; its summary is one line."""

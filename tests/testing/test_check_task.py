@@ -286,7 +286,7 @@ BROKEN_TASKS = {
     NoTestBatch: ("test", "test() gives no batch"),
     TestDrawnAnew: ("test", "test() differs between two calls"),
     TestIsValidation: ("test", "test() gives the validation batches"),
-    WordsWithSpacesBetween: ("text", "sample() of the pieces of a sample, joined, is not sample() of the whole"),
+    WordsWithSpacesBetween: ("text", "sample_stream() of symbols, joined, is not sample() of all of them"),
     StateOfTuples: ("kept state", "data_state() is not JSON, or another value once it is read back"),
     StateThatIsForgotten: ("kept state", "from_data_state() gives a task with another data_state()"),
     OtherBatchesFromTheState: ("kept state", "gives a task with other sizes or validation batches"),

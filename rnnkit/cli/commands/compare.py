@@ -64,7 +64,7 @@ def _print(comparison: "Comparison") -> None:
 
 def _heading(comparison: "Comparison") -> str:
     task = comparison.task
-    return f"{task.name}: {task.metric_name}, {'higher' if task.higher_is_better else 'lower'} is better"
+    return f"{task.name}: {comparison.metric}, {'higher' if task.higher_is_better else 'lower'} is better"
 
 
 def _row(run: "Contender", differing: list[str]) -> list[str]:
@@ -94,7 +94,7 @@ def _as_plain(comparison: "Comparison", run: "Contender") -> dict[str, Any]:
         "tokens": run.tokens,
         "seconds": run.seconds,
         "tokens_per_second": run.speed,
-        "metric": comparison.task.metric_name,
+        "metric": comparison.metric,
         "last": run.last,
         "best": run.best,
         "best_step": run.best_step,
