@@ -30,7 +30,7 @@ class Words(Tokens):
     the text.
 
     Args:
-        vocabulary: texts of the symbols; the first is "<unk>", for every word that is not among them.
+        vocabulary: texts of the symbols; the first is `<unk>`, for every word that is not among them.
         different: how many different ones the text has that trains.
         replaced: which share of it is unknown.
     """
