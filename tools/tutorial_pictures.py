@@ -264,7 +264,7 @@ def forecast() -> tuple[Figure, str]:
     ours = made.errors[0]
     return (
         figure,
-        f"A week of demand, its forecast six hours before and six hours beyond the end; over the test it is off by "
+        f"A week of demand, its forecast up to six hours before and six hours beyond the end; it is off by "
         f"{ours.mae:.2f} on average, and the interval holds {made.coverage[0]:.0%} of what came.",
     )
 

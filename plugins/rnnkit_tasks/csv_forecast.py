@@ -1,25 +1,36 @@
-"""Forecasting over a table of your own: from `window` rows of numbers, what comes `horizon` rows later.
+"""Forecasting over a table of your own: from `window` rows, what comes in the `horizon` rows after them.
 
-The file is delimiter-separated text in UTF-8, a row a time step; blank lines, and those that begin with #, are passed
-over. What each column is for is said in one line as a run begins, and kept with the run:
+The file is delimiter-separated text in UTF-8, a row a time step, or Parquet (extra `parquet`); blank lines, and those
+that begin with #, are passed over. What each column is for is said in one line as a run begins, and kept with the run:
 
-- `inputs`: every column of numbers, or those that `columns` names. A finite number must stand in every row. Where most
-  cells of a column look like numbers and are written otherwise (20,84; $5; 12 %), or some are missing, that is an
-  error; `leave_out` names columns that are not wanted.
-- `targets`: the inputs, but for those that are constant, count rows or years, or are ids or parts of a date; or those
-  that `target` names.
+- `inputs`: columns of numbers, of yes and no (1 and 0), and of categories: words of which at most 20 occur, each five
+  times or more on average, each an input that is 1 where its word stands. Or those that `columns` names. Numbers may
+  have decimal commas or marks between thousands, where the table tells (or `decimal`). Where most cells of a column
+  look like numbers and are written otherwise ($5; 12 %), that is an error; `leave_out` names columns to pass over.
+  Those that `known` names are known ahead, such as holidays: the model reads them of the next `horizon` rows, too.
+- `targets`: the inputs that are numbers, but for those that are constant, count rows or years, or are ids or parts of a
+  date; or those that `target` names.
 - `time`: a column of dates, or of times in numbers, or of years. The oldest row comes first; a file that has the newest
   row first, by its times or by what counts its rows, or has dates that cannot be read, is refused: `order=newest-first`
-  turns it round, `order=oldest-first` takes it as it stands.
-- `left out`: text, yes/no, empty columns, and those that nobody asked for.
+  turns it round, `order=oldest-first` takes it as it stands. `zone` names the zone of local times, `every` brings rows
+  to an even step. The hour of the day, the day of the week and the time of the year are inputs where the rows that
+  train go through each at least twice (`calendar=none`: never).
+- `key`: the column that tells several series apart; each has its own scale and its own parts, and columns that never
+  change within any of them tell them apart.
+- `left out`: other text, empty columns, and those that nobody asked for.
+
+A number that is missing is an error, unless `missing` says what stands for it: `forward` the last one that was there,
+`interpolate` a line between its neighbours (and the last one where a window ends within the gap, for nothing is learnt
+from what lies ahead), `mask` the mean, and an input that says so. It is never a target.
 
 The first line holds names if it has words above numbers, or anything but a date above dates; `header=yes` or
 `header=no` decides, and must where it may be either. Without names, columns are called "1", "2", ...
 
-The first 70 % of the rows train, the next 15 % validate, the last 15 % are left for a test; a row belongs where it is
-forecast, so its window may begin in the part before. Columns are brought to mean 0 and deviation 1 as measured over the
-training part (one that is constant there, to mean 0). A run keeps columns, scale and the number of rows, so that its
-model is exported and judged as it was trained, whatever the file is now.
+The first 70 % of the rows train, the next 15 % validate, the last 15 % are left for a test, or as `split` says; a row
+belongs where it is forecast, so its window may begin in the part before. Numbers are brought to mean 0 and deviation 1
+of the training part. A run keeps columns, scale and the number of rows, so that its model is exported and judged as it
+was trained, whatever the file is now. All rows up to the horizon are forecast at once, or the last one alone
+(`steps=last`). With `quantiles` the loss is that of Koenker & Bassett (1978), and the forecast is the median.
 
 Without a file: 4,000 hours of an imagined house, made from a fixed seed. Its `temperature` outdoors goes with the day
 and with a slow weather; its `load` grows with the distance from 18 degrees, and by office hours on working days.
@@ -31,32 +42,29 @@ seen, the mean of the training part, and a linear model of the window (ridge reg
 import hashlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
 from functools import cached_property
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 import rnnkit
 from rnnkit import Batch
-from rnnkit.errors import DataError, check_whole, nearest
+from rnnkit_tasks.forecast.asked import Asked
 from rnnkit_tasks.forecast.calibration import Calibration
 from rnnkit_tasks.forecast.forecaster import TableForecaster
+from rnnkit_tasks.forecast.frame import Frame, check_columns, known_stops, restricted
+from rnnkit_tasks.forecast.gaps import forward
+from rnnkit_tasks.forecast.learning import learn
 from rnnkit_tasks.forecast.learnt import Learnt
 from rnnkit_tasks.forecast.linear import Ridge
-from rnnkit_tasks.forecast.options import delimiter_of, header_of, names_of, order_of
 from rnnkit_tasks.forecast.pace import Pace
-from rnnkit_tasks.forecast.roles import Roles, roles
-from rnnkit_tasks.forecast.scaling import Scale
+from rnnkit_tasks.forecast.parts import drawn, listed
+from rnnkit_tasks.forecast.pinball import medians, pinball, squared
 from rnnkit_tasks.forecast.units import units_of
-from rnnkit_tasks.table.source import Source, check_rows
-from rnnkit_tasks.table.table import Table
+from rnnkit_tasks.forecast.windows import tensor
+from rnnkit_tasks.table.source import Reading
 
 FORECAST_TOGETHER = 256
 
@@ -64,16 +72,26 @@ log = logging.getLogger("rnnkit.tasks")
 
 
 class CsvForecast(rnnkit.Task):
-    """What comes `horizon` rows after `window` rows of numbers, in a table `file` (default: the load of a house).
+    """What comes in the `horizon` rows after `window` rows of a table `file` (default: the load of a house).
 
     Args:
         file: table to learn; None: the load of an imagined house.
-        columns: names of the inputs; None: every column of numbers.
-        target: names of what is forecast; None: the inputs, but for those that are constant or count.
+        columns: names of the inputs; None: every column of numbers, yes and no, or categories.
+        target: names of what is forecast; None: the inputs that are numbers, but for those that are constant or count.
+        known: names of inputs that are known ahead, such as holidays.
         leave_out: names of columns that are not wanted.
+        key: name of the column that tells several series apart.
         window: rows that a forecast is made from.
-        horizon: rows from the last one that is read to what is forecast.
+        horizon: rows from the last one that is read to the last one that is forecast.
+        steps: all or last: whether every row up to the horizon is forecast, or that one alone.
+        quantiles: shares of the truth below each of several forecasts, such as 0.05,0.5,0.95; None: their mean.
+        missing: error, forward, interpolate or mask: what stands for a number that is missing.
+        every: even step in time that rows are brought to, such as 15min, 1h, day or month; None: as they stand.
+        calendar: parts of the date that are inputs, of hour, weekday and year; none; or auto: those of use.
+        zone: time zone whose local times the dates are, such as Europe/Berlin; None: clocks do not change.
+        split: percentages of the rows that train, validate and test, or the two dates on which the latter two begin.
         delimiter: what stands between cells; None: found out.
+        decimal: what decimals begin with, a comma or a point, thousands having marks; None: found out.
         header: yes or no: whether the first line holds names; None: found out.
         order: oldest-first or newest-first: which row comes first; None: found out, and oldest first.
     """
@@ -85,7 +103,7 @@ class CsvForecast(rnnkit.Task):
     defaults = MappingProxyType({"steps": 2000, "batch": 32, "lr": 1e-3, "hidden": 64})
 
     columns: list[str]
-    """Names of the inputs, C of them."""
+    """Names of the columns that are inputs."""
 
     targets: list[str]
     """Names of what is forecast, K of them."""
@@ -94,7 +112,8 @@ class CsvForecast(rnnkit.Task):
     """(K,) of the targets over the training part."""
 
     scale: Tensor
-    """(K,) their deviation there: an output times `scale` plus `mean` is in the table's own unit."""
+    """(K,) their deviation there: an output times `scale` plus `mean` is in the table's own unit. Of several series it
+    is that of all together, while each is brought to its own."""
 
     def __init__(
         self,
@@ -102,72 +121,43 @@ class CsvForecast(rnnkit.Task):
         file: str | None = None,
         columns: str | Sequence[str] | None = None,
         target: str | Sequence[str] | None = None,
+        known: str | Sequence[str] | None = None,
         leave_out: str | Sequence[str] | None = None,
+        key: str | None = None,
         window: int = 64,
         horizon: int = 1,
+        steps: str = "all",
+        quantiles: str | Sequence[float] | None = None,
+        missing: str = "error",
+        every: str | None = None,
+        calendar: str | Sequence[str] | None = None,
+        zone: str | None = None,
+        split: str | Sequence[float] | Sequence[str] | None = None,
         delimiter: str | None = None,
+        decimal: str | None = None,
         header: str | bool | None = None,
         order: str | None = None,
     ) -> None:
-        path = None if file is None else Path(str(file))
-        source = Source(path, delimiter_of(delimiter), header_of(header), order_of(order))
-        self._set_window(window, horizon)
-        # Names can be read where the table is known, for one may have a comma; what they name may be no time.
-        out = names_of("leave_out", leave_out, ())
-        table, time, whys = source.read(out)
-        given = {"columns": columns, "target": target, "leave_out": leave_out}
-        asked = {option: names_of(option, value, table.columns) for option, value in given.items()}
-        for name in [name for names in asked.values() for name in names]:
-            table.column(name)  # that it is there is asked first
-        first = table.rows * 70 // 100
-        self._take(source.as_read(table), table.rows)
-        if not self.train or not self.held_out:
-            raise DataError(
-                f"{table.source} has too few rows, {table.rows}: 70 % of them must be at least "
-                f"window + horizon = {window + horizon}, and 15 % at least 1"
-            )
-        made = roles(table, time, whys, asked, first)
-        inputs = Scale.measured(table.source, made.inputs, table.numbers(made.inputs), first)
-        targets = (
-            inputs
-            if made.targets == made.inputs
-            else Scale.measured(table.source, made.targets, table.numbers(made.targets), first)
-        )
-        self._set_roles(made, inputs, targets)
-        self._parts = self._scaled(table)
-        self._pace = None if time is None else Pace.found(time.seconds)
-        log.info("%s: %s", table.source, made)
+        options = locals()
+        asked = Asked.read({name: options[name] for name in _OPTIONS})
+        reading = asked.source.read(asked.leave_out)
+        learnt, frame = learn(reading, asked.of(reading.table))
+        self._take(learnt)
+        self._frame, self._pace = frame, _pace(reading)
+        log.info("%s: %s", reading.table.source, learnt.roles)
 
-    def _set_window(self, window: int, horizon: int) -> None:
-        check_whole("task 'csv': window", window)
-        check_whole("task 'csv': horizon", horizon)
-        self.window, self.horizon = window, horizon
-        self._offsets = torch.arange(window) + (1 - horizon - window)
-
-    def _take(self, source: Source, rows: int) -> None:
-        """Set where the rows come from, and which of them are for what."""
-        self._source, self._rows = source, rows
-        first, second = rows * 70 // 100, rows * 85 // 100
-        self.train, self.held_out = range(self.window + self.horizon - 1, first), range(first, second)
-        self.test_part = range(second, rows)
-
-    def _set_roles(self, made: Roles, inputs: Scale, targets: Scale) -> None:
-        """Set what the columns are for, and their scales."""
-        self._roles, self._scales = made, (inputs, targets)
-        self.columns, self.targets = made.inputs, made.targets
-        self.input_size, self.output_size = len(self.columns), len(self.targets)
-        self.mean, self.scale = _tensor(targets.mean), _tensor(targets.scale)
+    def _take(self, learnt: Learnt) -> None:
+        """Set what was learnt of the table."""
+        self._learnt, self.parts = learnt, learnt.parts
+        self.window, self.horizon = learnt.window, learnt.horizon
+        self.columns, self.targets = learnt.roles.inputs, learnt.roles.targets
+        self.input_size = learnt.input_size
+        self.output_size = learnt.span * len(self.targets) * max(1, len(learnt.quantiles))
+        self.mean, self.scale = tensor(learnt.targets.whole.mean), tensor(learnt.targets.whole.scale)
 
     def data_state(self) -> dict[str, Any]:
         """Return how the file was read, what each column is for, the scales, and the number of rows."""
-        inputs, targets = self._scales
-        return {
-            "reading": self._source.to_json(),
-            "rows": self._rows,
-            "roles": asdict(self._roles),
-            "inputs": inputs.to_json(),
-            "targets": targets.to_json(),
-        }
+        return self._learnt.to_json()
 
     @classmethod
     def from_data_state(cls, state: Mapping[str, Any], **options: Any) -> Self:
@@ -177,55 +167,44 @@ class CsvForecast(rnnkit.Task):
             LookupError, TypeError, ValueError: `state` is not what `data_state` returns.
         """
         task = cls.__new__(cls)
-        task._set_window(options.get("window", 64), options.get("horizon", 1))
-        file, made = options.get("file"), Roles(**state["roles"])
-        if type(state["rows"]) is not int or state["rows"] < 1 or not made.inputs or not made.targets:
-            raise ValueError("it has no rows, inputs or targets")
-        task._take(Source.from_json(None if file is None else Path(str(file)), state["reading"]), state["rows"])
-        scales = (Scale.from_json(state[key], len(getattr(made, key))) for key in ("inputs", "targets"))
-        task._set_roles(made, *scales)
+        task._take(Learnt.from_json(state, options.get("file"), options.get("window", 64), options.get("horizon", 1)))
         return task
 
     def data_summary(self) -> str:
         """Return what each column is for, and why."""
-        return str(self._roles)
+        return str(self._learnt.roles)
 
     @cached_property
-    def _parts(self) -> tuple[Tensor, Tensor]:
-        """The inputs (N, C) and the targets (N, K) of a run, read again and brought to its scale."""
-        table, time, _ = self._source.read()
-        for name in (*self.columns, *self.targets):
-            if name not in table.columns:
-                raise DataError(
-                    f"{table.source} has no column {name!r}{nearest(name, table.columns)}, which the run learnt from; "
-                    f"give back that table, or the column its name{table.cut()}"
-                )
-        more = check_rows(table, self._rows)
-        if more:
-            log.warning("%s has %d row(s) more than when the run was made; they are left out", table.source, more)
-        self._pace = None if time is None else Pace.found(time.head(self._rows).seconds)
-        return self._scaled(table)
-
-    def _scaled(self, table: Table) -> tuple[Tensor, Tensor]:
-        def part(scale: Scale, names: list[str]) -> Tensor:
-            return _tensor(scale.apply(table.source, names, table.numbers(names)[: self._rows]))
-
-        inputs = part(self._scales[0], self.columns)
-        return inputs, inputs if self.targets == self.columns else part(self._scales[1], self.targets)
+    def _frame(self) -> Frame:
+        """The table of a run, read again and brought to its scale."""
+        learnt = self._learnt
+        reading = learnt.source.read()
+        cut = reading.table.cut()
+        wanted = [*self.columns, *self.targets]
+        check_columns(reading, wanted, f"which the run learnt from; give back that table, or the column its name{cut}")
+        ends = known_stops(reading, self.targets) if learnt.ahead else [one.rows.stop for one in reading.series]
+        come = sum(end - one.rows.start for end, one in zip(ends, reading.series, strict=True))
+        reading, stops = restricted(reading, learnt.kept, ahead=False)
+        more = come - sum(rows for _, rows in learnt.kept)
+        if more > 0:
+            source = reading.table.source
+            log.warning("%s has %d row(s) more than when the run was made; they are left out", source, more)
+        self._pace = _pace(reading)
+        return learnt.frame(reading, stops, leave=True)
 
     @property
     def series(self) -> Tensor:
         """(N, C) of the inputs, normalised."""
-        return self._parts[0]
+        return self._frame.windows.rows
 
     @property
     def values(self) -> Tensor:
-        """(N, K) of the targets, normalised."""
-        return self._parts[1]
+        """(N, K) of the targets, normalised; NaN where one is missing."""
+        return self._frame.normal
 
     def batch(self, size: int, generator: torch.Generator) -> Batch:
-        """Draw `size` windows of the training part, anywhere: xs (T, B, C), targets (B, K)."""
-        return self._windows(torch.randint(self.train.start, self.train.stop, (size,), generator=generator))
+        """Draw `size` windows of the training part, anywhere: xs (T, B, C), targets (B, steps x K)."""
+        return self._windows(drawn(self.parts.train, generator, size))
 
     def fingerprint(self) -> str:
         """Return the sha256 of all numbers, normalised."""
@@ -235,27 +214,32 @@ class CsvForecast(rnnkit.Task):
 
     def validation(self) -> Iterator[Batch]:
         """Forecast every held-out row once."""
-        return self._forecasts(self.held_out)
+        return self._forecasts(self.parts.held_out)
 
     def test(self) -> Iterator[Batch]:
         """Forecast every row kept for a test once."""
-        return self._forecasts(self.test_part)
+        return self._forecasts(self.parts.test)
 
-    def _forecasts(self, rows: range) -> Iterator[Batch]:
-        for at in range(rows.start, rows.stop, FORECAST_TOGETHER):
-            yield self._windows(torch.arange(at, min(at + FORECAST_TOGETHER, rows.stop)))
+    def _forecasts(self, parts: Sequence[range]) -> Iterator[Batch]:
+        for rows in torch.split(listed(parts), FORECAST_TOGETHER):
+            if len(rows):
+                yield self._windows(rows)
 
     def _windows(self, rows: Tensor) -> Batch:
-        """Return the targets in these rows (B,), and the windows that they are forecast from."""
-        return Batch(self.series[rows + self._offsets.unsqueeze(1)], self.values[rows])
+        """Return the targets that end in these rows (B,), and the windows that they are forecast from."""
+        steps = torch.arange(1 - self._learnt.span, 1)
+        targets = self.values[rows.unsqueeze(1) + steps].flatten(1)
+        return Batch(self._frame.windows.ending(rows - self.horizon), targets)
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Mean squared error of the last output (B, K), normalised."""
-        return F.mse_loss(outputs, targets.to(outputs))
+        """Mean squared error of the last output (B, steps x K), normalised; with quantiles, theirs."""
+        if self._learnt.quantiles:
+            return pinball(outputs, targets, self._learnt.quantiles)
+        return squared(outputs, targets)
 
     def metric(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Mean squared error, as the loss."""
-        return self.loss(outputs, targets)
+        """Mean squared error of the forecasts."""
+        return squared(medians(outputs, targets.shape[-1], self._learnt.quantiles), targets)
 
     def baselines(self) -> dict[str, float]:
         """The errors of the last value seen, of the mean, and of a linear model of the window."""
@@ -263,40 +247,50 @@ class CsvForecast(rnnkit.Task):
 
     @cached_property
     def _errors(self) -> dict[str, float]:
-        rows = torch.arange(self.held_out.start, self.held_out.stop)
-        values = self.values.double()
+        rows, learnt = listed(self.parts.held_out), self._learnt
+        truth = self.values.double()[rows.unsqueeze(1) + torch.arange(1 - learnt.span, 1)]
+        last = self._filled[rows - self.horizon].unsqueeze(1)
         return {
-            "last value": float((values[rows] - values[rows - self.horizon]).square().mean()),
-            "mean": float(values[rows].square().mean()),
+            "last value": float(squared(last.expand_as(truth), truth)),
+            "mean": float(squared(torch.zeros_like(truth), truth)),
             "linear model": self._linear[1],
         }
 
     @cached_property
+    def _filled(self) -> Tensor:
+        """The targets (N, K), the last known one in place of each that is missing."""
+        return torch.from_numpy(forward(self.values.double().numpy(), self._frame.series))
+
+    @cached_property
     def _linear(self) -> tuple[Tensor, float]:
         """The weights of the linear model, and its error."""
-        return Ridge(self.series, self.values, self.window, self.horizon).best(self.train, self.held_out)
+        known, count = self._frame.windows.known, self._learnt.span
+        ridge = Ridge(known, self.values, self.window, self.horizon, count, self._filled)
+        return ridge.best(self.parts.train, self.parts.held_out)
 
     def calibration(self, model: nn.Module) -> dict[str, Any]:
         """Return the residuals of the rows that validate, the linear model, and the pace of the rows."""
-        found = Calibration.measured(model, self.series, self.values, self.held_out, self._learnt)
-        return replace(found, ridge=self._linear[0].numpy(), pace=self._pace).to_json()
+        frame, weights = self._frame, self._linear[0].numpy()
+        return Calibration.measured(model, frame, self._learnt, weights, self._pace).to_json()
 
     def predictor(self, model: nn.Module, calibration: Mapping[str, Any]) -> TableForecaster:
         """Return what forecasts this table, or another one, in its own dates and units."""
         return TableForecaster(model, self._learnt, calibration)
 
     def units(self) -> rnnkit.Units:
-        """Return what scales the columns as the run does, and brings a forecast into the table's own units."""
-        return units_of(self.columns, self._scales[0], self.targets, self._scales[1])
-
-    @property
-    def _learnt(self) -> Learnt:
-        parts = (self._source, self._rows, self.test_part, self._roles, *self._scales, self.window, self.horizon)
-        return Learnt(*parts)
+        """Return what makes inputs of the table's own numbers as the run does, and brings forecasts into its units."""
+        return units_of(self._learnt)
 
 
-def _tensor(values: NDArray[np.float64]) -> Tensor:
-    return torch.from_numpy(values).to(torch.get_default_dtype())
+_OPTIONS = tuple(CsvForecast.__init__.__kwdefaults__ or ())
+
+
+def _pace(reading: Reading) -> Pace | None:
+    """Return the pace of the first series."""
+    if reading.time is None:
+        return None
+    rows = reading.series[0].rows
+    return Pace.found(reading.time.seconds[rows.start : rows.stop])
 
 
 @rnnkit.hookimpl

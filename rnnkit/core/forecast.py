@@ -13,6 +13,9 @@ from rnnkit.support.figures import black_on_nothing, svg_of
 
 Numbers: TypeAlias = NDArray[np.float64]
 
+STEP = "step"
+"""The column of `index` that says how many rows ahead a forecast is, where several are."""
+
 FINEST = 15
 """Decimals; a target of which more would be needed is written with an exponent."""
 
@@ -29,6 +32,8 @@ class ForecastError(NamedTuple):
     """Root of the mean squared error."""
     rows: int
     """That it is the mean over: those whose truth is known, and for which the method has a forecast."""
+    step: int | None = None
+    """How many rows ahead they are; None: all that there are."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -64,6 +69,9 @@ class Forecast(Prediction):
 
     notes: tuple[str, ...] = ()
 
+    key: str = ""
+    """The column of `index` that tells several series apart; "": there is one."""
+
     @property
     def coverage(self) -> Numbers:
         """(K,) share of the known truth that lies within the bounds; NaN where none is known."""
@@ -86,7 +94,7 @@ class Forecast(Prediction):
         columns = self.columns()
         for cells in zip(*columns.values(), strict=True):
             yield {
-                name: cell if name in self.index else float(cell) if cell else None
+                name: int(cell) if name == STEP else cell if name in self.index else float(cell) if cell else None
                 for name, cell in zip(columns, cells, strict=True)
             }
 
@@ -95,7 +103,9 @@ class Forecast(Prediction):
         shares = dict(zip(self.targets, self.coverage.tolist(), strict=True))
         seen: set[str] = set()
         rows: list[dict[str, Figure]] = []
-        for target, method, mae, rmse, count in self.errors:
+        for target, method, mae, rmse, count, step in self.errors:
+            if step is not None:
+                continue
             share = None if target in seen or np.isnan(shares[target]) else shares[target]  # of this run, the first
             seen.add(target)
             rows.append(
@@ -103,23 +113,50 @@ class Forecast(Prediction):
             )
         return rows
 
+    def step_figures(self) -> list[dict[str, Figure]]:
+        """Return the root of the mean squared error of each method by how many rows ahead, a row a target and step.
+
+        Empty where all forecasts are as many rows ahead.
+        """
+        rows: dict[tuple[str, int], dict[str, Figure]] = {}
+        methods = dict.fromkeys(error.method for error in self.errors)
+        for error in self.errors:
+            if error.step is not None:
+                place = error.target, error.step
+                blank: dict[str, Figure] = {"target": error.target, "step": error.step, **dict.fromkeys(methods)}
+                rows.setdefault(place, blank)[error.method] = error.rmse
+        return [rows[place] for place in sorted(rows, key=lambda place: (self.targets.index(place[0]), place[1]))]
+
     def plot(self) -> Any:
         """Draw a panel a target: what came, what was forecast, and the interval around it, for the last rows.
+
+        Of several series each has its own panel; of several forecasts of one row the latest is drawn.
 
         Raises:
             UsageError: there is no matplotlib.
         """
-        names = [" ".join(filter(None, texts)) for texts in zip(*self.index.values(), strict=True)]
-        curves = [
-            Curve(target, self.values[:, k], self.lower[:, k], self.upper[:, k], self.actual[:, k])
-            for k, target in enumerate(self.targets)
+        times = [name for name in self.index if name not in (self.key, STEP)]
+        names = [" ".join(filter(None, texts)) for texts in zip(*(self.index[name] for name in times), strict=True)]
+        kinds = list(self.index[self.key]) if self.key else [""] * len(names)
+        series = [
+            [*{names[row]: row for row in range(len(names)) if kinds[row] == kind}.values()]
+            for kind in dict.fromkeys(kinds)
         ]
-        return draw(curves, names, " + ".join(self.index), self.interval)
+        shown = min(map(len, series))
+        curves = []
+        for k, target in enumerate(self.targets):
+            for rows in (rows[-shown:] for rows in series):
+                label = f"{target}, {kinds[rows[0]]}" if self.key else target
+                curves.append(
+                    Curve(label, *(part[rows, k] for part in (self.values, self.lower, self.upper, self.actual)))
+                )
+        return draw(curves, [names[row] for row in series[0][-shown:]], " + ".join(times), self.interval)
 
     def describe(self) -> str:
         """Return what the picture shows, in a sentence."""
         beyond = int((~np.isfinite(self.actual)).all(1).sum())
-        first, last = (" ".join(texts[at] for texts in self.index.values() if texts[at]) for at in (0, -1))
+        named = [texts for name, texts in self.index.items() if name != STEP]
+        first, last = (" ".join(texts[at] for texts in named if texts[at]) for at in (0, -1))
         shares = [
             f"{target}: the interval holds {share:.0%} of what came"
             for target, share in zip(self.targets, self.coverage.tolist(), strict=True)

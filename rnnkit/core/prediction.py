@@ -36,6 +36,10 @@ class Prediction(ABC):
     def figures(self) -> list[dict[str, Figure]]:
         """Return how good it was where that is known, a row of a table each; all rows have the same keys."""
 
+    def step_figures(self) -> list[dict[str, Figure]]:
+        """Return how good it was by how far ahead, a row of a table each; [] where nothing is predicted ahead."""
+        return []
+
     @abstractmethod
     def plot(self) -> Any:
         """Draw it: a figure of matplotlib, which the extra `plot` brings.
@@ -101,13 +105,22 @@ class Predictor(ABC):
     """Says of a trained model what it makes of data: what `Task.predictor` returns."""
 
     @abstractmethod
-    def predict(self, data: AnyPath | None = None, *, interval: float = 0.9, season: int | None = None) -> Prediction:
+    def predict(
+        self,
+        data: AnyPath | None = None,
+        *,
+        interval: float = 0.9,
+        season: int | None = None,
+        origins: str = "blocks",
+    ) -> Prediction:
         """Say of the rows in a file, in the data's own units, what the model makes of them.
 
         Args:
             data: read as the run read its own; None: those of the run's own data that are kept for a test.
             interval: share of the truth that lies between the bounds, from 0 to 1; of a task that gives bounds.
             season: rows of a season, which a naive forecast repeats; None: what the data suggest.
+            origins: of a task that forecasts several steps, from which rows: "blocks", so that each row is forecast
+                once; "every" row; or the "last" one alone.
 
         Raises:
             DataError: they are missing, unreadable, too short or unfit.

@@ -17,7 +17,8 @@ class Units(NamedTuple):
     """(..., C) raw numbers, float64, to what the model takes, (..., D); it is brought to the dtype of the weights."""
 
     outputs: nn.Module
-    """What the model puts out, (..., O), to numbers in the data's own units, one for each of `targets`, float64."""
+    """What the model puts out, (..., O), and the raw numbers that it read, (..., C), to numbers in the data's own
+    units, one for each of `targets`, float64."""
 
     columns: tuple[str, ...]
     """C names of what goes in, in order."""

@@ -68,13 +68,13 @@ class Interface(nn.Module):
             state: before the first step; None: the initial one.
         """
         output, table = self.bare(input, state)
-        return self.in_units(output), table
+        return self.in_units(output, input), table
 
-    def in_units(self, output: Tensor) -> Tensor:
-        """Bring what the model puts out into the data's own units, if there are some."""
+    def in_units(self, output: Tensor, input: Tensor) -> Tensor:
+        """Bring what the model puts out of an input into the data's own units, if there are some."""
         if self.into_units is None:
             return output
-        brought: Tensor = self.into_units(output)
+        brought: Tensor = self.into_units(output, input)
         return brought
 
     def bare(self, input: Tensor, state: Table | None = None) -> tuple[Tensor, Table]:

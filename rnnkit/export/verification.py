@@ -38,22 +38,22 @@ def verify(run: Runner, model: Interface, *, step: bool, state: bool) -> float:
     for time, batch in SIZES:
         xs, start = model.example(time, batch)
         bare, after = model.bare(xs, start) if step or state else model.bare(xs)
-        slacks = {"the output": _slack(model, bare)}
+        slacks = {"the output": _slack(model, bare, xs)}
         computed = _stepped(run, model, xs, start) if step else run(xs, start) if state else run(xs)
-        for name, one, other in _pairs(computed, (model.in_units(bare), after)):
+        for name, one, other in _pairs(computed, (model.in_units(bare, xs), after)):
             what = f"{name} after {time} steps of {batch} rows"
             worst = max(worst, _difference(what, one, other, slacks.get(name)))
     return worst
 
 
-def _slack(model: Interface, bare: Tensor) -> Tensor | None:
+def _slack(model: Interface, bare: Tensor, xs: Tensor) -> Tensor | None:
     """Return how far an output in units may be off: by what its tolerance comes to there; None: it has no units."""
     if model.into_units is None:
         return None
     tolerance = tolerance_of(bare.dtype)
     bare = bare.double()
-    output = model.in_units(bare)
-    return (model.in_units(bare + tolerance * (1 + bare.abs())) - output).abs() + ROUNDING * output.abs()
+    output = model.in_units(bare, xs)
+    return (model.in_units(bare + tolerance * (1 + bare.abs()), xs) - output).abs() + ROUNDING * output.abs()
 
 
 def _stepped(run: Runner, model: Interface, xs: Tensor, state: Table) -> tuple[Tensor, Table]:

@@ -34,13 +34,22 @@ class TrainedRun:
         """Return the folder, and what was trained on what."""
         return f"<TrainedRun {self.path}: {self.settings.cell} on {self.task.name}>"
 
-    def predict(self, data: AnyPath | None = None, *, interval: float = 0.9, season: int | None = None) -> Prediction:
+    def predict(
+        self,
+        data: AnyPath | None = None,
+        *,
+        interval: float = 0.9,
+        season: int | None = None,
+        origins: str = "blocks",
+    ) -> Prediction:
         """Return what `rnnkit predict` writes: of a table, forecasts with its own dates and units, for every target.
 
         Args:
             data: a file, read as the run read its own; None: the part of the run's own data that is kept for a test.
             interval: share of the truth that lies between the bounds, from 0 to 1.
             season: rows of a season, which the naive forecast beside the model repeats; None: as the data suggest.
+            origins: of several steps ahead, from which rows: "blocks", so that each row is forecast once; "every" row;
+                or the "last" one alone.
 
         Raises:
             UsageError: the task has nothing to predict, or an option makes no sense.
@@ -51,7 +60,9 @@ class TrainedRun:
         if data is None:
             check_files(self.settings, self.path)
             tell_changed_data(self.path, self.task)
-        return predictor.predict(data if data is None else as_path(data), interval=interval, season=season)
+        return predictor.predict(
+            data if data is None else as_path(data), interval=interval, season=season, origins=origins
+        )
 
     def export(
         self, path: AnyPath, *, format: str | None = None, step: bool = False, state: bool = False, raw: bool = False

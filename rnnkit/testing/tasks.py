@@ -172,8 +172,8 @@ class _TaskCheck:
         given = units.inputs(units.span)
         if tuple(given.shape) != (2, self.task.input_size) or not bool(given.isfinite().all()):
             yield f"units().inputs makes no finite numbers of shape (2, {self.task.input_size}) of its span"
-        taken = units.outputs(torch.zeros(2, 3, self.task.output_size))
-        if tuple(taken.shape) != (2, 3, len(units.targets)) or not bool(taken.isfinite().all()):
+        taken = units.outputs(torch.zeros(2, self.task.output_size), units.span)
+        if tuple(taken.shape) != (2, len(units.targets)) or not bool(taken.isfinite().all()):
             yield f"units().outputs makes no finite numbers, {len(units.targets)} a row, of outputs"
 
 

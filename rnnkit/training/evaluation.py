@@ -55,13 +55,18 @@ def evaluate(model: nn.Module, task: Task, batches: Iterable[Batch] | None = Non
             batch = to_device(check_batch(task, batch), device)
             outputs, state = model(batch.xs, state if batch.continues else None, lengths=batch.lengths)
             judged = outputs if task.every_step else last_outputs(outputs, batch.lengths)
-            count = batch.targets.numel()
+            count = _known(batch.targets)
             loss += float(loss_of(task, judged, batch.targets)) * count
             metric += float(task.metric(judged, batch.targets)) * count
             weight += count
     if not weight:
         raise DataError(f"task {task.name!r} gives no batch to evaluate on")
     return Evaluation(loss / weight, metric / weight)
+
+
+def _known(targets: Tensor) -> int:
+    """Return how many targets there are; of numbers, those that are not finite stand for none."""
+    return int(targets.isfinite().sum()) if targets.is_floating_point() else targets.numel()
 
 
 def further_figures(model: nn.Module, task: Task) -> dict[str, float]:

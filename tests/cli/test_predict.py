@@ -36,7 +36,7 @@ def trained(tmp_path_factory):
     """Return a folder with a run, called run, and its table."""
     folder = tmp_path_factory.mktemp("trained")
     (folder / "table.csv").write_text(table(range(200)))
-    options = {"file": folder / "table.csv", "target": "a", "window": 4, "horizon": 2}
+    options = {"file": folder / "table.csv", "target": "a", "window": 4, "horizon": 2, "steps": "last"}
     words = ["run", "--task", "csv", "--cell", "gru", "--hidden", "4", "--steps", "3", "--batch", "4"]
     words += ["--unroller", "loop", "--quiet", "--out", str(folder / "run")]
     for name, value in options.items():

@@ -55,8 +55,8 @@ def run(cli, tmp_path):
 
 
 def predicted(cli, run, table, out):
-    """Return what `rnnkit predict` writes of every window of a table: (N, 2), and what its last digits stand for."""
-    done = cli("predict", run, "--data", table, "--out", out, "--quiet")
+    """Return what `rnnkit predict` writes of every window and step: (N x HORIZON, 2), and what last digits stand for."""
+    done = cli("predict", run, "--data", table, "--out", out, "--quiet", "--from", "every")
     assert done.exit_code == 0, done.output
     with out.open() as file:
         rows = list(csv.DictReader(file))
@@ -77,14 +77,14 @@ def test_raw_rows_give_what_predict_says_when_the_table_is_gone(run, cli, tmp_pa
     served = READERS[format](path)
     outputs, state = served(torch.from_numpy(raw))
     assert (outputs.dtype, state["h_l0"].dtype) == (torch.float64, getattr(torch, dtype))
-    forecasts = outputs[-1].numpy()
-    assert len(forecasts) == len(says)
+    forecasts = outputs[-1].reshape(-1, 2).numpy()
+    assert len(forecasts) == len(says) == HORIZON * raw.shape[1]
     assert np.ptp(forecasts[:, 0]) > 0.5  # it does not say the mean
     assert (np.abs(forecasts - says) <= 1e-5 * np.abs(says) + digit / 2).all()
     assert np.abs(forecasts[:, 0] - says[:, 0]).max() < 1e-3  # of a price of a million
     one, _ = served(torch.from_numpy(raw[1:, :1]))
-    assert one.shape == (WINDOW - 1, 1, 2)
-    assert not np.allclose(one[-1, 0], forecasts[0], rtol=0, atol=1e-9)  # the first row mattered
+    assert one.shape == (WINDOW - 1, 1, 2 * HORIZON)
+    assert not np.allclose(one[-1, 0, :2], forecasts[0], rtol=0, atol=1e-9)  # the first row mattered
 
 
 def test_what_the_file_says_of_itself(run, cli, tmp_path):
@@ -93,7 +93,8 @@ def test_what_the_file_says_of_itself(run, cli, tmp_path):
     exported = rnnkit.load(folder).export(tmp_path / "model.pt2")
     assert exported.units is True
     told = rnnkit.read_exported(exported.path)
-    assert told["units"] == {"input": list(COLUMNS), "output": ["price", "level"]}
+    forecasts = [f"{target}, {step} row(s) ahead" for step in (1, HORIZON) for target in ("price", "level")]
+    assert told["units"] == {"input": list(COLUMNS), "output": forecasts}
     assert (told["task"], told["cell"], told["every_step"]) == ("csv", "gru", False)
     assert (told["task_options"]["window"], told["task_options"]["horizon"]) == (WINDOW, HORIZON)
     assert told["task_options"]["header"] is None
@@ -128,21 +129,27 @@ def test_raw_rows_in_pieces(run, cli, tmp_path, format, words):
     for piece in pieces:
         outputs, state = served(piece, state)
     units = loaded.task.units()
-    wanted = units.outputs(loaded.model(units.inputs(torch.from_numpy(raw)))[0][-1])
+    raws = torch.from_numpy(raw)
+    wanted = units.outputs(loaded.model(units.inputs(raws))[0][-1], raws[-1])
     last = outputs if "--step" in words else outputs[-1]
     torch.testing.assert_close(last, wanted, rtol=1e-9, atol=1e-5)
+
+
+class AsTheyAre(nn.Module):
+    def forward(self, outputs, raw):
+        return outputs.double()
 
 
 class Tenfold(nn.Module):
     """What a task of somebody else's may have: other widths, and no mean or scale."""
 
-    def forward(self, values):
+    def forward(self, values, raw=None):
         return torch.cat([values.double(), 10 * values.double()], -1)
 
 
 def units(inputs=None, outputs=None, columns=("a",), targets=("b",)):
     span = torch.tensor([[0.0] * len(columns), [1.0] * len(columns)], dtype=torch.float64)
-    return rnnkit.Units(inputs or Tenfold(), outputs or nn.Identity(), columns, targets, span)
+    return rnnkit.Units(inputs or Tenfold(), outputs or AsTheyAre(), columns, targets, span)
 
 
 def model():
@@ -189,7 +196,7 @@ def test_what_is_no_units_is_refused(tmp_path):
 class Scaled(nn.Module):
     """Units in which the model's own are as nothing."""
 
-    def forward(self, values):
+    def forward(self, values, raw):
         return values.double() * 1e-6 + 1e6
 
 

@@ -46,7 +46,9 @@ def write(path, values, begin=0, head="time,a,b", row="{time},{value!r},{other}"
 
 
 def task_of(file, **options):
-    return rnnkit.tasks["csv"](**{"file": str(file), "target": "a", "window": 5, "horizon": 3, **options})
+    return rnnkit.tasks["csv"](
+        **{"file": str(file), "target": "a", "window": 5, "horizon": 3, "steps": "last", "calendar": "none", **options}
+    )
 
 
 def predictor_of(task, calibration=None):

@@ -55,7 +55,6 @@ def once(cell, at=60):
 
 FORMS = {
     "17,84": "write 11.84",
-    "7,234.50": "write 1234.50",
     "7.234,50": "write 1234.50",
     "7.234.567": "write 1234561",
     "7,234": "write 1.234 or 1234",
@@ -76,10 +75,7 @@ FORMS = {
     "$7.25 bn": "write 1250000000 or 1.25",
     "7 m": "write 1",
     "\u22127.5": "write -1.5",
-    "7\u00a0200": "write 1200",
     "7\u202f200,5": "write 1200.5",
-    "7 200": "write 1200",
-    "7'200.50": "write 1200.50",
     "7_200": "write 1200",
     "(7.5)": "write -1.5",
     "($7,200.50)": "write -1200.50",
@@ -227,7 +223,60 @@ REFUSED = {
         "Sales\n" + table("d,a,b", lambda row, x: f"{day(row)},{x},{x}"), ("line 2: 3 cell(s), 1 in line 1",)
     ),
     "spaces between": Refused(table("a b", lambda row, x: f"{x} {x}"), ("no column of numbers", "each comma")),
-    "one name twice": Refused(table("a,a", lambda row, x: f"{x},{x}"), ("2 columns called 'a'",)),
+    "one name twice, and a third that it may be": Refused(
+        table("a,a,a.2", lambda row, x: f"{x},{x},{x}"), ("several columns called 'a'",)
+    ),
+    "decimal commas beside points": Refused(
+        table("a;b", lambda row, x: f"{x.replace('.', ',')};{x}"), ("line 2, column 'a'", "write ")
+    ),
+    "points where decimals have commas": Refused(
+        table("a;b", lambda row, x: f"{x.replace('.', ',')};{x}"), ("line 2, column 'b'",), {"decimal": ","}
+    ),
+    "neither yes nor no": Refused(
+        table("d,a,b", lambda row, x: f"{day(row)},{'' if row == 50 else 'yes' if row % 2 else 'no'},{x}"),
+        ("line 52, column 'a': the cell is empty; correct it", "or fill gaps (missing=forward)"),
+    ),
+    "a target that is known ahead": Refused(
+        table("d,a,b", lambda row, x: f"{day(row)},{x},{x}"),
+        ("target and known both name 'a'",),
+        {"target": "a", "known": "a"},
+    ),
+    "an input that is the key": Refused(
+        table("d,a,b", lambda row, x: f"{day(row)},{x},{x}"),
+        ("columns and key both name 'a'",),
+        {"columns": "a,b", "key": "a"},
+    ),
+    "even steps without a time": Refused(
+        table("a,b", lambda row, x: f"{x},{x}"), ("every is '1h', and no column of", "tells the time"), {"every": "1h"}
+    ),
+    "a zone without a time": Refused(
+        table("a,b", lambda row, x: f"{x},{x}"), ("zone is 'Europe/Berlin', and no column",), {"zone": "Europe/Berlin"}
+    ),
+    "parts of the date without one": Refused(
+        table("a,b", lambda row, x: f"{x},{x}"), ("calendar is hour, and no column of",), {"calendar": "hour"}
+    ),
+    "dates of the parts without a time": Refused(
+        table("a,b", lambda row, x: f"{x},{x}"),
+        ("split names dates, and no column",),
+        {"split": "2020-02-01,2020-03-01"},
+    ),
+    "dates of the parts that leave nothing": Refused(
+        table("d,a", lambda row, x: f"{day(row)},{x}"),
+        ("too few rows before the dates of split: 0 window(s) train",),
+        {"split": "2019-02-01,2020-03-01"},
+    ),
+    "steps too small": Refused(
+        table("d,a", lambda row, x: f"{day(row, hours=24 * 365)},{x}"),
+        ("more than 20,000,000 steps of 1s",),
+        {"every": "1s"},
+    ),
+    "no step": Refused(table("a,b", lambda row, x: f"{x},{x}"), ("every is '0h'; it must be a step",), {"every": "0h"}),
+    "no column of the key": Refused(table("a,b", lambda row, x: f"{x},{x}"), ("no column 'c'",), {"key": "c"}),
+    "a series that goes back": Refused(
+        table("d,shop,a", lambda row, x: f"{day(row // 2 if row % 2 else 60 - row // 2)},{'xy'[row % 2]},{x}"),
+        ("series 'x': time column 'd' goes back",),
+        {"key": "shop"},
+    ),
     "separators at the end of rows": Refused(
         table("d,a", lambda row, x: f"{day(row)},{x},"), ("line 2: 3 cell(s), 2 in line 1",)
     ),
@@ -240,14 +289,89 @@ REFUSED = {
 }
 
 TOLD = {
+    **{
+        f"numbers such as {cell}": Told(with_cell(cell), ("inputs: a, b;", "marks between thousands"))
+        for cell in ("7,234.50", "7\u00a0200", "7 200", "7'200.50")
+    },
+    **{
+        f"decimal commas such as {cell}": Told(
+            table("d;a;b", lambda row, x, cell=cell: f"{day(row)};{cell.replace('7', str(row % 9 + 1))};{row % 5}"),
+            ("inputs: a, b;", "each semicolon", "decimals after a comma"),
+        )
+        for cell in ("17,84", "7.234,50", "7.234.567,1", "-7,5", "7\u202f200,5", "7,5E+03")
+    },
+    "decimal commas in quotes alone": Told('"1,5"\n"2,5"\n' * 60, ("inputs: 1;", "after a comma, as in 20,84")),
+    "decimal commas, as asked": Told(
+        table("a;b", lambda row, x: f"7,{row % 9 + 100};{row % 4}"),
+        ("after a comma, as in 20,84 (as asked)",),
+        {"decimal": ","},
+    ),
+    "one name twice": Told(
+        table("d,a,a,b", lambda row, x: f"{day(row)},{x},{x},{x}"),
+        ("inputs: a, a.2, b;", "names that stand several times: 'a' (2)"),
+    ),
+    "known ahead": Told(
+        table("d,a,feast", lambda row, x: f"{day(row)},{x if row < 110 else ''},{'yes' if row % 7 == 6 else 'no'}"),
+        ("inputs: a, feast (yes/no, known ahead); targets: a;", "10 row(s) at the end hold but what is known ahead"),
+        {"known": "feast"},
+    ),
+    "parts of the date": Told(table("d,a", lambda row, x: f"{hour(row)},{x}"), ("of the date: hour of the day;",)),
+    "no parts of the date": Told(
+        table("d,a", lambda row, x: f"{hour(row)},{x}"), ("left out: none; names",), {"calendar": "none"}
+    ),
+    "parts of the date, as asked": Told(
+        table("d,a", lambda row, x: f"{hour(row)},{x}"), ("of the date: time of the year;",), {"calendar": "year"}
+    ),
+    "a split by shares": Told(
+        table("d,a", lambda row, x: f"{day(row)},{x}"),
+        ("rows: 60 train (to 2020-02-29), 30 validate (to 2020-03-30), 30 test (to 2020-04-29)",),
+        {"split": "50,25,25"},
+    ),
+    "a split by dates": Told(
+        table("d,a", lambda row, x: f"{day(row)},{x}"),
+        ("rows: 31 train (to 2020-01-31), 29 validate (to 2020-02-29), 60 test (to 2020-04-29)",),
+        {"split": "2020-02-01,2020-03-01"},
+    ),
+    "series by a key": Told(
+        table("d,shop,a", lambda row, x: f"{day(row // 2)},{'xy'[row % 2]},{x}"),
+        ("targets: a; time: d; ", "key: shop", "2 series by shop, each with its own scale"),
+        {"key": "shop"},
+    ),
+    "even steps": Told(
+        table("d,a", lambda row, x: f"{day(row + (row > 50))},{x}"),
+        ("time: d (1 day apart)", "a row every day (as asked): 1 of 121 had none", "missing: a 1: the last one before"),
+        {"every": "day", "missing": "forward"},
+    ),
+    **{
+        f"gaps, {policy}": Told(
+            table("d,a,b", lambda row, x: f"{day(row)},{'n/a' if row % 9 == 5 else x},{x}"),
+            ("inputs: a, b;", "missing: a 13: ", "(as asked), none is a target"),
+            {"missing": policy},
+        )
+        for policy in ("forward", "interpolate", "mask")
+    },
+    "a zone whose clocks change": Told(
+        table("d,a", lambda row, x: f"{hour(row + 2090 + (row > 23), '%Y-%m-%d %H:%M')},{x}"),
+        ("time: d (1 h apart); ", "times are those of Europe/Berlin (as asked)"),
+        {"zone": "Europe/Berlin"},
+    ),
     "empty column": Told(table("d,a,b", lambda row, x: f"{day(row)},,{x}"), ("left out: a (empty)",)),
     "yes or no": Told(
-        table("d,a,b", lambda row, x: f"{day(row)},{'no' if row % 3 else 'Yes'},{x}"), ("left out: a (yes/no)",)
+        table("d,a,b", lambda row, x: f"{day(row)},{'no' if row % 3 else 'Yes'},{x}"),
+        ("inputs: a (yes/no), b;", "targets: b;"),
     ),
     "true or false": Told(table("d,a,b", lambda row, x: f"{day(row)},{row % 2 == 0},{x}"), ("a (yes/no)",)),
-    "text": Told(table("d,a,b", lambda row, x: f"{day(row)},day {row % 7},{x}"), ("left out: a (text)",)),
+    "text": Told(table("d,a,b", lambda row, x: f"{day(row)},day {row},{x}"), ("left out: a (text)",)),
+    "categories": Told(
+        table("d,a,b", lambda row, x: f"{day(row)},day {row % 7},{x}"), ("inputs: a (category), b;", "targets: b;")
+    ),
+    "words in a few rows": Told(
+        table("d,a,b", lambda row, x: f"{day(row)},{'Easter' if row % 50 == 0 else ''},{x}"), ("inputs: a (category)",)
+    ),
+    "always the same word": Told(table("d,a,b", lambda row, x: f"{day(row)},kWh,{x}"), ("left out: a (text)",)),
     "text with some numbers": Told(
-        table("d,a,b", lambda row, x: f"{day(row)},{'12' if row % 5 == 0 else 'red'},{x}"), ("left out: a (text)",)
+        table("d,a,b", lambda row, x: f"{day(row)},{'12' if row % 5 == 0 else 'red'},{x}"),
+        ("inputs: a (category), b;",),
     ),
     "codes": Told(table("code,b", lambda row, x: f"{row}{'ABCDEF'[row % 6]}9,{x}"), ("left out: code (text)",)),
     "house numbers": Told(table("no,b", lambda row, x: f"{row}{'ABCDEF'[row % 6]},{x}"), ("left out: no (text)",)),

@@ -41,7 +41,7 @@ def draw(task, size=64, seed=0):
 
 @pytest.mark.parametrize(("window", "horizon"), [(1, 1), (10, 1), (10, 7), (100, 40)])
 def test_windows_and_what_follows_them(write, window, horizon):
-    task = Csv(file=write(counting()), window=window, horizon=horizon)
+    task = Csv(file=write(counting()), window=window, horizon=horizon, steps="last")
     seen = [draw(task, 5000), *task.validation()]
     for batch in seen:
         assert batch.xs.shape == (window, len(batch.targets), 2)
@@ -106,7 +106,9 @@ def test_columns_and_target_are_chosen_by_name(write, given):
 
 
 def draw_down(task):
-    rows = torch.randint(task.train.start, task.train.stop, (64,), generator=torch.Generator().manual_seed(0))
+    rows = torch.randint(
+        task.parts.train[0].start, task.parts.train[0].stop, (64,), generator=torch.Generator().manual_seed(0)
+    )
     return -2.0 * rows
 
 
@@ -166,13 +168,13 @@ def test_numbers_in_every_manner_of_writing(write, cells):
 
 def test_a_note_of_two_lines_is_one_cell(write):
     task = Csv(file=write('note,x\n"two\nlines",1\nplain,2\n' + "plain,3\n" * 60), window=3)
-    assert task.columns == ["x"]
+    assert (task.columns, task.targets) == (["note", "x"], ["x"])
     assert len(task.values) == 62
 
 
 def test_the_baselines_of_a_straight_line(write):
     """Each step adds one: the last value is off by the horizon, a linear model by nothing."""
-    task = Csv(file=write("".join(f"{row}\n" for row in range(1000))), window=5, horizon=3)
+    task = Csv(file=write("".join(f"{row}\n" for row in range(1000))), window=5, horizon=3, steps="last")
     baselines = task.baselines()
     assert list(baselines) == ["last value", "mean", "linear model"]
     assert baselines["last value"] == pytest.approx(float((3 / task.scale) ** 2), rel=1e-4)
@@ -188,7 +190,7 @@ def test_the_linear_model_finds_the_noise_of_an_autoregression(write):
     for t in range(2, len(noise)):
         series[t] = 1.6 * series[t - 1] - 0.8 * series[t - 2] + noise[t]
     task = Csv(file=write("".join(f"{x:.17g}\n" for x in series)), window=6)
-    held_out = noise[task.held_out.start : task.held_out.stop]
+    held_out = noise[task.parts.held_out[0].start : task.parts.held_out[0].stop]
     error = task.baselines()["linear model"] * float(task.scale) ** 2
     assert error == pytest.approx(held_out.var(), rel=0.01)
 
@@ -196,16 +198,16 @@ def test_the_linear_model_finds_the_noise_of_an_autoregression(write):
 def test_the_linear_model_equals_least_squares(write, monkeypatch):
     """Against numpy on the same windows."""
     draws = np.random.default_rng(0).normal(size=(600, 2)).cumsum(0)
-    task = Csv(file=write("".join(f"{a},{b}\n" for a, b in draws)), window=4, horizon=2)
+    task = Csv(file=write("".join(f"{a},{b}\n" for a, b in draws)), window=4, horizon=2, steps="last")
     xs, ys = task.series.double().numpy(), task.values.double().numpy()
 
     def windows(rows):
         inputs = np.stack([np.append(xs[row - 5 : row - 1].flatten(), 1) for row in rows])
         return inputs, ys[rows.start : rows.stop]
 
-    inputs, targets = windows(task.train)
+    inputs, targets = windows(task.parts.train[0])
     weights = np.linalg.lstsq(inputs, targets, rcond=None)[0]
-    inputs, targets = windows(task.held_out)
+    inputs, targets = windows(task.parts.held_out[0])
     expected = np.square(inputs @ weights - targets).mean()
     assert task.baselines()["linear model"] <= expected * (1 + 1e-6)
     monkeypatch.setattr("rnnkit_tasks.forecast.linear.PENALTIES", (1e-12,))
@@ -217,7 +219,9 @@ def test_the_bias_of_the_linear_model_is_free(write, monkeypatch):
     """Under a penalty that leaves nothing but the bias, it says the mean of what it was fitted to."""
     monkeypatch.setattr("rnnkit_tasks.forecast.linear.PENALTIES", (1e12,))
     task = Csv(file=write(counting()), window=64)
-    fitted, held_out = (task.values[rows.start : rows.stop].double() for rows in (task.train, task.held_out))
+    fitted, held_out = (
+        task.values[rows.start : rows.stop].double() for (rows,) in (task.parts.train, task.parts.held_out)
+    )
     expected = float((held_out - fitted.mean(0)).square().mean())
     assert task.baselines()["linear model"] == pytest.approx(expected, rel=1e-6)
 
@@ -281,6 +285,6 @@ def test_options_that_make_no_sense(options, sentence):
 
 def test_the_parts_of_a_table_do_not_overlap():
     task = rnnkit.tasks["csv"](window=8)
-    parts = [set(part) for part in (task.train, task.held_out, task.test_part)]
+    parts = [set(part) for (part,) in task.parts]
     assert sum(map(len, parts)) == len(set.union(*parts)) == len(task.series) - 8
-    assert sum(len(batch.targets) for batch in task.test()) == len(task.test_part)
+    assert sum(len(batch.targets) for batch in task.test()) == len(task.parts.test[0])

@@ -46,8 +46,9 @@ def test_the_line_comes_first_and_is_kept(file, cli, tmp_path):
     done = cli("run", *SMALL, "--set", f"task.file={file}", "--out", tmp_path / "run")
     first, *rest = done.stderr.splitlines()
     assert first == (
-        "inputs: a, b; targets: a, b; time: date (1 day apart); left out: flag (yes/no); names: line 1 (a word above "
-        "dates); cells cut at each comma"
+        "inputs: flag (yes/no), a, b; targets: a, b; time: date (1 day apart); left out: none; of the date: day of the "
+        "week; names: line 1 (a word above dates); cells cut at each comma; rows: 84 train (to 2020-03-24), 18 "
+        "validate (to 2020-04-11), 18 test (to 2020-04-29)"
     )
     assert all(line.startswith("step ") for line in rest)
     assert json.loads((tmp_path / "run" / "data.json").read_text())["summary"] == first
@@ -61,7 +62,7 @@ def test_json_stays_json(file, cli, tmp_path):
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert [event["event"] for event in events][:4] == ["data", "step", "step", "step"]
     assert events[0] == {"event": "data", "summary": done.stderr.rstrip("\n")}
-    assert done.stderr.startswith("inputs: a, b; ")
+    assert done.stderr.startswith("inputs: flag (yes/no), a, b; ")
     assert done.stderr.count("\n") == 1
 
 
@@ -165,7 +166,7 @@ def test_a_table_that_has_moved(run, file, cli, tmp_path):
     about = {"rnnkit.json": ""}
     torch.export.load(tmp_path / "again.pt2", extra_files=about)
     assert json.loads(about["rnnkit.json"])["data"] == task.data_state()
-    assert (task.columns, task.targets, model.layer.input_size) == (["a", "b"], ["a", "b"], 2)
+    assert (task.columns, task.targets, model.layer.input_size) == (["flag", "a", "b"], ["a", "b"], 3 + 3)
     with pytest.raises(DataError, match="does not exist"):
         next(task.validation())
 

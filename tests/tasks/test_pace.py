@@ -7,10 +7,10 @@ import pytest
 
 from rnnkit_tasks.forecast.clock import Clock
 from rnnkit_tasks.forecast.pace import Pace
-from rnnkit_tasks.forecast.written_times import iso, writer_of
 from rnnkit_tasks.table.column import Column
 from rnnkit_tasks.table.moments import moments
 from rnnkit_tasks.table.table import Table
+from rnnkit_tasks.table.written_times import iso, writer_of
 
 from .tables import hour
 

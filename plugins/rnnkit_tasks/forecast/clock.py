@@ -5,9 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from rnnkit_tasks.forecast.pace import ENOUGH, Pace
-from rnnkit_tasks.forecast.written_times import iso, writer_of
 from rnnkit_tasks.table.order import Time
+from rnnkit_tasks.table.series import texts
 from rnnkit_tasks.table.table import Table
+from rnnkit_tasks.table.written_times import iso, writer_of
+from rnnkit_tasks.table.zones import local
 
 ROW = "row"
 """The column of row numbers, where times alone do not say which row is meant."""
@@ -31,8 +33,9 @@ class Clock:
         self.names = list(time.names) if time is not None and time.names == list(names) else []
         self.notes: list[str] = []
         self.pace: Pace | None = None
-        self._cells = {name: _written(table, name) for name in self.names}
+        self._cells = {name: list(texts(table, name)) for name in self.names}
         self._seconds = time.seconds if time is not None and self.names else np.full(table.rows, np.nan)
+        self._zone = time.zone if time is not None else ""
         if names and not self.names:
             self.notes.append(f"{table.source} has no times in {' + '.join(names)}; rows are shown by their numbers")
         elif not names:
@@ -70,9 +73,11 @@ class Clock:
         """Return the cells of so many rows after the last one."""
         if self.pace is None or not np.isfinite(self._seconds[-1]):
             return {name: [""] * count for name in self.names}
-        due = self.pace.after(float(self._seconds[-1]), count).tolist()
+        after = self.pace.after(float(self._seconds[-1]), count)
+        due = (local(after, self._zone) if self._zone else after).tolist()
         self.notes.append(f"times beyond the last row go on in steps of {self.pace}")
-        writers = [writer_of(self._cells[name], self._seconds) for name in self.names]
+        seconds = local(self._seconds, self._zone) if self._zone else self._seconds
+        writers = [writer_of(self._cells[name], seconds) for name in self.names]
         if all(writers):
             return {
                 name: [write(seconds) for seconds in due]
@@ -83,11 +88,3 @@ class Clock:
         texts = [iso(seconds, self._cells[first][-1]) for seconds in due]
         self.notes[-1] += f", written as {texts[0]}, for the form of the table's own cannot be gone on with"
         return {first: texts, **{name: [""] * count for name in others}}
-
-
-def _written(table: Table, name: str) -> list[str]:
-    """Return the cells of a column as they stand, numbers as they are read."""
-    column = table.columns[name]
-    if column.regular:
-        return [f"{value:.0f}" if value == int(value) else f"{value:.15g}" for value in column.numbers.tolist()]
-    return [cell.strip() for cell in column.top(column.rows)]

@@ -11,17 +11,21 @@ from numpy.typing import NDArray
 from torch import nn
 
 import rnnkit
-from rnnkit.errors import DataError, UsageError, check_whole, nearest
-from rnnkit_tasks.forecast.calibration import Calibration
+from rnnkit.errors import DataError, UsageError, check_whole
+from rnnkit_tasks.forecast.asked import ALL
+from rnnkit_tasks.forecast.bounds import GONE, Bounds
+from rnnkit_tasks.forecast.calibration import Calibration, medians, quantiles
 from rnnkit_tasks.forecast.clock import Clock
+from rnnkit_tasks.forecast.frame import Frame
+from rnnkit_tasks.forecast.gaps import forward
 from rnnkit_tasks.forecast.learnt import Learnt
+from rnnkit_tasks.forecast.origins import ORIGINS, Origins, origins_of
 from rnnkit_tasks.forecast.outputs import outputs
-from rnnkit_tasks.forecast.rivals import OURS, RIDGE, errors, ridge, rivals, season_of, unbeaten, unknown
+from rnnkit_tasks.forecast.reread import read_again
+from rnnkit_tasks.forecast.rivals import OURS, RIDGE, Asked, errors, ridge, rivals, season_of, unbeaten, unknown
 from rnnkit_tasks.forecast.roles import quoted
 from rnnkit_tasks.forecast.stream import Stream
-from rnnkit_tasks.table.cells import is_missing
-from rnnkit_tasks.table.source import check_rows
-from rnnkit_tasks.table.table import SHOWN, Table
+from rnnkit_tasks.table.source import Reading
 
 Numbers = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -32,11 +36,11 @@ FAR, ENOUGH = 0.1, 100
 MOST = 0.5
 """Of the steps of the first window of a stream, the share by which the run's own pace is known again."""
 
-GONE = "its table has changed or is not at hand; give it back as the run learnt from it, or say where it is"
-"""Why something is not known."""
-
 FINER = 1e-4
 """Of a target's deviation: what the last digit of a forecast stands for."""
+
+STEP = "step"
+"""The column that says how many rows ahead a forecast is."""
 
 
 class TableForecaster(rnnkit.Predictor):
@@ -53,7 +57,12 @@ class TableForecaster(rnnkit.Predictor):
         self.calibration = Calibration.from_json(calibration, learnt)
 
     def predict(
-        self, data: str | PathLike[str] | None = None, *, interval: float = 0.9, season: int | None = None
+        self,
+        data: str | PathLike[str] | None = None,
+        *,
+        interval: float = 0.9,
+        season: int | None = None,
+        origins: str = "blocks",
     ) -> rnnkit.Forecast:
         """Forecast the rows of a table, and those after its end that its last windows reach.
 
@@ -62,106 +71,166 @@ class TableForecaster(rnnkit.Predictor):
                 run's own, of which the rows kept for a test are forecast.
             interval: share of the truth that lies within the bounds.
             season: rows of a season; None: as the times suggest.
+            origins: of several steps ahead, from which rows: "blocks", so that each row is forecast once; "every" row;
+                or the "last" one alone.
 
         Raises:
-            UsageError: `interval` is no share, or `season` no number of rows.
+            UsageError: `interval` is no share, `season` no number of rows, or `origins` none of these.
             DataError: the table is missing, too short or unfit.
         """
         check_interval(interval)
         if season is not None:
             check_whole("season", season)
-        learnt = self.learnt
+        if origins not in ORIGINS:
+            raise UsageError(f"origins is {origins!r}; it must be {', '.join(ORIGINS[:-1])} or {ORIGINS[-1]}")
         notes: list[str] = []
-        source = learnt.source if data is None else learnt.source._replace(path=Path(data), kept=True)
-        out = learnt.roles.left_out if learnt.roles.time else ()
-        table, time, _ = source.read([*out], learnt.reading)
-        self._check_columns(table, data is None)
-        count = table.rows
-        if data is None:
-            check_rows(table, learnt.rows)
-            count = learnt.rows  # later ones are left out; who reads the run says so
-        elif count < learnt.window:
-            raise DataError(
-                f"{table.source} has {count} row(s); the run forecasts from {learnt.window}, so give at least as many"
-            )
-        first = learnt.test.start if data is None else learnt.window - 1 + learnt.horizon
-        rows = np.arange(first, count + learnt.horizon)
-        numbers = table.numbers(learnt.roles.inputs, leave=False)[:count]
-        series = learnt.inputs.apply(table.source, learnt.roles.inputs, numbers)
-        actual = self._actual(table, count, notes)
-        clock = Clock(
-            table.head(count), None if time is None else time.head(count), learnt.roles.time, self.calibration.pace
-        )
-        index = clock.index(range(first, count + learnt.horizon))
-        known = max(0, count - first)
-        what = "the rows kept for a test" if data is None else f"{table.source}"
-        late = len(rows) - known
-        notes.insert(
-            0,
-            f"{len(rows)} forecast(s), {learnt.horizon} row(s) ahead: {known} in {what}, {late} beyond the last row",
-        )
-        return self._forecast(
-            series, actual, rows, index, [*notes, *clock.notes], interval, season_of(season, clock.pace)
-        )
+        reading, frame = read_again(self.learnt, None if data is None else Path(data), notes)
+        made = origins_of(frame, self.learnt, own=data is None, asked=origins)
+        if not len(made.ends):
+            raise self._too_short(reading, frame)
+        clocks = self._clocks(reading, frame)
+        index = self._index(clocks, frame, made)
+        notes.insert(0, self._said(made, frame, reading, own=data is None))
+        for note in (note for clock in clocks for note in clock.notes):
+            if note not in notes:
+                notes.append(note)
+        season_known = season_of(season, clocks[0].pace)
+        return self._forecast(frame, made, index, notes, interval, season_known)
 
     def follow(self, lines: Iterable[str], *, interval: float = 0.9) -> Iterator[rnnkit.Forecast]:
-        """Forecast from each row as it comes, as soon as there are `window` of them: (1, K) a time.
+        """Forecast from each row as it comes, as soon as there are `window` of them: (steps, K) a time.
 
         Args:
             lines: of a table as the run's own, the names first where it has names.
             interval: share of the truth that lies within the bounds.
 
         Raises:
-            UsageError: `interval` is no share.
+            UsageError: `interval` is no share, or the run reads several series, even steps, or what is known ahead.
             DataError: a line is unfit, or there are fewer rows than a window has.
         """
         check_interval(interval)
         learnt = self.learnt
-        stream = Stream(lines, learnt.source, learnt.roles.inputs, learnt.roles.time, learnt.window, learnt.reading)
+        for what, there in (
+            ("several series by a key", learnt.source.key),
+            ("rows at even steps (every)", learnt.source.every),
+            ("columns that are known ahead", learnt.ahead),
+        ):
+            if there:
+                raise UsageError(f"the run learnt from {what}, which do not come row by row; give a table with --data")
+        stream = Stream(lines, learnt)
         clock: Clock | None = None
         for window in stream.windows():
-            series = learnt.inputs.apply(window.place, learnt.roles.inputs, window.numbers)
+            reading, stops = window.reading, [learnt.window]
+            frame = learnt.frame(reading, stops, leave=False, place=window.place)
+            frame = frame._replace(values=np.full_like(frame.values, np.nan))
             if clock is None:
-                clock = Clock(window.table, window.time, learnt.roles.time, self.calibration.pace, MOST)
+                clock = Clock(window.timed, reading.time, learnt.roles.time, self.calibration.pace, MOST)
             else:
-                clock = clock.going_on(window.table, window.time, window.before)
-            row = np.array([learnt.window - 1 + learnt.horizon])
-            index = {name: cells[-1:] for name, cells in clock.index(range(learnt.window, int(row[0]) + 1)).items()}
-            actual = np.full((learnt.window, len(learnt.roles.targets)), np.nan)
-            yield self._forecast(series, actual, row, index, clock.notes, interval, None)
+                clock = clock.going_on(window.timed, reading.time, window.before)
+            made = origins_of(frame, learnt, own=False, asked="last")
+            index = self._index([clock], frame, made)
+            yield self._forecast(frame, made, index, clock.notes, interval, None)
+
+    def _too_short(self, reading: Reading, frame: Frame) -> DataError:
+        """Return the error of a table from which nothing can be forecast."""
+        source, learnt = reading.table.source, self.learnt
+        longest = max(stop - one.rows.start for one, stop in zip(frame.series, frame.stops, strict=True))
+        if longest < learnt.window:
+            return DataError(
+                f"{source} has {longest} row(s); the run forecasts from {learnt.window}, so give at least as many"
+            )
+        names = ", ".join(quoted(name) for name in learnt.roles.ahead)
+        return DataError(
+            f"{source}: nothing can be forecast, for {names} is not known of the {learnt.horizon} row(s) after the "
+            "last one; give rows that hold it below"
+        )
+
+    def _clocks(self, reading: Reading, frame: Frame) -> list[Clock]:
+        """Return what names the rows of each series."""
+        made = []
+        for _, rows in frame.series:
+            part = np.arange(rows.start, rows.stop)
+            whole = len(part) == reading.table.rows
+            table = reading.table if whole else reading.table.take(part)
+            time = reading.time
+            if time is not None and not whole:
+                time = time._replace(seconds=time.seconds[rows.start : rows.stop])
+            made.append(Clock(table, time, self.learnt.roles.time, self.calibration.pace))
+        return made
+
+    def _index(self, clocks: Sequence[Clock], frame: Frame, made: Origins) -> dict[str, list[str]]:
+        """Return what the rows that are forecast are called."""
+        called: dict[str, list[str]] = {}
+        for at, (clock, one) in enumerate(zip(clocks, frame.series, strict=True)):
+            mine = made.series == at
+            if not mine.any():
+                continue
+            rows = (made.ends + made.steps)[mine] - one.rows.start
+            first = int(rows.min())
+            names = clock.index(range(first, int(rows.max()) + 1))
+            for name in names:
+                called.setdefault(name, [""] * int((made.series < at).sum()))
+                called[name] += [names[name][row - first] for row in rows.tolist()]
+            for name in called.keys() - names.keys():
+                called[name] += [""] * len(rows)
+        if self.learnt.source.key is not None:
+            called = {self.learnt.source.key: [frame.series[at].name for at in made.series.tolist()], **called}
+        if self.learnt.steps == ALL and self.learnt.horizon > 1:
+            called[STEP] = [str(step) for step in made.steps.tolist()]
+        return called
+
+    def _said(self, made: Origins, frame: Frame, reading: Reading, own: bool) -> str:
+        """Say how many forecasts there are, and of what."""
+        stops = np.array(frame.stops)[made.series]
+        late = int((made.ends + made.steps >= stops).sum())
+        what = "the rows kept for a test" if own else f"{reading.table.source}"
+        steps = "" if self.learnt.steps != ALL or self.learnt.horizon == 1 else "1 to "
+        return (
+            f"{len(made.ends)} forecast(s), {steps}{self.learnt.horizon} row(s) ahead: {len(made.ends) - late} in "
+            f"{what}, {late} beyond the last row"
+        )
 
     def _forecast(
         self,
-        series: Numbers,
-        actual: Numbers,
-        rows: Rows,
+        frame: Frame,
+        made: Origins,
         index: Mapping[str, Sequence[str]],
-        notes: list[str],
+        notes: Sequence[str],
         interval: float,
         season: tuple[int | None, str] | None,
     ) -> rnnkit.Forecast:
-        """Forecast rows (M,) from windows of the series (N, C), and hold them against the truth (N, K), where known."""
-        learnt = self.learnt
-        targets, scale, ends = learnt.roles.targets, learnt.targets, rows - learnt.horizon
-        values = outputs(self.model, series, ends, learnt.window) * scale.scale + scale.mean
-        lower, upper, said = self._bounds(values, interval)
-        beyond = np.full((len(rows), len(targets)), np.nan)
-        beyond[rows < len(actual)] = actual[rows[rows < len(actual)]]
-        made = [*notes, said]
+        """Forecast rows (M,) from windows, and hold them against the truth, where that is known."""
+        learnt, targets = self.learnt, self.learnt.roles.targets
+        ends, which = np.unique(made.ends, return_inverse=True)
+        said = outputs(self.model, frame.windows, ends)
+        place = made.steps - 1 if learnt.steps == ALL else np.zeros_like(made.steps)
+        rows = made.ends + made.steps
+        mean, scale = learnt.targets.rows(frame.series, made.ends)
+        values = medians(said, learnt)[which, place] * scale + mean
+        bounds = Bounds(learnt, self.calibration.residuals, interval)
+        lower, upper = bounds.around(values, quantiles(said, learnt)[which, place], place, mean, scale)
+        beyond = np.full(values.shape, np.nan)
+        known = rows < np.array([one.rows.stop for one in frame.series])[made.series]
+        beyond[known] = frame.values[rows[known]]
+        told = [*notes, *bounds.notes]
         judged: tuple[rnnkit.ForecastError, ...] = ()
         if season is not None and np.isfinite(beyond).any():
-            padded = np.concatenate([actual, np.full((learnt.horizon, len(targets)), np.nan)])
-            methods = {OURS: values, **rivals(padded, rows, learnt.horizon, season[0])}
-            made.append(season[1])
+            begins = np.array([one.rows.start for one in frame.series])[made.series]
+            last = forward(frame.values, frame.series)
+            asked = Asked(made.ends, made.steps, begins, last)
+            padded = np.concatenate([frame.values, np.full((learnt.horizon, len(targets)), np.nan)])
+            methods = {OURS: values, **rivals(padded, asked, season[0])}
+            told.append(season[1])
             if self.calibration.ridge is not None:
-                methods[RIDGE] = ridge(series, ends, self.calibration.ridge, scale)
+                linear = ridge(frame.windows, asked, self.calibration.ridge, len(targets))
+                methods[RIDGE] = linear[np.arange(len(place)), place] * scale + mean
             else:
-                made.append(f"no {RIDGE}: the run has not kept its linear model, and {GONE}")
-            made += unknown(season[0], beyond, methods)
-            made.append("coverage is the share of what came within the bounds")
-            judged = errors(targets, beyond, methods)
+                told.append(f"no {RIDGE}: the run has not kept its linear model, and {GONE}")
+            told += unknown(season[0], beyond, methods)
+            told.append("coverage is the share of what came within the bounds")
+            judged = self._judged(beyond, methods, made.steps, by_step=STEP in index)
             if lost := unbeaten(targets, beyond, methods):
-                made.append(f"this run does not beat {'; '.join(lost)} (by RMSE)")
+                told.append(f"this run does not beat {'; '.join(lost)} (by RMSE)")
         forecast = rnnkit.Forecast(
             index=index,
             targets=tuple(targets),
@@ -170,62 +239,23 @@ class TableForecaster(rnnkit.Predictor):
             upper=upper,
             actual=beyond,
             interval=interval,
-            resolution=(FINER * scale.scale).tolist(),
+            resolution=(FINER * learnt.targets.whole.scale).tolist(),
             errors=judged,
-            notes=tuple(made),
+            notes=tuple(told),
+            key=learnt.source.key or "",
         )
         return replace(forecast, notes=(*forecast.notes, *_misses(forecast)))
 
-    def _bounds(self, values: Numbers, interval: float) -> tuple[Numbers, Numbers, str]:
-        """Return the bounds of the interval (M, K) around forecasts, and how they are made."""
-        residuals = self.calibration.residuals
-        if residuals is None:
-            nothing = np.full_like(values, np.nan)
-            return nothing, nothing, f"no interval: the run has not kept its residuals, and {GONE}"
-        lower, upper = (end * self.learnt.targets.scale for end in residuals.bounds(interval))
-        tail = (1 - interval) / 2
-        how = (
-            f"bounds: forecast plus the {100 * tail:.4g} % and {100 * (1 - tail):.4g} % quantiles of the errors on the "
-            f"{residuals.total} row(s) that validated the run"
-        )
-        if not residuals.suffice(interval):
-            how += f"; so few rows bound less than {100 * interval:.4g} %: these are the least and the greatest error"
-        beside = [
-            quoted(name)
-            for name, low, high in zip(self.learnt.roles.targets, lower, upper, strict=True)
-            if low * high > 0
-        ]
-        if beside:
-            names = ", ".join(beside)
-            how += f"; of {names} nearly all of these errors had one sign, so the forecast lies beside its bounds"
-        return values + lower, values + upper, how
-
-    def _check_columns(self, table: Table, own: bool) -> None:
-        """Raise DataError if the table lacks what the model reads; its own must have all that the run learnt from."""
-        wanted = [*self.learnt.roles.inputs, *(self.learnt.roles.targets if own else [])]
-        for name in wanted:
-            if name not in table.columns:
-                has = ", ".join([*table.columns][:SHOWN]) + (", ..." if len(table.columns) > SHOWN else "")
-                raise DataError(
-                    f"{table.source} has no column {name!r}{nearest(name, table.columns)}, which the run reads; it has "
-                    f"{has}{table.cut()}"
-                )
-
-    def _actual(self, table: Table, count: int, notes: list[str]) -> Numbers:
-        """Return what came (N, K), NaN where the table does not say."""
-        columns = []
-        for name in self.learnt.roles.targets:
-            column = table.columns.get(name)
-            if column is None:
-                notes.append(f"{table.source} has no column {name!r}, so its forecasts are not held against the truth")
-                columns.append(np.full(count, np.nan))
-                continue
-            if not all(map(is_missing, column.odd_cells)):
-                raise table.fault(name, leave=False)
-            if column.odd_cells:
-                notes.append(f"{len(column.odd_cells)} row(s) of {name!r} are empty, and not held against a forecast")
-            columns.append(column.numbers[:count])
-        return np.stack(columns, axis=1)
+    def _judged(
+        self, actual: Numbers, methods: Mapping[str, Numbers], steps: Rows, by_step: bool
+    ) -> tuple[rnnkit.ForecastError, ...]:
+        """Return the errors of all steps together, and of each."""
+        targets = self.learnt.roles.targets
+        judged = errors(targets, actual, methods)
+        for step in np.unique(steps).tolist() if by_step else ():
+            mine = steps == step
+            judged += errors(targets, actual[mine], {name: values[mine] for name, values in methods.items()}, step)
+        return judged
 
 
 def _misses(forecast: rnnkit.Forecast) -> list[str]:

@@ -1,9 +1,11 @@
 """The options of the task `csv`, as a shell's user or a program gives them."""
 
 import csv
-from collections.abc import Container
+from collections.abc import Container, Sequence
+from typing import Any
 
 from rnnkit.errors import KindError, UsageError
+from rnnkit_tasks.forecast.calendar import PARTS
 from rnnkit_tasks.table.order import ORDERS
 
 HEADERS = {"auto": None, None: None, "yes": True, True: True, "no": False, False: False}
@@ -50,4 +52,69 @@ def order_of(given: object) -> str | None:
     """Read which row comes first; None: the oldest one must, where a column tells the time."""
     if given is not None and given not in ORDERS:
         raise UsageError(f"task 'csv': order is {given!r}; it must be {' or '.join(ORDERS)}")
+    return None if given is None else str(given)
+
+
+def one_of(option: str, given: object, known: Sequence[str]) -> str:
+    """Read one word of several.
+
+    Raises:
+        UsageError: it is another.
+    """
+    if not isinstance(given, str) or given not in known:
+        raise UsageError(f"task 'csv': {option} is {given!r}; it must be {', '.join(known[:-1])} or {known[-1]}")
+    return given
+
+
+def quantiles_of(given: object) -> tuple[float, ...]:
+    """Read shares of the truth below: 0.05,0.5,0.95, as a text or a list; None gives none.
+
+    Raises:
+        UsageError: one is no share above 0 and below 1, they do not rise, or 0.5, the forecast, is not among them.
+    """
+    if given is None:
+        return ()
+    listed: list[Any] = list(given) if isinstance(given, list | tuple) else [given]
+    listed = given.split(",") if isinstance(given, str) else listed
+    try:
+        shares = tuple(float(share) for share in listed)
+    except (TypeError, ValueError):
+        shares = ()
+    if not shares or not all(0 < share < 1 for share in shares) or list(shares) != sorted(set(shares)):
+        raise UsageError(f"task 'csv': quantiles is {given!r}; it must be rising shares, such as 0.05,0.5,0.95")
+    if 0.5 not in shares:
+        raise UsageError(f"task 'csv': quantiles is {given!r}; 0.5 must be among them, which is the forecast")
+    return shares
+
+
+def calendar_of(given: object) -> tuple[str, ...] | None:
+    """Read which parts of the date are inputs: auto (None), none (an empty tuple), or names of parts.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    if given is None or given == "auto":
+        return None
+    if given is False or given in ("none", "no"):
+        return ()
+    return tuple(one_of("calendar", word, [*PARTS, "none", "auto"]) for word in names_of("calendar", given, ()))
+
+
+def text_of(option: str, given: object) -> str | None:
+    """Read the name of a column, or None."""
+    if given is None:
+        return None
+    if isinstance(given, bool) or not isinstance(given, str | int) or not str(given).strip():
+        raise KindError(f"task 'csv': {option} is {given!r}; it must be the name of a column")
+    return str(given).strip()
+
+
+def decimal_of(given: object) -> str | None:
+    """Read what decimals begin with; None: it is to be told by the cells.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    if given not in (None, ",", "."):
+        raise UsageError(f"task 'csv': decimal is {given!r}; it must be , or . as decimals begin with")
     return None if given is None else str(given)

@@ -11,9 +11,12 @@ Numbers = NDArray[np.float64]
 KEPT = 1001
 """Of a target's residuals in order, as many as that, evenly spaced; all where there are fewer."""
 
+LEAST, NUMBERS = 101, 100_000
+"""Where there are many targets and steps: so many of each, and of all together."""
+
 
 class Residuals(NamedTuple):
-    """The residuals of `total` forecasts: truth less forecast, of K targets, in their deviations."""
+    """The residuals of `total` forecasts: truth less forecast, of K targets or steps of them, in their deviations."""
 
     total: int
     levels: Numbers
@@ -23,10 +26,22 @@ class Residuals(NamedTuple):
 
     @classmethod
     def measured(cls, residuals: Numbers) -> "Residuals":
-        """Take residuals (N, K), of which each has the same chance to be the next one."""
-        total = len(residuals)
-        ranks = np.unique(np.linspace(0, total - 1, min(total, KEPT)).round().astype(np.int64))
-        return cls(total, (ranks + 1) / (total + 1), np.sort(residuals, axis=0)[ranks])
+        """Take residuals (N, K), of which each has the same chance to be the next one; NaN where none is known.
+
+        Of columns of which different numbers are known, the one with the fewest gives the levels.
+        """
+        columns = [np.sort(column[~np.isnan(column)]) for column in residuals.T]
+        total = min(map(len, columns))
+        if not total:
+            return cls(0, np.zeros(0), np.full((0, len(columns)), np.nan))
+        most = min(KEPT, max(LEAST, NUMBERS // len(columns)))
+        ranks = np.unique(np.linspace(0, total - 1, min(total, most)).round().astype(np.int64))
+        levels = (ranks + 1) / (total + 1)
+        values = [
+            column[ranks] if len(column) == total else np.interp(levels, _levels(len(column)), column)
+            for column in columns
+        ]
+        return cls(total, levels, np.stack(values, axis=1))
 
     def bounds(self, share: float) -> tuple[Numbers, Numbers]:
         """Return (K,) lower and upper ends of what holds a share of the residuals, as much below as above.
@@ -58,7 +73,12 @@ class Residuals(NamedTuple):
         if (
             type(values["total"]) is not int
             or residuals.shape != (len(levels), targets)
+            or not len(levels)
             or not np.isfinite(residuals).all()
         ):
             raise ValueError(f"it has no residuals of {targets} target(s)")
         return cls(values["total"], levels, residuals)
+
+
+def _levels(count: int) -> Numbers:
+    return np.arange(1, count + 1) / (count + 1)

@@ -1,6 +1,7 @@
 """Simple forecasts that a model is held against, and how far off each is in the unit of the target."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,36 +11,57 @@ import rnnkit
 from rnnkit_tasks.forecast.linear import linear_forecasts
 from rnnkit_tasks.forecast.pace import Pace
 from rnnkit_tasks.forecast.roles import quoted
-from rnnkit_tasks.forecast.scaling import Scale
+from rnnkit_tasks.forecast.windows import Windows
 
 Numbers = NDArray[np.float64]
+
+Rows = NDArray[np.int64]
 
 OURS, LAST, SEASONAL, RIDGE = "this run", "last value", "seasonal naive", "ridge"
 
 
-def rivals(actual: Numbers, rows: NDArray[np.int64], horizon: int, season: int | None) -> dict[str, Numbers]:
+class Asked(NamedTuple):
+    """What is forecast: M rows, each so many steps after the last one read."""
+
+    ends: Rows
+    """(M,) the last row read."""
+    steps: Rows
+    """(M,)."""
+    begins: Rows
+    """(M,) the first row of the series."""
+    last: Numbers
+    """(N, K) the last value that was known in each row of the table."""
+
+    @property
+    def rows(self) -> Rows:
+        """(M,) that are forecast."""
+        return self.ends + self.steps
+
+
+def rivals(actual: Numbers, asked: Asked, season: int | None) -> dict[str, Numbers]:
     """Return what repeats the last value, and the one a season before, by name: (M, K), NaN where there is none.
 
     Args:
         actual: (N, K) of the whole table.
-        rows: (M,) that are forecast.
-        horizon: rows from the last one that is known to a row that is forecast.
+        asked: what is forecast.
         season: its rows; None: no season is known.
     """
-    found = {LAST: _at(actual, rows - horizon)}
-    if season is not None:
-        found[SEASONAL] = _at(actual, rows - season * -(-horizon // season))  # the latest one that is known by then
+    found = {LAST: _at(asked.last, asked.ends, asked.begins)}
+    if season is not None:  # the latest one that is known by then
+        before = asked.rows - season * -(-asked.steps // season)
+        found[SEASONAL] = _at(actual, before, asked.begins)
     return found
 
 
-def ridge(series: Numbers, ends: NDArray[np.int64], weights: Numbers, scale: Scale) -> Numbers:
-    """Return (M, K) forecasts by the linear model of windows that end in rows `ends` (M,), in the targets' units."""
-    forecasts = linear_forecasts(torch.from_numpy(series), torch.from_numpy(ends), torch.from_numpy(weights))
-    return forecasts.numpy() * scale.scale + scale.mean
+def ridge(windows: Windows, asked: Asked, weights: Numbers, targets: int) -> Numbers:
+    """Return (M, steps, K) forecasts by the linear model of windows, normalised."""
+    series = windows.known.double()
+    forecasts = linear_forecasts(series, torch.from_numpy(asked.ends), torch.from_numpy(weights))
+    return forecasts.numpy().reshape(len(asked.ends), -1, targets)
 
 
 def errors(
-    targets: Sequence[str], actual: Numbers, forecasts: Mapping[str, Numbers]
+    targets: Sequence[str], actual: Numbers, forecasts: Mapping[str, Numbers], step: int | None = None
 ) -> tuple[rnnkit.ForecastError, ...]:
     """Return how far off each method is, target by target, where the truth is known.
 
@@ -47,6 +69,7 @@ def errors(
         targets: K names.
         actual: (M, K), NaN where it is not known.
         forecasts: (M, K) by method.
+        step: how many rows ahead they all are; None: several.
     """
     made = []
     for k, target in enumerate(targets):
@@ -55,7 +78,7 @@ def errors(
             off = off[np.isfinite(off)]
             if len(off):
                 mae, rmse = float(np.abs(off).mean()), float(np.sqrt(np.square(off).mean()))
-                made.append(rnnkit.ForecastError(target, method, mae, rmse, len(off)))
+                made.append(rnnkit.ForecastError(target, method, mae, rmse, len(off), step))
     return tuple(made)
 
 
@@ -99,6 +122,6 @@ def unknown(season: int | None, actual: Numbers, forecasts: Mapping[str, Numbers
     return [f"{SEASONAL} is judged on {known.sum()} of {truth.sum()} rows, which have one a season before"]
 
 
-def _at(values: Numbers, rows: NDArray[np.int64]) -> Numbers:
-    """Return rows of values; NaN for rows before the first."""
-    return np.where((rows >= 0)[:, None], values[np.maximum(rows, 0)], np.nan)
+def _at(values: Numbers, rows: Rows, begins: Rows) -> Numbers:
+    """Return rows of values; NaN for rows before their series begins."""
+    return np.where((rows >= begins)[:, None], values[np.maximum(rows, 0)], np.nan)

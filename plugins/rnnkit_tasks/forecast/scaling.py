@@ -1,4 +1,4 @@
-"""Bringing the columns of a series to one scale, as measured over the rows that train."""
+"""Bringing the columns of a table to one scale, as measured over the rows that train, series by series."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.errors import DataError
+from rnnkit_tasks.table.series import Series
 
 Values = NDArray[np.float64]
 
@@ -23,17 +24,27 @@ class Scale(NamedTuple):
     scale: Values
 
     @classmethod
-    def measured(cls, source: str, names: Sequence[str], values: Values, training: int) -> "Scale":
-        """Measure columns (N, C), called `names`, over the first `training` rows; constant ones keep their unit.
+    def measured(cls, values: Values, fixed: Sequence[bool] = ()) -> "Scale":
+        """Measure columns (N, C) of the rows that train; NaN is passed over, constant ones keep their unit.
 
-        Raises:
-            DataError: a number that is so large that its square would overflow.
+        `fixed`: columns whose mean is 0 and deviation 1 whatever they hold.
         """
-        _check(source, names, values, values, LARGEST, "too large; give the column in another unit")
-        part = values[:training]
-        constant = is_constant(part)
-        mean = np.where(constant, part[0], part.mean(axis=0))
-        return cls(mean, np.where(constant, 1.0, part.std(axis=0)))
+        known = np.isfinite(values)
+        counts = np.maximum(known.sum(axis=0), 1)
+        plain = np.where(known, values, 0.0)
+        mean = plain.mean(axis=0) if known.all() else plain.sum(axis=0) / counts
+        if known.all():
+            deviation = values.std(axis=0)
+        else:
+            deviation = np.sqrt(np.where(known, np.square(plain - mean), 0.0).sum(axis=0) / counts)
+        first = np.array(
+            [column[have][0] if have.any() else 0.0 for column, have in zip(plain.T, known.T, strict=True)]
+        )
+        constant = is_constant(values)
+        mean, deviation = np.where(constant, first, mean), np.where(constant, 1.0, deviation)
+        if any(fixed):
+            mean, deviation = np.where(fixed, 0.0, mean), np.where(fixed, 1.0, deviation)
+        return cls(mean, deviation)
 
     def apply(self, source: str, names: Sequence[str], values: Values) -> Values:
         """Bring columns (N, C), called `names`, to this scale.
@@ -41,10 +52,14 @@ class Scale(NamedTuple):
         Raises:
             DataError: a number that is so large, or so far from those that train, that its square would overflow.
         """
-        _check(source, names, values, values, LARGEST, "too large; give the column in another unit")
+        check_size(source, names, values)
         result = (values - self.mean) / self.scale
         _check(source, names, values, result, FARTHEST, "too far from the rows that train; correct it")
         return result
+
+    def where(self, chosen: NDArray[np.bool_], other: "Scale") -> "Scale":
+        """Return the scale that has another's columns where they are chosen."""
+        return Scale(np.where(chosen, other.mean, self.mean), np.where(chosen, other.scale, self.scale))
 
     def to_json(self) -> dict[str, list[float]]:
         """Return lists of numbers."""
@@ -63,14 +78,78 @@ class Scale(NamedTuple):
         return cls(mean, scale)
 
 
+class Scales(NamedTuple):
+    """The scale of each series, and that of all rows that train together."""
+
+    whole: Scale
+    of: Mapping[str, Scale]
+    """By the name of the series; empty where there is but one."""
+
+    @classmethod
+    def measured(
+        cls, values: Values, series: Sequence[Series], training: NDArray[np.int64], fixed: Sequence[bool]
+    ) -> "Scales":
+        """Measure columns (N, C), in each series those that vary there: what is constant in all tells them apart."""
+        whole = Scale.measured(values[training], fixed)
+        if len(series) == 1 and not series[0].name:
+            return cls(whole, {})
+        mine = [training[(training >= s.rows.start) & (training < s.rows.stop)] for s in series]
+        parts = [
+            values[rows] if len(rows) else values[s.rows.start : s.rows.stop]
+            for s, rows in zip(series, mine, strict=True)
+        ]
+        static: NDArray[np.bool_] = np.asarray(np.stack([is_constant(part) for part in parts]).all(axis=0))
+        scales = [Scale.measured(part, fixed) for part in parts]
+        return cls(whole, {s.name: scale.where(static, whole) for s, scale in zip(series, scales, strict=True)})
+
+    def apply(self, source: str, names: Sequence[str], values: Values, series: Sequence[Series]) -> Values:
+        """Bring columns (N, C) of series to their scales; see `Scale.apply`."""
+        if not self.of:
+            return self.whole.apply(source, names, values)
+        made = np.empty_like(values)
+        for one in series:
+            part = slice(one.rows.start, one.rows.stop)
+            made[part] = self.of.get(one.name, self.whole).apply(source, names, values[part])
+        return made
+
+    def rows(self, series: Sequence[Series], rows: NDArray[np.int64]) -> tuple[Values, Values]:
+        """Return the mean and the scale of each of the rows (M,): (M, C), or (C,) where all have the same."""
+        if not self.of:
+            return self.whole.mean, self.whole.scale
+        starts = np.array([one.rows.start for one in series])
+        owner = np.searchsorted(starts, rows, side="right") - 1
+        scales = [self.of.get(one.name, self.whole) for one in series]
+        return np.stack([s.mean for s in scales])[owner], np.stack([s.scale for s in scales])[owner]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what JSON takes."""
+        series = {"series": {name: scale.to_json() for name, scale in self.of.items()}} if self.of else {}
+        return {**self.whole.to_json(), **series}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any], count: int) -> "Scales":
+        """Read what `to_json` returned; see `Scale.from_json`."""
+        of = {str(name): Scale.from_json(scale, count) for name, scale in values.get("series", {}).items()}
+        return cls(Scale.from_json(values, count), of)
+
+
 def is_constant(values: Values) -> Any:
-    """Tell of each column (N, ...) whether it is constant but for rounding."""
+    """Tell of each column (N, ...) whether it is constant but for rounding, NaN aside."""
+    known = np.isfinite(values)
     with np.errstate(over="ignore", invalid="ignore"):  # what is too large is refused elsewhere
-        return values.std(axis=0) <= RESOLUTION * np.abs(values).max(axis=0)
+        if known.all():
+            return values.std(axis=0) <= RESOLUTION * np.abs(values).max(axis=0)
+        most, least = np.where(known, values, -np.inf).max(axis=0), np.where(known, values, np.inf).min(axis=0)
+        return ~known.any(axis=0) | (most - least <= RESOLUTION * np.maximum(np.abs(most), np.abs(least)))
+
+
+def check_size(source: str, names: Sequence[str], values: Values) -> None:
+    """Raise DataError for a number of columns (N, C) that is so large that its square would overflow."""
+    _check(source, names, values, values, LARGEST, "too large; give the column in another unit")
 
 
 def _check(source: str, names: Sequence[str], values: Values, judged: Values, limit: float, wrong: str) -> None:
     """Raise for the first of `values` whose place in `judged` is beyond the limit."""
-    if max(judged.max(), -judged.min()) > limit:
+    if judged.size and max(np.nanmax(judged, initial=0.0), -np.nanmin(judged, initial=0.0)) > limit:
         row, column = np.argwhere(np.abs(judged) > limit)[0]
         raise DataError(f"{source}, column {names[column]!r}: {values[row, column]:g} is {wrong}")

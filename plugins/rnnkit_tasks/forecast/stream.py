@@ -6,18 +6,26 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rnnkit.errors import DataError, nearest
-from rnnkit_tasks.table.cells import number
+from rnnkit_tasks.forecast.features import NUMBER
+from rnnkit_tasks.forecast.gaps import POLICIES
+from rnnkit_tasks.forecast.learnt import Learnt
+from rnnkit_tasks.table.cells import is_missing
 from rnnkit_tasks.table.column import Column
+from rnnkit_tasks.table.decimals import value
 from rnnkit_tasks.table.delimiter import spoken
 from rnnkit_tasks.table.moments import moments
 from rnnkit_tasks.table.order import Time
-from rnnkit_tasks.table.source import Source
+from rnnkit_tasks.table.series import Series
+from rnnkit_tasks.table.source import Reading
 from rnnkit_tasks.table.table import SHOWN, Table
+from rnnkit_tasks.table.zones import universal
 
 PLACE = "stdin"
+
+Row = tuple[int, list[str]]
+"""The number of a line, and its cells."""
 
 
 class Window(NamedTuple):
@@ -25,11 +33,9 @@ class Window(NamedTuple):
 
     place: str
     """Where the last one stood."""
-    numbers: NDArray[np.float64]
-    """(window, C) of the inputs."""
-    table: Table
+    reading: Reading
+    timed: Table
     """The columns of the time; without any, row numbers."""
-    time: Time | None
     before: int
     """Rows that came before the window."""
 
@@ -39,61 +45,85 @@ class Stream:
 
     Args:
         lines: each with its end or without.
-        source: how the run read its own table.
-        inputs: names of the columns that are read.
-        times: names of those that tell the time.
-        window: rows of a window.
-        reading: how dates are read where days and months could change places.
+        learnt: of the run.
 
     Raises:
         DataError: a line is unfit, or there are too few rows.
     """
 
-    def __init__(
-        self,
-        lines: Iterable[str],
-        source: Source,
-        inputs: Sequence[str],
-        times: Sequence[str],
-        window: int,
-        reading: str = "",
-    ) -> None:
+    def __init__(self, lines: Iterable[str], learnt: Learnt) -> None:
+        source = learnt.source
         self._lines = enumerate(lines, start=1)
-        self._mark = source.delimiter or ","
+        self._mark, self._decimal = source.delimiter or ",", source.decimal
         self._named, self._commented = source.header is not False, source.header is None
-        self._inputs, self._times, self._window, self._reading = inputs, times, window, reading
+        self._learnt, self._inputs = learnt, learnt.roles.inputs
+        self._numeric = {feature.name for feature in learnt.features if feature.kind == NUMBER}
+        self._gone: dict[str, str] = {}
+        """By column, the last cell that was not empty of the rows that have left the window."""
 
     def windows(self) -> Iterator[Window]:
         """Yield the window that ends in each row, from the first one that is full."""
         rows = self._rows()
         width, places, first = self._heading(rows)
-        numbers: deque[list[float]] = deque(maxlen=self._window)
-        texts: deque[list[str]] = deque(maxlen=self._window)
-        times = [name for name in self._times if name in places]
-        count = 0
+        size, count = self._learnt.window, 0
+        held: deque[Row] = deque()
         for line, cells in rows if first is None else _after(first, rows):
-            if self._named and [cell.strip() for cell in cells] == list(places):
-                raise DataError(f"{PLACE}, line {line}: the names stand here again; give them once, in the first line")
-            if len(cells) != width:
-                raise DataError(
-                    f"{PLACE}, line {line}: {len(cells)} cell(s), {width} in the first line; give all rows as many; "
-                    f"cells are cut at each {spoken(self._mark)}"
-                )
-            numbers.append([self._number(line, name, cells[places[name]]) for name in self._inputs])
-            texts.append([cells[places[name]] for name in times])
+            self._check(line, cells, width, places)
+            held.append((line, cells))
             count += 1
-            if count >= self._window:
-                table, time = _timed(times, texts, self._reading)
-                _check_order(f"{PLACE}, line {line}", time)
-                yield Window(f"{PLACE}, line {line}", np.array(numbers), table, time, count - self._window)
-        if count < self._window:
+            if len(held) > size:
+                self._leave(held.popleft()[1], places)
+            if count >= size:
+                yield self._window(held, places, count - size)
+        if count < size:
             raise DataError(
-                f"{PLACE} ended after {count} row(s); the run forecasts from {self._window}, so give at least as many"
+                f"{PLACE} ended after {count} row(s); the run forecasts from {size}, so give at least as many"
             )
 
-    def _heading(
-        self, rows: Iterator[tuple[int, list[str]]]
-    ) -> tuple[int, dict[str, int], tuple[int, list[str]] | None]:
+    def _window(self, held: Sequence[Row], places: dict[str, int], before: int) -> Window:
+        """Return the rows that are held as a table."""
+        times = [name for name in self._learnt.roles.time if name in places]
+        columns = {name: Column(decimal=self._decimal) for name in dict.fromkeys([*self._inputs, *times])}
+        for name, column in columns.items():
+            cells = [cells[places[name]] for _, cells in held]
+            if is_missing(cells[0]) and name in self._gone:
+                cells[0] = self._gone[name]
+            column.append(cells)
+        table = Table(PLACE, columns, [line for line, _ in held])
+        timed = Table(PLACE, {name: columns[name] for name in times} or {"": Column(np.arange(float(len(held))))})
+        time = moments(timed, reading=self._learnt.reading)[0] if times else None
+        place = f"{PLACE}, line {held[-1][0]}"
+        _check_order(place, time)
+        zone = self._learnt.source.zone
+        if time is not None and zone is not None:
+            time = time._replace(seconds=universal(time.seconds, zone), zone=zone)
+        return Window(place, Reading(table, time, {}, [Series("", range(len(held)))]), timed, before)
+
+    def _leave(self, cells: list[str], places: dict[str, int]) -> None:
+        """Remember what a row held that leaves the window, where gaps are filled from before."""
+        if self._learnt.missing in ("forward", "interpolate"):
+            for name in self._inputs:
+                if not is_missing(cells[places[name]]):
+                    self._gone[name] = cells[places[name]]
+
+    def _check(self, line: int, cells: list[str], width: int, places: dict[str, int]) -> None:
+        """Raise DataError for a line that is no row of the table."""
+        if self._named and [cell.strip() for cell in cells] == list(places):
+            raise DataError(f"{PLACE}, line {line}: the names stand here again; give them once, in the first line")
+        if len(cells) != width:
+            raise DataError(
+                f"{PLACE}, line {line}: {len(cells)} cell(s), {width} in the first line; give all rows as many; "
+                f"cells are cut at each {spoken(self._mark)}"
+            )
+        for name in self._inputs:
+            cell = cells[places[name]]
+            if name not in self._numeric or np.isfinite(value(cell, self._decimal)):
+                continue
+            if self._learnt.missing == POLICIES[0] or not is_missing(cell):
+                wrong = f"{cell[:40]!r} is not a finite number" if cell.strip() else "the cell is empty"
+                raise DataError(f"{PLACE}, line {line}, column {name!r}: {wrong}; correct it")
+
+    def _heading(self, rows: Iterator[Row]) -> tuple[int, dict[str, int], Row | None]:
         """Return how many cells a row has, which is in which column, and the first line where it holds no names."""
         first = next(rows, None)
         if first is None:
@@ -110,7 +140,7 @@ class Stream:
                 )
         return len(first[1]), places, None if self._named else first
 
-    def _rows(self) -> Iterator[tuple[int, list[str]]]:
+    def _rows(self) -> Iterator[Row]:
         """Yield the cells of each line that is not blank and no comment, with its number.
 
         Of a table whose names stood in a comment, the first comment that has them all is a line too.
@@ -130,13 +160,6 @@ class Stream:
                 raise DataError(f"{PLACE}, line {at}: {error}; correct it") from None
             yield at, cells
 
-    def _number(self, line: int, name: str, cell: str) -> float:
-        value = number(cell)
-        if not np.isfinite(value):
-            wrong = f"{cell[:40]!r} is not a finite number" if cell.strip() else "the cell is empty"
-            raise DataError(f"{PLACE}, line {line}, column {name!r}: {wrong}; correct it")
-        return value
-
 
 def _check_order(place: str, time: Time | None) -> None:
     """Raise DataError for rows most of which are older than the ones before; clocks that are put back do no harm."""
@@ -144,15 +167,6 @@ def _check_order(place: str, time: Time | None) -> None:
         raise DataError(f"{place}: the time column {' + '.join(time.names)!r} goes back; give the oldest row first")
 
 
-def _after(first: tuple[int, list[str]], rows: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:
+def _after(first: Row, rows: Iterator[Row]) -> Iterator[Row]:
     yield first
     yield from rows
-
-
-def _timed(names: Sequence[str], texts: Sequence[Sequence[str]], reading: str) -> tuple[Table, Time | None]:
-    """Return the columns of the time as a table, and what they say."""
-    columns = {name: Column() for name in names} or {"": Column(np.arange(float(len(texts))))}
-    for at, name in enumerate(names):
-        columns[name].append([cells[at] for cells in texts])
-    table = Table(PLACE, columns)
-    return table, moments(table, reading=reading)[0] if names else None

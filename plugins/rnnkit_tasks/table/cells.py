@@ -12,7 +12,9 @@ MISSING = frozenset(
 )
 """What stands for a number that is not there, in lower case."""
 
-ANSWERS = frozenset(["yes", "no", "y", "n", "true", "false", "t", "f", "on", "off", "ja", "nein", "oui", "non"])
+YES = frozenset(["yes", "y", "true", "t", "on", "ja", "oui"])
+NO = frozenset(["no", "n", "false", "f", "off", "nein", "non"])
+ANSWERS = YES | NO
 
 SYMBOLS = "$€£¥¢₹₽₩₺₴₪₫₦₱฿₡₲₵₸₿₭₮₼₾₠₣₤₧₨"
 CODES = (

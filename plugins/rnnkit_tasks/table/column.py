@@ -2,13 +2,14 @@
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnkit_tasks.table.cells import ANSWERS, is_missing, number, written
+from rnnkit_tasks.table.cells import ANSWERS, is_missing, written
+from rnnkit_tasks.table.decimals import value, values
 
 Numbers = NDArray[np.float64]
 
@@ -16,11 +17,20 @@ Numbers = NDArray[np.float64]
 class Column:
     """Numbers (N,), NaN where a cell holds none; such cells, infinite ones too, are `odd`."""
 
-    def __init__(self, numbers: Any = ()) -> None:
+    def __init__(self, numbers: Any = (), decimal: str | None = None) -> None:
+        self.decimal = decimal
+        """What decimals begin with, where thousands may have marks; None: numbers have a point, and no marks."""
         self._pieces: list[Numbers] = [np.asarray(numbers, dtype=np.float64)] if len(numbers) else []
         self.rows = sum(map(len, self._pieces))
         self.odd_rows = array("q")
         self.odd_cells: list[str] = []
+
+    @classmethod
+    def of(cls, numbers: Numbers, odd: Mapping[int, str]) -> "Column":
+        """Return a column of numbers (N,), and of the cells of those rows that hold none, by row."""
+        column = cls(numbers)
+        column.odd_rows, column.odd_cells = array("q", sorted(odd)), [odd[row] for row in sorted(odd)]
+        return column
 
     @property
     def regular(self) -> bool:
@@ -38,13 +48,13 @@ class Column:
         """Add cells below."""
         try:
             numbers = np.fromiter(map(float, cells), np.float64, len(cells))
-            plain = bool(np.isfinite(numbers).all()) and "_" not in "".join(cells)
+            plain = not self.decimal and bool(np.isfinite(numbers).all()) and "_" not in "".join(cells)
         except ValueError:
             plain = False
         if plain:
             self.append_numbers(numbers)
             return
-        numbers = np.fromiter(map(number, cells), np.float64, len(cells))
+        numbers = np.fromiter(values(cells, self.decimal), np.float64, len(cells))
         odd = np.flatnonzero(~np.isfinite(numbers))
         self.odd_rows.extend((odd + self.rows).tolist())
         self.odd_cells.extend([cells[at] for at in odd.tolist()])
@@ -63,7 +73,7 @@ class Column:
 
     def prepend(self, cell: str) -> None:
         """Put a cell in above all."""
-        first, rows = number(cell), self.odd_rows
+        first, rows = value(cell, self.decimal), self.odd_rows
         self._pieces.insert(0, np.array([first]))
         self.rows += 1
         self.odd_rows = array("q", [row + 1 for row in rows])
@@ -76,6 +86,15 @@ class Column:
         self._pieces = [self.numbers[::-1].copy()]
         self.odd_rows = array("q", [self.rows - 1 - row for row in reversed(self.odd_rows)])
         self.odd_cells.reverse()
+
+    def take(self, rows: NDArray[np.int64]) -> "Column":
+        """Return these rows, in this order, as a column of their own."""
+        cells = dict(zip(self.odd_rows, self.odd_cells, strict=True))
+        odd = np.zeros(self.rows, dtype=bool)
+        odd[np.array(self.odd_rows, dtype=np.int64)] = True
+        at = np.flatnonzero(odd[rows])
+        found = zip(at.tolist(), rows[at].tolist(), strict=True)
+        return Column.of(self.numbers[rows], {place: cells[row] for place, row in found})
 
     def head(self, rows: int) -> "Column":
         """Return the first rows as a column of their own."""

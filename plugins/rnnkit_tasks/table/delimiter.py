@@ -50,13 +50,15 @@ def declared(line: str) -> str | None:
     return match[1] if match else None
 
 
-def sniffed(lines: Sequence[str]) -> str:
+def sniffed(lines: Sequence[str], decimal: str | None = None) -> str:
     """Return the delimiter of lines that are not blank: what cuts most of them into one number of cells, above one.
 
-    Where several do equally well, it is the first of tab, semicolon, bar and comma; where none does, a comma.
+    Where several do equally well, it is the first of tab, semicolon, bar and comma; where none does, a comma, unless
+    decimals begin with one.
     """
-    best, most = ",", 0
-    for mark in DELIMITERS:
+    marks = DELIMITERS.replace(",", "") if decimal == "," and '"' not in "".join(lines) else DELIMITERS
+    best, most = "," if "," in marks else ";", 0
+    for mark in marks:
         try:
             widths = Counter(len(cells) for cells in csv.reader(lines, delimiter=mark, skipinitialspace=True) if cells)
         except csv.Error:  # whoever reads the file says so

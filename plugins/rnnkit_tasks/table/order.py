@@ -20,8 +20,10 @@ class Time(NamedTuple):
 
     names: list[str]
     seconds: NDArray[np.float64]
-    """(N,); NaN where a cell holds no date."""
+    """(N,) since 1970; NaN where a cell holds no date."""
     note: str = ""
+    zone: str = ""
+    """Whose local times the cells are; "": of none whose clocks change."""
 
     def head(self, rows: int) -> "Time":
         """Return the first rows."""

@@ -30,8 +30,8 @@ class Rows:
         DataError: the file is unreadable, empty or binary, or rows have different widths.
     """
 
-    def __init__(self, path: Path, delimiter: str | None) -> None:
-        self.path = path
+    def __init__(self, path: Path, delimiter: str | None, decimal: str | None = None) -> None:
+        self.path, self.decimal = path, decimal
         self.comments = Comments()
         self.first: list[str] = []
         """The cells of the first row, which may be names; not among `columns`."""
@@ -47,7 +47,7 @@ class Rows:
         head, mark = self._beginning(opening)
         if head and (other := other_format(head[0])):
             raise DataError(f"{path} looks like {other}, not like a table; write it as text, a row a line: 1.5,2.5")
-        self.delimiter = delimiter or mark or sniffed(head)
+        self.delimiter = delimiter or mark or sniffed(head, decimal)
         self._careful(iter(opening))
         for block in blocks:
             if not self._plain(block):
@@ -94,7 +94,7 @@ class Rows:
         if not self.first:
             self.sample = [cells for _, cells in rows[:SAMPLE]]
             self.first_line, self.first = rows.pop(0)
-            self.columns = [Column() for _ in self.first]
+            self.columns = [Column(decimal=self.decimal) for _ in self.first]
         width = len(self.first)
         for line, cells in rows:
             if len(cells) != width:
@@ -111,7 +111,7 @@ class Rows:
     def _plain(self, block: list[str]) -> bool:
         """Read lines at once, if each is a row of so many cells without quotes, and numbers stand where they did."""
         width, mark, text = len(self.columns), self.delimiter, "".join(block)
-        if not width or '"' in text or mark == " " or (width == 1 and not all(map(str.strip, block))):
+        if self.decimal or not width or '"' in text or mark == " " or (width == 1 and not all(map(str.strip, block))):
             return False
         if text.count(mark) != (width - 1) * len(block):  # then a row is too long; loadtxt raises if one is too short
             return False

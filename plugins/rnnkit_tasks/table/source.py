@@ -4,13 +4,40 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rnnkit.errors import DataError
-from rnnkit_tasks.forecast.house import house
+import numpy as np
+
+from rnnkit.errors import DataError, UsageError
 from rnnkit_tasks.table.column import Column
+from rnnkit_tasks.table.house import house
 from rnnkit_tasks.table.moments import moments
 from rnnkit_tasks.table.order import Time, check_order
+from rnnkit_tasks.table.parquet import is_parquet, read_parquet
+from rnnkit_tasks.table.resampling import Step, resampled
+from rnnkit_tasks.table.series import Series, grouped
 from rnnkit_tasks.table.table import Table, read_table
 from rnnkit_tasks.table.untimed import check_untimed
+from rnnkit_tasks.table.zones import local, universal
+
+CHECKED = 50
+"""Series whose order is asked for where no column tells their time."""
+
+
+class Reading(NamedTuple):
+    """A table as it is used: each series in one piece, its oldest row first."""
+
+    table: Table
+    time: Time | None
+    """Of its rows, if a column tells it."""
+    whys: dict[str, str]
+    """What other columns have to do with time, by name."""
+    series: list[Series]
+
+    def head(self, rows: int) -> "Reading":
+        """Return the first rows of a table of one series."""
+        if rows >= self.table.rows or len(self.series) != 1:
+            return self
+        time = None if self.time is None else self.time.head(rows)
+        return self._replace(table=self.table.head(rows), time=time, series=[Series("", range(rows))])
 
 
 class Source(NamedTuple):
@@ -23,43 +50,106 @@ class Source(NamedTuple):
     order: str | None = None
     kept: bool = False
     """Whether it is that of a finished run."""
+    decimal: str | None = None
+    key: str | None = None
+    """The column that tells series apart."""
+    every: str | None = None
+    """The step in time that rows are brought to."""
+    zone: str | None = None
+    """Whose local times the dates are."""
 
-    def read(self, left_out: Sequence[str] = (), reading: str = "") -> tuple[Table, Time | None, dict[str, str]]:
+    def read(self, left_out: Sequence[str] = (), reading: str = "") -> Reading:
         """Read the rows, the oldest first.
 
         Args:
             left_out: columns that are not looked at for the time.
             reading: of dates, "day first" or "month first", where that is known.
 
-        Returns: the table, the time of its rows if a column tells it, and what else of time there is, by name.
-
         Raises:
+            UsageError: there is no column of the key's name, or no time to bring to even steps.
             DataError: the file is unfit, or its newest row comes first.
         """
-        table = _example() if self.path is None else read_table(self.path, self.delimiter, self.header)
-        time, whys = moments(table, left_out, reading)
-        if time is not None:
-            check_order(table.source, time, table.lines, self.order, self.kept)
-        elif self.order is None:
-            check_untimed(table, whys, left_out, self.kept)
-        if self.order == "newest-first":
+        table = self._table()
+        if self.key is not None:
+            table.column(self.key)
+        time, whys = moments(table, [*left_out, *([self.key] if self.key else [])], reading)
+        if self.order == "newest-first":  # the rows of each series, as they come
+            self._check(table, time, whys, left_out, [Series("", range(table.rows))] if self.key is None else [])
             table.turn()
             table.notes.append("newest row first, turned round")
             time = None if time is None else time._replace(seconds=time.seconds[::-1].copy())
-        return table, time, whys
+        series = [Series("", range(table.rows))]
+        if self.key is not None:
+            order, series = grouped(table, self.key)
+            table, time = table.take(order), None if time is None else time._replace(seconds=time.seconds[order])
+        if self.order != "newest-first":
+            self._check(table, time, whys, left_out, series)
+        if self.zone is not None:
+            time = self._zoned(table, time, series)
+        if self.every is not None:
+            if time is None:
+                raise UsageError(f"task 'csv': every is {self.every!r}, and no column of {table.source} tells the time")
+            table, time, series = _even(table, time, series, Step.read(self.every), self.key)
+        return Reading(table, time, whys, series)
+
+    def _table(self) -> Table:
+        if self.path is None:
+            return _example()
+        if is_parquet(self.path):
+            return read_parquet(self.path)
+        return read_table(self.path, self.delimiter, self.header, self.decimal)
+
+    def _check(
+        self, table: Table, time: Time | None, whys: Mapping[str, str], left_out: Sequence[str], series: list[Series]
+    ) -> None:
+        """Raise DataError for the first series whose newest row comes first, and nobody said so."""
+        for name, rows in series if time is not None else series[:CHECKED]:
+            part = table if len(series) == 1 else table.take(np.arange(rows.start, rows.stop))
+            what = f"{table.source}, series {name!r}" if self.key is not None else table.source
+            if time is not None:
+                times = time._replace(seconds=time.seconds[rows.start : rows.stop])
+                check_order(what, times, part.lines, self.order, self.kept)
+            elif self.order is None:
+                check_untimed(part, whys, left_out, self.kept)
+
+    def _zoned(self, table: Table, time: Time | None, series: list[Series]) -> Time:
+        """Return the time in UTC of rows whose dates are local."""
+        if time is None:
+            raise UsageError(f"task 'csv': zone is {self.zone!r}, and no column of {table.source} tells the time")
+        zone = str(self.zone)
+        parts = [universal(time.seconds[rows.start : rows.stop], zone) for _, rows in series]
+        table.notes.append(f"times are those of {zone} (as asked)")
+        return time._replace(seconds=np.concatenate(parts), zone=zone)
 
     def as_read(self, table: Table) -> "Source":
         """Return how to read it again in the same way."""
-        return self._replace(delimiter=table.delimiter or None, header=table.header)
+        return self._replace(delimiter=table.delimiter or None, header=table.header, decimal=table.decimal)
 
     def to_json(self) -> dict[str, Any]:
         """Return all but the place of the file."""
-        return {"delimiter": self.delimiter, "header": self.header, "order": self.order}
+        return {name: getattr(self, name) for name in ("delimiter", "header", "order", *LATER)}
 
     @classmethod
     def from_json(cls, path: Path | None, values: Mapping[str, Any]) -> "Source":
-        """Read what `to_json` returned."""
-        return cls(path, values["delimiter"], values["header"], values["order"], kept=True)
+        """Read what `to_json` returned, by this rnnkit or one that had fewer options."""
+        later = {name: values.get(name) for name in LATER}
+        return cls(path, values["delimiter"], values["header"], values["order"], kept=True, **later)
+
+
+LATER = ("decimal", "key", "every", "zone")
+"""Options that runs of the first rnnkit did not have."""
+
+
+def _even(
+    table: Table, time: Time, series: list[Series], every: Step, key: str | None
+) -> tuple[Table, Time, list[Series]]:
+    """Bring rows to even steps, in local time where they are local."""
+    if not time.zone:
+        return resampled(table, time, series, every, key)
+    shifted = time._replace(seconds=local(time.seconds, time.zone))
+    table, even, series = resampled(table, shifted, series, every, key)
+    parts = [universal(even.seconds[rows.start : rows.stop], time.zone) for _, rows in series]
+    return table, even._replace(seconds=np.concatenate(parts)), series
 
 
 def check_rows(table: Table, rows: int) -> int:

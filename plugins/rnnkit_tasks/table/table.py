@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.errors import DataError, UsageError, nearest
-from rnnkit_tasks.table.cells import is_word, number, written
+from rnnkit_tasks.table.cells import is_missing, is_word, number, written
 from rnnkit_tasks.table.column import Column
+from rnnkit_tasks.table.decimals import SAID, convention
 from rnnkit_tasks.table.delimiter import spoken
 from rnnkit_tasks.table.header import has_names
 from rnnkit_tasks.table.obstacles import decimal_comma
@@ -29,6 +30,7 @@ class Table:
         delimiter: that the cells were cut at; "": they were not.
         header: whether its first line holds the names; None: it is to be told again.
         notes: on how it was read, for the summary.
+        decimal: what decimals begin with, where thousands may have marks; None: with a point, and they have none.
     """
 
     def __init__(
@@ -39,8 +41,10 @@ class Table:
         delimiter: str = "",
         header: bool | None = None,
         notes: Iterable[str] = (),
+        decimal: str | None = None,
     ) -> None:
         self.source, self.columns, self.delimiter, self.header = source, columns, delimiter, header
+        self.decimal = decimal
         self.rows = next(iter(columns.values())).rows
         self.lines = range(1, self.rows + 1) if lines is None else lines
         self.notes = list(notes)
@@ -69,7 +73,15 @@ class Table:
         if rows >= self.rows:
             return self
         columns = {name: column.head(rows) for name, column in self.columns.items()}
-        return Table(self.source, columns, self.lines[:rows], self.delimiter, self.header, self.notes)
+        return self._with(columns, self.lines[:rows])
+
+    def take(self, rows: NDArray[np.int64]) -> "Table":
+        """Return these rows, in this order."""
+        columns = {name: column.take(rows) for name, column in self.columns.items()}
+        return self._with(columns, [self.lines[row] for row in rows.tolist()])
+
+    def _with(self, columns: Mapping[str, Column], lines: Sequence[int]) -> "Table":
+        return Table(self.source, columns, lines, self.delimiter, self.header, self.notes, self.decimal)
 
     def numbers(self, names: Sequence[str], leave: bool = True) -> NDArray[np.float64]:
         """Return the columns of these names: (rows, names); `leave`: whether they may be left out instead.
@@ -84,12 +96,13 @@ class Table:
         return np.stack([self.columns[name].numbers for name in names], axis=1)
 
     def fault(self, name: str, leave: bool = True) -> DataError:
-        """Return the error of a column that is used, about its first cell that holds no finite number.
+        """Return the error of a column that is used, about its first cell that holds something else than a number.
 
         `leave`: whether the column may be left out instead.
         """
         column = self.columns[name]
-        cell, line = column.odd_cells[0], self.lines[column.odd_rows[0]]
+        at = next((at for at, cell in enumerate(column.odd_cells) if not is_missing(cell)), 0)
+        cell, line = column.odd_cells[at], self.lines[column.odd_rows[at]]
         wrong, remedy = "the cell is empty", "correct it"
         if cell.strip():
             wrong = f"{cell[:40]!r} is not a finite number"
@@ -101,28 +114,53 @@ class Table:
                 )
             elif readings is not None and len(cell) <= 40:
                 remedy = f"write {' or '.join(readings[0])}"
+        return self._refused(line, name, f"{wrong}; {remedy}", leave)
+
+    def gap(self, name: str, leave: bool = True) -> DataError:
+        """Return the error of a column whose numbers must be there, about its first cell that is empty."""
+        column = self.columns[name]
+        row, cell = next(
+            (row, cell.strip()) for row, cell in zip(column.odd_rows, column.odd_cells, strict=True) if is_missing(cell)
+        )
+        wrong = f"{cell!r} is not a finite number" if cell else "the cell is empty"
+        policy = ", or fill gaps (missing=forward)" if leave else ""
+        return self._refused(self.lines[row], name, f"{wrong}; correct it", leave, policy)
+
+    def odd(self, row: int, name: str, wrong: str, leave: bool = True) -> DataError:
+        """Return the error of a cell of which `wrong` says what is the matter."""
+        return self._refused(self.lines[row], name, f"{wrong}; correct it", leave)
+
+    def _refused(self, line: int, name: str, wrong: str, leave: bool, other: str = "") -> DataError:
         way_out = ", or leave the column out (leave_out)" if leave else ""
-        return DataError(f"{self.source}, line {line}, column {name!r}: {wrong}; {remedy}{way_out}{self.cut()}")
+        return DataError(f"{self.source}, line {line}, column {name!r}: {wrong}{way_out}{other}{self.cut()}")
 
     def cut(self) -> str:
         """Say where the cells were cut, at the end of a sentence."""
         return f"; cells are cut at each {spoken(self.delimiter)}" if self.delimiter else ""
 
 
-def read_table(path: Path, delimiter: str | None = None, header: bool | None = None) -> Table:
+def read_table(
+    path: Path, delimiter: str | None = None, header: bool | None = None, decimal: str | None = None
+) -> Table:
     """Read a table from a UTF-8 text file, a row a line; blank lines, and those that begin with #, are passed over.
 
-    Without names, columns are called by their places: "1", "2", ...
+    Without names, columns are called by their places: "1", "2", ... Of columns that share a name, the later ones get a
+    number behind it: a, a.2, a.3.
 
     Args:
         path: of the file.
         delimiter: between cells; None: what the file declares (`sep=;`), or else what cuts its lines evenly.
         header: whether the first line holds names; None: it is told by its words, or what stands below.
+        decimal: what decimals begin with, a comma or a point, where thousands may have marks between; None: it is told
+            by the cells.
 
     Raises:
-        DataError: the file is unreadable, empty or binary, rows have different widths, or columns share a name.
+        DataError: the file is unreadable, empty or binary, or rows have different widths.
     """
-    rows = Rows(path, delimiter)
+    rows = Rows(path, delimiter, decimal)
+    found = None if decimal or _cut_elsewhere(rows.first) else convention(rows.columns)
+    if found:  # cells that were taken for numbers are to be read by it, too
+        rows = Rows(path, rows.delimiter, found)
     if not rows.first:
         raise DataError(f"{path} has nothing but blank lines; give a table of numbers")
     first, columns, lines = rows.first, rows.columns, rows.lines
@@ -141,12 +179,18 @@ def read_table(path: Path, delimiter: str | None = None, header: bool | None = N
         for cell, column in zip(first, columns, strict=True):
             column.prepend(cell)
     notes = [_named(rows.first_line, why, commented), f"cells cut at each {spoken(rows.delimiter)}"]
+    if rows.decimal:
+        notes.append(f"{SAID[rows.decimal]}{' (as asked)' if decimal else ''}")
     comments = rows.comments.count - bool(commented)
     if comments:
         notes.append(f"{comments} line(s) with # passed over")
-    return Table(
-        str(path), _by_name(str(path), names, columns), lines, rows.delimiter, None if commented else bool(why), notes
-    )
+    named = _by_name(str(path), names, columns, notes)
+    return Table(str(path), named, lines, rows.delimiter, None if commented else bool(why), notes, rows.decimal)
+
+
+def _cut_elsewhere(names: Sequence[str]) -> bool:
+    """Tell whether names have commas as well, so that those in numbers are likely to be between cells."""
+    return bool(names) and all("," in name and any(map(str.isalpha, name)) for name in names)
 
 
 def _named(line: int, why: str, commented: Sequence[str]) -> str:
@@ -163,14 +207,22 @@ def _commented(rows: Rows) -> list[str]:
     return ["#", *cells[1:]] if not cells[0] else cells
 
 
-def _by_name(source: str, names: Sequence[str], columns: Sequence[Column]) -> dict[str, Column]:
-    """Name each column: its own, or else its place."""
+def _by_name(source: str, names: Sequence[str], columns: Sequence[Column], notes: list[str]) -> dict[str, Column]:
+    """Name each column: its own, its own with a number where another has it too, or else its place."""
     labels = [name.strip() for name in names] or [""] * len(columns)
     for at, name in enumerate(labels):
         if not name:
             place = str(at + 1)
             labels[at] = place if place not in labels else f"column {place}"
-    ((name, times),) = Counter(labels).most_common(1)
-    if times > 1:
-        raise DataError(f"{source} has {times} columns called {name!r}; give each a name of its own")
-    return dict(zip(labels, columns, strict=True))
+    counts: Counter[str] = Counter()
+    named: dict[str, Column] = {}
+    for name, column in zip(labels, columns, strict=True):
+        counts[name] += 1
+        label = name if counts[name] == 1 else f"{name}.{counts[name]}"
+        if label in named or (label != name and label in labels):
+            raise DataError(f"{source} has several columns called {name!r}; give each a name of its own")
+        named[label] = column
+    several = [f"{name!r} ({count})" for name, count in counts.items() if count > 1]
+    if several:
+        notes.append(f"names that stand several times: {', '.join(several)}; the second is called name.2, and so on")
+    return named

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 LONGEST_LINE = 2**24
 """Bytes."""
 
+SHOWN_STEPS = 8
+"""Of many rows ahead, about as many are printed; --json has all."""
+
 
 class Options(NamedTuple):
     """What `rnnkit predict` takes beside the run."""
@@ -29,6 +32,7 @@ class Options(NamedTuple):
     out: Path | None
     interval: float
     season: int | None
+    origins: str
     plot: Path | None
     follow: bool
     files: dict[str, Any]
@@ -59,6 +63,14 @@ class Options(NamedTuple):
     type=click.IntRange(min=1),
     help="Season of the naive forecast. [default: a day, week or year, by the rows' pace]",
 )
+@click.option(
+    "--from",
+    "origins",
+    type=click.Choice(["blocks", "every", "last"]),
+    default="blocks",
+    show_default=True,
+    help="Rows to forecast several steps from: so that each date comes once, every row, or the last one.",
+)
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw the last rows into this PNG or SVG file.")
 @click.option("--follow", is_flag=True, help="Read rows from stdin, and forecast from each as it comes.")
 @files_option
@@ -84,7 +96,7 @@ def predict(folder: Path, best: bool, device: str | None, **words: Any) -> None:
         _follow(run, options)
         return
     _check_inputs(run, options)
-    prediction = run.predict(options.data, interval=options.interval, season=options.season)
+    prediction = run.predict(options.data, interval=options.interval, season=options.season, origins=options.origins)
     if options.plot is not None:
         _draw(prediction, options.plot)
     text = prediction.to_csv(options.out)
@@ -102,6 +114,7 @@ def _check(options: Options) -> None:
     from rnnkit.support.figures import check_plot
 
     given = [f"--{name}" for name in ("data", "out", "season", "plot") if getattr(options, name) is not None]
+    given += ["--from"] if options.origins != "blocks" else []
     if options.follow and given:
         raise UsageError(f"--follow reads stdin and writes stdout; leave out {', '.join(given)}")
     if options.plot is not None:
@@ -174,6 +187,8 @@ def _print_lines(prediction: "Prediction", options: Options) -> None:
         return
     for figure in prediction.figures():
         print_json({"event": "error", **figure})
+    for figure in prediction.step_figures():
+        print_json({"event": "step_error", **figure})
     print_json({"event": "end", "interval": options.interval, "notes": list(prediction.notes)})
 
 
@@ -191,8 +206,27 @@ def _report(prediction: "Prediction", options: Options) -> None:
         rows = [[written(value) for value in row.values()] for row in figures]
         print_table(headings, rows, right=numbers, keep=headings[:2], aside=aside)
         echo_wrapped("", aside=aside)
+    _report_steps(prediction, aside)
     for note in prediction.notes:
         echo_wrapped(f"- {note}", aside=aside)
     files = [str(path) for path in (options.out, options.plot) if path is not None]
     if files:
         echo_wrapped(f"\nsaved in {' and '.join(files)}", aside=aside)
+
+
+def _report_steps(prediction: "Prediction", aside: bool) -> None:
+    """Print how good it was by how far ahead: each step, or where there are many, some of them."""
+    from rnnkit.core.prediction import written
+
+    figures = prediction.step_figures()
+    if not figures:
+        return
+    steps = sorted({figure["step"] for figure in figures if isinstance(figure["step"], int)})
+    chosen = set(steps[:1] + [step for step in steps if step % -(-len(steps) // SHOWN_STEPS) == 0] + steps[-1:])
+    rows = [[written(value) for value in figure.values()] for figure in figures if figure["step"] in chosen]
+    headings = list(figures[0])
+    echo_wrapped(
+        "RMSE by rows ahead" + (f", {len(chosen)} of {len(steps)}" if len(chosen) < len(steps) else ""), aside=aside
+    )
+    print_table(headings, rows, right=headings[1:], keep=headings[:3], aside=aside)
+    echo_wrapped("", aside=aside)

@@ -1,0 +1,139 @@
+"""Learning of a table what its columns are for, their scales, and which rows train."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnkit.errors import UsageError
+from rnnkit_tasks.forecast.asked import Asked
+from rnnkit_tasks.forecast.calendar import useful
+from rnnkit_tasks.forecast.features import CALENDAR, MEASURED, MISSING, NUMBER, Feature, encoded, features_of, flags_of
+from rnnkit_tasks.forecast.frame import Frame, known_stops, truth
+from rnnkit_tasks.forecast.gaps import POLICIES
+from rnnkit_tasks.forecast.learnt import Learnt, check_gaps
+from rnnkit_tasks.forecast.parts import Parts, check_enough, told
+from rnnkit_tasks.forecast.roles import quoted, roles
+from rnnkit_tasks.forecast.scaling import Scales, check_size
+from rnnkit_tasks.table.series import Series
+from rnnkit_tasks.table.source import Reading
+
+
+def learn(reading: Reading, asked: Asked) -> tuple[Learnt, Frame]:
+    """Learn of a table what its columns are for, and their scales.
+
+    Raises:
+        UsageError: what is asked for makes no sense of this table.
+        DataError: it is unfit, or too short.
+    """
+    table, time = reading.table, reading.time
+    stops = _stops(reading, asked)
+    series = [Series(one.name, range(one.rows.start, stop)) for one, stop in zip(reading.series, stops, strict=True)]
+    cuts = asked.split.cuts(table.source, series, time)
+    parts = Parts.made(series, cuts, asked.window, asked.horizon, asked.span)
+    total = sum(len(one.rows) for one in series)
+    check_enough(table.source, parts, total, asked.split, (asked.window + asked.horizon, asked.span))
+    training = np.concatenate([np.arange(s.rows.start, first) for s, (first, _) in zip(series, cuts, strict=True)])
+    made = roles(reading, asked, training)
+    if asked.calendar and time is None:
+        raise UsageError(
+            f"task 'csv': calendar is {','.join(asked.calendar)}, and no column of {table.source} tells the time"
+        )
+    made.calendar = list(useful(time, training) if asked.calendar is None else asked.calendar)
+    kinds = {name: made.kinds.get(name, NUMBER) for name in made.inputs}
+    features = features_of(table, kinds, training, made.calendar, made.ahead)
+    raw = encoded(reading, features, leave=True)
+    check_gaps(reading, features, raw, stops, asked.missing, leave=True)
+    if asked.missing == "mask":
+        features += flags_of(features, raw)
+        raw = encoded(reading, features, leave=True)
+    for names, numbers in (
+        ([f.name for f in features], raw),
+        (made.targets, truth(reading, made.targets, stops, True)),
+    ):
+        check_size(table.source, names, numbers)
+    fixed = [feature.kind not in MEASURED for feature in features]
+    values = truth(reading, made.targets, stops, leave=True)
+    inputs = Scales.measured(raw, series, training, fixed)
+    targets = Scales.measured(values, series, training, [False] * len(made.targets))
+    made.notes += _told(reading, features, raw, stops, asked, parts)
+    made.notes.append(told(series, cuts, time))
+    kept = tuple((one.name, len(one.rows)) for one in series)
+    begins = np.cumsum([0, *(rows for _, rows in kept)]).tolist()
+    moved = tuple(
+        (first - one.rows.start + begin, second - one.rows.start + begin)
+        for one, (first, second), begin in zip(series, cuts, begins, strict=False)
+    )
+    learnt = Learnt(
+        asked.source.as_read(table),
+        asked.window,
+        asked.horizon,
+        asked.steps,
+        asked.missing,
+        asked.quantiles,
+        made,
+        tuple(features),
+        inputs,
+        targets,
+        kept,
+        moved,
+    )
+    return learnt, learnt.frame(_without_later(reading, stops), _moved_stops(kept), leave=True)
+
+
+def _stops(reading: Reading, asked: Asked) -> list[int]:
+    """Return where the known part of each series ends: before rows that have but what is known ahead."""
+    if not asked.known:
+        return [one.rows.stop for one in reading.series]
+    apart = {*asked.known, *asked.leave_out, asked.key, *(reading.time.names if reading.time else [])}
+    judged = asked.target or tuple(name for name in reading.table.columns if name not in apart)
+    return known_stops(reading, judged)
+
+
+def _without_later(reading: Reading, stops: Sequence[int]) -> Reading:
+    """Return the known rows alone."""
+    if all(one.rows.stop == stop for one, stop in zip(reading.series, stops, strict=True)):
+        return reading
+    chosen = np.concatenate([np.arange(one.rows.start, stop) for one, stop in zip(reading.series, stops, strict=True)])
+    series, begin = [], 0
+    for one, stop in zip(reading.series, stops, strict=True):
+        series.append(Series(one.name, range(begin, begin + stop - one.rows.start)))
+        begin += stop - one.rows.start
+    time = None if reading.time is None else reading.time._replace(seconds=reading.time.seconds[chosen])
+    return Reading(reading.table.take(chosen), time, reading.whys, series)
+
+
+def _moved_stops(kept: Sequence[tuple[str, int]]) -> list[int]:
+    return [int(stop) for stop in np.cumsum([rows for _, rows in kept])]
+
+
+def _told(
+    reading: Reading,
+    features: Sequence[Feature],
+    raw: NDArray[np.float64],
+    stops: Sequence[int],
+    asked: Asked,
+    parts: Parts,
+) -> list[str]:
+    """Say what was filled in, which series there are, and which rows are to come."""
+    notes = []
+    measured = [(at, f.name) for at, f in enumerate(features) if f.kind not in (CALENDAR, MISSING)]
+    known = np.concatenate([np.arange(one.rows.start, stop) for one, stop in zip(reading.series, stops, strict=True)])
+    gaps = {name: int((~np.isfinite(raw[known, at])).sum()) for at, name in measured}
+    gaps = {name: count for name, count in gaps.items() if count}
+    later = sum(one.rows.stop - stop for one, stop in zip(reading.series, stops, strict=True))
+    if gaps and asked.missing != POLICIES[0]:
+        how = {
+            "forward": "the last one before stands for them",
+            "interpolate": "a line between their neighbours stands for them, where a window ends the last one before",
+            "mask": "the mean stands for them, and an input says so",
+        }[asked.missing]
+        listed = ", ".join(f"{quoted(name)} {count}" for name, count in gaps.items())
+        notes.append(f"missing: {listed}; {how} (as asked), none is a target".replace("; ", ": "))
+    if asked.key is not None:
+        short = [one.name for one, rows in zip(reading.series, parts.train, strict=True) if not rows]
+        left = f", of which {len(short)} too short to train, such as {short[0]!r}" if short else ""
+        notes.append(f"{len(reading.series)} series by {quoted(asked.key)}, each with its own scale{left}")
+    if later:
+        notes.append(f"{later} row(s) at the end hold but what is known ahead")
+    return notes

@@ -1,0 +1,60 @@
+"""Reading a table for a finished run: its own again, or another one like it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from rnnkit_tasks.forecast.frame import Frame, check_columns, known_stops, restricted
+from rnnkit_tasks.forecast.learnt import Learnt
+from rnnkit_tasks.table.cells import is_missing
+from rnnkit_tasks.table.source import Reading
+from rnnkit_tasks.table.table import SHOWN
+
+
+def read_again(learnt: Learnt, path: Path | None, notes: list[str]) -> tuple[Reading, Frame]:
+    """Return a table, and the same as numbers; what is not as it was is told.
+
+    Args:
+        learnt: of the run.
+        path: of a table; None: the run's own, of which later rows are left out, as who reads the run says.
+        notes: where it is told.
+
+    Raises:
+        DataError: the table is missing or unfit.
+    """
+    own = path is None
+    source = learnt.source if path is None else learnt.source._replace(path=path, kept=True)
+    reading = source.read([*learnt.roles.left_out] if learnt.roles.time else (), learnt.reading)
+    table = reading.table
+    has = ", ".join([*table.columns][:SHOWN]) + (", ..." if len(table.columns) > SHOWN else "")
+    wanted = [*learnt.roles.inputs, *(learnt.roles.targets if own else [])]
+    check_columns(reading, wanted, f"which the run reads; it has {has}{table.cut()}")
+    if own:
+        reading, stops = restricted(reading, learnt.kept, ahead=bool(learnt.ahead))
+    else:
+        judged = [name for name in learnt.roles.targets if name in table.columns]
+        late = bool(learnt.ahead and judged)
+        stops = known_stops(reading, judged) if late else [one.rows.stop for one in reading.series]
+    _tell_targets(learnt, reading, stops, notes)
+    new = [one.name for one in reading.series if one.name and one.name not in learnt.inputs.of]
+    if new:
+        notes.append(f"{len(new)} series that the run has not seen, such as {new[0]!r}; the scale of all is used")
+    return reading, learnt.frame(reading, stops, leave=False, notes=notes)
+
+
+def _tell_targets(learnt: Learnt, reading: Reading, stops: Sequence[int], notes: list[str]) -> None:
+    """Say which targets are not there, or not in all rows."""
+    table = reading.table
+    known = np.zeros(table.rows, dtype=bool)
+    for (_, rows), stop in zip(reading.series, stops, strict=True):
+        known[rows.start : stop] = True
+    for name in learnt.roles.targets:
+        column = table.columns.get(name)
+        if column is None:
+            notes.append(f"{table.source} has no column {name!r}, so its forecasts are not held against the truth")
+            continue
+        cells = zip(column.odd_rows, column.odd_cells, strict=True)
+        empty = sum(is_missing(cell) and bool(known[row]) for row, cell in cells)
+        if empty:
+            notes.append(f"{empty} row(s) of {name!r} are empty, and not held against a forecast")

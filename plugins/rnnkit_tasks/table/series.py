@@ -1,0 +1,40 @@
+"""Several series in one table: the rows of each brought together, told by a column that is their key."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnkit_tasks.table.cells import is_missing
+from rnnkit_tasks.table.table import Table
+
+
+class Series(NamedTuple):
+    """Rows of a table that follow each other in time."""
+
+    name: str
+    """What the key column calls it; "" where the table is one series."""
+    rows: range
+
+
+def grouped(table: Table, key: str) -> tuple[NDArray[np.int64], list[Series]]:
+    """Return the order of rows (N,) that brings those of a series together, and the series in order of appearance.
+
+    Rows without a key are a series of their own, called "".
+    """
+    cells = ["" if is_missing(cell) else cell for cell in texts(table, key)]
+    codes = {name: code for code, name in enumerate(dict.fromkeys(cells))}
+    order = np.argsort(np.array([codes[cell] for cell in cells]), kind="stable")
+    counts = np.bincount([codes[cell] for cell in cells])
+    ends = np.cumsum(counts)
+    made = [Series(name, range(end - count, end)) for name, end, count in zip(codes, ends, counts, strict=True)]
+    return order, [Series(one.name, range(int(one.rows.start), int(one.rows.stop))) for one in made]
+
+
+def texts(table: Table, name: str) -> Sequence[str]:
+    """Return the cells of a column as they stand, numbers as they are read."""
+    column = table.columns[name]
+    if column.regular:
+        return [f"{value:.0f}" if value == int(value) else f"{value:.15g}" for value in column.numbers.tolist()]
+    return [cell.strip() for cell in column.top(column.rows)]

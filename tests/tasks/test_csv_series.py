@@ -1,0 +1,298 @@
+"""Several series in one table, told apart by a key; even steps in time; zones; what is known ahead."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import rnnkit
+from rnnkit.errors import DataError, UsageError
+
+Csv = rnnkit.tasks["csv"]
+BEGIN = datetime(2024, 1, 1)
+
+
+class Repeats(nn.Module):
+    """Forecasts the last value of the first column for every step."""
+
+    def __init__(self, task):
+        super().__init__()
+        self.factor = nn.Parameter(torch.ones(task.output_size, dtype=torch.float64))
+
+    def forward(self, xs, state=None, *, lengths=None):
+        return self.factor * xs[..., :1].double(), None
+
+
+def predictor_of(task):
+    model = Repeats(task).eval()
+    return task.predictor(model, task.calibration(model))
+
+
+def shops(sizes, levels, seed=0):
+    """Return lines of a table of shops, day by day, and the values of each."""
+    draw = np.random.default_rng(seed)
+    values = {name: level + draw.normal(size=size) for (name, size), level in zip(sizes.items(), levels, strict=True)}
+    lines = [
+        (day, name, f"{BEGIN + timedelta(days=day):%Y-%m-%d},{name},{sold!r},{len(name)}")
+        for name, series in values.items()
+        for day, sold in enumerate(series.tolist())
+    ]
+    return [line for *_, line in sorted(lines)], values
+
+
+@pytest.fixture
+def sold(tmp_path):
+    lines, values = shops({"north": 200, "south": 150, "tiny": 4}, (1000, 3, 8))
+    path = tmp_path / "shops.csv"
+    path.write_text("\n".join(["day,shop,sold,size", *lines]))
+    return path, values
+
+
+def task_of(path, **options):
+    return Csv(**{"file": str(path), "key": "shop", "target": "sold", "window": 6, "horizon": 2, **options})
+
+
+def test_windows_stay_within_a_series_and_each_has_its_scale(sold):
+    path, values = sold
+    task = task_of(path, calendar="none")
+    assert (
+        "3 series by shop, each with its own scale, of which 1 too short to train, such as 'tiny'"
+        in task.data_summary()
+    )
+    expected = {
+        name: (series - series[: int(0.7 * len(series))].mean()) / series[: int(0.7 * len(series))].std()
+        for name, series in values.items()
+    }
+    seen = {name: set() for name in values}
+    for _ in range(20):
+        batch = task.batch(100, torch.Generator().manual_seed(len(seen["north"])))
+        for at in range(100):
+            whole = np.concatenate([batch.xs[:, at, 0].numpy(), batch.targets[at].numpy()])
+            (name, start), *others = [
+                (name, start)
+                for name, series in expected.items()
+                for start in np.flatnonzero(np.abs(series[: len(series) - 7] - whole[0]) < 1e-4).tolist()
+                if np.allclose(series[start : start + 8], whole, atol=1e-4)
+            ]
+            assert not others
+            seen[name].add(start)
+    assert {name: max(starts, default=None) for name, starts in seen.items()} == {
+        "north": 132,
+        "south": 97,
+        "tiny": None,
+    }
+
+
+def test_columns_that_never_change_in_a_series_tell_them_apart(sold):
+    task = task_of(sold[0], calendar="none")
+    size = task.columns.index("size")
+    rows = {one.name: task.series[one.rows.start, size].item() for one in task._learnt.series}
+    assert len({round(value, 4) for value in rows.values()}) == 2  # north and south have five letters, tiny four
+
+
+def test_forecasts_have_key_step_dates_and_units(sold):
+    path, values = sold
+    forecast = predictor_of(task_of(path, columns="sold", calendar="none")).predict()
+    assert list(forecast.index) == ["shop", "day", "step"]
+    for name, series in values.items():
+        mine = np.array([shop == name for shop in forecast.index["shop"]])
+        first = int(0.85 * len(series)) if name != "tiny" else None
+        if first is None:
+            assert not mine.any()
+            continue
+        days = [f"{BEGIN + timedelta(days=at):%Y-%m-%d}" for at in range(first, len(series) + 2)]
+        assert [day for day, of in zip(forecast.index["day"], mine, strict=True) if of] == days
+        steps = np.array([int(step) for step in forecast.index["step"]])[mine]
+        ends = np.arange(first, len(series) + 2) - steps
+        np.testing.assert_allclose(forecast.values[mine, 0], series[ends], rtol=1e-5)
+        np.testing.assert_allclose(forecast.actual[mine, 0][:-2], series[first:], rtol=1e-12)
+    found = {error.method: error.rmse for error in forecast.errors if error.step is None}
+    assert found["this run"] == pytest.approx(found["last value"], rel=1e-4)
+    assert "<title>" in forecast._repr_html_()
+
+
+def test_a_series_that_is_new_is_told(sold, tmp_path):
+    predictor = predictor_of(task_of(sold[0], columns="sold", calendar="none"))
+    lines, _ = shops({"north": 30, "west": 30}, (1000, 500))
+    new = tmp_path / "new.csv"
+    new.write_text("\n".join(["day,shop,sold,size", *lines]))
+    forecast = predictor.predict(new)
+    assert "1 series that the run has not seen, such as 'west'; the scale of all is used" in forecast.notes
+    assert {*forecast.index["shop"]} == {"north", "west"}
+
+
+def test_rows_that_are_appended_to_any_series_change_nothing(sold, tmp_path, caplog):
+    path, _ = sold
+    task = task_of(path)
+    before, kept = task.fingerprint(), task.data_state()
+    path.write_text(path.read_text() + "\n2025-01-01,tiny,9,4\n2025-01-02,new,9,3")
+    again = Csv.from_data_state(kept, file=str(path), window=6, horizon=2)
+    assert again.fingerprint() == before
+    assert "has 2 row(s) more than when the run was made; they are left out" in caplog.text
+    path.write_text("\n".join(line for line in path.read_text().splitlines() if "south" not in line))
+    gone = Csv.from_data_state(kept, file=str(path), window=6, horizon=2)
+    with pytest.raises(DataError, match=r"series 'south' of .* has 0 row\(s\), 150 when the run was made"):
+        gone.fingerprint()
+
+
+@pytest.mark.parametrize("options", [{"key": "shop"}, {"every": "1day"}])
+def test_what_does_not_come_row_by_row(sold, options):
+    path, _ = sold
+    options = {"key": None, **options}
+    if options["key"] is None:
+        path.write_text("day,shop,sold\n" + "".join(f"{BEGIN + timedelta(days=at)},x,{at % 7}\n" for at in range(99)))
+    predictor = predictor_of(task_of(path, columns="sold", **options))
+    with pytest.raises(UsageError, match="do not come row by row; give a table with --data"):
+        next(predictor.follow([]))
+
+
+def test_even_steps_average_and_leave_gaps(tmp_path):
+    draw = np.random.default_rng(1)
+    minutes = np.sort(draw.choice(60 * 24 * 20, size=3000, replace=False))
+    minutes = minutes[(minutes < 60 * 200) | (minutes >= 60 * 205)]  # five hours without a row
+    values = draw.normal(size=len(minutes))
+    lines = [f"{BEGIN + timedelta(minutes=m)},{v!r}" for m, v in zip(minutes.tolist(), values.tolist(), strict=True)]
+    path = tmp_path / "t.csv"
+    path.write_text("time,a\n" + "\n".join(lines))
+    task = Csv(file=str(path), every="1h", missing="forward", window=4, calendar="none")
+    hours = minutes // 60
+    first, last = int(hours.min()), int(hours.max())
+    expected = [values[hours == hour].mean() if (hours == hour).any() else np.nan for hour in range(first, last + 1)]
+    found = task._frame.values[:, 0]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    empty = int(np.isnan(expected).sum())
+    assert empty >= 5
+    assert f"a row every 1h (as asked): {empty} of {len(expected)} had none and are empty" in task.data_summary()
+    forecast = predictor_of(task).predict()
+    assert forecast.index["time"][-1] == f"{BEGIN + timedelta(hours=last + 1)}"
+
+
+@pytest.mark.parametrize("every", ["month", "1 month"])
+def test_months_are_those_of_the_calendar(tmp_path, every):
+    days = [BEGIN + timedelta(days=at) for at in range(900)]
+    path = tmp_path / "t.csv"
+    path.write_text("day,a\n" + "".join(f"{day:%d/%m/%Y},{day.day}\n" for day in days))
+    task = Csv(file=str(path), every=every, window=2)
+    assert "time: day (day first, 1 month apart)" in task.data_summary()
+    assert task._frame.values[:4, 0].tolist() == [16.0, 15.0, 16.0, 15.5]
+    assert predictor_of(task).predict().index["day"][-1] == "01/07/2026"
+
+
+def test_a_zone_whose_clocks_change(tmp_path):
+    """Local hours of Berlin over both changes: even in time, named by the clock, and gone on with past a change."""
+    area = ZoneInfo("Europe/Berlin")
+    hours = [datetime(2024, 3, 1, tzinfo=UTC) + timedelta(hours=at) for at in range(24 * 240)]
+    last = next(at for at, hour in enumerate(hours) if hour == datetime(2024, 10, 26, 22, tzinfo=UTC))
+    path = tmp_path / "t.csv"
+    lines = [f"{hour.astimezone(area):%Y-%m-%d %H:%M},{at % 24}" for at, hour in enumerate(hours[: last + 1])]
+    path.write_text("time,a\n" + "\n".join(lines))
+    plain = Csv(file=str(path), window=3)
+    assert "1 jump(s), the first of 2 h" in plain.data_summary()
+    task = Csv(file=str(path), window=3, zone="Europe/Berlin", horizon=6)
+    assert "time: time (1 h apart);" in task.data_summary()
+    times = predictor_of(task).predict(origins="last").index["time"]
+    assert [time[-5:] for time in times] == ["01:00", "02:00", "02:00", "03:00", "04:00", "05:00"]
+    assert times[0] == "2024-10-27 01:00"
+
+
+def test_what_is_known_ahead_reaches_the_model(tmp_path):
+    """A target that is what will be known a row later can be learnt by nothing else."""
+    draw = np.random.default_rng(0)
+    feast = draw.random(300) < 0.3
+    path = tmp_path / "t.csv"
+    rows = [
+        f"{BEGIN + timedelta(days=at):%Y-%m-%d},{5.0 * feast[at]},{'yes' if feast[at] else 'no'}" for at in range(290)
+    ]
+    later = [f"{BEGIN + timedelta(days=at):%Y-%m-%d},,{'yes' if feast[at] else 'no'}" for at in range(290, 300)]
+    path.write_text("\n".join(["day,a,feast", *rows, *later]))
+    options = {"file": str(path), "known": "feast", "window": 3, "horizon": 4, "calendar": "none"}
+    task = Csv(**options)
+    assert task.input_size == 2 + 4
+    assert task.baselines()["linear model"] < 1e-6
+    batch = task.batch(40, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(batch.xs[-1, :, 2:] * 5, batch.targets * task.scale + task.mean, atol=1e-4, rtol=1e-4)
+    forecast = predictor_of(task).predict()
+    assert forecast.index["day"][-1] == f"{BEGIN + timedelta(days=293):%Y-%m-%d}"
+    ridge = next(error for error in forecast.errors if error.method == "ridge" and error.step is None)
+    assert ridge.rmse < 1e-3
+    again = Csv.from_data_state(task.data_state(), **options)
+    assert again.fingerprint() == task.fingerprint()
+
+
+def test_rows_that_are_not_known_ahead_are_not_forecast(tmp_path):
+    path = tmp_path / "t.csv"
+    rows = [f"{BEGIN + timedelta(days=at):%Y-%m-%d},{at % 5},{'yes' if at % 7 else 'no'}" for at in range(100)]
+    path.write_text("\n".join(["day,a,feast", *rows]))
+    predictor = predictor_of(Csv(file=str(path), known="feast", window=3, horizon=4))
+    assert predictor.predict().index["day"][-1] == f"{BEGIN + timedelta(days=99):%Y-%m-%d}"
+    short = tmp_path / "short.csv"
+    short.write_text("\n".join(["day,a,feast", *rows[:5]]))
+    with pytest.raises(DataError, match=r"feast is not known of the 4 row\(s\) after the last one"):
+        predictor.predict(short)
+
+
+def test_yes_no_and_categories_are_inputs(tmp_path):
+    path = tmp_path / "t.csv"
+    sky = ["sun", "rain", ""]
+    rows = [f"{at % 5 + at / 100},{'on' if at % 2 else 'off'},{sky[at % 3]}" for at in range(200)]
+    path.write_text("\n".join(["a,fan,sky", *rows]))
+    task = Csv(file=str(path), window=3)
+    assert "inputs: a, fan (yes/no), sky (category); targets: a;" in task.data_summary()
+    assert [str(feature) for feature in task._learnt.features] == ["a", "fan", "sky = rain", "sky = sun"]
+    assert task.series[:6, 1].tolist() == [0, 1, 0, 1, 0, 1]
+    assert task.series[:3, 2:].tolist() == [[0, 1], [1, 0], [0, 0]]
+    new = tmp_path / "new.csv"
+    new.write_text("\n".join(["a,fan,sky", *(row.replace("rain", "snow") for row in rows[:30])]))
+    notes = predictor_of(task).predict(new).notes
+    assert "10 row(s) of 'sky' hold what the run has not seen, such as 'snow'; they are none of its categories" in notes
+    odd = tmp_path / "odd.csv"
+    odd.write_text(new.read_text().replace("off", "maybe"))
+    with pytest.raises(DataError, match="line 2, column 'fan': 'maybe' is neither yes nor no; correct it"):
+        predictor_of(task).predict(odd)
+
+
+def test_a_stream_reads_them_as_the_table_does(tmp_path):
+    path = tmp_path / "t.csv"
+    rows = [f"{BEGIN + timedelta(hours=at)};{at % 5 + at / 100:.2f};{'on' if at % 2 else 'off'}" for at in range(200)]
+    path.write_text("\n".join(["time;a;fan", *(row.replace(".", ",") for row in rows)]))
+    task = Csv(file=str(path), window=3, horizon=2)
+    assert "decimals after a comma" in task.data_summary()
+    model = rnnkit.Model(task, "gru", hidden_size=4, unroller="loop").eval()
+    predictor = task.predictor(model, task.calibration(model))
+    every = predictor.predict(path, origins="every")
+    parts = list(predictor.follow(path.read_text().splitlines()))
+    streamed = np.concatenate([part.values for part in parts])
+    np.testing.assert_allclose(streamed, every.values, rtol=1e-4, atol=1e-5)
+    assert [time for part in parts for time in part.index["time"]] == every.index["time"]
+
+
+def test_parquet_is_a_table_like_another(tmp_path):
+    arrow = pytest.importorskip("pyarrow")
+    import pyarrow.parquet
+
+    times = [BEGIN + timedelta(hours=at) for at in range(200)]
+    columns = {"time": times, "a": [at % 7 + 0.5 for at in range(200)], "on": [at % 3 == 0 for at in range(200)]}
+    pyarrow.parquet.write_table(arrow.table(columns), tmp_path / "t.parquet")
+    text = tmp_path / "t.csv"
+    text.write_text(
+        "\n".join(
+            ["time,a,on", *(f"{t},{a},{'yes' if on else 'no'}" for t, a, on in zip(*columns.values(), strict=True))]
+        )
+    )
+    first, second = (Csv(file=str(file), window=5) for file in (tmp_path / "t.parquet", text))
+    assert first.fingerprint() == second.fingerprint()
+    assert "a Parquet file" in first.data_summary()
+    assert predictor_of(first).predict().to_csv() == predictor_of(second).predict().to_csv()
+    (tmp_path / "bad.parquet").write_bytes(b"PAR1" + b"x" * 100)
+    with pytest.raises(DataError, match="is a Parquet file that cannot be read"):
+        Csv(file=str(tmp_path / "bad.parquet"))
+
+
+def test_parquet_without_pyarrow_says_what_brings_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("rnnkit_tasks.table.parquet.find_spec", lambda name: None)
+    (tmp_path / "t.parquet").write_bytes(b"PAR1" + b"x" * 100)
+    with pytest.raises(DataError, match=r"needs pyarrow; pip install 'rnnkit\[parquet\]'"):
+        Csv(file=str(tmp_path / "t.parquet"))
