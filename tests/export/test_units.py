@@ -55,7 +55,7 @@ def run(cli, tmp_path):
 
 
 def predicted(cli, run, table, out):
-    """Return what `rnnkit predict` writes of every window and step: (N x HORIZON, 2), and what last digits stand for."""
+    """Return what `rnnkit predict` writes of every window and step: (N x HORIZON, 2), and what a digit is."""
     done = cli("predict", run, "--data", table, "--out", out, "--quiet", "--from", "every")
     assert done.exit_code == 0, done.output
     with out.open() as file:

@@ -71,8 +71,8 @@ def _in_words(run: "TrainedRun", exported: "Exported", raw: bool) -> list[str]:
     lines = []
     units = run.task.units()
     if exported.units and units is not None:
-        lines.append(f"input, in the data's own units: {', '.join(units.columns)}")
-        lines.append(f"output, in the data's own units: {', '.join(units.targets)}")
+        lines.append(f"input, in the data's own units: {'; '.join(units.columns)}")
+        lines.append(f"output, in the data's own units: {'; '.join(units.targets)}")
     elif raw and units is not None:
         lines.append("input and output are normalised, as the network has them; without --raw they are in units")
     elif raw:
