@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rnnkit.core.cell import Cell, Projected, State, map_parts, parts_of, tensors_replaced, time_slices
     from rnnkit.core.forecast import Forecast, ForecastError
     from rnnkit.core.input_checks import casts_automatically, check_step
+    from rnnkit.core.labelling import Labelling, LabelScore
     from rnnkit.core.prediction import Prediction, Predictor
     from rnnkit.core.row_masks import choose_rows, hold_ended, running_rows
     from rnnkit.core.snapshot import Snapshot
@@ -58,6 +59,8 @@ _HOMES = {
     "Forecast": "core.forecast",
     "ForecastError": "core.forecast",
     "GradientReport": "testing.gradient_report",
+    "LabelScore": "core.labelling",
+    "Labelling": "core.labelling",
     "Masks": "core.unroller",
     "Model": "layers.model",
     "Place": "racing.leaderboard",
@@ -130,6 +133,8 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "Forecast",
     "ForecastError",
     "GradientReport",
+    "LabelScore",
+    "Labelling",
     "Masks",
     "Model",
     "Place",

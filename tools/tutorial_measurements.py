@@ -110,6 +110,25 @@ def forecast() -> None:
         (FOLDER / "forecast-rows.txt").write_text(f"{rows}\n", encoding="utf-8")
 
 
+def labels() -> None:
+    """Make the texts of the page on labels, train and judge as it says, and keep what is printed."""
+    page = (ROOT / "docs" / "labels.md").read_text(encoding="utf-8")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        subprocess.run([sys.executable, "-c", page.split("```python\n")[1].split("```")[0]], cwd=folder, check=True)
+        shutil.copy(FOLDER / "reviews.toml", folder)
+        for command in (
+            "run --config reviews.toml --quiet --out runs/reviews",
+            "predict runs/reviews --out labels.csv",
+        ):
+            printed = f"$ rnnkit {command}\n{_rnnkit(command, folder, COLUMNS='88')}".split("\ngradients of the loss")[
+                0
+            ]
+            (FOLDER / f"labels-{command.split()[0]}.txt").write_text(printed, encoding="utf-8")
+        rows = "\n".join([*(folder / "labels.csv").read_text().splitlines()[:4], "…"])
+        (FOLDER / "labels-rows.txt").write_text(f"{rows}\n", encoding="utf-8")
+
+
 def _means(values: list[float]) -> list[float]:
     return [float(f"{fmean(values[k : k + BIN]):.4g}") for k in range(0, len(values), BIN)]
 
@@ -122,7 +141,7 @@ def _rnnkit(command: str, folder: Path, **variables: str) -> str:
     return "".join(f"{line.rstrip()}\n" for line in done.stdout.splitlines())
 
 
-MEASUREMENTS: tuple[Callable[[], Any], ...] = (memory, race, watched, forecast)
+MEASUREMENTS: tuple[Callable[[], Any], ...] = (memory, race, watched, forecast, labels)
 
 
 def main(names: list[str]) -> None:

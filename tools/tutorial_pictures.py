@@ -269,6 +269,13 @@ def forecast() -> tuple[Figure, str]:
     )
 
 
+def labels() -> tuple[Figure, str]:
+    """Draw which labels are taken for which, of the texts kept for a test."""
+    variables = page("labels.md")
+    made = variables["task"].predictor(variables["model"], {}).predict()
+    return made.plot(), made.describe()
+
+
 PICTURES: tuple[Picture, ...] = (
     bptt_steps,
     bptt_by_hand,
@@ -281,6 +288,7 @@ PICTURES: tuple[Picture, ...] = (
     cell_race,
     drop_in_speed,
     forecast,
+    labels,
 )
 
 

@@ -71,6 +71,7 @@ class Forecast(Prediction):
 
     key: str = ""
     """The column of `index` that tells several series apart; "": there is one."""
+    event = "error"
 
     @property
     def coverage(self) -> Numbers:

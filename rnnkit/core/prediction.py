@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from rnnkit.support.atomic_files import reported, write_file
 from rnnkit.support.paths import AnyPath, as_path
@@ -22,11 +22,14 @@ SHOWN = 10
 class Prediction(ABC):
     """What a model says of rows of data: a table, how good it was where that is known, and how it came about.
 
-    A task whose `predictor` returns something makes a subclass, or takes `rnnkit.Forecast`.
+    A task whose `predictor` returns something makes a subclass, or takes `rnnkit.Forecast` or `rnnkit.Labelling`.
     """
 
     notes: tuple[str, ...] = ()
     """How it was made, and what was guessed or left out: one sentence each, without a full stop."""
+
+    event: ClassVar[str] = "figure"
+    """What a row of `figures` is called in the JSON lines of `rnnkit predict`."""
 
     @abstractmethod
     def columns(self) -> dict[str, list[str]]:

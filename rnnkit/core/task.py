@@ -49,8 +49,9 @@ class Task(ABC):
     every_step: ClassVar[bool] = True
     """True: a target at every step; False: one a sequence, compared with the last output."""
 
-    symbols: ClassVar[bool] = False
-    """True: inputs are integers below `input_size`, which the model embeds; False: real vectors."""
+    symbols: bool = False
+    """True: inputs are integers below `input_size`, which the model embeds; False: real vectors. Of a class, or of a
+    task whose data decide."""
 
     random: ClassVar[bool] = True
     """Whether `batch` draws anything; False where it is always the same, as with one sequence in all."""

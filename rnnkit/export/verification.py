@@ -53,7 +53,12 @@ def _slack(model: Interface, bare: Tensor, xs: Tensor) -> Tensor | None:
     tolerance = tolerance_of(bare.dtype)
     bare = bare.double()
     output = model.in_units(bare, xs)
-    return (model.in_units(bare + tolerance * (1 + bare.abs()), xs) - output).abs() + ROUNDING * output.abs()
+    slack = ROUNDING * output.abs()
+    for place in range(bare.shape[-1]):  # each by itself: a softmax minds no change that all share
+        changed = bare.clone()
+        changed[..., place] += tolerance * (1 + changed[..., place].abs())
+        slack += (model.in_units(changed, xs) - output).abs()
+    return slack
 
 
 def _stepped(run: Runner, model: Interface, xs: Tensor, state: Table) -> tuple[Tensor, Table]:

@@ -42,14 +42,16 @@ class TrainedRun:
         season: int | None = None,
         origins: str = "blocks",
     ) -> Prediction:
-        """Return what `rnnkit predict` writes: of a table, forecasts with its own dates and units, for every target.
+        """Return what `rnnkit predict` writes: of a table, forecasts with its own dates and units, for every target; of
+        texts and sequences, labels with their probabilities.
 
         Args:
-            data: a file, read as the run read its own; None: the part of the run's own data that is kept for a test.
-            interval: share of the truth that lies between the bounds, from 0 to 1.
-            season: rows of a season, which the naive forecast beside the model repeats; None: as the data suggest.
-            origins: of several steps ahead, from which rows: "blocks", so that each row is forecast once; "every" row;
-                or the "last" one alone.
+            data: a file or folder, read as the run read its own; None: the part of the run's own data that is kept for
+                a test.
+            interval: of forecasts: share of the truth that lies between the bounds, from 0 to 1.
+            season: of forecasts: rows of a season, which the naive one repeats; None: as the data suggest.
+            origins: of forecasts several steps ahead, from which rows: "blocks", so that each row is forecast once;
+                "every" row; or the "last" one alone.
 
         Raises:
             UsageError: the task has nothing to predict, or an option makes no sense.

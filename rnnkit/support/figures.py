@@ -44,8 +44,13 @@ def _check_ending(path: Path, label: str) -> None:
         raise UsageError(f"{label}: it must end in {' or '.join(FORMATS)}")
 
 
-def save(figure: "Figure", path: AnyPath) -> None:
+def save(figure: "Figure", path: AnyPath, alt: str = "") -> None:
     """Write a figure in the format that the file's name ends in.
+
+    Args:
+        figure: of matplotlib.
+        path: of the file.
+        alt: what the picture shows, for those who do not see it; it goes into the file.
 
     Raises:
         UsageError: its ending is none that there is. ResourceError: the file cannot be written.
@@ -53,7 +58,7 @@ def save(figure: "Figure", path: AnyPath) -> None:
     path = as_path(path)
     _check_ending(path, str(path))
     try:
-        figure.savefig(path)
+        figure.savefig(path, metadata={"Description": alt} if alt else None)
     except OSError as error:
         raise ResourceError(f"{path} cannot be written: {error.strerror}") from None
 

@@ -55,7 +55,7 @@ def evaluate(model: nn.Module, task: Task, batches: Iterable[Batch] | None = Non
             batch = to_device(check_batch(task, batch), device)
             outputs, state = model(batch.xs, state if batch.continues else None, lengths=batch.lengths)
             judged = outputs if task.every_step else last_outputs(outputs, batch.lengths)
-            count = _known(batch.targets)
+            count = _targets(task, batch)
             loss += float(loss_of(task, judged, batch.targets)) * count
             metric += float(task.metric(judged, batch.targets)) * count
             weight += count
@@ -64,9 +64,13 @@ def evaluate(model: nn.Module, task: Task, batches: Iterable[Batch] | None = Non
     return Evaluation(loss / weight, metric / weight)
 
 
-def _known(targets: Tensor) -> int:
-    """Return how many targets there are; of numbers, those that are not finite stand for none."""
-    return int(targets.isfinite().sum()) if targets.is_floating_point() else targets.numel()
+def _targets(task: Task, batch: Batch) -> int:
+    """Return how many targets a batch has: none past the ends of its rows, and no number that is not finite."""
+    if batch.targets.is_floating_point():
+        return int(batch.targets.isfinite().sum())
+    if not task.every_step or batch.lengths is None:
+        return batch.targets.numel()
+    return int(batch.lengths.sum()) * batch.targets[0, 0].numel()
 
 
 def further_figures(model: nn.Module, task: Task) -> dict[str, float]:

@@ -217,6 +217,30 @@ def test_what_is_near_is_asked_of_the_model_not_of_its_units(off, refused):
         verification.verify(served, eager, step=False, state=False)
 
 
+class Shares(nn.Module):
+    """Units that do not change where all that the model puts out is moved alike."""
+
+    def forward(self, values, raw):
+        return values.double().softmax(-1)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("off", "refused"), [(1e-3, True), (1e-6, False)])
+def test_what_comes_out_may_be_off_by_what_each_output_may(off, refused):
+    layer = build(rnnkit.RNN, "gru", 2, 3)
+    eager = Interface(layer, units=units(outputs=Shares(), targets=("u", "v", "w")))
+
+    def served(xs):
+        bare, state = eager.bare(xs)
+        return eager.in_units(bare + torch.tensor([off, 0.0, 0.0]), xs), state
+
+    if refused:
+        with pytest.raises(CheckError, match="the output after 4 steps of 3 rows from the file differs"):
+            verification.verify(served, eager, step=False, state=False)
+    else:
+        verification.verify(served, eager, step=False, state=False)
+
+
 @pytest.mark.parametrize("ending", READERS)
 @pytest.mark.parametrize("content", [None, b"", b"PK nothing of the kind", b"\x08\x0a"], ids=repr)
 def test_what_is_no_exported_file_is_refused(tmp_path, ending, content):

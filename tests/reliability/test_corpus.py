@@ -1,4 +1,4 @@
-"""The corpus: 88 inputs that are no good. Each gets one line that names what is wrong and what to do, and soon."""
+"""The corpus: 115 inputs that are no good. Each gets one line that names what is wrong and what to do, and soon."""
 
 import html
 import json
@@ -11,6 +11,7 @@ import pytest
 from .bad_arguments import ARGUMENTS
 from .bad_checkpoints import CHECKPOINTS
 from .bad_data import DATA
+from .bad_labels import LABELS
 from .bad_plugins import PLUGINS
 from .bad_resources import RESOURCES
 from .promises import ANSWERED
@@ -21,6 +22,7 @@ CORPUS = {
     "Checkpoints": CHECKPOINTS,
     "Plugins": PLUGINS,
     "Data": DATA,
+    "Labels": LABELS,
     "Resources": RESOURCES,
     "Arguments": ARGUMENTS,
 }
@@ -52,8 +54,8 @@ def past(server, tmp_path_factory):
 
 
 def test_the_corpus_is_whole():
-    assert [len(items) for items in CORPUS.values()] == [36, 16, 16, 10, 10]
-    assert len({(chapter, item.name) for chapter, item in ITEMS}) == 88
+    assert [len(items) for items in CORPUS.values()] == [36, 16, 16, 27, 10, 10]
+    assert len({(chapter, item.name) for chapter, item in ITEMS}) == 115
 
 
 @pytest.mark.parametrize(("chapter", "item"), ITEMS, ids=[f"{chapter}: {item.name}" for chapter, item in ITEMS])

@@ -11,6 +11,7 @@ SIZES = {
     "anbn": "train_n",
     "anbncn": "train_n",
     "chars": "seq_len",
+    "classify": "max_len",
     "copy": "seq_len",
     "csv": "window",
     "dyck": "train_len",
@@ -18,6 +19,7 @@ SIZES = {
     "lorenz": "seq_len",
     "mackey-glass": "seq_len",
     "parity": "train_len",
+    "tag": "max_len",
     "timing": "interval",
 }
 

@@ -49,11 +49,14 @@ class Clock:
                     "times are not evenly spaced, so rows are shown by their numbers too, counted from 1, and those "
                     "beyond the last one have no time"
                 )
+            elif not np.isfinite(self._seconds).all():
+                self.notes.append("some rows have no date, so rows are shown by their numbers too, counted from 1")
+        self._numbered = self.pace is None or not np.isfinite(self._seconds).all()
 
     def going_on(self, table: Table, time: Time | None, before: int) -> "Clock":
         """Name later rows of a stream, of which `before` are gone: a gap changes neither pace nor columns."""
         clock = Clock(table, time, self.names, self.pace)
-        clock._before, clock.pace = before, self.pace
+        clock._before, clock.pace, clock._numbered = before, self.pace, self._numbered
         clock.notes.clear()
         return clock
 
@@ -62,7 +65,7 @@ class Clock:
         beyond = max(0, rows.stop - max(rows.start, self._rows))
         late = self._beyond(rows.stop - self._rows) if beyond and self.names else {}
         called = {}
-        if self.pace is None:
+        if self._numbered:
             called[ROW] = [str(self._before + row + 1) for row in rows]
         for name in self.names:
             cells = self._cells[name] + late[name] if late else self._cells[name]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 )
 @click.option("--step", is_flag=True, help="One step a call: input and state in, output and state out.")
 @click.option("--state", is_flag=True, help="For sequences in pieces: the state goes in too.")
-@click.option("--raw", is_flag=True, help="The network alone: normalised numbers in and out.")
+@click.option("--raw", is_flag=True, help="The network alone, as it was trained: normalised numbers.")
 @json_option
 def export(
     folder: Path,
@@ -43,7 +43,8 @@ def export(
     """Write the model of the run in folder RUN as one file that needs no rnnkit.
 
     Any number of steps and rows may go in. A model of a table takes the table's own numbers and gives numbers in its
-    units; the scales are in the file. Before the file is there, it is read back and held to the model.
+    units, or shares of labels; the scales are in the file. Before the file is there, it is read back and held to the
+    model.
     """
     from rnnkit.export.file import read_format
     from rnnkit.runs.loading import load

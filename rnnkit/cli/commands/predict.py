@@ -1,4 +1,4 @@
-"""`rnnkit predict`: what a trained model makes of data, in their own dates and units."""
+"""`rnnkit predict`: what a trained model makes of data: forecasts in their dates and units, or labels."""
 
 import sys
 from collections.abc import Iterator
@@ -40,13 +40,13 @@ class Options(NamedTuple):
     quiet: bool
 
 
-@click.command(short_help="Forecast a table, in its own dates and units.")
+@click.command(short_help="Forecast a table, or label texts and sequences.")
 @trained
 @click.option(
     "--data",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="A table as the run's own. [default: the rows of its own that are kept for a test]",
+    help="Data as the run's own, a file or folder. [default: those of its own that are kept for a test]",
 )
 @click.option("--out", metavar="FILE", type=click.Path(path_type=Path), help="CSV file. [default: stdout]")
 @click.option(
@@ -55,13 +55,13 @@ class Options(NamedTuple):
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     default=0.9,
     show_default=True,
-    help="Share of what comes that is to lie within the bounds.",
+    help="Of forecasts: share of what comes that is to lie within the bounds.",
 )
 @click.option(
     "--season",
     metavar="ROWS",
     type=click.IntRange(min=1),
-    help="Season of the naive forecast. [default: a day, week or year, by the rows' pace]",
+    help="Of forecasts: season of the naive one. [default: a day, week or year, by the rows' pace]",
 )
 @click.option(
     "--from",
@@ -69,23 +69,30 @@ class Options(NamedTuple):
     type=click.Choice(["blocks", "every", "last"]),
     default="blocks",
     show_default=True,
-    help="Rows to forecast several steps from: so that each date comes once, every row, or the last one.",
+    help="Of forecasts: rows to forecast several steps from: so that each date comes once, every row, or the last one.",
 )
-@click.option("--plot", type=click.Path(path_type=Path), help="Draw the last rows into this PNG or SVG file.")
-@click.option("--follow", is_flag=True, help="Read rows from stdin, and forecast from each as it comes.")
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path),
+    help="Draw the last forecasts, or which labels are taken for which, into this PNG or SVG file.",
+)
+@click.option("--follow", is_flag=True, help="Of forecasts: read rows from stdin, and forecast from each as it comes.")
 @files_option
 @json_option
-@click.option("--quiet", is_flag=True, help="Show the forecasts alone, without errors and notes.")
+@click.option("--quiet", is_flag=True, help="Show the rows alone, without figures and notes.")
 def predict(folder: Path, best: bool, device: str | None, **words: Any) -> None:
-    """Forecast a table with the model of the run in folder RUN: a row of CSV for each forecast, in the table's dates
-    and units, with a prediction interval and, where it is known, what came.
+    """Say what the model of the run in folder RUN makes of data: a row of CSV for each forecast, or for each sequence
+    or step that gets a label. The data are read as the run read its own, whose file may be gone, and brought to the
+    form that the run kept. Below the rows: how good they are where that is known, beside simpler methods; on stderr
+    unless --out is given.
 
-    The table is read as the run read its own, and scaled as the run kept it; the first rows, as many as a window has,
-    are read before anything is forecast. The last forecasts are of rows beyond its end.
+    A table is forecast in its own dates and units, with a prediction interval and, where it is known, what came. The
+    first rows, as many as a window has, are read before anything is forecast; the last forecasts are of rows beyond
+    its end. The interval comes from the errors on the rows that validated the run, kept in RUN/calibration.json as its
+    training ends. Errors stand beside those of the last value, of the value a season before, and of ridge regression.
 
-    The interval comes from the errors on the rows that validated the run, kept in RUN/calibration.json as its training
-    ends, so the table that it learnt from may be gone. Below the forecasts: their errors, in the table's units, beside
-    those of the last value, of the value a season before, and of ridge regression; on stderr unless --out is given.
+    Texts and sequences get a label each, or one a step, with its probability and, where it is known, the true one; a
+    label column may lack. Accuracy, precision, recall and F1 stand beside those of simple methods.
     """
     from rnnkit.runs.loading import load
 
@@ -130,14 +137,15 @@ def _check_inputs(run: "TrainedRun", options: Options) -> None:
     own = [run.settings.task_options.get(name) for name in run.settings.task_class.files]
     for read in [options.data, *(Path(name) for name in own if isinstance(name, str))]:
         for name, written in (("--out", options.out), ("--plot", options.plot)):
-            if (
-                read is not None
-                and written is not None
-                and written.exists()
-                and read.exists()
-                and written.samefile(read)
-            ):
+            if read is not None and written is not None and _is_of(written, read):
                 raise UsageError(f"{name} {written} would write over {read}, which is read; name another file")
+
+
+def _is_of(written: Path, read: Path) -> bool:
+    """Tell whether a file that is there is one that is read, or lies in a folder that is."""
+    if not (written.exists() and read.exists()):
+        return False
+    return written.samefile(read) or (read.is_dir() and read.resolve() in written.resolve().parents)
 
 
 def _follow(run: "TrainedRun", options: Options) -> None:
@@ -177,7 +185,7 @@ def _draw(prediction: "Prediction", path: Path) -> None:
     if path.suffix.lower() == ".svg":  # with a title, for those who do not see it
         write_file(path, prediction.svg().encode())
     else:
-        save(prediction.plot(), path)
+        save(prediction.plot(), path, prediction.describe())
 
 
 def _print_lines(prediction: "Prediction", options: Options) -> None:
@@ -186,10 +194,11 @@ def _print_lines(prediction: "Prediction", options: Options) -> None:
     if options.quiet:
         return
     for figure in prediction.figures():
-        print_json({"event": "error", **figure})
+        print_json({"event": prediction.event, **figure})
     for figure in prediction.step_figures():
         print_json({"event": "step_error", **figure})
-    print_json({"event": "end", "interval": options.interval, "notes": list(prediction.notes)})
+    bounds = {"interval": prediction.interval} if hasattr(prediction, "interval") else {}
+    print_json({"event": "end", **bounds, "notes": list(prediction.notes)})
 
 
 def _report(prediction: "Prediction", options: Options) -> None:
