@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from rnnkit.core.row_masks import choose_rows, hold_ended, running_rows
     from rnnkit.core.snapshot import Snapshot
     from rnnkit.core.task import Batch, Task
+    from rnnkit.core.units import Units
     from rnnkit.core.unroller import Masks, Unroller, prepare
     from rnnkit.core.watching import is_traced, transformed_by, watched_by
     from rnnkit.errors import RnnkitError
-    from rnnkit.export import Exported, TensorInfo, export_model
+    from rnnkit.export import Exported, TensorInfo, export_model, read_exported
     from rnnkit.layers.model import Model
     from rnnkit.layers.rnn import RNN
     from rnnkit.layers.shallow_copy import copy_with_tensors
@@ -83,6 +84,7 @@ _HOMES = {
     "TensorInfo": "export",
     "TrainedRun": "runs.loading",
     "Training": "training.training",
+    "Units": "core.units",
     "Unroller": "core.unroller",
     "WeightDrop": "layers.weight_drop",
     "Window": "training.truncation",
@@ -111,6 +113,7 @@ _HOMES = {
     "process_group": "training.process_group",
     "progress": "training.progress_bar",
     "race": "racing.entry",
+    "read_exported": "export",
     "read_history": "runs.history",
     "running_rows": "core.row_masks",
     "save_checkpoint": "checkpoints.checkpoint",
@@ -157,6 +160,7 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "TensorInfo",
     "TrainedRun",
     "Training",
+    "Units",
     "Unroller",
     "WeightDrop",
     "Window",
@@ -190,6 +194,7 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "process_group",
     "progress",
     "race",
+    "read_exported",
     "read_history",
     "running_rows",
     "save_checkpoint",

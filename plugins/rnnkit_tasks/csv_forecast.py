@@ -63,6 +63,7 @@ from rnnkit_tasks.forecast.linear import Ridge
 from rnnkit_tasks.forecast.pace import Pace
 from rnnkit_tasks.forecast.parts import drawn, listed
 from rnnkit_tasks.forecast.pinball import medians, pinball, squared
+from rnnkit_tasks.forecast.units import units_of
 from rnnkit_tasks.forecast.windows import tensor
 from rnnkit_tasks.table.source import Reading
 
@@ -279,6 +280,10 @@ class CsvForecast(rnnkit.Task):
     def predictor(self, model: nn.Module, calibration: Mapping[str, Any]) -> TableForecaster:
         """Return what forecasts this table, or another one, in its own dates and units."""
         return TableForecaster(model, self._learnt, calibration)
+
+    def units(self) -> rnnkit.Units:
+        """Return what makes inputs of the table's own numbers as the run does, and brings forecasts into its units."""
+        return units_of(self._learnt)
 
 
 _OPTIONS = tuple(CsvForecast.__init__.__kwdefaults__ or ())

@@ -20,7 +20,7 @@ SAID_ANYWAY = ("cell", "steps", "hidden", "layers", "batch", "lr", "optimizer")
 def print_comparison(comparison: "Comparison", groups: "list[SeedGroup]") -> None:
     """Print the runs of a task, over their seeds first where there are several, and at the end what all have."""
     task = comparison.task
-    echo_wrapped(f"{task.name}: {task.metric_name}, {'higher' if task.higher_is_better else 'lower'} is better\n")
+    echo_wrapped(f"{task.name}: {comparison.metric}, {'higher' if task.higher_is_better else 'lower'} is better\n")
     if several_seeds(groups):
         _print_groups(comparison, groups)
         echo_wrapped("\neach run\n")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rnnkit.training.training import Training
 
 SAMPLE_LENGTH, TEMPERATURE = 400, 0.7
+"""Symbols that are drawn, and characters that are shown."""
 
 
 def report(settings: "Settings", training: "Training", record: "Record", path: Path, as_json: bool) -> None:
@@ -83,7 +84,8 @@ def _sample(task: "Task", model: "Model", seed: int) -> str | None:
     prompt = task.prompt()
     if prompt is None:
         return None
-    return task.sample(generate(model, prompt, SAMPLE_LENGTH, temperature=TEMPERATURE, seed=seed)).strip("\n")
+    text = task.sample(generate(model, prompt, SAMPLE_LENGTH, temperature=TEMPERATURE, seed=seed))
+    return text[:SAMPLE_LENGTH].strip("\n")
 
 
 def _indent(text: str) -> str:

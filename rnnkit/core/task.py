@@ -1,7 +1,7 @@
 """The task: what is learned. Batches, a loss, and one metric in the field's usual unit."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from rnnkit.core.cell import name_after_class
 from rnnkit.core.prediction import Predictor
+from rnnkit.core.units import Units
 from rnnkit.support.paths import check_path
 
 
@@ -38,8 +39,9 @@ class Task(ABC):
     name: ClassVar[str]
     """What the registry and the command line call the task."""
 
-    metric_name: ClassVar[str]
-    """What `metric` measures, with its unit: "bits per character", "MSE", "accuracy"."""
+    metric_name: str
+    """What `metric` measures, with its unit: "bits per character", "MSE", "accuracy". An attribute of the class; where
+    it goes with an option, the constructor sets another and `metric_named` says so."""
 
     higher_is_better: ClassVar[bool] = False
     """Whether a higher metric is a better one."""
@@ -124,6 +126,11 @@ class Task(ABC):
     def metric(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the scalar to report, a mean over the elements that the loss is of, or over rows of them."""
 
+    @classmethod
+    def metric_named(cls, **options: Any) -> str:
+        """Return the `metric_name` of a task with these options, which is not built for it."""
+        return cls.metric_name
+
     def fingerprint(self) -> str:
         """Return a text that differs where the data do, so that a resumed run can tell; "" where they cannot change."""
         return ""
@@ -197,6 +204,13 @@ class Task(ABC):
         """
         return None
 
+    def units(self) -> Units | None:
+        """Return what turns numbers in the data's own units into what the model takes, and its outputs back.
+
+        `rnnkit export` puts it into the file, around the model. None: numbers have no units but the task's.
+        """
+        return None
+
     def prompt(self, text: str = "") -> Tensor | None:
         """Turn text into symbols (N,) to begin a sample with; without text, give an ordinary beginning.
 
@@ -205,8 +219,12 @@ class Task(ABC):
         return None
 
     def sample(self, symbols: Tensor) -> str:
-        """Turn symbols (N,) that a model drew into text; where `prompt` gives some, this must too.
-
-        A sample may come in pieces, as it is drawn: their texts, joined, are the text of the whole.
-        """
+        """Turn symbols (N,) that a model drew into text; where `prompt` gives some, this must too."""
         raise NotImplementedError
+
+    def sample_stream(self, symbols: Iterable[Tensor]) -> Iterator[str]:
+        """Turn symbols () into text as they are drawn; the pieces, joined, are what `sample` gives of all.
+
+        Here each symbol by itself. A task in which several may be one character holds it back until it is whole.
+        """
+        return (self.sample(symbol.view(1)) for symbol in symbols)

@@ -1,6 +1,5 @@
 """The exported file: written, verified, and only then put in its place."""
 
-import json
 import logging
 import os
 import warnings
@@ -12,8 +11,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-import rnnkit
+from rnnkit.core.units import Units
 from rnnkit.errors import CheckError, KindError, ResourceError, RnnkitError, UsageError, check_flag, nearest
+from rnnkit.export.description import described
 from rnnkit.export.format import Format
 from rnnkit.export.interface import Interface, TensorInfo
 from rnnkit.export.onnx import Onnx
@@ -41,6 +41,8 @@ class Exported(NamedTuple):
     bytes: int
     difference: float
     """The largest one found between the file's numbers and the model's."""
+    units: bool = False
+    """Whether what goes in and comes out is in the data's own units."""
 
 
 def export_model(
@@ -50,6 +52,7 @@ def export_model(
     format: str | None = None,
     step: bool = False,
     state: bool = False,
+    units: Units | None = None,
     about: Mapping[str, Any] | None = None,
 ) -> Exported:
     """Write a model, in evaluation mode and for the CPU, as one file that needs no rnnkit.
@@ -64,13 +67,16 @@ def export_model(
             ending.
         step: a file that takes one step: input and state in, output and state out.
         state: a file for sequences that come in pieces: it takes the state before the first step too.
-        about: kept in the file as JSON, beside names and shapes and the initial state.
+        units: a file that takes and gives numbers in the data's own units, as the model's task has them by
+            `Task.units`; None: as the model has them.
+        about: kept in the file as JSON, beside names and shapes and the initial state; `read_exported` reads it.
 
     Returns:
         What goes in and comes out, and how near the file is to the model.
 
     Raises:
-        UsageError: the path exists, its ending or the format is none that there is, or torch cannot export a cell.
+        UsageError: the path exists, its ending or the format is none that there is, torch cannot export a cell, or the
+            units do not fit the model.
         ResourceError: a package is not installed, or the disk takes no more.
         CheckError: the file does not compute what the model does; nothing is left of it.
     """
@@ -81,18 +87,19 @@ def export_model(
     check_free(path)
     kind.check_packages()
     state = state or step
-    eager = Interface(_on_cpu(model))
+    units = _units_on_cpu(units)
+    eager = Interface(_on_cpu(model), units=units)
     with evaluating(eager), _quietly(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        called = Interface(eager.model, step=step)
-        inputs, outputs = called.inputs(state=state), called.outputs()
-        traced = Interface(eager.model, Once() if step else Scan(), step=step)
-        text = _described(eager, inputs, outputs, about or {})
+        called = Interface(eager.model, step=step, units=units)
+        inputs, outputs = _interface_of(called, state, units)
+        traced = Interface(eager.model, Once() if step else Scan(), step=step, units=units)
+        text = described(eager.initial_state(1), inputs, outputs, units, about or {})
         data = _encoded(kind, traced, inputs, outputs, text, state)
         with tried_file(path, data) as partial:
             difference = _verified(kind, partial, eager, step, state)
             check_free(path)
-    return Exported(path, kind.name, inputs, outputs, len(data), difference)
+    return Exported(path, kind.name, inputs, outputs, len(data), difference, units is not None)
 
 
 def read_format(name: str | None, path: AnyPath) -> Format:
@@ -136,22 +143,34 @@ def _on_cpu(model: Model | RNN) -> Model | RNN:
     return model if all(t.device.type == "cpu" for t in tensors) else deepcopy(model).cpu()
 
 
-def _described(
-    model: Interface, inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo], about: Mapping[str, Any]
-) -> str:
-    """Write down as JSON what whoever runs the file must know."""
-    rows = {name: tensor[0] for name, tensor in model.initial_state(1).items()}
-    known = {
-        "rnnkit": rnnkit.__version__,
-        "torch": torch.__version__,
-        "inputs": [info._asdict() for info in inputs],
-        "outputs": [info._asdict() for info in outputs],
-        "initial_state": {name: row.tolist() if row.any() else 0 for name, row in rows.items()},
-    }
+def _units_on_cpu(units: Units | None) -> Units | None:
+    if units is None:
+        return None
+    if not isinstance(units, Units):
+        raise KindError(
+            f"units is a {type(units).__name__}; it must be a rnnkit.Units, as Task.units gives it, or None"
+        )
+    modules = {name: deepcopy(getattr(units, name)).cpu() for name in ("inputs", "outputs")}
+    return units._replace(span=units.span.cpu(), **modules)
+
+
+def _interface_of(
+    model: Interface, state: bool, units: Units | None
+) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:
+    """Say what goes in and comes out; with units, a model that they do not fit is refused."""
+    if units is None:
+        return model.inputs(state=state), model.outputs()
     try:
-        return json.dumps({**known, **about})
-    except (TypeError, ValueError) as error:
-        raise KindError(f"about cannot be written as JSON: {error}") from None
+        inputs, outputs = model.inputs(state=state), model.outputs()
+    except Exception as error:
+        raise UsageError(f"the units do not fit {model.label()}: {reason(error)}") from error
+    for what, names, info in (("columns", units.columns, inputs[0]), ("targets", units.targets, outputs[0])):
+        if len(names) != info.shape[-1]:
+            raise UsageError(
+                f"the units name {len(names)} {what}, the {info.name} of {model.label()} has {info.shape[-1]}; "
+                "name each"
+            )
+    return inputs, outputs
 
 
 def _encoded(

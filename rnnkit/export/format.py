@@ -40,3 +40,7 @@ class Format(ABC):
     @abstractmethod
     def load(self, path: AnyPath) -> Runner:
         """Read a file, to be run on the CPU."""
+
+    @abstractmethod
+    def read_about(self, path: AnyPath) -> str:
+        """Return the text that `encode` put into a file; what is no such file raises whatever it may."""

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from rnnkit.core.cell import State
+from rnnkit.core.units import Units
 from rnnkit.core.unroller import Unroller
 from rnnkit.errors import UsageError
 from rnnkit.layers.model import Model
@@ -35,15 +36,20 @@ class Interface(nn.Module):
         model: what is exported.
         unroller: used in place of the model's own, which is left as it is.
         step: an input is one step, without a time dimension.
+        units: input and output are in the data's own units; None: as the model has them.
 
     Raises:
         UsageError: single steps of a model that reads from both ends.
     """
 
-    def __init__(self, model: Model | RNN, unroller: Unroller | None = None, *, step: bool = False) -> None:
+    def __init__(
+        self, model: Model | RNN, unroller: Unroller | None = None, *, step: bool = False, units: Units | None = None
+    ) -> None:
         super().__init__()
         self.model: Model | RNN = model if unroller is None else _with(model, unroller)
-        self.step = step
+        self.step, self.span = step, None if units is None else units.span
+        self.from_units: nn.Module | None = None if units is None else units.inputs
+        self.into_units: nn.Module | None = None if units is None else units.outputs
         self.time = 1 if self.layer.batch_first else 0
         if step and self.layer.bidirectional:
             raise UsageError("the layer is bidirectional, so no step can be taken before the last input is there")
@@ -57,9 +63,24 @@ class Interface(nn.Module):
         """Return the output, and the state after the last step.
 
         Args:
-            input: (T, B, D), (B, T, D) for a layer with `batch_first`, (T, B) symbols; a step: (B, D) or (B,).
+            input: (T, B, D), (B, T, D) for a layer with `batch_first`, (T, B) symbols; a step: (B, D) or (B,). With
+                units: (T, B, C) raw numbers.
             state: before the first step; None: the initial one.
         """
+        output, table = self.bare(input, state)
+        return self.in_units(output, input), table
+
+    def in_units(self, output: Tensor, input: Tensor) -> Tensor:
+        """Bring what the model puts out of an input into the data's own units, if there are some."""
+        if self.into_units is None:
+            return output
+        brought: Tensor = self.into_units(output, input)
+        return brought
+
+    def bare(self, input: Tensor, state: Table | None = None) -> tuple[Tensor, Table]:
+        """Return the output as the model has it, and the state, as `forward` takes them."""
+        if self.from_units is not None:
+            input = self.from_units(input).to(self._dtype())
         hx = None if state is None else self.layer.layout.join(self._states(state))
         output, hx = self.model(input.unsqueeze(self.time) if self.step else input, hx)
         return output.squeeze(self.time) if self.step else output, self._table(hx)
@@ -95,9 +116,16 @@ class Interface(nn.Module):
         if isinstance(self.model, Model) and self.model.embedding is not None:
             xs = torch.randint(self.model.embedding.num_embeddings, sizes)
         else:
-            numbers = (t for t in self.model.parameters() if t.is_floating_point() or t.is_complex())
-            xs = torch.randn(*sizes, self.layer.input_size, dtype=next(numbers, torch.empty(0)).dtype)
+            xs = torch.randn(*sizes, self.layer.input_size, dtype=self._dtype())
+        if self.span is not None:
+            low, high = self.span
+            xs = low + (high - low) * torch.rand(*sizes, len(low), dtype=self.span.dtype)
         return xs, {name: _shaken(tensor) for name, tensor in self.initial_state(batch).items()}
+
+    def _dtype(self) -> torch.dtype:
+        """Return the dtype of the weights."""
+        numbers = (t for t in self.model.parameters() if t.is_floating_point() or t.is_complex())
+        return next(numbers, torch.empty(0)).dtype
 
     def dims(self) -> dict[int, str]:
         """Name the dimensions of the input and output that are free."""

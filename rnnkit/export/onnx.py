@@ -69,6 +69,15 @@ class Onnx(Format):
 
         return run
 
+    def read_about(self, path: AnyPath) -> str:
+        """Return the text in a file."""
+        path = as_path(path)
+        import onnx
+
+        entries = onnx.load(path, load_external_data=False).metadata_props
+        texts: dict[str, str] = {entry.key: entry.value for entry in entries}
+        return texts[ABOUT]
+
 
 def _scalar(s: float, dtype: int = 1, layout: str = "", device: str = "", pin_memory: bool = False) -> Any:
     """Write a number of the source in its dtype: torch's own way is by float32, which costs float64 its digits."""

@@ -1,6 +1,7 @@
 """Torch's own format: the archive of an exported program."""
 
 import io
+import zipfile
 from collections.abc import Sequence
 
 import torch
@@ -32,3 +33,10 @@ class Pt2(Format):
         path = as_path(path)
         run: Runner = torch.export.load(path).module()
         return run
+
+    def read_about(self, path: AnyPath) -> str:
+        """Return the text in an archive; neither graph nor weights are read."""
+        path = as_path(path)
+        with zipfile.ZipFile(path) as archive:
+            (entry,) = [name for name in archive.namelist() if name.endswith(f"/extra/{ABOUT}")]
+            return archive.read(entry).decode()

@@ -4,7 +4,7 @@ import inspect
 import json
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from types import UnionType
 from typing import Any, NamedTuple, Union, get_args, get_origin
@@ -50,6 +50,13 @@ def constructor_options(kind: type) -> list[ConstructorOption]:
         ConstructorOption(name, _kind(parameters[name]), _default(parameters[name]), told.get(name, ""))
         for name in option_names(kind)[0]
     ]
+
+
+def given_options(kind: type, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the value of each keyword option of a class: what is given, or else its default."""
+    parameters = _signature(kind).parameters
+    defaults = {name: parameters[name].default for name in option_names(kind)[0]}
+    return {**{name: value for name, value in defaults.items() if value is not inspect.Parameter.empty}, **options}
 
 
 def documented_arguments(kind: type) -> dict[str, str]:

@@ -67,9 +67,11 @@ class Contender(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """Runs of one task."""
+    """Runs of one task and metric."""
 
     task: type[Task]
+    metric: str
+    """What is measured."""
     differing: list[str]
     """Names of the settings that are not the same in all runs."""
     runs: list[Contender]
@@ -85,7 +87,7 @@ class Comparison(NamedTuple):
 
 
 def compare(paths: Sequence[AnyPath]) -> list[Comparison]:
-    """Read runs and put those of a task together, in the order given.
+    """Read runs and put those of a task and metric together, in the order given.
 
     Raises:
         CheckpointError: a folder is no run's, or damaged. UnknownNameError: a run's task is not known here.
@@ -94,11 +96,12 @@ def compare(paths: Sequence[AnyPath]) -> list[Comparison]:
     histories = [read_history(path) for path in folders]
     names = [history.name for history in histories]
     labels = names if len(set(names)) == len(names) else [str(path) for path in folders]
-    parts: dict[type[Task], list[Contender]] = {}
+    parts: dict[tuple[type[Task], str], list[Contender]] = {}
     for label, path, history in zip(labels, folders, histories, strict=True):
         kind = resolve(history.settings.task, Task, tasks, "task")
-        parts.setdefault(kind, []).append(_contender(label, path, history, kind))
-    return [Comparison(kind, _differing(run.settings for run in runs), runs) for kind, runs in parts.items()]
+        metric = kind.metric_named(**history.settings.task_options)
+        parts.setdefault((kind, metric), []).append(_contender(label, path, history, kind))
+    return [Comparison(*judged, _differing(run.settings for run in runs), runs) for judged, runs in parts.items()]
 
 
 def _contender(label: str, path: Path, history: RunHistory, kind: type[Task]) -> Contender:

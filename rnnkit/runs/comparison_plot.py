@@ -45,7 +45,7 @@ def draw(comparison: Comparison, path: AnyPath) -> None:
         panel.locator_params(axis="x", nbins=7)
         panel.xaxis.set_major_formatter(EngFormatter(sep=""))
         panel.grid(alpha=0.3)
-    panels[0].set_ylabel(comparison.task.metric_name)
+    panels[0].set_ylabel(comparison.metric)
     _scale(panels[0], runs)
     _explain(figure, [_label(run, comparison.differing) for run in runs], colours)
     save(figure, path)

@@ -5,11 +5,13 @@ from typing import Any
 
 from rnnkit.core.prediction import Prediction, Predictor
 from rnnkit.core.task import Task
-from rnnkit.errors import CheckpointError, DataError, RnnkitError, UsageError, one_line
+from rnnkit.errors import CheckpointError, DataError, RnnkitError, UsageError, check_flag, one_line
+from rnnkit.export import Exported, export_model
 from rnnkit.layers.model import Model
 from rnnkit.runs.calibration_record import CALIBRATION, REMEDY, keep_calibration, kept_calibration
 from rnnkit.runs.config import check_files
 from rnnkit.runs.data_record import MISMATCHES, DataRecord, tell_changed_data
+from rnnkit.runs.export_description import describe_run
 from rnnkit.runs.folder import open_run
 from rnnkit.runs.settings import Settings
 from rnnkit.support.paths import AnyPath, as_path
@@ -62,6 +64,38 @@ class TrainedRun:
             tell_changed_data(self.path, self.task)
         return predictor.predict(
             data if data is None else as_path(data), interval=interval, season=season, origins=origins
+        )
+
+    def export(
+        self, path: AnyPath, *, format: str | None = None, step: bool = False, state: bool = False, raw: bool = False
+    ) -> Exported:
+        """Write what `rnnkit export` writes: the model as one file that needs no rnnkit.
+
+        Where the task has units, as a table has, the file takes raw numbers and gives numbers in the data's own units.
+        Beside what `rnnkit.export_model` says in it, it holds task, data, cell and settings; `rnnkit.read_exported`
+        reads that. The data that the run learnt from may be gone.
+
+        Args:
+            path: of the file; an existing one is never written over.
+            format: "pt2" or "onnx"; None: as the path ends, pt2 where it has no ending.
+            step: a file that takes one step, and the state.
+            state: a file for sequences that come in pieces: it takes the state before the first step too.
+            raw: the network alone, which takes and gives numbers as the task brings them to it, such as normalised
+                ones.
+
+        Raises:
+            UsageError, ResourceError, CheckError: as `rnnkit.export_model`.
+            CheckpointError: what the run kept of its data is damaged.
+        """
+        check_flag("raw", raw)
+        return export_model(
+            self.model,
+            path,
+            format=format,
+            step=step,
+            state=state,
+            units=None if raw else self.task.units(),
+            about=describe_run(self.path, self.settings, self.task),
         )
 
     def predictor(self) -> Predictor:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 def run_html(history: "RunHistory") -> str:
     """Return a run as HTML: its settings, the last figures, and the metric over the updates."""
-    settings, metric = history.settings, history.settings.task_class.metric_name
+    settings = history.settings
+    metric = settings.task_class.metric_named(**settings.task_options)
     steps = int(history.step[-1]) if len(history.step) else 0
     facts = {
         "run": history.name,

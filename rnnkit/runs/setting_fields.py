@@ -151,6 +151,9 @@ class Shortcut:
 
 SHORTCUTS = {
     "text": Shortcut("task", Path, Rule("Text to learn, for the task chars; default: Python's documentation.")),
+    "tokens": Shortcut(
+        "task", str, Rule("What the text is cut into: char, byte or word. [default: char]", metavar="KIND")
+    ),
     "seq_len": Shortcut("batch", int, Rule("Time steps of a sequence. [default: the task's]", least=1)),
 }
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from rnnkit.core.prediction import Predictor
 from rnnkit.core.task import Batch, Task
+from rnnkit.core.units import Units
 from rnnkit.errors import UsageError
 from rnnkit.testing.conformance import BATCH, Conformance, Promise, built
 from rnnkit.training.evaluation import evaluating, further_figures
@@ -58,6 +59,7 @@ class _TaskCheck:
             "baselines": self.baselines,
             "further figures": self.further_figures,
             "predictions": self.predictions,
+            "units": self.units,
         }
 
     @property
@@ -132,9 +134,8 @@ class _TaskCheck:
         if self.task.prompt() is None:
             return
         symbols = self.draw().xs[:, 0]
-        pieces = [self.task.sample(symbols[k : k + 1]) for k in range(len(symbols))]
-        if "".join(pieces) != self.task.sample(symbols):
-            yield "sample() of the pieces of a sample, joined, is not sample() of the whole"
+        if "".join(self.task.sample_stream(symbols.unbind())) != self.task.sample(symbols):
+            yield "sample_stream() of symbols, joined, is not sample() of all of them"
 
     def kept(self) -> Iterator[str]:
         """What a run keeps of the data is JSON, and builds the same task again; its summary is one line."""
@@ -180,6 +181,24 @@ class _TaskCheck:
             predictor: Any = self.task.predictor(model.eval(), calibration)
             if predictor is not None and not isinstance(predictor, Predictor):
                 yield f"predictor() gives a {type(predictor).__name__}; it must be a rnnkit.Predictor, or None"
+
+    def units(self) -> Iterator[str]:
+        """Modules of units bring each column to the model, and each of its outputs back, in finite numbers."""
+        units: Any = self.task.units()
+        if units is None:
+            return
+        if not isinstance(units, Units) or self.task.symbols:
+            yield f"units() gives a {type(units).__name__}; it must be a rnnkit.Units, or None, as of symbols"
+            return
+        if tuple(units.span.shape) != (2, len(units.columns)) or not bool((units.span[0] < units.span[1]).all()):
+            yield f"units() gives a span that is not a low and a high number of each of {len(units.columns)} column(s)"
+            return
+        given = units.inputs(units.span)
+        if tuple(given.shape) != (2, self.task.input_size) or not bool(given.isfinite().all()):
+            yield f"units().inputs makes no finite numbers of shape (2, {self.task.input_size}) of its span"
+        taken = units.outputs(torch.zeros(2, self.task.output_size), units.span)
+        if tuple(taken.shape) != (2, len(units.targets)) or not bool(taken.isfinite().all()):
+            yield f"units().outputs makes no finite numbers, {len(units.targets)} a row, of outputs"
 
 
 class _Memoryless(nn.Module):

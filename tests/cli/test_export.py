@@ -51,7 +51,8 @@ def test_onnx_says_what_the_symbols_are(run, cli, lines, tmp_path):
     assert [info["name"] for info in told["inputs"]] == ["input", "h_l0", "c_l0"]
     about = json.loads({entry.key: entry.value for entry in onnx.load(path).metadata_props}["rnnkit"])
     task, model = open_run(run)[1:]
-    assert "".join(about["symbols"]) == task.alphabet
+    assert "".join(about["symbols"]) == about["data"]["alphabet"] == task.alphabet
+    assert about["units"] is None
     assert (about["task"], about["cell"], about["inputs"]) == ("chars", "lstm", told["inputs"])
     session = onnxruntime.InferenceSession(path)
     state = {name: torch.zeros(1, 8).numpy() for name in about["initial_state"]}

@@ -53,7 +53,7 @@ def test_the_count_of_parameters(cli):
         (("cells", "rnn"), ["nonlinearity", "bias", "proj_size"]),
         (("unrollers", "checkpoint"), ["segment", "budget"]),
         (("unrollers", "loop"), []),
-        (("tasks", "chars"), ["text", "seq_len"]),
+        (("tasks", "chars"), ["text", "seq_len", "tokens", "vocabulary"]),
     ],
     ids=str,
 )

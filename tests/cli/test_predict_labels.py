@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 import rnnkit
 from rnnkit.cli import main
-from rnnkit.cli.commands.export import _data
+from rnnkit.runs.export_description import describe_run
 
 from ..tasks.labelled_files import conll, table, texts, write_folder
 
@@ -108,7 +108,7 @@ def test_a_file_of_a_folder_that_is_read_is_not_written_over(trained, cli, tmp_p
 
 
 def test_an_exported_model_of_texts_comes_with_its_words_and_labels(trained):
-    told = _data(rnnkit.load(trained / "classify").task)["data"]["learnt"]
+    run = rnnkit.load(trained / "classify")
+    told = describe_run(run.path, run.settings, run.task)["data"]["learnt"]
     assert told["labels"] == ["bad", "good"]
     assert "w" in told["vocabulary"]["symbols"]
-    assert _data(rnnkit.tasks["chars"]()) == {}  # its symbols tell the alphabet

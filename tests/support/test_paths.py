@@ -37,6 +37,7 @@ from rnnkit.runs.comparison import compare
 from rnnkit.runs.comparison_plot import draw
 from rnnkit.runs.config import check_files
 from rnnkit.runs.data_record import DataRecord, kept_task, tell_changed_data
+from rnnkit.runs.export_description import describe_run
 from rnnkit.runs.folder import RunWriter, open_run
 from rnnkit.runs.inspection_log import InspectionLog, read_inspections
 from rnnkit.runs.loading import TrainedRun
@@ -194,6 +195,11 @@ CALLS = {
     "rnnkit.export.file.check_free": ("model.pt2", check_free),
     "rnnkit.export.file.export_model": ("x.pt2", lambda path: rnnkit.export_model(layer(), path).difference < 1e-4),
     "rnnkit.export.file.read_format": ("x.onnx", lambda path: read_format(None, path).name),
+    "rnnkit.export.onnx.Onnx.read_about": ("nothing.onnx", lambda path: Onnx().read_about(path)),
+    "rnnkit.export.pt2.Pt2.read_about": ("nothing.pt2", lambda path: Pt2().read_about(path)),
+    "rnnkit.export.reading.read_exported": ("nothing.pt2", rnnkit.read_exported),
+    "rnnkit.runs.export_description.describe_run": ("run", lambda path: describe_run(path, SMALL, SMALL.make_task())),
+    "rnnkit.runs.loading.TrainedRun.export": ("x.pt2", lambda path: rnnkit.load("run").export(path).difference < 1e-4),
     "rnnkit.export.onnx.Onnx.load": ("nothing.onnx", lambda path: Onnx().load(path)),
     "rnnkit.export.pt2.Pt2.load": ("layer.pt2", written),
     "rnnkit.support.figures.check_plot": ("x.docx", figures.check_plot),
@@ -241,6 +247,7 @@ CALLS = {
 ELSEWHERE = {
     "rnnkit.core.prediction.Predictor.predict",
     "rnnkit.export.format.Format.load",
+    "rnnkit.export.format.Format.read_about",
     "rnnkit.runs.calibration_record.keep_calibrations",
     "rnnkit.runs.loading.TrainedRun.predict",
     "rnnkit.support.paths.as_path",

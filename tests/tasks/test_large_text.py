@@ -130,7 +130,7 @@ def test_of_a_large_text_the_n_grams_know_the_end(both, monkeypatch):
     """As if the training text were its last characters alone."""
     draw = random.Random(0)
     content = "".join(draw.choice("abcd ") for _ in range(2000)).encode()
-    monkeypatch.setattr("rnnkit_tasks.chars.NGRAM_CHARACTERS", 700)
+    monkeypatch.setattr("rnnkit_tasks.chars.NGRAM_SYMBOLS", 700)
     held, mapped = both(content)
     assert list(held.baselines()) == ["order-3 n-gram", "order-4 n-gram"]
     told = mapped.baselines()

@@ -220,7 +220,61 @@ class PredictorOfWords(GoodTask):
         return "tomorrow"
 
 
+class AsTheyAre(torch.nn.Module):
+    def forward(self, outputs, raw):
+        return outputs
+
+
+class InUnits(GoodTask):
+    """Two columns, in percent."""
+
+    span = torch.tensor([[0.0, 0.0], [100.0, 100.0]], dtype=torch.float64)
+    percent = torch.nn.Softshrink(50.0)  # some module that keeps the width
+    columns = ("a", "b")
+
+    def units(self):
+        return rnnkit.Units(self.percent, AsTheyAre(), self.columns, ("sum",), self.span)
+
+
+class UnitsAsATuple(InUnits):
+    def units(self):
+        return tuple(super().units())
+
+
+class UnitsOfSymbols(Text):
+    units = InUnits.units
+    percent, columns, span = InUnits.percent, InUnits.columns, InUnits.span
+
+
+class UnitsWithoutAColumn(InUnits):
+    columns = ("a",)
+
+
+class UnitsOfNoSpan(InUnits):
+    span = torch.zeros(2, 2)
+
+
+class UnitsOfAnotherWidth(InUnits):
+    percent = torch.nn.Flatten(0)
+
+
+class UnitsThatAreNotFinite(InUnits):
+    percent = torch.nn.Threshold(1.0, math.nan)
+
+
+class UnitsOfNoTarget(InUnits):
+    def units(self):
+        return super().units()._replace(targets=())
+
+
 BROKEN_TASKS = {
+    UnitsAsATuple: ("units", "units() gives a tuple; it must be a rnnkit.Units, or None"),
+    UnitsOfSymbols: ("units", "it must be a rnnkit.Units, or None, as of symbols"),
+    UnitsWithoutAColumn: ("units", "a span that is not a low and a high number of each of 1 column(s)"),
+    UnitsOfNoSpan: ("units", "a span that is not a low and a high number of each of 2 column(s)"),
+    UnitsOfAnotherWidth: ("units", "units().inputs makes no finite numbers of shape (2, 2) of its span"),
+    UnitsThatAreNotFinite: ("units", "units().inputs makes no finite numbers of shape (2, 2) of its span"),
+    UnitsOfNoTarget: ("units", "units().outputs makes no finite numbers, 0 a row, of outputs"),
     TooManyFeatures: ("batches", "batch() gives 2 features; input_size is 1"),
     IntegersForReals: ("batches", "torch.int64; it must be (time, batch, input_size)"),
     SymbolsOutOfRange: ("batches", "batch() gives symbols outside 0 to input_size - 1 = 2"),
@@ -237,7 +291,7 @@ BROKEN_TASKS = {
     NoTestBatch: ("test", "test() gives no batch"),
     TestDrawnAnew: ("test", "test() differs between two calls"),
     TestIsValidation: ("test", "test() gives the validation batches"),
-    WordsWithSpacesBetween: ("text", "sample() of the pieces of a sample, joined, is not sample() of the whole"),
+    WordsWithSpacesBetween: ("text", "sample_stream() of symbols, joined, is not sample() of all of them"),
     StateOfTuples: ("kept state", "data_state() is not JSON, or another value once it is read back"),
     StateThatIsForgotten: ("kept state", "from_data_state() gives a task with another data_state()"),
     OtherBatchesFromTheState: ("kept state", "gives a task with other sizes or validation batches"),
@@ -249,9 +303,11 @@ BROKEN_TASKS = {
 }
 
 
-@pytest.mark.parametrize("kind", [GoodTask, AlwaysTheSame, TestBatches, Text, FurtherFigures, FurtherFiguresOfWords])
+@pytest.mark.parametrize(
+    "kind", [GoodTask, AlwaysTheSame, TestBatches, Text, FurtherFigures, FurtherFiguresOfWords, InUnits]
+)
 def test_a_good_task_passes(kind):
-    assert len(testing.check_task(kind).promises) == 10
+    assert len(testing.check_task(kind).promises) == 11
 
 
 @pytest.mark.parametrize("kind", BROKEN_TASKS, ids=lambda kind: kind.__name__)

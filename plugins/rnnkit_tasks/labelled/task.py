@@ -20,6 +20,7 @@ from rnnkit_tasks.labelled.example import Example, Examples, labels_of
 from rnnkit_tasks.labelled.learnt import Learnt
 from rnnkit_tasks.labelled.padding import by_length, padded
 from rnnkit_tasks.labelled.split import HELD_OUT, TEST, TRAIN, Split, relative
+from rnnkit_tasks.labelled.units import units_of
 
 log = logging.getLogger("rnnkit.tasks")
 
@@ -215,6 +216,11 @@ class LabelledTask(rnnkit.Task):
     def data_summary(self) -> str:
         """Return what of the data is used, as what, and what is left out."""
         return self._summary
+
+    def units(self) -> rnnkit.Units | None:
+        """Return what scales features and makes shares of labels; None of texts and tokens."""
+        learnt = self._learnt
+        return None if learnt.scale is None else units_of(learnt.names, learnt.scale, learnt.labels)
 
     def fingerprint(self) -> str:
         """Return the sha256 of all steps and labels."""

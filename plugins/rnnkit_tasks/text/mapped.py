@@ -2,7 +2,8 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,26 +31,42 @@ def map_text(file: TextFile, known: str | None = None) -> tuple[str, Tensor]:
     alphabet, length = _survey(file)
     if known is not None:
         alphabet = _within(file, alphabet, _points(known).astype(np.int64))
-    width = next(width for width in WIDTHS if len(alphabet) <= np.iinfo(width).max + 1)
+    width = np.dtype(next(width for width in WIDTHS if len(alphabet) <= np.iinfo(width).max + 1))
+    symbols = map_parts(file, _encoded(file, alphabet), width, f"{length * width.itemsize:,} bytes")
+    if len(symbols) != length:
+        raise _changed(file)
+    return alphabet.astype("<u4").tobytes().decode("utf-32-le"), symbols
+
+
+def map_parts(file: TextFile, parts: Iterable[NDArray[np.integer[Any]]], width: "np.dtype[Any]", needed: str) -> Tensor:
+    """Write symbols down part by part, and return them (N,): in a temporary file without a name, mapped.
+
+    Args:
+        file: what they are of.
+        parts: (n,) each.
+        width: the dtype in which they are written.
+        needed: how much room they take, in words.
+
+    Raises:
+        ResourceError: there is no room for them.
+    """
     folder = _folder()
     try:
         with tempfile.TemporaryFile(dir=folder) as store:
             written = 0
-            for symbols in _encoded(file, alphabet):
+            for symbols in parts:
                 store.write(symbols.astype(width).data)
                 written += len(symbols)
             store.flush()
-            if written != length:
-                raise _changed(file)
-            # Shared with the file, so that the system may drop a page at any time; never written to.
-            mapped = np.memmap(store, width, mode="r+", shape=(length,))
+            if not written:
+                return torch.from_numpy(np.zeros(0, width))
+            # Shared with the file, so that the system may drop a page at any time.
+            return torch.from_numpy(np.memmap(store, width, mode="r+", shape=(written,)))
     except OSError as error:
-        needed = length * np.dtype(width).itemsize
         raise ResourceError(
-            f"{file.path} takes {needed:,} bytes in {folder}, which cannot be had: {error.strerror}; set TMPDIR to a "
-            "folder with more room"
+            f"{file.path} takes {needed} in {folder}, which cannot be had: {error.strerror}; set TMPDIR to a folder "
+            "with more room"
         ) from None
-    return alphabet.astype("<u4").tobytes().decode("utf-32-le"), torch.from_numpy(mapped)
 
 
 def lacking(source: str, character: str) -> DataError:

@@ -13,6 +13,16 @@ from rnnkit_tasks.text.text_file import TextFile
 LARGE = 2**24  # bytes
 
 
+def is_large(file: TextFile) -> bool:
+    """Tell whether the symbols of a file are not held in memory."""
+    return file.size > LARGE
+
+
+def default_text() -> str:
+    """Return the documentation of the Python language."""
+    return "".join(topics.values())
+
+
 def read_symbols(path: Path | None, alphabet: str | None = None) -> tuple[str, Tensor]:
     """Return the alphabet of a text and its symbols (N,): int64 in memory, or narrower in a mapped file if it is large.
 
@@ -25,9 +35,9 @@ def read_symbols(path: Path | None, alphabet: str | None = None) -> tuple[str, T
         ResourceError: a large text has no room for its symbols.
     """
     file = None if path is None else TextFile(path)
-    if file is not None and file.size > LARGE:
+    if file is not None and is_large(file):
         return map_text(file, alphabet)
-    text = "".join(topics.values() if file is None else file.pieces())
+    text = default_text() if file is None else "".join(file.pieces())
     characters = set(text)
     if alphabet is None:
         alphabet = "".join(sorted(characters))

@@ -17,6 +17,10 @@ MARK = "\ufeff"
 class TextFile:
     """A UTF-8 text file, without a byte-order mark and with line ends made one character.
 
+    Args:
+        path: of the file.
+        wanted: what is to be given in its place, in an error.
+
     Raises:
         DataError: the file is missing, not a file or unreadable.
     """
@@ -24,12 +28,12 @@ class TextFile:
     size: int
     """In bytes."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, wanted: str = "a UTF-8 text file") -> None:
+        self.path, self.wanted = path, wanted
         with self._reading():
             status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for its writer
-            raise DataError(f"{path} is not a regular file; give a UTF-8 text file")
+            raise DataError(f"{path} is not a regular file; give {wanted}")
         self.size = status.st_size
 
     def pieces(self) -> Iterator[str]:
@@ -58,8 +62,23 @@ class TextFile:
                 raise DataError(f"{self.path} is a binary file (a NUL at character {at}); give a UTF-8 text file")
             characters += len(piece)
             yield newlines.decode(piece, final=not data)
+        self._check_whole(read)
+
+    def raw(self) -> Iterator[bytes]:
+        """Read the file's bytes as they are, whatever they stand for, in pieces of about a mebibyte.
+
+        Raises:
+            DataError: the file is empty, unreadable, or is cut off while it is read.
+        """
+        read = 0
+        for data in self._bytes():
+            read += len(data)
+            yield data
+        self._check_whole(read)
+
+    def _check_whole(self, read: int) -> None:
         if not read:
-            raise DataError(f"{self.path} is empty; give a UTF-8 text file")
+            raise DataError(f"{self.path} is empty; give {self.wanted}")
         if read < self.size:
             raise DataError(f"{self.path} was cut off while it was read; try again")
 
@@ -97,7 +116,7 @@ class TextFile:
         try:
             yield
         except FileNotFoundError:
-            raise DataError(f"{self.path} does not exist; give a UTF-8 text file") from None
+            raise DataError(f"{self.path} does not exist; give {self.wanted}") from None
         except (OSError, ValueError) as error:  # ValueError: a NUL in the path
             reason = getattr(error, "strerror", None) or error
             raise DataError(f"{self.path} cannot be read: {reason}") from None

@@ -69,7 +69,7 @@ def _plain_run(comparison: "Comparison", run: "Contender") -> dict[str, Any]:
         "tokens": run.tokens,
         "seconds": run.seconds,
         "tokens_per_second": run.speed,
-        "metric": comparison.task.metric_name,
+        "metric": comparison.metric,
         "last": run.last,
         "best": run.best,
         "best_step": run.best_step,
@@ -90,7 +90,7 @@ def _plain_group(comparison: "Comparison", group: "SeedGroup") -> dict[str, Any]
         "differing": {name: first.settings.get(name) for name in grouped_settings(comparison.differing)},
         "parameters": first.parameters,
         "seeds": group.seeds,
-        "metric": comparison.task.metric_name,
+        "metric": comparison.metric,
         "last": group.last._asdict(),
         "best": group.best._asdict(),
     }

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rnnkit.cli.options import trained
-from rnnkit.cli.output import json_option, print_json, print_table
+from rnnkit.cli.output import echo_wrapped, json_option, print_json, print_table
 from rnnkit.cli.streams import echo
 
 if TYPE_CHECKING:
-    from rnnkit.core.task import Task
     from rnnkit.export import Exported
+    from rnnkit.runs.loading import TrainedRun
 
 
 @click.command(short_help="Write a run's model as one file that needs no rnnkit.")
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 )
 @click.option("--step", is_flag=True, help="One step a call: input and state in, output and state out.")
 @click.option("--state", is_flag=True, help="For sequences in pieces: the state goes in too.")
+@click.option("--raw", is_flag=True, help="The network alone, as it was trained: normalised numbers.")
 @json_option
 def export(
     folder: Path,
@@ -36,21 +37,22 @@ def export(
     out: Path | None,
     step: bool,
     state: bool,
+    raw: bool,
     as_json: bool,
 ) -> None:
     """Write the model of the run in folder RUN as one file that needs no rnnkit.
 
-    Any number of steps and rows may go in. Before the file is there, it is read back and held to the model.
+    Any number of steps and rows may go in. A model of a table takes the table's own numbers and gives numbers in its
+    units, or shares of labels; the scales are in the file. Before the file is there, it is read back and held to the
+    model.
     """
-    from rnnkit.export import export_model
     from rnnkit.export.file import read_format
-    from rnnkit.runs.folder import open_run
+    from rnnkit.runs.loading import load
 
     path = out or folder / f"model.{format_name or 'pt2'}"
     read_format(format_name, path)  # refused before anything is loaded
-    settings, task, model = open_run(folder, best=best, device=device)
-    about = {"cell": settings.cell, "task": settings.task, **_symbols(task), **_data(task)}
-    exported = export_model(model, path, format=format_name, step=step, state=state, about=about)
+    run = load(folder, best, device=device)
+    exported = run.export(path, format=format_name, step=step, state=state, raw=raw)
     if as_json:
         print_json(_as_plain(exported))
         return
@@ -60,25 +62,25 @@ def export(
         for info in tensors
     ]
     print_table(["", "tensor", "dtype", "shape"], rows)
-    echo(f"\nlargest difference from the model: {exported.difference:.1e}\nsaved in {path}, {exported.bytes:,} bytes")
+    echo("")
+    for line in _in_words(run, exported, raw):
+        echo_wrapped(line)
 
 
-def _symbols(task: "Task") -> dict[str, Any]:
-    """Return the text of each symbol, where there is some: without it nobody can feed the model."""
-    import torch
-
-    if not task.symbols or task.prompt() is None:
-        return {}
-    return {"symbols": [task.sample(torch.tensor([symbol])) for symbol in range(task.input_size)]}
-
-
-def _data(task: "Task") -> dict[str, Any]:
-    """Return what the task took from its data, such as columns and scale, to bring others into the model's form.
-
-    The alphabet of a text is told by its symbols.
-    """
-    state = task.data_state()
-    return {"data": state} if state and not (task.symbols and task.prompt() is not None) else {}
+def _in_words(run: "TrainedRun", exported: "Exported", raw: bool) -> list[str]:
+    """Say what the numbers are, how near they are to the model's, and where the file is."""
+    lines = []
+    units = run.task.units()
+    if exported.units and units is not None:
+        lines.append(f"input, in the data's own units: {'; '.join(units.columns)}")
+        lines.append(f"output, in the data's own units: {'; '.join(units.targets)}")
+    elif raw and units is not None:
+        lines.append("input and output are normalised, as the network has them; without --raw they are in units")
+    elif raw:
+        lines.append(f"task {run.task.name!r} has no units, so --raw changes nothing")
+    lines.append(f"largest difference from the model: {exported.difference:.1e}")
+    lines.append(f"saved in {exported.path}, {exported.bytes:,} bytes")
+    return lines
 
 
 def _as_plain(exported: "Exported") -> dict[str, Any]:

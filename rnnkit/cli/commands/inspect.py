@@ -190,7 +190,9 @@ def _text(task: "Task", text: str, name: str) -> "Batch":
     if symbols is None:
         raise UsageError(f"--text is for runs that write text; task {name!r} has none, so leave it out")
     if len(symbols) < 3:
-        raise UsageError(f"--text {text!r} is too short; give at least three characters")
+        raise UsageError(
+            f"--text {text!r} is too short; give at least three characters, or words where the run reads words"
+        )
     return Batch(symbols[:-1, None], symbols[1:, None])
 
 

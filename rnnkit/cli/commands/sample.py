@@ -14,7 +14,7 @@ from rnnkit.cli.streams import echo
 
 @click.command(short_help="Let a run's model write text.")
 @trained
-@click.option("--length", type=click.IntRange(min=1), default=500, show_default=True, help="Characters to write.")
+@click.option("--length", type=click.IntRange(min=1), default=500, show_default=True, help="Symbols to write.")
 @click.option(
     "--temperature",
     type=click.FloatRange(min=0, max=math.inf),
@@ -35,7 +35,7 @@ def sample(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Let the model of the run in folder RUN write text, shown character by character as it is drawn."""
+    """Let the model of the run in folder RUN write text, shown as it is drawn: characters, bytes or words."""
     from rnnkit.errors import UsageError
     from rnnkit.runs.folder import open_run
     from rnnkit.training.sampling import generate_stream
@@ -45,12 +45,12 @@ def sample(
     if start is None:
         raise UsageError(f"{folder} is a run of task {settings.task!r}, which has no text; sample a run of chars")
     symbols = generate_stream(model, start, temperature=temperature, seed=seed)
-    characters = (task.sample(symbol.view(1)) for _, symbol in zip(range(length), symbols, strict=False))
+    pieces = task.sample_stream(symbol for _, symbol in zip(range(length), symbols, strict=False))
     if as_json:
-        print_json({"prompt": prompt, "text": "".join(characters), "temperature": temperature, "seed": seed})
+        print_json({"prompt": prompt, "text": "".join(pieces), "temperature": temperature, "seed": seed})
         return
     with patience() as ending:
-        for text in chain([prompt], characters, ["\n"]):  # echo flushes; nothing is kept
+        for text in chain([prompt], pieces, ["\n"]):  # echo flushes; nothing is kept
             echo(text, end="")
             if ending:
                 raise ending[0]
