@@ -20,11 +20,10 @@ that begin with #, are passed over. What each column is for is said in one line 
 - `left out`: other text, empty columns, and those that nobody asked for.
 
 A number that is missing is an error, unless `missing` says what stands for it: `forward` the last one that was there,
-`interpolate` a line between its neighbours (and the last one where a window ends within the gap, for nothing is learnt
-from what lies ahead), `mask` the mean, and an input that says so. It is never a target.
-
-The first line holds names if it has words above numbers, or anything but a date above dates; `header=yes` or
-`header=no` decides, and must where it may be either. Without names, columns are called "1", "2", ...
+`interpolate` a line between its neighbours (the last one where a window ends within the gap, for nothing is learnt from
+what lies ahead), `mask` the mean, and an input that says so. It is never a target. The first line holds names if it has
+words above numbers, or anything but a date above dates; `header` decides, and must where it may be either. Without
+names, columns are called "1", "2", ...
 
 The first 70 % of the rows train, the next 15 % validate, the last 15 % are left for a test, or as `split` says; a row
 belongs where it is forecast, so its window may begin in the part before. Numbers are brought to mean 0 and deviation 1
@@ -33,8 +32,8 @@ was trained, whatever the file is now. All rows up to the horizon are forecast a
 (`steps=last`), as changes from the last value where that is nearer, in the rows that train, than the mean (`level`).
 With `quantiles` the loss is that of Koenker & Bassett (1978), and the forecast is the median.
 
-Without a file: 4,000 hours of an imagined house, made from a fixed seed. Its `temperature` outdoors goes with the day
-and with a slow weather; its `load` grows with the distance from 18 degrees, and by office hours on working days.
+Without a file: 4,000 hours of an imagined house, from a fixed seed. Its `temperature` outdoors goes with the day and a
+slow weather; its `load` grows with the distance from 18 degrees, and by office hours on working days.
 
 Metric: mean squared error of the normalised targets; predicting the mean gives about 1. Compared with the last value
 seen, the mean of the training part, and a linear model of the window (ridge regression, the best of five penalties).
@@ -60,12 +59,11 @@ from rnnkit_tasks.forecast.gaps import forward
 from rnnkit_tasks.forecast.learning import learn
 from rnnkit_tasks.forecast.learnt import Learnt
 from rnnkit_tasks.forecast.linear import Ridge
-from rnnkit_tasks.forecast.pace import Pace
+from rnnkit_tasks.forecast.pace import pace_of
 from rnnkit_tasks.forecast.parts import drawn, listed
 from rnnkit_tasks.forecast.pinball import medians, pinball, squared
 from rnnkit_tasks.forecast.units import units_of
 from rnnkit_tasks.forecast.windows import tensor
-from rnnkit_tasks.table.source import Reading
 
 FORECAST_TOGETHER = 256
 
@@ -102,7 +100,9 @@ class CsvForecast(rnnkit.Task):
     metric_name = "normalised MSE"
     files = ("file",)
     every_step = False
-    defaults = MappingProxyType({"steps": 2000, "batch": 32, "lr": 1e-3, "hidden": 64})
+    defaults = MappingProxyType(
+        {"steps": 2000, "batch": 32, "lr": 1e-3, "hidden": 64, "validate_every": 100, "patience": 10}
+    )
 
     columns: list[str]
     """Names of the columns that are inputs."""
@@ -114,8 +114,7 @@ class CsvForecast(rnnkit.Task):
     """(K,) of the targets over the training part."""
 
     scale: Tensor
-    """(K,) their deviation there: an output times `scale` plus `mean` is in the table's own unit. Of several series it
-    is that of all together, while each is brought to its own."""
+    """(K,) their deviation there; of several series, as `mean`, that of all together."""
 
     def __init__(
         self,
@@ -146,7 +145,7 @@ class CsvForecast(rnnkit.Task):
         reading = asked.source.read(asked.leave_out)
         learnt, frame = learn(reading, asked.of(reading.table))
         self._take(learnt)
-        self._frame, self._pace = frame, _pace(reading)
+        self._frame, self._pace = frame, pace_of(reading)
         log.info("%s: %s", reading.table.source, learnt.roles)
 
     def _take(self, learnt: Learnt) -> None:
@@ -192,7 +191,7 @@ class CsvForecast(rnnkit.Task):
         if more > 0:
             source = reading.table.source
             log.warning("%s has %d row(s) more than when the run was made; they are left out", source, more)
-        self._pace = _pace(reading)
+        self._pace = pace_of(reading)
         return learnt.frame(reading, stops, leave=True)
 
     @property
@@ -287,14 +286,6 @@ class CsvForecast(rnnkit.Task):
 
 
 _OPTIONS = tuple(CsvForecast.__init__.__kwdefaults__ or ())
-
-
-def _pace(reading: Reading) -> Pace | None:
-    """Return the pace of the first series."""
-    if reading.time is None:
-        return None
-    rows = reading.series[0].rows
-    return Pace.found(reading.time.seconds[rows.start : rows.stop])
 
 
 @rnnkit.hookimpl

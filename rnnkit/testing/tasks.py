@@ -93,7 +93,7 @@ class _TaskCheck:
         """The same generator gives the same batch, another seed another if the task is random; the global one stays."""
         before = torch.get_rng_state()
         first, second, other = self.draw(), self.draw(), self.draw(seed=1)
-        if not torch.equal(first.xs, second.xs) or not torch.equal(first.targets, second.targets):
+        if not torch.equal(first.xs, second.xs) or not _alike(first.targets, second.targets):
             yield "batch() differs between two generators of one seed; draw everything from the generator"
         if self.task.random and torch.equal(first.xs, other.xs):
             yield "batch() is the same for two seeds; a task of which that is true sets random = False"
@@ -228,5 +228,12 @@ def _held_out(name: str, first: list[Batch], second: list[Batch]) -> Iterator[st
 
 def _same(first: list[Batch], second: list[Batch]) -> bool:
     return len(first) == len(second) and all(
-        torch.equal(a.xs, b.xs) and torch.equal(a.targets, b.targets) for a, b in zip(first, second, strict=True)
+        torch.equal(a.xs, b.xs) and _alike(a.targets, b.targets) for a, b in zip(first, second, strict=True)
     )
+
+
+def _alike(targets: Tensor, others: Tensor) -> bool:
+    """Tell whether targets are equal; NaN, by which some tasks mark what is missing, is equal to NaN."""
+    if targets.shape != others.shape:
+        return False
+    return bool(((targets == others) | (targets.isnan() & others.isnan())).all())

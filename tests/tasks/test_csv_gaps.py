@@ -123,6 +123,12 @@ def test_the_validation_weighs_what_is_known(tmp_path, values):
     assert figures.metric == pytest.approx(expected, rel=1e-6)
 
 
+def test_a_task_with_targets_that_are_missing_keeps_its_promises(tmp_path, values):
+    file = write(tmp_path / "t.csv", values)
+    report = rnnkit.testing.check_task(rnnkit.tasks["csv"], file=str(file), window=5, missing="forward")
+    assert report.ok, report
+
+
 @pytest.mark.parametrize("policy", ["forward", "mask"])
 def test_a_stream_fills_gaps_as_the_table_does(tmp_path, values, policy):
     file = write(tmp_path / "t.csv", values)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit_tasks.table.order import UNITS, span
+from rnnkit_tasks.table.source import Reading
 
 Seconds = NDArray[np.float64]
 
@@ -106,6 +107,14 @@ class Pace(NamedTuple):
         if kind not in ("seconds", "months", "weekdays") or not size > 0 or type(day) is not int:
             raise ValueError("it has no pace of rows")
         return cls(kind, size, day)
+
+
+def pace_of(reading: Reading) -> Pace | None:
+    """Return the pace of a table's first series; None: it has none, or no column tells its time."""
+    if reading.time is None:
+        return None
+    rows = reading.series[0].rows
+    return Pace.found(reading.time.seconds[rows.start : rows.stop])
 
 
 def _months(seconds: Seconds) -> NDArray[np.int64]:

@@ -114,6 +114,21 @@ def predict(folder: Path, best: bool, device: str | None, **words: Any) -> None:
         echo(text, end="")
     if not options.quiet:
         _report(prediction, options)
+        if not best:
+            _tell_better(run)
+
+
+def _tell_better(run: "TrainedRun") -> None:
+    """Say if an earlier validation of the run was better than the last one, whose model this is."""
+    from rnnkit.runs.history import read_history
+
+    validation = read_history(run.path).validation
+    worse = -validation.metric if run.task.higher_is_better else validation.metric
+    if not (worse[:-1] < worse[-1]).any():
+        return
+    at = int(worse.argmin())
+    last, best = (f"{validation.metric[place]:.4g} at step {validation.step[place]}" for place in (-1, at))
+    tell(f"{run.task.metric_name} in validation: {best}, {last}, whose model this is; --best takes the better one")
 
 
 def _check(options: Options) -> None:
