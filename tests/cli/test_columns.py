@@ -112,9 +112,9 @@ def test_columns_says_how_wide_a_pipe_is(words):
 def test_a_pipe_gets_a_line_for_each_paragraph_and_a_terminal_folds_it(cli, width):
     piped = cli("tasks", "csv").stdout
     paragraph = next(line for line in piped.splitlines() if line.startswith("The first 70 %"))
-    assert paragraph.endswith("whatever the file is now.")
+    assert paragraph.endswith("and the forecast is the median.")
     item = next(line for line in piped.splitlines() if line.startswith("- `time`"))
-    assert item.endswith("`order=oldest-first` takes it as it stands.")
+    assert item.endswith("go through each at least twice (`calendar=none`: never).")
     shown = on_a_terminal(width, "tasks", "csv")
     assert max(map(len, shown)) <= width
     start = shown.index(next(line for line in shown if line.startswith("The first 70 %")))

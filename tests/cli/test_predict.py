@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import math
 import os
 import re
@@ -128,6 +129,21 @@ def test_it_is_as_narrow_as_the_terminal(run, new):
     assert result.exit_code == 0
     assert max(map(len, result.stderr.splitlines())) <= 60
     assert result.stdout == rnnkit.load(run).predict(new).to_csv()
+
+
+@pytest.mark.parametrize(("metrics", "told"), [((0.3, 0.2, 0.25), True), ((0.3, 0.25, 0.2), False), ((0.2,), False)])
+def test_a_validation_that_was_better_is_told(run, new, cli, metrics, told):
+    lines = [
+        {"step": at + 1, "loss": 1.0, "metric": 1.0, "gradient_norm": 1.0, "tokens": 8, "lr": 0.1, "validation": v}
+        for at, v in enumerate({"loss": metric, "metric": metric} for metric in metrics)
+    ]
+    (run / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    said = cli("predict", run, "--data", new, "--out", run / "f.csv")
+    line = (
+        "normalised MSE in validation: 0.2 at step 2, 0.25 at step 3, whose model this is; --best takes the better one"
+    )
+    assert (line in said.output) == told
+    assert "--best takes" not in cli("predict", run, "--data", new, "--quiet").output
 
 
 def test_best_interval_and_season(run, new, cli):

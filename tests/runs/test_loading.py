@@ -69,7 +69,7 @@ def test_what_was_measured_is_kept_as_training_ends(run, file):
 
 
 def test_the_best_model_has_its_own(tmp_path, file):
-    options = {**OPTIONS, "file": str(file)}
+    options = {**OPTIONS, "file": str(file), "level": "mean"}
     run = train(tmp_path / "run", task_options=options, lr=0.5, steps=9, validate_every=1)
     file.unlink()
     best, last = (rnnkit.load(run, best=best) for best in (True, False))
