@@ -93,3 +93,16 @@ def test_without_the_extra(run, cli, monkeypatch):
 
 def test_what_is_no_run(cli, tmp_path):
     assert "nothing" in one_line(cli("export", tmp_path / "nothing"), 5)
+
+
+def test_of_many_columns_the_first_are_named_and_the_last(cli, tmp_path):
+    rows = "".join(f"{row % 7 / 3:.2f},{'yes' if row % 5 else 'no'}\n" for row in range(200))
+    (tmp_path / "t.csv").write_text(f"a,feast\n{rows}")
+    words = ("--set", f"task.file={tmp_path / 't.csv'}", "--set", "task.known=feast", "--set", "task.window=3")
+    words = (*words, "--set", "task.horizon=20", "--hidden", 2, "--steps", 1, "--unroller", "loop", "--quiet")
+    done = cli("run", "--task", "csv", *words, "--out", tmp_path / "run")
+    assert done.exit_code == 0, done.output
+    said = " ".join(cli("export", tmp_path / "run").stdout.split())
+    assert "a; feast; feast, 1 row(s) ahead; " in said
+    assert "feast, 9 row(s) ahead; ... 10 more ...; feast, 20 row(s) ahead" in said
+    assert "a, 11 row(s) ahead; ... 8 more ...; a, 20 row(s) ahead" in said

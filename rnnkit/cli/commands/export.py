@@ -1,5 +1,6 @@
 """`rnnkit export`: a trained model as one file, for where rnnkit is not."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,10 @@ from rnnkit.cli.streams import echo
 if TYPE_CHECKING:
     from rnnkit.export import Exported
     from rnnkit.runs.loading import TrainedRun
+
+
+SHOWN = 12
+"""Names of columns in a line."""
 
 
 @click.command(short_help="Write a run's model as one file that needs no rnnkit.")
@@ -67,13 +72,20 @@ def export(
         echo_wrapped(line)
 
 
+def _listed(names: Sequence[str]) -> str:
+    """Return names in one line; of many the first ones and the last, for the file has them all."""
+    if len(names) <= SHOWN:
+        return "; ".join(names)
+    return f"{'; '.join(names[: SHOWN - 1])}; ... {len(names) - SHOWN} more ...; {names[-1]}"
+
+
 def _in_words(run: "TrainedRun", exported: "Exported", raw: bool) -> list[str]:
     """Say what the numbers are, how near they are to the model's, and where the file is."""
     lines = []
     units = run.task.units()
     if exported.units and units is not None:
-        lines.append(f"input, in the data's own units: {'; '.join(units.columns)}")
-        lines.append(f"output, in the data's own units: {'; '.join(units.targets)}")
+        lines.append(f"input, in the data's own units: {_listed(units.columns)}")
+        lines.append(f"output, in the data's own units: {_listed(units.targets)}")
     elif raw and units is not None:
         lines.append("input and output are normalised, as the network has them; without --raw they are in units")
     elif raw:

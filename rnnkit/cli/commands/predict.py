@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 LONGEST_LINE = 2**24
 """Bytes."""
 
+CLOSE = 0.01
+"""Of a metric in validation: what is better by less is as good."""
+
 SHOWN_STEPS = 8
 """Of many rows ahead, about as many are printed; --json has all."""
 
@@ -124,7 +127,7 @@ def _tell_better(run: "TrainedRun") -> None:
 
     validation = read_history(run.path).validation
     worse = -validation.metric if run.task.higher_is_better else validation.metric
-    if not (worse[:-1] < worse[-1]).any():
+    if not (worse[:-1] < worse[-1] - CLOSE * abs(worse[-1])).any():
         return
     at = int(worse.argmin())
     last, best = (f"{validation.metric[place]:.4g} at step {validation.step[place]}" for place in (-1, at))
