@@ -19,9 +19,10 @@ each sequence, so that its model is judged as it was trained, whatever the file 
 Without a file: 720 made gestures of a pen, 15 to 45 points x, y each: circles drawn clockwise or counterclockwise,
 eights and waves. Which way round a circle goes, only the order of its points tells.
 
-Metric: accuracy. Compared with the most frequent label, and with naive Bayes on n-grams of symbols (1 to 4 characters,
-1 to 2 words), or with ridge regression on mean, deviation, least, greatest and last value of each feature and the
-number of steps. Further figures: the macro F1, the mean of the labels' F1, and recall and number of each label.
+Metric: accuracy. Compared with the most frequent label, and with naive Bayes on n-grams of 1 to 4 symbols (1 to 2 where
+there are 1000 symbols or more), or with ridge regression on mean, deviation, least, greatest and last value of each
+feature and the number of steps. Further figures: the macro F1, the mean of the labels' F1, and recall and number of
+each label.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

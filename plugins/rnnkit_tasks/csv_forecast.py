@@ -184,7 +184,8 @@ class CsvForecast(rnnkit.Task):
         cut = reading.table.cut()
         wanted = [*self.columns, *self.targets]
         check_columns(reading, wanted, f"which the run learnt from; give back that table, or the column its name{cut}")
-        ends = known_stops(reading, self.targets) if learnt.ahead else [one.rows.stop for one in reading.series]
+        judged = [name for name in wanted if name not in learnt.roles.ahead]
+        ends = known_stops(reading, judged) if learnt.ahead else [one.rows.stop for one in reading.series]
         come = sum(end - one.rows.start for end, one in zip(ends, reading.series, strict=True))
         reading, stops = restricted(reading, learnt.kept, ahead=False)
         more = come - sum(rows for _, rows in learnt.kept)

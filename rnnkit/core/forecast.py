@@ -61,8 +61,8 @@ class Forecast(Prediction):
     interval: float
     """Share of the truth that the bounds are made to hold."""
 
-    resolution: Sequence[float]
-    """(K,) of each target, what a last digit may stand for: the text of a forecast has no finer ones."""
+    resolution: Numbers
+    """(K,) or (N, K): what a last digit may stand for; the text of a forecast has no finer ones."""
 
     errors: tuple[ForecastError, ...] = ()
     """Of this run and then of what it is held against, target by target; empty where no truth is known."""
@@ -84,9 +84,12 @@ class Forecast(Prediction):
     def columns(self) -> dict[str, list[str]]:
         """Return what the rows are called, and of each target `_forecast`, `_lower`, `_upper` and `_actual`."""
         table = {name: list(texts) for name, texts in self.index.items()}
-        for k, (target, unit) in enumerate(zip(self.targets, self.resolution, strict=True)):
+        units = np.broadcast_to(np.asarray(self.resolution, dtype=np.float64), self.values.shape)
+        for k, target in enumerate(self.targets):
             for name, numbers in (("forecast", self.values), ("lower", self.lower), ("upper", self.upper)):
-                table[f"{target}_{name}"] = [_rounded(value, unit) for value in numbers[:, k].tolist()]
+                table[f"{target}_{name}"] = [
+                    _rounded(*pair) for pair in zip(numbers[:, k].tolist(), units[:, k].tolist(), strict=True)
+                ]
             table[f"{target}_actual"] = ["" if np.isnan(v) else f"{v:.15g}" for v in self.actual[:, k].tolist()]
         return table
 

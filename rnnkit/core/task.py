@@ -204,6 +204,20 @@ class Task(ABC):
         """
         return None
 
+    def symbol_names(self) -> list[str] | None:
+        """Return the text of each symbol, which an exported model has with it; None: they have none of their own.
+
+        Here by `sample`, where the task has text.
+        """
+        if not self.symbols or self.prompt() is None:
+            return None
+        texts = [self.sample(torch.tensor([symbol])) for symbol in range(self.input_size)]
+        return texts if len(set(texts)) == len(texts) else None
+
+    def output_names(self) -> list[str] | None:
+        """Return what each output is of, such as a label, which an exported model has with it; None: nothing."""
+        return None
+
     def units(self) -> Units | None:
         """Return what turns numbers in the data's own units into what the model takes, and its outputs back.
 

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-import torch
-
 from rnnkit.core.task import Task
 from rnnkit.plugin.constructor_options import given_options
 from rnnkit.runs.data_record import DataRecord
@@ -29,7 +27,7 @@ def describe_run(path: AnyPath, settings: Settings, task: Task) -> dict[str, Any
         "settings": told,
         "data": task.data_state(),
         "fingerprint": task.fingerprint() if kept is None else kept.fingerprint,
-        **_symbols(task),
+        **_names(task),
     }
 
 
@@ -38,9 +36,7 @@ def _without(files: tuple[str, ...], options: Mapping[str, Any]) -> dict[str, An
     return {name: value for name, value in options.items() if name not in files}
 
 
-def _symbols(task: Task) -> dict[str, Any]:
-    """Return the text of each symbol, where each has one of its own: without it nobody can feed the model."""
-    if not task.symbols or task.prompt() is None:
-        return {}
-    texts = [task.sample(torch.tensor([symbol])) for symbol in range(task.input_size)]
-    return {"symbols": texts} if len(set(texts)) == len(texts) else {}
+def _names(task: Task) -> dict[str, Any]:
+    """Return what symbols and outputs are called: without it nobody can feed the model, or read what it says."""
+    named = {"symbols": task.symbol_names(), "outputs": task.output_names()}
+    return {key: names for key, names in named.items() if names is not None}

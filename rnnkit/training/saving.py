@@ -25,7 +25,12 @@ def write_training(folder: OwnFolder, training: "Training") -> None:
         training.step,
         training.model.state_dict(),
         state,
-        {"kind": KIND, "data": training.task.fingerprint(), "task": training.task.data_summary()},
+        {
+            "kind": KIND,
+            "data": training.task.fingerprint(),
+            "task": training.task.data_summary(),
+            "built": training.settings,
+        },
         averaged=None if training.averaged is None else training.eval_model.state_dict(),
         best=None if training.best is None else training.best[0],
     )
@@ -41,8 +46,19 @@ def read_training(folder: OwnFolder, training: "Training") -> int:
     checkpoint = folder.newest(KIND)
     training.processes.broadcast(NO_STEP if checkpoint is None else checkpoint.manifest["step"])
     if checkpoint is not None:
+        _check_built(training, checkpoint)
         take_up(training, checkpoint)
     return training.step
+
+
+def _check_built(training: "Training", checkpoint: Checkpoint) -> None:
+    """Raise CheckpointError for the first argument that the training had and this one has not."""
+    built = checkpoint.manifest.get("built")
+    for name, value in training.settings.items():
+        if isinstance(built, dict) and name in built and built[name] != value:
+            raise CheckpointError(
+                f"{checkpoint.path} was saved with {name}={built[name]!r}, this training has {value!r}; build it alike"
+            )
 
 
 def take_up(training: "Training", checkpoint: Checkpoint) -> None:

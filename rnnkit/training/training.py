@@ -113,6 +113,18 @@ class Training:
         """Step and metric of the best validation so far."""
         self.waited = 0
         """Validations since the best one."""
+        self.settings: dict[str, Any] = {
+            "batch_size": batch_size,
+            "truncate": None if truncate is None else list(truncate),
+            "lr": lr,
+            "weight_decay": weight_decay,
+            "clip": clip,
+            "clip_by": clip_by,
+            "accumulate": accumulate,
+            "warmup": warmup,
+            "seed": seed,
+        }
+        """What a training that goes on from this one must be built with, too."""
         self._passes = Passes(model, task, self.processes, accumulate, autocast)
         self._clip, self._clip_by = clip, clip_by
         self._accumulate, self._seed = accumulate, seed

@@ -317,3 +317,38 @@ def test_files_of_the_run_s_own_are_named_without_their_folders(file, tmp_path):
         task = Classify(**options)
         made = task.predictor(rnnkit.Model(task, "gru", 3, embedding_size=3, unroller="loop").eval(), {}).predict()
         assert {bool(re.fullmatch(name, own)) for own in made.index["file"]} == {True}
+
+
+def test_a_file_in_another_order_keeps_its_parts(tmp_path):
+    """A sequence is known again by what it holds: none that trained becomes one that is kept for a test."""
+    path = tmp_path / "t.csv"
+    rows = [f"it was {word} {at},{word}" for at in range(40) for word in ("good", "bad")]
+    path.write_text("\n".join(["text,label", *rows]))
+    kind = rnnkit.tasks["classify"]
+    task = kind(file=str(path))
+    state = task.data_state()
+    path.write_text("\n".join(["text,label", *sorted(rows)]))
+    again = kind.from_data_state(state, file=str(path))
+    assert again.fingerprint() == task.fingerprint()
+    path.write_text("\n".join(["text,label", *sorted(rows)[:-1], "it was other,good"]))
+    with pytest.raises(DataError, match=r"1 of the 80 sequence\(s\) that the run knew have changed or are gone"):
+        kind.from_data_state(state, file=str(path)).fingerprint()
+
+
+@pytest.mark.parametrize("tokens", ["char", "byte"])
+def test_half_a_character_is_named(tmp_path, tokens):
+    path = tmp_path / "t.jsonl"
+    lines = [f'{{"text": "a {at}", "label": "{at % 2}"}}' for at in range(20)]
+    path.write_text("\n".join([*lines, '{"text": "a \\ud800 b", "label": "1"}']))
+    with pytest.raises(DataError, match=r"line 21: 'text' has half of a character, '\\ud800'; write the whole one"):
+        rnnkit.tasks["classify"](file=str(path), tokens=tokens)
+
+
+def test_names_of_symbols_and_outputs_go_with_an_exported_model(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("text,label\n" + "".join(f"it was {word},{word}\n" for word in ("good", "bad") * 9))
+    task = rnnkit.tasks["classify"](file=str(path), tokens="word")
+    assert task.symbol_names() == ["", *task.data_state()["learnt"]["vocabulary"]["symbols"]]
+    assert len(task.symbol_names()) == task.input_size
+    assert task.output_names() == task.labels
+    assert rnnkit.tasks["classify"]().symbol_names() is None

@@ -301,3 +301,111 @@ def test_parquet_without_pyarrow_says_what_brings_it(tmp_path, monkeypatch):
     (tmp_path / "t.parquet").write_bytes(b"PAR1" + b"x" * 100)
     with pytest.raises(DataError, match=r"needs pyarrow; pip install 'rnnkit\[parquet\]'"):
         Csv(file=str(tmp_path / "t.parquet"))
+
+
+def test_digits_go_by_the_series(tmp_path):
+    lines, _ = shops({"big": 100, "small": 100}, (150000, 0.03))
+    path = tmp_path / "t.csv"
+    small = {at: 0.03 + 0.001 * (at % 9) for at in range(100)}
+    head, *rows = ["day,shop,sold,size", *lines]
+    for at, row in enumerate(rows):
+        day, shop, _, size = row.split(",")
+        if shop == "small":
+            rows[at] = f"{day},{shop},{small[(datetime.fromisoformat(day) - BEGIN).days]!r},{size}"
+    path.write_text("\n".join([head, *rows]))
+    forecast = predictor_of(task_of(path, columns="sold", calendar="none")).predict()
+    written = [
+        (float(cell), said[0])
+        for shop, cell, said in zip(
+            forecast.index["shop"], forecast.columns()["sold_forecast"], forecast.values.tolist(), strict=True
+        )
+        if shop == "small"
+    ]
+    assert written
+    assert all(abs(cell - said) < 1e-6 for cell, said in written)
+
+
+def test_a_series_of_which_no_row_trains_has_the_scale_of_all(tmp_path):
+    rows = [f"{BEGIN + timedelta(days=at):%Y-%m-%d},old,{at % 7},3" for at in range(300)]
+    rows += [f"{BEGIN + timedelta(days=at):%Y-%m-%d},late,{1000 + at},4" for at in range(250, 300)]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["day,shop,sold,size", *rows]))
+    scales = task_of(path, columns="sold", split="2024-07-01,2024-09-01")._learnt.targets
+    assert scales.of["late"] == scales.whole
+    assert scales.whole.mean[0] < 7
+
+
+@pytest.mark.parametrize(("first", "last", "hours"), [(2020, 2200, 181), (7090, 7300, 211)], ids=["spring", "autumn"])
+def test_even_hours_of_a_zone_are_hours(tmp_path, first, last, hours):
+    """Over both changes of the clocks of Berlin in 2024."""
+    area = ZoneInfo("Europe/Berlin")
+    moments = [datetime(2024, 1, 1, tzinfo=UTC) + timedelta(hours=at) for at in range(first, last + 1)]
+    path = tmp_path / "t.csv"
+    times = [f"{moment.astimezone(area):%Y-%m-%d %H:%M}" for moment in moments]
+    path.write_text("time,a\n" + "".join(f"{time},{at % 9}\n" for at, time in enumerate(times)))
+    task = Csv(file=str(path), zone="Europe/Berlin", every="1h", window=3)
+    assert f"0 of {hours} had none and are empty, 0 are the mean" in task.data_summary()
+    assert task._frame.values[:, 0].tolist() == [at % 9 for at in range(hours)]
+    assert predictor_of(task).predict().index["time"][-2] == times[-1]
+
+
+def test_a_zone_beside_offsets_is_refused(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(
+        "time,a\n" + "".join(f"{BEGIN + timedelta(hours=at):%Y-%m-%dT%H:%M}Z,{at % 9}\n" for at in range(99))
+    )
+    with pytest.raises(UsageError, match="have offsets from UTC; leave zone out"):
+        Csv(file=str(path), zone="Europe/Berlin", window=3)
+
+
+def test_a_stream_names_columns_as_the_table_does(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a,b,a\n" + "".join(f"{at % 7},{at % 5},{-at % 11}\n" for at in range(99)))
+    task = Csv(file=str(path), window=3, columns="a,a.2", target="a")
+    predictor = predictor_of(task)
+    whole = predictor.predict(path)
+    parts = list(predictor.follow(path.read_text().splitlines()))
+    np.testing.assert_allclose([part.values[0, 0] for part in parts], whole.values[:, 0])
+
+
+def test_a_blank_category_stays_blank_in_a_stream(tmp_path):
+    path = tmp_path / "t.csv"
+    words = ["a", "b", "a", "b", ""]
+    path.write_text("w,v\n" + "".join(f"{words[at % 5]},{at % 7}\n" for at in range(150)))
+    task = Csv(file=str(path), window=3, missing="forward")
+    torch.manual_seed(0)
+    model = rnnkit.Model(task, "gru", hidden_size=4, unroller="loop").eval()
+    predictor = task.predictor(model, task.calibration(model))
+    parts = list(predictor.follow(path.read_text().splitlines()))
+    np.testing.assert_allclose([part.values[0, 0] for part in parts], predictor.predict(path).values[:, 0], rtol=1e-4)
+
+
+def test_a_table_without_the_times_whose_parts_are_read_is_refused(tmp_path):
+    path = tmp_path / "t.csv"
+    rows = [f"{BEGIN + timedelta(hours=at)},{at % 7}" for at in range(200)]
+    path.write_text("\n".join(["time,a", *rows]))
+    predictor = predictor_of(Csv(file=str(path), window=3))
+    new = tmp_path / "new.csv"
+    new.write_text("\n".join(["a", *(row.partition(",")[2] for row in rows)]))
+    with pytest.raises(DataError, match="has no column 'time', which the run reads"):
+        predictor.predict(new)
+    with pytest.raises(DataError, match="no column 'time', which the run reads"):
+        next(predictor.follow(new.read_text().splitlines()))
+    new.write_text("\n".join(["time,a", *(f"soon {at},{at % 7}" for at in range(200))]))
+    with pytest.raises(DataError, match="has no times in 'time', of which the run reads the hour or day"):
+        predictor.predict(new)
+
+
+def test_a_last_row_that_lacks_its_target_alone_is_read(tmp_path):
+    rows = [f"{at % 5},{at % 3},{'yes' if at % 7 else 'no'}" for at in range(100)]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["a,warm,feast", *rows, ",2,yes", ",,no", ",,no"]))
+    task = Csv(file=str(path), known="feast", target="a", window=3, missing="forward")
+    assert task._learnt.kept == (("", 101),)
+
+
+def test_a_last_step_that_is_not_over_is_told(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("time,a\n" + "".join(f"{BEGIN + timedelta(hours=at)},{at % 7}\n" for at in range(24 * 40 + 18)))
+    task = Csv(file=str(path), every="day", window=3)
+    assert "the last step has 18 row(s), others 24; leave it out if it is not over" in task.data_summary()

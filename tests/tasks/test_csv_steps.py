@@ -262,3 +262,19 @@ def test_quantiles_are_changes_too(tmp_path, values):
     forecast = task.predictor(SaysNothing(task).eval(), {}).predict()
     np.testing.assert_allclose(forecast.upper, forecast.values)
     np.testing.assert_allclose(forecast.values[:, 0], values.cumsum()[340 - 3 : 400], rtol=1e-6)
+
+
+def test_a_forecast_lies_within_its_bounds_though_quantiles_cross(tmp_path, values):
+    task = task_of(
+        write(tmp_path / "t.csv", values), horizon=HORIZON, steps="all", columns="a", quantiles="0.05,0.5,0.95"
+    )
+
+    class Crossed(KnowsAll):
+        def forward(self, xs, state=None, *, lengths=None):
+            said, state = super().forward(xs)
+            return said.unflatten(-1, (HORIZON, 3))[..., [1, 0, 2]].flatten(-2), state
+
+    forecast = task.predictor(Crossed(task, quantiles=3).eval(), {}).predict()
+    assert (forecast.lower <= forecast.values).all()
+    assert (forecast.upper >= forecast.values).all()
+    assert any("a quantile lay beyond the median, and is put to it" in note for note in forecast.notes)

@@ -252,3 +252,25 @@ def test_a_network_tags_messages():
     *_, last = rnnkit.train(model, task, steps=300, batch_size=32, lr=1e-2)
     assert last.validation.metric > 0.95
     assert task.further_figures(model.eval())["span F1"] > 0.85
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("t.jsonl", "is JSON; give tokens in columns"), ("new.csv", "is a table, and the run learnt from")],
+)
+def test_a_file_of_another_kind_is_named(tmp_path, name, said):
+    learnt = tmp_path / "t.conll"
+    learnt.write_text("meet O\nelm B-STREET\n\nmeet O\noak B-STREET\n\nsee O\nash B-STREET\n" * 5)
+    task = rnnkit.tasks["tag"](file=str(learnt))
+    model = rnnkit.Model(task, "gru", hidden_size=2, unroller="loop").eval()
+    other = tmp_path / name
+    other.write_text('{"text": "a", "label": "b"}\n' * 30 if name.endswith("jsonl") else "token,label\nmeet,O\n")
+    with pytest.raises(DataError, match=said):
+        task.predictor(model, {}).predict(other)
+
+
+def test_a_no_break_space_is_part_of_a_token(tmp_path):
+    path = tmp_path / "t.conll"
+    path.write_text("10\u00a0000 B-N\nkm O\n\n7 B-N\nkm O\n\n8 B-N\nkm O\n" * 5)
+    task = rnnkit.tasks["tag"](file=str(path))
+    assert "10\u00a0000" in task.symbol_names()

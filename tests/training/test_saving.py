@@ -130,3 +130,22 @@ def test_a_run_of_the_command_line_is_left_alone(cli, tmp_path):
         training.resume(tmp_path / "run")
     with pytest.raises(CheckpointError, match="holds step 2, which was not written or taken up here"):
         training.save(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    "changed", [{"lr": 0.5}, {"seed": 3}, {"weight_decay": 0.5}, {"clip": 0.01}, {"batch_size": 2}]
+)
+def test_a_training_that_is_built_otherwise_is_refused(tmp_path, changed):
+    def built(**options):
+        torch.manual_seed(0)
+        task = rnnkit.tasks["adding"](seq_len=5)
+        model = rnnkit.Model(task, "gru", hidden_size=3, unroller="loop")
+        return rnnkit.Training(model, task, **{"steps": 4, "batch_size": 4, "lr": 1e-2, **options})
+
+    first = built()
+    next(iter(first.records()))
+    first.save(tmp_path / "kept")
+    (name,) = changed
+    with pytest.raises(CheckpointError, match=rf"was saved with {name}=.*, this training has .*; build it alike"):
+        built(**changed).resume(tmp_path / "kept")
+    assert built(steps=9).resume(tmp_path / "kept") == 1

@@ -28,6 +28,11 @@ class Bounds:
         tail = (1 - interval) / 2
         self._pair = [at for end in (tail, 1 - tail) for at, q in enumerate(learnt.quantiles) if abs(q - end) < 1e-9]
 
+    @property
+    def of(self) -> str:
+        """What the rows that gave the bounds did to the run."""
+        return "trained" if len(self._pair) == 2 else "validated"
+
     def around(
         self, values: Numbers, said: Numbers, place: NDArray[np.int64], mean: Numbers, scale: Numbers
     ) -> tuple[Numbers, Numbers]:
@@ -44,7 +49,10 @@ class Bounds:
             lower, upper = (said[..., at] * scale + mean for at in self._pair)
             ends = ", ".join(f"{100 * self.learnt.quantiles[at]:.4g} %" for at in self._pair)
             self.notes.append(f"bounds: the quantiles {ends} that the run was trained to give")
-            return np.minimum(lower, upper), np.maximum(lower, upper)
+            crossed = int(((lower > values) | (upper < values)).any(axis=1).sum())
+            if crossed:
+                self.notes.append(f"in {crossed} row(s) a quantile lay beyond the median, and is put to it")
+            return np.minimum(lower, values), np.maximum(upper, values)
         if self.residuals is None:
             nothing = np.full_like(values, np.nan)
             self.notes.append(f"no interval: the run has not kept its residuals, and {GONE}")

@@ -242,12 +242,12 @@ class TableForecaster(rnnkit.Predictor):
             upper=upper,
             actual=beyond,
             interval=interval,
-            resolution=(FINER * learnt.targets.whole.scale).tolist(),
+            resolution=FINER * scale,
             errors=judged,
             notes=tuple(told),
             key=learnt.source.key or "",
         )
-        return replace(forecast, notes=(*forecast.notes, *_misses(forecast)))
+        return replace(forecast, notes=(*forecast.notes, *_misses(forecast, bounds.of)))
 
     def _judged(
         self, actual: Numbers, methods: Mapping[str, Numbers], steps: Rows, by_step: bool
@@ -261,12 +261,12 @@ class TableForecaster(rnnkit.Predictor):
         return judged
 
 
-def _misses(forecast: rnnkit.Forecast) -> list[str]:
+def _misses(forecast: rnnkit.Forecast, of: str) -> list[str]:
     """Say where the interval holds far less of what came, or far more, than it is made to."""
     judged = np.isfinite(forecast.actual).sum(0)
     return [
         f"the bounds of {quoted(target)} hold {share:.0%} of what came, not {forecast.interval:.4g}: these rows are "
-        "unlike those that validated the run"
+        f"unlike those that {of} the run"
         for target, share, rows in zip(forecast.targets, forecast.coverage.tolist(), judged.tolist(), strict=True)
         if rows >= ENOUGH and abs(share - forecast.interval) > FAR
     ]

@@ -32,14 +32,21 @@ class Frame(NamedTuple):
 
 
 def known_stops(reading: Reading, judged: Sequence[str]) -> list[int]:
-    """Return of each series the row after the last one in which a column of `judged` has a cell that is not empty."""
+    """Return of each series the row after the last one in which one of the columns `judged` is known.
+
+    Of these, columns without an empty cell tell nothing: they count the rows, or are known ahead.
+    """
     table = reading.table
-    filled = np.zeros(table.rows, dtype=bool)
+    empty: dict[str, NDArray[np.bool_]] = {}
     for name in judged:
-        column = table.columns[name]
-        empty = np.zeros(table.rows, dtype=bool)
-        empty[[row for row, cell in zip(column.odd_rows, column.odd_cells, strict=True) if is_missing(cell)]] = True
-        filled |= ~empty
+        column = table.columns.get(name)
+        cells = [] if column is None else zip(column.odd_rows, column.odd_cells, strict=True)
+        if gaps := [row for row, cell in cells if is_missing(cell)]:
+            empty[name] = np.zeros(table.rows, dtype=bool)
+            empty[name][gaps] = True
+    if not empty:
+        return [one.rows.stop for one in reading.series]
+    filled = np.logical_not(np.logical_and.reduce([*empty.values()]))
     stops = []
     for _, rows in reading.series:
         known = np.flatnonzero(filled[rows.start : rows.stop])

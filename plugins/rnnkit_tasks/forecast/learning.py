@@ -120,8 +120,7 @@ def _stops(reading: Reading, asked: Asked) -> list[int]:
     if not asked.known:
         return [one.rows.stop for one in reading.series]
     apart = {*asked.known, *asked.leave_out, asked.key, *(reading.time.names if reading.time else [])}
-    judged = asked.target or tuple(name for name in reading.table.columns if name not in apart)
-    return known_stops(reading, judged)
+    return known_stops(reading, [name for name in reading.table.columns if name not in apart])
 
 
 def _without_later(reading: Reading, stops: Sequence[int]) -> Reading:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rnnkit.errors import DataError
 from rnnkit_tasks.forecast.frame import Frame, check_columns, known_stops, restricted
 from rnnkit_tasks.forecast.learnt import Learnt
 from rnnkit_tasks.table.cells import is_missing
@@ -28,27 +29,35 @@ def read_again(learnt: Learnt, path: Path | None, notes: list[str]) -> tuple[Rea
     reading = source.read([*learnt.roles.left_out] if learnt.roles.time else (), learnt.reading)
     table = reading.table
     has = ", ".join([*table.columns][:SHOWN]) + (", ..." if len(table.columns) > SHOWN else "")
-    wanted = [*learnt.roles.inputs, *(learnt.roles.targets if own else [])]
+    dated = learnt.roles.time if learnt.roles.calendar else []
+    wanted = [*learnt.roles.inputs, *dated, *(learnt.roles.targets if own else [])]
     check_columns(reading, wanted, f"which the run reads; it has {has}{table.cut()}")
+    if dated and reading.time is None:
+        names = " + ".join(map(repr, dated))
+        raise DataError(f"{table.source} has no times in {names}, of which the run reads the hour or day; correct them")
     if own:
         reading, stops = restricted(reading, learnt.kept, ahead=bool(learnt.ahead))
     else:
-        judged = [name for name in learnt.roles.targets if name in table.columns]
-        late = bool(learnt.ahead and judged)
-        stops = known_stops(reading, judged) if late else [one.rows.stop for one in reading.series]
-    _tell_targets(learnt, reading, stops, notes)
+        judged = [name for name in (*learnt.roles.inputs, *learnt.roles.targets) if name not in learnt.roles.ahead]
+        stops = known_stops(reading, judged) if learnt.ahead else [one.rows.stop for one in reading.series]
+    firsts = [one.rows.start + learnt.window for one in reading.series]
+    if own:
+        starts = [one.rows.start for one in learnt.series]
+        moved = zip(learnt.cuts, starts, reading.series, strict=True)
+        firsts = [second - start + one.rows.start for (_, second), start, one in moved]
+    _tell_targets(learnt, reading, list(zip(firsts, stops, strict=True)), notes)
     new = [one.name for one in reading.series if one.name and one.name not in learnt.inputs.of]
     if new:
         notes.append(f"{len(new)} series that the run has not seen, such as {new[0]!r}; the scale of all is used")
     return reading, learnt.frame(reading, stops, leave=False, notes=notes)
 
 
-def _tell_targets(learnt: Learnt, reading: Reading, stops: Sequence[int], notes: list[str]) -> None:
-    """Say which targets are not there, or not in all rows."""
+def _tell_targets(learnt: Learnt, reading: Reading, parts: Sequence[tuple[int, int]], notes: list[str]) -> None:
+    """Say which targets are not there, or not in all rows of the parts that are forecast."""
     table = reading.table
     known = np.zeros(table.rows, dtype=bool)
-    for (_, rows), stop in zip(reading.series, stops, strict=True):
-        known[rows.start : stop] = True
+    for first, stop in parts:
+        known[first:stop] = True
     for name in learnt.roles.targets:
         column = table.columns.get(name)
         if column is None:

@@ -89,18 +89,18 @@ class Scales(NamedTuple):
     def measured(
         cls, values: Values, series: Sequence[Series], training: NDArray[np.int64], fixed: Sequence[bool]
     ) -> "Scales":
-        """Measure columns (N, C), in each series those that vary there: what is constant in all tells them apart."""
+        """Measure columns (N, C), in each series those that vary there: what is constant in all tells them apart.
+
+        A series of which no row trains has the scale of all that do.
+        """
         whole = Scale.measured(values[training], fixed)
         if len(series) == 1 and not series[0].name:
             return cls(whole, {})
         mine = [training[(training >= s.rows.start) & (training < s.rows.stop)] for s in series]
-        parts = [
-            values[rows] if len(rows) else values[s.rows.start : s.rows.stop]
-            for s, rows in zip(series, mine, strict=True)
-        ]
+        parts = [values[rows] for rows in mine if len(rows)]
         static: NDArray[np.bool_] = np.asarray(np.stack([is_constant(part) for part in parts]).all(axis=0))
-        scales = [Scale.measured(part, fixed) for part in parts]
-        return cls(whole, {s.name: scale.where(static, whole) for s, scale in zip(series, scales, strict=True)})
+        scales = [Scale.measured(values[rows], fixed).where(static, whole) if len(rows) else whole for rows in mine]
+        return cls(whole, {s.name: scale for s, scale in zip(series, scales, strict=True)})
 
     def apply(self, source: str, names: Sequence[str], values: Values, series: Sequence[Series]) -> Values:
         """Bring columns (N, C) of series to their scales; see `Scale.apply`."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnkit.errors import DataError, nearest
-from rnnkit_tasks.forecast.features import NUMBER
+from rnnkit_tasks.forecast.features import ANSWER, NUMBER
 from rnnkit_tasks.forecast.gaps import POLICIES
 from rnnkit_tasks.forecast.learnt import Learnt
 from rnnkit_tasks.table.cells import is_missing
@@ -19,7 +19,7 @@ from rnnkit_tasks.table.moments import moments
 from rnnkit_tasks.table.order import Time
 from rnnkit_tasks.table.series import Series
 from rnnkit_tasks.table.source import Reading
-from rnnkit_tasks.table.table import SHOWN, Table
+from rnnkit_tasks.table.table import SHOWN, Table, labelled
 from rnnkit_tasks.table.zones import universal
 
 PLACE = "stdin"
@@ -58,6 +58,7 @@ class Stream:
         self._named, self._commented = source.header is not False, source.header is None
         self._learnt, self._inputs = learnt, learnt.roles.inputs
         self._numeric = {feature.name for feature in learnt.features if feature.kind == NUMBER}
+        self._filled = {feature.name for feature in learnt.features if feature.kind in (NUMBER, ANSWER)}
         self._gone: dict[str, str] = {}
         """By column, the last cell that was not empty of the rows that have left the window."""
 
@@ -102,13 +103,13 @@ class Stream:
     def _leave(self, cells: list[str], places: dict[str, int]) -> None:
         """Remember what a row held that leaves the window, where gaps are filled from before."""
         if self._learnt.missing in ("forward", "interpolate"):
-            for name in self._inputs:
+            for name in self._filled:
                 if not is_missing(cells[places[name]]):
                     self._gone[name] = cells[places[name]]
 
     def _check(self, line: int, cells: list[str], width: int, places: dict[str, int]) -> None:
         """Raise DataError for a line that is no row of the table."""
-        if self._named and [cell.strip() for cell in cells] == list(places):
+        if self._named and labelled(PLACE, [cell.strip() for cell in cells], len(cells)) == list(places):
             raise DataError(f"{PLACE}, line {line}: the names stand here again; give them once, in the first line")
         if len(cells) != width:
             raise DataError(
@@ -129,9 +130,9 @@ class Stream:
         if first is None:
             raise DataError(f"{PLACE} has no line; give a table with the columns that the run reads")
         names = [cell.strip() for cell in first[1]]
-        names = [name or str(at + 1) for at, name in enumerate(names)] if self._named else []
-        places = {name: at for at, name in enumerate(names or map(str, range(1, len(first[1]) + 1)))}
-        for name in self._inputs:
+        labels = labelled(PLACE, names if self._named else [], len(first[1]))
+        places = {name: at for at, name in enumerate(labels)}
+        for name in (*self._inputs, *(self._learnt.roles.time if self._learnt.roles.calendar else ())):
             if name not in places:
                 has = ", ".join([*places][:SHOWN]) + (", ..." if len(places) > SHOWN else "")
                 raise DataError(

@@ -15,6 +15,9 @@ CONLL = "conll"
 DOCUMENT = "-DOCSTART-"
 NOTHING = "has no tokens; give a token and its label a line, and a blank line between sequences"
 
+BLANKS = re.compile(r"[ \t]+")
+"""Between the columns of a line; a no-break space is part of a token."""
+
 METADATA = re.compile(r"#\s*\w+\s*=\s")
 """How a comment about a sentence begins."""
 
@@ -76,7 +79,8 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str], str]]:
     filled = [line for line in lines if line.strip()]
     tabs = 2 * sum("\t" in line for line in filled) > len(filled)
     for number, line in enumerate(lines, start=1):
-        cells = [cell.strip() for cell in line.split("\t")] if tabs and line.strip() else line.split()
+        bare = line.strip(" \t\r\n")
+        cells = [cell.strip() for cell in line.split("\t")] if tabs and bare else BLANKS.split(bare) if bare else []
         if cells and not all((cells[0], cells[-1])):
             missing = "token" if not cells[0] else "label"
             raise DataError(f"{path}, line {number}: the {missing} is missing; write it, or leave the line out")

@@ -91,7 +91,7 @@ def _refused(word: str) -> None:
 
 def _content(place: str, key: str, value: Any) -> Content:
     if isinstance(value, str):
-        return value
+        return _whole(place, key, value)
     if not isinstance(value, list):
         raise DataError(f"{place}: {key!r} holds {_kind(value)}; give a text, or a list with an item a step")
     if not value:
@@ -131,7 +131,17 @@ def _label(place: str, key: str, record: dict[str, Any], kept: bool) -> str:
         return "true" if value else "false"
     if not isinstance(value, str | int):
         raise DataError(f"{place}: the label {str(value)[:40]!r} is no text or whole number; write it in quotes")
-    return str(value).strip()
+    return _whole(place, key, str(value).strip())
+
+
+def _whole(place: str, key: str, text: str) -> str:
+    """Return a text that can be written down: JSON may hold halves of characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        half = ascii(text[error.start])
+        raise DataError(f"{place}: {key!r} has half of a character, {half}; write the whole one, or none") from None
+    return text
 
 
 def _names(items: list[Example]) -> list[str]:

@@ -1,6 +1,7 @@
 """Which sequences train, validate and are kept for a test: drawn once, and kept with a run."""
 
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +21,8 @@ class Split(NamedTuple):
     marks: str
     files: tuple[str, ...] = ()
     """Names of the files of a folder, in the same order; empty for one file."""
+    digests: tuple[str, ...] = ()
+    """Of one file, what each sequence is known again by, wherever it stands then; empty where its place tells."""
 
     def places(self, mark: str) -> list[int]:
         """Return the places of the sequences of a part."""
@@ -42,6 +45,8 @@ class Split(NamedTuple):
                     f"{examples.source} has {len(examples.items)} sequence(s), {len(self.marks)} when the run was "
                     "made; give back that file"
                 )
+            if self.digests:
+                return self._known(examples)
             return examples.items[: len(self.marks)], len(examples.items) - len(self.marks)
         known = {relative(example.file, examples.source): example for example in examples.items}
         gone = next((file for file in self.files if file not in known), None)
@@ -49,9 +54,23 @@ class Split(NamedTuple):
             raise DataError(f"{examples.source} has no file {gone}, which the run knew; give it back")
         return [known[file] for file in self.files], len(known) - len(self.files)
 
+    def _known(self, examples: Examples) -> tuple[list[Example], int]:
+        """Return the sequences of a run by what they hold."""
+        there: dict[str, list[Example]] = {}
+        for example in reversed(examples.items):
+            there.setdefault(digest_of(example), []).append(example)
+        found = [there[digest].pop() if there.get(digest) else None for digest in self.digests]
+        kept = [example for example in found if example is not None]
+        if len(kept) < len(found):
+            raise DataError(
+                f"{examples.source}: {len(found) - len(kept)} of the {len(found)} sequence(s) that the run knew have "
+                "changed or are gone; give back that file"
+            )
+        return kept, len(examples.items) - len(kept)
+
     def to_json(self) -> dict[str, Any]:
         """Return what JSON takes."""
-        return {"marks": self.marks, "files": list(self.files)}
+        return {"marks": self.marks, "files": list(self.files), "digests": list(self.digests)}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Split":
@@ -60,12 +79,20 @@ class Split(NamedTuple):
         Raises:
             LookupError, TypeError, ValueError: it is something else.
         """
-        marks, files = values["marks"], tuple(values["files"])
+        marks, files, digests = values["marks"], tuple(values["files"]), tuple(values.get("digests", ()))
+        if len(digests) not in (0, len(marks)):
+            raise ValueError("split has not a digest for each sequence")
         if not isinstance(marks, str) or set(marks) - {TRAIN, HELD_OUT, TEST} or len(files) not in (0, len(marks)):
             raise ValueError("split is not one of sequences")
         if TRAIN not in marks or HELD_OUT not in marks:
             raise ValueError("split has nothing that trains, or nothing that validates")
-        return cls(marks, files)
+        return cls(marks, files, digests)
+
+
+def digest_of(example: Example) -> str:
+    """Return what a sequence with its labels is known again by."""
+    content = example.content.tolist() if isinstance(example.content, np.ndarray) else example.content
+    return sha256(repr((content, list(example.labels))).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def drawn(examples: Examples, shares: Sequence[float]) -> str:

@@ -9,6 +9,7 @@ from rnnkit_tasks.labelled.example import Examples
 from rnnkit_tasks.labelled.step_table import TABLE, read_step_table
 
 TABLES = (".csv", ".tsv")
+OBJECTS = (".json", ".jsonl", ".ndjson")
 
 
 def read_steps(path: Path, reading: dict[str, Any], *, kept: bool = False) -> Examples:
@@ -28,4 +29,8 @@ def read_steps(path: Path, reading: dict[str, Any], *, kept: bool = False) -> Ex
     if form is None:
         ending = path.suffix.lower()
         form = TABLE if ending in TABLES and not (ending == ".tsv" and looks_like_conll(path)) else CONLL
+    if form == CONLL and path.suffix.lower() == ".csv":
+        raise DataError(f"{path} is a table, and the run learnt from tokens in columns; give such a file")
+    if form == CONLL and path.suffix.lower() in OBJECTS:
+        raise DataError(f"{path} is JSON; give tokens in columns (CoNLL), or a table that ends in .csv or .tsv")
     return read_conll(path, kept) if form == CONLL else read_step_table(path, reading, kept)

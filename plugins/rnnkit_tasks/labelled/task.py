@@ -19,7 +19,7 @@ from rnnkit_tasks._targets import LEFT_OUT
 from rnnkit_tasks.labelled.example import Example, Examples, labels_of
 from rnnkit_tasks.labelled.learnt import Learnt
 from rnnkit_tasks.labelled.padding import by_length, padded
-from rnnkit_tasks.labelled.split import HELD_OUT, TEST, TRAIN, Split, relative
+from rnnkit_tasks.labelled.split import HELD_OUT, TEST, TRAIN, Split, digest_of, relative
 from rnnkit_tasks.labelled.units import units_of
 
 log = logging.getLogger("rnnkit.tasks")
@@ -76,7 +76,9 @@ class LabelledTask(rnnkit.Task):
         labels = labels_of(examples)
         folder = file is not None and file.is_dir()
         files = tuple(relative(example.file, examples.source) for example in examples.items) if folder else ()
-        split = Split(self._marked(examples, shares), files)
+        alone = file is not None and not folder and not examples.pieces
+        digests = tuple(map(digest_of, examples.items)) if alone else ()
+        split = Split(self._marked(examples, shares), files, digests)
         training = [examples.items[place] for place in split.places(TRAIN)]
         learnt = Learnt.of(labels, training, examples.names, tokens, examples.reading)
         self._take(learnt, split, 0, "")
@@ -216,6 +218,15 @@ class LabelledTask(rnnkit.Task):
     def data_summary(self) -> str:
         """Return what of the data is used, as what, and what is left out."""
         return self._summary
+
+    def symbol_names(self) -> list[str] | None:
+        """Return the text of each symbol, the unknown one first; None of numbers and bytes."""
+        vocabulary = self._learnt.vocabulary
+        return None if vocabulary is None or not vocabulary.symbols else ["", *vocabulary.symbols]
+
+    def output_names(self) -> list[str]:
+        """Return the labels."""
+        return list(self.labels)
 
     def units(self) -> rnnkit.Units | None:
         """Return what scales features and makes shares of labels; None of texts and tokens."""

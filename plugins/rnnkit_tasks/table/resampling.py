@@ -14,6 +14,7 @@ from rnnkit_tasks.table.order import UNITS, Time
 from rnnkit_tasks.table.series import Series, texts
 from rnnkit_tasks.table.table import Table
 from rnnkit_tasks.table.written_times import iso, writer_of
+from rnnkit_tasks.table.zones import local
 
 FORM = re.compile(r"(\d*)\s*([a-z]+)", re.IGNORECASE)
 NAMES = {
@@ -29,6 +30,9 @@ NAMES = {
 MONTHS = {"month": 1, "quarter": 3, "year": 12}
 MONDAY = 4 * UNITS["day"]
 """The first Monday of 1970, in seconds since its beginning."""
+
+SHORT = ("s", "min", "h")
+"""Steps that are as long whatever a clock says."""
 
 MOST = 20_000_000
 """Steps of a table."""
@@ -122,11 +126,24 @@ def resampled(
         f"{int((filled > 1).sum())} are the mean of several"
         + (f", {undated} without a date left out" if undated else "")
     )
+    table.notes += _short_end(filled, made)
     lines = np.ones(total, dtype=np.int64)
     lines[places[places >= 0]] = np.array(table.lines)[places >= 0]
     lines = np.maximum.accumulate(lines)
     even = Table(table.source, columns, lines.tolist(), table.delimiter, table.header, table.notes, table.decimal)
     return even, time._replace(seconds=seconds), made
+
+
+def _short_end(filled: NDArray[np.int64], series: Sequence[Series]) -> list[str]:
+    """Say where the last step has fewer rows than usual, as it may not be over."""
+    usual = int(np.median(filled[filled > 0]))
+    short = [one for one in series if filled[one.rows.stop - 1] < usual]
+    if not short:
+        return []
+    of = f" of series {short[0].name!r}" if short[0].name else ""
+    return [
+        f"the last step{of} has {filled[short[0].rows.stop - 1]} row(s), others {usual}; leave it out if it is not over"
+    ]
 
 
 def _column(table: Table, name: str, places: NDArray[np.int64], total: int) -> Column:
@@ -148,7 +165,11 @@ def _column(table: Table, name: str, places: NDArray[np.int64], total: int) -> C
 def _times(table: Table, name: str, time: Time, seconds: NDArray[np.float64]) -> Column:
     """Return times as the column writes them; else as 2024-01-31 13:45:10, which the first of several columns has."""
     cells = texts(table, name)
-    write = writer_of(cells, time.seconds)
+    if time.zone:
+        seconds, known = local(seconds, time.zone), local(time.seconds, time.zone)
+    else:
+        known = time.seconds
+    write = writer_of(cells, known)
     if write is None:
         write = (lambda at: iso(at, cells[-1])) if name == time.names[0] else (lambda at: "")
     column = Column()

@@ -12,10 +12,11 @@ from rnnkit_tasks.table.house import house
 from rnnkit_tasks.table.moments import moments
 from rnnkit_tasks.table.order import Time, check_order
 from rnnkit_tasks.table.parquet import is_parquet, read_parquet
-from rnnkit_tasks.table.resampling import Step, resampled
-from rnnkit_tasks.table.series import Series, grouped
+from rnnkit_tasks.table.resampling import SHORT, Step, resampled
+from rnnkit_tasks.table.series import Series, grouped, texts
 from rnnkit_tasks.table.table import Table, read_table
 from rnnkit_tasks.table.untimed import check_untimed
+from rnnkit_tasks.table.written_times import OFFSET
 from rnnkit_tasks.table.zones import local, universal
 
 CHECKED = 50
@@ -117,6 +118,10 @@ class Source(NamedTuple):
         if time is None:
             raise UsageError(f"task 'csv': zone is {self.zone!r}, and no column of {table.source} tells the time")
         zone = str(self.zone)
+        if OFFSET.search(texts(table, time.names[-1])[-1]):
+            raise UsageError(
+                f"task 'csv': zone is {zone!r}, and the times of {table.source} have offsets from UTC; leave zone out"
+            )
         parts = [universal(time.seconds[rows.start : rows.stop], zone) for _, rows in series]
         table.notes.append(f"times are those of {zone} (as asked)")
         return time._replace(seconds=np.concatenate(parts), zone=zone)
@@ -143,13 +148,13 @@ LATER = ("decimal", "key", "every", "zone")
 def _even(
     table: Table, time: Time, series: list[Series], every: Step, key: str | None
 ) -> tuple[Table, Time, list[Series]]:
-    """Bring rows to even steps, in local time where they are local."""
-    if not time.zone:
+    """Bring rows to even steps; days and longer ones begin when a clock of their zone says so."""
+    if not time.zone or every.unit in SHORT:
         return resampled(table, time, series, every, key)
-    shifted = time._replace(seconds=local(time.seconds, time.zone))
+    shifted = time._replace(seconds=local(time.seconds, time.zone), zone="")
     table, even, series = resampled(table, shifted, series, every, key)
     parts = [universal(even.seconds[rows.start : rows.stop], time.zone) for _, rows in series]
-    return table, even._replace(seconds=np.concatenate(parts)), series
+    return table, even._replace(seconds=np.concatenate(parts), zone=time.zone), series
 
 
 def check_rows(table: Table, rows: int) -> int:

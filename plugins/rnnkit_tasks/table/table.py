@@ -208,21 +208,32 @@ def _commented(rows: Rows) -> list[str]:
 
 
 def _by_name(source: str, names: Sequence[str], columns: Sequence[Column], notes: list[str]) -> dict[str, Column]:
-    """Name each column: its own, its own with a number where another has it too, or else its place."""
-    labels = [name.strip() for name in names] or [""] * len(columns)
+    """Name each column, and say which names stand several times."""
+    several = [
+        f"{name!r} ({count})" for name, count in Counter(filter(None, map(str.strip, names))).items() if count > 1
+    ]
+    if several:
+        notes.append(f"names that stand several times: {', '.join(several)}; the second is called name.2, and so on")
+    return dict(zip(labelled(source, names, len(columns)), columns, strict=True))
+
+
+def labelled(source: str, names: Sequence[str], width: int) -> list[str]:
+    """Return what columns are called: their own names, with a number where another has it too, or else their places.
+
+    Raises:
+        DataError: a name with a number is that of another column.
+    """
+    labels = [name.strip() for name in names] or [""] * width
     for at, name in enumerate(labels):
         if not name:
             place = str(at + 1)
             labels[at] = place if place not in labels else f"column {place}"
     counts: Counter[str] = Counter()
-    named: dict[str, Column] = {}
-    for name, column in zip(labels, columns, strict=True):
+    made: list[str] = []
+    for name in labels:
         counts[name] += 1
         label = name if counts[name] == 1 else f"{name}.{counts[name]}"
-        if label in named or (label != name and label in labels):
+        if label in made or (label != name and label in labels):
             raise DataError(f"{source} has several columns called {name!r}; give each a name of its own")
-        named[label] = column
-    several = [f"{name!r} ({count})" for name, count in counts.items() if count > 1]
-    if several:
-        notes.append(f"names that stand several times: {', '.join(several)}; the second is called name.2, and so on")
-    return named
+        made.append(label)
+    return made
