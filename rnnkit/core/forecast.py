@@ -151,10 +151,11 @@ class Forecast(Prediction):
         for k, target in enumerate(self.targets):
             for rows in (rows[-shown:] for rows in series):
                 label = f"{target}, {kinds[rows[0]]}" if self.key else target
-                curves.append(
-                    Curve(label, *(part[rows, k] for part in (self.values, self.lower, self.upper, self.actual)))
+                values, lower, upper, actual = (
+                    part[rows, k] for part in (self.values, self.lower, self.upper, self.actual)
                 )
-        return draw(curves, [names[row] for row in series[0][-shown:]], " + ".join(times), self.interval)
+                curves.append(Curve(label, values, lower, upper, actual, [names[row] for row in rows]))
+        return draw(curves, " + ".join(times), self.interval)
 
     def describe(self) -> str:
         """Return what the picture shows, in a sentence."""

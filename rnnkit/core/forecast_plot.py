@@ -21,21 +21,22 @@ LABELS = 5
 
 
 class Curve(NamedTuple):
-    """One target: (N,) each, NaN where nothing is known."""
+    """One target, or one of one series: (N,) each, NaN where nothing is known."""
 
     target: str
     values: NDArray[np.float64]
     lower: NDArray[np.float64]
     upper: NDArray[np.float64]
     actual: NDArray[np.float64]
+    names: Sequence[str]
+    """Of the rows, N."""
 
 
-def draw(curves: Sequence[Curve], names: Sequence[str], axis: str, interval: float) -> Any:
+def draw(curves: Sequence[Curve], axis: str, interval: float) -> Any:
     """Return a figure of matplotlib with a panel a target.
 
     Args:
-        curves: of the targets.
-        names: of the rows, N.
+        curves: of the targets, N the same in all.
         axis: what the names are.
         interval: share of the truth that the bounds are made to hold.
 
@@ -48,8 +49,10 @@ def draw(curves: Sequence[Curve], names: Sequence[str], axis: str, interval: flo
 
     shown = curves[:PANELS]
     figure = Figure(figsize=(WIDTH, 0.8 + HEIGHT * len(shown)), layout="constrained")
-    panels: list[Any] = list(figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0])
-    rows = np.arange(max(0, len(names) - LAST), len(names))
+    shared = all(list(curve.names) == list(shown[0].names) for curve in shown)
+    panels: list[Any] = list(figure.subplots(len(shown), 1, sharex=shared, squeeze=False)[:, 0])
+    count = len(shown[0].names)
+    rows = np.arange(max(0, count - LAST), count)
     for panel, curve in zip(panels, shown, strict=True):
         band = curve.lower[rows], curve.upper[rows]
         if np.isfinite(band).any():
@@ -60,7 +63,9 @@ def draw(curves: Sequence[Curve], names: Sequence[str], axis: str, interval: flo
         panel.set_ylabel(curve.target)
         panel.grid(alpha=0.3)
     ticks = np.unique(np.linspace(rows[0], rows[-1], LABELS).round().astype(int))
-    panels[-1].set_xticks(ticks, [names[at] for at in ticks], rotation=15, ha="right", fontsize="small")
+    for panel, curve in zip(panels, shown, strict=True):
+        if panel is panels[-1] or not shared:
+            panel.set_xticks(ticks, [curve.names[at] for at in ticks], rotation=15, ha="right", fontsize="small")
     panels[-1].set_xlabel(axis)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper left", ncols=len(labels), frameon=False)

@@ -114,6 +114,8 @@ def test_forecasts_have_key_step_dates_and_units(sold):
         ends = np.arange(first, len(series) + 2) - steps
         np.testing.assert_allclose(forecast.values[mine, 0], series[ends], rtol=1e-5)
         np.testing.assert_allclose(forecast.actual[mine, 0][:-2], series[first:], rtol=1e-12)
+    north, south = ([tick.get_text() for tick in panel.get_xticklabels()][-1] for panel in forecast.plot().axes)
+    assert (north, south) == (f"{BEGIN + timedelta(days=201):%Y-%m-%d}", f"{BEGIN + timedelta(days=151):%Y-%m-%d}")
     found = {error.method: error.rmse for error in forecast.errors if error.step is None}
     assert found["this run"] == pytest.approx(found["last value"], rel=1e-4)
     assert "<title>" in forecast._repr_html_()
