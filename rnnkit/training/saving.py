@@ -54,7 +54,8 @@ def read_training(folder: OwnFolder, training: "Training") -> int:
 def _check_built(training: "Training", checkpoint: Checkpoint) -> None:
     """Raise CheckpointError for the first argument that the training had and this one has not."""
     built = checkpoint.manifest.get("built")
-    for name, value in training.settings.items():
+    for name, argument in training.settings.items():
+        value = list(argument) if isinstance(argument, tuple) else argument
         if isinstance(built, dict) and name in built and built[name] != value:
             raise CheckpointError(
                 f"{checkpoint.path} was saved with {name}={built[name]!r}, this training has {value!r}; build it alike"

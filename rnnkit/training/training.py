@@ -26,6 +26,9 @@ from rnnkit.training.state_checks import check_state
 from rnnkit.training.truncation import check_truncation
 from rnnkit.training.window_stream import Stream, rows_of
 
+BUILT_ALIKE = ("batch_size", "truncate", "lr", "weight_decay", "clip", "clip_by", "accumulate", "warmup", "seed")
+"""Arguments that a training which goes on from another one must share."""
+
 
 class Training:
     """The training of a model on a task: takes updates, and can be saved between any two of them.
@@ -113,17 +116,8 @@ class Training:
         """Step and metric of the best validation so far."""
         self.waited = 0
         """Validations since the best one."""
-        self.settings: dict[str, Any] = {
-            "batch_size": batch_size,
-            "truncate": None if truncate is None else list(truncate),
-            "lr": lr,
-            "weight_decay": weight_decay,
-            "clip": clip,
-            "clip_by": clip_by,
-            "accumulate": accumulate,
-            "warmup": warmup,
-            "seed": seed,
-        }
+        given = locals()
+        self.settings: dict[str, Any] = {name: given[name] for name in BUILT_ALIKE}
         """What a training that goes on from this one must be built with, too."""
         self._passes = Passes(model, task, self.processes, accumulate, autocast)
         self._clip, self._clip_by = clip, clip_by

@@ -61,11 +61,6 @@ def learn(reading: Reading, asked: Asked) -> tuple[Learnt, Frame]:
     made.notes += _told(reading, features, raw, stops, asked, parts)
     made.notes.append(told(series, cuts, time))
     kept = tuple((one.name, len(one.rows)) for one in series)
-    begins = np.cumsum([0, *(rows for _, rows in kept)]).tolist()
-    moved = tuple(
-        (first - one.rows.start + begin, second - one.rows.start + begin)
-        for one, (first, second), begin in zip(series, cuts, begins, strict=False)
-    )
     learnt = Learnt(
         asked.source.as_read(table),
         asked.window,
@@ -78,7 +73,7 @@ def learn(reading: Reading, asked: Asked) -> tuple[Learnt, Frame]:
         inputs,
         targets,
         kept,
-        moved,
+        _moved_cuts(series, cuts),
         _places(asked, made, features),
     )
     frame = learnt.frame(_without_later(reading, stops), _moved_stops(kept), leave=True)
@@ -88,6 +83,15 @@ def learn(reading: Reading, asked: Asked) -> tuple[Learnt, Frame]:
         nearer = "" if asked.level == AUTO else " (as asked)"
         made.notes.append(f"forecasts are changes from the last value{nearer}")
     return learnt, frame
+
+
+def _moved_cuts(series: Sequence[Series], cuts: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Return where parts begin, counted over the known rows alone."""
+    moved, begin = [], 0
+    for one, (first, second) in zip(series, cuts, strict=True):
+        moved.append((first - one.rows.start + begin, second - one.rows.start + begin))
+        begin += len(one.rows)
+    return tuple(moved)
 
 
 def _places(asked: Asked, made: Roles, features: Sequence[Feature]) -> tuple[int, ...]:
