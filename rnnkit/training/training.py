@@ -118,7 +118,6 @@ class Training:
         """Validations since the best one."""
         given = locals()
         self.settings: dict[str, Any] = {name: given[name] for name in BUILT_ALIKE}
-        """What a training that goes on from this one must be built with, too."""
         self._passes = Passes(model, task, self.processes, accumulate, autocast)
         self._clip, self._clip_by = clip, clip_by
         self._accumulate, self._seed = accumulate, seed

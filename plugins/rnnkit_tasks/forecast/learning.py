@@ -33,15 +33,11 @@ def learn(reading: Reading, asked: Asked) -> tuple[Learnt, Frame]:
     series = [Series(one.name, range(one.rows.start, stop)) for one, stop in zip(reading.series, stops, strict=True)]
     cuts = asked.split.cuts(table.source, series, time)
     parts = Parts.made(series, cuts, asked.window, asked.horizon, asked.span)
-    total = sum(len(one.rows) for one in series)
-    check_enough(table.source, parts, total, asked.split, (asked.window + asked.horizon, asked.span))
+    rows, least = sum(len(one.rows) for one in series), (asked.window + asked.horizon, asked.span)
+    check_enough(table.source, parts, rows, asked.split, least)
     training = np.concatenate([np.arange(s.rows.start, first) for s, (first, _) in zip(series, cuts, strict=True)])
     made = roles(reading, asked, training)
-    if asked.calendar and time is None:
-        raise UsageError(
-            f"task 'csv': calendar is {','.join(asked.calendar)}, and no column of {table.source} tells the time"
-        )
-    made.calendar = list(useful(time, training) if asked.calendar is None else asked.calendar)
+    made.calendar = _calendar(reading, asked, training)
     kinds = {name: made.kinds.get(name, NUMBER) for name in made.inputs}
     features = features_of(table, kinds, training, made.calendar, made.ahead)
     raw = encoded(reading, features, leave=True)
@@ -54,9 +50,8 @@ def learn(reading: Reading, asked: Asked) -> tuple[Learnt, Frame]:
         (made.targets, truth(reading, made.targets, stops, True)),
     ):
         check_size(table.source, names, numbers)
-    fixed = [feature.kind not in MEASURED for feature in features]
     values = truth(reading, made.targets, stops, leave=True)
-    inputs = Scales.measured(raw, series, training, fixed)
+    inputs = Scales.measured(raw, series, training, [feature.kind not in MEASURED for feature in features])
     targets = Scales.measured(values, series, training, [False] * len(made.targets))
     made.notes += _told(reading, features, raw, stops, asked, parts)
     made.notes.append(told(series, cuts, time))
@@ -83,6 +78,20 @@ def learn(reading: Reading, asked: Asked) -> tuple[Learnt, Frame]:
         nearer = "" if asked.level == AUTO else " (as asked)"
         made.notes.append(f"forecasts are changes from the last value{nearer}")
     return learnt, frame
+
+
+def _calendar(reading: Reading, asked: Asked, training: NDArray[np.int64]) -> list[str]:
+    """Return the parts of the date that are inputs.
+
+    Raises:
+        UsageError: some are asked for, and there is no time.
+    """
+    if asked.calendar is None:
+        return list(useful(reading.time, training))
+    if asked.calendar and reading.time is None:
+        parts, source = ",".join(asked.calendar), reading.table.source
+        raise UsageError(f"task 'csv': calendar is {parts}, and no column of {source} tells the time")
+    return list(asked.calendar)
 
 
 def _moved_cuts(series: Sequence[Series], cuts: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
