@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,6 @@ from rnnkit.core.prediction import Figure, Prediction
 from rnnkit.support.figures import black_on_nothing, svg_of
 
 Numbers: TypeAlias = NDArray[np.float64]
-
-STEP = "step"
-"""The column of `index` that says how many rows ahead a forecast is, where several are."""
 
 FINEST = 15
 """Decimals; a target of which more would be needed is written with an exponent."""
@@ -73,6 +70,9 @@ class Forecast(Prediction):
     """The column of `index` that tells several series apart; "": there is one."""
     event = "error"
 
+    step_column: ClassVar[str] = "step"
+    """Of `index`, says how many rows ahead a forecast is, where several are."""
+
     @property
     def coverage(self) -> Numbers:
         """(K,) share of the known truth that lies within the bounds; NaN where none is known."""
@@ -98,7 +98,13 @@ class Forecast(Prediction):
         columns = self.columns()
         for cells in zip(*columns.values(), strict=True):
             yield {
-                name: int(cell) if name == STEP else cell if name in self.index else float(cell) if cell else None
+                name: int(cell)
+                if name == self.step_column
+                else cell
+                if name in self.index
+                else float(cell)
+                if cell
+                else None
                 for name, cell in zip(columns, cells, strict=True)
             }
 
@@ -139,7 +145,7 @@ class Forecast(Prediction):
         Raises:
             UsageError: there is no matplotlib.
         """
-        times = [name for name in self.index if name not in (self.key, STEP)]
+        times = [name for name in self.index if name not in (self.key, self.step_column)]
         names = [" ".join(filter(None, texts)) for texts in zip(*(self.index[name] for name in times), strict=True)]
         kinds = list(self.index[self.key]) if self.key else [""] * len(names)
         series = [
@@ -160,7 +166,7 @@ class Forecast(Prediction):
     def describe(self) -> str:
         """Return what the picture shows, in a sentence."""
         beyond = int((~np.isfinite(self.actual)).all(1).sum())
-        named = [texts for name, texts in self.index.items() if name != STEP]
+        named = [texts for name, texts in self.index.items() if name != self.step_column]
         first, last = (" ".join(texts[at] for texts in named if texts[at]) for at in (0, -1))
         shares = [
             f"{target}: the interval holds {share:.0%} of what came"

@@ -147,3 +147,14 @@ def test_a_table_with_gaps_is_forecast_and_judged_where_it_is_known(tmp_path, va
     assert np.isfinite(forecast.values).all()
     np.testing.assert_array_equal(np.isnan(forecast.actual[:45, 0]), np.isnan(values[255:]))
     assert any(f"{int(np.isnan(values[255:]).sum())} row(s) of 'a' are empty" in note for note in forecast.notes)
+
+
+def test_where_nothing_is_known_yet_the_last_value_says_nothing(tmp_path, values):
+    """And not 0, which would be a number of the table like any other."""
+    task = task_of(write(tmp_path / "t.csv", values), missing="forward", columns="b")
+    new = np.concatenate([np.full(40, NAN), np.arange(20.0) + 50])
+    predictor = task.predictor(Knows(task).eval(), task.calibration(Knows(task).eval()))
+    forecast = predictor.predict(write(tmp_path / "new.csv", new))
+    found = {error.method: error for error in forecast.errors}
+    assert found["this run"].rows == 20
+    assert (found["last value"].rows, found["last value"].mae) == (20 - 3, 3.0)

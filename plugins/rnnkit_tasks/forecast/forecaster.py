@@ -39,9 +39,6 @@ MOST = 0.5
 FINER = 1e-4
 """Of a target's deviation: what the last digit of a forecast stands for."""
 
-STEP = "step"
-"""The column that says how many rows ahead a forecast is."""
-
 
 class TableForecaster(rnnkit.Predictor):
     """Forecasts rows of a table.
@@ -88,7 +85,7 @@ class TableForecaster(rnnkit.Predictor):
         made = origins_of(frame, self.learnt, own=data is None, asked=origins)
         if not len(made.ends):
             raise self._too_short(reading, frame)
-        clocks = self._clocks(reading, frame)
+        clocks = self._clocks(reading)
         index = self._index(clocks, frame, made)
         notes.insert(0, self._said(made, frame, reading, own=data is None))
         for note in (note for clock in clocks for note in clock.notes):
@@ -145,18 +142,10 @@ class TableForecaster(rnnkit.Predictor):
             "last one; give rows that hold it below"
         )
 
-    def _clocks(self, reading: Reading, frame: Frame) -> list[Clock]:
+    def _clocks(self, reading: Reading) -> list[Clock]:
         """Return what names the rows of each series."""
-        made = []
-        for _, rows in frame.series:
-            part = np.arange(rows.start, rows.stop)
-            whole = len(part) == reading.table.rows
-            table = reading.table if whole else reading.table.take(part)
-            time = reading.time
-            if time is not None and not whole:
-                time = time._replace(seconds=time.seconds[rows.start : rows.stop])
-            made.append(Clock(table, time, self.learnt.roles.time, self.calibration.pace))
-        return made
+        parts = map(reading.taken, ([one] for one in reading.series))
+        return [Clock(part.table, part.time, self.learnt.roles.time, self.calibration.pace) for part in parts]
 
     def _index(self, clocks: Sequence[Clock], frame: Frame, made: Origins) -> dict[str, list[str]]:
         """Return what the rows that are forecast are called."""
@@ -176,7 +165,7 @@ class TableForecaster(rnnkit.Predictor):
         if self.learnt.source.key is not None:
             called = {self.learnt.source.key: [frame.series[at].name for at in made.series.tolist()], **called}
         if self.learnt.steps == ALL and self.learnt.horizon > 1:
-            called[STEP] = [str(step) for step in made.steps.tolist()]
+            called[rnnkit.Forecast.step_column] = [str(step) for step in made.steps.tolist()]
         return called
 
     def _said(self, made: Origins, frame: Frame, reading: Reading, own: bool) -> str:
@@ -219,7 +208,7 @@ class TableForecaster(rnnkit.Predictor):
         judged: tuple[rnnkit.ForecastError, ...] = ()
         if season is not None and np.isfinite(beyond).any():
             begins = np.array([one.rows.start for one in frame.series])[made.series]
-            last = forward(frame.values, frame.series)
+            last = forward(frame.values, frame.series, before=np.nan)
             asked = Asked(made.ends, made.steps, begins, last)
             padded = np.concatenate([frame.values, np.full((learnt.horizon, len(targets)), np.nan)])
             methods = {OURS: values, **rivals(padded, asked, season[0])}
@@ -231,7 +220,7 @@ class TableForecaster(rnnkit.Predictor):
                 told.append(f"no {RIDGE}: the run has not kept its linear model, and {GONE}")
             told += unknown(season[0], beyond, methods)
             told.append("coverage is the share of what came within the bounds")
-            judged = self._judged(beyond, methods, made.steps, by_step=STEP in index)
+            judged = self._judged(beyond, methods, made.steps, by_step=rnnkit.Forecast.step_column in index)
             if lost := unbeaten(targets, beyond, methods):
                 told.append(f"this run does not beat {'; '.join(lost)} (by RMSE)")
         forecast = rnnkit.Forecast(

@@ -71,21 +71,9 @@ def restricted(reading: Reading, kept: Sequence[tuple[str, int]], ahead: bool) -
         if have < rows:
             what = f"series {name!r} of {source}" if name else source
             raise DataError(f"{what} has {have} row(s), {rows} when the run was made; give back that table")
-    if len(kept) == 1 and len(reading.series) == 1 and (not ahead or reading.table.rows == kept[0][1]):
-        ((_, rows),) = kept
-        return reading.head(rows), [rows]
-    order: list[NDArray[np.int64]] = []
-    series: list[Series] = []
-    stops: list[int] = []
-    for name, rows in kept:
-        taken = there[name] if ahead else there[name][:rows]
-        begin = sum(len(part) for part in order)
-        order.append(np.arange(taken.start, taken.stop))
-        series.append(Series(name, range(begin, begin + len(taken))))
-        stops.append(begin + rows)
-    chosen = np.concatenate(order)
-    time = None if reading.time is None else reading.time._replace(seconds=reading.time.seconds[chosen])
-    return Reading(reading.table.take(chosen), time, reading.whys, series), stops
+    parts = [Series(name, there[name] if ahead else there[name][:rows]) for name, rows in kept]
+    taken = reading.taken(parts)
+    return taken, [one.rows.start + rows for one, (_, rows) in zip(taken.series, kept, strict=True)]
 
 
 def truth(reading: Reading, targets: Sequence[str], stops: Sequence[int], leave: bool) -> Numbers:

@@ -12,14 +12,14 @@ POLICIES = ("error", "forward", "interpolate", "mask")
 input of its own."""
 
 
-def forward(values: Numbers, series: list[Series]) -> Numbers:
-    """Repeat in columns (N, C) the last number of the series that was there; 0 before the first."""
+def forward(values: Numbers, series: list[Series], before: float = 0.0) -> Numbers:
+    """Repeat in columns (N, C) the last number of the series that was there; `before` stands before the first."""
     at = np.where(np.isfinite(values), np.arange(len(values))[:, None], -1)
     for _, rows in series:
         part = at[rows.start : rows.stop]
         np.maximum.accumulate(part, axis=0, out=part)
     filled = np.take_along_axis(values, np.maximum(at, 0), axis=0)
-    return np.where(at >= 0, filled, 0.0)
+    return np.where(at >= 0, filled, before)
 
 
 def interpolated(values: Numbers, series: list[Series]) -> Numbers:

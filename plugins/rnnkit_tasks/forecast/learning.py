@@ -17,7 +17,7 @@ from rnnkit_tasks.forecast.parts import Parts, check_enough, listed, told
 from rnnkit_tasks.forecast.pinball import squared
 from rnnkit_tasks.forecast.roles import Roles, quoted, roles
 from rnnkit_tasks.forecast.scaling import Scales, check_size
-from rnnkit_tasks.table.series import Series
+from rnnkit_tasks.table.series import Series, laid
 from rnnkit_tasks.table.source import Reading
 
 
@@ -45,17 +45,13 @@ def learn(reading: Reading, asked: Asked) -> tuple[Learnt, Frame]:
     if asked.missing == "mask":
         features += flags_of(features, raw)
         raw = encoded(reading, features, leave=True)
-    for names, numbers in (
-        ([f.name for f in features], raw),
-        (made.targets, truth(reading, made.targets, stops, True)),
-    ):
-        check_size(table.source, names, numbers)
     values = truth(reading, made.targets, stops, leave=True)
+    check_size(table.source, [feature.name for feature in features], raw)
+    check_size(table.source, made.targets, values)
     inputs = Scales.measured(raw, series, training, [feature.kind not in MEASURED for feature in features])
     targets = Scales.measured(values, series, training, [False] * len(made.targets))
     made.notes += _told(reading, features, raw, stops, asked, parts)
     made.notes.append(told(series, cuts, time))
-    kept = tuple((one.name, len(one.rows)) for one in series)
     learnt = Learnt(
         asked.source.as_read(table),
         asked.window,
@@ -67,11 +63,11 @@ def learn(reading: Reading, asked: Asked) -> tuple[Learnt, Frame]:
         tuple(features),
         inputs,
         targets,
-        kept,
+        tuple((one.name, len(one.rows)) for one in series),
         _moved_cuts(series, cuts),
         _places(asked, made, features),
     )
-    frame = learnt.frame(_without_later(reading, stops), _moved_stops(kept), leave=True)
+    frame = learnt.frame(reading.taken(series), [one.rows.stop for one in learnt.series], leave=True)
     if asked.level == AUTO and learnt.level and not _is_near(learnt, frame):
         learnt = learnt._replace(level=())
     if learnt.level:
@@ -96,11 +92,11 @@ def _calendar(reading: Reading, asked: Asked, training: NDArray[np.int64]) -> li
 
 def _moved_cuts(series: Sequence[Series], cuts: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
     """Return where parts begin, counted over the known rows alone."""
-    moved, begin = [], 0
-    for one, (first, second) in zip(series, cuts, strict=True):
-        moved.append((first - one.rows.start + begin, second - one.rows.start + begin))
-        begin += len(one.rows)
-    return tuple(moved)
+    new = laid((one.name, len(one.rows)) for one in series)
+    return tuple(
+        (first - one.rows.start + other.rows.start, second - one.rows.start + other.rows.start)
+        for one, other, (first, second) in zip(series, new, cuts, strict=True)
+    )
 
 
 def _places(asked: Asked, made: Roles, features: Sequence[Feature]) -> tuple[int, ...]:
@@ -136,23 +132,6 @@ def _stops(reading: Reading, asked: Asked) -> list[int]:
     return known_stops(reading, [name for name in reading.table.columns if name not in apart])
 
 
-def _without_later(reading: Reading, stops: Sequence[int]) -> Reading:
-    """Return the known rows alone."""
-    if all(one.rows.stop == stop for one, stop in zip(reading.series, stops, strict=True)):
-        return reading
-    chosen = np.concatenate([np.arange(one.rows.start, stop) for one, stop in zip(reading.series, stops, strict=True)])
-    series, begin = [], 0
-    for one, stop in zip(reading.series, stops, strict=True):
-        series.append(Series(one.name, range(begin, begin + stop - one.rows.start)))
-        begin += stop - one.rows.start
-    time = None if reading.time is None else reading.time._replace(seconds=reading.time.seconds[chosen])
-    return Reading(reading.table.take(chosen), time, reading.whys, series)
-
-
-def _moved_stops(kept: Sequence[tuple[str, int]]) -> list[int]:
-    return [int(stop) for stop in np.cumsum([rows for _, rows in kept])]
-
-
 def _told(
     reading: Reading,
     features: Sequence[Feature],
@@ -174,8 +153,8 @@ def _told(
             "interpolate": "a line between their neighbours stands for them, where a window ends the last one before",
             "mask": "the mean stands for them, and an input says so",
         }[asked.missing]
-        listed = ", ".join(f"{quoted(name)} {count}" for name, count in gaps.items())
-        notes.append(f"missing: {listed}; {how} (as asked), none is a target".replace("; ", ": "))
+        counts = ", ".join(f"{quoted(name)} {count}" for name, count in gaps.items())
+        notes.append(f"missing: {counts}: {how} (as asked), none is a target")
     if asked.key is not None:
         short = [one.name for one, rows in zip(reading.series, parts.train, strict=True) if not rows]
         left = f", of which {len(short)} too short to train, such as {short[0]!r}" if short else ""

@@ -23,7 +23,7 @@ from rnnkit_tasks.forecast.parts import Parts
 from rnnkit_tasks.forecast.roles import Roles
 from rnnkit_tasks.forecast.scaling import Scales
 from rnnkit_tasks.forecast.windows import Windows, tensor
-from rnnkit_tasks.table.series import Series
+from rnnkit_tasks.table.series import Series, laid
 from rnnkit_tasks.table.source import Reading, Source
 
 FIRST_CUTS = (70, 85)
@@ -73,11 +73,7 @@ class Learnt(NamedTuple):
     @property
     def series(self) -> list[Series]:
         """The series, one behind the other."""
-        made, begin = [], 0
-        for name, rows in self.kept:
-            made.append(Series(name, range(begin, begin + rows)))
-            begin += rows
-        return made
+        return laid(self.kept)
 
     @property
     def parts(self) -> Parts:

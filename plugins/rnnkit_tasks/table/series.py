@@ -1,6 +1,6 @@
 """Several series in one table: the rows of each brought together, told by a column that is their key."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -27,9 +27,17 @@ def grouped(table: Table, key: str) -> tuple[NDArray[np.int64], list[Series]]:
     codes = {name: code for code, name in enumerate(dict.fromkeys(cells))}
     order = np.argsort(np.array([codes[cell] for cell in cells]), kind="stable")
     counts = np.bincount([codes[cell] for cell in cells])
-    ends = np.cumsum(counts)
-    made = [Series(name, range(end - count, end)) for name, end, count in zip(codes, ends, counts, strict=True)]
-    return order, [Series(one.name, range(int(one.rows.start), int(one.rows.stop))) for one in made]
+    return order, laid(zip(codes, counts.tolist(), strict=True))
+
+
+def laid(sizes: Iterable[tuple[str, int]]) -> list[Series]:
+    """Return series of so many rows, one behind the other."""
+    made: list[Series] = []
+    begin = 0
+    for name, rows in sizes:
+        made.append(Series(name, range(begin, begin + rows)))
+        begin += rows
+    return made
 
 
 def texts(table: Table, name: str) -> Sequence[str]:

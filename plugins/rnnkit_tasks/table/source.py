@@ -13,7 +13,7 @@ from rnnkit_tasks.table.moments import moments
 from rnnkit_tasks.table.order import Time, check_order
 from rnnkit_tasks.table.parquet import is_parquet, read_parquet
 from rnnkit_tasks.table.resampling import SHORT, Step, resampled
-from rnnkit_tasks.table.series import Series, grouped, texts
+from rnnkit_tasks.table.series import Series, grouped, laid, texts
 from rnnkit_tasks.table.table import Table, read_table
 from rnnkit_tasks.table.untimed import check_untimed
 from rnnkit_tasks.table.written_times import OFFSET
@@ -33,12 +33,19 @@ class Reading(NamedTuple):
     """What other columns have to do with time, by name."""
     series: list[Series]
 
-    def head(self, rows: int) -> "Reading":
-        """Return the first rows of a table of one series."""
-        if rows >= self.table.rows or len(self.series) != 1:
+    def taken(self, parts: Sequence[Series]) -> "Reading":
+        """Return parts of series, one behind the other."""
+        if list(parts) == self.series:
             return self
-        time = None if self.time is None else self.time.head(rows)
-        return self._replace(table=self.table.head(rows), time=time, series=[Series("", range(rows))])
+        series = laid((one.name, len(one.rows)) for one in parts)
+        if len(parts) == 1 and not parts[0].rows.start:  # the beginning, of which no copy is made
+            rows = parts[0].rows.stop
+            time = None if self.time is None else self.time.head(rows)
+            return self._replace(table=self.table.head(rows), time=time, series=series)
+        rows_of = [np.arange(one.rows.start, one.rows.stop) for one in parts]
+        chosen = np.concatenate(rows_of) if rows_of else np.zeros(0, dtype=np.int64)
+        time = None if self.time is None else self.time._replace(seconds=self.time.seconds[chosen])
+        return self._replace(table=self.table.take(chosen), time=time, series=series)
 
 
 class Source(NamedTuple):
