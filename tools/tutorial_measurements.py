@@ -91,42 +91,45 @@ def _errors_with_chrono() -> list[float]:
 
 def forecast() -> None:
     """Make the table of the page on forecasting, train and judge as it says, and keep what is printed."""
-    page = (ROOT / "docs" / "forecasting.md").read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        subprocess.run([sys.executable, "-c", page.split("```python\n")[1].split("```")[0]], cwd=folder, check=True)
-        shutil.copy(FOLDER / "demand.toml", folder)
-        for command in (
+        _follow(
+            "forecasting.md",
+            folder,
+            "forecast",
             "run --config demand.toml --quiet --out runs/demand",
             "eval runs/demand --split test",
             "predict runs/demand --out forecast.csv",
-        ):
-            printed = f"$ rnnkit {command}\n{_rnnkit(command, folder, COLUMNS='88')}".split("\ngradients of the loss")[
-                0
-            ]
-            (FOLDER / f"forecast-{command.split()[0]}.txt").write_text(printed, encoding="utf-8")
+        )
         names, *_, before, last, first, after = (folder / "forecast.csv").read_text().splitlines()[:-4]
-        rows = "\n".join([names, "…", before, last, first, after, "…"])
-        (FOLDER / "forecast-rows.txt").write_text(f"{rows}\n", encoding="utf-8")
+    rows = "\n".join([names, "…", before, last, first, after, "…"])
+    (FOLDER / "forecast-rows.txt").write_text(f"{rows}\n", encoding="utf-8")
 
 
 def labels() -> None:
     """Make the texts of the page on labels, train and judge as it says, and keep what is printed."""
-    page = (ROOT / "docs" / "labels.md").read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        subprocess.run([sys.executable, "-c", page.split("```python\n")[1].split("```")[0]], cwd=folder, check=True)
-        shutil.copy(FOLDER / "reviews.toml", folder)
-        for command in (
+        _follow(
+            "labels.md",
+            folder,
+            "labels",
             "run --config reviews.toml --quiet --out runs/reviews",
             "predict runs/reviews --out labels.csv",
-        ):
-            printed = f"$ rnnkit {command}\n{_rnnkit(command, folder, COLUMNS='88')}".split("\ngradients of the loss")[
-                0
-            ]
-            (FOLDER / f"labels-{command.split()[0]}.txt").write_text(printed, encoding="utf-8")
+        )
         rows = "\n".join([*(folder / "labels.csv").read_text().splitlines()[:4], "…"])
-        (FOLDER / "labels-rows.txt").write_text(f"{rows}\n", encoding="utf-8")
+    (FOLDER / "labels-rows.txt").write_text(f"{rows}\n", encoding="utf-8")
+
+
+def _follow(page: str, folder: Path, stem: str, *commands: str) -> None:
+    """Make a page's data by its first code, run commands on them, and keep what each prints, as STEM-COMMAND.txt."""
+    code = (ROOT / "docs" / page).read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    subprocess.run([sys.executable, "-c", code], cwd=folder, check=True)
+    for settings in FOLDER.glob("*.toml"):
+        shutil.copy(settings, folder)
+    for command in commands:
+        printed, *_ = f"$ rnnkit {command}\n{_rnnkit(command, folder, COLUMNS='88')}".split("\ngradients of the loss")
+        (FOLDER / f"{stem}-{command.split()[0]}.txt").write_text(printed, encoding="utf-8")
 
 
 def _means(values: list[float]) -> list[float]:

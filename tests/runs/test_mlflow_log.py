@@ -9,15 +9,9 @@ import pytest
 from rnnkit.errors import Ending
 from rnnkit.runs import mlflow_log
 from rnnkit.runs.mlflow_log import MLflowLog
-from rnnkit.runs.settings import Settings
 from rnnkit.training.evaluation import Evaluation
-from rnnkit.training.record import Record
 
-SETTINGS = Settings(task="adding", hidden=7, cell_options={"bias": False})
-
-
-def record(step, validation=None):
-    return Record(step, step / 2, step / 4, step / 8, 100 * step, step / 16, 0.001, validation)
+from .logger_records import SETTINGS, record
 
 
 class FakeMLflow:

@@ -55,9 +55,7 @@ class ClassRivals:
         Raises:
             LookupError, TypeError, ValueError: it is something else.
         """
-        labels, majority = len(learnt.labels), values["majority"]
-        if type(majority) is not int or not 0 <= majority < labels:
-            raise ValueError("majority is no place of a label")
+        labels, majority = len(learnt.labels), learnt.checked_place(values["majority"])
         if learnt.vocabulary is None:
             return cls(majority, LinearLabels.from_json(values["model"], 5 * len(learnt.names) + 1, labels))
         return cls(majority, NaiveBayes.from_json(values["model"], labels))

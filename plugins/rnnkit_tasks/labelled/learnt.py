@@ -63,6 +63,12 @@ class Learnt:
         check_size(training[0].file, names, rows)
         return cls(labels, counts, names, None, Scale.measured(rows), reading)
 
+    def checked_place(self, place: Any) -> int:
+        """Return the place of a label that a run has kept; raise ValueError if it is none."""
+        if type(place) is not int or not 0 <= place < len(self.labels):
+            raise ValueError(f"{place!r} is no place of a label")
+        return place
+
     @property
     def input_size(self) -> int:
         """Width of the inputs, or the number of symbols."""

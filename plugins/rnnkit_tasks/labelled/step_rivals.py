@@ -61,9 +61,7 @@ class StepRivals:
         Raises:
             LookupError, TypeError, ValueError: it is something else.
         """
-        labels, majority = len(learnt.labels), values["majority"]
-        if type(majority) is not int or not 0 <= majority < labels:
-            raise ValueError("majority is no place of a label")
+        labels, majority = len(learnt.labels), learnt.checked_place(values["majority"])
         if learnt.vocabulary is None:
             return cls(majority, LinearLabels.from_json(values["model"], len(learnt.names), labels))
         places = np.array(values["model"], dtype=np.int64)

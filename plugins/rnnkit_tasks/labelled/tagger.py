@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate, pairwise
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from torch import nn
 
 import rnnkit
 from rnnkit_tasks.labelled.example import Examples
-from rnnkit_tasks.labelled.labeller import INTERVAL, NO_RIVALS, ORIGINS, check_no_bounds, cut_and_unknown
+from rnnkit_tasks.labelled.label_predictor import LabelPredictor, cut_and_unknown, of_scores
 from rnnkit_tasks.labelled.learnt import Learnt
 from rnnkit_tasks.labelled.padding import probabilities
 from rnnkit_tasks.labelled.scores import OURS, score_rows, unbeaten
@@ -24,7 +23,7 @@ from rnnkit_tasks.labelled.step_rivals import StepRivals
 Places = NDArray[np.int64]
 
 
-class Tagger(rnnkit.Predictor):
+class Tagger(LabelPredictor):
     """Gives a label to each step.
 
     Args:
@@ -37,50 +36,25 @@ class Tagger(rnnkit.Predictor):
     def __init__(
         self, model: nn.Module, learnt: Learnt, kept: Callable[[], Examples], calibration: Mapping[str, Any]
     ) -> None:
-        self.model, self.learnt, self._kept = model, learnt, kept
+        super().__init__(model, learnt, kept)
         self.rivals = StepRivals.from_json(calibration, learnt) if calibration else None
 
-    def predict(
-        self,
-        data: str | PathLike[str] | None = None,
-        *,
-        interval: float = INTERVAL,
-        season: int | None = None,
-        origins: str = ORIGINS,
-    ) -> rnnkit.Labelling:
-        """Label the steps of a file; each sequence is read from its beginning to its end, however long.
+    def _read(self, path: Path) -> Examples:
+        return read_steps(path, self.learnt.reading, kept=True)
 
-        Args:
-            data: of the same kind as the run's own, with labels or without; None: those of the run's own that are kept
-                for a test.
-            interval: labels have none; leave it as it is.
-            season: nor this.
-            origins: nor this.
-
-        Raises:
-            UsageError: an interval, a season or origins were asked for, or nothing is kept for a test.
-            DataError: the data are missing or unfit, or have a label that the run does not know.
-        """
-        check_no_bounds(interval, season, origins)
+    def _labelled(self, examples: Examples, where: str) -> rnnkit.Labelling:
+        """Give a label to each step; each sequence is read from its beginning to its end, however long."""
         learnt = self.learnt
-        examples = self._kept() if data is None else read_steps(Path(data), learnt.reading, kept=True)
-        learnt.check_alike(examples)
         steps = [learnt.encoded(example) for example in examples.items]
         actual = np.concatenate([np.array(learnt.places(example), dtype=np.int64) for example in examples.items])
         shares = torch.cat(probabilities(self.model, steps, every_step=True)).numpy()
         given = {OURS: shares.argmax(1), **(self.rivals.given(steps) if self.rivals else {})}
         bounds = [0, *accumulate(map(len, steps))]
         scores = score_rows(learnt.labels, given, actual, spans_f1(learnt.labels, given, actual, bounds))
-        what = "kept for a test" if data is None else f"in {examples.source}"
-        said = [f"{len(actual):,} step(s) of {len(steps)} sequence(s) {what}", *examples.notes]
-        said += cut_and_unknown(learnt, steps, None)
         missing = int((actual < 0).sum())
-        if missing:
-            said.append(f"{missing:,} step(s) without a label are not held against the truth")
-        if scores and self.rivals is None:
-            said.append(NO_RIVALS)
-        if scores:
-            said.append("(all): precision, recall and F1 are means over the labels, each counting alike (macro)")
+        said = [f"{len(actual):,} step(s) of {len(steps)} sequence(s) {where}", *examples.notes]
+        said += cut_and_unknown(learnt, steps, None)
+        said += of_scores(scores, f"{missing:,} step(s)" if missing else "", self.rivals is not None)
         return rnnkit.Labelling(
             index=_index(examples),
             labels=tuple(learnt.labels),
