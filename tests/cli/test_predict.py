@@ -131,7 +131,10 @@ def test_it_is_as_narrow_as_the_terminal(run, new):
     assert result.stdout == rnnkit.load(run).predict(new).to_csv()
 
 
-@pytest.mark.parametrize(("metrics", "told"), [((0.3, 0.2, 0.25), True), ((0.3, 0.25, 0.2), False), ((0.2,), False)])
+@pytest.mark.parametrize(
+    ("metrics", "told"),
+    [((0.3, 0.2, 0.25), True), ((0.3, 0.25, 0.2), False), ((0.2,), False), ((0.3, 0.249, 0.25), False)],
+)
 def test_a_validation_that_was_better_is_told(run, new, cli, metrics, told):
     lines = [
         {"step": at + 1, "loss": 1.0, "metric": 1.0, "gradient_norm": 1.0, "tokens": 8, "lr": 0.1, "validation": v}

@@ -133,11 +133,12 @@ def test_a_task_with_targets_that_are_missing_keeps_its_promises(tmp_path, value
 def test_a_stream_fills_gaps_as_the_table_does(tmp_path, values, policy):
     file = write(tmp_path / "t.csv", values)
     task = task_of(file, missing=policy)
-    model = Knows(task).eval()
+    torch.manual_seed(0)
+    model = rnnkit.Model(task, "gru", hidden_size=4, unroller="loop").eval()  # reads the whole window
     predictor = task.predictor(model, task.calibration(model))
     whole = predictor.predict(file)
     parts = list(predictor.follow(file.read_text().splitlines()))
-    np.testing.assert_allclose([part.values[0, 0] for part in parts], whole.values[:, 0], rtol=1e-6)
+    np.testing.assert_allclose([part.values[0, 0] for part in parts], whole.values[:, 0], rtol=1e-4)
 
 
 def test_a_table_with_gaps_is_forecast_and_judged_where_it_is_known(tmp_path, values):

@@ -411,3 +411,34 @@ def test_a_last_step_that_is_not_over_is_told(tmp_path):
     path.write_text("time,a\n" + "".join(f"{BEGIN + timedelta(hours=at)},{at % 7}\n" for at in range(24 * 40 + 18)))
     task = Csv(file=str(path), every="day", window=3)
     assert "the last step has 18 row(s), others 24; leave it out if it is not over" in task.data_summary()
+
+
+def test_rows_that_came_after_the_run_judge_nothing_of_it(tmp_path):
+    """What is known ahead of them is read; what came in them is not held against its forecasts."""
+    rows = [f"{at % 5},{'yes' if at % 7 else 'no'}" for at in range(100)]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["a,feast", *rows, *(f",{'yes' if at % 7 else 'no'}" for at in range(100, 104))]))
+    task = Csv(file=str(path), known="feast", window=3, horizon=4)
+    before = predictor_of(task).predict()
+    path.write_text("\n".join(["a,feast", *(f"{at % 5},{'yes' if at % 7 else 'no'}" for at in range(104))]))
+    after = predictor_of(task).predict()
+    assert after.to_csv() == before.to_csv()
+    assert np.isnan(after.actual[-4:]).all()
+
+
+@pytest.mark.parametrize(("days", "parts"), [(1, []), (4, ["hour"]), (30, ["hour", "weekday"])])
+def test_a_part_of_the_date_must_come_twice_in_what_trains(tmp_path, days, parts):
+    path = tmp_path / "t.csv"
+    path.write_text("time,a\n" + "".join(f"{BEGIN + timedelta(hours=at)},{at % 5}\n" for at in range(24 * days)))
+    assert rnnkit.tasks["csv"](file=str(path), window=3).data_state()["roles"]["calendar"] == parts
+
+
+def test_parts_of_the_date_are_those_of_the_clock(tmp_path):
+    area = ZoneInfo("Europe/Berlin")
+    moments = [datetime(2024, 3, 1, tzinfo=UTC) + timedelta(hours=at) for at in range(24 * 60)]  # the clocks change
+    path = tmp_path / "t.csv"
+    lines = [f"{moment.astimezone(area):%Y-%m-%d %H:%M},{at % 5}" for at, moment in enumerate(moments)]
+    path.write_text("\n".join(["time,a", *lines]))
+    task = Csv(file=str(path), zone="Europe/Berlin", window=3, calendar="hour")
+    hours = np.array([moment.astimezone(area).hour for moment in moments])
+    np.testing.assert_allclose(task.series[:, 1], np.sin(2 * np.pi * hours / 24), atol=1e-6)

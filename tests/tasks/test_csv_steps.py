@@ -9,6 +9,7 @@ from torch import nn
 
 import rnnkit
 from rnnkit.errors import UsageError
+from rnnkit_tasks.forecast.residuals import Residuals
 
 from .known_series import KEEPS, series, task_of, write
 
@@ -278,3 +279,34 @@ def test_a_forecast_lies_within_its_bounds_though_quantiles_cross(tmp_path, valu
     assert (forecast.lower <= forecast.values).all()
     assert (forecast.upper >= forecast.values).all()
     assert any("a quantile lay beyond the median, and is put to it" in note for note in forecast.notes)
+
+
+def test_the_errors_of_changes_are_those_of_the_forecasts(tmp_path, values):
+    """Bounds of a model that says no change come from how far off the last value is, not from how far from the mean."""
+    file = write(tmp_path / "t.csv", values.cumsum())
+    task = task_of(file, level="last", columns="a")
+    model = SaysNothing(task).eval()
+    forecast = task.predictor(model, task.calibration(model)).predict(interval=0.5)
+    off = values.cumsum()[280:340] - values.cumsum()[277:337]
+    middle = np.sort(off)
+    assert middle[10] < (forecast.lower - forecast.values)[0, 0] < middle[20]
+    assert middle[40] < (forecast.upper - forecast.values)[0, 0] < middle[50]
+
+
+def test_of_several_forecasts_of_a_row_the_latest_is_drawn(task, tmp_path, values):
+    forecast = predictor_of(task).predict(write(tmp_path / "new.csv", values[:40]), origins="every")
+    (line,) = [line for line in forecast.plot().axes[0].lines if line.get_label() == "forecast"]
+    drawn = line.get_ydata()
+    assert len(drawn) == 40 - 5 + HORIZON
+    np.testing.assert_allclose(drawn[:-HORIZON], 50 + KEEPS * (values[4:39] - 50), rtol=1e-6)  # one row ahead each
+
+
+def test_residuals_of_columns_of_which_fewer_are_known():
+    """The levels are those of the column with the fewest; the other's values at them are its own quantiles."""
+    many, few = np.arange(1.0, 100.0), np.arange(1.0, 10.0)
+    columns = np.full((99, 2), np.nan)
+    columns[:, 0], columns[:9, 1] = many, few
+    residuals = Residuals.measured(columns)
+    assert residuals.total == 9
+    np.testing.assert_allclose(residuals.values[:, 0], 100 * residuals.levels)
+    np.testing.assert_allclose(residuals.values[:, 1], few)
