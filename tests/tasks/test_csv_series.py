@@ -426,7 +426,7 @@ def test_rows_that_came_after_the_run_judge_nothing_of_it(tmp_path):
     assert np.isnan(after.actual[-4:]).all()
 
 
-@pytest.mark.parametrize(("days", "parts"), [(1, []), (4, ["hour"]), (30, ["hour", "weekday"])])
+@pytest.mark.parametrize(("days", "parts"), [(2, []), (14, ["hour"]), (30, ["hour", "weekday"])])
 def test_a_part_of_the_date_must_come_twice_in_what_trains(tmp_path, days, parts):
     path = tmp_path / "t.csv"
     path.write_text("time,a\n" + "".join(f"{BEGIN + timedelta(hours=at)},{at % 5}\n" for at in range(24 * days)))
