@@ -8,7 +8,7 @@ import torch
 
 import rnnkit
 from rnnkit.core.units import Units
-from rnnkit.errors import KindError
+from rnnkit.errors import KindError, UsageError
 from rnnkit.export.interface import Table, TensorInfo
 
 
@@ -30,6 +30,7 @@ def described(
 
     Raises:
         KindError: `about` is not JSON.
+        UsageError: it has a name that the file has itself.
     """
     rows = {name: tensor[0] for name, tensor in start.items()}
     known = {
@@ -40,6 +41,8 @@ def described(
         "initial_state": {name: row.tolist() if row.any() else 0 for name, row in rows.items()},
         "units": None if units is None else {"input": list(units.columns), "output": list(units.targets)},
     }
+    for name in known.keys() & about.keys():
+        raise UsageError(f"about has {name!r}, which the file says itself; give it another name")
     try:
         return json.dumps({**known, **about})
     except (TypeError, ValueError) as error:

@@ -38,5 +38,5 @@ def _without(files: tuple[str, ...], options: Mapping[str, Any]) -> dict[str, An
 
 def _names(task: Task) -> dict[str, Any]:
     """Return what symbols and outputs are called: without it nobody can feed the model, or read what it says."""
-    named = {"symbols": task.symbol_names(), "outputs": task.output_names()}
+    named = {"symbols": task.symbol_names(), "labels": task.output_names()}
     return {key: names for key, names in named.items() if names is not None}

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import rnnkit
+from rnnkit.errors import UsageError
 from rnnkit.export.interface import Interface
 
 from ..slow_cases import slow_but
@@ -115,3 +116,30 @@ def test_a_copy_is_exported_as_the_model(tmp_path):
     model(torch.rand(2, 2, 3))
     rnnkit.export_model(deepcopy(model).cpu(), tmp_path / "model.pt2")
     check(load(tmp_path / "model.pt2"), model)
+
+
+def test_what_a_file_says_itself_is_not_said_otherwise(tmp_path):
+    model = rnnkit.Model(rnnkit.tasks["adding"](seq_len=4), "gru", hidden_size=2, unroller="loop")
+    with pytest.raises(UsageError, match="about has 'outputs', which the file says itself; give it another name"):
+        rnnkit.export_model(model, tmp_path / "model.pt2", step=True, about={"outputs": ["mine"]})
+    assert not (tmp_path / "model.pt2").exists()
+
+
+def test_a_model_of_texts_has_its_symbols_and_labels_beside_it(cli, tmp_path):
+    rows = "".join(f"it was {word} {at},{word}\n" for at in range(9) for word in ("good", "bad"))
+    (tmp_path / "t.csv").write_text(f"text,label\n{rows}")
+    words = ("--set", f"task.file={tmp_path / 't.csv'}", "--set", "task.tokens=word", "--unroller", "loop", "--quiet")
+    done = cli("run", "--task", "classify", *words, "--hidden", 2, "--steps", 1, "--out", tmp_path / "run")
+    assert done.exit_code == 0, done.output
+    assert cli("export", tmp_path / "run", "--out", tmp_path / "model.pt2").exit_code == 0
+    about = rnnkit.read_exported(tmp_path / "model.pt2")
+    run = rnnkit.load(tmp_path / "run")
+    assert about["labels"] == run.task.labels == ["bad", "good"]
+    assert about["symbols"] == run.task.symbol_names()
+    assert about["outputs"][0]["name"] == "output"
+    symbols = torch.tensor([[about["symbols"].index(word)] for word in ("it", "was", "good")])
+    output = torch.export.load(tmp_path / "model.pt2").module()(symbols)
+    output = output[0] if isinstance(output, tuple) else output
+    (tmp_path / "new.csv").write_text("text\nit was good\n")
+    shares = run.predict(tmp_path / "new.csv").probabilities[0]
+    torch.testing.assert_close(output[-1, 0].softmax(0), torch.as_tensor(shares, dtype=output.dtype))
