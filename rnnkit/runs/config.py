@@ -1,19 +1,17 @@
 """Configuration: settings from several sources, the later ones over the earlier."""
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from rnnkit.core.task import Task
-from rnnkit.errors import DataError, UsageError
+from rnnkit.errors import UsageError
 from rnnkit.plugin.key_value import read_assignments
 from rnnkit.plugin.registry import tasks
 from rnnkit.plugin.resolve import resolve
 from rnnkit.runs.setting_fields import CHANGEABLE_ON_RESUME, TABLES, checked
 from rnnkit.runs.settings import Settings
-from rnnkit.support.paths import AnyPath
 
 
 def assigned(texts: Iterable[str]) -> dict[str, Any]:
@@ -78,15 +76,6 @@ def relocated(settings: Settings, options: Mapping[str, Any]) -> Settings:
             known = ", ".join(f"task.{file}" for file in kind.files) or f"task {kind.name!r} has none"
             raise UsageError(f"--set task.{name}: of a finished run only the place of its files can be given: {known}")
     return replace(settings, task_options={**settings.task_options, **_absolute(dict(options), kind)})
-
-
-def check_files(settings: Settings, path: AnyPath) -> None:
-    """Raise DataError if a file that the task of the run in folder `path` reads is gone."""
-    for name in settings.task_class.files:
-        file = settings.task_options.get(name)
-        if isinstance(file, str) and not os.path.lexists(file):
-            way = f"--set task.{name}=FILE, or files= in Python"
-            raise DataError(f"{file}, the data of {path}, is gone; say where it is now with {way}")
 
 
 def _moved(settings: Settings, options: dict[str, Any]) -> dict[str, Any]:

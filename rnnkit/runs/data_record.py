@@ -9,6 +9,7 @@ from typing import Any
 
 from rnnkit.core.task import Task
 from rnnkit.errors import CheckpointError, RnnkitError, UsageError, one_line
+from rnnkit.runs.data_copies import check_files, with_copies
 from rnnkit.runs.settings import Settings
 from rnnkit.support.atomic_files import read_file
 from rnnkit.support.paths import AnyPath, as_path
@@ -77,7 +78,7 @@ class DataRecord:
 
 
 def kept_task(path: AnyPath, settings: Settings) -> Task:
-    """Build the task of the run in folder `path` from what the run kept of its data.
+    """Build the task of the run in folder `path` from what the run kept of its data; files that are gone are copies.
 
     Of a run that kept nothing it is built from the data as they are now, and a line says so.
 
@@ -86,6 +87,7 @@ def kept_task(path: AnyPath, settings: Settings) -> Task:
         DataError: nothing was kept, and the data are gone or unfit.
     """
     kept = DataRecord.read(path)
+    settings = with_copies(path, settings)
     if kept is None:
         task = settings.make_task()
         if task.data_state():
@@ -104,19 +106,24 @@ def kept_task(path: AnyPath, settings: Settings) -> Task:
         ) from None
 
 
-def tell_changed_data(path: AnyPath, task: Task) -> None:
-    """Say it if the data are not those that the run in folder `path` has learnt from.
+def check_data(path: AnyPath, settings: Settings, task: Task) -> None:
+    """Say it if the data of the run in folder `path` are gone and copies are read, or are not what it has learnt from.
 
     Raises:
         DataError: they are gone, or unfit.
+        CheckpointError: a copy is not what was written.
     """
+    copies = check_files(path, settings)
     kept = DataRecord.read(path)
-    if kept is not None and kept.fingerprint != task.fingerprint():
-        log.warning(
-            "the data of task %r have changed since %s learnt from them; they are judged by the scale, columns, "
-            "alphabet and rows of then",
-            *(task.name, path),
-        )
+    if kept is None or kept.fingerprint == task.fingerprint():
+        return
+    if copies:
+        raise CheckpointError(f"{' or '.join(map(str, copies))} is not what was written; put a copy back")
+    log.warning(
+        "the data of task %r have changed since %s learnt from them; they are judged by the scale, columns, "
+        "alphabet and rows of then",
+        *(task.name, path),
+    )
 
 
 def _sha256(values: dict[str, Any]) -> str:

@@ -1,5 +1,5 @@
-"""The folder of a run: config.toml, env.json, data.json, metrics.jsonl, times.jsonl, checkpoints/ and, where it was
-asked for, inspections.jsonl."""
+"""The folder of a run: config.toml, env.json, data.json, data/, metrics.jsonl, times.jsonl, checkpoints/ and, where
+it was asked for, inspections.jsonl."""
 
 import json
 import logging
@@ -25,6 +25,7 @@ from rnnkit.plugin.cell_spec import choose
 from rnnkit.plugin.class_import import homes
 from rnnkit.runs.calibration_record import keep_calibrations
 from rnnkit.runs.config import relocated
+from rnnkit.runs.data_copies import keep_copies
 from rnnkit.runs.data_record import DATA, DataRecord, kept_task
 from rnnkit.runs.inspection_log import InspectionLog
 from rnnkit.runs.log import METRICS, TIMES, RunLog
@@ -118,6 +119,7 @@ class RunWriter:
         write_file(self.path / CONFIG, self.settings.to_toml().encode())
         if not (self.path / DATA).exists():  # of an rnnkit that kept none; the data are those of then, as was checked
             write_file(self.path / DATA, DataRecord.of(training.task).to_json())
+        keep_copies(self.path, self.settings)
 
     def recording(self, training: Training) -> Iterator[Record]:
         """Train, and pass records on, each after it is written down; checkpoints are made where they are due.
@@ -217,6 +219,7 @@ class RunWriter:
                 f"{self.path} cannot be made: {reason}; mend that, or give another folder with --out"
             ) from None
         self._lock = locked(self.path)
+        keep_copies(self.path, self.settings)
         self._log = RunLog(self.path)
 
 

@@ -9,8 +9,8 @@ from rnnkit.errors import CheckpointError, DataError, RnnkitError, UsageError, c
 from rnnkit.export import Exported, export_model
 from rnnkit.layers.model import Model
 from rnnkit.runs.calibration_record import CALIBRATION, REMEDY, keep_calibration, kept_calibration
-from rnnkit.runs.config import check_files
-from rnnkit.runs.data_record import MISMATCHES, DataRecord, tell_changed_data
+from rnnkit.runs.data_copies import check_files
+from rnnkit.runs.data_record import MISMATCHES, DataRecord, check_data
 from rnnkit.runs.export_description import describe_run
 from rnnkit.runs.folder import open_run
 from rnnkit.runs.settings import Settings
@@ -60,8 +60,7 @@ class TrainedRun:
         """
         predictor = self.predictor()
         if data is None:
-            check_files(self.settings, self.path)
-            tell_changed_data(self.path, self.task)
+            check_data(self.path, self.settings, self.task)
         return predictor.predict(
             data if data is None else as_path(data), interval=interval, season=season, origins=origins
         )
@@ -127,7 +126,7 @@ class TrainedRun:
             return kept
         record = DataRecord.read(self.path)
         try:
-            check_files(self.settings, self.path)
+            check_files(self.path, self.settings)
             if record is not None and record.fingerprint != self.task.fingerprint():
                 return {}
             return keep_calibration(self.path, self.task, self.model)

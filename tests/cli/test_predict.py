@@ -161,6 +161,10 @@ def test_a_table_that_is_gone_or_has_moved(trained, run, new, cli, tmp_path):
     config = run / "config.toml"
     config.write_text(config.read_text().replace(str(trained), str(tmp_path / "gone")))
     assert cli("predict", run, "--data", new).stdout == cli("predict", trained / "run", "--data", new).stdout
+    copied = cli("predict", run)
+    assert copied.stdout == cli("predict", trained / "run").stdout
+    assert f"rnnkit: {tmp_path / 'gone' / 'table.csv'} is gone; its copy is read, {run / 'data'}" in copied.stderr
+    shutil.rmtree(run / "data")
     line = refused(cli("predict", run), 6)
     assert f"{tmp_path / 'gone' / 'table.csv'}, the data of {run}, is gone; say where it is now with --set" in line
     for key in ("task.file", "file"):

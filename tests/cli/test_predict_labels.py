@@ -22,8 +22,9 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     for task, name, content in (("classify", "reviews.csv", table(texts())), ("tag", "names.conll", conll())):
         (folder / name).write_text(content)
-        words = ["run", "--task", task, *SMALL, "--steps", "30", "--lr", "0.05", "--out", str(folder / task)]
-        done = CliRunner().invoke(main, [*words, "--set", f"task.file={folder / name}"])
+        words = ["run", "--task", task, *SMALL, "--steps", "30", "--lr", "0.05", "--keep-data", "0"]
+        words += ["--set", f"task.file={folder / name}", "--out", str(folder / task)]
+        done = CliRunner().invoke(main, words)
         assert done.exit_code == 0, done.output
         (folder / name).rename(folder / f"new-{name}")
     return folder

@@ -86,6 +86,7 @@ def test_folder(run, text, lines):
     assert set(files(run)) == {
         "config.toml",
         "data.json",
+        "data/text/text.txt",
         "env.json",
         "lock",
         "metrics.jsonl",

@@ -212,7 +212,8 @@ def test_of_a_resumed_run_only_its_length_and_safety_may_change():
         with pytest.raises(UsageError) as caught:
             check_unchanged(settings, ("the source", {name: value}))
         sentence = f"{name} is {vars(settings)[name]!r} in the run, not {value!r}; a resumed run keeps its settings"
-        assert str(caught.value) == f"the source: {sentence} (steps, inspect_every, save_every, keep may differ)"
+        free = "steps, inspect_every, save_every, keep, keep_data"
+        assert str(caught.value) == f"the source: {sentence} ({free} may differ)"
     with pytest.raises(UsageError, match="did you mean"):
         check_unchanged(settings, ("the source", {"step": 20}))
 

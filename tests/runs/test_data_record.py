@@ -8,7 +8,7 @@ import torch
 
 import rnnkit
 from rnnkit.errors import CheckpointError, DataError, UsageError
-from rnnkit.runs.data_record import DATA, DataRecord, kept_task, tell_changed_data
+from rnnkit.runs.data_record import DATA, DataRecord, check_data, kept_task
 from rnnkit.runs.folder import RunWriter, open_run
 from rnnkit.runs.settings import Settings
 
@@ -25,7 +25,8 @@ def text(tmp_path):
 @pytest.fixture
 def run(text, tmp_path):
     """Return the folder of a run of two steps on the text."""
-    settings = Settings(hidden=4, batch=2, steps=2, task_options={"text": str(text), "seq_len": 8}, unroller="loop")
+    options = {"text": str(text), "seq_len": 8}
+    settings = Settings(hidden=4, batch=2, steps=2, task_options=options, unroller="loop", keep_data=0)
     task = settings.make_task()
     training = settings.make_training(settings.make_model(task), task)
     with RunWriter(tmp_path / "run", settings) as folder:
@@ -94,10 +95,12 @@ def test_fewer_characters_keep_their_symbols(run, text):
 
 
 def test_changed_data_are_told(run, text, caplog):
-    tell_changed_data(run, open_run(run)[1])
+    settings, task, _ = open_run(run)
+    check_data(run, settings, task)
     assert caplog.messages == []
     text.write_text(text.read_text().replace("dog", "fox"))
-    tell_changed_data(run, open_run(run)[1])
+    settings, task, _ = open_run(run)
+    check_data(run, settings, task)
     (line,) = caplog.messages
     assert line.startswith(f"the data of task 'chars' have changed since {run} learnt from them; they are judged by ")
 

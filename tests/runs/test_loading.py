@@ -36,7 +36,7 @@ def file(tmp_path):
 
 @pytest.fixture
 def run(tmp_path, file):
-    return train(tmp_path / "run", task_options={**OPTIONS, "file": str(file)})
+    return train(tmp_path / "run", task_options={**OPTIONS, "file": str(file)}, keep_data=0)
 
 
 @pytest.mark.parametrize("kind", [str, lambda path: path], ids=["str", "Path"])

@@ -35,8 +35,8 @@ from rnnkit.runs import folder, history
 from rnnkit.runs.calibration_record import keep_calibration, kept_calibration
 from rnnkit.runs.comparison import compare
 from rnnkit.runs.comparison_plot import draw
-from rnnkit.runs.config import check_files
-from rnnkit.runs.data_record import DataRecord, kept_task, tell_changed_data
+from rnnkit.runs.data_copies import check_files, keep_copies, with_copies
+from rnnkit.runs.data_record import DataRecord, check_data, kept_task
 from rnnkit.runs.export_description import describe_run
 from rnnkit.runs.folder import RunWriter, open_run
 from rnnkit.runs.inspection_log import InspectionLog, read_inspections
@@ -173,10 +173,12 @@ CALLS = {
     "rnnkit.training.training.Training.resume": ("nothing", lambda path: training().resume(path)),
     "rnnkit.runs.comparison.compare": ("run", lambda path: [run.last for run in compare([path, path])[0].runs]),
     "rnnkit.runs.comparison_plot.draw": ("curves.svg", lambda path: draw(compare(["run"])[0], path)),
-    "rnnkit.runs.config.check_files": ("run", lambda path: check_files(SMALL, path)),
+    "rnnkit.runs.data_copies.check_files": ("run", lambda path: check_files(path, SMALL)),
+    "rnnkit.runs.data_copies.keep_copies": ("run", lambda path: keep_copies(path, SMALL)),
+    "rnnkit.runs.data_copies.with_copies": ("run", lambda path: with_copies(path, SMALL)),
+    "rnnkit.runs.data_record.check_data": ("run", lambda path: check_data(path, SMALL, SMALL.make_task())),
     "rnnkit.runs.data_record.DataRecord.read": ("run", lambda path: DataRecord.read(path).task),
     "rnnkit.runs.data_record.kept_task": ("run", lambda path: kept_task(path, SMALL).name),
-    "rnnkit.runs.data_record.tell_changed_data": ("run", lambda path: tell_changed_data(path, SMALL.make_task())),
     "rnnkit.support.atomic_files.read_file": ("run/env.json", lambda path: atomic_files.read_file(path, 10_000)),
     "rnnkit.support.atomic_files.remove_folder": ("log", atomic_files.remove_folder),
     "rnnkit.support.atomic_files.reported": ("log", lambda path: atomic_files.reported(path).__enter__()),

@@ -1,6 +1,7 @@
 """Runs over a table: what is told as they begin, and what later data may not change."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -153,6 +154,7 @@ def test_row_numbers_that_count_down_where_they_did_not(file, cli, tmp_path):
 def test_a_table_that_has_moved(run, file, cli, tmp_path):
     before = figures(cli, run)
     exported = json.loads(cli("export", run, "--json").stdout)
+    shutil.rmtree(run / "data")
     moved = file.rename(tmp_path / "moved.csv")
     gone = cli("eval", run)
     assert (gone.exit_code, gone.stderr.count("\n")) == (6, 1)

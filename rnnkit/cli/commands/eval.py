@@ -32,14 +32,12 @@ def evaluate_run(
     by depth; neither is known for the test.
     """
     from rnnkit.errors import DivergedError, UsageError
-    from rnnkit.runs.config import check_files
-    from rnnkit.runs.data_record import tell_changed_data
+    from rnnkit.runs.data_record import check_data
     from rnnkit.runs.folder import open_run
     from rnnkit.training.evaluation import evaluate, further_figures
 
     settings, task, model = open_run(folder, best=best, device=device, files=files)
-    check_files(settings, folder)
-    tell_changed_data(folder, task)
+    check_data(folder, settings, task)
     batches = task.validation() if split == "validation" else task.test()
     if batches is None:
         raise UsageError(f"task {settings.task!r} keeps no batches for a test; give --split validation")

@@ -160,11 +160,11 @@ def _run(options: Options, folder: Path) -> Subject:
     import torch
 
     from rnnkit.inspection.overview import Target
-    from rnnkit.runs.config import check_files
+    from rnnkit.runs.data_copies import check_files
     from rnnkit.runs.folder import open_run
 
     settings, task, model = open_run(folder, best=options.best, device=options.device)
-    check_files(settings, folder)
+    check_files(folder, settings)
     if options.text is None:
         batch = task.batch(options.batch, torch.Generator().manual_seed(options.seed))
         data = f"a batch of task {settings.task}, {batch.xs.shape[0]} steps of {batch.xs.shape[1]} rows"

@@ -93,7 +93,7 @@ def run(context: click.Context, /, **words: Any) -> None:
     the options here: the later ones win. Ctrl-C saves and ends after the step at hand; twice, at once.
     """
     speak_once()
-    from rnnkit.runs.config import check_files
+    from rnnkit.runs.data_copies import check_files
 
     options = Options(**{name: words.pop(name) for name in Options._fields})
     settings = _resolve(context, options, words)
@@ -101,7 +101,7 @@ def run(context: click.Context, /, **words: Any) -> None:
         echo(settings.to_toml(), end="")
         return
     if options.resume is not None:
-        check_files(settings, options.resume)
+        check_files(options.resume, settings)
     if options.nproc > 1 and not started():
         _launch(context, options, settings)
     else:

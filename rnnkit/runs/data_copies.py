@@ -1,0 +1,110 @@
+"""Copies of the files that a run has learnt from, in RUN/data: with them a run stands alone when the files are gone."""
+
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from rnnkit.errors import DataError
+from rnnkit.runs.settings import Settings
+from rnnkit.support.atomic_files import PARTIAL
+from rnnkit.support.paths import AnyPath, as_path
+
+COPIES = "data"
+MIB = 2**20
+
+log = logging.getLogger(__name__)
+
+
+def keep_copies(path: AnyPath, settings: Settings) -> None:
+    """Copy the task's files into the run in folder `path`: all of them, or none, and then a line says why.
+
+    The whole is there or nothing, whenever a process is killed. Nothing here ends a training.
+    """
+    path = as_path(path)
+    files = _files(settings)
+    if not files or not settings.keep_data or (path / COPIES).exists():
+        return
+    names = ", ".join(map(str, files.values()))
+    try:
+        size = sum(file.stat().st_size for source in files.values() for file in _contents(source)) / MIB
+        if size <= settings.keep_data:
+            _copy_all(files, path / COPIES)
+            return
+        reason = f"{size:.1f} MiB is more than keep_data, {settings.keep_data} MiB"
+    except OSError as error:
+        reason = error.strerror or str(error)
+    log.warning("%s keeps no copy of %s: %s", path, names, reason)
+
+
+def _copy_all(files: Mapping[str, Path], folder: Path) -> None:
+    """Copy files to a new folder, which is there once all are in it."""
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}{PARTIAL}")
+    try:
+        for name, source in files.items():
+            for file in _contents(source):
+                place = partial / name / source.name / file.relative_to(source)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, place)
+        partial.rename(folder)
+    except OSError:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def with_copies(path: AnyPath, settings: Settings) -> Settings:
+    """Return the settings of the run in folder `path`, the copies in the place of files that are gone."""
+    copies = {name: str(copy) for name, file in _files(settings).items() if (copy := _copy(path, name, file))}
+    return replace(settings, task_options={**settings.task_options, **copies})
+
+
+def check_files(path: AnyPath, settings: Settings) -> list[Path]:
+    """Say which of the files that the task of the run in folder `path` reads are gone; return the copies that are read.
+
+    Raises:
+        DataError: there is no copy.
+    """
+    copies = []
+    for name, file in _files(settings).items():
+        if os.path.lexists(file):
+            continue
+        copy = _copy(path, name, file)
+        if copy is None:
+            way = f"--set task.{name}=FILE, or files= in Python"
+            raise DataError(f"{file}, the data of {path}, is gone; say where it is now with {way}")
+        log.warning("%s is gone; its copy is read, %s", file, copy)
+        copies.append(copy)
+    return copies
+
+
+def _files(settings: Settings) -> dict[str, Path]:
+    """Return the files and folders that the task reads, by option."""
+    options = {name: settings.task_options.get(name) for name in settings.task_class.files}
+    return {name: Path(file) for name, file in options.items() if isinstance(file, str)}
+
+
+def _copy(path: AnyPath, name: str, file: Path) -> Path | None:
+    """Return the copy of a file that is gone; None: it is there, or there is no copy."""
+    copy = as_path(path) / COPIES / name / file.name
+    return copy.absolute() if not os.path.lexists(file) and copy.exists() else None
+
+
+def _contents(source: Path) -> list[Path]:
+    """Return a file itself, or all files in a folder; links are followed, each folder once."""
+    if not source.is_dir():
+        return [source]
+    seen: set[str] = set()
+    files: list[Path] = []
+    for folder, folders, names in os.walk(source, followlinks=True):
+        folders[:] = [name for name in folders if _first_seen(os.path.join(folder, name), seen)]
+        files += [file for name in names if (file := Path(folder, name)).is_file()]
+    return files
+
+
+def _first_seen(folder: str, seen: set[str]) -> bool:
+    """Tell whether a folder has not been met before, under any name; note that it has been now."""
+    met = (real := os.path.realpath(folder)) in seen
+    seen.add(real)
+    return not met

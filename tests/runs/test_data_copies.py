@@ -1,0 +1,146 @@
+"""Copies of a task's files in the run: what they are for, and when there are none."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+import rnnkit
+from rnnkit.errors import CheckpointError, DataError
+from rnnkit.runs.data_copies import check_files, keep_copies, with_copies
+from rnnkit.runs.settings import Settings
+
+SMALL = ("--cell", "gru", "--hidden", 4, "--batch", 4, "--unroller", "loop", "--quiet", "--steps", 3)
+TEXT = "the quick brown fox jumps over the lazy dog. " * 40
+TABLE = "day,a,b\n" + "".join(f"2024-{1 + at // 28:02d}-{1 + at % 28:02d},{at % 7},{at % 5}\n" for at in range(140))
+REVIEWS = "text,label\n" + "".join(
+    f"{'warm' if at % 2 else 'cold'} tea {at},{'good' if at % 2 else 'bad'}\n" for at in range(40)
+)
+
+
+@pytest.fixture
+def train(cli, tmp_path):
+    """Write a file and train on it: train("chars", "text", "words.txt", TEXT) -> the run's folder and the file."""
+
+    def run(task, option, name, content, *words):
+        file = tmp_path / "mine" / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(content)
+        words = (*SMALL, "--task", task, "--set", f"task.{option}={file}", *words)
+        done = cli("run", *words, "--out", tmp_path / "run")
+        assert done.exit_code == 0, done.output
+        return tmp_path / "run", file
+
+    return run
+
+
+KINDS = {
+    "a text": ("chars", "text", "words.txt", TEXT, "--set", "task.seq_len=8"),
+    "a table": ("csv", "file", "table.csv", TABLE, "--set", "task.window=4"),
+    "labels": ("classify", "file", "reviews.csv", REVIEWS, "--set", "task.tokens=word"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_all_commands_do_without_the_files(train, cli, kind, tmp_path):
+    run, file = train(*KINDS[kind])
+    before = cli("eval", run, "--split", "test", "--json").stdout
+    whole = shutil.copytree(run, tmp_path / "whole")
+    assert cli("run", "--resume", whole, "--steps", 5, "--quiet").exit_code == 0
+    shutil.rmtree(file.parent)
+    told = f"rnnkit: {file} is gone; its copy is read, {run / 'data' / KINDS[kind][1] / file.name}\n"
+    after = cli("eval", run, "--split", "test", "--json")
+    assert (after.stdout, after.stderr) == (before, told)
+    inspected = cli("inspect", run, "--out", tmp_path / "page")
+    assert inspected.exit_code == 0, inspected.output
+    assert told in inspected.stderr
+    resumed = cli("run", "--resume", run, "--steps", 5, "--quiet")
+    assert resumed.exit_code == 0, resumed.output
+    assert told in resumed.stderr
+    assert (run / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
+    assert (run / "config.toml").read_bytes() == (whole / "config.toml").read_bytes()  # it says where the file was
+
+
+def test_a_folder_is_copied_with_all_that_it_links_to(tmp_path, cli):
+    mine, elsewhere = tmp_path / "mine", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (mine / "good").mkdir(parents=True)
+    (mine / "bad").symlink_to(elsewhere)
+    (elsewhere / "again").symlink_to(mine)  # a ring
+    for at in range(12):
+        (mine / "good" / f"{at}.txt").write_text(f"warm tea {at}")
+        (elsewhere / f"{at}.txt").write_text(f"cold tea {at}")
+    settings = Settings(task="classify", task_options={"file": str(mine)})
+    run = tmp_path / "run"
+    run.mkdir()
+    keep_copies(run, settings)
+    copy = run / "data" / "file" / "mine"
+    names = {file.relative_to(copy).as_posix() for file in copy.rglob("*") if file.is_file()}
+    assert {f"{kind}/{at}.txt" for kind in ("good", "bad") for at in range(12)} <= names
+    assert len(names) < 50
+    shutil.rmtree(mine)
+    assert with_copies(run, settings).task_options["file"] == str(copy)
+
+
+def test_a_file_that_is_there_is_read_itself(train):
+    run, _ = train(*KINDS["a table"])
+    settings = rnnkit.load(run).settings
+    assert with_copies(run, settings) == settings
+    assert check_files(run, settings) == []
+
+
+def test_no_copy_where_none_is_wanted(train, cli):
+    run, file = train(*KINDS["a table"], "--keep-data", 0)
+    assert not (run / "data").exists()
+    file.unlink()
+    done = cli("eval", run)
+    assert done.exit_code == 6
+    assert f"{file}, the data of {run}, is gone; say where it is now with --set task.file=FILE" in done.stderr
+    with pytest.raises(DataError, match="is gone"):
+        rnnkit.load(run).predict()
+
+
+def test_no_copy_of_what_is_large_and_a_line_says_so(tmp_path, cli):
+    file = tmp_path / "long.txt"
+    file.write_text("the quick brown fox\n" * 60_000)
+    words = (*SMALL, "--task", "chars", "--text", file, "--steps", 1, "--keep-data", 1)
+    done = cli("run", *words, "--seq-len", 4, "--out", tmp_path / "run")
+    assert done.exit_code == 0
+    assert done.stderr == (
+        f"rnnkit: {tmp_path / 'run'} keeps no copy of {file}: 1.1 MiB is more than keep_data, 1 MiB\n"
+    )
+    assert not (tmp_path / "run" / "data").exists()
+
+
+def test_a_disk_that_takes_no_copy_ends_no_training(train, monkeypatch, caplog):
+    def full(source, place):
+        Path(place).write_text("half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    run, file = train(*KINDS["a table"])
+    assert f"{run} keeps no copy of {file}: No space left on device" in caplog.messages
+    assert not [name for name in os.listdir(run) if "data" in name and name != "data.json"]
+
+
+def test_a_run_that_was_killed_before_its_copy_gets_one(train, cli):
+    run, _ = train(*KINDS["a table"])
+    shutil.rmtree(run / "data")
+    (run / ".data.1.partial" / "file").mkdir(parents=True)
+    assert cli("run", "--resume", run, "--steps", 5, "--quiet").exit_code == 0
+    assert (run / "data" / "file" / "table.csv").read_text() == TABLE
+    assert not list(run.glob(".data*"))
+
+
+def test_a_copy_that_was_changed_is_refused(train, cli):
+    run, file = train(*KINDS["a table"])
+    copy = run / "data" / "file" / "table.csv"
+    copy.write_text(TABLE.replace(",3,", ",4,"))
+    file.unlink()
+    done = cli("eval", run)
+    assert (done.exit_code, json.loads((run / "data.json").read_text())["task"]) == (5, "csv")
+    assert done.stderr.splitlines()[-1] == f"rnnkit: {copy} is not what was written; put a copy back"
+    with pytest.raises(CheckpointError, match="is not what was written"):
+        rnnkit.load(run).predict()
