@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 from rnnkit.core.task import Batch, Task
 from rnnkit.errors import DataError, UsageError, check_flag, check_whole
 from rnnkit.loaders.judge import Judge, Judging, check_classes
-from rnnkit.loaders.layout import Layout, found_every_step
+from rnnkit.loaders.layout import Layout, found_every_step, split
 from rnnkit.loaders.loader_task import LoaderTask, Sizes, Sources, blamed
 from rnnkit.loaders.passes import SeededPass
 from rnnkit.loaders.source import Source
@@ -112,11 +112,22 @@ def _looked_at(sources: Sources, batch_first: bool, every_step: bool | None, *, 
         each = found_every_step(item, batch_first) if every_step is None else every_step
         layout = Layout(batch_first, each, marks)
         first = layout.read(item)
+        _tell_of_rows(train, split(item, batch_first, each).xs)
         if marks and not first.targets.is_floating_point():
             check_classes(first.targets, each)
     for source in filter(None, sources):
         source.every_step = each
     return layout, first
+
+
+def _tell_of_rows(train: Source, xs: Tensor) -> None:
+    """Say that the second dimension of real inputs (T, N) is taken for rows; of a single sequence it is features."""
+    if not train.ours and xs.ndim == 2 and xs.is_floating_point():
+        log.warning(
+            "%s: real inputs of two dimensions are taken for %d rows of one feature; of single sequences make a "
+            "Dataset, and give (time, batch, 1) to be sure",
+            *(train.label, xs.shape[1]),
+        )
 
 
 def _inputs(first: Batch) -> int:

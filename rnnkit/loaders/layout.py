@@ -95,6 +95,11 @@ def found_every_step(item: Any, batch_first: bool) -> bool:
     if once.shape[:1] == (rows,):
         return False
     form = "(batch, time, ...)" if _turned(item, batch_first) else "(time, batch, ...)"
+    if once.ndim == 0:
+        raise DataError(
+            f"has inputs of shape {tuple(first.xs.shape)} and one target, so it is a single sequence; give a Dataset "
+            "of them, or batches that rnnkit.collate has made of several"
+        )
     given = tuple((first.xs.transpose(0, 1) if _turned(item, batch_first) else first.xs).shape)
     other = "batch_first=False" if batch_first else "batch_first=True"
     raise DataError(

@@ -40,6 +40,11 @@ BATCHES = {
     "text": (("ab", YS), "task 'own': the loader: a batch is wrong: the inputs is a str, which is no tensor"),
     "one dimension": ((torch.ones(6), YS), "task 'own': the loader: a batch has inputs of shape (6,); they must have"),
     "four dimensions": ((torch.ones(6, 5, 3, 2), YS), "a batch has inputs of shape (6, 5, 3, 2); they must have two"),
+    "a single sequence": (
+        (torch.ones(6, 3), torch.tensor(1)),
+        "a batch has inputs of shape (6, 3) and one target, so it is a single sequence; give a Dataset of them, or "
+        "batches that rnnkit.collate has made of several",
+    ),
     "other rows": (
         (XS, torch.zeros(4).long()),
         "a batch has inputs of shape (6, 5, 3) and targets of shape (4,); give one target a step, (time, batch, ...), "

@@ -202,6 +202,15 @@ def test_what_is_guessed_is_said(caplog):
     assert (task.input_size, task.output_size) == (9, 4)
 
 
+def test_rows_in_place_of_features_are_said(caplog):
+    task = rnnkit.tasks.from_loader([(real(T, 3), real(T, 3))] * 2, validation=[(real(T, 3), real(T, 3))])
+    assert task.input_size == 1
+    assert told(caplog) == [
+        "task 'loader': the loader: real inputs of two dimensions are taken for 3 rows of one feature; of single "
+        "sequences make a Dataset, and give (time, batch, 1) to be sure"
+    ]
+
+
 def test_a_fingerprint_tells_other_data():
     ys = real(N)
     one, same, other = (

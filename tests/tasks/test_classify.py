@@ -352,3 +352,26 @@ def test_names_of_symbols_and_outputs_go_with_an_exported_model(tmp_path):
     assert len(task.symbol_names()) == task.input_size
     assert task.output_names() == task.labels
     assert rnnkit.tasks["classify"]().symbol_names() is None
+
+
+@pytest.mark.parametrize("tokens", ["char", "word"])
+def test_an_accent_is_the_same_however_it_is_written(tmp_path, tokens):
+    """Composed, as one character, or decomposed, as a letter and a mark."""
+    path = tmp_path / "texts.csv"
+    rows = [f"Caf\u00e9 kind हिन्दी {at},good\ncafe\u0301 cold {at},bad\n" for at in range(20)]
+    path.write_text("text,label\n" + "".join(rows))
+    symbols = Classify(file=path, tokens=tokens).symbol_names()
+    assert "e\u0301" not in "".join(symbols)
+    if tokens == "word":
+        assert {"caf\u00e9", "हिन्दी", "kind"} < set(symbols)
+
+
+def test_a_text_may_be_a_book_and_stands_where_it_begins(tmp_path):
+    path = tmp_path / "texts.csv"
+    long = "warm and kind\n" * 20_000
+    rows = [f'"{long}",good\n"cold\n{at}",bad\n' for at in range(6)]
+    path.write_text("text,label\n" + "".join(rows))
+    task = Classify(file=path, tokens="word", max_len=5)
+    model = rnnkit.Model(task, "gru", 2, embedding_size=2, unroller="loop")
+    lines = task.predictor(model.eval(), {}).predict(path).index["line"]
+    assert lines[:3] == ["2", "20003", "20005"]

@@ -35,6 +35,13 @@ def test_words_have_the_blank_before_them():
     ]
 
 
+def test_marks_upon_letters_stay_with_them_in_every_script():
+    text = "हिन्दी में tha\u0303o می\u200cخواهم กำลัง ❤\ufe0f!"
+    assert cut(text) == ["हिन्दी", " में", " tha\u0303o", " می\u200cخواهم", " กำลัง", " ❤\ufe0f", "!"]
+    for at in range(1, len(text)):
+        assert cut(text, at) == cut(text)
+
+
 def test_words_joined_are_the_text_wherever_it_is_cut():
     draw = random.Random(0)
     text = "".join(draw.choices(RHYME + STRANGE, k=400))

@@ -1,6 +1,7 @@
 """A table whose cells stay as they are written: texts and labels are no numbers, though they may look like some."""
 
 import csv
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +23,7 @@ class RawTable(NamedTuple):
     source: str
     columns: dict[str, list[str]]
     lines: list[int]
-    """Of each row, the number of its line in the file."""
+    """Of each row, the number of its line in the file, the first one where a text has several."""
     delimiter: str
     header: bool
     note: str
@@ -86,24 +87,29 @@ def read_raw(
 
 
 def _cells(path: Path, text: list[str], delimiter: str) -> tuple[list[list[str]], list[int]]:
-    """Cut lines into cells; return the rows that are not blank, and the number of each one's line."""
+    """Cut lines into cells; return the rows that are not blank, and the number of each one's first line."""
     reader = csv.reader(text, delimiter=delimiter, skipinitialspace=delimiter != "\t", strict=True)
     rows: list[list[str]] = []
     lines: list[int] = []
+    begun = 1
+    usual = csv.field_size_limit(sys.maxsize)  # a text may be a book
     try:
         for cells in reader:
+            line, begun = begun, reader.line_num + 1
             stripped = [cell.strip() for cell in cells]
             if not any(stripped):
                 continue
             if rows and len(cells) != len(rows[0]):
                 raise DataError(
-                    f"{path}, line {reader.line_num}: {len(cells)} cell(s), {len(rows[0])} in line {lines[0]}; give "
+                    f"{path}, line {line}: {len(cells)} cell(s), {len(rows[0])} in line {lines[0]}; give "
                     f'all rows as many, and put texts in quotes, as "a, b"; cells are cut at each {spoken(delimiter)}'
                 )
             rows.append(stripped)
-            lines.append(reader.line_num)
+            lines.append(line)
     except csv.Error as error:
         raise DataError(
             f'{path}, line {reader.line_num}: {error}; write a quote within quotes twice, as in "a ""b"" c"'
         ) from None
+    finally:
+        csv.field_size_limit(usual)
     return rows, lines

@@ -1,22 +1,22 @@
 """Texts and tokens as symbols: characters, words or bytes that occur in training, and one symbol for all others."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
+
+from rnnkit_tasks.text.letters import compiled, marks_in
 
 Symbols = NDArray[np.int64]
 
 CHAR, WORD, BYTE, TOKEN = "char", "word", "byte", "token"
 KINDS = (CHAR, WORD, BYTE)
 """What a text is cut into; tokens come from a file that has cut it already."""
-
-WORDS = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 
 UNKNOWN = 0
 """The symbol of all that is not in the vocabulary."""
@@ -93,7 +93,13 @@ class Vocabulary:
 
 
 def cut(content: str | list[str], tokens: str) -> Iterable[str]:
-    """Return the characters of a text, or its words in lower case and signs; tokens stay as they are."""
+    """Return the characters of a text, or its words in lower case and signs; tokens are cut already.
+
+    A letter and its accent are one character, however they are written (Unicode's form NFC).
+    """
     if isinstance(content, list):
-        return content
-    return content if tokens == CHAR else WORDS.findall(content.lower())
+        return [normalize("NFC", token) for token in content]
+    if tokens == CHAR:
+        return normalize("NFC", content)
+    text = normalize("NFC", content.lower())
+    return compiled("WORD|SIGN", marks_in(text)).findall(text)

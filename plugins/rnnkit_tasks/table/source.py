@@ -94,6 +94,8 @@ class Source(NamedTuple):
             self._check(table, time, whys, left_out, series)
         if self.zone is not None:
             time = self._zoned(table, time, series)
+        elif time is not None and _has_offset(table, time):
+            table.notes.append("times are taken in UTC")
         if self.every is not None:
             if time is None:
                 raise UsageError(f"task 'csv': every is {self.every!r}, and no column of {table.source} tells the time")
@@ -125,7 +127,7 @@ class Source(NamedTuple):
         if time is None:
             raise UsageError(f"task 'csv': zone is {self.zone!r}, and no column of {table.source} tells the time")
         zone = str(self.zone)
-        if OFFSET.search(texts(table, time.names[-1])[-1]):
+        if _has_offset(table, time):
             raise UsageError(
                 f"task 'csv': zone is {zone!r}, and the times of {table.source} have offsets from UTC; leave zone out"
             )
@@ -150,6 +152,11 @@ class Source(NamedTuple):
 
 LATER = ("decimal", "key", "every", "zone")
 """Options that runs of the first rnnkit did not have."""
+
+
+def _has_offset(table: Table, time: Time) -> bool:
+    """Tell whether times say how far they are from UTC, as 2024-01-31T13:45+01:00 does, by the last of them."""
+    return bool(OFFSET.search(texts(table, time.names[-1])[-1]))
 
 
 def _even(

@@ -4,13 +4,14 @@ import re
 from collections.abc import Iterable, Iterator
 
 from rnnkit.errors import DataError
+from rnnkit_tasks.text.letters import compiled, marks_in
 
 LINE_END = "\n"
 
-WORD = re.compile(
+CUT = (
     r"\n"  # a line end
-    r"| ?\w+(?:['’]\w+)*"  # a word, or a number, with the blank before it
-    r"| ?[^\w\s]"  # a mark
+    r"| ?WORD"  # with the blank before it
+    r"| ?SIGN"
     r"|[^\S\n]+(?= \S)|[^\S\n]+"  # further blanks, without the one before a word
 )
 
@@ -31,8 +32,12 @@ def words_of(pieces: Iterable[str], source: str = "the text") -> Iterator[list[s
         text = rest + piece
         whole = BEFORE_BLANK.match(text)
         end = 0 if whole is None else whole.end()
-        yield WORD.findall(text[:end])
+        yield _cut(text[:end])
         rest = text[end:]
         if len(rest) > LONGEST:
             raise DataError(f"{source} has a word of more than {LONGEST:,} characters; give tokens=char or tokens=byte")
-    yield WORD.findall(rest)
+    yield _cut(rest)
+
+
+def _cut(text: str) -> list[str]:
+    return compiled(CUT, marks_in(text)).findall(text)
