@@ -148,6 +148,7 @@ def test_resets_and_lengths_in_the_reverse_direction_row_by_row():
         assert not output[length:, row].any()
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize("unroller", list(rnnkit.unrollers))
 @pytest.mark.parametrize("name", list(rnnkit.cells))
 def test_shapes_for_every_cell(name, unroller):

@@ -46,7 +46,7 @@ def both(function):
     return expected
 
 
-@pytest.mark.parametrize("draws", [15, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("draws", [8, pytest.param(200, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", list(rnnkit.cells))
 def test_the_loop_s_bits_at_random_sizes(name, draws):
     choose = random.Random(name)
