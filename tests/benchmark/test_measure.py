@@ -16,6 +16,7 @@ from rnnkit.benchmark.sizes import DEFAULT, Size, parse_sizes
 from rnnkit.benchmark.workload import Workload
 from rnnkit.errors import UsageError
 
+from ..core_cells import CORE_CELLS
 from ..slow_cases import slow_but
 
 TINY = Workload(Size(2, 5, 3, 4))
@@ -59,7 +60,7 @@ def test_operations_are_those_of_the_products(workload):
     assert flops.of_cell(TwoProducts, workload) == there_and_back * rows * 2 * 4 * (3 + 4 + 4)
 
 
-@pytest.mark.parametrize("cell", slow_but(["lstm", "gru", "layernorm"], rnnkit.cells))
+@pytest.mark.parametrize("cell", slow_but(["lstm", "gru", "layernorm"], CORE_CELLS))
 def test_every_cell_against_torch_and_the_loop(cell):
     (outcome,) = compete(cell, "checkpoint", [TINY], ["torch", "loop"], pairs=3)
     own = {"lstm": "nn.LSTM", "gru": "nn.GRU", "rnn": "nn.RNN"}.get(cell, "nn.LSTM")

@@ -32,7 +32,7 @@ from .test_compiled_law import Compiled, Loop, backend_of, errors, scales
 
 # A kernel takes a second or two to compile: of the others, `make test` runs the plan by torch's operations.
 some_odd_cells = pytest.mark.parametrize(
-    "kind", slow_but(EVERY_ODD_CELL[::6], EVERY_ODD_CELL), ids=lambda kind: kind.__name__
+    "kind", slow_but(EVERY_ODD_CELL[::12], EVERY_ODD_CELL), ids=lambda kind: kind.__name__
 )
 BUILT_IN = ("lstm", "gru", "layernorm")
 
@@ -99,6 +99,7 @@ class TestCells:
         cell = build(kind, dtype=dtype).train(training)
         assert self.strays(Compiled(), cell, 1e-10 if dtype == torch.float64 else 1e-4) == []
 
+    @pytest.mark.one_in(2)
     @pytest.mark.parametrize(
         "kind", [kind for kind in EVERY_ODD_CELL if kind not in FOR_THE_LOOP], ids=lambda kind: kind.__name__
     )

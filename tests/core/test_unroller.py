@@ -7,7 +7,9 @@ import rnnkit
 from rnnkit.core.cell import building
 from rnnkit.errors import ShapeError
 
-CELLS, UNROLLERS = list(rnnkit.cells), list(rnnkit.unrollers)
+from ..core_cells import CORE_CELLS
+
+CELLS, UNROLLERS = CORE_CELLS, list(rnnkit.unrollers)
 every_unroller = pytest.mark.parametrize("unroller", UNROLLERS)
 every_pair = pytest.mark.parametrize(
     ("name", "unroller"), [(name, unroller) for name in CELLS for unroller in UNROLLERS]

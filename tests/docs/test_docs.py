@@ -36,16 +36,22 @@ GLOBAL_OPTIONS = {name for parameter in main.params for name in parameter.opts} 
 # These predict memory, which takes long in a process with a large heap.
 EARLY = {"memory-limits", "long-sequences", "api/memory"}
 
+# These train, export and start processes, 2 to 15 s each: `.ci/run` runs them beside `make test`.
+LONG = {"api/runs", "export", "forecasting", "long-sequences", "memory-limits", "race", "runs", "serve", "wrappers"}
+
 
 def name_of(page):
     """Return what a page is called in the tests: "runs", "api/runs"."""
     return f"api/{page.stem}" if page in API else page.stem
 
 
-every_page = pytest.mark.parametrize(
-    "page",
-    [pytest.param(page, marks=pytest.mark.early if name_of(page) in EARLY else (), id=name_of(page)) for page in PAGES],
-)
+def marks_of(page):
+    """Return when the code of a page runs."""
+    marks = [(pytest.mark.early, EARLY), (pytest.mark.slow, LONG)]
+    return [mark for mark, names in marks if name_of(page) in names]
+
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=name_of)
 
 
 class Example(NamedTuple):
@@ -91,7 +97,7 @@ def untouched(tmp_path, monkeypatch):
 
 # What torch itself says in jvp.
 @pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
-@every_page
+@pytest.mark.parametrize("page", [pytest.param(page, marks=marks_of(page), id=name_of(page)) for page in PAGES])
 @pytest.mark.usefixtures("untouched")
 def test_code_runs_and_prints_what_the_page_says(page):
     namespace = {"__name__": "__main__"}

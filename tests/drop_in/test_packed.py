@@ -7,11 +7,14 @@ from torch.nn.utils.rnn import pack_padded_sequence, pack_sequence, pad_packed_s
 
 import rnnkit
 
+from ..core_cells import CORE_CELLS
+from ..slow_cases import slow_but
+
 D, H = 3, 5
 LENGTHS = (5, 7, 1, 7, 3)
 ROWS = len(LENGTHS)
 
-every_cell = pytest.mark.parametrize("name", list(rnnkit.cells))
+every_cell = pytest.mark.parametrize("name", CORE_CELLS)
 every_order = pytest.mark.parametrize("is_sorted", [False, True], ids=["unsorted", "sorted"])
 
 
@@ -104,7 +107,7 @@ def test_gradients_through_packing_are_torch_s(proj_size, is_sorted, outcome, as
 
 @pytest.mark.covering(1)
 @every_order
-@every_cell
+@pytest.mark.parametrize("name", slow_but(["lstm", "layernorm", "zoneout", "learnt_state"], CORE_CELLS))
 def test_packing_lengths_and_padding_say_the_same(name, is_sorted, tensors):
     """Outputs, last states and the states over time, with rows that start again in mid-sequence."""
     layer = build(name, num_layers=2, bidirectional=True)

@@ -10,13 +10,15 @@ from torch import nn
 
 import rnnkit
 
+from ..core_cells import CORE_CELLS
+
 ORACLES = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 D, H = 3, 5
 DEEP = {"num_layers": 2, "bidirectional": True}
 PROJECTED = {**DEEP, "proj_size": 2}
 DEFAULTS = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False, "proj_size": 0}
 
-every_cell = pytest.mark.parametrize("name", list(rnnkit.cells))
+every_cell = pytest.mark.parametrize("name", CORE_CELLS)
 every_oracle = pytest.mark.parametrize(
     ("name", "options"),
     [("lstm", DEEP), ("gru", DEEP), ("rnn", DEEP), ("lstm", PROJECTED), ("lstm", {**DEEP, "bias": False})],

@@ -6,6 +6,7 @@ import torch
 import rnnkit
 from rnnkit.core.cell import building
 
+from ..core_cells import CORE_CELLS
 from .odd_cells import Mixed, Numbers
 
 EXPRESSIONS = ["zoneout(gru)", "variational(residual(lstm))"]
@@ -31,7 +32,7 @@ def built(name, seed=0, input_size=3, hidden_size=4):
 
 
 SUBJECTS = [
-    *rnnkit.cells,
+    *CORE_CELLS,
     *EXPRESSIONS,
     "layer",
     "mixed layers",

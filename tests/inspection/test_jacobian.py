@@ -14,9 +14,10 @@ from rnnkit.inspection.coordinates import flatten, unflatten
 from rnnkit.inspection.jacobian import step_products
 from rnnkit.plugin.cell_spec import choose
 
+from ..core_cells import CORE_CELLS
 from .odd_cells import Linear, Mixed
 
-CELLS = [*rnnkit.cells, "zoneout(gru)", "gru(reset_after=False)", "lstm(proj_size=2)", Mixed]
+CELLS = [*CORE_CELLS, "zoneout(gru)", "gru(reset_after=False)", "lstm(proj_size=2)", Mixed]
 
 
 def prepared(kind):

@@ -8,8 +8,10 @@ from torch.nn.utils.rnn import pack_sequence
 
 import rnnkit
 
+from ..core_cells import CORE_CELLS
+
 T, B, D, H = 5, 3, 2, 4
-CELLS = [*rnnkit.cells, "lstm(proj_size=2)", "gru(reset_after=False)"]
+CELLS = [*CORE_CELLS, "lstm(proj_size=2)", "gru(reset_after=False)"]
 every_unroller = pytest.mark.parametrize("unroller", ["auto", *rnnkit.unrollers])
 every_cell = pytest.mark.parametrize("cell", CELLS)
 

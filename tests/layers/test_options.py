@@ -10,6 +10,8 @@ import rnnkit
 from rnnkit.errors import ShapeError, UnknownNameError, UsageError
 from rnnkit.plugin.cell_spec import RESERVED
 
+from ..core_cells import CORE_CELLS
+
 
 class Plain(rnnkit.Cell):
     """A cell with an option of its own and none of the usual ones."""
@@ -82,7 +84,7 @@ def test_an_unroller_by_name_class_or_instance():
     assert rnnkit.RNN("lstm", 3, 4, unroller=instance).unroller is instance
 
 
-@pytest.mark.parametrize("name", list(rnnkit.cells))
+@pytest.mark.parametrize("name", CORE_CELLS)
 def test_dtype_and_device_hold_for_every_parameter(name):
     before = torch.get_default_dtype()
     layer = rnnkit.RNN(name, 3, 4, num_layers=2, device="meta", dtype=torch.float64)

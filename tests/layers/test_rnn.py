@@ -9,6 +9,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import rnnkit
 
+from ..core_cells import CORE_CELLS
+
 ORACLES = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 SHAPES = [  # num_layers, bidirectional, bias, batch_first
     (1, False, True, False),
@@ -119,7 +121,7 @@ def test_lengths_are_what_packing_is_to_torch(name, shape):
     torch.testing.assert_close(*gradients, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("name", list(rnnkit.cells))
+@pytest.mark.parametrize("name", CORE_CELLS)
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_a_reset_cuts_the_sequence_in_two(name, bidirectional):
     """Both directions: a segment between two starts knows nothing of what is outside of it."""
@@ -148,8 +150,9 @@ def test_resets_and_lengths_in_the_reverse_direction_row_by_row():
         assert not output[length:, row].any()
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize("unroller", list(rnnkit.unrollers))
-@pytest.mark.parametrize("name", list(rnnkit.cells))
+@pytest.mark.parametrize("name", CORE_CELLS)
 def test_shapes_for_every_cell(name, unroller):
     layer = rnnkit.RNN(name, D, H, num_layers=2, bidirectional=True, batch_first=True, unroller=unroller)
     output, state = layer(torch.randn(B, T, D))

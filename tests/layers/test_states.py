@@ -7,10 +7,11 @@ from torch.nn.utils.rnn import pack_sequence
 import rnnkit
 from rnnkit.errors import UsageError
 
+from ..core_cells import CORE_CELLS
 from ..slow_cases import slow_but
 
 T, B, D, H = 7, 3, 4, 5
-every_cell = pytest.mark.parametrize("name", list(rnnkit.cells))
+every_cell = pytest.mark.parametrize("name", CORE_CELLS)
 every_unroller = pytest.mark.parametrize("unroller", list(rnnkit.unrollers))
 
 
@@ -28,7 +29,7 @@ def tensors(state):
 
 
 @every_unroller
-@pytest.mark.parametrize("name", slow_but(["lstm", "layernorm", "zoneout"], rnnkit.cells))
+@pytest.mark.parametrize("name", slow_but(["lstm", "zoneout"], CORE_CELLS))
 def test_states_over_time_are_the_last_states_of_shorter_sequences(name, unroller):
     layer = build(name, unroller=unroller, num_layers=2)
     xs = draw(T, B, D)
@@ -52,7 +53,7 @@ def test_the_reverse_direction_has_its_states_where_it_read_the_input(name):
 
 
 @every_unroller
-@pytest.mark.parametrize("name", slow_but(["lstm", "layernorm", "zoneout"], rnnkit.cells))
+@pytest.mark.parametrize("name", slow_but(["lstm", "layernorm"], CORE_CELLS))
 def test_states_over_time_have_gradients(name, unroller):
     results = []
     for through in ("loop", unroller):
@@ -97,6 +98,7 @@ def test_a_state_of_integers_is_not_returned_over_time():
         layer(torch.zeros(5, 2, 3), return_states=True)
 
 
+@pytest.mark.covering(1)
 @every_unroller
 @every_cell
 def test_a_trainable_state_is_where_rows_begin_and_begin_again(name, unroller):
@@ -132,6 +134,7 @@ def test_a_checkpoint_goes_into_a_layer_with_a_trainable_state():
     assert torch.equal(layer(draw(T, B, D))[0], plain(draw(T, B, D))[0])
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize("batch_first", [False, True])
 @pytest.mark.parametrize("bidirectional", [False, True])
 @every_cell

@@ -11,9 +11,10 @@ from torch.nn.utils import parametrize
 
 import rnnkit
 
+from ..core_cells import CORE_CELLS
 from ..slow_cases import slow_but
 
-every_cell = pytest.mark.parametrize("name", list(rnnkit.cells))
+every_cell = pytest.mark.parametrize("name", CORE_CELLS)
 every_unroller = pytest.mark.parametrize("unroller", list(rnnkit.unrollers))
 
 T, B, D, H = 5, 3, 4, 6
@@ -43,7 +44,7 @@ def test_a_copy_computes_the_same_from_weights_of_its_own(name, twin):
     assert not torch.equal(other(xs)[0], before)
 
 
-@every_cell
+@pytest.mark.parametrize("name", slow_but(["lstm", "layernorm", "zoneout"], CORE_CELLS))
 def test_to_another_dtype_and_back(name):
     layer = build(name, dtype=torch.float32)
     xs = draw(torch.float32)
@@ -121,7 +122,7 @@ class Doubled(nn.Module):
 
 
 @every_unroller
-@pytest.mark.parametrize("name", slow_but(["lstm", "zoneout"], rnnkit.cells))
+@pytest.mark.parametrize("name", slow_but(["lstm", "zoneout"], CORE_CELLS))
 def test_a_computed_weight_is_used_and_learnt(name, unroller):
     layer, reference, xs = build(name, unroller=unroller), build(name), draw()
     parametrize.register_parametrization(layer, "weight_hh_l0", Doubled())

@@ -4,6 +4,8 @@ import pytest
 
 import rnnkit
 
+from ..core_cells import CORE_CELLS
+
 
 def shown(thing):
     html = thing._repr_html_()
@@ -12,7 +14,7 @@ def shown(thing):
     return html
 
 
-@pytest.mark.parametrize("name", rnnkit.cells)
+@pytest.mark.parametrize("name", CORE_CELLS)
 def test_a_cell_has_its_parameters_and_states(name):
     cell = rnnkit.cells[name](3, 4)
     html = shown(cell)

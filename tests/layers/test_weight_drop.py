@@ -9,9 +9,9 @@ from torch.nn.utils import parametrize
 import rnnkit
 from rnnkit.layers.weight_drop import WeightDrop, weight_drop
 
-CELLS = [
-    name for name, kind in rnnkit.cells.items() if "weight_hh" in str([n for n, _ in kind(2, 2).named_parameters()])
-]
+from ..core_cells import CORE_CELLS
+
+CELLS = [name for name in CORE_CELLS if "weight_hh" in str([n for n, _ in rnnkit.cells[name](2, 2).named_parameters()])]
 every_cell = pytest.mark.parametrize("cell", CELLS)
 STACK = {"num_layers": 2, "bidirectional": True, "unroller": "loop"}  # what is dropped is the layer's business
 NAMES = ["weight_hh_l0", "weight_hh_l0_reverse", "weight_hh_l1", "weight_hh_l1_reverse"]

@@ -6,11 +6,10 @@ from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 import rnnkit
 
+from ..core_cells import CORE_CELLS
 from ..slow_cases import slow_but
 
-CELLS = [
-    name for name, kind in rnnkit.cells.items() if "weight_hh" in str([n for n, _ in kind(2, 2).named_parameters()])
-]
+CELLS = [name for name in CORE_CELLS if "weight_hh" in str([n for n, _ in rnnkit.cells[name](2, 2).named_parameters()])]
 NORMS = {"weight norm": weight_norm, "spectral norm": spectral_norm}
 every_cell = pytest.mark.parametrize("cell", CELLS)
 every_norm = pytest.mark.parametrize("norm", NORMS)

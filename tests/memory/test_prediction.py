@@ -88,7 +88,7 @@ def test_deep_and_both_ways(unroller):
 
 
 @glibc
-@pytest.mark.parametrize("truncate", [(100, 100), (20, 100)])
+@pytest.mark.parametrize("truncate", slow_but([(20, 100)], [(100, 100), (20, 100)]))
 def test_truncated_windows_take_what_was_predicted(truncate):
     model, task = build(seq_len=280, hidden=32)
     found = memory.predict(model, task, batch_size=32, truncate=truncate)
@@ -97,6 +97,7 @@ def test_truncated_windows_take_what_was_predicted(truncate):
 
 
 @glibc
+@pytest.mark.slow
 def test_running_up_to_the_only_window_is_counted():
     """With one target a sequence, all steps before the window are run through at once."""
     model, task = build(seq_len=4000, task="adding", hidden=32)
@@ -123,6 +124,7 @@ def test_a_task_s_own_validation_is_asked_for_its_size():
 
 
 @glibc
+@pytest.mark.slow
 def test_ragged_rows():
     class Ragged(rnnkit.tasks["adding"]):
         def batch(self, size, generator):
@@ -310,6 +312,7 @@ def test_what_is_proposed_holds_when_it_is_run():
 
 
 @glibc
+@pytest.mark.slow
 def test_a_batch_is_proposed_where_the_steps_cannot_be_cut():
     model, task = build(seq_len=80, hidden=128, unroller="checkpoint")
     predictor = Predictor(model, task)

@@ -125,6 +125,7 @@ def test_plugins_shows_it(broken, cli):
     assert "fake-broken:broken 0.7 - broken: " in flat(cli("plugins").stdout)
 
 
+@pytest.mark.one_in(2)
 def test_doctor_answers_4_and_shows_it(broken, cli):
     result = cli("doctor", "--json")
     assert result.exit_code == 4

@@ -16,7 +16,7 @@ PHASES = {"making": 1, "appending": 3, "saving": 4, "resuming": 1}
 
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("phase", PHASES)
-@pytest.mark.parametrize("every", [11, pytest.param(1, marks=pytest.mark.slow)], ids=["some", "all"])
+@pytest.mark.parametrize("every", [23, pytest.param(1, marks=pytest.mark.slow)], ids=["some", "all"])
 def test_killed_at_every_call(server, undisturbed, tally, tmp_path, begun, phase, every):
     run = undisturbed("cosine")
 

@@ -27,7 +27,7 @@ def tiny(server, tmp_path_factory):
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     ("first", "every"),
-    [(0, 97), *(pytest.param(part, PARTS, marks=pytest.mark.slow) for part in range(PARTS))],
+    [(0, 197), *(pytest.param(part, PARTS, marks=pytest.mark.slow) for part in range(PARTS))],
 )
 def test_mutated_checkpoints(server, tiny, tally, tmp_path, first, every):
     report = tmp_path / "report.json"

@@ -34,7 +34,7 @@ def go(server, folder, loop, before=(), **given):
 
 @pytest.mark.parametrize("loop", ["training", "plain"])
 @pytest.mark.parametrize(("phase", "occurrence"), PHASES)
-@pytest.mark.parametrize("every", [13, pytest.param(1, marks=pytest.mark.slow)], ids=["some", "all"])
+@pytest.mark.parametrize("every", [29, pytest.param(1, marks=pytest.mark.slow)], ids=["some", "all"])
 @pytest.mark.timeout(900)
 def test_killed_at_a_call(server, tally, tmp_path, loop, phase, occurrence, every):
     begun = tmp_path / "begun"

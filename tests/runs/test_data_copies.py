@@ -12,6 +12,8 @@ from rnnkit.errors import CheckpointError, DataError
 from rnnkit.runs.data_copies import check_files, keep_copies, with_copies
 from rnnkit.runs.settings import Settings
 
+from ..slow_cases import slow_but
+
 SMALL = ("--cell", "gru", "--hidden", 4, "--batch", 4, "--unroller", "loop", "--quiet", "--steps", 3)
 TEXT = "the quick brown fox jumps over the lazy dog. " * 40
 TABLE = "day,a,b\n" + "".join(f"2024-{1 + at // 28:02d}-{1 + at % 28:02d},{at % 7},{at % 5}\n" for at in range(140))
@@ -43,7 +45,7 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", slow_but(["a table"], KINDS))
 def test_all_commands_do_without_the_files(train, cli, kind, tmp_path):
     run, file = train(*KINDS[kind])
     before = cli("eval", run, "--split", "test", "--json").stdout
@@ -53,14 +55,20 @@ def test_all_commands_do_without_the_files(train, cli, kind, tmp_path):
     told = f"rnnkit: {file} is gone; its copy is read, {run / 'data' / KINDS[kind][1] / file.name}\n"
     after = cli("eval", run, "--split", "test", "--json")
     assert (after.stdout, after.stderr) == (before, told)
-    inspected = cli("inspect", run, "--out", tmp_path / "page")
-    assert inspected.exit_code == 0, inspected.output
-    assert told in inspected.stderr
     resumed = cli("run", "--resume", run, "--steps", 5, "--quiet")
     assert resumed.exit_code == 0, resumed.output
     assert told in resumed.stderr
     assert (run / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
     assert (run / "config.toml").read_bytes() == (whole / "config.toml").read_bytes()  # it says where the file was
+
+
+@pytest.mark.slow
+def test_a_page_is_made_without_the_files(train, cli, tmp_path):
+    run, file = train(*KINDS["a text"])
+    file.unlink()
+    inspected = cli("inspect", run, "--out", tmp_path / "page")
+    assert inspected.exit_code == 0, inspected.output
+    assert f"{file} is gone; its copy is read" in inspected.stderr
 
 
 def test_a_folder_is_copied_with_all_that_it_links_to(tmp_path, cli):

@@ -10,6 +10,7 @@ from rnnkit.testing import central_differences
 from rnnkit.testing.central_differences import BatchedDifferences, differences_one_by_one
 from rnnkit.testing.gradient_probe import GradientProbe
 
+from ..core_cells import CORE_CELLS
 from ..slow_cases import slow_but
 
 LOOP = rnnkit.unrollers["loop"]
@@ -121,7 +122,7 @@ def all_of(probe, order):
 
 
 @every_order
-@pytest.mark.parametrize("subject", slow_but(["lstm", "zoneout", Tied, Dropping], [*rnnkit.cells, Tied, Dropping]))
+@pytest.mark.parametrize("subject", slow_but(["lstm", "zoneout", Tied, Dropping], [*CORE_CELLS, Tied, Dropping]))
 def test_they_are_those_that_are_taken_one_by_one(subject, order):
     probe = probed(subject, lengths=(4, 2))
     for name, differences in all_of(probe, order).items():

@@ -243,6 +243,7 @@ def test_options_reach_the_cell():
     assert testing.check_cell(rnnkit.cells["rnn"], nonlinearity="relu", bias=False).ok
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("kind", BROKEN_CELLS, ids=lambda kind: kind.__name__)
 def test_a_broken_cell_is_caught_and_nothing_else_is_blamed(kind):
     expected = BROKEN_CELLS[kind]

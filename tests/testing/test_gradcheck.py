@@ -12,6 +12,7 @@ import rnnkit
 from rnnkit.core.cell import building
 from rnnkit.errors import CheckError, UsageError
 
+from ..core_cells import CORE_CELLS
 from ..slow_cases import slow_but
 
 
@@ -291,7 +292,7 @@ def test_json_of_figures_that_are_not_finite():
 
 
 @pytest.mark.parametrize("unroller", slow_but(["loop"], rnnkit.unrollers))
-@pytest.mark.parametrize("name", slow_but(["lstm", "rnn", "residual"], rnnkit.cells))
+@pytest.mark.parametrize("name", slow_but(["lstm", "rnn", "residual"], CORE_CELLS))
 def test_a_layer_of_layers_and_directions(name, unroller):
     torch.manual_seed(0)
     layer = rnnkit.RNN(name, 2, 2, num_layers=2, bidirectional=True, batch_first=True)

@@ -12,6 +12,7 @@ import rnnkit
 from rnnkit.errors import UsageError
 from rnnkit.training.sampling import generate, generate_stream
 
+from ..core_cells import CORE_CELLS
 from ..slow_cases import slow_but
 
 Copy = rnnkit.tasks["copy"]
@@ -25,7 +26,7 @@ def build(cell="gru", **options):
 PROMPT = torch.tensor([1, 2, 3])
 
 
-@pytest.mark.parametrize("cell", list(rnnkit.cells))
+@pytest.mark.parametrize("cell", CORE_CELLS)
 def test_at_temperature_zero_each_symbol_is_the_likeliest_given_all_before(cell):
     model = build(cell, num_layers=2)
     drawn = generate(model, PROMPT, 12, temperature=0)
@@ -82,7 +83,7 @@ def test_a_stream_keeps_nothing():
     tracemalloc.start()
     try:
         before = kept(100)
-        assert (kept(2000) - before) / 2000 < 20  # bytes a symbol: a tensor alone is over 70
+        assert (kept(1000) - before) / 1000 < 20  # bytes a symbol: a tensor alone is over 70
     finally:
         tracemalloc.stop()
 

@@ -11,10 +11,11 @@ import rnnkit
 from rnnkit.layers.wrapper import Wrapper, innermost
 from rnnkit.testing import check_cell, differences
 
+from ..core_cells import CORE_CELLS
 from ..slow_cases import slow_but
 
-WRAPPERS = [name for name, kind in rnnkit.cells.items() if issubclass(kind, Wrapper)]
-INNER = [name for name in rnnkit.cells if name not in WRAPPERS]
+WRAPPERS = [name for name in CORE_CELLS if issubclass(rnnkit.cells[name], Wrapper)]
+INNER = [name for name in CORE_CELLS if name not in WRAPPERS]
 DRAWING = ["zoneout", "variational"]
 
 every_wrapper = pytest.mark.parametrize("wrapper", WRAPPERS)
