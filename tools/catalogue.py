@@ -75,6 +75,7 @@ def measured(name: str) -> dict[str, object]:
         "linear": found.linear,
         "errors": errors,
         "backend": said["backend"],
+        "reason": said.get("no native kernel", ""),
         "forward": said.get("forward", ""),
         "backward": said.get("backward", ""),
         "flow": [float(f"{value:.3g}") for value in flow.total.tolist()],
@@ -85,8 +86,8 @@ def timed(name: str) -> dict[str, object]:
     """Return how many times as long nn.LSTM takes, by size, and on which processor."""
     speed = {}
     words = ("bench", "--cell", name, "--sizes", ",".join(SIZES), "--pairs", "8", "--threads", "1", "--json")
-    line = [sys.executable, "-m", "rnnkit", *words]
-    for line in subprocess.run(line, check=True, capture_output=True, text=True).stdout.splitlines():
+    done = subprocess.run([sys.executable, "-m", "rnnkit", *words], check=True, capture_output=True, text=True)
+    for line in done.stdout.splitlines():
         found = json.loads(line)
         if found.get("event") == "size":
             speed[found["size"]] = round(next(iter(found["rivals"].values()))["median"], 2)
@@ -112,7 +113,14 @@ def page(name: str, known: dict) -> str:
         ("Runs as", runs_as(known)),
         ("Speed", speed(known)),
     ]
-    lines = [f"# {name}", "", f"{title.rstrip('.')}.", "", katex(indented_block(text)), ""]
+    lines = [
+        f"# {name}",
+        "",
+        f"{title.rstrip('.')}. [Back to the catalogue](../catalogue.md).",
+        "",
+        katex(indented_block(text)),
+        "",
+    ]
     lines += ["| | |", "| --- | --- |", *(f"| {label} | {value} |" for label, value in rows if value), ""]
     for label in ("What differs", "Gate order"):
         if label in parts:
@@ -160,12 +168,21 @@ def states(name: str) -> dict[str, str]:
     return dict(zip(cell.state_names, shown, strict=True))
 
 
-TERMS = {"DH": (1, 1), "H^2": (0, 2), "D^2": (2, 0), "H": (0, 1), "D": (1, 0), "": (0, 0)}
+TERMS = {
+    "H^3": (0, 3),
+    "DH^2": (1, 2),
+    "DH": (1, 1),
+    "H^2": (0, 2),
+    "D^2": (2, 0),
+    "H": (0, 1),
+    "D": (1, 0),
+    "": (0, 0),
+}
 
 
 def formula(name: str) -> str:
-    """Return the number of parameters as a polynomial in D and H, found from counts; of another kind: the count."""
-    points = [(16, 32), (32, 32), (16, 48), (48, 64), (64, 32), (32, 80), (48, 48)]
+    """Return the number of parameters where D is not H, as a polynomial found from counts; if it is none: one count."""
+    points = [(16, 32), (32, 16), (16, 48), (48, 64), (64, 32), (32, 80), (48, 16), (80, 64), (96, 48), (64, 96)]
     counts = {point: count(name, *point) for point in points}
     rows = [[*(Fraction(d**i * h**j) for i, j in TERMS.values()), Fraction(n)] for (d, h), n in counts.items()]
     found = solved(rows[: len(TERMS)])
@@ -177,7 +194,7 @@ def formula(name: str) -> str:
             sign, size = "-" if factor < 0 else "+" if text else "", abs(factor)
             number = str(size) if size.denominator == 1 else rf"\tfrac{{{size.numerator}}}{{{size.denominator}}}"
             text += f" {sign} {'' if size == 1 and term else number}{term}"
-    return text.strip()
+    return text.strip() or "0"
 
 
 def solved(rows: list[list[Fraction]]) -> list[Fraction] | None:
@@ -223,8 +240,8 @@ def certificate(known: dict) -> str:
 
 def runs_as(known: dict) -> str:
     """Say which backend steps the cell, and in how many stages."""
-    if known["backend"] != "cpp":
-        return f"torch's operations: {known['backend'].removeprefix('torch; ')}"
+    if known["reason"]:
+        return f"torch's operations; no native kernel: {known['reason']}"
     return f"a kernel: {known['forward']} forward, {known['backward']} back"
 
 
@@ -264,7 +281,7 @@ def table(known: dict) -> str:
         summary = inspect.getdoc(kind).splitlines()[0].rstrip(".")
         words = set(known[name]["structure"].values())
         kinds = "linear" if known[name]["linear"] else "element by element" if words <= {"diagonal"} else "dense"
-        native = "yes" if known[name]["backend"] == "cpp" else "no"
+        native = "no" if known[name]["reason"] else "yes"
         pace = f"{known[name]['speed'][SIZES[-1]]:g}" if "speed" in known[name] else ""
         link = f"[`{name}`](catalogue/{name}.md)"
         row = (link, summary, ", ".join(states(name)), f"\\({formula(name)}\\)", kinds, native, pace)

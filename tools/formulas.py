@@ -19,6 +19,7 @@ WORDS = re.compile(r"(\\text\{[^{}]*?) *\}( a)? *\\text\{ *")
 """Two words of a sentence, with nothing but blanks or an article between."""
 
 REMARK = re.compile(r"\s{4,}")
+WIDE_EQUALS = re.compile(r"\s+=")
 TOKEN = re.compile(
     r"`(?P<code>[^`]*)`"
     r"|(?P<option>[a-z]{3,}_?\w*=\w+)"
@@ -30,17 +31,17 @@ TOKEN = re.compile(
 
 
 def katex(equations: str) -> str:
-    """Return lines of equations, each with a remark behind four blanks or none, as one aligned formula."""
-    lines = [aligned(line) for line in equations.splitlines() if line.strip()]
-    return "\\[\n\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}\n\\]"
+    """Return lines of equations as one aligned formula, and below it what is remarked behind four blanks."""
+    lines = [REMARK.split(WIDE_EQUALS.sub(" =", line.strip(), count=1), maxsplit=1) for line in equations.splitlines()]
+    formula = " \\\\\n".join(aligned(line[0]) for line in lines if line[0])
+    remarks = [f"- \\({math(line[0].partition(' = ')[0])}\\): {line[1].strip()}" for line in lines if len(line) > 1]
+    return "\n".join(["\\[\n\\begin{aligned}", formula, "\\end{aligned}\n\\]", *([""] if remarks else []), *remarks])
 
 
 def aligned(line: str) -> str:
-    """Return a line with what stands before its first sign of equality, and its remark, in columns of their own."""
-    formula, *remarks = REMARK.split(re.sub(r"\s+=", " =", line.strip(), count=1), maxsplit=1)
-    left, equals, right = formula.partition(" = ")
-    text = f"{math(left)} &= {math(right)}" if equals else f"&{math(formula)}"
-    return text + "".join(f" && \\text{{{plain(remark)}}}" for remark in remarks)
+    """Return a formula with what stands before its first sign of equality in a column of its own."""
+    left, equals, right = line.partition(" = ")
+    return f"{math(left)} &= {math(right)}" if equals else f"&{math(line)}"
 
 
 def math(text: str) -> str:

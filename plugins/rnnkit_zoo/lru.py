@@ -32,9 +32,8 @@ class LRU(rnnkit.Cell):
     State: re, im (B, H). Parameters: nu, theta, gamma (H,); weight_ih (2H, D), weight_out (H, 2H), weight_skip (H, D).
 
     Args:
-        input_size: D.
-        hidden_size: H.
-        r_min, r_max: least and largest modulus of λ at the start.
+        r_min: least modulus of λ at the start.
+        r_max: largest one.
         max_phase: largest angle of λ at the start.
     """
 

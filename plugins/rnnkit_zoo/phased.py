@@ -35,7 +35,6 @@ class Phased(Stacked):
     peephole (3, H); period (H,), τ, from exp(U(0, 3)), shift (H,), s, from U(0, τ), open_ratio (H,), r, from 0.05.
 
     Args:
-        input_size, hidden_size: D, H.
         time_step: Δ.
         bias: whether the LSTM has biases.
     """

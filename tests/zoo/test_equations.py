@@ -76,6 +76,7 @@ def test_a_cell_is_its_paper_s_equation(name, options):
             np.testing.assert_allclose(tensor[row].numpy(), expected, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.one_in(11)  # each compiles a kernel
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_a_cell_keeps_every_promise(name):
     check_cell(rnnkit.cells[name])
