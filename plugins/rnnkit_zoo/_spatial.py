@@ -12,7 +12,7 @@ from rnnkit.errors import UsageError, check_whole
 class Spatial(rnnkit.Cell):
     """A cell whose states are (B, H, W): H channels at W places; its input is read as (D / W, W), its output H W wide.
 
-    Parameters, G `blocks`: input.weight (G*H, D / W, kernel_size) and input.bias (G*H,), as of torch.nn.Conv1d.
+    Parameters, G `blocks`: input.weight `(G*H, D / W, kernel_size)` and input.bias `(G*H,)`, as of torch.nn.Conv1d.
 
     Args:
         input_size: D.

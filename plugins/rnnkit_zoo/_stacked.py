@@ -16,8 +16,8 @@ class Stacked(rnnkit.Cell):
 
     Where both have the same blocks, it says `gates = blocks = (...)`, so that `rnnkit.init` knows them too.
 
-    Parameters, G `blocks`, R `recurrent_blocks`: weight_ih (G*H, D), weight_hh (R*H, H), bias_ih (G*H,) and bias_hh
-    (R*H,), both absent with `bias=False`.
+    Parameters, G `blocks`, R `recurrent_blocks`: weight_ih `(G*H, D)`, weight_hh `(R*H, H)`, bias_ih `(G*H,)` and
+    bias_hh `(R*H,)`, both absent with `bias=False`.
 
     Args:
         input_size: D.
