@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterable
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from typing import ClassVar
 
 
@@ -106,8 +106,10 @@ def nearest(name: str, choices: Iterable[str]) -> str:
 
     Words that two names share say nothing: seq_len is no slip of the pen for test_len, seq_lne is one for seq_len.
     """
-    near = get_close_matches(name, list(choices), n=10, cutoff=LIKE)
-    match = next((choice for choice in near if _alike(name, choice)), None)
+    near = [choice for choice in get_close_matches(name, list(choices), n=10, cutoff=LIKE) if _alike(name, choice)]
+    # Of those that are as near, letters that changed places before others: gur is gru sooner than sgu.
+    ratios = {choice: SequenceMatcher(None, choice, name).ratio() for choice in near}
+    match = max(near, key=lambda choice: (ratios[choice], sorted(choice) == sorted(name)), default=None)
     return "" if match is None else f" (did you mean {match!r}?)"
 
 

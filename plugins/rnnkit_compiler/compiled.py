@@ -13,6 +13,7 @@ turn.
 
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -74,7 +75,7 @@ class Compiled(rnnkit.Unroller):
         On other devices than the CPU it is by torch's operations where there is no kernel: at each call they, or the
         loop.
         """
-        like = next(cell.parameters(), None)
+        like = _first_number(cell)
         if like is not None and like.is_meta:
             return True  # built without memory, it is filled elsewhere, and may run in a kernel there
         runs = self.backend_of(cell)
@@ -242,11 +243,16 @@ def program_for(cell: Cell, xs: Tensor, states: Sequence[Tensor], backend: str |
 
 def example(cell: Cell) -> tuple[Tensor, State]:
     """Return plain input for a cell, and its initial state: one step of two rows."""
-    like = next(cell.parameters(), None)
+    like = _first_number(cell)
     dtype = torch.get_default_dtype() if like is None else like.dtype
     xs = torch.zeros(1, 2, cell.input_size, dtype=dtype, device="cpu" if like is None else like.device)
     prepared = rnnkit.prepare(cell, xs, None, None, None)
     return xs, prepared.state
+
+
+def _first_number(cell: Cell) -> Tensor | None:
+    """Return the first tensor of a cell that tells dtype and device: a cell may have buffers alone."""
+    return next((tensor for tensor in chain(cell.parameters(), cell.buffers()) if tensor.is_floating_point()), None)
 
 
 @rnnkit.hookimpl

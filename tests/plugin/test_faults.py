@@ -7,6 +7,8 @@ import pytest
 import rnnkit
 from rnnkit.errors import PluginError, UnknownNameError
 
+from ..core_cells import CORE_CELLS
+
 FIRST_PARTY = list(rnnkit.cells)
 OFFER = "@rnnkit.hookimpl\ndef rnnkit_cells():\n    "
 
@@ -97,7 +99,7 @@ def broken(request, site, cell_source):
 def test_every_other_cell_works(broken):
     assert list(rnnkit.cells) == sorted([*FIRST_PARTY, "early", "late"])
     assert rnnkit.cells["lstm"].__module__ == "rnnkit_cells.lstm"
-    for name in rnnkit.cells:
+    for name in [*CORE_CELLS, "early", "late"]:
         y, _ = rnnkit.cells[name](2, 3)(rnnkit.tasks["adding"](seq_len=2).batch(1, None).xs[0])
         assert y.shape == (1, 3)
 

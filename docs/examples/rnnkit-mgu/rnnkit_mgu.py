@@ -19,7 +19,7 @@ import rnnkit
 class MGU(rnnkit.Cell):
     """Minimal gated unit: one gate forgets and updates (Zhou 2016)."""
 
-    name = "mgu"
+    name = "my_mgu"
     state_names = ("h",)
 
     def __init__(self, input_size, hidden_size):

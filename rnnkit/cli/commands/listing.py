@@ -152,6 +152,8 @@ def _show(noun: str, choice: "CellChoice", origin: str, as_json: bool) -> None:
         echo_wrapped(f"\nParameters for D = {SHOWN_INPUT}, H = {SHOWN_HIDDEN}: {count:,}")
         rows = [(name, str(tuple(shape))) for name, shape in shapes.items()]
         print_table(["parameter", "shape"], rows, keep=["shape"])
+    elif noun == "cell":
+        echo("\nParameters: none")
 
 
 def _parameters(choice: "CellChoice") -> dict[str, tuple[int, ...]]:

@@ -9,8 +9,8 @@ def test_keeps_every_promise_of_a_cell():
 
 
 def test_is_registered():
-    assert rnnkit.cells["mgu"] is MGU
-    assert rnnkit.cells.origin("mgu") == "rnnkit-mgu 0.1.0"
+    assert rnnkit.cells["my_mgu"] is MGU
+    assert rnnkit.cells.origin("my_mgu") == "rnnkit-mgu 0.1.0"
 
 
 def test_a_closed_gate_keeps_the_state():

@@ -1,0 +1,1 @@
+"""The catalogue: cells of the literature, a file each, as their papers have them."""

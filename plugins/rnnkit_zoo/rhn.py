@@ -1,0 +1,65 @@
+"""Recurrent highway network: several layers of highway gates within each step.
+
+    n = tanh(W_n x + b_in + U_n h + b_hn)           in the first layer; without x in those above, each with its own U, b
+    t = σ(W_t x + b_it + U_t h + b_ht)
+    h = t ⊙ n + (1 - t) ⊙ h                         handed on from layer to layer; y = h
+
+Paper: Zilly, Srivastava, Koutník & Schmidhuber, "Recurrent Highway Networks", ICML 2017.
+
+Gate order: n, t in the rows of every weight.
+
+What differs: nothing; the carry gate is 1 - t, as in all of the paper's experiments.
+
+When to use it: where one nonlinear step is too little, as in language models.
+"""
+
+import torch
+from torch import Tensor, nn
+
+import rnnkit
+from rnnkit import State
+from rnnkit.errors import check_whole
+from rnnkit_zoo._stacked import Stacked
+
+
+class RHN(Stacked):
+    """Recurrent highway network with coupled gates (Zilly 2017).
+
+    State: h (B, H). Parameters in the rows n, t: the first layer's, weight_ih (2H, D), weight_hh (2H, H), bias_ih and
+    bias_hh (2H,); those of the layers above, as of torch.nn.Linear: above.0.weight (2H, H), above.0.bias (2H,) and so
+    on. The biases b_ht start at -2, so that at first h is carried through.
+
+    Args:
+        input_size: D.
+        hidden_size: H.
+        depth: layers within a step.
+        bias: whether there are biases.
+    """
+
+    name = "rhn"
+    gates = blocks = ("n", "t")
+
+    def __init__(self, input_size: int, hidden_size: int, *, depth: int = 5, bias: bool = True) -> None:
+        super().__init__(input_size, hidden_size, bias=bias)
+        check_whole("cell 'rhn': depth", depth)
+        layers = [nn.Linear(hidden_size, 2 * hidden_size, bias=bias) for _ in range(depth - 1)]
+        self.above = nn.ModuleList(layers)
+        if self.bias_hh is not None:
+            for b_h in (self.bias_hh, *(layer.bias for layer in layers)):
+                nn.init.constant_(b_h[hidden_size:], -2.0)
+
+    def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
+        """Advance one step: p (B, 2H), h (B, H)."""
+        (h,) = state
+        n, t = (p + torch.cat(self.products(h), dim=1)).chunk(2, dim=1)
+        h = h + torch.sigmoid(t) * (torch.tanh(n) - h)
+        for layer in self.above:
+            n, t = layer(h).chunk(2, dim=1)
+            h = h + torch.sigmoid(t) * (torch.tanh(n) - h)
+        return h, (h,)
+
+
+@rnnkit.hookimpl
+def rnnkit_cells() -> list[type[rnnkit.Cell]]:
+    """Offer the recurrent highway network."""
+    return [RHN]

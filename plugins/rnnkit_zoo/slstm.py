@@ -1,0 +1,76 @@
+"""sLSTM: an LSTM with an exponential input gate and a cell state that is normalised by the gates' own sum.
+
+    i~, f~, z, o = W x + b_ih + U h + b_hh
+    l = log σ(f~), or f~ with `exponential_forget=True`
+    m' = max(l + m, i~)                                        keeps the exponentials below one
+    c = exp(l + m - m') ⊙ c + exp(i~ - m') ⊙ tanh(z)
+    n = exp(l + m - m') ⊙ n + exp(i~ - m')
+    h = σ(o) ⊙ c / n,  y = h
+
+Paper: Beck et al., "xLSTM: Extended Long Short-Term Memory", NeurIPS 2024.
+
+Gate order: i, f, z, o in the rows of every weight.
+
+What differs: one head, whose recurrent weight is whole; the paper's block around it is left out.
+
+When to use it: where an LSTM must revise what it has stored.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+import rnnkit
+from rnnkit import State
+from rnnkit.errors import check_flag
+from rnnkit_zoo._stacked import Stacked
+
+
+class SLSTM(Stacked):
+    """The LSTM of scalar memories in xLSTM, stabilised (Beck 2024).
+
+    State: h, c, n, m (B, H). Parameters in the rows i, f, z, o: weight_ih (4H, D), weight_hh (4H, H), bias_ih and
+    bias_hh (4H,).
+
+    Args:
+        input_size: D.
+        hidden_size: H.
+        exponential_forget: whether the forget gate is an exponential too, or a sigmoid.
+        bias: whether there are biases.
+    """
+
+    name = "slstm"
+    state_names = ("h", "c", "n", "m")
+    state_domains = {"n": "non-negative"}  # noqa: RUF012
+    gates = blocks = ("i", "f", "z", "o")
+    forget_gate, input_gate = "f", "i"
+
+    def __init__(
+        self, input_size: int, hidden_size: int, *, exponential_forget: bool = False, bias: bool = True
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias=bias)
+        check_flag("cell 'slstm': exponential_forget", exponential_forget)
+        self.exponential_forget = exponential_forget
+
+    def initial_state(self, batch_size: int) -> State:
+        """Return zeros, and an m so low that any input outweighs it: (B, H) each."""
+        h, c, n, m = super().initial_state(batch_size)
+        return h, c, n, m - 1e4
+
+    def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
+        """Advance one step: p (B, 4H), h, c, n, m (B, H)."""
+        h, c, n, m = state
+        i, f, z, o = (part + product for part, product in zip(p.chunk(4, dim=1), self.products(h), strict=True))
+        kept = m + (f if self.exponential_forget else F.logsigmoid(f))
+        m = torch.maximum(kept, i)
+        f, i = torch.exp(kept - m), torch.exp(i - m)
+        c = f * c + i * torch.tanh(z)
+        n = f * n + i
+        h = torch.sigmoid(o) * c / n
+        return h, (h, c, n, m)
+
+
+@rnnkit.hookimpl
+def rnnkit_cells() -> list[type[rnnkit.Cell]]:
+    """Offer the sLSTM."""
+    return [SLSTM]

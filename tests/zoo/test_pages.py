@@ -1,0 +1,68 @@
+"""The catalogue's pages are what tools/catalogue.py writes, and say of each cell what it needs."""
+
+import re
+
+import catalogue
+import pytest
+from formulas import katex
+
+import rnnkit
+
+PAGES = catalogue.pages()
+
+
+def test_every_cell_has_a_page_as_it_is_written_now():
+    """Write them anew: python tools/catalogue.py."""
+    there = {*(catalogue.DOCS / "catalogue").iterdir(), catalogue.TABLE}
+    assert there == PAGES.keys()
+    assert [path.name for path, text in PAGES.items() if path.read_text(encoding="utf-8") != text] == []
+
+
+@pytest.mark.parametrize("name", catalogue.CELLS)
+def test_a_page_has_equation_paper_and_figures(name):
+    text = PAGES[catalogue.DOCS / "catalogue" / f"{name}.md"]
+    for needed in (
+        "begin{aligned}",
+        "| Paper | ",
+        "| Parameters | ",
+        "| Gradients | ",
+        "**What differs.** ",
+        "<polyline",
+    ):
+        assert needed in text
+
+
+def valued(formula, sizes):
+    """Return a polynomial such as "2DH - H + 3" at sizes of D and H."""
+    value = 0
+    for term in formula.replace("- ", "-").replace("+ ", "").split():
+        number = re.match(r"-?\d*", term)[0]
+        factor = {"": 1, "-": -1}.get(number) or float(number)
+        d, h = sizes
+        value += (
+            factor
+            * {"H^3": h**3, "DH^2": d * h * h, "DH": d * h, "H^2": h * h, "D^2": d * d, "H": h, "D": d, "": 1}[
+                term[len(number) :]
+            ]
+        )
+    return value
+
+
+@pytest.mark.parametrize("name", catalogue.CELLS)
+def test_the_formula_counts_the_parameters_of_other_sizes(name):
+    formula, sizes = catalogue.formula(name), (24, 96)
+    assert valued(formula, sizes) == sum(p.numel() for p in rnnkit.cells[name](*sizes).parameters())
+
+
+def test_equations_become_formulas():
+    drawn = katex("i~ = √(1 + b_if) ⊙ tanh(W_n x)    of the last state\nh_j = n_j where t is a multiple of 2,  y = h'")
+    assert drawn.splitlines() == [
+        r"\[",
+        r"\begin{aligned}",
+        r"\tilde{i} &= \sqrt{1 + b_{\mathrm{if}}} \odot  \tanh (W_{n} x) \\",
+        r"h_{j} &= n_{j} \text{ where } t \text{ is a multiple of } 2, y = h'",
+        r"\end{aligned}",
+        r"\]",
+        "",
+        r"- \(\tilde{i}\): of the last state",
+    ]
