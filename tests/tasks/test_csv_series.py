@@ -131,6 +131,27 @@ def test_a_series_that_is_new_is_told(sold, tmp_path):
     assert {*forecast.index["shop"]} == {"north", "west"}
 
 
+def test_a_series_with_fewer_rows_than_a_window_is_told(sold, tmp_path):
+    predictor = predictor_of(task_of(sold[0], columns="sold", calendar="none"))
+    said = "no forecast of 1 series, 'tiny' (4 row(s)): the run forecasts from 6 row(s), so give at least as many"
+    assert said in predictor.predict().notes
+    lines, _ = shops({"north": 30, "west": 5, "tiny": 4}, (1000, 500, 8))
+    new = tmp_path / "new.csv"
+    new.write_text("\n".join(["day,shop,sold,size", *lines]))
+    forecast = predictor.predict(new)
+    assert {*forecast.index["shop"]} == {"north"}
+    (said,) = (note for note in forecast.notes if note.startswith("no forecast"))
+    assert said.startswith("no forecast of 2 series, 'tiny' (4 row(s)), 'west' (5 row(s)): the run forecasts from 6")
+    lines, _ = shops({f"shop {at}": 3 for at in range(20)} | {"north": 30}, range(21))
+    new.write_text("\n".join(["day,shop,sold,size", *lines]))
+    (said,) = (note for note in predictor.predict(new).notes if note.startswith("no forecast"))
+    assert said.startswith("no forecast of 20 series, 'shop 0' (3 row(s)), ")
+    assert "(3 row(s)), ...: the run" in said
+    new.write_text("\n".join(["day,shop,sold,size", *(line for line in lines if "north" not in line)]))
+    with pytest.raises(DataError, match=r"new.csv has 3 row\(s\); the run forecasts from 6, so give at least as many"):
+        predictor.predict(new)
+
+
 def test_rows_that_are_appended_to_any_series_change_nothing(sold, tmp_path, caplog):
     path, _ = sold
     task = task_of(path)
@@ -239,6 +260,67 @@ def test_rows_that_are_not_known_ahead_are_not_forecast(tmp_path):
     short.write_text("\n".join(["day,a,feast", *rows[:5]]))
     with pytest.raises(DataError, match=r"feast is not known of the 4 row\(s\) after the last one"):
         predictor.predict(short)
+
+
+def ahead(path, later, key=False):
+    """Write 100 rows that know all, and rows below them of which `later` says what is known of the feast."""
+    rows = [f"{BEGIN + timedelta(days=at):%Y-%m-%d},{at % 5},{int(at % 7 == 0)}" for at in range(100)]
+    rows += [f"{BEGIN + timedelta(days=at):%Y-%m-%d},,{known}" for at, known in enumerate(later, start=100)]
+    shops = ("north", "south") if key else ("",)
+    path.write_text("\n".join(["day,a,feast,shop", *(f"{row},{shop}" for row in rows for shop in shops)]))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("later", "last", "back"),
+    [("1011", 99, 0), ("10111", 99, 0), ("101", 98, 1), ("1", 96, 3), (["1", "0", "", ""], 97, 2), (["", ""], 95, 4)],
+)
+def test_the_last_row_that_is_forecast_from_is_told_where_less_is_known_ahead(tmp_path, later, last, back):
+    """Rows without the feast are not known ahead, any more than rows that are not there."""
+    options = {"known": "feast", "target": "a", "window": 3, "horizon": 4, "calendar": "none", "leave_out": "shop"}
+    predictor = predictor_of(Csv(file=str(ahead(tmp_path / "t.csv", "1011")), **options))
+    new = ahead(tmp_path / "new.csv", later)
+    row = f"{BEGIN + timedelta(days=last):%Y-%m-%d}"
+    where = f"so the last forecast is made from {row}, {back} row(s) before the last one"
+    remedy = "give 4 row(s) with feast beyond the last one"
+    for origins in ("blocks", "every", "last"):
+        if origins == "last" and back == 4:
+            with pytest.raises(DataError) as refused:
+                predictor.predict(new, origins=origins)
+            missing = f"new.csv: feast is not known of any row after the last one, {where}, and none lies beyond it; "
+            assert str(refused.value).endswith(missing + remedy)
+            continue
+        forecast = predictor.predict(new, origins=origins)
+        assert forecast.index["day"][-1] == f"{BEGIN + timedelta(days=last + 4):%Y-%m-%d}"
+        told = [note for note in forecast.notes if "feast" in note]
+        assert told == [f"feast is not known of all 4 row(s) after the last one, {where}; {remedy}"] * bool(back)
+
+
+def test_a_gap_in_what_is_known_ahead_is_not_filled_unasked(tmp_path):
+    options = {"known": "feast", "target": "a", "window": 3, "horizon": 4, "calendar": "none", "leave_out": "shop"}
+    path, new = ahead(tmp_path / "t.csv", "1011"), ahead(tmp_path / "new.csv", ["1", "", "", "1"])
+    with pytest.raises(DataError, match=r"line 103, column 'feast': the cell is empty; correct it"):
+        predictor_of(Csv(file=str(path), **options)).predict(new)
+    assert predictor_of(Csv(file=str(path), missing="forward", **options)).predict(new, origins="last").values.size == 4
+
+
+def test_of_several_series_each_has_what_is_known_ahead(tmp_path):
+    options = {"known": "feast", "target": "a", "window": 3, "horizon": 4, "calendar": "none", "key": "shop"}
+    predictor = predictor_of(Csv(file=str(ahead(tmp_path / "t.csv", "1011", key=True)), **options))
+    new = ahead(tmp_path / "new.csv", "1011", key=True)
+    lines = new.read_text().splitlines()
+    new.write_text("\n".join(lines[:-1]))  # of south three rows are left
+    (said,) = (note for note in predictor.predict(new, origins="last").notes if "feast" in note)
+    assert f"the last forecast of series 'south' is made from {BEGIN + timedelta(days=98):%Y-%m-%d}, 1 row(s)" in said
+    new.write_text("\n".join([lines[0], *lines[1:13:2], *lines[-8:]]))  # six rows of north, and nothing but ahead
+    (said,) = (note for note in predictor.predict(new).notes if note.startswith("no forecast"))
+    assert said.startswith("no forecast of 1 series, 'south' (0 row(s)): the run forecasts from 3 row(s)")
+    new.write_text("\n".join([lines[0], *lines[1:13:2], *lines[2:10:2], lines[-8], *lines[-6::2], *lines[-2:-1]]))
+    (said,) = (note for note in predictor.predict(new).notes if note.startswith("no forecast"))
+    assert said == (
+        "no forecast of 1 series, 'south': feast is not known of the 4 row(s) after their windows; give rows that hold "
+        "it below"
+    )
 
 
 def test_yes_no_and_categories_are_inputs(tmp_path):

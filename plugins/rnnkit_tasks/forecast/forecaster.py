@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 import rnnkit
-from rnnkit.errors import DataError, UsageError, check_whole
+from rnnkit.errors import UsageError, check_whole
 from rnnkit_tasks.forecast.asked import ALL
 from rnnkit_tasks.forecast.bounds import GONE, Bounds
 from rnnkit_tasks.forecast.calibration import Calibration, level_of, medians, quantiles
@@ -24,6 +24,7 @@ from rnnkit_tasks.forecast.outputs import outputs
 from rnnkit_tasks.forecast.reread import read_again
 from rnnkit_tasks.forecast.rivals import OURS, RIDGE, Asked, errors, ridge, rivals, season_of, unbeaten, unknown
 from rnnkit_tasks.forecast.roles import quoted
+from rnnkit_tasks.forecast.shortfall import Shortfall
 from rnnkit_tasks.forecast.stream import Stream
 from rnnkit_tasks.table.source import Reading
 
@@ -83,9 +84,11 @@ class TableForecaster(rnnkit.Predictor):
         notes: list[str] = []
         reading, frame = read_again(self.learnt, None if data is None else Path(data), notes)
         made = origins_of(frame, self.learnt, own=data is None, asked=origins)
+        lacks = Shortfall(reading.table.source, self.learnt, frame, made)
         if not len(made.ends):
-            raise self._too_short(reading, frame)
+            raise lacks.error()
         clocks = self._clocks(reading)
+        notes += [*lacks.without(), *lacks.behind(clocks, origins)]
         index = self._index(clocks, frame, made)
         notes.insert(0, self._said(made, frame, reading, own=data is None))
         for note in (note for clock in clocks for note in clock.notes):
@@ -127,20 +130,6 @@ class TableForecaster(rnnkit.Predictor):
             made = origins_of(frame, learnt, own=False, asked="last")
             index = self._index([clock], frame, made)
             yield self._forecast(frame, made, index, clock.notes, interval, None)
-
-    def _too_short(self, reading: Reading, frame: Frame) -> DataError:
-        """Return the error of a table from which nothing can be forecast."""
-        source, learnt = reading.table.source, self.learnt
-        longest = max(stop - one.rows.start for one, stop in zip(frame.series, frame.stops, strict=True))
-        if longest < learnt.window:
-            return DataError(
-                f"{source} has {longest} row(s); the run forecasts from {learnt.window}, so give at least as many"
-            )
-        names = ", ".join(quoted(name) for name in learnt.roles.ahead)
-        return DataError(
-            f"{source}: nothing can be forecast, for {names} is not known of the {learnt.horizon} row(s) after the "
-            "last one; give rows that hold it below"
-        )
 
     def _clocks(self, reading: Reading) -> list[Clock]:
         """Return what names the rows of each series."""
