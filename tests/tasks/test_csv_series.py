@@ -1,5 +1,6 @@
 """Several series in one table, told apart by a key; even steps in time; zones; what is known ahead."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -129,6 +130,52 @@ def test_a_series_that_is_new_is_told(sold, tmp_path):
     forecast = predictor.predict(new)
     assert "1 series that the run has not seen, such as 'west'; the scale of all is used" in forecast.notes
     assert {*forecast.index["shop"]} == {"north", "west"}
+
+
+NAMES = ("NA", "n/a", "-", "None", "nan", "south")
+
+
+def countries(path, names=NAMES):
+    rows = [
+        f"{BEGIN + timedelta(days=day):%Y-%m-%d},{name},{day * len(name) % 7}" for day in range(99) for name in names
+    ]
+    path.write_text("\n".join(["day,shop,sold", *rows]))
+    return path
+
+
+@pytest.mark.parametrize("options", [{}, {"every": "day"}], ids=["as they stand", "even steps"])
+def test_words_for_missing_are_names_of_series(tmp_path, options):
+    task = task_of(countries(tmp_path / "t.csv"), **options)
+    assert {name for name, _ in task._learnt.kept} == {*NAMES}
+    assert "6 series by shop" in task.data_summary()
+    assert {*predictor_of(task).predict().index["shop"]} == {*NAMES}
+
+
+@pytest.mark.parametrize("order", [None, "newest-first"])
+def test_an_empty_key_is_refused_with_its_line(tmp_path, order):
+    lines = countries(tmp_path / "t.csv", ("NA", "south")).read_text().splitlines()
+    for at in (7, 20):
+        lines[at] = lines[at].replace("NA", " ").replace("south", "")
+    if order is not None:
+        lines[1:] = lines[:0:-1]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    line = {None: 8, "newest-first": 2 * 99 - 20 + 2}[order]
+    with pytest.raises(DataError, match=f"line {line}, column 'shop': the cell is empty; fill in of which series"):
+        task_of(tmp_path / "t.csv", order=order)
+
+
+def test_a_run_that_took_them_for_one_series_still_does(tmp_path):
+    path = countries(tmp_path / "t.csv", ("NA", "south"))
+    options = {"file": str(path), "window": 6, "horizon": 2}
+    task = task_of(path, columns="sold", calendar="none")
+    state = json.loads(json.dumps(task.data_state()).replace('"NA"', '""'))
+    again = rnnkit.tasks["csv"].from_data_state(state, **options)
+    assert again.fingerprint() == task.fingerprint()
+    path.write_text(path.read_text().replace(",NA,", ",,"))
+    again = rnnkit.tasks["csv"].from_data_state(state, **options)
+    assert again.fingerprint() == task.fingerprint()
+    with pytest.raises(DataError, match="line 2, column 'shop': the cell is empty"):
+        predictor_of(task).predict(path)
 
 
 def test_a_series_with_fewer_rows_than_a_window_is_told(sold, tmp_path):

@@ -158,8 +158,9 @@ class Learnt(NamedTuple):
         level = tuple(int(place) for place in state.get("level", []))
         if level and (len(level) != len(made.targets) or not all(0 <= place < len(features) for place in level)):
             raise ValueError("it has no level for each target")
+        source = Source.from_json(None if file is None else Path(str(file)), state["reading"])
         return cls(
-            Source.from_json(None if file is None else Path(str(file)), state["reading"]),
+            source._replace(merged=source.key is not None and any(not name for name, _ in kept)),
             window,
             horizon,
             steps,
