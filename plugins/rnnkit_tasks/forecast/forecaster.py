@@ -20,6 +20,7 @@ from rnnkit_tasks.forecast.frame import Frame
 from rnnkit_tasks.forecast.gaps import forward
 from rnnkit_tasks.forecast.learnt import Learnt
 from rnnkit_tasks.forecast.origins import ORIGINS, Origins, origins_of
+from rnnkit_tasks.forecast.outliers import outliers
 from rnnkit_tasks.forecast.outputs import outputs
 from rnnkit_tasks.forecast.reread import read_again
 from rnnkit_tasks.forecast.rivals import OURS, RIDGE, Asked, errors, ridge, rivals, season_of, unbeaten, unknown
@@ -129,7 +130,8 @@ class TableForecaster(rnnkit.Predictor):
                 clock = clock.going_on(window.timed, reading.time, window.before)
             made = origins_of(frame, learnt, own=False, asked="last")
             index = self._index([clock], frame, made)
-            yield self._forecast(frame, made, index, clock.notes, interval, None)
+            notes = [*clock.notes, *outliers(learnt, reading, frame, [learnt.window - 1 if window.before else 0])]
+            yield self._forecast(frame, made, index, notes, interval, None)
 
     def _clocks(self, reading: Reading) -> list[Clock]:
         """Return what names the rows of each series."""
