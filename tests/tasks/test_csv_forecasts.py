@@ -299,8 +299,8 @@ def test_a_number_far_from_all_that_trained_is_told(file, tmp_path, values, own)
     forecast = predictor_of(task, {}).predict(None if own else new)
     (told,) = (note for note in forecast.notes if "deviations" in note)
     assert told == (
-        f"line 383, column a: {far[381]:.6g} is 30 deviations away from {mean:.6g}, the mean of the rows that train, so "
-        "forecasts from it are a guess, and so are those from 1 other cell(s), which lie more than 20 away"
+        f"line 383, column a: {far[381]:.6g} is 30 deviations away from {mean:.6g}, the mean of the rows that train, "
+        "so forecasts from it are a guess, and so are those from 1 other cell(s), which lie more than 20 away"
     )
     far[380:383], far[9] = 50.0, 1e6
     new = write(file if own else tmp_path / "new.csv", far)

@@ -213,15 +213,75 @@ def test_rows_that_are_appended_to_any_series_change_nothing(sold, tmp_path, cap
         gone.fingerprint()
 
 
-@pytest.mark.parametrize("options", [{"key": "shop"}, {"every": "1day"}])
+@pytest.mark.parametrize("options", [{"every": "1day"}, {"known": "size"}])
 def test_what_does_not_come_row_by_row(sold, options):
-    path, _ = sold
-    options = {"key": None, **options}
-    if options["key"] is None:
-        path.write_text("day,shop,sold\n" + "".join(f"{BEGIN + timedelta(days=at)},x,{at % 7}\n" for at in range(99)))
-    predictor = predictor_of(task_of(path, columns="sold", **options))
+    predictor = predictor_of(task_of(sold[0], **options))
     with pytest.raises(UsageError, match="do not come row by row; give a table with --data"):
         next(predictor.follow([]))
+
+
+def test_rows_of_several_series_are_followed_each_in_its_own_window(sold, tmp_path, caplog):
+    """As the whole table gives them, in the order of their rows, whatever comes between."""
+    predictor = predictor_of(task_of(sold[0], columns="sold", calendar="none"))
+    lines, _ = shops({"north": 30, "west": 20, "tiny": 3}, (1000, 500, 8))
+    new = tmp_path / "new.csv"
+    new.write_text("\n".join(["day,shop,sold,size", *lines]))
+    whole = predictor.predict(new, origins="every")
+    parts = list(predictor.follow(new.read_text().splitlines()))
+    assert [part.index["shop"][0] for part in parts][:3] == ["north", "west", "north"]
+    for name in ("north", "west"):
+        mine = [shop == name for shop in whole.index["shop"]]
+        ours = [part for part in parts if part.index["shop"][0] == name]
+        for what in ("values", "lower", "upper"):
+            found = np.concatenate([getattr(part, what) for part in ours])
+            np.testing.assert_allclose(found, getattr(whole, what)[mine], rtol=1e-6)
+        assert [(day, name) for part in ours for day in part.index["day"]] == [
+            (day, shop) for day, shop in zip(whole.index["day"], whole.index["shop"], strict=True) if shop == name
+        ]
+        strange = "series 'west' is none that the run has seen; the scale of all is used"
+        assert all((strange in part.notes) == (name == "west") for part in ours)
+    assert "stdin: no forecast of 1 series, 'tiny' (3 row(s)): the run forecasts from 6 row(s)" in caplog.text
+
+
+def test_gaps_of_a_series_in_a_stream_are_filled_from_its_own_rows(tmp_path):
+    path = tmp_path / "t.csv"
+    rows = [
+        f"{BEGIN + timedelta(days=at):%Y-%m-%d},{shop},{'' if at % 9 in (4, 5, 6) else level + at % 7}"
+        for at in range(120)
+        for shop, level in (("north", 1000), ("south", 3))
+    ]
+    path.write_text("\n".join(["day,shop,sold", *rows]))
+    predictor = predictor_of(task_of(path, window=2, missing="forward", calendar="none"))
+    whole = predictor.predict(path, origins="every")
+    parts = list(predictor.follow(path.read_text().splitlines()))
+    for name in ("north", "south"):
+        found = np.concatenate([part.values for part in parts if part.index["shop"][0] == name])
+        np.testing.assert_allclose(found, whole.values[[shop == name for shop in whole.index["shop"]]], rtol=1e-5)
+
+
+def test_every_line_of_a_stream_has_the_columns_of_the_first(sold, tmp_path):
+    """A series whose days are uneven has no number of a row more than one whose are even."""
+    predictor = predictor_of(task_of(sold[0], columns="sold", calendar="none"))
+    even = [f"{BEGIN + timedelta(days=at):%Y-%m-%d},north,{at % 7},5" for at in range(8)]
+    uneven = [f"{BEGIN + timedelta(days=at * at):%Y-%m-%d},south,{at % 7},5" for at in range(8)]
+    parts = list(predictor.follow(["day,shop,sold,size", *even, *uneven]))
+    assert {tuple(part.index) for part in parts} == {("shop", "day", "step")}
+    assert parts[-1].index["day"] == ["", ""]
+    assert any("their rows have none where they are not known" in note for part in parts for note in part.notes)
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (["day,sold,size"], "stdin, line 1: no column 'shop'"),
+        (["day,shop,sold,size", "2024-01-01, ,3,5"], "stdin, line 2, column 'shop': the cell is empty; fill in of"),
+        (["day,shop,sold,size", *["2024-01-01,a,3,5", "2024-01-01,b,3,5"] * 5], "stdin ended after 5 row(s) of any"),
+    ],
+)
+def test_a_stream_of_series_that_is_unfit(sold, lines, said):
+    with pytest.raises(DataError) as refused:
+        list(predictor_of(task_of(sold[0], columns="sold", calendar="none")).follow(lines))
+    assert str(refused.value).startswith(said)
 
 
 def test_even_steps_average_and_leave_gaps(tmp_path):

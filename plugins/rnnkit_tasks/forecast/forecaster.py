@@ -99,38 +99,42 @@ class TableForecaster(rnnkit.Predictor):
         return self._forecast(frame, made, index, notes, interval, season_known)
 
     def follow(self, lines: Iterable[str], *, interval: float = 0.9) -> Iterator[rnnkit.Forecast]:
-        """Forecast from each row as it comes, as soon as there are `window` of them: (steps, K) a time.
+        """Forecast from each row as it comes, as soon as its series has `window` of them: (steps, K) a time.
 
         Args:
             lines: of a table as the run's own, the names first where it has names.
             interval: share of the truth that lies within the bounds.
 
         Raises:
-            UsageError: `interval` is no share, or the run reads several series, even steps, or what is known ahead.
+            UsageError: `interval` is no share, or the run reads even steps, or what is known ahead.
             DataError: a line is unfit, or there are fewer rows than a window has.
         """
         check_interval(interval)
         learnt = self.learnt
         for what, there in (
-            ("several series by a key", learnt.source.key),
             ("rows at even steps (every)", learnt.source.every),
             ("columns that are known ahead", learnt.ahead),
         ):
             if there:
                 raise UsageError(f"the run learnt from {what}, which do not come row by row; give a table with --data")
         stream = Stream(lines, learnt)
-        clock: Clock | None = None
+        clocks: dict[str, Clock] = {}
         for window in stream.windows():
             reading, stops = window.reading, [learnt.window]
             frame = learnt.frame(reading, stops, leave=False, place=window.place)
             frame = frame._replace(values=np.full_like(frame.values, np.nan))
-            if clock is None:
-                clock = Clock(window.timed, reading.time, learnt.roles.time, self.calibration.pace, MOST)
+            before = clocks.get(window.series)
+            if before is None:
+                like = next(iter(clocks.values()), None)
+                clock = Clock(window.timed, reading.time, learnt.roles.time, self.calibration.pace, MOST, like)
             else:
-                clock = clock.going_on(window.timed, reading.time, window.before)
+                clock = before.going_on(window.timed, reading.time, window.before)
+            clocks[window.series] = clock
             made = origins_of(frame, learnt, own=False, asked="last")
             index = self._index([clock], frame, made)
             notes = [*clock.notes, *outliers(learnt, reading, frame, [learnt.window - 1 if window.before else 0])]
+            if window.series and window.series not in learnt.inputs.of:
+                notes.append(f"series {window.series!r} is none that the run has seen; the scale of all is used")
             yield self._forecast(frame, made, index, notes, interval, None)
 
     def _clocks(self, reading: Reading) -> list[Clock]:

@@ -1,6 +1,6 @@
 """What a table lacks to be forecast as asked: rows for a window, and what is to be known ahead."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rnnkit.errors import DataError
 from rnnkit_tasks.forecast.clock import ROW, Clock
@@ -46,11 +46,8 @@ class Shortfall:
         short = [at for at in none if self._rows[at] < self.learnt.window]
         notes = []
         if short:
-            which = _listed([f"{self.frame.series[at].name!r} ({self._rows[at]} row(s))" for at in short])
-            notes.append(
-                f"no forecast of {len(short)} series, {which}: the run forecasts from {self.learnt.window} row(s), so "
-                "give at least as many"
-            )
+            rows = {self.frame.series[at].name: self._rows[at] for at in short}
+            notes.append(no_forecast(rows, self.learnt.window))
         if blind := [at for at in none if at not in short]:
             which = _listed([repr(self.frame.series[at].name) for at in blind])
             notes.append(
@@ -86,6 +83,14 @@ class Shortfall:
                 f"beyond it; {remedy}"
             )
         return [f"{self._ahead} is not known of all {horizon} row(s) after the last one, so {where}; {remedy}"]
+
+
+def no_forecast(rows: Mapping[str, int], window: int) -> str:
+    """Say which series, with so many rows, are not forecast for want of a window."""
+    which = _listed([f"{name!r} ({count} row(s))" for name, count in rows.items()])
+    return (
+        f"no forecast of {len(rows)} series, {which}: the run forecasts from {window} row(s), so give at least as many"
+    )
 
 
 def _called(clock: Clock, row: int) -> str:

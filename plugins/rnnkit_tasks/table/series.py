@@ -22,6 +22,19 @@ class Series(NamedTuple):
 def grouped(table: Table, key: str, merged: bool = False) -> tuple[NDArray[np.int64], list[Series]]:
     """Return the order of rows (N,) that brings those of a series together, and the series in order of appearance.
 
+    Raises:
+        DataError: a key is empty.
+    """
+    cells = names_of(table, key, merged)
+    codes = {name: code for code, name in enumerate(dict.fromkeys(cells))}
+    order = np.argsort(np.array([codes[cell] for cell in cells]), kind="stable")
+    counts = np.bincount([codes[cell] for cell in cells])
+    return order, laid(zip(codes, counts.tolist(), strict=True))
+
+
+def names_of(table: Table, key: str, merged: bool = False) -> list[str]:
+    """Return the name of the series of each row (N,).
+
     Args:
         table: of several series.
         key: the column of their names, whatever they are: NA is one.
@@ -31,18 +44,15 @@ def grouped(table: Table, key: str, merged: bool = False) -> tuple[NDArray[np.in
     Raises:
         DataError: a key is empty.
     """
-    cells = texts(table, key)
+    cells = list(texts(table, key))
     if merged:
-        cells = ["" if is_missing(cell) else cell for cell in cells]
-    elif "" in cells:
+        return ["" if is_missing(cell) else cell for cell in cells]
+    if "" in cells:
         line = min(line for line, cell in zip(table.lines, cells, strict=True) if not cell)
         raise DataError(
             f"{table.source}, line {line}, column {key!r}: the cell is empty; fill in of which series the row is"
         )
-    codes = {name: code for code, name in enumerate(dict.fromkeys(cells))}
-    order = np.argsort(np.array([codes[cell] for cell in cells]), kind="stable")
-    counts = np.bincount([codes[cell] for cell in cells])
-    return order, laid(zip(codes, counts.tolist(), strict=True))
+    return cells
 
 
 def laid(sizes: Iterable[tuple[str, int]]) -> list[Series]:
