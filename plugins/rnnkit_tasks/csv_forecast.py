@@ -15,8 +15,8 @@ that begin with #, are passed over. What each column is for is said in one line 
   turns it round, `order=oldest-first` takes it as it stands. `zone` names the zone of local times, `every` brings rows
   to an even step. The hour of the day, the day of the week and the time of the year are inputs where the rows that
   train go through each at least twice (`calendar=none`: never).
-- `key`: the column that tells several series apart; each has its own scale and its own parts, and columns that never
-  change within any of them tell them apart.
+- `key`: the column that tells several series apart, by any name (NA is one) but an empty one; each has its own scale
+  and its own parts, and columns that never change within any of them tell them apart.
 - `left out`: other text, empty columns, and those that nobody asked for.
 
 A number that is missing is an error, unless `missing` says what stands for it: `forward` the last one that was there,

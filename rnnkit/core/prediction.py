@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
 from rnnkit.support.atomic_files import reported, write_file
+from rnnkit.support.own_files import check_not_own
 from rnnkit.support.paths import AnyPath, as_path
 
 Figure: TypeAlias = str | float | int | None
@@ -71,8 +72,10 @@ class Prediction(ABC):
             header: whether the first line has the names of the columns.
 
         Raises:
-            ResourceError: the disk or folder takes no more.
+            UsageError: the path is that of a file of a run's own. ResourceError: the disk or folder takes no more.
         """
+        if path is not None:
+            check_not_own(path)
         columns = self.columns()
         sheet = io.StringIO()
         writer = csv.writer(sheet, lineterminator="\n")

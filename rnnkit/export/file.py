@@ -25,6 +25,7 @@ from rnnkit.export.verification import verify
 from rnnkit.layers.model import Model
 from rnnkit.layers.rnn import RNN
 from rnnkit.support.atomic_files import tried_file
+from rnnkit.support.own_files import check_not_own
 from rnnkit.support.paths import AnyPath, as_path
 from rnnkit.training.evaluation import evaluating
 
@@ -128,8 +129,9 @@ def read_format(name: str | None, path: AnyPath) -> Format:
 
 
 def check_free(path: AnyPath) -> None:
-    """Raise UsageError if something is there, ResourceError if nothing can be."""
+    """Raise UsageError if something is there, or all is a run's own, ResourceError if nothing can be."""
     path = as_path(path)
+    check_not_own(path)
     if os.path.lexists(path):
         raise UsageError(f"{path} exists already; give another file")
     if not path.parent.is_dir():

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnkit.errors import ResourceError, UsageError
+from rnnkit.support.own_files import check_not_own
 from rnnkit.support.paths import AnyPath, as_path
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def check_plot(path: AnyPath) -> None:
     """Raise UsageError if a picture cannot be drawn there: before an hour is measured."""
     path = as_path(path)
     _check_ending(path, f"--plot {path}")
+    check_not_own(path, "--plot")
     if not path.parent.is_dir():
         raise UsageError(f"--plot {path}: there is no folder {path.parent}")
     if find_spec("matplotlib") is None:

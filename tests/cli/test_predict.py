@@ -20,6 +20,7 @@ from click.testing import CliRunner
 
 import rnnkit
 from rnnkit.cli import main
+from rnnkit.errors import UsageError
 
 COLUMNS = ["time", "a_forecast", "a_lower", "a_upper", "a_actual"]
 
@@ -208,6 +209,34 @@ def test_bad_options(run, new, trained, cli, tmp_path):
         before = new.read_text()
         assert fault in refused(cli("predict", run, "--data", new, *words), 2)
         assert new.read_text() == before
+
+
+def test_what_is_the_run_s_own_is_not_written_over(run, new, cli, tmp_path):
+    """Each file that a run makes, by its path, by a link, and through Python; beside them is room."""
+    (tmp_path / "link").symlink_to(run)
+    own = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    assert len(own) > 10
+    for path in own:
+        inside = path.relative_to(run)
+        own_name = f"is the run's own {inside}, which would be lost; name another file"
+        fault = own_name if len(inside.parts) == 1 else f"lies in {run / inside.parts[0]}, which is the run's own"
+        for out in (path, tmp_path / "link" / inside, run / "checkpoints" / ".." / inside):
+            line = refused(cli("predict", run, "--data", new, "--out", out), 2)
+            assert line.startswith(f"rnnkit: --out {out} ")
+            assert fault in line
+    forecast = rnnkit.load(run).predict(new)
+    with pytest.raises(UsageError, match=r"is the run's own data\.json, which would be lost; name"):
+        forecast.to_csv(run / "data.json")
+    for words in (
+        ["predict", run, "--data", new, "--plot", run / "data" / "f.png"],
+        ["predict", run, "--data", new, "--out", run / "inspections.jsonl"],
+        ["export", run, "--out", run / "checkpoints" / "model.onnx"],
+        ["inspect", run, "--out", run / "checkpoints" / "pages"],
+    ):
+        assert "the run's own" in refused(cli(*words), 2)
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == own
+    for _ in range(2):
+        assert cli("predict", run, "--data", new, "--out", run / "forecast.csv").exit_code == 0
 
 
 def test_bad_data(run, cli, tmp_path):

@@ -286,3 +286,31 @@ def test_a_calibration_that_does_not_fit(file):
 )
 def test_a_season_that_reaches_before_the_table_is_told(file, season, said):
     assert any(said in note for note in predictor_of(task_of(file)).predict(season=season).notes)
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_number_far_from_all_that_trained_is_told(file, tmp_path, values, own):
+    """Of the rows that are read alone, and not what the run was trained on."""
+    task = task_of(file)
+    mean, scale = float(task.mean[0]), float(task.scale[0])
+    far = values.copy()
+    far[380:383] = mean + scale * np.array([19.0, 30.0, -21.0])
+    new = write(file if own else tmp_path / "new.csv", far)
+    forecast = predictor_of(task, {}).predict(None if own else new)
+    (told,) = (note for note in forecast.notes if "deviations" in note)
+    assert told == (
+        f"line 383, column a: {far[381]:.6g} is 30 deviations away from {mean:.6g}, the mean of the rows that train, "
+        "so forecasts from it are a guess, and so are those from 1 other cell(s), which lie more than 20 away"
+    )
+    far[380:383], far[9] = 50.0, 1e6
+    new = write(file if own else tmp_path / "new.csv", far)
+    told = [note for note in predictor_of(task, {}).predict(None if own else new).notes if "deviations" in note]
+    assert len(told) == (not own)
+
+
+def test_a_stream_tells_it_once(file, tmp_path, values):
+    far = values[:20].copy()
+    far[[2, 9]] = 1e4
+    lines = write(tmp_path / "new.csv", far).read_text().splitlines()
+    told = [note for one in predictor_of(task_of(file)).follow(lines) for note in one.notes if "deviations" in note]
+    assert [note.split(":")[0] for note in told] == ["line 4, column a", "line 11, column a"]

@@ -1,5 +1,6 @@
 """Several series in one table, told apart by a key; even steps in time; zones; what is known ahead."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -131,6 +132,73 @@ def test_a_series_that_is_new_is_told(sold, tmp_path):
     assert {*forecast.index["shop"]} == {"north", "west"}
 
 
+NAMES = ("NA", "n/a", "-", "None", "nan", "south")
+
+
+def countries(path, names=NAMES):
+    rows = [
+        f"{BEGIN + timedelta(days=day):%Y-%m-%d},{name},{day * len(name) % 7}" for day in range(99) for name in names
+    ]
+    path.write_text("\n".join(["day,shop,sold", *rows]))
+    return path
+
+
+@pytest.mark.parametrize("options", [{}, {"every": "day"}], ids=["as they stand", "even steps"])
+def test_words_for_missing_are_names_of_series(tmp_path, options):
+    task = task_of(countries(tmp_path / "t.csv"), **options)
+    assert {name for name, _ in task._learnt.kept} == {*NAMES}
+    assert "6 series by shop" in task.data_summary()
+    assert {*predictor_of(task).predict().index["shop"]} == {*NAMES}
+
+
+@pytest.mark.parametrize("order", [None, "newest-first"])
+def test_an_empty_key_is_refused_with_its_line(tmp_path, order):
+    lines = countries(tmp_path / "t.csv", ("NA", "south")).read_text().splitlines()
+    for at in (7, 20):
+        lines[at] = lines[at].replace("NA", " ").replace("south", "")
+    if order is not None:
+        lines[1:] = lines[:0:-1]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    line = {None: 8, "newest-first": 2 * 99 - 20 + 2}[order]
+    with pytest.raises(DataError, match=f"line {line}, column 'shop': the cell is empty; fill in of which series"):
+        task_of(tmp_path / "t.csv", order=order)
+
+
+def test_a_run_that_took_them_for_one_series_still_does(tmp_path):
+    path = countries(tmp_path / "t.csv", ("NA", "south"))
+    options = {"file": str(path), "window": 6, "horizon": 2}
+    task = task_of(path, columns="sold", calendar="none")
+    state = json.loads(json.dumps(task.data_state()).replace('"NA"', '""'))
+    again = rnnkit.tasks["csv"].from_data_state(state, **options)
+    assert again.fingerprint() == task.fingerprint()
+    path.write_text(path.read_text().replace(",NA,", ",,"))
+    again = rnnkit.tasks["csv"].from_data_state(state, **options)
+    assert again.fingerprint() == task.fingerprint()
+    with pytest.raises(DataError, match="line 2, column 'shop': the cell is empty"):
+        predictor_of(task).predict(path)
+
+
+def test_a_series_with_fewer_rows_than_a_window_is_told(sold, tmp_path):
+    predictor = predictor_of(task_of(sold[0], columns="sold", calendar="none"))
+    said = "no forecast of 1 series, 'tiny' (4 row(s)): the run forecasts from 6 row(s), so give at least as many"
+    assert said in predictor.predict().notes
+    lines, _ = shops({"north": 30, "west": 5, "tiny": 4}, (1000, 500, 8))
+    new = tmp_path / "new.csv"
+    new.write_text("\n".join(["day,shop,sold,size", *lines]))
+    forecast = predictor.predict(new)
+    assert {*forecast.index["shop"]} == {"north"}
+    (said,) = (note for note in forecast.notes if note.startswith("no forecast"))
+    assert said.startswith("no forecast of 2 series, 'tiny' (4 row(s)), 'west' (5 row(s)): the run forecasts from 6")
+    lines, _ = shops({f"shop {at}": 3 for at in range(20)} | {"north": 30}, range(21))
+    new.write_text("\n".join(["day,shop,sold,size", *lines]))
+    (said,) = (note for note in predictor.predict(new).notes if note.startswith("no forecast"))
+    assert said.startswith("no forecast of 20 series, 'shop 0' (3 row(s)), ")
+    assert "(3 row(s)), ...: the run" in said
+    new.write_text("\n".join(["day,shop,sold,size", *(line for line in lines if "north" not in line)]))
+    with pytest.raises(DataError, match=r"new.csv has 3 row\(s\); the run forecasts from 6, so give at least as many"):
+        predictor.predict(new)
+
+
 def test_rows_that_are_appended_to_any_series_change_nothing(sold, tmp_path, caplog):
     path, _ = sold
     task = task_of(path)
@@ -145,15 +213,75 @@ def test_rows_that_are_appended_to_any_series_change_nothing(sold, tmp_path, cap
         gone.fingerprint()
 
 
-@pytest.mark.parametrize("options", [{"key": "shop"}, {"every": "1day"}])
+@pytest.mark.parametrize("options", [{"every": "1day"}, {"known": "size"}])
 def test_what_does_not_come_row_by_row(sold, options):
-    path, _ = sold
-    options = {"key": None, **options}
-    if options["key"] is None:
-        path.write_text("day,shop,sold\n" + "".join(f"{BEGIN + timedelta(days=at)},x,{at % 7}\n" for at in range(99)))
-    predictor = predictor_of(task_of(path, columns="sold", **options))
+    predictor = predictor_of(task_of(sold[0], **options))
     with pytest.raises(UsageError, match="do not come row by row; give a table with --data"):
         next(predictor.follow([]))
+
+
+def test_rows_of_several_series_are_followed_each_in_its_own_window(sold, tmp_path, caplog):
+    """As the whole table gives them, in the order of their rows, whatever comes between."""
+    predictor = predictor_of(task_of(sold[0], columns="sold", calendar="none"))
+    lines, _ = shops({"north": 30, "west": 20, "tiny": 3}, (1000, 500, 8))
+    new = tmp_path / "new.csv"
+    new.write_text("\n".join(["day,shop,sold,size", *lines]))
+    whole = predictor.predict(new, origins="every")
+    parts = list(predictor.follow(new.read_text().splitlines()))
+    assert [part.index["shop"][0] for part in parts][:3] == ["north", "west", "north"]
+    for name in ("north", "west"):
+        mine = [shop == name for shop in whole.index["shop"]]
+        ours = [part for part in parts if part.index["shop"][0] == name]
+        for what in ("values", "lower", "upper"):
+            found = np.concatenate([getattr(part, what) for part in ours])
+            np.testing.assert_allclose(found, getattr(whole, what)[mine], rtol=1e-6)
+        assert [(day, name) for part in ours for day in part.index["day"]] == [
+            (day, shop) for day, shop in zip(whole.index["day"], whole.index["shop"], strict=True) if shop == name
+        ]
+        strange = "series 'west' is none that the run has seen; the scale of all is used"
+        assert all((strange in part.notes) == (name == "west") for part in ours)
+    assert "stdin: no forecast of 1 series, 'tiny' (3 row(s)): the run forecasts from 6 row(s)" in caplog.text
+
+
+def test_gaps_of_a_series_in_a_stream_are_filled_from_its_own_rows(tmp_path):
+    path = tmp_path / "t.csv"
+    rows = [
+        f"{BEGIN + timedelta(days=at):%Y-%m-%d},{shop},{'' if at % 9 in (4, 5, 6) else level + at % 7}"
+        for at in range(120)
+        for shop, level in (("north", 1000), ("south", 3))
+    ]
+    path.write_text("\n".join(["day,shop,sold", *rows]))
+    predictor = predictor_of(task_of(path, window=2, missing="forward", calendar="none"))
+    whole = predictor.predict(path, origins="every")
+    parts = list(predictor.follow(path.read_text().splitlines()))
+    for name in ("north", "south"):
+        found = np.concatenate([part.values for part in parts if part.index["shop"][0] == name])
+        np.testing.assert_allclose(found, whole.values[[shop == name for shop in whole.index["shop"]]], rtol=1e-5)
+
+
+def test_every_line_of_a_stream_has_the_columns_of_the_first(sold, tmp_path):
+    """A series whose days are uneven has no number of a row more than one whose are even."""
+    predictor = predictor_of(task_of(sold[0], columns="sold", calendar="none"))
+    even = [f"{BEGIN + timedelta(days=at):%Y-%m-%d},north,{at % 7},5" for at in range(8)]
+    uneven = [f"{BEGIN + timedelta(days=at * at):%Y-%m-%d},south,{at % 7},5" for at in range(8)]
+    parts = list(predictor.follow(["day,shop,sold,size", *even, *uneven]))
+    assert {tuple(part.index) for part in parts} == {("shop", "day", "step")}
+    assert parts[-1].index["day"] == ["", ""]
+    assert any("their rows have none where they are not known" in note for part in parts for note in part.notes)
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (["day,sold,size"], "stdin, line 1: no column 'shop'"),
+        (["day,shop,sold,size", "2024-01-01, ,3,5"], "stdin, line 2, column 'shop': the cell is empty; fill in of"),
+        (["day,shop,sold,size", *["2024-01-01,a,3,5", "2024-01-01,b,3,5"] * 5], "stdin ended after 5 row(s) of any"),
+    ],
+)
+def test_a_stream_of_series_that_is_unfit(sold, lines, said):
+    with pytest.raises(DataError) as refused:
+        list(predictor_of(task_of(sold[0], columns="sold", calendar="none")).follow(lines))
+    assert str(refused.value).startswith(said)
 
 
 def test_even_steps_average_and_leave_gaps(tmp_path):
@@ -239,6 +367,67 @@ def test_rows_that_are_not_known_ahead_are_not_forecast(tmp_path):
     short.write_text("\n".join(["day,a,feast", *rows[:5]]))
     with pytest.raises(DataError, match=r"feast is not known of the 4 row\(s\) after the last one"):
         predictor.predict(short)
+
+
+def ahead(path, later, key=False):
+    """Write 100 rows that know all, and rows below them of which `later` says what is known of the feast."""
+    rows = [f"{BEGIN + timedelta(days=at):%Y-%m-%d},{at % 5},{int(at % 7 == 0)}" for at in range(100)]
+    rows += [f"{BEGIN + timedelta(days=at):%Y-%m-%d},,{known}" for at, known in enumerate(later, start=100)]
+    shops = ("north", "south") if key else ("",)
+    path.write_text("\n".join(["day,a,feast,shop", *(f"{row},{shop}" for row in rows for shop in shops)]))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("later", "last", "back"),
+    [("1011", 99, 0), ("10111", 99, 0), ("101", 98, 1), ("1", 96, 3), (["1", "0", "", ""], 97, 2), (["", ""], 95, 4)],
+)
+def test_the_last_row_that_is_forecast_from_is_told_where_less_is_known_ahead(tmp_path, later, last, back):
+    """Rows without the feast are not known ahead, any more than rows that are not there."""
+    options = {"known": "feast", "target": "a", "window": 3, "horizon": 4, "calendar": "none", "leave_out": "shop"}
+    predictor = predictor_of(Csv(file=str(ahead(tmp_path / "t.csv", "1011")), **options))
+    new = ahead(tmp_path / "new.csv", later)
+    row = f"{BEGIN + timedelta(days=last):%Y-%m-%d}"
+    where = f"so the last forecast is made from {row}, {back} row(s) before the last one"
+    remedy = "give 4 row(s) with feast beyond the last one"
+    for origins in ("blocks", "every", "last"):
+        if origins == "last" and back == 4:
+            with pytest.raises(DataError) as refused:
+                predictor.predict(new, origins=origins)
+            missing = f"new.csv: feast is not known of any row after the last one, {where}, and none lies beyond it; "
+            assert str(refused.value).endswith(missing + remedy)
+            continue
+        forecast = predictor.predict(new, origins=origins)
+        assert forecast.index["day"][-1] == f"{BEGIN + timedelta(days=last + 4):%Y-%m-%d}"
+        told = [note for note in forecast.notes if "feast" in note]
+        assert told == [f"feast is not known of all 4 row(s) after the last one, {where}; {remedy}"] * bool(back)
+
+
+def test_a_gap_in_what_is_known_ahead_is_not_filled_unasked(tmp_path):
+    options = {"known": "feast", "target": "a", "window": 3, "horizon": 4, "calendar": "none", "leave_out": "shop"}
+    path, new = ahead(tmp_path / "t.csv", "1011"), ahead(tmp_path / "new.csv", ["1", "", "", "1"])
+    with pytest.raises(DataError, match=r"line 103, column 'feast': the cell is empty; correct it"):
+        predictor_of(Csv(file=str(path), **options)).predict(new)
+    assert predictor_of(Csv(file=str(path), missing="forward", **options)).predict(new, origins="last").values.size == 4
+
+
+def test_of_several_series_each_has_what_is_known_ahead(tmp_path):
+    options = {"known": "feast", "target": "a", "window": 3, "horizon": 4, "calendar": "none", "key": "shop"}
+    predictor = predictor_of(Csv(file=str(ahead(tmp_path / "t.csv", "1011", key=True)), **options))
+    new = ahead(tmp_path / "new.csv", "1011", key=True)
+    lines = new.read_text().splitlines()
+    new.write_text("\n".join(lines[:-1]))  # of south three rows are left
+    (said,) = (note for note in predictor.predict(new, origins="last").notes if "feast" in note)
+    assert f"the last forecast of series 'south' is made from {BEGIN + timedelta(days=98):%Y-%m-%d}, 1 row(s)" in said
+    new.write_text("\n".join([lines[0], *lines[1:13:2], *lines[-8:]]))  # six rows of north, and nothing but ahead
+    (said,) = (note for note in predictor.predict(new).notes if note.startswith("no forecast"))
+    assert said.startswith("no forecast of 1 series, 'south' (0 row(s)): the run forecasts from 3 row(s)")
+    new.write_text("\n".join([lines[0], *lines[1:13:2], *lines[2:10:2], lines[-8], *lines[-6::2], *lines[-2:-1]]))
+    (said,) = (note for note in predictor.predict(new).notes if note.startswith("no forecast"))
+    assert said == (
+        "no forecast of 1 series, 'south': feast is not known of the 4 row(s) after their windows; give rows that hold "
+        "it below"
+    )
 
 
 def test_yes_no_and_categories_are_inputs(tmp_path):

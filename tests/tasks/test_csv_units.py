@@ -164,6 +164,47 @@ def test_what_comes_out_is_what_the_run_predicts(table, options):
         assert (np.ptp(ours, axis=0) > 0.01 * scale.scale).all()
 
 
+CROSSED = {name: options for name, options in KINDS.items() if "quantiles" in options}
+
+
+@pytest.mark.parametrize(
+    ("kind", "read"),
+    [
+        *((kind, None) for kind in CROSSED),
+        ("quantiles", "onnx"),
+        pytest.param("quantiles", "pt2", marks=pytest.mark.slow),
+        *(pytest.param("everything", read, marks=pytest.mark.slow) for read in READERS),
+    ],
+)
+def test_quantiles_that_cross_are_put_to_the_median_as_the_run_puts_them(table, tmp_path, kind, read):
+    """Those of a model that nobody has trained cross in many rows."""
+    options = CROSSED[kind]
+    task, path, rows = built(table, options)
+    units = task.units()
+    torch.manual_seed(0)
+    model = rnnkit.Model(task, "gru", 5, unroller="loop").eval()
+    forecast = task.predictor(model, {}).predict(str(path), origins="every", interval=0.8)
+    (crossed,) = (int(note.split()[1]) for note in forecast.notes if "beyond the median" in note)
+    assert crossed > 20
+    served = Interface(model, units=units)
+    if read is not None:
+        served = READERS[read](rnnkit.export_model(model, tmp_path / f"model.{read}", units=units).path)
+    outputs = []
+    for number, part in enumerate(rows.values()):
+        raw = raw_of(units.columns, part, number)
+        ends = range(WINDOW - 1, ROWS - (HORIZON if "known" in options else 0))
+        with torch.no_grad():
+            said, _ = served(torch.stack([raw[end + 1 - WINDOW : end + 1] for end in ends], 1))
+        outputs.append(said[-1].reshape(-1, len(task.targets), 3).numpy())
+    found = np.concatenate(outputs)
+    scales = [one.scale for one in task._learnt.targets.of.values()] or [task._learnt.targets.whole.scale]
+    scale = np.repeat(scales, len(outputs[0]), axis=0)
+    for at, wanted in enumerate((forecast.lower, forecast.values, forecast.upper)):
+        np.testing.assert_allclose(found[..., at] / scale, wanted / scale, rtol=1e-13, atol=1e-5)
+    assert (found[..., 0] <= found[..., 1]).all()
+    assert (found[..., 1] <= found[..., 2]).all()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("format", READERS)
 def test_everything_in_a_file(table, tmp_path, format):

@@ -24,10 +24,17 @@ class Clock:
         names: of the columns that told the time of the run's own table.
         kept: the pace of the run's own table.
         enough: share of the steps in time by which that is known again.
+        like: of another series, whose columns this one keeps to; None: it has those that it needs.
     """
 
     def __init__(
-        self, table: Table, time: Time | None, names: Sequence[str], kept: Pace | None, enough: float = ENOUGH
+        self,
+        table: Table,
+        time: Time | None,
+        names: Sequence[str],
+        kept: Pace | None,
+        enough: float = ENOUGH,
+        like: "Clock | None" = None,
     ) -> None:
         self._rows, self._before = table.rows, 0
         self.names = list(time.names) if time is not None and time.names == list(names) else []
@@ -52,11 +59,15 @@ class Clock:
             elif not np.isfinite(self._seconds).all():
                 self.notes.append("some rows have no date, so rows are shown by their numbers too, counted from 1")
         self._numbered = self.pace is None or not np.isfinite(self._seconds).all()
+        own = [*([ROW] if self._numbered else []), *self.names]
+        self._shown: list[str] = own if like is None else like._shown
+        if like is not None and self._numbered and ROW not in self._shown:
+            self.notes[:] = ["some series have no times, or uneven ones; their rows have none where they are not known"]
 
     def going_on(self, table: Table, time: Time | None, before: int) -> "Clock":
         """Name later rows of a stream, of which `before` are gone: a gap changes neither pace nor columns."""
         clock = Clock(table, time, self.names, self.pace)
-        clock._before, clock.pace, clock._numbered = before, self.pace, self._numbered
+        clock._before, clock.pace, clock._shown = before, self.pace, self._shown
         clock.notes.clear()
         return clock
 
@@ -65,9 +76,10 @@ class Clock:
         beyond = max(0, rows.stop - max(rows.start, self._rows))
         late = self._beyond(rows.stop - self._rows) if beyond and self.names else {}
         called = {}
-        if self._numbered:
-            called[ROW] = [str(self._before + row + 1) for row in rows]
-        for name in self.names:
+        for name in self._shown:
+            if name not in self.names:
+                called[name] = [str(self._before + row + 1) if name == ROW else "" for row in rows]
+                continue
             cells = self._cells[name] + late[name] if late else self._cells[name]
             called[name] = cells[rows.start : rows.stop]
         return called

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 import rnnkit
-from rnnkit.errors import DataError, UsageError, check_whole
+from rnnkit.errors import UsageError, check_whole
 from rnnkit_tasks.forecast.asked import ALL
 from rnnkit_tasks.forecast.bounds import GONE, Bounds
 from rnnkit_tasks.forecast.calibration import Calibration, level_of, medians, quantiles
@@ -20,10 +20,12 @@ from rnnkit_tasks.forecast.frame import Frame
 from rnnkit_tasks.forecast.gaps import forward
 from rnnkit_tasks.forecast.learnt import Learnt
 from rnnkit_tasks.forecast.origins import ORIGINS, Origins, origins_of
+from rnnkit_tasks.forecast.outliers import outliers
 from rnnkit_tasks.forecast.outputs import outputs
 from rnnkit_tasks.forecast.reread import read_again
 from rnnkit_tasks.forecast.rivals import OURS, RIDGE, Asked, errors, ridge, rivals, season_of, unbeaten, unknown
 from rnnkit_tasks.forecast.roles import quoted
+from rnnkit_tasks.forecast.shortfall import Shortfall
 from rnnkit_tasks.forecast.stream import Stream
 from rnnkit_tasks.table.source import Reading
 
@@ -83,9 +85,11 @@ class TableForecaster(rnnkit.Predictor):
         notes: list[str] = []
         reading, frame = read_again(self.learnt, None if data is None else Path(data), notes)
         made = origins_of(frame, self.learnt, own=data is None, asked=origins)
+        lacks = Shortfall(reading.table.source, self.learnt, frame, made)
         if not len(made.ends):
-            raise self._too_short(reading, frame)
+            raise lacks.error()
         clocks = self._clocks(reading)
+        notes += [*lacks.without(), *lacks.behind(clocks, origins)]
         index = self._index(clocks, frame, made)
         notes.insert(0, self._said(made, frame, reading, own=data is None))
         for note in (note for clock in clocks for note in clock.notes):
@@ -95,52 +99,43 @@ class TableForecaster(rnnkit.Predictor):
         return self._forecast(frame, made, index, notes, interval, season_known)
 
     def follow(self, lines: Iterable[str], *, interval: float = 0.9) -> Iterator[rnnkit.Forecast]:
-        """Forecast from each row as it comes, as soon as there are `window` of them: (steps, K) a time.
+        """Forecast from each row as it comes, as soon as its series has `window` of them: (steps, K) a time.
 
         Args:
             lines: of a table as the run's own, the names first where it has names.
             interval: share of the truth that lies within the bounds.
 
         Raises:
-            UsageError: `interval` is no share, or the run reads several series, even steps, or what is known ahead.
+            UsageError: `interval` is no share, or the run reads even steps, or what is known ahead.
             DataError: a line is unfit, or there are fewer rows than a window has.
         """
         check_interval(interval)
         learnt = self.learnt
         for what, there in (
-            ("several series by a key", learnt.source.key),
             ("rows at even steps (every)", learnt.source.every),
             ("columns that are known ahead", learnt.ahead),
         ):
             if there:
                 raise UsageError(f"the run learnt from {what}, which do not come row by row; give a table with --data")
         stream = Stream(lines, learnt)
-        clock: Clock | None = None
+        clocks: dict[str, Clock] = {}
         for window in stream.windows():
             reading, stops = window.reading, [learnt.window]
             frame = learnt.frame(reading, stops, leave=False, place=window.place)
             frame = frame._replace(values=np.full_like(frame.values, np.nan))
-            if clock is None:
-                clock = Clock(window.timed, reading.time, learnt.roles.time, self.calibration.pace, MOST)
+            before = clocks.get(window.series)
+            if before is None:
+                like = next(iter(clocks.values()), None)
+                clock = Clock(window.timed, reading.time, learnt.roles.time, self.calibration.pace, MOST, like)
             else:
-                clock = clock.going_on(window.timed, reading.time, window.before)
+                clock = before.going_on(window.timed, reading.time, window.before)
+            clocks[window.series] = clock
             made = origins_of(frame, learnt, own=False, asked="last")
             index = self._index([clock], frame, made)
-            yield self._forecast(frame, made, index, clock.notes, interval, None)
-
-    def _too_short(self, reading: Reading, frame: Frame) -> DataError:
-        """Return the error of a table from which nothing can be forecast."""
-        source, learnt = reading.table.source, self.learnt
-        longest = max(stop - one.rows.start for one, stop in zip(frame.series, frame.stops, strict=True))
-        if longest < learnt.window:
-            return DataError(
-                f"{source} has {longest} row(s); the run forecasts from {learnt.window}, so give at least as many"
-            )
-        names = ", ".join(quoted(name) for name in learnt.roles.ahead)
-        return DataError(
-            f"{source}: nothing can be forecast, for {names} is not known of the {learnt.horizon} row(s) after the "
-            "last one; give rows that hold it below"
-        )
+            notes = [*clock.notes, *outliers(learnt, reading, frame, [learnt.window - 1 if window.before else 0])]
+            if window.series and window.series not in learnt.inputs.of:
+                notes.append(f"series {window.series!r} is none that the run has seen; the scale of all is used")
+            yield self._forecast(frame, made, index, notes, interval, None)
 
     def _clocks(self, reading: Reading) -> list[Clock]:
         """Return what names the rows of each series."""

@@ -29,6 +29,8 @@ class Frame(NamedTuple):
     """(N, K) what came, in the units of the table; NaN where it is not known."""
     normal: Tensor
     """(N, K) the same, normalised."""
+    ends: list[int]
+    """Of each series, the row after the last one of which is known what is known ahead; `stops` or later."""
 
 
 def known_stops(reading: Reading, judged: Sequence[str]) -> list[int]:
@@ -52,6 +54,19 @@ def known_stops(reading: Reading, judged: Sequence[str]) -> list[int]:
         known = np.flatnonzero(filled[rows.start : rows.stop])
         stops.append(rows.start + int(known[-1]) + 1 if len(known) else rows.start)
     return stops
+
+
+def ahead_ends(raw: Numbers, places: Sequence[int], series: Sequence[Series], stops: Sequence[int]) -> list[int]:
+    """Return of each series the row after the last one of which the numbers of all columns `places` are known.
+
+    Those up to `stops` are taken as they are, gaps too; of the rows after them, the last ones may lack some.
+    """
+    known: NDArray[np.bool_] = np.asarray(np.isfinite(raw[:, list(places)]).all(axis=1))
+    ends = []
+    for (_, rows), stop in zip(series, stops, strict=True):
+        filled = np.flatnonzero(known[stop : rows.stop])
+        ends.append(stop + int(filled[-1]) + 1 if len(filled) else stop)
+    return ends
 
 
 def restricted(reading: Reading, kept: Sequence[tuple[str, int]], ahead: bool) -> tuple[Reading, list[int]]:

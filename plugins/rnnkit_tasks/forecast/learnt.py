@@ -16,7 +16,7 @@ from rnnkit_tasks.forecast.features import (
     Feature,
     encoded,
 )
-from rnnkit_tasks.forecast.frame import Frame, truth, with_ahead
+from rnnkit_tasks.forecast.frame import Frame, ahead_ends, truth, with_ahead
 from rnnkit_tasks.forecast.gaps import POLICIES
 from rnnkit_tasks.forecast.options import quantiles_of
 from rnnkit_tasks.forecast.parts import Parts
@@ -109,12 +109,15 @@ class Learnt(NamedTuple):
         place = reading.table.source if place is None else place
         raw = encoded(reading, self.features, leave, notes)
         check_gaps(reading, self.features, raw, stops, self.missing, leave)
+        ends = ahead_ends(raw, self.ahead, reading.series, stops)
+        later = [feature if feature.ahead else None for feature in self.features]
+        check_gaps(reading, later, raw, ends, self.missing, leave)
         normal = self.inputs.apply(place, [feature.name for feature in self.features], raw, reading.series)
         wide = with_ahead(normal, self.ahead, self.horizon, reading.series)
         values = truth(reading, self.roles.targets, stops, leave)
         judged = self.targets.apply(place, self.roles.targets, values, reading.series)
         windows = Windows.of(wide, reading.series, self.window, self.missing)
-        return Frame(windows, reading.series, list(stops), values, tensor(judged))
+        return Frame(windows, reading.series, list(stops), values, tensor(judged), ends)
 
     def to_json(self) -> dict[str, Any]:
         """Return what JSON takes, all but the place of the file."""
@@ -155,8 +158,9 @@ class Learnt(NamedTuple):
         level = tuple(int(place) for place in state.get("level", []))
         if level and (len(level) != len(made.targets) or not all(0 <= place < len(features) for place in level)):
             raise ValueError("it has no level for each target")
+        source = Source.from_json(None if file is None else Path(str(file)), state["reading"])
         return cls(
-            Source.from_json(None if file is None else Path(str(file)), state["reading"]),
+            source._replace(merged=source.key is not None and any(not name for name, _ in kept)),
             window,
             horizon,
             steps,
@@ -174,17 +178,17 @@ class Learnt(NamedTuple):
 
 def check_gaps(
     reading: Reading,
-    features: Sequence[Feature],
+    features: Sequence[Feature | None],
     raw: NDArray[np.float64],
     stops: Sequence[int],
     policy: str,
     leave: bool,
 ) -> None:
-    """Raise DataError for the first number that is missing, where that is refused."""
+    """Raise DataError for the first number that is missing, where that is refused; None: not looked at."""
     if policy != POLICIES[0] or np.isfinite(raw).all():
         return
     for at, feature in enumerate(features):
         for (_, rows), stop in zip(reading.series, stops, strict=True):
             part = raw[rows.start : stop, at]
-            if feature.kind != CALENDAR and not np.isfinite(part).all():
+            if feature is not None and feature.kind != CALENDAR and not np.isfinite(part).all():
                 raise reading.table.gap(feature.name, leave)

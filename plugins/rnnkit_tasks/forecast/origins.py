@@ -44,7 +44,7 @@ def origins_of(frame: Frame, learnt: Learnt, own: bool, asked: str) -> Origins:
         if own:
             ahead = 1 if learnt.steps == ALL else learnt.horizon
             first = max(first, learnt.cuts[at][1] - ahead + _offset(frame, learnt, at))
-        last = stop - 1 if not learnt.ahead else min(stop - 1, one.rows.stop - 1 - learnt.horizon)
+        last = stop - 1 if not learnt.ahead else min(stop - 1, frame.ends[at] - 1 - learnt.horizon)
         parts.append(_of_series(first, last, learnt, asked))
     ends, steps = (np.concatenate(several) for several in zip(*parts, strict=True))
     series = np.repeat(np.arange(len(parts)), [len(part) for part, _ in parts])

@@ -8,6 +8,7 @@ import numpy as np
 from rnnkit.errors import DataError
 from rnnkit_tasks.forecast.frame import Frame, check_columns, known_stops, restricted
 from rnnkit_tasks.forecast.learnt import Learnt
+from rnnkit_tasks.forecast.outliers import outliers
 from rnnkit_tasks.table.cells import is_missing
 from rnnkit_tasks.table.source import Reading
 from rnnkit_tasks.table.table import SHOWN
@@ -49,7 +50,10 @@ def read_again(learnt: Learnt, path: Path | None, notes: list[str]) -> tuple[Rea
     new = [one.name for one in reading.series if one.name and one.name not in learnt.inputs.of]
     if new:
         notes.append(f"{len(new)} series that the run has not seen, such as {new[0]!r}; the scale of all is used")
-    return reading, learnt.frame(reading, stops, leave=False, notes=notes)
+    frame = learnt.frame(reading, stops, leave=False, notes=notes)
+    begins = [max(one.rows.start, first - learnt.window) for one, first in zip(reading.series, firsts, strict=True)]
+    notes += outliers(learnt, reading, frame, begins)
+    return reading, frame
 
 
 def _tell_targets(learnt: Learnt, reading: Reading, parts: Sequence[tuple[int, int]], notes: list[str]) -> None:

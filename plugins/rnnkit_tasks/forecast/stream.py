@@ -1,8 +1,9 @@
 """Rows of a table that come line by line, and the window that ends in each."""
 
 import csv
+import logging
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -11,25 +12,42 @@ from rnnkit.errors import DataError, nearest
 from rnnkit_tasks.forecast.features import ANSWER, NUMBER
 from rnnkit_tasks.forecast.gaps import POLICIES
 from rnnkit_tasks.forecast.learnt import Learnt
+from rnnkit_tasks.forecast.shortfall import no_forecast
 from rnnkit_tasks.table.cells import is_missing
 from rnnkit_tasks.table.column import Column
 from rnnkit_tasks.table.decimals import value
 from rnnkit_tasks.table.delimiter import spoken
 from rnnkit_tasks.table.moments import moments
 from rnnkit_tasks.table.order import Time
-from rnnkit_tasks.table.series import Series
+from rnnkit_tasks.table.series import Series, names_of
 from rnnkit_tasks.table.source import Reading
 from rnnkit_tasks.table.table import SHOWN, Table, labelled
 from rnnkit_tasks.table.zones import universal
 
 PLACE = "stdin"
 
+log = logging.getLogger("rnnkit.tasks")
+
 Row = tuple[int, list[str]]
 """The number of a line, and its cells."""
 
 
+class Held:
+    """The last rows of a series."""
+
+    def __init__(self) -> None:
+        self.rows: deque[Row] = deque()
+        self.count = 0
+        """Rows that have come."""
+        self.gone: dict[str, str] = {}
+        """By column, the last cell that was not empty of the rows that have left the window."""
+
+
 class Window(NamedTuple):
-    """The last rows that came."""
+    """The last rows that came of a series."""
+
+    series: str
+    """Its name; "" where there is but one."""
 
     place: str
     """Where the last one stood."""
@@ -59,53 +77,78 @@ class Stream:
         self._learnt, self._inputs = learnt, learnt.roles.inputs
         self._numeric = {feature.name for feature in learnt.features if feature.kind == NUMBER}
         self._filled = {feature.name for feature in learnt.features if feature.kind in (NUMBER, ANSWER)}
-        self._gone: dict[str, str] = {}
-        """By column, the last cell that was not empty of the rows that have left the window."""
+        self._held: dict[str, Held] = {}
+        """By series."""
 
     def windows(self) -> Iterator[Window]:
         """Yield the window that ends in each row, from the first one that is full."""
         rows = self._rows()
         width, places, first = self._heading(rows)
-        size, count = self._learnt.window, 0
-        held: deque[Row] = deque()
+        size = self._learnt.window
         for line, cells in rows if first is None else _after(first, rows):
             self._check(line, cells, width, places)
-            held.append((line, cells))
-            count += 1
-            if len(held) > size:
-                self._leave(held.popleft()[1], places)
-            if count >= size:
-                yield self._window(held, places, count - size)
-        if count < size:
-            raise DataError(
-                f"{PLACE} ended after {count} row(s); the run forecasts from {size}, so give at least as many"
-            )
+            series = self._series(line, cells, places)
+            held = self._held.setdefault(series, Held())
+            held.rows.append((line, cells))
+            held.count += 1
+            if len(held.rows) > size:
+                self._leave(held, held.rows.popleft()[1], places)
+            if held.count >= size:
+                yield self._window(series, held, places)
+        self._end()
 
-    def _window(self, held: Sequence[Row], places: dict[str, int], before: int) -> Window:
+    def _end(self) -> None:
+        """Say which series had too few rows.
+
+        Raises:
+            DataError: all had.
+        """
+        size = self._learnt.window
+        short = {name: held.count for name, held in self._held.items() if held.count < size}
+        if len(short) == len(self._held):
+            rows = max(short.values(), default=0)
+            of = " of any series" if self._learnt.source.key is not None else ""
+            raise DataError(
+                f"{PLACE} ended after {rows} row(s){of}; the run forecasts from {size}, so give at least as many"
+            )
+        if short:
+            log.warning("%s: %s", PLACE, no_forecast(short, size))
+
+    def _series(self, line: int, cells: list[str], places: dict[str, int]) -> str:
+        """Return the name of the series that a row is of."""
+        key = self._learnt.source.key
+        if key is None:
+            return ""
+        column = Column(decimal=self._decimal)
+        column.append([cells[places[key]]])
+        return names_of(Table(PLACE, {key: column}, [line]), key, self._learnt.source.merged)[0]
+
+    def _window(self, series: str, held: Held, places: dict[str, int]) -> Window:
         """Return the rows that are held as a table."""
+        rows, before = list(held.rows), held.count - len(held.rows)
         times = [name for name in self._learnt.roles.time if name in places]
         columns = {name: Column(decimal=self._decimal) for name in dict.fromkeys([*self._inputs, *times])}
         for name, column in columns.items():
-            cells = [cells[places[name]] for _, cells in held]
-            if is_missing(cells[0]) and name in self._gone:
-                cells[0] = self._gone[name]
+            cells = [cells[places[name]] for _, cells in rows]
+            if is_missing(cells[0]) and name in held.gone:
+                cells[0] = held.gone[name]
             column.append(cells)
-        table = Table(PLACE, columns, [line for line, _ in held])
-        timed = Table(PLACE, {name: columns[name] for name in times} or {"": Column(np.arange(float(len(held))))})
+        table = Table(PLACE, columns, [line for line, _ in rows])
+        timed = Table(PLACE, {name: columns[name] for name in times} or {"": Column(np.arange(float(len(rows))))})
         time = moments(timed, reading=self._learnt.reading)[0] if times else None
-        place = f"{PLACE}, line {held[-1][0]}"
+        place = f"{PLACE}, line {rows[-1][0]}"
         _check_order(place, time)
         zone = self._learnt.source.zone
         if time is not None and zone is not None:
             time = time._replace(seconds=universal(time.seconds, zone), zone=zone)
-        return Window(place, Reading(table, time, {}, [Series("", range(len(held)))]), timed, before)
+        return Window(series, place, Reading(table, time, {}, [Series(series, range(len(rows)))]), timed, before)
 
-    def _leave(self, cells: list[str], places: dict[str, int]) -> None:
+    def _leave(self, held: Held, cells: list[str], places: dict[str, int]) -> None:
         """Remember what a row held that leaves the window, where gaps are filled from before."""
         if self._learnt.missing in ("forward", "interpolate"):
             for name in self._filled:
                 if not is_missing(cells[places[name]]):
-                    self._gone[name] = cells[places[name]]
+                    held.gone[name] = cells[places[name]]
 
     def _check(self, line: int, cells: list[str], width: int, places: dict[str, int]) -> None:
         """Raise DataError for a line that is no row of the table."""
@@ -132,7 +175,8 @@ class Stream:
         names = [cell.strip() for cell in first[1]]
         labels = labelled(PLACE, names if self._named else [], len(first[1]))
         places = {name: at for at, name in enumerate(labels)}
-        for name in (*self._inputs, *(self._learnt.roles.time if self._learnt.roles.calendar else ())):
+        key = [self._learnt.source.key] if self._learnt.source.key is not None else []
+        for name in (*self._inputs, *key, *(self._learnt.roles.time if self._learnt.roles.calendar else ())):
             if name not in places:
                 has = ", ".join([*places][:SHOWN]) + (", ..." if len(places) > SHOWN else "")
                 raise DataError(

@@ -19,6 +19,7 @@ from rnnkit_tasks.forecast.learnt import Learnt
 from rnnkit_tasks.forecast.scaling import Scales
 
 MASK = "mask"
+MEDIAN = 0.5
 DATES = (1_577_836_800.0, 1_893_456_000.0)
 """From 2020 to 2030, in seconds since 1970: ordinary ones, whatever the table has."""
 
@@ -92,6 +93,32 @@ class FromTable(nn.Module):
         return torch.cat(made, -1).index_select(-1, self.order)
 
 
+class Ordered(nn.Module):
+    """Puts a quantile that lies beyond the median to it, as forecasts do.
+
+    Args:
+        quantiles: of each number that is forecast, the median among them.
+        count: numbers that are forecast.
+    """
+
+    median: Tensor
+    below: Tensor
+    above: Tensor
+
+    def __init__(self, quantiles: Sequence[float], count: int) -> None:
+        super().__init__()
+        width, middle = len(quantiles), list(quantiles).index(MEDIAN)
+        self.register_buffer("median", torch.arange(count).repeat_interleave(width) * width + middle)
+        self.register_buffer("below", torch.tensor([q < MEDIAN for q in quantiles] * count))
+        self.register_buffer("above", torch.tensor([q > MEDIAN for q in quantiles] * count))
+
+    def forward(self, said: Tensor) -> Tensor:
+        """Map quantiles (..., count x Q) to those."""
+        median = said.index_select(-1, self.median)
+        lower = torch.where(self.below, torch.minimum(said, median), said)
+        return torch.where(self.above, torch.maximum(said, median), lower)
+
+
 class IntoTable(nn.Module):
     """Brings what a model says into the table's units.
 
@@ -104,6 +131,8 @@ class IntoTable(nn.Module):
         targets = range(len(learnt.roles.targets))
         quantiles = range(max(1, len(learnt.quantiles)))
         places = [at for _ in range(learnt.span) for at in targets for _ in quantiles]
+        count = learnt.span * len(targets)
+        self.ordered = Ordered(learnt.quantiles, count) if learnt.quantiles else nn.Identity()
         self.scale = ScaleOfRow(learnt.targets, places)
         read = [at for at, feature in enumerate(learnt.features) if feature.kind not in (CALENDAR, MISSING)]
         self.level = [read.index(learnt.level[at]) for at in places] if learnt.level else []
@@ -111,12 +140,12 @@ class IntoTable(nn.Module):
     def forward(self, outputs: Tensor, raw: Tensor) -> Tensor:
         """Map outputs (..., O) of raw rows (..., C) to the table's units, float64: changes and the row's own."""
         mean, scale = self.scale(raw)
-        if not self.level:
-            made: Tensor = outputs.double() * scale + mean
-            return made
-        last = torch.stack([raw[..., at].double() for at in self.level], -1)
-        changed: Tensor = outputs.double() * scale + torch.where(last.isnan(), mean, last)
-        return changed
+        begin = mean
+        if self.level:
+            last = torch.stack([raw[..., at].double() for at in self.level], -1)
+            begin = torch.where(last.isnan(), mean, last)
+        made: Tensor = self.ordered(outputs.double() * scale + begin)
+        return made
 
 
 def units_of(learnt: Learnt) -> rnnkit.Units:

@@ -65,6 +65,8 @@ class Source(NamedTuple):
     """The step in time that rows are brought to."""
     zone: str | None = None
     """Whose local times the dates are."""
+    merged: bool = False
+    """Whether rows whose key stands for nothing are one series, as in runs of before."""
 
     def read(self, left_out: Sequence[str] = (), reading: str = "") -> Reading:
         """Read the rows, the oldest first.
@@ -75,7 +77,7 @@ class Source(NamedTuple):
 
         Raises:
             UsageError: there is no column of the key's name, or no time to bring to even steps.
-            DataError: the file is unfit, or its newest row comes first.
+            DataError: the file is unfit, a key is empty, or its newest row comes first.
         """
         table = self._table()
         if self.key is not None:
@@ -88,7 +90,7 @@ class Source(NamedTuple):
             time = None if time is None else time._replace(seconds=time.seconds[::-1].copy())
         series = [Series("", range(table.rows))]
         if self.key is not None:
-            order, series = grouped(table, self.key)
+            order, series = grouped(table, self.key, self.merged)
             table, time = table.take(order), None if time is None else time._replace(seconds=time.seconds[order])
         if self.order != "newest-first":
             self._check(table, time, whys, left_out, series)
@@ -146,7 +148,7 @@ class Source(NamedTuple):
     @classmethod
     def from_json(cls, path: Path | None, values: Mapping[str, Any]) -> "Source":
         """Read what `to_json` returned, by this rnnkit or one that had fewer options."""
-        later = {name: values.get(name) for name in LATER}
+        later: dict[str, Any] = {name: values.get(name) for name in LATER}
         return cls(path, values["delimiter"], values["header"], values["order"], kept=True, **later)
 
 

@@ -53,9 +53,12 @@ def export(
     """
     from rnnkit.export.file import read_format
     from rnnkit.runs.loading import load
+    from rnnkit.support.own_files import check_not_own
 
     path = out or folder / f"model.{format_name or 'pt2'}"
-    read_format(format_name, path)  # refused before anything is loaded
+    if out is not None:  # refused before anything is loaded
+        check_not_own(out, "--out")
+    read_format(format_name, path)
     run = load(folder, best, device=device)
     exported = run.export(path, format=format_name, step=step, state=state, raw=raw)
     if as_json:

@@ -16,6 +16,7 @@ from rnnkit.cli.question_progress import shown
 from rnnkit.cli.streams import echo, tell
 from rnnkit.errors import ResourceError, RnnkitError, UsageError
 from rnnkit.plugin.key_value import by_table
+from rnnkit.support.own_files import check_not_own
 from rnnkit.support.paths import file_word
 
 if TYPE_CHECKING:
@@ -203,6 +204,8 @@ def _free_folder(options: Options) -> Path:
         if options.folder is not None
         else Path(f"inspection-{file_word(options.cell or '')}")
     )
+    if options.out is not None:
+        check_not_own(options.out, "--out")
     out = options.out or own
     try:
         taken = os.path.lexists(out) and not (out / NUMBERS).exists() and (not out.is_dir() or any(out.iterdir()))

@@ -137,6 +137,7 @@ def _tell_better(run: "TrainedRun") -> None:
 def _check(options: Options) -> None:
     """Refuse what cannot be written, before anything is computed."""
     from rnnkit.support.figures import check_plot
+    from rnnkit.support.own_files import check_not_own
 
     given = [f"--{name}" for name in ("data", "out", "season", "plot") if getattr(options, name) is not None]
     given += ["--from"] if options.origins != "blocks" else []
@@ -144,6 +145,8 @@ def _check(options: Options) -> None:
         raise UsageError(f"--follow reads stdin and writes stdout; leave out {', '.join(given)}")
     if options.plot is not None:
         check_plot(options.plot)
+    if options.out is not None:
+        check_not_own(options.out, "--out")
     if options.out is not None and options.out.is_dir():
         raise UsageError(f"--out {options.out} is a folder; name a file")
     if options.out is not None and not options.out.parent.is_dir():
