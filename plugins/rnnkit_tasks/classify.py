@@ -7,6 +7,8 @@
   or named by `text` and `label`;
 - JSON lines: `{"text": "...", "label": "..."}`, or `{"sequence": [[...], ...], "label": "..."}` with an item a step.
 
+Columns and keys beside these two are left out, and named as a run begins; an object with a key twice is refused.
+
 Texts are read by characters, by words in lower case, or by bytes (`tokens`). What occurs less than twice in training is
 one symbol, that of the unknown; of words the 20,000 most frequent are kept. Features of numbers are brought to mean 0
 and deviation 1 as measured over the sequences that train. A sequence is read up to `max_len` steps; how many are cut is

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from rnnkit.errors import DataError
+from rnnkit_tasks.forecast.roles import quoted
 
 TEXTS = ("text", "sentence", "review", "message", "content", "comment", "tweet", "body", "document", "utterance", "sms")
 LABELS = ("label", "labels", "class", "category", "sentiment", "target", "tag", "intent", "topic", "polarity", "y")
@@ -26,11 +27,22 @@ KEYS = (
 MOST_LABELS = 0.5
 """Of the rows: with more different cells than this share, a column holds no labels."""
 
+SHOWN = 12
+"""Columns that are left out, by name; the rest is counted."""
+
 
 def by_name(columns: Sequence[str], known: Sequence[str]) -> str | None:
     """Return the column that has one of the known names, the earliest of these; None if there is none."""
     lowered = {name.lower(): name for name in reversed(columns)}
     return next((lowered[name] for name in known if name in lowered), None)
+
+
+def left_out(names: Sequence[str]) -> list[str]:
+    """Return the note that names the columns or keys that nothing reads, as a list; empty if there are none."""
+    if not names:
+        return []
+    more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return [f"left out: {', '.join(map(quoted, names[:SHOWN]))}{more}"]
 
 
 def names_above(rows: Sequence[Sequence[str]], asked: Sequence[str | None], known: Sequence[str]) -> str:
