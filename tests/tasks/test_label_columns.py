@@ -9,6 +9,10 @@ import pytest
 import rnnkit
 from rnnkit.errors import DataError
 
+from .labelled_files import write_folder
+
+Classify = rnnkit.tasks["classify"]
+
 WORDS = ["warm", "cold"]
 
 
@@ -83,7 +87,7 @@ def test_every_column_is_told_once(tmp_path, kind):
 
 def test_many_columns_are_counted(tmp_path):
     (tmp_path / "a.jsonl").write_text(objects(**{f"k{at}": at for at in range(15)}))
-    line = rnnkit.tasks["classify"](file=tmp_path / "a.jsonl").data_summary()
+    line = Classify(file=tmp_path / "a.jsonl").data_summary()
     assert "; left out: k0, k1, k2, k3, k4, k5, k6, k7, k8, k9, k10, k11, and 3 more; " in line
 
 
@@ -96,4 +100,52 @@ def test_a_key_that_stands_twice_is_refused(tmp_path, twice):
     key = "text" if "text" in twice else "a"
     said = f"{path}, line 21: the key '{key}' stands in one object 2 times; correct it, or leave the line out"
     with pytest.raises(DataError, match=f"^{re.escape(said)}$"):
-        rnnkit.tasks["classify"](file=path)
+        Classify(file=path)
+
+
+def numbers(at):
+    return [f"2024-01-{1 + at % 28:02}", str(at), "yes" if at % 2 else "no", f"{at * 2.5}", label(at)]
+
+
+HEAD = ["day", "count", "flag", "level", "label"]
+
+
+@pytest.mark.parametrize("tokens", ["char", "word"])
+@pytest.mark.parametrize("first", [0, 1, 3])
+def test_a_table_without_texts_is_refused(tmp_path, tokens, first):
+    path = tmp_path / "a.csv"
+    path.write_text(sheet(HEAD[first:], lambda at: numbers(at)[first:]))
+    shown = ", ".join(HEAD[first:-1])
+    said = (
+        f"{path} has no column of texts beside the labels, only numbers, dates, yes and no ({shown}); name the "
+        "column with text= that is to be read as text, or give sequences of numbers as JSON lines or a folder"
+    )
+    with pytest.raises(DataError, match=f"^{re.escape(said)}$"):
+        Classify(file=path, tokens=tokens)
+    assert "texts: column level; " in Classify(file=path, text="level").data_summary()
+
+
+def test_a_run_over_other_files_does_not_take_numbers_for_texts(tmp_path):
+    folder = write_folder(tmp_path / "folder", [("warm tea", "warm"), ("cold tea", "cold")] * 9)
+    path = tmp_path / "new.csv"
+    path.write_text(sheet(HEAD, numbers))
+    task = Classify(file=folder)
+    predictor = task.predictor(rnnkit.Model(task, "gru", 3, embedding_size=3, unroller="loop").eval(), {})
+    with pytest.raises(DataError, match=r"new\.csv has no column of texts .*; call the column 'text' that is to"):
+        predictor.predict(path)
+
+
+def test_words_are_texts_and_longer_numbers_are_none(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(sheet(["id", "words", "label"], lambda at: [f"{at + 10**15}", f"tea {label(at)}", label(at)]))
+    assert "texts: column words; labels: column label; names: " in Classify(file=path).data_summary()
+
+
+@pytest.mark.parametrize(("task", "name", "noun"), [("classify", "a.csv", "words"), ("tag", "a.conll", "tokens")])
+def test_symbols_of_which_none_occurs_twice_are_refused(tmp_path, task, name, noun):
+    path = tmp_path / name
+    rows = [f"v{at} O\nw{at} B-X\n" for at in range(20)]
+    path.write_text("\n".join(rows) if task == "tag" else sheet(["text", "label"], lambda at: [f"w{at}", label(at)]))
+    said = f"{path}: none of the {noun} that train occurs 2 times, so that all would be one unknown; give more of them"
+    with pytest.raises(DataError, match=f"^{re.escape(said)}"):
+        rnnkit.tasks[task](file=path, **({"tokens": "word"} if task == "classify" else {}))

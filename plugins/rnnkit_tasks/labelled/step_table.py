@@ -11,7 +11,7 @@ from rnnkit_tasks.forecast.roles import quoted
 from rnnkit_tasks.labelled.columns import KEYS, LABELS, by_name, find_labels, names_above
 from rnnkit_tasks.labelled.example import NO_LABEL, Example, Examples
 from rnnkit_tasks.labelled.raw_table import RawTable, read_raw
-from rnnkit_tasks.table.column import Column, unlike_numbers
+from rnnkit_tasks.table.column import Column, column_of, unlike_numbers
 from rnnkit_tasks.table.table import Table
 
 TABLE = "table"
@@ -111,9 +111,7 @@ def _lacking(table: RawTable, name: str) -> DataError:
 
 
 def _column(table: RawTable, name: str) -> Column:
-    column = Column()
-    column.append(table.columns[name])
-    return column
+    return column_of(table.columns[name])
 
 
 def _as_table(table: RawTable, names: Sequence[str]) -> Table:

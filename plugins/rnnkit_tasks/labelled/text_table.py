@@ -31,12 +31,14 @@ def read_text_table(path: Path, reading: dict[str, Any], kept: bool) -> Examples
     text, label = asked
     if kept and text is None:  # the run learnt from files of another kind
         label = by_name([*table.columns], LABELS)
-        text = find_text(table.source, table.columns, label)
+        text = find_text(table.source, table.columns, label, "call the column 'text'")
     elif kept:
         text, label = _known(table, str(text)), label if label in table.columns else None
     else:
         label = table.check(label) if label else find_labels(table.source, table.columns, text)
-        text = table.check(text) if text else find_text(table.source, table.columns, label)
+        text = (
+            table.check(text) if text else find_text(table.source, table.columns, label, "name the column with text=")
+        )
     if text == label:
         raise DataError(f"{path}: column {text!r} cannot hold both texts and labels; name another with text= or label=")
     labels = table.columns[label] if label else [NO_LABEL] * len(table.lines)
