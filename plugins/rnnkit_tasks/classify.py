@@ -4,7 +4,7 @@
 
 - a folder with a sub-folder for each label, which holds texts (.txt) or sequences of numbers (.csv, a row a step);
 - a table (CSV, TSV) with a column of texts and one of labels, found by their names (text, label, ...) or their looks,
-  or named by `text` and `label`; numbers, dates, yes and no are taken for texts where they are so named alone;
+  or named by `text` and `label`; what holds numbers, dates, or yes and no, is a column of texts only by its name;
 - JSON lines: `{"text": "...", "label": "..."}`, or `{"sequence": [[...], ...], "label": "..."}` with an item a step.
 
 Columns and keys beside these two are left out, and named as a run begins; an object with a key twice is refused.
