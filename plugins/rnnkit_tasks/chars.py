@@ -257,15 +257,17 @@ class Chars(rnnkit.Task):
     def prompt(self, text: str = "") -> Tensor:
         """Return the symbols of `text`, its line ends made one character, but for bytes.
 
-        Without a text: the end of a paragraph, or else how the held-out text begins.
+        Without a text: the end of a paragraph, or else how the held-out text begins. Of words, those that the run does
+        not know are `<unk>`, of which a line tells, and a blank at the end is that of the word to come.
 
         Raises:
-            UsageError: a character or word that the run does not know.
+            UsageError: a character that the run does not know.
         """
-        if not text:
-            paragraph = self.tokens.paragraph()
-            return torch.tensor([self._beginning]) if paragraph is None else paragraph
-        return self.tokens.symbols_of(text, self.source)
+        symbols = self.tokens.symbols_of(text, self.source) if text else None
+        if symbols is not None and len(symbols):
+            return symbols
+        paragraph = self.tokens.paragraph()
+        return torch.tensor([self._beginning]) if paragraph is None else paragraph
 
     def sample(self, symbols: Tensor) -> str:
         """Return the text of `symbols` (N,)."""

@@ -4,8 +4,10 @@
 
 - a folder with a sub-folder for each label, which holds texts (.txt) or sequences of numbers (.csv, a row a step);
 - a table (CSV, TSV) with a column of texts and one of labels, found by their names (text, label, ...) or their looks,
-  or named by `text` and `label`;
+  or named by `text` and `label`; what holds numbers, dates, or yes and no, is a column of texts only by its name;
 - JSON lines: `{"text": "...", "label": "..."}`, or `{"sequence": [[...], ...], "label": "..."}` with an item a step.
+
+Columns and keys beside these two are left out, and named as a run begins; an object with a key twice is refused.
 
 Texts are read by characters, by words in lower case, or by bytes (`tokens`). What occurs less than twice in training is
 one symbol, that of the unknown; of words the 20,000 most frequent are kept. Features of numbers are brought to mean 0

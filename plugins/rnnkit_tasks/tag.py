@@ -3,7 +3,7 @@
 `file` is one of these, in UTF-8:
 
 - tokens in columns: a line has a token and, in its last column, the label, cut at tabs or blanks; a blank line stands
-  between sequences. Comments (#) and -DOCSTART- lines are passed over;
+  between sequences. Comments (#) and -DOCSTART- lines are passed over, columns between the two are left out;
 - a table (.csv, .tsv) whose rows are steps: columns of numbers, or one of tokens; a column of labels, found by its name
   (label, ...) or its looks, or named by `label`; and maybe one that tells sequences apart, called sequence, session or
   the like, or named by `key`. Without it the table is one sequence, which is cut into pieces of `max_len` rows.

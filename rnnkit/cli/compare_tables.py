@@ -26,7 +26,7 @@ def print_comparison(comparison: "Comparison", groups: "list[SeedGroup]") -> Non
         echo_wrapped("\neach run\n")
     _print_runs(comparison)
     if len(comparison.runs) > 1:
-        echo_wrapped(f"\nthe same in all: {_said(comparison.same)}")
+        echo_wrapped(f"\nthe same in all: {_said(comparison)}")
 
 
 def several_seeds(groups: "list[SeedGroup]") -> bool:
@@ -72,13 +72,13 @@ def _print_groups(comparison: "Comparison", groups: "list[SeedGroup]") -> None:
 
 def _print_runs(comparison: "Comparison") -> None:
     same_cell = "cell" in comparison.same and len(comparison.runs) > 1
-    headings = ["run", *([] if same_cell else ["cell"]), *comparison.differing, *FIGURES]
+    headings = ["run", *([] if same_cell else ["cell"]), *comparison.telling, *FIGURES]
     rows = []
     for run in comparison.runs:
         cell = [] if same_cell else [run.history.settings.cell]
-        rows.append([run.label, *cell, *_row(run, comparison.differing)])
-    less = [*LESS, "parameters", "steps", *reversed(comparison.differing), "cell"]
-    right = [*_numbers(comparison, comparison.differing), *FIGURES]
+        rows.append([run.label, *cell, *_row(run, comparison.telling)])
+    less = [*LESS, "parameters", "steps", *reversed(comparison.telling), "cell"]
+    right = [*_numbers(comparison, comparison.telling), *FIGURES]
     print_table(headings, rows, right=right, less=less, keep=("last", "best"))
 
 
@@ -103,16 +103,18 @@ def _numbers(comparison: "Comparison", names: list[str]) -> list[str]:
     return [name for name in names if name != "cell" and all(type(t.get(name)) in (int, float, NoneType) for t in own)]
 
 
-def _said(same: dict[str, Any]) -> str:
+def _said(comparison: "Comparison") -> str:
     """List settings that are the same in all runs: options, what is not the default, and what one asks for first."""
     from rnnkit.runs.setting_fields import FIELDS, default_of
 
     told = [
         f"{name} {_text(value)}"
-        for name, value in same.items()
+        for name, value in comparison.same.items()
         if name in SAID_ANYWAY or name not in FIELDS or value != default_of(name)
     ]
-    return ", ".join([*told, "every other setting at its default"])
+    others = [name for name in comparison.differing if name not in comparison.telling]
+    but = f" (but {', '.join(others)}, on which no figure depends)" if others else ""
+    return ", ".join([*told, f"every other setting at its default{but}"])
 
 
 def _spread(spread: "Spread") -> str:

@@ -11,6 +11,9 @@ from rnnkit.core.task import Batch
 from rnnkit.errors import DataError, KindError, ShapeError
 from rnnkit.loaders.collate import marked_past_the_ends
 
+OF_SINGLE = "make a Dataset of them, or batches by rnnkit.collate"
+"""What to do with single sequences, which torch takes as samples in a list; here a list holds batches."""
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -27,9 +30,10 @@ class Layout:
         """Return a batch of the loader's as one that is time first, with real inputs (T, B, D) or symbols (T, B).
 
         Raises:
-            DataError: it is no batch, or is not finite.
+            DataError: it is no batch, or a single sequence, or is not finite.
         """
         batch = split(item, self.batch_first, self.every_step)
+        _check_no_single(batch, self.every_step)
         batch = batch._replace(xs=read_inputs(batch.xs), lengths=_lengths(batch))
         targets = batch.targets if batch.targets.is_floating_point() else batch.targets.long()
         if self.marks and self.every_step and batch.lengths is not None and targets.shape[:2] == batch.xs.shape[:2]:
@@ -49,14 +53,24 @@ def split(item: Any, batch_first: bool, every_step: bool) -> Batch:
     if not isinstance(item, tuple | list) or len(item) not in (2, 3):
         kind = f"{type(item).__name__} of {len(item)}" if isinstance(item, tuple | list) else type(item).__name__
         raise DataError(f"is a {kind}; it must be (xs, targets), (xs, targets, lengths) or a rnnkit.Batch")
+    for name, part in zip(("inputs", "targets"), item, strict=False):
+        if part is None:
+            raise DataError(
+                f"has no {name}, but None; it must be (xs, targets), (xs, targets, lengths) or a rnnkit.Batch"
+            )
     try:
         xs, targets, *rest = (
             as_tensor(f"the {name}", part)
             for name, part in zip(("inputs", "targets", "lengths"), item, strict=False)
             if part is not None
         )
-    except (KindError, ValueError) as error:
-        raise DataError(f"is wrong: {error}") from None
+    except KindError as error:
+        if isinstance(item[0], Tensor | str):
+            raise DataError(f"is wrong: {error}") from None
+        raise DataError(
+            f"has inputs or targets that make no tensor, {_called(item[0])} and {_called(item[1])}; of sequences, "
+            f"which may have different lengths, {OF_SINGLE}"
+        ) from None
     if batch_first:
         _check_dimensions(xs)
         xs = xs.transpose(0, 1)
@@ -97,14 +111,13 @@ def found_every_step(item: Any, batch_first: bool) -> bool:
     form = "(batch, time, ...)" if _turned(item, batch_first) else "(time, batch, ...)"
     if once.ndim == 0:
         raise DataError(
-            f"has inputs of shape {tuple(first.xs.shape)} and one target, so it is a single sequence; give a Dataset "
-            "of them, or batches that rnnkit.collate has made of several"
+            f"has inputs of shape {tuple(first.xs.shape)} and one target, so it is a single sequence; {OF_SINGLE}"
         )
     given = tuple((first.xs.transpose(0, 1) if _turned(item, batch_first) else first.xs).shape)
     other = "batch_first=False" if batch_first else "batch_first=True"
     raise DataError(
         f"has inputs of shape {given} and targets of shape {tuple(once.shape)}; give one target a step, {form}, or one "
-        f"a sequence, (batch, ...), or {other} if the dimensions are the other way round"
+        f"a sequence, (batch, ...), or {other} if the dimensions are the other way round{_of_single(first.xs)}"
     )
 
 
@@ -112,11 +125,32 @@ def _turned(item: Any, batch_first: bool) -> bool:
     return batch_first and not isinstance(item, Batch)
 
 
+def _check_no_single(batch: Batch, every_step: bool) -> None:
+    """Raise DataError where targets do not fit inputs that may be a single sequence, (T, D) or (T,)."""
+    _check_dimensions(batch.xs)
+    wanted = tuple(batch.xs.shape[:2] if every_step else batch.xs.shape[1:2])
+    if batch.xs.ndim == 2 and batch.targets.shape[: len(wanted)] != wanted:
+        each = "step of each row" if every_step else "row"
+        raise DataError(
+            f"has targets of shape {tuple(batch.targets.shape)}; give one for each {each}, "
+            f"({', '.join(map(str, wanted))}, ...){_of_single(batch.xs)}"
+        )
+
+
+def _of_single(xs: Tensor) -> str:
+    """Say what to do if inputs are a single sequence; "" of those that cannot be one."""
+    return f"; of single sequences {OF_SINGLE}" if xs.ndim in (1, 2) else ""
+
+
+def _called(part: object) -> str:
+    return f"a list of {len(part)}" if isinstance(part, list) else f"a {type(part).__name__}"
+
+
 def _check_dimensions(xs: Tensor) -> None:
     if xs.ndim not in (2, 3):
         raise DataError(
             f"has inputs of shape {tuple(xs.shape)}; they must have two dimensions, time and batch, or three with "
-            "the features last"
+            f"the features last{_of_single(xs)}"
         )
 
 

@@ -13,11 +13,16 @@ from rnnkit.plugin.registry import tasks
 from rnnkit.plugin.resolve import resolve
 from rnnkit.runs.history import RunHistory, read_history
 from rnnkit.runs.parameter_count import parameter_count
+from rnnkit.runs.setting_fields import CHANGEABLE_ON_RESUME
 from rnnkit.runs.settings import Settings
 from rnnkit.support.paths import AnyPath, as_path
 
 SHOWN_ANYWAY = ("cell", "task", "steps")
 """Settings that stand in a comparison whether they differ or not."""
+
+
+OF_NO_ACCOUNT = frozenset(CHANGEABLE_ON_RESUME) - {"steps"}
+"""Settings that say only how safely a run is kept and what is recorded of it: no figure depends on them."""
 
 
 class Contender(NamedTuple):
@@ -75,6 +80,11 @@ class Comparison(NamedTuple):
     differing: list[str]
     """Names of the settings that are not the same in all runs."""
     runs: list[Contender]
+
+    @property
+    def telling(self) -> list[str]:
+        """Those of them that figures may depend on."""
+        return [name for name in self.differing if name not in OF_NO_ACCOUNT]
 
     @property
     def same(self) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def draw(comparison: Comparison, path: AnyPath) -> None:
         panel.grid(alpha=0.3)
     panels[0].set_ylabel(comparison.metric)
     _scale(panels[0], runs)
-    _explain(figure, [_label(run, comparison.differing) for run in runs], colours)
+    _explain(figure, [_label(run, comparison.telling) for run in runs], colours)
     save(figure, path)
 
 

@@ -60,6 +60,20 @@ def with_copies(path: AnyPath, settings: Settings) -> Settings:
     return replace(settings, task_options={**settings.task_options, **copies})
 
 
+def own_copies(path: AnyPath, settings: Settings) -> dict[str, Path]:
+    """Return the copies that the run in folder `path` has of its files, by option, though these are there.
+
+    There is none of a file that was given in place of the run's own, nor of one that is such a copy itself.
+    """
+    own = _files(Settings.of_run(as_path(path)))
+    found = {}
+    for name, file in _files(settings).items():
+        copy = _place(path, name, file)
+        if file == own.get(name) and file != copy and os.path.lexists(file) and copy.exists():
+            found[name] = copy
+    return found
+
+
 def check_files(path: AnyPath, settings: Settings) -> list[Path]:
     """Say which of the files that the task of the run in folder `path` reads are gone; return the copies that are read.
 
@@ -87,8 +101,13 @@ def _files(settings: Settings) -> dict[str, Path]:
 
 def _copy(path: AnyPath, name: str, file: Path) -> Path | None:
     """Return the copy of a file that is gone; None: it is there, or there is no copy."""
-    copy = as_path(path) / COPIES / name / file.name
-    return copy.absolute() if not os.path.lexists(file) and copy.exists() else None
+    copy = _place(path, name, file)
+    return copy if not os.path.lexists(file) and copy.exists() else None
+
+
+def _place(path: AnyPath, name: str, file: Path) -> Path:
+    """Return where the copy of a file is, if there is one."""
+    return (as_path(path) / COPIES / name / file.name).absolute()
 
 
 def _contents(source: Path) -> list[Path]:

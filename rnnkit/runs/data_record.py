@@ -4,12 +4,13 @@ import hashlib
 import json
 import logging
 import math
-from dataclasses import asdict, dataclass, fields
+import shlex
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from rnnkit.core.task import Task
-from rnnkit.errors import CheckpointError, RnnkitError, UsageError, one_line
-from rnnkit.runs.data_copies import check_files, with_copies
+from rnnkit.errors import CheckpointError, DataError, RnnkitError, UsageError, one_line
+from rnnkit.runs.data_copies import check_files, own_copies, with_copies
 from rnnkit.runs.settings import Settings
 from rnnkit.support.atomic_files import read_file
 from rnnkit.support.paths import AnyPath, as_path
@@ -106,6 +107,41 @@ def kept_task(path: AnyPath, settings: Settings) -> Task:
         ) from None
 
 
+def resumed_task(path: AnyPath, settings: Settings) -> Task:
+    """Build the task of the run in folder `path`, to go on with it.
+
+    Where files have changed, the run's own copies take their place, and a line says so: it learnt from those.
+
+    Raises:
+        CheckpointError: data.json is damaged, or is another task's.
+        DataError: the data are gone or unfit, and so are the copies.
+    """
+    kept, copies = DataRecord.read(path), own_copies(path, settings)
+    if kept is None or not copies:
+        return kept_task(path, settings)
+    task = _task_of(path, settings, kept)
+    if task is not None:
+        return task
+    names = {name: str(copy) for name, copy in copies.items()}
+    task = _task_of(path, replace(settings, task_options={**settings.task_options, **names}), kept)
+    if task is None:  # the copies are others too: refused as the data of a run that has none
+        return kept_task(path, settings)
+    log.warning(
+        "the data of task %r have changed since %s learnt from them; it goes on with its own copy, %s",
+        *(settings.task, path, " and ".join(names.values())),
+    )
+    return task
+
+
+def _task_of(path: AnyPath, settings: Settings, kept: DataRecord) -> Task | None:
+    """Build a run's task; None if its data are not those of which the run has kept the fingerprint."""
+    try:
+        task = kept_task(path, settings)
+        return task if task.fingerprint() == kept.fingerprint else None
+    except (DataError, UsageError):  # rows, columns or sequences are not there any more
+        return None
+
+
 def check_data(path: AnyPath, settings: Settings, task: Task) -> None:
     """Say it if the data of the run in folder `path` are gone and copies are read, or are not what it has learnt from.
 
@@ -115,14 +151,19 @@ def check_data(path: AnyPath, settings: Settings, task: Task) -> None:
     """
     copies = check_files(path, settings)
     kept = DataRecord.read(path)
-    if kept is None or kept.fingerprint == task.fingerprint():
-        return
+    own = own_copies(path, settings)
+    ways = " ".join(shlex.join(["--set", f"task.{name}={copy}"]) for name, copy in own.items())
+    try:
+        if kept is None or kept.fingerprint == task.fingerprint():
+            return
+    except DataError as error:
+        raise DataError(f"{error}; or take the run's own copy with {ways}") if ways else error from None
     if copies:
         raise CheckpointError(f"{' or '.join(map(str, copies))} is not what was written; put a copy back")
     log.warning(
         "the data of task %r have changed since %s learnt from them; they are judged by the scale, columns, "
-        "alphabet and rows of then",
-        *(task.name, path),
+        "alphabet and rows of then%s",
+        *(task.name, path, f"; what it learnt from is judged with {ways}" if ways else ""),
     )
 
 

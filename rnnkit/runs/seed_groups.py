@@ -5,10 +5,9 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
-from rnnkit.runs.comparison import Contender
-from rnnkit.runs.setting_fields import CHANGEABLE_ON_RESUME
+from rnnkit.runs.comparison import OF_NO_ACCOUNT, Contender
 
-NOT_LEARNT_BY = {"seed", *CHANGEABLE_ON_RESUME} - {"steps"}
+NOT_LEARNT_BY = {"seed", *OF_NO_ACCOUNT}
 """Settings in which runs of a group may differ: the seed, and what says only how safely a run is kept."""
 
 

@@ -53,6 +53,20 @@ def test_only_settings_that_differ_have_a_column(cli, past_run, lines):
     ]
 
 
+def test_how_safely_a_run_is_kept_is_no_setting_of_its_figures(cli, past_run, lines, tmp_path):
+    kept = {"save_every": 7, "keep": 5, "keep_data": 0, "inspect_every": 50}
+    folders = past_run("one", [1.0], **ADDING, hidden=64), past_run("two", [1.0], **ADDING, hidden=32, **kept)
+    told = cli("compare", *folders).stdout
+    assert rows(told)[0][1:3] == ["hidden", "parameters"]
+    said = "every other setting at its default (but inspect_every, save_every, keep, keep_data, on which no figure"
+    assert said in " ".join(told.split())
+    assert cli("compare", *folders, "--plot", tmp_path / "c.svg").exit_code == 0
+    assert "save_every" not in (tmp_path / "c.svg").read_text()
+    first, second = lines(cli("compare", *folders, "--json").stdout)
+    assert second["differing"] == {"hidden": 32, **kept}
+    assert (first["settings"]["save_every"], second["settings"]["keep_data"]) == (100, 0)
+
+
 def test_the_best_is_the_highest_where_higher_is_better(cli, past_run, lines):
     accuracy = past_run("up", [0.1] * 4, {1: 0.5, 2: 0.75, 4: 0.625}, task="digits")
     (told,) = lines(cli("compare", accuracy, "--json").stdout)

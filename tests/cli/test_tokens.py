@@ -64,9 +64,26 @@ def test_words_that_are_unknown(over, cli, text, tmp_path):
     assert "share of <unk>, validation" in done.stdout
     known = [word for word in rnnkit.open_run(folder)[1].tokens.vocabulary if word.strip()]
     strange = next(word for word in WORDS if word not in known and f" {word}" not in known)
-    told = one_line(cli("sample", folder, "--prompt", f"{known[1].strip()} {strange}"), 2)
-    assert f"the text has the word '{strange}', which is none of the 6 that the run knows of {text}" in told
+    told = cli("sample", folder, "--prompt", f"{known[1].strip()} {strange}", "--length", 3)
+    assert (told.exit_code, told.stderr) == (
+        0,
+        f"rnnkit: 1 of 2 words of the prompt is none of the 6 that the run knows of {text}, such as '{strange}'; read "
+        "as <unk>\n",
+    )
+    assert told.stdout.startswith(f"{known[1].strip()} {strange} ")
     assert cli("eval", folder).exit_code == 0
+
+
+@pytest.mark.parametrize("tokens", UNIT)
+def test_a_blank_behind_a_prompt_stands_once(over, cli, lines, tokens):
+    folder, _ = over(tokens)
+    task, model = rnnkit.open_run(folder)[1:]
+    drawn = task.sample(rnnkit.generate(model, task.prompt("the dog "), 5, temperature=0.7))
+    given = "the dog" if tokens == "word" else "the dog "
+    told = cli("sample", folder, "--prompt", "the dog ", "--length", 5)
+    assert (told.stdout, told.stderr) == (f"{given}{drawn}\n", "")
+    (record,) = lines(cli("sample", folder, "--prompt", "the dog ", "--length", 5, "--json").stdout)
+    assert (record["prompt"], record["text"]) == (given, drawn)
 
 
 def test_runs_over_different_tokens_are_no_rivals(over, cli):

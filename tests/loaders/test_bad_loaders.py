@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset, TensorDataset
@@ -37,13 +38,14 @@ BATCHES = {
     "no pair": (XS, "task 'own': the loader: a batch is a Tensor; it must be (xs, targets), (xs, targets, lengths)"),
     "a dict": ({"x": XS}, "task 'own': the loader: a batch is a dict; it must be (xs, targets)"),
     "four parts": ((XS, YS, YS, YS), "task 'own': the loader: a batch is a tuple of 4; it must be"),
+    "no targets": ((XS, None), "task 'own': the loader: a batch has no targets, but None; it must be (xs, targets), "),
     "text": (("ab", YS), "task 'own': the loader: a batch is wrong: the inputs is a str, which is no tensor"),
     "one dimension": ((torch.ones(6), YS), "task 'own': the loader: a batch has inputs of shape (6,); they must have"),
     "four dimensions": ((torch.ones(6, 5, 3, 2), YS), "a batch has inputs of shape (6, 5, 3, 2); they must have two"),
     "a single sequence": (
         (torch.ones(6, 3), torch.tensor(1)),
-        "a batch has inputs of shape (6, 3) and one target, so it is a single sequence; give a Dataset of them, or "
-        "batches that rnnkit.collate has made of several",
+        "a batch has inputs of shape (6, 3) and one target, so it is a single sequence; make a Dataset of them, "
+        "or batches by rnnkit.collate",
     ),
     "other rows": (
         (XS, torch.zeros(4).long()),
@@ -75,6 +77,51 @@ def test_a_first_batch(kind):
         rnnkit.tasks.from_loader([batch], name="own")
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+ONE = torch.ones(7, 3)
+SINGLE = {
+    "a class": (ONE, 1),
+    "a number": (ONE, torch.tensor(0.5)),
+    "a class in a vector": (ONE, torch.tensor([1])),
+    "classes at every step": (ONE, torch.zeros(7).long()),
+    "numbers at every step": (ONE, torch.zeros(7)),
+    "vectors at every step": (ONE, torch.zeros(7, 2)),
+    "a vector": (ONE, torch.zeros(4)),
+    "arrays": (ONE.numpy(), torch.zeros(7).numpy()),
+    "one feature": (ONE[:, 0], torch.zeros(7)),
+    "one feature and a class": (ONE[:, 0], 1),
+    "symbols and a class": (ONE[:, 0].long(), torch.tensor(1)),
+    "symbols at every step": (ONE[:, 0].long(), ONE[:, 0].long()),
+    "symbols of features": (ONE.long(), torch.zeros(7).long()),
+    "a list": ([1.0, 2.0, 3.0], 1),
+    "a list of rows": ([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], 1),
+    "a ragged list": ([[1.0, 2.0], [3.0]], 1),
+    "a ragged array": (np.array([[1.0, 2.0], [3.0]], dtype=object), 1),
+    "sequences in a list": ([ONE, ONE[:5]], [0, 1]),
+    "equal sequences in a list": ([ONE, ONE], [ONE, ONE]),
+    "lists in a list": ([[1.0, 2.0], [1.0, 2.0, 3.0]], [0, 1]),
+}
+
+
+@pytest.mark.parametrize("kind", SINGLE)
+@pytest.mark.parametrize("every_step", [None, True, False])
+def test_samples_in_a_list_are_no_batches(kind, every_step):
+    with pytest.raises(DataError) as caught:
+        rnnkit.tasks.from_loader([SINGLE[kind]] * 5, every_step=every_step, name="own")
+    said = str(caught.value)
+    assert said.startswith("task 'own': the loader: a batch has ")
+    assert said.endswith(" make a Dataset of them, or batches by rnnkit.collate")
+    assert "\n" not in said
+
+
+def test_a_later_sample_is_no_batch():
+    samples = [(torch.ones(steps, 3), torch.zeros(steps)) for steps in (3, 5)]
+    task = rnnkit.tasks.from_loader(samples, name="own")
+    with pytest.raises(
+        DataError, match=r"^task 'own': the loader: a batch has targets of shape \(5,\); .* by rnnkit.col"
+    ):
+        list(rnnkit.train(rnnkit.Model(task, "rnn", 2, unroller="loop"), task, steps=2))
 
 
 def test_nan_past_the_end_is_padding():

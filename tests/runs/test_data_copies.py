@@ -152,3 +152,68 @@ def test_a_copy_that_was_changed_is_refused(train, cli):
     assert done.stderr.splitlines()[-1] == f"rnnkit: {copy} is not what was written; put a copy back"
     with pytest.raises(CheckpointError, match="is not what was written"):
         rnnkit.load(run).predict()
+
+
+def changed(content):
+    """Return a file's content with other values in the same form: a task reads it, and as other data."""
+    return content.replace("dog", "fox").replace("-01-01,0,0", "-01-01,5,0").replace("warm tea 1,", "warm tea one,")
+
+
+@pytest.mark.parametrize("kind", slow_but(["a table", "labels"], KINDS))
+def test_a_run_goes_on_with_its_copy_where_the_file_has_changed(train, cli, kind, tmp_path):
+    run, file = train(*KINDS[kind])
+    whole = shutil.copytree(run, tmp_path / "whole")
+    assert cli("run", "--resume", whole, "--steps", 5, "--quiet").exit_code == 0
+    task, option, name, content, *_ = KINDS[kind]
+    file.write_text(changed(content))
+    assert file.read_text() != content
+    resumed = cli("run", "--resume", run, "--steps", 5, "--quiet")
+    assert resumed.exit_code == 0, resumed.output
+    told = (
+        f"rnnkit: the data of task '{task}' have changed since {run} learnt from them; it goes on with its own copy, "
+        f"{run / 'data' / option / name}"
+    )
+    assert resumed.stderr.splitlines().count(told) == 1
+    assert (run / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
+    assert (run / "config.toml").read_bytes() == (whole / "config.toml").read_bytes()
+    assert (run / "data" / option / name).read_text() == content
+
+
+def test_a_file_that_lacks_what_was_learnt_from_is_no_loss(train, cli):
+    run, file = train(*KINDS["a table"])
+    file.write_text("day,c\n2024-01-01,1\n2024-01-02,2\n")
+    resumed = cli("run", "--resume", run, "--steps", 5, "--quiet")
+    assert resumed.exit_code == 0, resumed.output
+    assert f"it goes on with its own copy, {run / 'data' / 'file' / 'table.csv'}" in resumed.stderr
+
+
+@pytest.mark.parametrize("lack", ["no copy", "another copy", "a file that was given"])
+def test_other_data_are_refused_where_no_copy_is_what_was_learnt_from(train, cli, lack):
+    run, file = train(*KINDS["a table"])
+    file.write_text(changed(TABLE))
+    words = ()
+    if lack == "no copy":
+        shutil.rmtree(run / "data")
+    elif lack == "another copy":
+        (run / "data" / "file" / "table.csv").write_text(changed(TABLE))
+    else:
+        (file.parent / "later").mkdir()
+        words = ("--set", f"task.file={file.rename(file.parent / 'later' / 'table.csv')}")
+    done = cli("run", "--resume", run, "--steps", 5, "--quiet", *words)
+    assert (done.exit_code, done.stderr.count("\n")) == (6, 1)
+    assert "the data of task 'csv' have changed since" in done.stderr
+
+
+@pytest.mark.parametrize("kind", slow_but(["a table", "labels"], KINDS))
+def test_what_judges_a_changed_file_names_the_copy(train, cli, kind):
+    run, file = train(*KINDS[kind])
+    _, option, name, content, *_ = KINDS[kind]
+    before = cli("eval", run, "--json").stdout
+    file.write_text(changed(content))
+    way = ("--set", f"task.{option}={run / 'data' / option / name}")
+    for command in ["eval"] if kind == "a text" else ["eval", "predict"]:
+        said = cli(command, run).stderr.splitlines()
+        assert len([line for line in said if line.endswith(f" with {' '.join(way)}")]) == 1, said
+        told = cli(command, run, *way)
+        assert (told.exit_code, "have changed" in told.stderr) == (0, False), told.output
+    assert cli("eval", run, "--json", *way).stdout == before

@@ -188,6 +188,7 @@ def test_a_run_goes_on_with_its_own_scale(run, file, cli, tmp_path, appended):
 
 
 def test_other_data_are_not_gone_on_with(run, file, cli):
+    shutil.rmtree(run / "data")  # with the run's copy it would go on
     file.write_text(CONTENT.replace(",no,", ",no,1"))
     done = cli("run", "--resume", run, "--steps", 6, "--quiet")
     assert (done.exit_code, done.stderr.count("\n")) == (6, 1)

@@ -120,13 +120,28 @@ def test_a_prompt_of_words(tmp_path):
     assert read.sample(read.prompt("The dog sat.\r\nThe")) == "The dog sat.\nThe"
     assert read.sample(read.prompt("cat ran")) == " cat ran"  # known by the blank before it alone
     assert read.sample(read.prompt()) == "\n\n"
-    sentence = (
-        r"^the text has the word 'zebra', which is none of the [\d,]+ that the run knows of .*text.txt; leave it out$"
-    )
-    with pytest.raises(UsageError, match=sentence):
-        read.prompt("The zebra ran")
-    with pytest.raises(UsageError, match="the word 'mouse'"):
-        read.prompt("mouse")
+
+
+def test_a_prompt_of_words_that_are_unknown(tmp_path, caplog):
+    read = task(tmp_path, RHYME * 20, "word", seq_len=4)
+    caplog.clear()
+    assert read.prompt("The zebra ran").tolist()[1] == 0
+    assert read.sample(read.prompt("mouse")) == " <unk>"
+    known = f"{read.input_size - 1:,} that the run knows of {read.source}"
+    assert caplog.messages == [
+        f"1 of 3 words of the prompt is none of the {known}, such as 'zebra'; read as <unk>",
+        f"1 of 1 word of the prompt is none of the {known}, such as 'mouse'; read as <unk>",
+    ]
+
+
+def test_a_blank_behind_a_prompt_of_words_is_that_of_the_next_word(tmp_path, caplog):
+    read = task(tmp_path, RHYME * 20, "word", seq_len=4)
+    caplog.clear()
+    assert read.prompt("The dog ").tolist() == read.prompt("The dog").tolist()
+    assert read.prompt(" ").tolist() == read.prompt().tolist()
+    assert caplog.messages == []
+    further = task(tmp_path, (RHYME + "a  cat\n") * 20, "word", seq_len=4)
+    assert further.sample(further.prompt("The dog  ")) == "The dog "
 
 
 UNIT = {"char": "character", "byte": "byte", "word": "word"}

@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from rnnkit.errors import DataError
+from rnnkit_tasks.forecast.roles import quoted
+from rnnkit_tasks.table.column import column_of, unlike_numbers
+from rnnkit_tasks.table.dates import dates
 
 TEXTS = ("text", "sentence", "review", "message", "content", "comment", "tweet", "body", "document", "utterance", "sms")
 LABELS = ("label", "labels", "class", "category", "sentiment", "target", "tag", "intent", "topic", "polarity", "y")
@@ -26,11 +29,22 @@ KEYS = (
 MOST_LABELS = 0.5
 """Of the rows: with more different cells than this share, a column holds no labels."""
 
+SHOWN = 12
+"""Columns that are left out, by name; the rest is counted."""
+
 
 def by_name(columns: Sequence[str], known: Sequence[str]) -> str | None:
     """Return the column that has one of the known names, the earliest of these; None if there is none."""
     lowered = {name.lower(): name for name in reversed(columns)}
     return next((lowered[name] for name in known if name in lowered), None)
+
+
+def left_out(names: Sequence[str]) -> list[str]:
+    """Return the note that names the columns or keys that nothing reads, as a list; empty if there are none."""
+    if not names:
+        return []
+    more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return [f"left out: {', '.join(map(quoted, names[:SHOWN]))}{more}"]
 
 
 def names_above(rows: Sequence[Sequence[str]], asked: Sequence[str | None], known: Sequence[str]) -> str:
@@ -66,16 +80,36 @@ def find_labels(source: str, columns: Mapping[str, Sequence[str]], text: str | N
     raise DataError(f"{source} has {what}; name the column with label=; it has {', '.join([*columns][:12])}")
 
 
-def find_text(source: str, columns: Mapping[str, Sequence[str]], label: str | None) -> str:
-    """Return the column of the texts: that of a known name, or the one of the longest cells beside the labels.
+def find_text(source: str, columns: Mapping[str, Sequence[str]], label: str | None, way: str) -> str:
+    """Return the column of the texts: that of a known name, or of those that hold words the one of the longest cells.
+
+    Args:
+        source: what messages call the table.
+        columns: cells by name.
+        label: the column of the labels.
+        way: how the column can be named.
 
     Raises:
-        DataError: there is no other column.
+        DataError: there is no other column, or all others hold numbers, dates or answers.
     """
     others = [name for name in columns if name != label]
     if not others:
         raise DataError(f"{source} has no column beside the labels; give one with texts, or name the delimiter")
-    return by_name(others, TEXTS) or max(others, key=lambda name: sum(map(len, columns[name])))
+    named = by_name(others, TEXTS)
+    if named is not None:
+        return named
+    texts = [name for name in others if _holds_words(columns[name])]
+    if not texts:
+        shown = ", ".join(map(quoted, others[:5])) + (", ..." if len(others) > 5 else "")
+        raise DataError(
+            f"{source} has no column of texts beside the labels, only numbers, dates, yes and no ({shown}); {way} that "
+            "is to be read as text, or give sequences of numbers as JSON lines or a folder"
+        )
+    return max(texts, key=lambda name: sum(map(len, columns[name])))
+
+
+def _holds_words(cells: Sequence[str]) -> bool:
+    return unlike_numbers(column_of(cells)) == "text" and dates(cells) is None
 
 
 def _may_be_labels(cells: Sequence[str]) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rnnkit.errors import DataError
+from rnnkit_tasks.labelled.columns import left_out
 from rnnkit_tasks.labelled.example import NO_LABEL, Example, Examples
 from rnnkit_tasks.text.text_file import TextFile
 
@@ -70,6 +71,7 @@ def read_conll(path: Path, kept: bool) -> Examples:
         raise DataError(f"{path} {NOTHING}")
     notes = [f"tokens: column 1 of {width}", f"labels: column {width}" if width > 1 else "labels: none"]
     notes += [f"passed over: {count} {what}" for what, count in passed.items() if count]
+    notes += [] if kept else left_out([f"column {place}" for place in range(2, width)])
     return Examples(str(path), items, reading={"format": CONLL}, notes=notes)
 
 

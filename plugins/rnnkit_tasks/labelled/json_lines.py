@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rnnkit.errors import DataError, UsageError, nearest
-from rnnkit_tasks.labelled.columns import LABELS, TEXTS, by_name
+from rnnkit_tasks.labelled.columns import LABELS, TEXTS, by_name, left_out
 from rnnkit_tasks.labelled.example import NO_LABEL, Content, Example, Examples, Numbers
 from rnnkit_tasks.text.text_file import TextFile
 
@@ -31,22 +31,7 @@ def read_json_lines(path: Path, reading: dict[str, Any], kept: bool) -> Examples
     objects = list(_objects(path))
     if not objects:
         raise DataError(f"{path} has nothing but blank lines; give an object a line: {FORM}")
-    first = objects[0][1]
-    text, label = reading.get("text"), reading.get("label")
-    for key in [key for key in (text, label) if key and key not in first and not kept]:
-        raise UsageError(
-            f"{path} has no key {key!r}{nearest(key, first)} in its first object; it has {', '.join(first)}"
-        )
-    text = text or (SEQUENCE if SEQUENCE in first else by_name([*first], TEXTS))
-    label = label or by_name([key for key in first if key != text], LABELS)
-    if text is None:
-        raise DataError(
-            f"{path}, line {objects[0][0]}: no key that holds a text or a sequence; name it with text=, or write {FORM}"
-        )
-    if label is None and not kept:
-        raise DataError(
-            f"{path}, line {objects[0][0]}: no key that holds a label; name it with label=, or write {FORM}"
-        )
+    text, label = _keys(path, *objects[0], reading, kept)
     items: list[Example] = []
     for line, record in objects:
         place = f"{path}, line {line}"
@@ -60,7 +45,28 @@ def read_json_lines(path: Path, reading: dict[str, Any], kept: bool) -> Examples
         items.append(Example(content, [_label(place, str(label), record, kept)], str(path), [line]))
     kind = "texts" if isinstance(items[0].content, str) else "sequences"
     notes = [f"{kind}: key {text}", f"labels: key {label}"]
+    if not kept:
+        keys = dict.fromkeys(key for _, record in objects for key in record)  # in the order in which they appear
+        notes += left_out([key for key in keys if key not in (text, label)])
     return Examples(str(path), items, _names(items), {"text": text, "label": label}, notes)
+
+
+def _keys(path: Path, line: int, first: dict[str, Any], reading: dict[str, Any], kept: bool) -> tuple[str, str | None]:
+    """Return the keys of the contents and of the labels, as the first object, in line `line`, has them."""
+    text, label = reading.get("text"), reading.get("label")
+    for key in [key for key in (text, label) if key and key not in first and not kept]:
+        raise UsageError(
+            f"{path} has no key {key!r}{nearest(key, first)} in its first object; it has {', '.join(first)}"
+        )
+    text = text or (SEQUENCE if SEQUENCE in first else by_name([*first], TEXTS))
+    label = label or by_name([key for key in first if key != text], LABELS)
+    if text is None:
+        raise DataError(
+            f"{path}, line {line}: no key that holds a text or a sequence; name it with text=, or write {FORM}"
+        )
+    if label is None and not kept:
+        raise DataError(f"{path}, line {line}: no key that holds a label; name it with label=, or write {FORM}")
+    return text, label
 
 
 def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -72,7 +78,7 @@ def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             if line.isspace():
                 continue
             try:
-                value = json.loads(line, parse_constant=_refused)
+                value = json.loads(line, parse_constant=_refused, object_pairs_hook=_without_doubles)
             except json.JSONDecodeError as error:
                 raise DataError(
                     f"{path}, line {number} is not JSON ({error.msg}, character {error.pos + 1}); "
@@ -87,6 +93,16 @@ def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _refused(word: str) -> None:
     raise ValueError(f"{word} is not a finite number")
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object; ValueError if a key stands in it twice, of which json would keep the last value alone."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twice[:40]!r} stands in one object {keys.count(twice)} times")
+    return found
 
 
 def _content(place: str, key: str, value: Any) -> Content:

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from rnnkit.errors import DataError, nearest
+from rnnkit_tasks.forecast.roles import quoted
 from rnnkit_tasks.labelled.columns import KEYS, LABELS, by_name, find_labels, names_above
 from rnnkit_tasks.labelled.example import NO_LABEL, Example, Examples
 from rnnkit_tasks.labelled.raw_table import RawTable, read_raw
-from rnnkit_tasks.table.column import Column, unlike_numbers
+from rnnkit_tasks.table.column import Column, column_of, unlike_numbers
 from rnnkit_tasks.table.table import Table
 
 TABLE = "table"
@@ -52,7 +53,8 @@ def read_step_table(path: Path, reading: dict[str, Any], kept: bool) -> Examples
     notes += [f"rows of {together} sequence(s) lie apart and are put together"] if together else []
     notes += [f"tokens: column {features[0]}"] if not names else []
     notes += [] if kept else [table.note]
-    notes += [f"left out: {', '.join(f'{name} ({why})' for name, why in left.items())}"] if left and not kept else []
+    told = ", ".join(f"{quoted(name)} ({why})" for name, why in left.items())
+    notes += [f"left out: {told}"] if left and not kept else []
     return Examples(str(path), items, names, found, notes)
 
 
@@ -109,9 +111,7 @@ def _lacking(table: RawTable, name: str) -> DataError:
 
 
 def _column(table: RawTable, name: str) -> Column:
-    column = Column()
-    column.append(table.columns[name])
-    return column
+    return column_of(table.columns[name])
 
 
 def _as_table(table: RawTable, names: Sequence[str]) -> Table:

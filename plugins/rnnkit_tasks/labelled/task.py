@@ -81,6 +81,8 @@ class LabelledTask(rnnkit.Task):
         split = Split(self._marked(examples, shares), files, digests)
         training = [examples.items[place] for place in split.places(TRAIN)]
         learnt = Learnt.of(labels, training, examples.names, tokens, examples.reading)
+        if learnt.vocabulary is not None:
+            learnt.vocabulary.check(examples.source)
         self._take(learnt, split, 0, "")
         tests = [] if test is None else self._test_examples(learnt)
         self._tests = len(tests)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnkit.errors import DataError, nearest
-from rnnkit_tasks.labelled.columns import LABELS, TEXTS, by_name, find_labels, find_text, names_above
+from rnnkit_tasks.labelled.columns import LABELS, TEXTS, by_name, find_labels, find_text, left_out, names_above
 from rnnkit_tasks.labelled.example import NO_LABEL, Example, Examples
 from rnnkit_tasks.labelled.raw_table import RawTable, read_raw
 
@@ -31,12 +31,14 @@ def read_text_table(path: Path, reading: dict[str, Any], kept: bool) -> Examples
     text, label = asked
     if kept and text is None:  # the run learnt from files of another kind
         label = by_name([*table.columns], LABELS)
-        text = find_text(table.source, table.columns, label)
+        text = find_text(table.source, table.columns, label, "call the column 'text'")
     elif kept:
         text, label = _known(table, str(text)), label if label in table.columns else None
     else:
         label = table.check(label) if label else find_labels(table.source, table.columns, text)
-        text = table.check(text) if text else find_text(table.source, table.columns, label)
+        text = (
+            table.check(text) if text else find_text(table.source, table.columns, label, "name the column with text=")
+        )
     if text == label:
         raise DataError(f"{path}: column {text!r} cannot hold both texts and labels; name another with text= or label=")
     labels = table.columns[label] if label else [NO_LABEL] * len(table.lines)
@@ -45,10 +47,8 @@ def read_text_table(path: Path, reading: dict[str, Any], kept: bool) -> Examples
         for content, name, line in zip(table.columns[text], labels, table.lines, strict=True)
     ]
     found = {"text": text, "label": label or reading.get("label"), "delimiter": table.delimiter, "header": table.header}
-    left = [name for name in table.columns if name not in (text, label)]
     notes = [f"texts: column {text}", f"labels: column {label}" if label else "labels: none"]
-    notes += [] if kept else [table.note]
-    notes += [f"left out: {', '.join(left[:12])}{', ...' if len(left) > 12 else ''}"] if left and not kept else []
+    notes += [] if kept else [table.note, *left_out([name for name in table.columns if name not in (text, label)])]
     return Examples(str(path), items, reading=found, notes=notes)
 
 

@@ -10,6 +10,7 @@ from unicodedata import normalize
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnkit.errors import DataError
 from rnnkit_tasks.text.letters import compiled, marks_in
 
 Symbols = NDArray[np.int64]
@@ -17,6 +18,8 @@ Symbols = NDArray[np.int64]
 CHAR, WORD, BYTE, TOKEN = "char", "word", "byte", "token"
 KINDS = (CHAR, WORD, BYTE)
 """What a text is cut into; tokens come from a file that has cut it already."""
+
+NOUNS = {CHAR: "characters", WORD: "words", TOKEN: "tokens"}
 
 UNKNOWN = 0
 """The symbol of all that is not in the vocabulary."""
@@ -52,6 +55,15 @@ class Vocabulary:
         """How many symbols there are, the unknown among them."""
         return 256 if self.tokens == BYTE else len(self.symbols) + 1
 
+    def check(self, source: str) -> None:
+        """Raise DataError if there is no symbol but the unknown, so that all texts of `source` would be alike."""
+        if self.size == 1:
+            way = "" if self.tokens == TOKEN else ", or cut texts otherwise with tokens="
+            raise DataError(
+                f"{source}: none of the {NOUNS[self.tokens]} that train occurs {OFTEN} times, so that all would be one "
+                f"unknown; give more of them{way}"
+            )
+
     def encode(self, content: str | list[str]) -> Symbols:
         """Return the symbols (T,) of a text, or of tokens."""
         if self.tokens == BYTE:
@@ -70,8 +82,7 @@ class Vocabulary:
     def __str__(self) -> str:
         if self.tokens == BYTE:
             return "256 bytes"
-        nouns = {CHAR: "characters", WORD: "words", TOKEN: "tokens"}
-        return f"{len(self.symbols)} {nouns[self.tokens]} that train at least {OFTEN} times, all others as one unknown"
+        return f"{len(self.symbols)} {NOUNS[self.tokens]} that train at least {OFTEN} times, all others as one unknown"
 
     def to_json(self) -> dict[str, Any]:
         """Return what JSON takes."""

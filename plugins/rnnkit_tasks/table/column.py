@@ -114,6 +114,13 @@ class Column:
         return self.top(self.rows)
 
 
+def column_of(cells: Sequence[str]) -> Column:
+    """Return cells as a column."""
+    column = Column()
+    column.append(cells)
+    return column
+
+
 def unlike_numbers(column: Column) -> str:
     """Say what a column holds that is left out: "empty", "yes/no", "text"; "" where most of it looks like numbers."""
     filled = [cell for cell in column.odd_cells if not is_missing(cell)]

@@ -52,7 +52,7 @@ class Tokens(ABC):
 
     @abstractmethod
     def symbols_of(self, text: str, source: str) -> Tensor:
-        """Cut a prompt (N,); UsageError names what a run over `source` cannot know."""
+        """Cut a prompt (N,), maybe to nothing; UsageError names what a run over `source` cannot know."""
 
     @abstractmethod
     def paragraph(self) -> Tensor | None:

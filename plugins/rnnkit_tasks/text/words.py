@@ -1,5 +1,6 @@
 """A text as words: the most frequent ones of the part that trains, and one symbol for all others."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -9,16 +10,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rnnkit.errors import UsageError
 from rnnkit_tasks.text.cutting import LINE_END, words_of
 from rnnkit_tasks.text.mapped import map_parts
 from rnnkit_tasks.text.parts import parts_of
 from rnnkit_tasks.text.symbols import default_text, is_large
 from rnnkit_tasks.text.text_file import TextFile
-from rnnkit_tasks.text.tokens import PARAGRAPH, Tokens, with_line_feeds
+from rnnkit_tasks.text.tokens import PARAGRAPH, Tokens, counted, with_line_feeds
 
 UNKNOWN, SHOWN = "<unk>", " <unk>"
 """The first symbol, and how it stands in a text."""
+
+log = logging.getLogger("rnnkit.tasks")
 
 PIECE = 2**20  # symbols at once
 
@@ -93,17 +95,21 @@ class Words(Tokens):
         return cls(words, different, replaced)
 
     def symbols_of(self, text: str, source: str) -> Tensor:
-        """Return the places of words that are known; the first one may be known by the blank before it alone."""
-        (*words,) = (word for part in words_of([with_line_feeds(text)]) for word in part)
+        """Return the places of words, 0 of those that are unknown, of which a line tells.
+
+        The first one may be known by the blank before it alone; a blank at the end is that of the word to come.
+        """
+        (*words,) = (word for part in words_of([with_line_feeds(text).removesuffix(" ")]) for word in part)
         if words and words[0] not in self._places and f" {words[0]}" in self._places:
             words[0] = f" {words[0]}"
-        for word in words:
-            if word not in self._places:
-                raise UsageError(
-                    f"the text has the word {word.strip(' ') or word!r}, which is none of the {self.size - 1:,} that "
-                    f"the run knows of {source}; leave it out"
-                )
-        return torch.tensor([self._places[word] for word in words], dtype=torch.int64)
+        strange = [word.strip(" ") or word for word in words if word not in self._places]
+        if strange:
+            log.warning(
+                "%d of %s of the prompt %s none of the %s that the run knows of %s, such as %r; read as %s",
+                *(len(strange), counted(len(words), self.unit), "is" if len(strange) == 1 else "are"),
+                *(f"{self.size - 1:,}", source, strange[0][:40], UNKNOWN),
+            )
+        return torch.tensor([self._places.get(word, 0) for word in words], dtype=torch.int64)
 
     def paragraph(self) -> Tensor | None:
         """Return two line ends, if the text has some."""

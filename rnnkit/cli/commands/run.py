@@ -154,7 +154,7 @@ def _launch(context: click.Context, options: Options, settings: "Settings") -> N
 
 def _train(options: Options, settings: "Settings") -> None:
     """Train in this process, alone or as one of several, and report; the first of several alone writes and prints."""
-    from rnnkit.runs.data_record import kept_task
+    from rnnkit.runs.data_record import resumed_task
     from rnnkit.runs.folder import RunWriter
     from rnnkit.training.process_group import process_group
 
@@ -164,7 +164,7 @@ def _train(options: Options, settings: "Settings") -> None:
         if not processes.is_main:
             options = options._replace(as_json=False, quiet=True, tensorboard=False, loggers=())
         resume = options.resume
-        task = settings.make_task() if resume is None else kept_task(resume, settings)
+        task = settings.make_task() if resume is None else resumed_task(resume, settings)
         model = settings.make_model(task)
         training = settings.make_training(model, task, processes)
         if options.memory_limit is not None:

@@ -44,6 +44,7 @@ def sample(
     start = task.prompt(prompt)
     if start is None:
         raise UsageError(f"{folder} is a run of task {settings.task!r}, which has no text; sample a run of chars")
+    prompt = _as_read(prompt, task.sample(start))
     symbols = generate_stream(model, start, temperature=temperature, seed=seed)
     pieces = task.sample_stream(symbol for _, symbol in zip(range(length), symbols, strict=False))
     if as_json:
@@ -54,3 +55,13 @@ def sample(
             echo(text, end="")
             if ending:
                 raise ending[0]
+
+
+def _as_read(prompt: str, read: str) -> str:
+    """Return a prompt with as many blanks at its end as were read: of words, the last one is that of the word to come.
+
+    Args:
+        prompt: as it was given.
+        read: the text of its symbols.
+    """
+    return prompt.rstrip(" ") + " " * (len(read) - len(read.rstrip(" "))) if prompt.endswith(" ") else prompt
