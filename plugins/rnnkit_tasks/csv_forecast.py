@@ -12,9 +12,10 @@ that begin with #, are passed over. What each column is for is said in one line 
   date; or those that `target` names.
 - `time`: a column of dates, or of times in numbers, or of years. The oldest row comes first; a file that has the newest
   row first, by its times or by what counts its rows, or has dates that cannot be read, is refused: `order=newest-first`
-  turns it round, `order=oldest-first` takes it as it stands. `zone` names the zone of local times, `every` brings rows
-  to an even step. The hour of the day, the day of the week and the time of the year are inputs where the rows that
-  train go through each at least twice (`calendar=none`: never).
+  turns it round, `order=oldest-first` takes it as it stands. Where days and months could change places, dates are read
+  so that the steps are the more even, which is said, or as `dates` says. `zone` names the zone of local times, `every`
+  brings rows to an even step. The hour of the day, the day of the week and the time of the year are inputs where the
+  rows that train go through each at least twice (`calendar=none`: never).
 - `key`: the column that tells several series apart; each has its own scale and its own parts, and columns that never
   change within any of them tell them apart.
 - `left out`: other text, empty columns, and those that nobody asked for.
@@ -94,6 +95,7 @@ class CsvForecast(rnnkit.Task):
         decimal: what decimals begin with, a comma or a point, thousands having marks; None: found out.
         header: yes or no: whether the first line holds names; None: found out.
         order: oldest-first or newest-first: which row comes first; None: found out, and oldest first.
+        dates: day-first or month-first: how dates such as 01/02/2024 are read; None: found out by their steps.
     """
 
     name = "csv"
@@ -139,6 +141,7 @@ class CsvForecast(rnnkit.Task):
         decimal: str | None = None,
         header: str | bool | None = None,
         order: str | None = None,
+        dates: str | None = None,
     ) -> None:
         options = locals()
         asked = Asked.read({name: options[name] for name in _OPTIONS})
@@ -180,7 +183,7 @@ class CsvForecast(rnnkit.Task):
     def _frame(self) -> Frame:
         """The table of a run, read again and brought to its scale."""
         learnt = self._learnt
-        reading = learnt.source.read()
+        reading = learnt.source.read(reading=learnt.reading)
         cut = reading.table.cut()
         wanted = [*self.columns, *self.targets]
         check_columns(reading, wanted, f"which the run learnt from; give back that table, or the column its name{cut}")

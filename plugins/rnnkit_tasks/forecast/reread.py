@@ -40,6 +40,11 @@ def read_again(learnt: Learnt, path: Path | None, notes: list[str]) -> tuple[Rea
     else:
         judged = [name for name in (*learnt.roles.inputs, *learnt.roles.targets) if name not in learnt.roles.ahead]
         stops = known_stops(reading, judged) if learnt.ahead else [one.rows.stop for one in reading.series]
+    if reading.time is not None and reading.time.other and not learnt.reading:
+        notes.append(
+            f"dates are read {reading.time.note}, and {reading.time.other} is possible too, for the run has seen none "
+            "of either form; write them as 2024-01-31 if that is meant"
+        )
     firsts = [one.rows.start + learnt.window for one in reading.series]
     if own:
         starts = [one.rows.start for one in learnt.series]

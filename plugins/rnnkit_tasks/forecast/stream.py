@@ -92,7 +92,8 @@ class Stream:
             column.append(cells)
         table = Table(PLACE, columns, [line for line, _ in held])
         timed = Table(PLACE, {name: columns[name] for name in times} or {"": Column(np.arange(float(len(held))))})
-        time = moments(timed, reading=self._learnt.reading)[0] if times else None
+        asked = self._learnt.source.dates is not None
+        time = moments(timed, (), self._learnt.reading, asked)[0] if times else None
         place = f"{PLACE}, line {held[-1][0]}"
         _check_order(place, time)
         zone = self._learnt.source.zone

@@ -8,6 +8,7 @@ import numpy as np
 
 from rnnkit.errors import DataError, UsageError
 from rnnkit_tasks.table.column import Column
+from rnnkit_tasks.table.dates import SWAPPED
 from rnnkit_tasks.table.house import house
 from rnnkit_tasks.table.moments import moments
 from rnnkit_tasks.table.order import Time, check_order
@@ -65,22 +66,25 @@ class Source(NamedTuple):
     """The step in time that rows are brought to."""
     zone: str | None = None
     """Whose local times the dates are."""
+    dates: str | None = None
+    """One of `READINGS`: what comes first in dates whose days and months could change places."""
 
     def read(self, left_out: Sequence[str] = (), reading: str = "") -> Reading:
         """Read the rows, the oldest first.
 
         Args:
             left_out: columns that are not looked at for the time.
-            reading: of dates, "day first" or "month first", where that is known.
+            reading: of dates, "day first" or "month first", where that is known; `dates` decides over it.
 
         Raises:
-            UsageError: there is no column of the key's name, or no time to bring to even steps.
-            DataError: the file is unfit, or its newest row comes first.
+            UsageError: there is no column of the key's name, no time to bring to even steps, or no dates whose days and
+                months could change places.
+            DataError: the file is unfit, its dates are not what was asked for, or its newest row comes first.
         """
         table = self._table()
         if self.key is not None:
             table.column(self.key)
-        time, whys = moments(table, [*left_out, *([self.key] if self.key else [])], reading)
+        time, whys = self._moments(table, left_out, reading)
         if self.order == "newest-first":  # the rows of each series, as they come
             self._check(table, time, whys, left_out, [Series("", range(table.rows))] if self.key is None else [])
             table.turn()
@@ -108,6 +112,17 @@ class Source(NamedTuple):
         if is_parquet(self.path):
             return read_parquet(self.path)
         return read_table(self.path, self.delimiter, self.header, self.decimal)
+
+    def _moments(self, table: Table, left_out: Sequence[str], reading: str) -> tuple[Time | None, dict[str, str]]:
+        """Find the time of the rows, its dates read as was asked."""
+        not_time = [*left_out, *([self.key] if self.key else [])]
+        time, whys = moments(table, not_time, READINGS.get(self.dates or "", reading), self.dates is not None)
+        if self.dates is not None and not self.kept and (time is None or time.note not in SWAPPED):
+            raise UsageError(
+                f"task 'csv': dates is {self.dates!r}, and {table.source} has no dates in which the day or the month "
+                "comes first; leave dates out"
+            )
+        return time, whys
 
     def _check(
         self, table: Table, time: Time | None, whys: Mapping[str, str], left_out: Sequence[str], series: list[Series]
@@ -150,7 +165,10 @@ class Source(NamedTuple):
         return cls(path, values["delimiter"], values["header"], values["order"], kept=True, **later)
 
 
-LATER = ("decimal", "key", "every", "zone")
+READINGS = {note.replace(" ", "-"): note for note in SWAPPED}
+"""What dates may be asked to be, and the notes on it."""
+
+LATER = ("decimal", "key", "every", "zone", "dates")
 """Options that runs of the first rnnkit did not have."""
 
 

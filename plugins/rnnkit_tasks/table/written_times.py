@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnkit_tasks.table.dates import DAY, FORMS, MONTHS, TIME_OF_DAY, offsets
+from rnnkit_tasks.table.dates import FORMS, MONTHS, TIME_OF_DAY, offsets
+from rnnkit_tasks.table.evenness import DAY
 from rnnkit_tasks.table.stamps import DAYS, EPOCHS
 
 Writer = Callable[[float], str]
