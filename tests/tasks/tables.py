@@ -536,7 +536,9 @@ TOLD = {
         table("Time,a", lambda row, x: f"{row * row // 9},{x}"), ("targets: a (not Time: a counter)", "time: none")
     ),
     **{
-        f"a zone called {zone}": Told(table("d,a", lambda row, x, zone=zone: f"{hour(row)}:00 {zone},{x}"), ("d (1 h",))
+        f"a zone called {zone}": Told(
+            table("d,a", lambda row, x, zone=zone: f"{hour(row)}:00 {zone},{x}"), ("d (1 h apart)",)
+        )
         for zone in ("UTC", "CEST", "Europe/Berlin", "America/Argentina/Buenos_Aires")
     },
     "a shuffled index": Told(table(",a", lambda row, x: f"{row * 37 % ROWS},{x}"), ("targets: a (not 1: an id)",)),

@@ -13,6 +13,7 @@ from rnnkit_tasks.forecast.features import CALENDAR, MEASURED, MISSING, NUMBER, 
 from rnnkit_tasks.forecast.frame import Frame, known_stops, truth
 from rnnkit_tasks.forecast.gaps import POLICIES
 from rnnkit_tasks.forecast.learnt import Learnt, check_gaps
+from rnnkit_tasks.forecast.overlap import check_overlap
 from rnnkit_tasks.forecast.parts import Parts, check_enough, listed, told
 from rnnkit_tasks.forecast.pinball import squared
 from rnnkit_tasks.forecast.roles import Roles, quoted, roles
@@ -35,6 +36,7 @@ def learn(reading: Reading, asked: Asked) -> tuple[Learnt, Frame]:
     parts = Parts.made(series, cuts, asked.window, asked.horizon, asked.span)
     rows, least = sum(len(one.rows) for one in series), (asked.window + asked.horizon, asked.span)
     check_enough(table.source, parts, rows, asked.split, least)
+    out_of_order = check_overlap(reading, asked, series, cuts)
     training = np.concatenate([np.arange(s.rows.start, first) for s, (first, _) in zip(series, cuts, strict=True)])
     made = roles(reading, asked, training)
     made.calendar = _calendar(reading, asked, training)
@@ -51,7 +53,7 @@ def learn(reading: Reading, asked: Asked) -> tuple[Learnt, Frame]:
     inputs = Scales.measured(raw, series, training, [feature.kind not in MEASURED for feature in features])
     targets = Scales.measured(values, series, training, [False] * len(made.targets))
     made.notes += _told(reading, features, raw, stops, asked, parts)
-    made.notes.append(told(series, cuts, time))
+    made.notes += [*out_of_order, told(series, cuts, time)]
     learnt = Learnt(
         asked.source.as_read(table),
         asked.window,

@@ -8,6 +8,7 @@ import numpy as np
 from rnnkit.errors import DataError
 from rnnkit_tasks.forecast.frame import Frame, check_columns, known_stops, restricted
 from rnnkit_tasks.forecast.learnt import Learnt
+from rnnkit_tasks.forecast.overlap import told_back
 from rnnkit_tasks.table.cells import is_missing
 from rnnkit_tasks.table.source import Reading
 from rnnkit_tasks.table.table import SHOWN
@@ -45,6 +46,8 @@ def read_again(learnt: Learnt, path: Path | None, notes: list[str]) -> tuple[Rea
             f"dates are read {reading.time.note}, and {reading.time.other} is possible too, for the run has seen none "
             "of either form; write them as 2024-01-31 if that is meant"
         )
+    if not own:
+        notes += told_back(reading, reading.series)
     firsts = [one.rows.start + learnt.window for one in reading.series]
     if own:
         starts = [one.rows.start for one in learnt.series]

@@ -22,7 +22,7 @@ GAP = r"[-/. ,]\s*"
 NAMED = rf"(?P<month>(?:{MONTHS})[a-z]*)\.?"
 WEEKDAY = r"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,?\s+)?"
 CLOCK = (
-    r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}(?:[.,]\d+)?))?\s*(?P<half>[ap]\.?m\.?)?"
+    r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}(?:[.,]\d+)?))?\s*(?P<half>[ap]\.?m\.?(?![a-z]+/))?"
     r"\s*(?P<zone>z|utc|gmt|[a-z]{3,4}|[a-z]+(?:/[a-z_]+)+|(?:utc|gmt)?[+-]\d{1,2}(?::?\d{2})?)?(?:\s*\[.*\])?"
 )
 DATES = {
