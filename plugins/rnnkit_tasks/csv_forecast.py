@@ -11,12 +11,12 @@ that begin with #, are passed over. What each column is for is said in one line 
 - `targets`: the inputs that are numbers, but for those that are constant, count rows or years, or are ids or parts of a
   date; or those that `target` names.
 - `time`: a column of dates, or of times in numbers, or of years. The oldest row comes first; a file that has the newest
-  row first, by its times or by what counts its rows, or has dates that cannot be read, is refused: `order=newest-first`
-  turns it round, `order=oldest-first` takes it as it stands, as it does one whose times go back, or repeat as those of
-  several series do, so that its parts would overlap. Where days and months could change places, dates are read so that
-  the steps are the more even, which is said, or as `dates` says. `zone` names the zone of local times, `every` brings
-  rows to an even step. The hour of the day, the day of the week and the time of the year are inputs where the
-  rows that train go through each at least twice (`calendar=none`: never).
+  row first, by its times or by what counts its rows, or a date that cannot be read (`Total`), is refused:
+  `order=newest-first` turns it round, `order=oldest-first` takes it as it stands, like one whose times go back, or
+  repeat as those of several series do, so that its parts would overlap. Where days and months could change places,
+  dates are read so that the steps are the more even, which is said, or as `dates` says. `zone` names the zone of local
+  times, `every` brings rows to an even step. The hour of the day, the day of the week and the time of the year are
+  inputs where the rows that train go through each at least twice (`calendar=none`: never).
 - `key`: the column that tells several series apart; each has its own scale and its own parts, and columns that never
   change within any of them tell them apart.
 - `left out`: other text, empty columns, and those that nobody asked for.
@@ -184,7 +184,7 @@ class CsvForecast(rnnkit.Task):
     def _frame(self) -> Frame:
         """The table of a run, read again and brought to its scale."""
         learnt = self._learnt
-        reading = learnt.source.read(reading=learnt.reading)
+        reading = learnt.source.read(reading=learnt.reading, own=True)
         cut = reading.table.cut()
         wanted = [*self.columns, *self.targets]
         check_columns(reading, wanted, f"which the run learnt from; give back that table, or the column its name{cut}")

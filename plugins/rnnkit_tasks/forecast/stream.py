@@ -16,10 +16,11 @@ from rnnkit_tasks.table.column import Column
 from rnnkit_tasks.table.decimals import value
 from rnnkit_tasks.table.delimiter import spoken
 from rnnkit_tasks.table.moments import moments
-from rnnkit_tasks.table.order import Time
+from rnnkit_tasks.table.order import ORDERS, Time
 from rnnkit_tasks.table.series import Series
 from rnnkit_tasks.table.source import Reading
 from rnnkit_tasks.table.table import SHOWN, Table, labelled
+from rnnkit_tasks.table.undated import REMEDY, is_undated
 from rnnkit_tasks.table.zones import universal
 
 PLACE = "stdin"
@@ -124,6 +125,10 @@ class Stream:
             if self._learnt.missing == POLICIES[0] or not is_missing(cell):
                 wrong = f"{cell[:40]!r} is not a finite number" if cell.strip() else "the cell is empty"
                 raise DataError(f"{PLACE}, line {line}, column {name!r}: {wrong}; correct it")
+        for name in self._learnt.roles.time:
+            if name in places and is_undated(cells[places[name]]) and self._learnt.source.order != ORDERS[0]:
+                cell = cells[places[name]]
+                raise DataError(f"{PLACE}, line {line}, column {name!r}: {cell[:40]!r} is no date; {REMEDY}")
 
     def _heading(self, rows: Iterator[Row]) -> tuple[int, dict[str, int], Row | None]:
         """Return how many cells a row has, which is in which column, and the first line where it holds no names."""

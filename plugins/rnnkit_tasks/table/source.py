@@ -11,11 +11,12 @@ from rnnkit_tasks.table.column import Column
 from rnnkit_tasks.table.dates import SWAPPED
 from rnnkit_tasks.table.house import house
 from rnnkit_tasks.table.moments import moments
-from rnnkit_tasks.table.order import Time, check_order
+from rnnkit_tasks.table.order import ORDERS, Time, check_order
 from rnnkit_tasks.table.parquet import is_parquet, read_parquet
 from rnnkit_tasks.table.resampling import SHORT, Step, resampled
 from rnnkit_tasks.table.series import Series, grouped, laid, texts
 from rnnkit_tasks.table.table import Table, read_table
+from rnnkit_tasks.table.undated import check_dated
 from rnnkit_tasks.table.untimed import check_untimed
 from rnnkit_tasks.table.written_times import OFFSET
 from rnnkit_tasks.table.zones import local, universal
@@ -69,22 +70,26 @@ class Source(NamedTuple):
     dates: str | None = None
     """One of `READINGS`: what comes first in dates whose days and months could change places."""
 
-    def read(self, left_out: Sequence[str] = (), reading: str = "") -> Reading:
+    def read(self, left_out: Sequence[str] = (), reading: str = "", own: bool = False) -> Reading:
         """Read the rows, the oldest first.
 
         Args:
             left_out: columns that are not looked at for the time.
             reading: of dates, "day first" or "month first", where that is known; `dates` decides over it.
+            own: whether it is the table that a finished run learnt from, whose rows are taken as they then were.
 
         Raises:
             UsageError: there is no column of the key's name, no time to bring to even steps, or no dates whose days and
                 months could change places.
-            DataError: the file is unfit, its dates are not what was asked for, or its newest row comes first.
+            DataError: the file is unfit, its dates are not what was asked for, a row has something else in the place of
+                one, or its newest row comes first.
         """
         table = self._table()
         if self.key is not None:
             table.column(self.key)
         time, whys = self._moments(table, left_out, reading)
+        if time is not None and not own and self.order != ORDERS[0]:
+            check_dated(table, time, self.kept)
         if self.order == "newest-first":  # the rows of each series, as they come
             self._check(table, time, whys, left_out, [Series("", range(table.rows))] if self.key is None else [])
             table.turn()
