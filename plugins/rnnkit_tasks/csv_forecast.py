@@ -21,11 +21,11 @@ that begin with #, are passed over. What each column is for is said in one line 
   change within any of them tell them apart.
 - `left out`: other text, empty columns, and those that nobody asked for.
 
-A number that is missing is an error, unless `missing` says what stands for it: `forward` the last one that was there,
-`interpolate` a line between its neighbours (the last one where a window ends within the gap, for nothing is learnt from
-what lies ahead), `mask` the mean, and an input that says so. It is never a target. The first line holds names if it has
-words above numbers, or anything but a date above dates; `header` decides, and must where it may be either. Without
-names, columns are called "1", "2", ...
+A number that is missing is an error, unless `missing` says what stands for it: `forward` the last one that was there
+(before the first one, the mean), `interpolate` a line between its neighbours (the last one where a window ends within
+the gap, for nothing is learnt from what lies ahead), `mask` the mean, and an input that says so. It is never a target.
+The first line holds names if it has words above numbers, or anything but a date above dates; `header` decides, and must
+where it may be either. Without names, columns are called "1", "2", ...
 
 The first 70 % of the rows train, the next 15 % validate, the last 15 % are left for a test, or as `split` says; a row
 belongs where it is forecast, so its window may begin in the part before. Numbers are brought to mean 0 and deviation 1

@@ -24,6 +24,7 @@ from rnnkit_tasks.forecast.outputs import outputs
 from rnnkit_tasks.forecast.reread import read_again
 from rnnkit_tasks.forecast.rivals import OURS, RIDGE, Asked, errors, ridge, rivals, season_of, unbeaten, unknown
 from rnnkit_tasks.forecast.roles import quoted
+from rnnkit_tasks.forecast.standing import empty_windows, told_empty
 from rnnkit_tasks.forecast.stream import Stream
 from rnnkit_tasks.table.source import Reading
 
@@ -91,6 +92,7 @@ class TableForecaster(rnnkit.Predictor):
         for note in (note for clock in clocks for note in clock.notes):
             if note not in notes:
                 notes.append(note)
+        notes += told_empty(self.learnt, frame.values, made.ends)
         season_known = season_of(season, clocks[0].pace)
         return self._forecast(frame, made, index, notes, interval, season_known)
 
@@ -126,7 +128,8 @@ class TableForecaster(rnnkit.Predictor):
                 clock = clock.going_on(window.timed, reading.time, window.before)
             made = origins_of(frame, learnt, own=False, asked="last")
             index = self._index([clock], frame, made)
-            yield self._forecast(frame, made, index, clock.notes, interval, None)
+            empty = [empty_windows(learnt, name, len(made.ends)) for name in window.empty]
+            yield self._forecast(frame, made, index, [*clock.notes, *empty], interval, None)
 
     def _too_short(self, reading: Reading, frame: Frame) -> DataError:
         """Return the error of a table from which nothing can be forecast."""

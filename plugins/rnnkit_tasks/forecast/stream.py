@@ -39,6 +39,8 @@ class Window(NamedTuple):
     """The columns of the time; without any, row numbers."""
     before: int
     """Rows that came before the window."""
+    empty: tuple[str, ...]
+    """Targets that are read and of which no row of it holds a number."""
 
 
 class Stream:
@@ -85,6 +87,8 @@ class Stream:
     def _window(self, held: Sequence[Row], places: dict[str, int], before: int) -> Window:
         """Return the rows that are held as a table."""
         times = [name for name in self._learnt.roles.time if name in places]
+        read = [name for name in self._learnt.roles.targets if name in self._inputs]
+        empty = tuple(name for name in read if all(is_missing(cells[places[name]]) for _, cells in held))
         columns = {name: Column(decimal=self._decimal) for name in dict.fromkeys([*self._inputs, *times])}
         for name, column in columns.items():
             cells = [cells[places[name]] for _, cells in held]
@@ -100,7 +104,7 @@ class Stream:
         zone = self._learnt.source.zone
         if time is not None and zone is not None:
             time = time._replace(seconds=universal(time.seconds, zone), zone=zone)
-        return Window(place, Reading(table, time, {}, [Series("", range(len(held)))]), timed, before)
+        return Window(place, Reading(table, time, {}, [Series("", range(len(held)))]), timed, before, empty)
 
     def _leave(self, cells: list[str], places: dict[str, int]) -> None:
         """Remember what a row held that leaves the window, where gaps are filled from before."""
