@@ -15,8 +15,9 @@ that begin with #, are passed over. What each column is for is said in one line 
   `order=newest-first` turns it round, `order=oldest-first` takes it as it stands, like one whose times go back, or
   repeat as those of several series do, so that its parts would overlap. Where days and months could change places,
   dates are read so that the steps are the more even, which is said, or as `dates` says. `zone` names the zone of local
-  times, `every` brings rows to an even step. The hour of the day, the day of the week and the time of the year are
-  inputs where the rows that train go through each at least twice (`calendar=none`: never).
+  times, or the clock that times with offsets are shown on, `every` brings rows to an even step. The hour of the day,
+  the day of the week and the time of the year are inputs where the rows that train go through each at least twice
+  (`calendar=none`: never).
 - `key`: the column that tells several series apart; each has its own scale and its own parts, and columns that never
   change within any of them tell them apart.
 - `left out`: other text, empty columns, and those that nobody asked for.
@@ -90,7 +91,7 @@ class CsvForecast(rnnkit.Task):
         missing: error, forward, interpolate or mask: what stands for a number that is missing.
         every: even step in time that rows are brought to, such as 15min, 1h, day or month; None: as they stand.
         calendar: parts of the date that are inputs, of hour, weekday and year; none; or auto: those of use.
-        zone: time zone whose local times the dates are, such as Europe/Berlin; None: clocks do not change.
+        zone: time zone whose local times the dates are, or are shown as; None: clocks do not change.
         split: percentages of the rows that train, validate and test, or the two dates on which the latter two begin.
         delimiter: what stands between cells; None: found out.
         decimal: what decimals begin with, a comma or a point, thousands having marks; None: found out.

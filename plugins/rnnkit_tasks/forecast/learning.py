@@ -55,7 +55,7 @@ def learn(reading: Reading, asked: Asked) -> tuple[Learnt, Frame]:
     made.notes += _told(reading, features, raw, stops, asked, parts)
     made.notes += [*out_of_order, told(series, cuts, time)]
     learnt = Learnt(
-        asked.source.as_read(table),
+        asked.source.as_read(reading),
         asked.window,
         asked.horizon,
         asked.steps,

@@ -17,10 +17,11 @@ from rnnkit_tasks.table.decimals import value
 from rnnkit_tasks.table.delimiter import spoken
 from rnnkit_tasks.table.moments import moments
 from rnnkit_tasks.table.order import ORDERS, Time
-from rnnkit_tasks.table.series import Series
+from rnnkit_tasks.table.series import Series, texts
 from rnnkit_tasks.table.source import Reading
 from rnnkit_tasks.table.table import SHOWN, Table, labelled
 from rnnkit_tasks.table.undated import REMEDY, is_undated
+from rnnkit_tasks.table.zoned_times import has_offset
 from rnnkit_tasks.table.zones import universal
 
 PLACE = "stdin"
@@ -103,7 +104,8 @@ class Stream:
         _check_order(place, time)
         zone = self._learnt.source.zone
         if time is not None and zone is not None:
-            time = time._replace(seconds=universal(time.seconds, zone), zone=zone)
+            known = has_offset(texts(timed, times[-1]))
+            time = time._replace(seconds=time.seconds if known else universal(time.seconds, zone), zone=zone)
         return Window(place, Reading(table, time, {}, [Series("", range(len(held)))]), timed, before, empty)
 
     def _leave(self, cells: list[str], places: dict[str, int]) -> None:

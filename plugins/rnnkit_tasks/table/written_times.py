@@ -22,7 +22,9 @@ TRIED = 5
 LOOKED_AT = 500
 """Cells by which it is told whether 7 is written 07, and March Mar."""
 
-OFFSET = re.compile(r"\d\s*(?:Z|UTC|[+-]\d\d:?\d\d)$", re.IGNORECASE)
+OFFSET = re.compile(
+    r"\d\s*(?:Z|UTC|GMT|(?:UTC|GMT)?[+-]\d\d:?\d\d)$|:\d\d(?:[.,]\d+)?\s*(?:UTC|GMT)?[+-]\d\d?$", re.IGNORECASE
+)
 """That a time ends in an offset from UTC."""
 
 EPOCH = datetime(1970, 1, 1)
