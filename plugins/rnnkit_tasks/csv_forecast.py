@@ -11,19 +11,22 @@ that begin with #, are passed over. What each column is for is said in one line 
 - `targets`: the inputs that are numbers, but for those that are constant, count rows or years, or are ids or parts of a
   date; or those that `target` names.
 - `time`: a column of dates, or of times in numbers, or of years. The oldest row comes first; a file that has the newest
-  row first, by its times or by what counts its rows, or has dates that cannot be read, is refused: `order=newest-first`
-  turns it round, `order=oldest-first` takes it as it stands. `zone` names the zone of local times, `every` brings rows
-  to an even step. The hour of the day, the day of the week and the time of the year are inputs where the rows that
-  train go through each at least twice (`calendar=none`: never).
+  row first, by its times or by what counts its rows, or a date that cannot be read (`Total`), is refused:
+  `order=newest-first` turns it round, `order=oldest-first` takes it as it stands, like one whose times go back, or
+  repeat as those of several series do, so that its parts would overlap. Where days and months could change places,
+  dates are read so that the steps are the more even, which is said, or as `dates` says. `zone` names the zone of local
+  times, or the clock that times with offsets are shown on, `every` brings rows to an even step. The hour of the day,
+  the day of the week and the time of the year are inputs where the rows that train go through each at least twice
+  (`calendar=none`: never).
 - `key`: the column that tells several series apart, by any name (NA is one) but an empty one; each has its own scale
   and its own parts, and columns that never change within any of them tell them apart.
 - `left out`: other text, empty columns, and those that nobody asked for.
 
-A number that is missing is an error, unless `missing` says what stands for it: `forward` the last one that was there,
-`interpolate` a line between its neighbours (the last one where a window ends within the gap, for nothing is learnt from
-what lies ahead), `mask` the mean, and an input that says so. It is never a target. The first line holds names if it has
-words above numbers, or anything but a date above dates; `header` decides, and must where it may be either. Without
-names, columns are called "1", "2", ...
+A number that is missing is an error, unless `missing` says what stands for it: `forward` the last one that was there
+(before the first one, the mean), `interpolate` a line between its neighbours (the last one where a window ends within
+the gap, for nothing is learnt from what lies ahead), `mask` the mean, and an input that says so. It is never a target.
+The first line holds names if it has words above numbers, or anything but a date above dates; `header` decides, and must
+where it may be either. Without names, columns are called "1", "2", ...
 
 The first 70 % of the rows train, the next 15 % validate, the last 15 % are left for a test, or as `split` says; a row
 belongs where it is forecast, so its window may begin in the part before. Numbers are brought to mean 0 and deviation 1
@@ -88,12 +91,13 @@ class CsvForecast(rnnkit.Task):
         missing: error, forward, interpolate or mask: what stands for a number that is missing.
         every: even step in time that rows are brought to, such as 15min, 1h, day or month; None: as they stand.
         calendar: parts of the date that are inputs, of hour, weekday and year; none; or auto: those of use.
-        zone: time zone whose local times the dates are, such as Europe/Berlin; None: clocks do not change.
+        zone: time zone whose local times the dates are, or are shown as; None: clocks do not change.
         split: percentages of the rows that train, validate and test, or the two dates on which the latter two begin.
         delimiter: what stands between cells; None: found out.
         decimal: what decimals begin with, a comma or a point, thousands having marks; None: found out.
         header: yes or no: whether the first line holds names; None: found out.
         order: oldest-first or newest-first: which row comes first; None: found out, and oldest first.
+        dates: day-first or month-first: how dates such as 01/02/2024 are read; None: found out by their steps.
     """
 
     name = "csv"
@@ -139,6 +143,7 @@ class CsvForecast(rnnkit.Task):
         decimal: str | None = None,
         header: str | bool | None = None,
         order: str | None = None,
+        dates: str | None = None,
     ) -> None:
         options = locals()
         asked = Asked.read({name: options[name] for name in _OPTIONS})
@@ -180,7 +185,7 @@ class CsvForecast(rnnkit.Task):
     def _frame(self) -> Frame:
         """The table of a run, read again and brought to its scale."""
         learnt = self._learnt
-        reading = learnt.source.read()
+        reading = learnt.source.read(reading=learnt.reading, own=True)
         cut = reading.table.cut()
         wanted = [*self.columns, *self.targets]
         check_columns(reading, wanted, f"which the run learnt from; give back that table, or the column its name{cut}")

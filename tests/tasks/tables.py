@@ -489,7 +489,8 @@ TOLD = {
     "weeks": Told(table("d,a", lambda row, x: f"{day(row, '%G-W%V', 168)},{x}"), ("time: d (1 week apart)",)),
     "months": Told(table("d,a", lambda row, x: f"{1990 + row // 12}-{row % 12 + 1:02d},{x}"), ("d (1 month apart)",)),
     "date and time apart": Told(
-        table("Date;Time;a", lambda row, x: f"{hour(row, '%d/%m/%Y;%H:%M:%S')};{x}"), ("Date + Time (day first, 1 h",)
+        table("Date;Time;a", lambda row, x: f"{hour(row, '%d/%m/%Y;%H:%M:%S')};{x}"),
+        ("Date + Time (day first (month first is possible too: dates=month-first), 1 h",),
     ),
     "times of day": Told(
         table("Time,a", lambda row, x: f"{hour(row, '%H:%M')},{x}"), ("time: none", "left out: Time (times of day)")
@@ -535,7 +536,9 @@ TOLD = {
         table("Time,a", lambda row, x: f"{row * row // 9},{x}"), ("targets: a (not Time: a counter)", "time: none")
     ),
     **{
-        f"a zone called {zone}": Told(table("d,a", lambda row, x, zone=zone: f"{hour(row)}:00 {zone},{x}"), ("d (1 h",))
+        f"a zone called {zone}": Told(
+            table("d,a", lambda row, x, zone=zone: f"{hour(row)}:00 {zone},{x}"), ("d (1 h apart)",)
+        )
         for zone in ("UTC", "CEST", "Europe/Berlin", "America/Argentina/Buenos_Aires")
     },
     "a shuffled index": Told(table(",a", lambda row, x: f"{row * 37 % ROWS},{x}"), ("targets: a (not 1: an id)",)),

@@ -159,3 +159,54 @@ def test_where_nothing_is_known_yet_the_last_value_says_nothing(tmp_path, values
     found = {error.method: error for error in forecast.errors}
     assert found["this run"].rows == 20
     assert (found["last value"].rows, found["last value"].mae) == (20 - 3, 3.0)
+
+
+MEAN = "the mean of the rows that train"
+
+
+@pytest.mark.parametrize(
+    ("policy", "said"),
+    [
+        (
+            "forward",
+            f"the last one before stands for them, and before the first one (a 30, on 2) {MEAN} (of yes/no: no) (as",
+        ),
+        (
+            "interpolate",
+            f"last one before, and before the first one (a 30, on 2) that one, where a window ends there {MEAN}",
+        ),
+        ("mask", f"{MEAN} (of yes/no: no) stands for them, and an input says so"),
+    ],
+)
+def test_what_stands_before_the_first_number_is_told(tmp_path, policy, said):
+    values = np.arange(200.0) % 9
+    values[:30] = values[100] = NAN
+    path = tmp_path / "t.csv"
+    rows = [
+        f"{'' if np.isnan(a) else a},{'' if row < 2 else 'yes' if row % 3 else 'no'}" for row, a in enumerate(values)
+    ]
+    path.write_text("\n".join(["a,on", *rows]))
+    line = task_of(path, missing=policy).data_summary()
+    assert "missing: a 31, on 2: " in line
+    assert said in line
+    task = task_of(write(tmp_path / "plain.csv", values), missing="forward")
+    assert f"before the first one (a 30) {MEAN} (as asked)" in task.data_summary()
+    assert float(task.series[0, 0]) == 0
+
+
+def test_forecasts_from_windows_without_a_number_are_told(tmp_path):
+    values = np.arange(200.0) % 9
+    path = write(tmp_path / "t.csv", values)
+    task = task_of(path, missing="forward")
+    model = Knows(task).eval()
+    predictor = task.predictor(model, task.calibration(model))
+    said = (
+        f"of 'a' are from windows without a number of it: the last one before (where there is none, {MEAN}) stands in"
+    )
+    assert not any("without a number" in note for note in predictor.predict(path).notes)
+    values[:12] = values[100:107] = NAN  # a window has 5 rows: 8 end in rows 4 to 11, 3 in rows 104 to 106
+    new = write(tmp_path / "new.csv", values)
+    (note,) = [note for note in predictor.predict(new).notes if "without a number" in note]
+    assert note.startswith(f"11 forecast(s) {said}")
+    streamed = [note for part in predictor.follow(new.read_text().splitlines()) for note in part.notes if said in note]
+    assert len(streamed) == 11

@@ -540,15 +540,6 @@ def test_even_hours_of_a_zone_are_hours(tmp_path, first, last, hours):
     assert predictor_of(task).predict().index["time"][-2] == times[-1]
 
 
-def test_a_zone_beside_offsets_is_refused(tmp_path):
-    path = tmp_path / "t.csv"
-    path.write_text(
-        "time,a\n" + "".join(f"{BEGIN + timedelta(hours=at):%Y-%m-%dT%H:%M}Z,{at % 9}\n" for at in range(99))
-    )
-    with pytest.raises(UsageError, match="have offsets from UTC; leave zone out"):
-        Csv(file=str(path), zone="Europe/Berlin", window=3)
-
-
 def test_a_stream_names_columns_as_the_table_does(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("a,b,a\n" + "".join(f"{at % 7},{at % 5},{-at % 11}\n" for at in range(99)))

@@ -8,6 +8,7 @@ from rnnkit.errors import UsageError, check_whole
 from rnnkit_tasks.forecast.gaps import POLICIES
 from rnnkit_tasks.forecast.options import (
     calendar_of,
+    dates_of,
     decimal_of,
     delimiter_of,
     header_of,
@@ -79,6 +80,7 @@ class Asked(NamedTuple):
             key=text_of("key", options["key"]),
             every=None if every is None else Step.read(every).text,
             zone=None if zone is None else zone_of(zone),
+            dates=dates_of(options["dates"]),
         )
         if source.decimal is not None and source.decimal == source.delimiter:
             raise UsageError(f"task 'csv': delimiter and decimal are both {source.decimal!r}; they must differ")

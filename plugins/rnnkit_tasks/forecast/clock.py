@@ -1,5 +1,6 @@
 """What the rows of a table are called in a forecast: by their times as the table writes them, and on beyond its end."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,8 +9,7 @@ from rnnkit_tasks.forecast.pace import ENOUGH, Pace
 from rnnkit_tasks.table.order import Time
 from rnnkit_tasks.table.series import texts
 from rnnkit_tasks.table.table import Table
-from rnnkit_tasks.table.written_times import iso, writer_of
-from rnnkit_tasks.table.zones import local
+from rnnkit_tasks.table.zoned_times import has_offset, iso_in, writer_in
 
 ROW = "row"
 """The column of row numbers, where times alone do not say which row is meant."""
@@ -43,6 +43,10 @@ class Clock:
         self._cells = {name: list(texts(table, name)) for name in self.names}
         self._seconds = time.seconds if time is not None and self.names else np.full(table.rows, np.nan)
         self._zone = time.zone if time is not None else ""
+        shown = bool(self._zone and self.names) and has_offset(self._cells[self.names[-1]])
+        if shown and len(self.names) > 1:  # a date apart from its offset cannot be put on another clock
+            self._zone = ""
+        self._converted = shown and bool(self._zone)
         if names and not self.names:
             self.notes.append(f"{table.source} has no times in {' + '.join(names)}; rows are shown by their numbers")
         elif not names:
@@ -82,17 +86,27 @@ class Clock:
                 continue
             cells = self._cells[name] + late[name] if late else self._cells[name]
             called[name] = cells[rows.start : rows.stop]
+            if self._converted:
+                called[name] = self._on_the_clock(name, called[name], rows.start)
         return called
+
+    def _on_the_clock(self, name: str, cells: list[str], first: int) -> list[str]:
+        """Return the cells from a row on as a clock of the zone shows their times, which have offsets from UTC."""
+        write = writer_in(self._zone, self._cells[name], self._seconds)
+        known = self._seconds[first : self._rows].tolist()
+        shown = [
+            cell if math.isnan(at) else write(at) if write else iso_in(self._zone, at, cell)
+            for cell, at in zip(cells, known, strict=False)
+        ]
+        return [*shown, *cells[len(shown) :]]
 
     def _beyond(self, count: int) -> dict[str, list[str]]:
         """Return the cells of so many rows after the last one."""
         if self.pace is None or not np.isfinite(self._seconds[-1]):
             return {name: [""] * count for name in self.names}
-        after = self.pace.after(float(self._seconds[-1]), count)
-        due = (local(after, self._zone) if self._zone else after).tolist()
+        due = self.pace.after(float(self._seconds[-1]), count).tolist()
         self.notes.append(f"times beyond the last row go on in steps of {self.pace}")
-        seconds = local(self._seconds, self._zone) if self._zone else self._seconds
-        writers = [writer_of(self._cells[name], seconds) for name in self.names]
+        writers = [writer_in(self._zone, self._cells[name], self._seconds) for name in self.names]
         if all(writers):
             return {
                 name: [write(seconds) for seconds in due]
@@ -100,6 +114,6 @@ class Clock:
                 if write is not None
             }
         first, *others = self.names
-        texts = [iso(seconds, self._cells[first][-1]) for seconds in due]
+        texts = [iso_in(self._zone, seconds, self._cells[first][-1]) for seconds in due]
         self.notes[-1] += f", written as {texts[0]}, for the form of the table's own cannot be gone on with"
         return {first: texts, **{name: [""] * count for name in others}}

@@ -26,6 +26,7 @@ from rnnkit_tasks.forecast.reread import read_again
 from rnnkit_tasks.forecast.rivals import OURS, RIDGE, Asked, errors, ridge, rivals, season_of, unbeaten, unknown
 from rnnkit_tasks.forecast.roles import quoted
 from rnnkit_tasks.forecast.shortfall import Shortfall
+from rnnkit_tasks.forecast.standing import empty_windows, told_empty
 from rnnkit_tasks.forecast.stream import Stream
 from rnnkit_tasks.table.source import Reading
 
@@ -95,6 +96,7 @@ class TableForecaster(rnnkit.Predictor):
         for note in (note for clock in clocks for note in clock.notes):
             if note not in notes:
                 notes.append(note)
+        notes += told_empty(self.learnt, frame.values, made.ends)
         season_known = season_of(season, clocks[0].pace)
         return self._forecast(frame, made, index, notes, interval, season_known)
 
@@ -135,6 +137,7 @@ class TableForecaster(rnnkit.Predictor):
             notes = [*clock.notes, *outliers(learnt, reading, frame, [learnt.window - 1 if window.before else 0])]
             if window.series and window.series not in learnt.inputs.of:
                 notes.append(f"series {window.series!r} is none that the run has seen; the scale of all is used")
+            notes += [empty_windows(learnt, name, len(made.ends)) for name in window.empty]
             yield self._forecast(frame, made, index, notes, interval, None)
 
     def _clocks(self, reading: Reading) -> list[Clock]:

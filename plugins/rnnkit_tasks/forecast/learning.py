@@ -9,14 +9,15 @@ from numpy.typing import NDArray
 from rnnkit.errors import UsageError
 from rnnkit_tasks.forecast.asked import AUTO, FROM_LAST, FROM_MEAN, Asked
 from rnnkit_tasks.forecast.calendar import useful
-from rnnkit_tasks.forecast.features import CALENDAR, MEASURED, MISSING, NUMBER, Feature, encoded, features_of, flags_of
+from rnnkit_tasks.forecast.features import MEASURED, NUMBER, Feature, encoded, features_of, flags_of
 from rnnkit_tasks.forecast.frame import Frame, known_stops, truth
-from rnnkit_tasks.forecast.gaps import POLICIES
 from rnnkit_tasks.forecast.learnt import Learnt, check_gaps
+from rnnkit_tasks.forecast.overlap import check_overlap
 from rnnkit_tasks.forecast.parts import Parts, check_enough, listed, told
 from rnnkit_tasks.forecast.pinball import squared
 from rnnkit_tasks.forecast.roles import Roles, quoted, roles
 from rnnkit_tasks.forecast.scaling import Scales, check_size
+from rnnkit_tasks.forecast.standing import told_gaps
 from rnnkit_tasks.table.series import Series, laid
 from rnnkit_tasks.table.source import Reading
 
@@ -35,6 +36,7 @@ def learn(reading: Reading, asked: Asked) -> tuple[Learnt, Frame]:
     parts = Parts.made(series, cuts, asked.window, asked.horizon, asked.span)
     rows, least = sum(len(one.rows) for one in series), (asked.window + asked.horizon, asked.span)
     check_enough(table.source, parts, rows, asked.split, least)
+    out_of_order = check_overlap(reading, asked, series, cuts)
     training = np.concatenate([np.arange(s.rows.start, first) for s, (first, _) in zip(series, cuts, strict=True)])
     made = roles(reading, asked, training)
     made.calendar = _calendar(reading, asked, training)
@@ -51,9 +53,9 @@ def learn(reading: Reading, asked: Asked) -> tuple[Learnt, Frame]:
     inputs = Scales.measured(raw, series, training, [feature.kind not in MEASURED for feature in features])
     targets = Scales.measured(values, series, training, [False] * len(made.targets))
     made.notes += _told(reading, features, raw, stops, asked, parts)
-    made.notes.append(told(series, cuts, time))
+    made.notes += [*out_of_order, told(series, cuts, time)]
     learnt = Learnt(
-        asked.source.as_read(table),
+        asked.source.as_read(reading),
         asked.window,
         asked.horizon,
         asked.steps,
@@ -141,20 +143,9 @@ def _told(
     parts: Parts,
 ) -> list[str]:
     """Say what was filled in, which series there are, and which rows are to come."""
-    notes = []
-    measured = [(at, f.name) for at, f in enumerate(features) if f.kind not in (CALENDAR, MISSING)]
-    known = np.concatenate([np.arange(one.rows.start, stop) for one, stop in zip(reading.series, stops, strict=True)])
-    gaps = {name: int((~np.isfinite(raw[known, at])).sum()) for at, name in measured}
-    gaps = {name: count for name, count in gaps.items() if count}
+    known = [Series(one.name, range(one.rows.start, stop)) for one, stop in zip(reading.series, stops, strict=True)]
+    notes = told_gaps(features, raw, known, asked.missing)
     later = sum(one.rows.stop - stop for one, stop in zip(reading.series, stops, strict=True))
-    if gaps and asked.missing != POLICIES[0]:
-        how = {
-            "forward": "the last one before stands for them",
-            "interpolate": "a line between their neighbours stands for them, where a window ends the last one before",
-            "mask": "the mean stands for them, and an input says so",
-        }[asked.missing]
-        counts = ", ".join(f"{quoted(name)} {count}" for name, count in gaps.items())
-        notes.append(f"missing: {counts}: {how} (as asked), none is a target")
     if asked.key is not None:
         short = [one.name for one, rows in zip(reading.series, parts.train, strict=True) if not rows]
         left = f", of which {len(short)} too short to train, such as {short[0]!r}" if short else ""

@@ -7,6 +7,7 @@ from typing import Any
 from rnnkit.errors import KindError, UsageError
 from rnnkit_tasks.forecast.calendar import PARTS
 from rnnkit_tasks.table.order import ORDERS
+from rnnkit_tasks.table.source import READINGS
 
 HEADERS = {"auto": None, None: None, "yes": True, True: True, "no": False, False: False}
 
@@ -52,6 +53,13 @@ def order_of(given: object) -> str | None:
     """Read which row comes first; None: the oldest one must, where a column tells the time."""
     if given is not None and given not in ORDERS:
         raise UsageError(f"task 'csv': order is {given!r}; it must be {' or '.join(ORDERS)}")
+    return None if given is None else str(given)
+
+
+def dates_of(given: object) -> str | None:
+    """Read what comes first in dates whose days and months could change places; None: it is told by their steps."""
+    if given is not None and given not in READINGS:
+        raise UsageError(f"task 'csv': dates is {given!r}; it must be {' or '.join(READINGS)}")
     return None if given is None else str(given)
 
 

@@ -9,6 +9,7 @@ from rnnkit.errors import DataError
 from rnnkit_tasks.forecast.frame import Frame, check_columns, known_stops, restricted
 from rnnkit_tasks.forecast.learnt import Learnt
 from rnnkit_tasks.forecast.outliers import outliers
+from rnnkit_tasks.forecast.overlap import told_back
 from rnnkit_tasks.table.cells import is_missing
 from rnnkit_tasks.table.source import Reading
 from rnnkit_tasks.table.table import SHOWN
@@ -27,7 +28,7 @@ def read_again(learnt: Learnt, path: Path | None, notes: list[str]) -> tuple[Rea
     """
     own = path is None
     source = learnt.source if path is None else learnt.source._replace(path=path, kept=True)
-    reading = source.read([*learnt.roles.left_out] if learnt.roles.time else (), learnt.reading)
+    reading = source.read([*learnt.roles.left_out] if learnt.roles.time else (), learnt.reading, own)
     table = reading.table
     has = ", ".join([*table.columns][:SHOWN]) + (", ..." if len(table.columns) > SHOWN else "")
     dated = learnt.roles.time if learnt.roles.calendar else []
@@ -41,6 +42,13 @@ def read_again(learnt: Learnt, path: Path | None, notes: list[str]) -> tuple[Rea
     else:
         judged = [name for name in (*learnt.roles.inputs, *learnt.roles.targets) if name not in learnt.roles.ahead]
         stops = known_stops(reading, judged) if learnt.ahead else [one.rows.stop for one in reading.series]
+    if reading.time is not None and reading.time.other and not learnt.reading:
+        notes.append(
+            f"dates are read {reading.time.note}, and {reading.time.other} is possible too, for the run has seen none "
+            "of either form; write them as 2024-01-31 if that is meant"
+        )
+    if not own:
+        notes += told_back(reading, reading.series)
     firsts = [one.rows.start + learnt.window for one in reading.series]
     if own:
         starts = [one.rows.start for one in learnt.series]

@@ -16,7 +16,7 @@ from rnnkit_tasks.forecast.scaling import is_constant
 from rnnkit_tasks.table.cells import is_missing
 from rnnkit_tasks.table.column import unlike_numbers
 from rnnkit_tasks.table.obstacles import by_spaces
-from rnnkit_tasks.table.order import told
+from rnnkit_tasks.table.order import reading_of, told
 from rnnkit_tasks.table.source import Reading
 from rnnkit_tasks.table.stamps import counter
 from rnnkit_tasks.table.table import Table
@@ -107,7 +107,7 @@ def roles(reading: Reading, asked: Asked, training: NDArray[np.int64]) -> Roles:
     table, time, whys = reading.table, reading.time, reading.whys
     made = Roles(
         time=time.names if time else [],
-        pace=told(time, table.lines) if time and not asked.key else time.note if time else "",
+        pace="" if time is None else reading_of(time) if asked.key else told(time, table.lines),
         notes=table.notes,
         key=asked.key or "",
     )

@@ -18,10 +18,12 @@ from rnnkit_tasks.table.column import Column
 from rnnkit_tasks.table.decimals import value
 from rnnkit_tasks.table.delimiter import spoken
 from rnnkit_tasks.table.moments import moments
-from rnnkit_tasks.table.order import Time
-from rnnkit_tasks.table.series import Series, names_of
+from rnnkit_tasks.table.order import ORDERS, Time
+from rnnkit_tasks.table.series import Series, names_of, texts
 from rnnkit_tasks.table.source import Reading
 from rnnkit_tasks.table.table import SHOWN, Table, labelled
+from rnnkit_tasks.table.undated import REMEDY, is_undated
+from rnnkit_tasks.table.zoned_times import has_offset
 from rnnkit_tasks.table.zones import universal
 
 PLACE = "stdin"
@@ -56,6 +58,8 @@ class Window(NamedTuple):
     """The columns of the time; without any, row numbers."""
     before: int
     """Rows that came before the window."""
+    empty: tuple[str, ...]
+    """Targets that are read and of which no row of it holds a number."""
 
 
 class Stream:
@@ -127,6 +131,8 @@ class Stream:
         """Return the rows that are held as a table."""
         rows, before = list(held.rows), held.count - len(held.rows)
         times = [name for name in self._learnt.roles.time if name in places]
+        read = [name for name in self._learnt.roles.targets if name in self._inputs]
+        empty = tuple(name for name in read if all(is_missing(cells[places[name]]) for _, cells in rows))
         columns = {name: Column(decimal=self._decimal) for name in dict.fromkeys([*self._inputs, *times])}
         for name, column in columns.items():
             cells = [cells[places[name]] for _, cells in rows]
@@ -135,13 +141,16 @@ class Stream:
             column.append(cells)
         table = Table(PLACE, columns, [line for line, _ in rows])
         timed = Table(PLACE, {name: columns[name] for name in times} or {"": Column(np.arange(float(len(rows))))})
-        time = moments(timed, reading=self._learnt.reading)[0] if times else None
+        asked = self._learnt.source.dates is not None
+        time = moments(timed, (), self._learnt.reading, asked)[0] if times else None
         place = f"{PLACE}, line {rows[-1][0]}"
         _check_order(place, time)
         zone = self._learnt.source.zone
         if time is not None and zone is not None:
-            time = time._replace(seconds=universal(time.seconds, zone), zone=zone)
-        return Window(series, place, Reading(table, time, {}, [Series(series, range(len(rows)))]), timed, before)
+            known = has_offset(texts(timed, times[-1]))
+            time = time._replace(seconds=time.seconds if known else universal(time.seconds, zone), zone=zone)
+        reading = Reading(table, time, {}, [Series(series, range(len(rows)))])
+        return Window(series, place, reading, timed, before, empty)
 
     def _leave(self, held: Held, cells: list[str], places: dict[str, int]) -> None:
         """Remember what a row held that leaves the window, where gaps are filled from before."""
@@ -166,6 +175,10 @@ class Stream:
             if self._learnt.missing == POLICIES[0] or not is_missing(cell):
                 wrong = f"{cell[:40]!r} is not a finite number" if cell.strip() else "the cell is empty"
                 raise DataError(f"{PLACE}, line {line}, column {name!r}: {wrong}; correct it")
+        for name in self._learnt.roles.time:
+            if name in places and is_undated(cells[places[name]]) and self._learnt.source.order != ORDERS[0]:
+                cell = cells[places[name]]
+                raise DataError(f"{PLACE}, line {line}, column {name!r}: {cell[:40]!r} is no date; {REMEDY}")
 
     def _heading(self, rows: Iterator[Row]) -> tuple[int, dict[str, int], Row | None]:
         """Return how many cells a row has, which is in which column, and the first line where it holds no names."""

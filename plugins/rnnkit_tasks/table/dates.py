@@ -1,17 +1,17 @@
 """Dates and times of day in the cells of a table, as seconds; whichever usual form they are written in."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit_tasks.table.cells import is_missing
+from rnnkit_tasks.table.evenness import DAY, disorder
 
 Seconds = NDArray[np.float64]
 
-DAY = 86400.0
 ENOUGH = 0.9
 """Of the cells that are not empty, the share that must be dates."""
 
@@ -22,7 +22,7 @@ GAP = r"[-/. ,]\s*"
 NAMED = rf"(?P<month>(?:{MONTHS})[a-z]*)\.?"
 WEEKDAY = r"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,?\s+)?"
 CLOCK = (
-    r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}(?:[.,]\d+)?))?\s*(?P<half>[ap]\.?m\.?)?"
+    r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}(?:[.,]\d+)?))?\s*(?P<half>[ap]\.?m\.?(?![a-z]+/))?"
     r"\s*(?P<zone>z|utc|gmt|[a-z]{3,4}|[a-z]+(?:/[a-z_]+)+|(?:utc|gmt)?[+-]\d{1,2}(?::?\d{2})?)?(?:\s*\[.*\])?"
 )
 DATES = {
@@ -42,6 +42,9 @@ DATES = {
     "day first": [rf"(?P<day>\d{{1,2}}){GAP}(?P<month>\d{{1,2}}){GAP}(?P<year>\d{{4}}|\d{{2}})"],
     "month first": [rf"(?P<month>\d{{1,2}}){GAP}(?P<day>\d{{1,2}}){GAP}(?P<year>\d{{4}}|\d{{2}})"],
 }
+SWAPPED = ("day first", "month first")
+"""Readings of dates whose days and months could change places."""
+
 FORMS = [
     (note, re.compile(rf"{WEEKDAY}{date}(?:[t,]?\s*{CLOCK})?", re.IGNORECASE))
     for note, dates in DATES.items()
@@ -69,13 +72,15 @@ class Times(NamedTuple):
     """On how they were read: "day first", "month first", "several forms"; else empty."""
     of_day: bool = False
     """Whether they are times of day, without a date."""
+    other: str = ""
+    """Which of "day first" and "month first" they could as well be, not being it."""
 
 
-def dates(cells: Sequence[str], reading: str = "") -> Times | None:
+def dates(cells: Sequence[str], reading: str = "", asked: bool = False) -> Times | None:
     """Read a column of dates (N,); None if fewer than nine in ten of its cells that are not empty are dates.
 
     Where days and months could change places, `reading` says which comes first ("day first", "month first"); without
-    it, that reading is taken by which the rows go forth, and least jump about.
+    it, that reading is taken by which the rows go forth, and least jump about. If it is `asked` for, there is no other.
     """
     plain = exact(cells)  # mostly, and soonest to tell
     stripped = [cell.strip() for cell in cells] if plain is None else []
@@ -87,21 +92,30 @@ def dates(cells: Sequence[str], reading: str = "") -> Times | None:
         return None
     readings = []
     for note, form in [*FORMS, ("", TIME_OF_DAY)]:
+        if asked and note not in ("", reading):
+            continue
         if form.fullmatch(filled[0]) or form.fullmatch(filled[-1]):
             seconds = _read(form, stripped)
             if np.isfinite(seconds).sum() >= ENOUGH * len(filled):
                 readings.append(Times(seconds, note, form is TIME_OF_DAY))
     if readings:
-        return min(
-            readings,
-            key=lambda times: (
-                len(filled) - np.isfinite(times.seconds).sum(),
-                bool(reading) and times.note != reading,
-                _disorder(times.seconds),
-            ),
-        )
+        return _likeliest(readings, reading)
     few = filled[:: len(filled) // SAMPLE + 1]  # it takes long, and most columns of words have no date at all
-    return _mixed(stripped, len(filled)) if _mixed(few, len(few)) else None
+    barred = {*SWAPPED} - {reading} if asked else set[str]()
+    return _mixed(stripped, len(filled), barred) if _mixed(few, len(few), barred) else None
+
+
+def _likeliest(readings: Sequence[Times], reading: str) -> Times:
+    """Return the reading by which most cells are dates, and which is known, or the more even; and if another fits."""
+    unread = [int(np.isnan(times.seconds).sum()) for times in readings]
+    able = [times for times, count in zip(readings, unread, strict=True) if count == min(unread)]
+    if len(able) == 1:
+        return able[0]
+    best = min(able, key=lambda times: (bool(reading) and times.note != reading, disorder(times.seconds)))
+    if best.note not in SWAPPED:
+        return best
+    others = [times.note for times in able if times.note in SWAPPED and times.note != best.note]
+    return best._replace(other=others[0] if others else "")
 
 
 def exact(cells: Sequence[str]) -> Seconds | None:
@@ -114,10 +128,10 @@ def exact(cells: Sequence[str]) -> Seconds | None:
         return None
 
 
-def _mixed(cells: Sequence[str], filled: int) -> Times | None:
-    """Read a column that has its dates in several forms, each cell by the first that fits."""
+def _mixed(cells: Sequence[str], filled: int, barred: Container[str]) -> Times | None:
+    """Read a column that has its dates in several forms, each cell by the first that fits and is not barred."""
     seconds = np.full(len(cells), np.nan)
-    for _, form in FORMS:
+    for form in (form for note, form in FORMS if note not in barred):
         rest = np.flatnonzero(np.isnan(seconds))
         seconds[rest] = _read(form, [cells[at] for at in rest.tolist()])
     return Times(seconds, "several forms") if np.isfinite(seconds).sum() >= ENOUGH * filled else None
@@ -187,9 +201,3 @@ def _whole(texts: Sequence[str | None] | None, rows: int, missing: float = 0.0) 
     if texts is None:
         return np.full(rows, missing)
     return np.array([float(text.replace(",", ".")) if text else missing for text in texts])
-
-
-def _disorder(seconds: Seconds) -> tuple[int, int]:
-    """Return how often rows go against their own direction, and how many different steps they take."""
-    steps = np.diff(seconds[np.isfinite(seconds)])
-    return min(int((steps > 0).sum()), int((steps < 0).sum())), len(np.unique(steps))

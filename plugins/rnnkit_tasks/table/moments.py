@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from rnnkit_tasks.table.dates import Times, dates
+from rnnkit.errors import DataError
+from rnnkit_tasks.table.dates import SWAPPED, Times, dates
 from rnnkit_tasks.table.order import Time
 from rnnkit_tasks.table.stamps import counter, is_year, stamped
 from rnnkit_tasks.table.table import Table
@@ -21,15 +22,21 @@ PARTS = {
 """What columns beside a year's are called."""
 
 
-def moments(table: Table, left_out: Iterable[str] = (), reading: str = "") -> tuple[Time | None, dict[str, str]]:
+def moments(
+    table: Table, left_out: Iterable[str] = (), reading: str = "", asked: bool = False
+) -> tuple[Time | None, dict[str, str]]:
     """Find the columns that tell the time.
 
     Args:
         table: as it is read.
         left_out: columns that are not looked at.
         reading: "day first" or "month first", where that is known.
+        asked: whether it was asked for, so that dates which can only be the other are an error.
 
     Returns: the time of the rows, if a column tells it; and what else of time there is, by name.
+
+    Raises:
+        DataError: dates cannot be read as asked.
     """
     known: dict[str, Times] = {}
     unknown: dict[str, str] = {}
@@ -37,7 +44,9 @@ def moments(table: Table, left_out: Iterable[str] = (), reading: str = "") -> tu
         if name in left_out:
             continue
         if 2 * len(column.odd_cells) > column.rows:
-            times = dates(column.cells(), reading)
+            times = dates(column.cells(), reading, asked)
+            if asked and (times is None or times.note == "several forms"):
+                _check_asked(table, name, reading)
             if times is not None:
                 known[name] = times
             elif unread(column.cells()) is not None:
@@ -51,11 +60,25 @@ def moments(table: Table, left_out: Iterable[str] = (), reading: str = "") -> tu
     day = next((name for name, why in whys.items() if why == "dates"), None)
     if day is not None:
         clock = next((name for name, times in known.items() if times.of_day), None)
-        seconds, note = known[day].seconds, known[day].note
-        if clock is None or not (np.diff(seconds) == 0).any():
-            return Time([day], seconds, note), whys
-        return Time([day, clock], seconds + known[clock].seconds, note), whys
+        time = Time([day], known[day].seconds, known[day].note, other="" if asked else known[day].other)
+        if clock is not None and (np.diff(time.seconds) == 0).any():
+            time = time._replace(names=[day, clock], seconds=time.seconds + known[clock].seconds)
+        return time, whys
     return _years(table, left_out), whys
+
+
+def _check_asked(table: Table, name: str, reading: str) -> None:
+    """Raise DataError if a column has dates by another reading than the one that is asked for."""
+    column = table.columns[name]
+    cells = [cell.strip() for cell in column.cells()]
+    times = dates(cells)
+    if times is None or times.note not in SWAPPED or times.note == reading:
+        return
+    row = next(at for at, cell in enumerate(cells) if dates([cell]) and not dates([cell], reading, asked=True))
+    raise DataError(
+        f"{table.source}, line {table.lines[row]}, column {name!r}: {cells[row][:40]!r} is no date with the "
+        f"{reading.split()[0]} first, as dates={reading.replace(' ', '-')} asks; leave dates out, or correct the cell"
+    )
 
 
 def _years(table: Table, left_out: Iterable[str]) -> Time | None:

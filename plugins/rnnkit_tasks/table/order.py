@@ -24,6 +24,8 @@ class Time(NamedTuple):
     note: str = ""
     zone: str = ""
     """Whose local times the cells are; "": of none whose clocks change."""
+    other: str = ""
+    """Which of days and months could come first as well, not being `note`: "day first", "month first"; else ""."""
 
     def head(self, rows: int) -> "Time":
         """Return the first rows."""
@@ -57,7 +59,7 @@ def check_order(source: str, time: Time, lines: Sequence[int], order: str | None
 
 
 def told(time: Time, lines: Sequence[int]) -> str:
-    """Say how far apart the rows are, and where they jump, repeat or go back.
+    """Say how dates are read, how far apart the rows are, and where they jump, repeat or go back.
 
     Args:
         time: of the rows as they train.
@@ -65,7 +67,7 @@ def told(time: Time, lines: Sequence[int]) -> str:
     """
     rows = np.flatnonzero(np.isfinite(time.seconds))
     steps = np.diff(time.seconds[rows])
-    said = [time.note] if time.note else []
+    said = [read] if (read := reading_of(time)) else []
     forth = steps[steps > 0]
     usual = float(np.median(forth)) if len(forth) else 0.0
     if usual:
@@ -84,6 +86,13 @@ def told(time: Time, lines: Sequence[int]) -> str:
         at = int(np.argmax(~np.isfinite(time.seconds)))
         said.append(f"{missing} row(s) without a date, the first in line {lines[at]}")
     return ", ".join(said)
+
+
+def reading_of(time: Time) -> str:
+    """Say which of days and months is taken to come first, and if it could be the other."""
+    if not time.other:
+        return time.note
+    return f"{time.note} ({time.other} is possible too: dates={time.other.replace(' ', '-')})"
 
 
 def span(seconds: float) -> str:

@@ -3,6 +3,7 @@
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from zoneinfo import available_timezones
 
 import numpy as np
 
@@ -44,7 +45,17 @@ def read_parquet(path: Path) -> Table:
     columns = {str(name): _column(column) for name, column in zip(table.column_names, table.columns, strict=True)}
     if len(columns) < table.num_columns:
         raise DataError(f"{path} has several columns of one name; give each a name of its own")
-    return Table(str(path), columns, notes=["a Parquet file"])
+    made = Table(str(path), columns, notes=["a Parquet file"])
+    made.zones = {field.name: zone for field in table.schema if (zone := _zone(field.type))}
+    return made
+
+
+def _zone(kind: Any) -> str:
+    """Return the zone whose clocks a column of times follows; "" if it names none, or UTC, or an offset alone."""
+    import pyarrow
+
+    name = str(kind.tz or "") if pyarrow.types.is_timestamp(kind) else ""
+    return name if "/" in name and not name.startswith("Etc/") and name in available_timezones() else ""
 
 
 def _column(column: Any) -> Column:

@@ -13,8 +13,7 @@ from rnnkit_tasks.table.column import Column
 from rnnkit_tasks.table.order import UNITS, Time
 from rnnkit_tasks.table.series import Series, texts
 from rnnkit_tasks.table.table import Table
-from rnnkit_tasks.table.written_times import iso, writer_of
-from rnnkit_tasks.table.zones import local
+from rnnkit_tasks.table.zoned_times import iso_in, writer_in
 
 FORM = re.compile(r"(\d*)\s*([a-z]+)", re.IGNORECASE)
 NAMES = {
@@ -117,7 +116,7 @@ def resampled(
         raise DataError(f"{table.source} has no row with a date; every needs their times")
     seconds = every.begins(np.concatenate(steps))
     columns = {name: _column(table, name, places, total) for name in table.columns}
-    columns |= {name: _times(table, name, time, seconds) for name in time.names}
+    columns |= {name: times(table, name, time, seconds) for name in time.names}
     if key is not None:
         columns[key] = Column.of(np.full(total, np.nan), {row: one.name for one in made for row in one.rows})
     filled = np.bincount(places[places >= 0], minlength=total)
@@ -162,16 +161,12 @@ def _column(table: Table, name: str, places: NDArray[np.int64], total: int) -> C
     return Column.of(means, dict.fromkeys(np.flatnonzero(counts == 0).tolist(), ""))
 
 
-def _times(table: Table, name: str, time: Time, seconds: NDArray[np.float64]) -> Column:
+def times(table: Table, name: str, time: Time, seconds: NDArray[np.float64]) -> Column:
     """Return times as the column writes them; else as 2024-01-31 13:45:10, which the first of several columns has."""
     cells = texts(table, name)
-    if time.zone:
-        seconds, known = local(seconds, time.zone), local(time.seconds, time.zone)
-    else:
-        known = time.seconds
-    write = writer_of(cells, known)
+    write = writer_in(time.zone, cells, time.seconds)
     if write is None:
-        write = (lambda at: iso(at, cells[-1])) if name == time.names[0] else (lambda at: "")
+        write = (lambda at: iso_in(time.zone, at, cells[-1])) if name == time.names[0] else (lambda at: "")
     column = Column()
     column.append([write(at) for at in seconds.tolist()])
     return column

@@ -8,15 +8,17 @@ import numpy as np
 
 from rnnkit.errors import DataError, UsageError
 from rnnkit_tasks.table.column import Column
+from rnnkit_tasks.table.dates import SWAPPED
 from rnnkit_tasks.table.house import house
 from rnnkit_tasks.table.moments import moments
-from rnnkit_tasks.table.order import Time, check_order
+from rnnkit_tasks.table.order import ORDERS, Time, check_order
 from rnnkit_tasks.table.parquet import is_parquet, read_parquet
-from rnnkit_tasks.table.resampling import SHORT, Step, resampled
+from rnnkit_tasks.table.resampling import SHORT, Step, resampled, times
 from rnnkit_tasks.table.series import Series, grouped, laid, texts
 from rnnkit_tasks.table.table import Table, read_table
+from rnnkit_tasks.table.undated import check_dated
 from rnnkit_tasks.table.untimed import check_untimed
-from rnnkit_tasks.table.written_times import OFFSET
+from rnnkit_tasks.table.zoned_times import has_offset
 from rnnkit_tasks.table.zones import local, universal
 
 CHECKED = 50
@@ -64,25 +66,32 @@ class Source(NamedTuple):
     every: str | None = None
     """The step in time that rows are brought to."""
     zone: str | None = None
-    """Whose local times the dates are."""
+    """Whose local times the dates are, or whose clock they are shown on."""
+    dates: str | None = None
+    """One of `READINGS`: what comes first in dates whose days and months could change places."""
     merged: bool = False
     """Whether rows whose key stands for nothing are one series, as in runs of before."""
 
-    def read(self, left_out: Sequence[str] = (), reading: str = "") -> Reading:
+    def read(self, left_out: Sequence[str] = (), reading: str = "", own: bool = False) -> Reading:
         """Read the rows, the oldest first.
 
         Args:
             left_out: columns that are not looked at for the time.
-            reading: of dates, "day first" or "month first", where that is known.
+            reading: of dates, "day first" or "month first", where that is known; `dates` decides over it.
+            own: whether it is the table that a finished run learnt from, whose rows are taken as they then were.
 
         Raises:
-            UsageError: there is no column of the key's name, or no time to bring to even steps.
-            DataError: the file is unfit, a key is empty, or its newest row comes first.
+            UsageError: there is no column of the key's name, no time to bring to even steps, or no dates whose days and
+                months could change places.
+            DataError: the file is unfit, its dates are not what was asked for, a row has something else in the place of
+                one, a key is empty, or its newest row comes first.
         """
         table = self._table()
         if self.key is not None:
             table.column(self.key)
-        time, whys = moments(table, [*left_out, *([self.key] if self.key else [])], reading)
+        time, whys = self._moments(table, left_out, reading)
+        if time is not None and not own and self.order != ORDERS[0]:
+            check_dated(table, time, self.kept)
         if self.order == "newest-first":  # the rows of each series, as they come
             self._check(table, time, whys, left_out, [Series("", range(table.rows))] if self.key is None else [])
             table.turn()
@@ -94,8 +103,9 @@ class Source(NamedTuple):
             table, time = table.take(order), None if time is None else time._replace(seconds=time.seconds[order])
         if self.order != "newest-first":
             self._check(table, time, whys, left_out, series)
-        if self.zone is not None:
-            time = self._zoned(table, time, series)
+        zone = self.zone or (None if self.kept or time is None else table.zones.get(time.names[0]))
+        if zone is not None:
+            time = self._zoned(table, time, series, zone)
         elif time is not None and _has_offset(table, time):
             table.notes.append("times are taken in UTC")
         if self.every is not None:
@@ -111,6 +121,17 @@ class Source(NamedTuple):
             return read_parquet(self.path)
         return read_table(self.path, self.delimiter, self.header, self.decimal)
 
+    def _moments(self, table: Table, left_out: Sequence[str], reading: str) -> tuple[Time | None, dict[str, str]]:
+        """Find the time of the rows, its dates read as was asked."""
+        not_time = [*left_out, *([self.key] if self.key else [])]
+        time, whys = moments(table, not_time, READINGS.get(self.dates or "", reading), self.dates is not None)
+        if self.dates is not None and not self.kept and (time is None or time.note not in SWAPPED):
+            raise UsageError(
+                f"task 'csv': dates is {self.dates!r}, and {table.source} has no dates in which the day or the month "
+                "comes first; leave dates out"
+            )
+        return time, whys
+
     def _check(
         self, table: Table, time: Time | None, whys: Mapping[str, str], left_out: Sequence[str], series: list[Series]
     ) -> None:
@@ -124,22 +145,22 @@ class Source(NamedTuple):
             elif self.order is None:
                 check_untimed(part, whys, left_out, self.kept)
 
-    def _zoned(self, table: Table, time: Time | None, series: list[Series]) -> Time:
-        """Return the time in UTC of rows whose dates are local."""
+    def _zoned(self, table: Table, time: Time | None, series: list[Series], zone: str) -> Time:
+        """Return the time in UTC of rows whose dates are local, or have offsets and are shown on a clock."""
         if time is None:
-            raise UsageError(f"task 'csv': zone is {self.zone!r}, and no column of {table.source} tells the time")
-        zone = str(self.zone)
+            raise UsageError(f"task 'csv': zone is {zone!r}, and no column of {table.source} tells the time")
+        why = "as asked" if self.zone else "the zone of the file"
         if _has_offset(table, time):
-            raise UsageError(
-                f"task 'csv': zone is {zone!r}, and the times of {table.source} have offsets from UTC; leave zone out"
-            )
+            table.notes.append(f"times have offsets, and parts of the date are those of {zone} ({why})")
+            return time._replace(zone=zone)
         parts = [universal(time.seconds[rows.start : rows.stop], zone) for _, rows in series]
-        table.notes.append(f"times are those of {zone} (as asked)")
+        table.notes.append(f"times are those of {zone} ({why})")
         return time._replace(seconds=np.concatenate(parts), zone=zone)
 
-    def as_read(self, table: Table) -> "Source":
+    def as_read(self, reading: Reading) -> "Source":
         """Return how to read it again in the same way."""
-        return self._replace(delimiter=table.delimiter or None, header=table.header, decimal=table.decimal)
+        table, zone = reading.table, (reading.time.zone if reading.time else "") or self.zone
+        return self._replace(delimiter=table.delimiter or None, header=table.header, decimal=table.decimal, zone=zone)
 
     def to_json(self) -> dict[str, Any]:
         """Return all but the place of the file."""
@@ -152,13 +173,15 @@ class Source(NamedTuple):
         return cls(path, values["delimiter"], values["header"], values["order"], kept=True, **later)
 
 
-LATER = ("decimal", "key", "every", "zone")
+READINGS = {note.replace(" ", "-"): note for note in SWAPPED}
+"""What dates may be asked to be, and the notes on it."""
+
+LATER = ("decimal", "key", "every", "zone", "dates")
 """Options that runs of the first rnnkit did not have."""
 
 
 def _has_offset(table: Table, time: Time) -> bool:
-    """Tell whether times say how far they are from UTC, as 2024-01-31T13:45+01:00 does, by the last of them."""
-    return bool(OFFSET.search(texts(table, time.names[-1])[-1]))
+    return has_offset(texts(table, time.names[-1]))
 
 
 def _even(
@@ -168,9 +191,12 @@ def _even(
     if not time.zone or every.unit in SHORT:
         return resampled(table, time, series, every, key)
     shifted = time._replace(seconds=local(time.seconds, time.zone), zone="")
-    table, even, series = resampled(table, shifted, series, every, key)
+    made, even, series = resampled(table, shifted, series, every, key)
     parts = [universal(even.seconds[rows.start : rows.stop], time.zone) for _, rows in series]
-    return table, even._replace(seconds=np.concatenate(parts), zone=time.zone), series
+    even = even._replace(seconds=np.concatenate(parts), zone=time.zone)
+    if _has_offset(table, time):  # such cells are no local times, and were written as if they were
+        made.columns = {**made.columns, **{name: times(table, name, time, even.seconds) for name in time.names}}
+    return made, even, series
 
 
 def check_rows(table: Table, rows: int) -> int:

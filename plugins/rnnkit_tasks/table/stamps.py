@@ -5,7 +5,7 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnkit_tasks.table.dates import DAY
+from rnnkit_tasks.table.evenness import DAY
 
 Numbers = NDArray[np.float64]
 

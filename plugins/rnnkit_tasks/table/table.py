@@ -48,6 +48,8 @@ class Table:
         self.rows = next(iter(columns.values())).rows
         self.lines = range(1, self.rows + 1) if lines is None else lines
         self.notes = list(notes)
+        self.zones: dict[str, str] = {}
+        """Of columns of times whose file names the zone that they are of: its name."""
 
     def turn(self) -> None:
         """Put the last row first."""
@@ -81,7 +83,9 @@ class Table:
         return self._with(columns, [self.lines[row] for row in rows.tolist()])
 
     def _with(self, columns: Mapping[str, Column], lines: Sequence[int]) -> "Table":
-        return Table(self.source, columns, lines, self.delimiter, self.header, self.notes, self.decimal)
+        made = Table(self.source, columns, lines, self.delimiter, self.header, self.notes, self.decimal)
+        made.zones = self.zones
+        return made
 
     def numbers(self, names: Sequence[str], leave: bool = True) -> NDArray[np.float64]:
         """Return the columns of these names: (rows, names); `leave`: whether they may be left out instead.

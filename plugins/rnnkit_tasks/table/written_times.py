@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnkit_tasks.table.dates import DAY, FORMS, MONTHS, TIME_OF_DAY, offsets
+from rnnkit_tasks.table.dates import FORMS, MONTHS, TIME_OF_DAY, offsets
+from rnnkit_tasks.table.evenness import DAY
 from rnnkit_tasks.table.stamps import DAYS, EPOCHS
 
 Writer = Callable[[float], str]
@@ -21,7 +22,9 @@ TRIED = 5
 LOOKED_AT = 500
 """Cells by which it is told whether 7 is written 07, and March Mar."""
 
-OFFSET = re.compile(r"\d\s*(?:Z|UTC|[+-]\d\d:?\d\d)$", re.IGNORECASE)
+OFFSET = re.compile(
+    r"\d\s*(?:Z|UTC|GMT|(?:UTC|GMT)?[+-]\d\d:?\d\d)$|:\d\d(?:[.,]\d+)?\s*(?:UTC|GMT)?[+-]\d\d?$", re.IGNORECASE
+)
 """That a time ends in an offset from UTC."""
 
 EPOCH = datetime(1970, 1, 1)

@@ -1,6 +1,7 @@
 """Local times of a zone whose clocks are put forward and back, and the seconds since 1970 that they stand for."""
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import numpy as np
@@ -52,6 +53,16 @@ def local(seconds: Seconds, zone: str) -> Seconds:
     shifts = {hour: _offset(hour * 3600.0, area) for hour in np.unique(_hours(seconds[np.isfinite(seconds)])).tolist()}
     hours = np.where(np.isfinite(seconds), _hours(np.nan_to_num(seconds)), 0)
     return np.asarray(seconds + np.array([shifts.get(hour, 0.0) for hour in hours.tolist()]), dtype=np.float64)
+
+
+def offset_at(seconds: float, zone: str) -> float:
+    """Return by how many seconds a zone is ahead of UTC at a time in seconds since 1970."""
+    return _offset_of_hour(int(seconds // 3600), zone)
+
+
+@lru_cache(maxsize=4096)
+def _offset_of_hour(hour: int, zone: str) -> float:
+    return _offset(hour * 3600.0, ZoneInfo(zone))
 
 
 def _hours(seconds: Seconds) -> NDArray[np.int64]:
