@@ -59,7 +59,9 @@ TABLES = (
         6,
         ("line 2, column 'feast': the cell is empty",),
     ),
-    Item("a target that is no number", table(rows(), target="feast"), 6, ("column 'feast'", "is not a finite number")),
+    Item(
+        "a target that is no number", table(rows(), target="feast"), 6, ("column 'feast'", "a target must be numbers")
+    ),
     Item(
         "a target that is known", table(rows(), known="load", target="load"), 2, ("target and known both name 'load'",)
     ),

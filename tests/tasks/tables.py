@@ -277,6 +277,26 @@ REFUSED = {
         ("series 'x': time column 'd' goes back",),
         {"key": "shop"},
     ),
+    "commas that may be either": Refused(
+        table("d;a", lambda row, x: f"{day(row)};{1 + row % 9},{234 + row}"),
+        (
+            "'1,234' is not a finite number; write 1.234 or 1234, or give",
+            'decimal="," for 1.234 or decimal="." for 1234',
+        ),
+    ),
+    "commas beside points, which decimal cannot mend": Refused(
+        table("d;a;b", lambda row, x: f"{day(row)};{1 + row % 9},5;{x}"), ("write 1.5, or leave the column out",)
+    ),
+    "a target of yes and no": Refused(
+        table("d,a,b", lambda row, x: f"{day(row)},{x},{'yes' if row % 3 else ''}"),
+        ("line 3, column 'b': 'yes' is yes/no, and a target must be numbers; write 1 for yes and 0 for no, or name",),
+        {"target": "b"},
+    ),
+    "a target of words": Refused(
+        table("d,a,b", lambda row, x: f"{day(row)},{x},{'rain' if row % 3 else 'sun'}"),
+        ("line 2, column 'b': 'sun' is text, and a target must be numbers; name another",),
+        {"target": "b"},
+    ),
     "separators at the end of rows": Refused(
         table("d,a", lambda row, x: f"{day(row)},{x},"), ("line 2: 3 cell(s), 2 in line 1",)
     ),
@@ -300,7 +320,11 @@ TOLD = {
         )
         for cell in ("17,84", "7.234,50", "7.234.567,1", "-7,5", "7\u202f200,5", "7,5E+03")
     },
-    "decimal commas in quotes alone": Told('"1,5"\n"2,5"\n' * 60, ("inputs: 1;", "after a comma, as in 20,84")),
+    **{
+        f"thousands are told with their own mark, {cell}": Told(with_cell(cell), (f"thousands, as in {cell};",))
+        for cell in ("1'234.5", "1,234.5", "1 234.5")
+    },
+    "decimal commas in quotes alone": Told('"1,5"\n"2,5"\n' * 60, ("inputs: 1;", "after a comma, as in 2,5")),
     "decimal commas, as asked": Told(
         table("a;b", lambda row, x: f"7,{row % 9 + 100};{row % 4}"),
         ("after a comma, as in 20,84 (as asked)",),

@@ -69,8 +69,8 @@ TABLES = {
     "no numbers": Bad("a,b\nc,d\n" * 100, "has no column of numbers; write them as 1.5 or 2e-3, or name the delim"),
     "another delimiter": Bad(
         NAMED,
-        "line 2, column 'up,week': '0,0' is not a finite number; write 0.0, or leave the column out (leave_out); cells "
-        "are cut at each semicolon",
+        "line 2, column 'up,week': '0,0' is not a finite number; write 0.0, or give decimal=\",\" for 0, or leave the "
+        "column out (leave_out); cells are cut at each semicolon",
         {"delimiter": ";"},
     ),
     "a column that is not there": Bad(

@@ -125,12 +125,28 @@ def roles(reading: Reading, asked: Asked, training: NDArray[np.int64]) -> Roles:
         spaced = any(by_spaces(column.top(100)) for column in table.columns.values())
         remedy = "if cells have spaces between, give delimiter=' '" if spaced else "name the delimiter"
         raise DataError(f"{table.source} has no column of numbers; write them as 1.5 or 2e-3, or {remedy}{table.cut()}")
+    _check_targets(table, asked)
     _choose_targets(table, made, asked, whole)
     for name, column in table.columns.items():
         if name not in {*made.inputs, *made.targets, *made.time, made.key}:
             asked_out = "as asked" if name in asked.leave_out else "not asked for" if asked.columns else ""
             made.left_out[name] = asked_out or whys.get(name) or unlike_numbers(column)
     return made
+
+
+def _check_targets(table: Table, asked: Asked) -> None:
+    """Raise DataError for a target of words, or of yes and no."""
+    for name in asked.target:
+        column = table.columns[name]
+        looks = "" if column.regular else unlike_numbers(column)
+        if looks not in ("yes/no", "text"):
+            continue
+        row, cell = next(odd for odd in zip(column.odd_rows, column.odd_cells, strict=True) if not is_missing(odd[1]))
+        remedy = "write 1 for yes and 0 for no, or name another" if looks == "yes/no" else "name another"
+        raise DataError(
+            f"{table.source}, line {table.lines[row]}, column {name!r}: {cell[:40]!r} is {looks}, and a target must be "
+            f"numbers; {remedy}{table.cut()}"
+        )
 
 
 def _choose_targets(table: Table, made: Roles, asked: Asked, whole: Mapping[str, NDArray[np.float64]]) -> None:

@@ -22,7 +22,7 @@ FORMS = {
 }
 """By what the decimals begin with: how a number is written, its thousands marked or not."""
 
-SAID = {",": "decimals after a comma, as in 20,84", ".": "marks between thousands, as in 1,234"}
+SAID = {",": ("decimals after a comma, as in", "20,84"), ".": ("marks between thousands, as in", "1,234")}
 
 SHORT = 0.3
 """Of numbers such as 1.230, that are read as 1.23, a share that thousands do not have: one in ten ends in 0."""
@@ -63,6 +63,30 @@ def convention(columns: Sequence[Odd]) -> str | None:
     if found == {","} and any(_has_points(column.numbers) for column in columns):
         return None
     return found.pop() if len(found) == 1 else None
+
+
+def told(decimal: str, columns: Sequence[Odd]) -> str:
+    """Say how numbers are written, by a cell of the columns where one is there that no point alone explains."""
+    said, usual = SAID[decimal]
+    cells = (cell.strip() for column in columns for cell in column.odd_cells)
+    return f"{said} {next((cell for cell in cells if _fits(cell, FORMS[decimal])), usual)}"
+
+
+def asked_by(cells: Sequence[str], columns: Iterable[Odd], but: str) -> list[tuple[str, float]]:
+    """Return what decimals may begin with so that odd cells of a column are numbers, and the first of them by each.
+
+    Args:
+        cells: of the column.
+        columns: all of the table; where one has decimals after a point, commas are none.
+        but: what they cannot begin with, for cells are cut there.
+    """
+    filled = [cell for cell in cells if not is_missing(cell)]
+    barred = {but, "," if any(_has_points(column.numbers) for column in columns) else ""}
+    return [
+        (decimal, value(filled[0], decimal))
+        for decimal in FORMS
+        if decimal not in barred and filled and all(math.isfinite(value(cell, decimal)) for cell in filled)
+    ]
 
 
 def _has_points(numbers: NDArray[np.float64]) -> bool:

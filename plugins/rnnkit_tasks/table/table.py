@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rnnkit.errors import DataError, UsageError, nearest
 from rnnkit_tasks.table.cells import is_missing, is_word, number, written
 from rnnkit_tasks.table.column import Column
-from rnnkit_tasks.table.decimals import SAID, convention
+from rnnkit_tasks.table.decimals import asked_by, convention, told
 from rnnkit_tasks.table.delimiter import spoken
 from rnnkit_tasks.table.header import has_names
 from rnnkit_tasks.table.obstacles import decimal_comma
@@ -117,8 +117,14 @@ class Table:
                     "give the column in another unit",
                 )
             elif readings is not None and len(cell) <= 40:
-                remedy = f"write {' or '.join(readings[0])}"
+                remedy = f"write {' or '.join(readings[0])}{self._by_decimal(column) if leave else ''}"
         return self._refused(line, name, f"{wrong}; {remedy}", leave)
+
+    def _by_decimal(self, column: Column) -> str:
+        """Say which `decimal` would make numbers of all cells of a column; "" if none, or it was asked for."""
+        ways = [] if self.decimal else asked_by(column.odd_cells, self.columns.values(), self.delimiter)
+        said = " or ".join(f'decimal="{mark}" for {number:.15g}' for mark, number in ways)
+        return f", or give {said}" if said else ""
 
     def gap(self, name: str, leave: bool = True) -> DataError:
         """Return the error of a column whose numbers must be there, about its first cell that is empty."""
@@ -163,6 +169,7 @@ def read_table(
     """
     rows = Rows(path, delimiter, decimal)
     found = None if decimal or _cut_elsewhere(rows.first) else convention(rows.columns)
+    said = told(decimal or found or ".", [] if decimal else rows.columns)
     if found:  # cells that were taken for numbers are to be read by it, too
         rows = Rows(path, rows.delimiter, found)
     if not rows.first:
@@ -184,7 +191,7 @@ def read_table(
             column.prepend(cell)
     notes = [_named(rows.first_line, why, commented), f"cells cut at each {spoken(rows.delimiter)}"]
     if rows.decimal:
-        notes.append(f"{SAID[rows.decimal]}{' (as asked)' if decimal else ''}")
+        notes.append(f"{said}{' (as asked)' if decimal else ''}")
     comments = rows.comments.count - bool(commented)
     if comments:
         notes.append(f"{comments} line(s) with # passed over")
