@@ -79,6 +79,16 @@ def source_of_a_cell():
 
 
 @pytest.fixture
+def few_cells(monkeypatch):
+    """Let a check of an unroller go through the core's cells, and not all of the catalogue's."""
+    import rnnkit
+
+    from .core_cells import CORE_CELLS
+
+    monkeypatch.setattr("rnnkit.testing.unrollers.cells", {name: rnnkit.cells[name] for name in CORE_CELLS})
+
+
+@pytest.fixture
 def cli():
     """Run a command line in this process: cli("run", "--cell", "lstm") -> a click Result."""
     from click.testing import CliRunner

@@ -2,6 +2,8 @@
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("few_cells")
+
 BROKEN = """
 class Broken(Fake):
     name = "broken"

@@ -37,6 +37,7 @@ def zulu(hour):
     return hour.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize(
     ("form", "area", "shown"),
     [

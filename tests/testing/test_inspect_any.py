@@ -7,6 +7,8 @@ import rnnkit
 from rnnkit import testing
 from rnnkit.errors import UsageError
 
+pytestmark = pytest.mark.usefixtures("few_cells")
+
 
 @pytest.mark.parametrize("kind", [rnnkit.cells["rnn"], rnnkit.unrollers["loop"], rnnkit.tasks["copy"]])
 def test_any_kind_is_inspected_by_its_own_promises(kind):

@@ -10,6 +10,8 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 import rnnkit
 from rnnkit.core.cell import building, starting_state
 
+from ..core_cells import CORE_CELLS
+
 T, B, D, H = 5, 3, 2, 4
 SAVED = re.compile(r"modified (by an )?inplace")
 
@@ -46,7 +48,7 @@ class Twice(rnnkit.cells["rnn"]):
         return (self.hidden_size,) * 2
 
 
-CELLS = {name: rnnkit.cells[name] for name in rnnkit.cells} | {"aliases": Aliases, "twice": Twice}
+CELLS = {name: rnnkit.cells[name] for name in CORE_CELLS} | {"aliases": Aliases, "twice": Twice}
 
 
 WAYS = {str(way): way for kind in rnnkit.unrollers.values() for way in kind.variants()}
