@@ -15,9 +15,8 @@ from rnnkit.errors import CheckpointError, ResourceError, UsageError
 from rnnkit.racing.settings import CONFIG, RaceSettings
 from rnnkit.racing.trial import Result, Trial
 from rnnkit.runs.data_record import DATA, DataRecord
-from rnnkit.runs.folder import free_path
 from rnnkit.support.atomic_files import read_file, reported, sweep, write_file, write_folder
-from rnnkit.support.paths import AnyPath, as_path
+from rnnkit.support.paths import AnyPath, as_path, free_path
 
 ENVIRONMENT, TRIALS = "env.json", "trials"
 LARGEST = 2**26

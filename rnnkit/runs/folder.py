@@ -34,7 +34,7 @@ from rnnkit.runs.resume import check_unfinished, surroundings, take_up, tell_cha
 from rnnkit.runs.settings import CONFIG, Settings
 from rnnkit.support.atomic_files import reported, sweep, write_file, write_folder
 from rnnkit.support.nested_tensors import pack
-from rnnkit.support.paths import AnyPath, as_path, file_word
+from rnnkit.support.paths import AnyPath, as_path, file_word, free_path
 from rnnkit.training.record import Record
 from rnnkit.training.training import Training
 
@@ -291,13 +291,3 @@ def _remedy(path: Path) -> str:
 
 def _name(settings: Settings) -> str:
     return f"{settings.task}-{file_word(settings.cell)}-{time.strftime('%Y%m%d-%H%M%S')}"
-
-
-def free_path(path: AnyPath) -> Path:
-    """Return `path`, or it with a number behind if a run began in the same second."""
-    path = as_path(path)
-    candidate, number = path, 1
-    while candidate.exists():
-        number += 1
-        candidate = path.with_name(f"{path.name}-{number}")
-    return candidate

@@ -36,3 +36,13 @@ def check_path(label: str, path: object) -> None:
 def file_word(text: str) -> str:
     """Return a text as a part of a file's name: what is no letter, digit, dot or dash in it becomes a dash."""
     return re.sub(r"[^\w.-]+", "-", text).strip("-")
+
+
+def free_path(path: AnyPath) -> Path:
+    """Return `path`, or it with a number behind if a run began in the same second."""
+    path = as_path(path)
+    candidate, number = path, 1
+    while candidate.exists():
+        number += 1
+        candidate = path.with_name(f"{path.name}-{number}")
+    return candidate

@@ -51,7 +51,7 @@ from rnnkit.runs.settings import Settings
 from rnnkit.runs.tensorboard import TensorBoard
 from rnnkit.runs.wandb_log import WandbLog
 from rnnkit.support import atomic_files, figures, toml
-from rnnkit.support.paths import as_path
+from rnnkit.support.paths import as_path, free_path
 from rnnkit.training.record import Record
 from rnnkit.training.saving import folder_of
 
@@ -216,7 +216,7 @@ CALLS = {
     "rnnkit.racing.folder.RaceFolder.new": ("race", lambda path: RaceFolder.new(path, RACE).path.name),
     "rnnkit.racing.standings.Standings": ("race", lambda path: RaceResult(NOBODY, SMALL.make_task(), path).folder.name),
     "rnnkit.racing.settings.RaceSettings.read": ("run", RaceSettings.read),
-    "rnnkit.runs.folder.free_path": ("run", lambda path: folder.free_path(path).name),
+    "rnnkit.support.paths.free_path": ("run", lambda path: free_path(path).name),
     "rnnkit.runs.folder.RunWriter": ("another", lambda path: train(path=path)),
     "rnnkit.runs.folder.RunWriter.resume": ("run", lambda path: train(replace(SMALL, steps=3), resume=path)),
     "rnnkit.runs.folder.open_run": ("run", judged),
