@@ -9,7 +9,10 @@ from typing import Any
 from rnnkit.errors import one_line
 from rnnkit.plugin.given_options import options_of
 
-OUR_OWN = {"rnnkit", "rnnkit_cells", "rnnkit_compiler", "rnnkit_tasks", "rnnkit_unrollers", "rnnkit_wrappers"}
+OUR_OWN = {
+    "rnnkit",
+    *(f"rnnkit_{kind}" for kind in ("cells", "compiler", "tasks", "unrollers", "wrappers", "zoo")),
+}
 """Packages that rnnkit's distribution brings; what they raise is our own fault."""
 
 

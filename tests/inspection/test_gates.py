@@ -12,6 +12,7 @@ from rnnkit.core.cell import building
 from rnnkit.errors import UnknownNameError, UsageError
 from rnnkit.inspection import gate_activity
 
+from ..core_cells import CORE_CELLS
 from .odd_cells import Hidden, Named, NoActivation, OfStates
 
 SMALL = {"steps": 5, "batch_size": 3, "input_size": 3, "hidden_size": 4}
@@ -73,7 +74,7 @@ def test_the_values_are_those_of_the_equations():
         np.testing.assert_allclose(gate.closed, (values <= low + (high - low) / 10).double().mean((0, 1)))
 
 
-@pytest.mark.parametrize("cell", [name for name in rnnkit.cells if hasattr(rnnkit.cells[name], "forget_gate")])
+@pytest.mark.parametrize("cell", [name for name in CORE_CELLS if hasattr(rnnkit.cells[name], "forget_gate")])
 @pytest.mark.parametrize(("bias", "end"), [(60.0, "open"), (-60.0, "closed")])
 def test_a_bias_that_is_forced_saturates_its_gate_and_no_other(cell, bias, end):
     with building(None, torch.float64):

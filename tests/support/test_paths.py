@@ -35,8 +35,8 @@ from rnnkit.runs import folder, history
 from rnnkit.runs.calibration_record import keep_calibration, kept_calibration
 from rnnkit.runs.comparison import compare
 from rnnkit.runs.comparison_plot import draw
-from rnnkit.runs.data_copies import check_files, keep_copies, with_copies
-from rnnkit.runs.data_record import DataRecord, check_data, kept_task
+from rnnkit.runs.data_copies import check_files, keep_copies, own_copies, with_copies
+from rnnkit.runs.data_record import DataRecord, check_data, kept_task, resumed_task
 from rnnkit.runs.export_description import describe_run
 from rnnkit.runs.folder import RunWriter, open_run
 from rnnkit.runs.inspection_log import InspectionLog, read_inspections
@@ -51,6 +51,7 @@ from rnnkit.runs.settings import Settings
 from rnnkit.runs.tensorboard import TensorBoard
 from rnnkit.runs.wandb_log import WandbLog
 from rnnkit.support import atomic_files, figures, toml
+from rnnkit.support.own_files import check_not_own
 from rnnkit.support.paths import as_path, free_path
 from rnnkit.training.record import Record
 from rnnkit.training.saving import folder_of
@@ -175,9 +176,11 @@ CALLS = {
     "rnnkit.runs.comparison_plot.draw": ("curves.svg", lambda path: draw(compare(["run"])[0], path)),
     "rnnkit.runs.data_copies.check_files": ("run", lambda path: check_files(path, SMALL)),
     "rnnkit.runs.data_copies.keep_copies": ("run", lambda path: keep_copies(path, SMALL)),
+    "rnnkit.runs.data_copies.own_copies": ("run", lambda path: own_copies(path, SMALL)),
     "rnnkit.runs.data_copies.with_copies": ("run", lambda path: with_copies(path, SMALL)),
     "rnnkit.runs.data_record.check_data": ("run", lambda path: check_data(path, SMALL, SMALL.make_task())),
     "rnnkit.runs.data_record.DataRecord.read": ("run", lambda path: DataRecord.read(path).task),
+    "rnnkit.runs.data_record.resumed_task": ("run", lambda path: resumed_task(path, SMALL).name),
     "rnnkit.runs.data_record.kept_task": ("run", lambda path: kept_task(path, SMALL).name),
     "rnnkit.support.atomic_files.read_file": ("run/env.json", lambda path: atomic_files.read_file(path, 10_000)),
     "rnnkit.support.atomic_files.remove_folder": ("log", atomic_files.remove_folder),
@@ -216,6 +219,7 @@ CALLS = {
     "rnnkit.racing.folder.RaceFolder.new": ("race", lambda path: RaceFolder.new(path, RACE).path.name),
     "rnnkit.racing.standings.Standings": ("race", lambda path: RaceResult(NOBODY, SMALL.make_task(), path).folder.name),
     "rnnkit.racing.settings.RaceSettings.read": ("run", RaceSettings.read),
+    "rnnkit.support.own_files.check_not_own": ("new", check_not_own),
     "rnnkit.support.paths.free_path": ("run", lambda path: free_path(path).name),
     "rnnkit.runs.folder.RunWriter": ("another", lambda path: train(path=path)),
     "rnnkit.runs.folder.RunWriter.resume": ("run", lambda path: train(replace(SMALL, steps=3), resume=path)),
