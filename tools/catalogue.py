@@ -274,17 +274,16 @@ def sparkline(name: str, flow: list[float]) -> str:
 
 def table(known: dict) -> str:
     """Return the table of all cells."""
-    lines = ["| cell | what it is | state | parameters | new state from old | native | × nn.LSTM |"]
-    lines += [f"|{' --- |' * 7}"]
+    lines = ["| cell | what it is | state | parameters | new state from old | native |"]
+    lines += [f"|{' --- |' * 6}"]
     for name in CELLS:
         kind = rnnkit.cells[name]
         summary = inspect.getdoc(kind).splitlines()[0].rstrip(".")
         words = set(known[name]["structure"].values())
         kinds = "linear" if known[name]["linear"] else "element by element" if words <= {"diagonal"} else "dense"
         native = "no" if known[name]["reason"] else "yes"
-        pace = f"{known[name]['speed'][SIZES[-1]]:g}" if "speed" in known[name] else ""
         link = f"[`{name}`](catalogue/{name}.md)"
-        row = (link, summary, ", ".join(states(name)), f"\\({formula(name)}\\)", kinds, native, pace)
+        row = (link, summary, ", ".join(states(name)), f"\\({formula(name)}\\)", kinds, native)
         lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines) + "\n"
 
