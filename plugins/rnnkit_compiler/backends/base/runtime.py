@@ -19,7 +19,7 @@ PendingProduct = Any
 
 
 class Unfit(Exception):  # noqa: N818 - a reason, not an error: what raises it falls back
-    """A tensor whose memory a kernel may not touch; says which kind it is."""
+    """Why a call falls back: a tensor whose memory a kernel may not touch, or a kernel that cannot be had."""
 
 
 class Matrix(NamedTuple):
@@ -126,4 +126,8 @@ class Runtime(ABC):
 
     @abstractmethod
     def launch(self, launch: Launch) -> None:
-        """Run a kernel, and the products that wait for it."""
+        """Run a kernel, and the products that wait for it.
+
+        Raises:
+            Unfit: there is no such kernel here.
+        """

@@ -1,7 +1,6 @@
 """The C++ backend: kernels made for a graph and for this processor."""
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 
 import torch
@@ -9,12 +8,11 @@ import torch
 from rnnkit_compiler.backends.base import autograd
 from rnnkit_compiler.backends.base.backend import Backend, RecordedStep, Refusal, Results, Tensors, Timeline
 from rnnkit_compiler.backends.base.recurrence import Recurrence
-from rnnkit_compiler.backends.cpp.building.build import build, complaints
+from rnnkit_compiler.backends.cpp.building.build import complaints
 from rnnkit_compiler.backends.cpp.building.cache import cache_folder, cache_size, clear_cache
 from rnnkit_compiler.backends.cpp.building.compilation import CompileError
 from rnnkit_compiler.backends.cpp.building.toolchain import instruction_set, toolchain
-from rnnkit_compiler.backends.cpp.code.kernel_source import generate
-from rnnkit_compiler.backends.cpp.kernel import Kernel
+from rnnkit_compiler.backends.cpp.kernels import INFERENCE, TRAINING, Kernels
 from rnnkit_compiler.backends.cpp.library import library_of
 from rnnkit_compiler.backends.cpp.linear import LEAST, FastProducts
 from rnnkit_compiler.backends.cpp.runtime import CpuRuntime
@@ -38,21 +36,17 @@ class Cpp(Backend):
         fallback: runs the same steps with torch's operations, for derivatives of derivatives.
 
     Raises:
-        CompileError: there is no compiler, or it fails.
+        CompileError: there is no compiler, or it fails on what is wanted now, training's kernels or inference's.
     """
 
     name = "cpp"
 
     def __init__(self, step: Lowered, title: str, comment: str, fallback: Backend) -> None:
         plan = KernelPlan(step)
-        source = generate(plan, title, comment, step.dtype == torch.float64)
-        with ThreadPoolExecutor(1) as pool:  # so that both are compiled at the same time, the first time
-            of_dtype = pool.submit(library_of, step.dtype)
-            library = build(source.text)
-            of_dtype.result()
-        kernel = Kernel(library, source, step.dtype)
+        kernels = Kernels(plan, title, comment)
+        kernels.compile(TRAINING if torch.is_grad_enabled() else INFERENCE)
         self.invariants = step.invariants
-        self._recurrence = Recurrence(plan, CpuRuntime(kernel), fallback)
+        self._recurrence = Recurrence(plan, CpuRuntime(kernels), fallback)
 
     @classmethod
     def supports(cls, step: RecordedStep | None, device: torch.device, dtype: torch.dtype) -> str:

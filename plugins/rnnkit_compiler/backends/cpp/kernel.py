@@ -13,8 +13,6 @@ from rnnkit_compiler.backends.cpp.thread_pool import ThreadPool, thread_pool_of
 from rnnkit_compiler.backends.cpp.whole_products import Multiply
 from rnnkit_compiler.backends.cpp.workspace import scratch
 
-KERNELS = ("Forward", "Inference", "Backward")
-
 
 class _Call(ctypes.Structure):
     """Mirrors `Call` in headers/kernel.h, which says what each field means."""
@@ -45,12 +43,12 @@ class _Call(ctypes.Structure):
 
 
 class Kernel:
-    """The three functions of one generated library, and what its numbered arguments stand for."""
+    """The functions of one generated library, and what its numbered arguments stand for."""
 
     def __init__(self, library: ctypes.CDLL, source: Source, dtype: torch.dtype) -> None:
         self._library = library  # which holds the functions in memory
-        self._functions = {name: getattr(library, name.lower()) for name in KERNELS}
-        self._rooms = {name: getattr(library, f"{name.lower()}_room") for name in KERNELS}
+        self._functions = {name: getattr(library, name.lower()) for name in source.columns}
+        self._rooms = {name: getattr(library, f"{name.lower()}_room") for name in source.columns}
         for function in (*self._functions.values(), *self._rooms.values()):
             function.restype = None
         self.source = source
@@ -69,7 +67,7 @@ class Kernel:
         self._known_rooms: dict[tuple[str, int, int], tuple[int, int]] = {}
 
     def run(self, launch: Launch) -> None:
-        """Run "Forward", "Inference" or "Backward" over all steps."""
+        """Run one of the functions over all steps."""
         name, timeline, products = launch.kernel, launch.timeline, launch.products
         pointers = self._pointers(*map(launch.locations.get, self.source.buffers))
         columns, count = self._columns(name, launch.matrices), len(products)

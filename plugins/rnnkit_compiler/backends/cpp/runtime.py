@@ -1,11 +1,11 @@
-"""The runtime of the CPU: recycled memory, addresses, torch's own threads, and one library for each step."""
+"""The runtime of the CPU: recycled memory, addresses, torch's own threads, and the libraries of a step."""
 
 import torch
 from torch import Tensor
 
 from rnnkit_compiler.backends.base.runtime import Launch, Runtime, Shares
 from rnnkit_compiler.backends.cpp.boundary import address_of
-from rnnkit_compiler.backends.cpp.kernel import Kernel
+from rnnkit_compiler.backends.cpp.kernels import Kernels
 from rnnkit_compiler.backends.cpp.thread_pool import threads
 from rnnkit_compiler.backends.cpp.whole_products import multiply_into
 from rnnkit_compiler.backends.cpp.workspace import shared
@@ -22,10 +22,10 @@ UNITS_PAY = 1 << 15
 class CpuRuntime(Runtime):
     """Locations are addresses, and a product waits as its description in C."""
 
-    def __init__(self, kernel: Kernel) -> None:
-        self.device, self.dtype = torch.device("cpu"), kernel.dtype
-        self._kernel = kernel
-        self._size = kernel.dtype.itemsize
+    def __init__(self, kernels: Kernels) -> None:
+        self.device, self.dtype = torch.device("cpu"), kernels.dtype
+        self._kernels = kernels
+        self._size = kernels.dtype.itemsize
 
     # as they are, without a function around each: a call of a layer comes here some dozens of times
     allocate = staticmethod(shared.take)
@@ -56,5 +56,5 @@ class CpuRuntime(Runtime):
         return Shares(count, count if weight_bytes >= UNITS_PAY else 1)
 
     def launch(self, launch: Launch) -> None:
-        """Run the kernel."""
-        self._kernel.run(launch)
+        """Run the kernel; raises Unfit if it cannot be compiled."""
+        self._kernels.run(launch)

@@ -4,8 +4,10 @@ The source depends on the graph alone: every size and every literal is a number 
 all sizes of a cell.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+import torch
 
 from rnnkit_compiler.backends.cpp.code.kernel_code import KernelCode
 from rnnkit_compiler.backends.cpp.code.names import Tables
@@ -25,19 +27,15 @@ class Source:
     """Of each kernel, in the order of packing: matrix, whether it is transposed, first column."""
 
 
-def generate(plan: KernelPlan, title: str, comment: str, double: bool) -> Source:
-    """Write the kernels of a plan: Forward, which keeps what training needs, Inference, and Backward."""
+def generate(plan: KernelPlan, names: Sequence[str], title: str, comment: str) -> Source:
+    """Write kernels of a plan: of Forward, which keeps what training needs, Inference and Backward those named."""
     tables = Tables()
-    kernels = {
-        "Forward": KernelCode("Forward", plan, plan.forward, tables, forward=True),
-        "Inference": KernelCode("Inference", plan, plan.inference, tables, forward=True),
-        "Backward": KernelCode("Backward", plan, plan.backward, tables, forward=False),
-    }
+    kernels = {name: _kernel_code(name, plan, tables) for name in names}
     for kernel in kernels.values():  # all of them first: they number what the classes declare
         kernel.compose()
     bodies = [line for kernel in kernels.values() for line in (*kernel.lines(), "")]
     head = [f"// {title}", "//", *(f"//   {line}".rstrip() for line in comment.splitlines()), ""]
-    head += [f"#define REAL {'double' if double else 'float'}", '#include "kernel.h"', ""]
+    head += [f"#define REAL {'double' if plan.step.dtype == torch.float64 else 'float'}", '#include "kernel.h"', ""]
     entries = [line for name in kernels for line in _entry(name, kernels[name].forward)]
     text = "\n".join([*head, *bodies, *entries]) + "\n"
     return Source(
@@ -47,6 +45,12 @@ def generate(plan: KernelPlan, title: str, comment: str, double: bool) -> Source
         tables.buffers,
         {name: kernel.region_code.columns for name, kernel in kernels.items()},
     )
+
+
+def _kernel_code(name: str, plan: KernelPlan, tables: Tables) -> KernelCode:
+    if name == "Backward":
+        return KernelCode(name, plan, plan.backward, tables, forward=False)
+    return KernelCode(name, plan, plan.forward if name == "Forward" else plan.inference, tables, forward=True)
 
 
 def _entry(name: str, forward: bool) -> Iterator[str]:

@@ -1,0 +1,63 @@
+"""The kernels of a step: those of training and that of inference, each library compiled when it is first wanted."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from rnnkit_compiler.backends.base.runtime import Launch, Unfit
+from rnnkit_compiler.backends.cpp.building.build import build
+from rnnkit_compiler.backends.cpp.building.compilation import CompileError
+from rnnkit_compiler.backends.cpp.code.kernel_source import generate
+from rnnkit_compiler.backends.cpp.kernel import Kernel
+from rnnkit_compiler.backends.cpp.library import library_of
+from rnnkit_compiler.schedule.plan import KernelPlan
+
+TRAINING = ("Forward", "Backward")
+INFERENCE = ("Inference",)
+
+
+class Kernels:
+    """The kernels of one step.
+
+    Args:
+        plan: what they do.
+        title: names the cell in the source.
+        comment: the cell's equation, for the source.
+    """
+
+    def __init__(self, plan: KernelPlan, title: str, comment: str) -> None:
+        self.dtype = plan.step.dtype
+        self._plan, self._title, self._comment = plan, title, comment
+        self._libraries: dict[str, Kernel] = {}
+        """By the name of each function in it."""
+        self._failures: dict[str, str] = {}
+
+    def run(self, launch: Launch) -> None:
+        """Run a function over all steps, compiled by now or not.
+
+        Raises:
+            Unfit: it cannot be compiled, though another of this step could be.
+        """
+        library = self._libraries.get(launch.kernel)
+        if library is None:
+            if launch.kernel in self._failures:
+                raise Unfit(self._failures[launch.kernel])
+            try:
+                library = self.compile(INFERENCE if launch.kernel in INFERENCE else TRAINING)
+            except CompileError as error:
+                self._failures[launch.kernel] = str(error)
+                raise Unfit(str(error)) from error
+        library.run(launch)
+
+    def compile(self, names: tuple[str, ...]) -> Kernel:
+        """Compile the library of these functions.
+
+        Raises:
+            CompileError: there is no compiler, or it fails.
+        """
+        source = generate(self._plan, names, self._title, self._comment)
+        with ThreadPoolExecutor(1) as pool:  # so that both are compiled at the same time, the first time
+            of_dtype = pool.submit(library_of, self.dtype)
+            library = build(source.text)
+            of_dtype.result()
+        kernel = Kernel(library, source, self.dtype)
+        self._libraries |= dict.fromkeys(names, kernel)
+        return kernel
