@@ -106,6 +106,8 @@ def _otherwise(examples: _Examples) -> _Examples:
 
 
 def _other(tensor: Tensor) -> Tensor:
+    if isinstance(tensor, torch.nn.Parameter):  # stays one: Python asks it first in `tensor < parameter`
+        return torch.nn.Parameter(_other(tensor.detach()), tensor.requires_grad)
     if tensor.is_floating_point() or tensor.is_complex():
         return tensor * 0.875
     if tensor.numel() > 1:  # indices stay within their range
