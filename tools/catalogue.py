@@ -4,33 +4,36 @@
     python tools/catalogue.py measure [CELL...]   first measure gradients, backend, structure and gradient flow
     python tools/catalogue.py time [CELL...]      first measure the speed, on a machine that does nothing else
 
-What is measured is kept in docs/assets/catalogue.json; names alone are measured anew, else all.
+What is measured is kept beside the cells, in measured.json of rnnkit_zoo and rnnkit_cells, and so comes with the
+distribution: `rnnkit cells --json` tells the same. Names alone are measured anew, else all.
 """
 
 import inspect
 import json
 import math
+import re
 import subprocess
 import sys
-from fractions import Fraction
-from operator import mul
+from functools import cache
 from pathlib import Path
 
 import torch
 from formulas import katex
-from torch.utils.flop_counter import FlopCounterMode
 
 import rnnkit
+from rnnkit.inspection.card import MEASURED, Card, card_of
 from rnnkit.inspection.cell_facts import facts_of
-from rnnkit.inspection.equations import indented_block
 from rnnkit.inspection.study import Drawn, studying
 from rnnkit.testing.gradcheck import gradcheck
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-MEASURED = DOCS / "assets" / "catalogue.json"
 TABLE = DOCS / "assets" / "catalogue-table.md"
-CELLS = [name for name, kind in rnnkit.cells.items() if kind.__module__.startswith("rnnkit_zoo.")]
+PACKAGES = ("rnnkit_cells", "rnnkit_zoo")
+CELLS = {
+    name: package for name, kind in rnnkit.cells.items() if (package := kind.__module__.partition(".")[0]) in PACKAGES
+}
+"""Each cell, and the package that it is in."""
 
 SIZES = ("8x100x64x64", "32x100x128x128")
 """Rows, steps, input and hidden size at which the speed is measured."""
@@ -39,21 +42,34 @@ SIZES = ("8x100x64x64", "32x100x128x128")
 def main() -> None:
     """Measure if asked to, and write all pages."""
     if sys.argv[1:] and sys.argv[1] in ("measure", "time"):
-        known = json.loads(MEASURED.read_text()) if MEASURED.exists() else {}
-        for name in sys.argv[2:] or CELLS:
-            known[name] = {**known.get(name, {}), **(measured if sys.argv[1] == "measure" else timed)(name)}
-            print(name, flush=True)
-        MEASURED.write_text(json.dumps({name: known[name] for name in CELLS if name in known}, indent=1) + "\n")
+        measure(sys.argv[2:] or list(CELLS), measured if sys.argv[1] == "measure" else timed)
     for path, text in pages().items():
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
 
 
+def measure(names, how) -> None:
+    """Measure cells anew, and keep it beside them."""
+    for package in PACKAGES:
+        path = ROOT / "plugins" / package / MEASURED
+        known = json.loads(path.read_text()) if path.exists() else {}
+        for name in names:
+            if CELLS[name] == package:
+                known[name] = {**known.get(name, {}), **how(name)}
+                print(name, flush=True)
+        own = [name for name in CELLS if CELLS[name] == package and name in known]
+        path.write_text(json.dumps({name: known[name] for name in own}, indent=1) + "\n")
+
+
 def pages() -> dict[Path, str]:
     """Return the text of every page, by its path."""
-    known = json.loads(MEASURED.read_text())
-    written = {DOCS / "catalogue" / f"{name}.md": page(name, known[name]) for name in CELLS}
-    return {**written, TABLE: table(known)}
+    return {**{DOCS / "catalogue" / f"{name}.md": page(name) for name in CELLS}, TABLE: table()}
+
+
+@cache
+def card(name: str) -> Card:
+    """Return what there is to know of a cell."""
+    return card_of(rnnkit.cells[name])
 
 
 # What is measured
@@ -97,57 +113,37 @@ def timed(name: str) -> dict[str, object]:
 # What is written
 
 
-def page(name: str, known: dict) -> str:
+def page(name: str) -> str:
     """Return the page of a cell."""
-    kind = rnnkit.cells[name]
-    text = inspect.getdoc(sys.modules[kind.__module__])
-    title, _, rest = text.partition("\n")
-    parts = sections(rest)
+    kind, told = rnnkit.cells[name], card(name)
     rows = [
-        ("Paper", parts.get("Paper", "")),
-        ("State", ", ".join(f"{state} ({width})" for state, width in states(name).items())),
-        ("Parameters", f"\\({formula(name)}\\), that is {count(name, 64, 128):,} for \\(D = 64, H = 128\\)"),
-        ("Products of a step", f"{flops(name):,} flops for \\(D = 64, H = 128\\)"),
-        ("New state from old", structure(known)),
-        ("Gradients", certificate(known)),
-        ("Runs as", runs_as(known)),
-        ("Speed", speed(known)),
+        ("Paper", told.said.get("Paper", "")),
+        ("State", ", ".join(f"{state} ({width})" for state, width in told.state.items())),
+        ("Parameters", f"\\({formula(told)}\\), that is {told.parameters:,} for \\(D = 64, H = 128\\)"),
+        ("Initialisation", told.initialisation),
+        ("Products of a step", f"{told.flops:,} flops for \\(D = 64, H = 128\\)"),
+        ("New state from old", structure(told.measured)),
+        ("Gradients", certificate(told.measured)),
+        ("Runs as", runs_as(told.measured)),
+        ("Speed", speed(told.measured)),
     ]
     lines = [
         f"# {name}",
         "",
-        f"{title.rstrip('.')}. [Back to the catalogue](../catalogue.md).",
+        f"{told.title.rstrip('.')}. [Back to the catalogue](../catalogue.md).",
         "",
-        katex(indented_block(text)),
+        katex(told.equation),
         "",
     ]
     lines += ["| | |", "| --- | --- |", *(f"| {label} | {value} |" for label, value in rows if value), ""]
-    for label in ("What differs", "Gate order"):
-        if label in parts:
-            lines += [f"**{label}.** {parts[label][:1].upper()}{parts[label][1:]}", ""]
-    if "When to use it" in parts:
-        lines += [f"**When to use it.** {parts['When to use it'][:1].upper()}{parts['When to use it'][1:]}", ""]
-    lines += [sparkline(name, known["flow"]), ""]
+    for label in ("What differs", "Gate order", "When to use it"):
+        if words := told.said.get(label):
+            words = words if label == "Gate order" else words[:1].upper() + words[1:]  # a gate's name stays as it is
+            lines += [f"**{label}.** {words}", ""]
+    lines += [sparkline(name, told.measured["flow"]), ""]
     lines += ["```console", f"$ rnnkit run --cell {name}", f"$ rnnkit gradcheck --cell {name} --order 2", "```", ""]
     lines += [f"::: {kind.__module__}.{kind.__name__}", "    options: { heading_level: 2, members: false }"]
     return "\n".join(lines) + "\n"
-
-
-LABELS = ("Paper", "What differs", "When to use it", "Gate order")
-
-
-def sections(text: str) -> dict[str, str]:
-    """Return what a docstring says under "Paper:", "What differs:" and the like, each as one line."""
-    found = {}
-    for paragraph in text.split("\n\n"):
-        label, colon, said = " ".join(paragraph.split()).partition(": ")
-        if (
-            colon
-            and not paragraph.startswith(" ")
-            and label in ("Paper", "What differs", "When to use it", "Gate order")
-        ):
-            found[label] = said
-    return found
 
 
 def build(name: str, inputs: int = 64, hidden: int = 128):
@@ -155,75 +151,15 @@ def build(name: str, inputs: int = 64, hidden: int = 128):
     return rnnkit.cells[name](inputs, hidden)
 
 
-def count(name: str, inputs: int, hidden: int) -> int:
-    """Return how many parameters a cell has."""
-    return sum(parameter.numel() for parameter in build(name, inputs, hidden).parameters())
-
-
-def states(name: str) -> dict[str, str]:
-    """Return the width of each state tensor, by H where it goes with it."""
-    cell = build(name)
-    shapes = [tuple(tensor.shape[1:]) for tensor in cell.initial_state(1)]
-    shown = [" × ".join("H" if size == 128 else str(size) for size in shape) or "1" for shape in shapes]
-    return dict(zip(cell.state_names, shown, strict=True))
-
-
-TERMS = {
-    "H^3": (0, 3),
-    "DH^2": (1, 2),
-    "DH": (1, 1),
-    "H^2": (0, 2),
-    "D^2": (2, 0),
-    "H": (0, 1),
-    "D": (1, 0),
-    "": (0, 0),
-}
-
-
-def formula(name: str) -> str:
-    """Return the number of parameters where D is not H, as a polynomial found from counts; if it is none: one count."""
-    points = [(16, 32), (32, 16), (16, 48), (48, 64), (64, 32), (32, 80), (48, 16), (80, 64), (96, 48), (64, 96)]
-    counts = {point: count(name, *point) for point in points}
-    rows = [[*(Fraction(d**i * h**j) for i, j in TERMS.values()), Fraction(n)] for (d, h), n in counts.items()]
-    found = solved(rows[: len(TERMS)])
-    if found is None or any(sum(map(mul, row, found)) != row[-1] for row in rows):
-        return f"{count(name, 64, 128):,}"
-    text = ""
-    for (term, _), factor in zip(TERMS.items(), found, strict=True):
-        if factor:
-            sign, size = "-" if factor < 0 else "+" if text else "", abs(factor)
-            number = str(size) if size.denominator == 1 else rf"\tfrac{{{size.numerator}}}{{{size.denominator}}}"
-            text += f" {sign} {'' if size == 1 and term else number}{term}"
-    return text.strip() or "0"
-
-
-def solved(rows: list[list[Fraction]]) -> list[Fraction] | None:
-    """Solve linear equations, by elimination; None where they do not tell."""
-    rows = [list(row) for row in rows]
-    for k in range(len(rows)):
-        pivot = next((r for r in range(k, len(rows)) if rows[r][k]), None)
-        if pivot is None:
-            return None
-        rows[k], rows[pivot] = rows[pivot], rows[k]
-        rows[k] = [value / rows[k][k] for value in rows[k]]
-        for r in range(len(rows)):
-            if r != k:
-                rows[r] = [a - rows[r][k] * b for a, b in zip(rows[r], rows[k], strict=True)]
-    return [row[-1] for row in rows]
+def formula(told: Card) -> str:
+    """Return the number of parameters in TeX; a number where it is no polynomial of D and H."""
+    return re.sub(r"(\d+)/(\d+) ", r"\\tfrac{\1}{\2}", told.formula) or f"{told.parameters:,}"
 
 
 def facts_at(name: str, inputs: int, hidden: int):
     """Return the facts of a new cell of these sizes."""
     with studying(name, None, Drawn(4, 2, 0, {"input_size": inputs, "hidden_size": hidden})) as study:
         return facts_of(study)
-
-
-def flops(name: str) -> int:
-    """Return the floating-point operations of the products of one step of one row."""
-    cell, counter = build(name), FlopCounterMode(display=False)
-    with torch.no_grad(), counter:
-        cell(torch.zeros(1, 64))
-    return int(counter.get_total_flops())
 
 
 def structure(known: dict) -> str:
@@ -272,18 +208,16 @@ def sparkline(name: str, flow: list[float]) -> str:
     )
 
 
-def table(known: dict) -> str:
+def table() -> str:
     """Return the table of all cells."""
-    lines = ["| cell | what it is | state | parameters | new state from old | native |"]
-    lines += [f"|{' --- |' * 6}"]
+    lines = ["| cell | what it is | state | parameters | new state from old | native |", f"|{' --- |' * 6}"]
     for name in CELLS:
-        kind = rnnkit.cells[name]
-        summary = inspect.getdoc(kind).splitlines()[0].rstrip(".")
-        words = set(known[name]["structure"].values())
-        kinds = "linear" if known[name]["linear"] else "element by element" if words <= {"diagonal"} else "dense"
-        native = "no" if known[name]["reason"] else "yes"
+        told, summary = card(name), inspect.getdoc(rnnkit.cells[name]).splitlines()[0].rstrip(".")
+        words = set(told.measured["structure"].values())
+        kinds = "linear" if told.measured["linear"] else "element by element" if words <= {"diagonal"} else "dense"
+        native = "no" if told.measured["reason"] else "yes"
         link = f"[`{name}`](catalogue/{name}.md)"
-        row = (link, summary, ", ".join(states(name)), f"\\({formula(name)}\\)", kinds, native)
+        row = (link, summary, ", ".join(told.state), f"\\({formula(told)}\\)", kinds, native)
         lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines) + "\n"
 

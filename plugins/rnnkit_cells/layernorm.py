@@ -12,6 +12,8 @@ Gate order: i, f, g, o in the rows of every weight; one normalisation spans all 
 
 What differs: the paper orders the gates f, i, o, g and adds a third bias to the gates' sum, which the two of the
 normalisations already express.
+
+When to use it: where an LSTM's training is unstable or slow: large learning rates, long sequences, several layers.
 """
 
 import torch

@@ -16,6 +16,8 @@ Gate order: i, f, g, o in the rows of every weight, as in torch.nn.LSTM.
 
 What differs: from the papers, one cell under each set of gates instead of a block of several, and the whole
 gradient instead of a truncated one. From torch.nn.LSTM, nothing but rounding.
+
+When to use it: first, and as what every other cell is compared with.
 """
 
 import torch

@@ -14,6 +14,8 @@ Gate order: i, f, g, o in the rows of every weight; each peephole is a vector of
 What differs: the paper leaves out the tanh around the cell state in the output (its timing tasks are linear in
 c); here it stays, as in Graves, "Generating Sequences with Recurrent Neural Networks", 2013, so that zero
 peepholes give the LSTM.
+
+When to use it: where the exact number of steps between events counts.
 """
 
 import torch

@@ -7,6 +7,9 @@ it is the IRNN of Le, Jaitly & Hinton, arXiv 1504.00941, 2015.
 
 What differs: from Elman, tanh or relu instead of the logistic function, and the whole gradient instead of one step's.
 From torch.nn.RNN, nothing but rounding.
+
+When to use it: as the baseline of what gates are worth, or where the state is to be small and fast; it forgets within
+some ten steps.
 """
 
 from collections.abc import Callable

@@ -19,6 +19,8 @@ def test_lists_every_name_with_its_origin(cli, lines, noun):
     assert [row["name"] for row in rows] == list(NOUNS[noun])
     assert all(row["origin"] == f"rnnkit {rnnkit.__version__}" for row in rows)
     assert all(row["summary"].endswith((".", ").")) for row in rows)
+    if noun == "cells":
+        assert all(row["equation"] and row["paper"] and row["flops"] >= 0 and "error" not in row for row in rows)
     table = " ".join(cli(noun).stdout.split())
     assert all(f"{row['name']} {row['summary']} {row['origin']}" in table for row in rows)
 

@@ -27,6 +27,7 @@ def test_a_page_has_equation_paper_and_figures(name):
         "| Parameters | ",
         "| Gradients | ",
         "**What differs.** ",
+        "**When to use it.** ",
         "<polyline",
     ):
         assert needed in text
@@ -50,7 +51,7 @@ def valued(formula, sizes):
 
 @pytest.mark.parametrize("name", catalogue.CELLS)
 def test_the_formula_counts_the_parameters_of_other_sizes(name):
-    formula, sizes = catalogue.formula(name), (24, 96)
+    formula, sizes = catalogue.formula(catalogue.card(name)), (24, 96)
     assert valued(formula, sizes) == sum(p.numel() for p in rnnkit.cells[name](*sizes).parameters())
 
 

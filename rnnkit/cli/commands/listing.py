@@ -3,6 +3,7 @@
 import inspect
 import math
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,7 +12,7 @@ from rnnkit.cli.options import complete_names
 from rnnkit.cli.output import echo_wrapped, json_option, print_json, print_table
 from rnnkit.cli.paragraphs import joined
 from rnnkit.cli.streams import echo
-from rnnkit.errors import UsageError
+from rnnkit.errors import UsageError, first_line
 
 if TYPE_CHECKING:
     from rnnkit.plugin.cell_spec import CellChoice
@@ -59,7 +60,7 @@ def cells(
     """List the cells with their origin, show the one called NAME in full, or how an unroller runs it.
 
     NAME is a registered one, MODULE:CLASS such as my_package.cells:MyCell, or an expression such as
-    'zoneout(gru, rate=0.1)'.
+    'zoneout(gru, rate=0.1)'. With --json a cell's line has all that its page in the catalogue says.
     """
     given = {"--unroller": unroller, "--input-size": input_size, "--hidden": hidden}
     if explain:
@@ -96,12 +97,14 @@ def _explain(name: str, unroller: str, input_size: int, hidden: int, as_json: bo
 
 def _list(noun: str, as_json: bool) -> None:
     from rnnkit.plugin import registry
+    from rnnkit.plugin.cell_spec import CellChoice
 
     known: registry.Registry[Any] = getattr(registry, f"{noun}s")
     rows = [(name, summary(kind), known.origin(name)) for name, kind in known.items()]
     if as_json:
         for name, line, origin in rows:
-            print_json({"name": name, "summary": line, "origin": origin})
+            facts = _facts(CellChoice(known[name])) if noun == "cell" else {}
+            print_json({"name": name, "summary": line, "origin": origin, **facts})
     else:
         print_table([noun, "what it is", "from"], rows)
 
@@ -120,6 +123,17 @@ def _show_one(noun: str, name: str, as_json: bool) -> None:
     _show(noun, choice, known.origin(kind.name) if registered else f"{kind.__module__}:{kind.__qualname__}", as_json)
 
 
+def _facts(choice: "CellChoice") -> dict[str, Any]:
+    """Return what the catalogue's page of a cell says; of one that cannot be built, the reason."""
+    from rnnkit.inspection.card import card_of
+
+    build = partial(choice.build, options={}) if choice.options else None
+    try:
+        return card_of(choice.kind, build).facts()
+    except Exception as error:  # of a stranger's constructor or step
+        return {"error": first_line(error)}
+
+
 def summary(kind: type) -> str:
     """Return the first line of a class's docstring."""
     return inspect.cleandoc(kind.__doc__ or "no description").splitlines()[0]
@@ -135,13 +149,15 @@ def _show(noun: str, choice: "CellChoice", origin: str, as_json: bool) -> None:
     options = constructor_options(kind)
     shapes = _parameters(choice) if noun == "cell" else {}
     if as_json:
-        shown = {
+        shown: dict[str, Any] = {
             "name": kind.name,
             "origin": origin,
             "description": f"{module}\n\n{text}".strip(),
             "options": [option._asdict() for option in options],
         }
-        print_json({**shown, "parameters": {k: list(v) for k, v in shapes.items()}} if noun == "cell" else shown)
+        if noun == "cell":
+            shown |= {"parameters": {k: list(v) for k, v in shapes.items()}, **_facts(choice)}
+        print_json(shown)
         return
     echo_wrapped(f"{noun} {kind.name} ({origin})\n\n{joined(module)}\n\n{joined(without_arguments(text))}")
     echo_wrapped(f"\nOptions, by --set {noun}.OPTION=VALUE:" if options else "\nOptions: none")
