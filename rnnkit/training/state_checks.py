@@ -13,6 +13,9 @@ from rnnkit.training.optimizers import OPTIMIZERS
 NOT_ALIKE = ("optimizer", "best", "state", "carried", "random")
 """Entries that differ in kind from step to step."""
 
+FORMS = ("fused", "foreach")
+"""Options of an optimizer that say how it computes, not what: a training goes on in the form that it began in."""
+
 
 def check_state(state: Any, like: Mapping[str, Any], optimizer: torch.optim.Optimizer, accumulate: int) -> None:
     """Check what `Training.state` gave, before any of it is used.
@@ -89,7 +92,9 @@ def _check_options(group: Mapping[str, Any], own: Mapping[str, Any]) -> None:
         raise ValueError(f"the optimizer's options are {sorted(group)}, they must be {sorted(own)}")
     for name, value in group.items():
         like = own[name] if name in own else own["lr"]
-        if _is_number(like):
+        if name in FORMS:
+            same = value is None or isinstance(value, bool)
+        elif _is_number(like):
             same = _is_number(value)
         elif isinstance(like, tuple):
             same = isinstance(value, tuple) and len(value) == len(like) and all(map(_is_number, value))

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from rnnkit.errors import UsageError
-from rnnkit.training.optimizers import OPTIMIZERS, make_optimizer
+from rnnkit.training.optimizers import FUSED, OPTIMIZERS, make_optimizer
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -22,6 +22,24 @@ def test_options_reach_it():
     optimizer = make_optimizer("sgd", nn.Linear(1, 1), 0.1, options={"momentum": 0.9, "nesterov": True})
     assert optimizer.param_groups[0]["momentum"] == 0.9
     assert optimizer.param_groups[0]["nesterov"] is True
+
+
+@pytest.mark.parametrize("name", FUSED)
+def test_adam_takes_one_pass_where_torch_has_it(name):
+    (group,) = make_optimizer(name, nn.Linear(1, 1), 0.1).param_groups
+    assert group["fused"] is True
+
+
+@pytest.mark.parametrize("options", [{"fused": False}, {"foreach": True}, {"differentiable": True}], ids=str)
+def test_another_form_can_be_asked_for(options):
+    (group,) = make_optimizer("adam", nn.Linear(1, 1), 0.1, options=options).param_groups
+    assert not group["fused"]
+
+
+@pytest.mark.parametrize("model", [nn.Linear(1, 1, dtype=torch.complex64), nn.Linear(1, 1, device="meta")])
+def test_parameters_that_the_fused_form_does_not_take(model):
+    (group,) = make_optimizer("adam", model, 0.1).param_groups
+    assert not group["fused"]
 
 
 def test_one_that_is_made_already_is_taken_as_it_is():
