@@ -8,7 +8,7 @@ import pytest
 
 import rnnkit
 
-from .test_csv_series import Csv, predictor_of
+from .shops import Csv, predictor_of
 
 BERLIN = ZoneInfo("Europe/Berlin")
 SAID = "times have offsets, and parts of the date are those of Europe/Berlin"

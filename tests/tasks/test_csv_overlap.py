@@ -10,7 +10,7 @@ import pytest
 
 from rnnkit.errors import DataError
 
-from .test_csv_series import BEGIN, Csv, predictor_of
+from .shops import BEGIN, Csv, predictor_of
 
 ROWS = 200
 PARTS = "so rows that train or validate would be later than rows of the part behind; "
