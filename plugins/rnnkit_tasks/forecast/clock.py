@@ -108,7 +108,10 @@ class Clock:
             return {name: [""] * count for name in self.names}
         due = self.pace.after(float(self._seconds[-1]), count, self._clock).tolist()
         self.notes.append(f"times beyond the last row go on in steps of {self.pace}")
-        writers = [writer_in(self._zone, self._cells[name], self._seconds, self._reading) for name in self.names]
+        beside = self._cells[self.names[-1]]
+        writers = [
+            writer_in(self._zone, self._cells[name], self._seconds, self._reading, beside) for name in self.names
+        ]
         if all(writers):
             return {
                 name: [write(seconds) for seconds in due]

@@ -96,7 +96,7 @@ class Stream:
             return Arrivals(held, self._reader.judged, learnt.missing != POLICIES[0])
         grid = Grid(Step.read(source.every), source.zone or "")
         times = self._reader.times
-        writing = {name: Writing(grid.zone, learnt.reading, name, name == times[0]) for name in times}
+        writing = {name: Writing(grid.zone, learnt.reading, times, name) for name in times}
         return Gathered(held, grid, self._numeric, writing, source.decimal)
 
     def _end(self) -> None:

@@ -1,6 +1,7 @@
 """Times of a stream, written as the rows write them that have come."""
 
 from collections import deque
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -16,13 +17,15 @@ class Writing:
     Args:
         zone: on whose clock; "": that of the cells.
         reading: "day first" or "month first", where that is known.
-        name: of the column.
-        first: whether it is the first one that tells the time.
+        names: of the columns that tell the time.
+        name: of this one.
     """
 
-    def __init__(self, zone: str, reading: str, name: str, first: bool) -> None:
-        self._zone, self._reading, self._name, self._first = zone, reading, name, first
+    def __init__(self, zone: str, reading: str, names: Sequence[str], name: str) -> None:
+        self._zone, self._reading, self._name, self._first = zone, reading, name, name == names[0]
+        self._last = names[-1]
         self._cells: deque[str] = deque(maxlen=LOOKED_AT)
+        self._beside: deque[str] = deque(maxlen=LOOKED_AT)
         self._seconds: deque[float] = deque(maxlen=LOOKED_AT)
         self._writer: Writer | None = None
 
@@ -30,6 +33,7 @@ class Writing:
         """Take note of how a row writes its time."""
         cell = row.cells[self._name].strip()
         self._cells.append(cell)
+        self._beside.append(row.cells[self._last].strip())
         self._seconds.append(row.seconds)
         if self._writer is not None and self._writer(row.seconds) != cell:
             self._writer = None
@@ -38,6 +42,6 @@ class Writing:
         """Return a time as a cell."""
         if self._writer is None:
             cells = [*self._cells]
-            found = writer_in(self._zone, cells, np.array(self._seconds), self._reading)
+            found = writer_in(self._zone, cells, np.array(self._seconds), self._reading, [*self._beside])
             self._writer = found or written_plainly(self._zone, cells[-1], self._first)
         return self._writer(seconds)

@@ -115,13 +115,13 @@ def times(table: Table, name: str, time: Time, seconds: NDArray[np.float64], las
 
     Where cells have offsets from UTC and no zone is known, each has that of the row `last` (M,) of the table.
     """
-    cells = texts(table, name)
-    ends = [offset_in(cell) for cell in cells] if not time.zone and offset_in(cells[-1]) else [""] * len(cells)
+    cells, beside = texts(table, name), texts(table, time.names[-1])
+    ends = [offset_in(cell) for cell in beside] if not time.zone and offset_in(beside[-1]) else [""] * len(cells)
     writers: dict[str, Writer] = {}
     for end in dict.fromkeys(ends):
         rows = [row for row, other in enumerate(ends) if other == end] if len({*ends}) > 1 else range(len(cells))
         alike = [cells[row] for row in rows]
-        write = writer_in(time.zone, alike, time.seconds[rows], time.note)
+        write = writer_in(time.zone, alike, time.seconds[rows], time.note, [beside[row] for row in rows])
         writers[end] = write or written_plainly(time.zone, alike[-1], name == time.names[0])
     column = Column()
     column.append([writers[ends[row]](at) for at, row in zip(seconds.tolist(), last.tolist(), strict=True)])

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnkit.errors import DataError, UsageError
+from rnnkit_tasks.table.apart import check_averaged
 from rnnkit_tasks.table.column import Column
 from rnnkit_tasks.table.dates import SWAPPED
 from rnnkit_tasks.table.grid import Grid
@@ -86,7 +87,7 @@ class Source(NamedTuple):
             UsageError: there is no column of the key's name, no time to bring to even steps, or no dates whose days and
                 months could change places.
             DataError: the file is unfit, its dates are not what was asked for, a row has something else in the place of
-                one, a key is empty, or its newest row comes first.
+                one, a key is empty or seems to lack, or its newest row comes first.
         """
         table = self._table()
         if self.key is not None:
@@ -113,6 +114,8 @@ class Source(NamedTuple):
         if self.every is not None:
             if time is None:
                 raise UsageError(f"task 'csv': every is {self.every!r}, and no column of {table.source} tells the time")
+            if self.key is None and not self.kept:
+                table.notes += check_averaged(table, time, whys, left_out, self.order == ORDERS[0])
             table, time, series = resampled(table, time, series, Grid(Step.read(self.every), time.zone), self.key)
         return Reading(table, time, whys, series)
 
