@@ -136,7 +136,7 @@ def test_no_copy_of_what_is_large_and_a_line_says_so(tmp_path, cli):
         )
 
 
-@pytest.mark.parametrize("kind", ["a table", "a text"])
+@pytest.mark.parametrize("kind", slow_but(["a table"], ["a table", "a text"]))
 def test_a_copy_of_what_is_large_is_packed_and_does_as_well(train, cli, tmp_path, kind):
     task, option, name, content, *words = KINDS[kind]
     large = content + "# a remark\n" * 120_000 if kind == "a table" else content * 700

@@ -88,7 +88,7 @@ class Draw:
 
     def predictor(self, path):
         """Train nothing, and return what forecasts as a model drawn by its seed would."""
-        path.write_text("\n".join(self.lines(400)) + "\n")
+        path.write_text("\n".join(self.lines(250)) + "\n")
         task = rnnkit.tasks["csv"](file=str(path), delimiter=";", **self.options)
         torch.manual_seed(0)
         model = rnnkit.Model(task, "gru", hidden_size=5, unroller="loop").eval()

@@ -10,7 +10,7 @@ from rnnkit.errors import DataError
 from .known_series import predictor_of, series, task_of
 from .random_tables import Draw
 
-FAST = 6
+FAST = 4
 """Random tables that `make test` draws."""
 
 SEEDS = [pytest.param(seed, marks=[] if seed < FAST else pytest.mark.slow) for seed in range(60)]
