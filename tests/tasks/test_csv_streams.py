@@ -35,7 +35,7 @@ def test_a_stream_is_what_the_whole_table_is(tmp_path, seed):
     key = draw.options["key"]
     whole = rows_of(predictor.predict(new, origins="every"))
     streamed = [row for forecast in predictor.follow(lines) for row in rows_of(forecast)]
-    assert len(whole) > 10
+    assert len(whole) > 5
     if key:  # whose rows a stream has as they come
         whole, streamed = (sorted(rows, key=lambda row: row[0][0]) for rows in (whole, streamed))
     assert [words for words, _ in streamed] == [words for words, _ in whole], draw.options
