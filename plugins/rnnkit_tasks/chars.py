@@ -69,6 +69,7 @@ class Chars(rnnkit.Task):
     fresh_at_breaks = True
     metric_name = "bits per character"
     files = ("text",)
+    unpacks = True
     symbols = True
     defaults = MappingProxyType({"steps": 1500, "batch": 32, "lr": 5e-3, "hidden": 128})
 

@@ -102,7 +102,7 @@ class CsvForecast(rnnkit.Task):
 
     name = "csv"
     metric_name = "normalised MSE"
-    files = ("file",)
+    files, unpacks = ("file",), True
     every_step = False
     defaults = MappingProxyType(
         {"steps": 2000, "batch": 32, "lr": 1e-3, "hidden": 64, "validate_every": 100, "patience": 10}

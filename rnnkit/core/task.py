@@ -66,6 +66,9 @@ class Task(ABC):
     """Options that name files of the user's; a run keeps them as absolute paths, so that it can be resumed from
     anywhere."""
 
+    unpacks: ClassVar[bool] = False
+    """Whether a file of `files` whose name ends in .gz is unpacked as it is read; then a run may keep a packed copy."""
+
     fresh_at_breaks: ClassVar[bool] = True
     """Whether `batches`, called with the generator as it was before a batch that does not continue the one before, goes
     on with that batch: then a resumed run need not read again all that came before it. A class that has `batches` of

@@ -112,7 +112,7 @@ def _looked_at(sources: Sources, batch_first: bool, every_step: bool | None, *, 
         each = found_every_step(item, batch_first) if every_step is None else every_step
         layout = Layout(batch_first, each, marks)
         first = layout.read(item)
-        _tell_of_rows(train, split(item, batch_first, each).xs)
+        _tell_of_rows(train, split(item, batch_first, each).xs, isinstance(item, Batch))
         if marks and not first.targets.is_floating_point():
             check_classes(first.targets, each)
     for source in filter(None, sources):
@@ -120,8 +120,19 @@ def _looked_at(sources: Sources, batch_first: bool, every_step: bool | None, *, 
     return layout, first
 
 
-def _tell_of_rows(train: Source, xs: Tensor) -> None:
-    """Say that the second dimension of real inputs (T, N) is taken for rows; of a single sequence it is features."""
+def _tell_of_rows(train: Source, xs: Tensor, is_batch: bool) -> None:
+    """Say that the second dimension of inputs (T, N) is taken for rows; of a single sequence it is features.
+
+    Integers are told where they come in a list, which may be one of sequences; not where they are a `Batch`.
+    """
+    if not train.ours and isinstance(train.given, list | tuple) and xs.ndim == 2 and not xs.is_floating_point():
+        if not is_batch:
+            log.warning(
+                "%s: a list is taken for one of batches, the first of %d rows; of single sequences make a Dataset, and "
+                "give each batch as a rnnkit.Batch to be sure",
+                *(train.label, xs.shape[1]),
+            )
+        return
     if not train.ours and xs.ndim == 2 and xs.is_floating_point():
         log.warning(
             "%s: real inputs of two dimensions are taken for %d rows of one feature; of single sequences make a "

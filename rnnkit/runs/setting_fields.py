@@ -123,7 +123,10 @@ class Fields:
     save_every: int = setting(100, "Updates between checkpoints.", changeable=True)
     keep: int = setting(2, "How many of the last checkpoints stay, beside the best.", least=1, changeable=True)
     keep_data: int = setting(
-        64, "MiB of the task's files, at most, that the run keeps a copy of; 0: none.", metavar="MIB", changeable=True
+        64,
+        "MiB that the run's copies of the task's files take, at most, packed if need be; 0: none.",
+        metavar="MIB",
+        changeable=True,
     )
     seed: int = setting(0, "The same seed, the same bits.", most=2**63 - 1, limit="at most 2**63 - 1")
     device: str = setting("cpu", "cpu, cuda, cuda:1, ...")

@@ -99,6 +99,19 @@ def test_what_is_wrong_has_one_line(cli, tmp_path, monkeypatch, sentence):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_data_that_have_changed_are_told(cli, tmp_path):
+    file, run = tmp_path / "t.csv", tmp_path / "run"
+    file.write_text("a\n" + "".join(f"{at * at % 17}\n" for at in range(200)))
+    words = ("--task", "csv", "--set", f"task.file={file}", "--set", "task.window=4", "--unroller", "loop")
+    assert cli("run", *words, "--steps", 1, "--hidden", 4, "--quiet", "--out", run).exit_code == 0
+    look = ("inspect", run, "--batch", 2, "--only", "flow", "--quiet")
+    assert cli(*look).stderr == ""
+    file.write_text(file.read_text().replace("16", "15"))
+    told = cli(*look)
+    assert (told.exit_code, told.stderr.count("\n")) == (0, 1)
+    assert f"the data of task 'csv' have changed since {run} learnt from them" in told.stderr
+
+
 def test_options_of_a_cell_are_not_a_run_s(run, cli):
     result = cli("inspect", run, "--hidden", 3)
     assert (result.exit_code, result.stderr) == (2, "rnnkit: --hidden is for a new cell; leave it out\n")

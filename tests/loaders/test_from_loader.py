@@ -183,6 +183,8 @@ def test_what_is_guessed_is_said(caplog):
     caplog.set_level(logging.WARNING, "rnnkit")
     task = rnnkit.tasks.from_loader([(whole(7, T, 5), whole(3, 5))], name="mine")
     assert told(caplog) == [
+        "task 'mine': the loader: a list is taken for one of batches, the first of 5 rows; of single sequences make a "
+        "Dataset, and give each batch as a rnnkit.Batch to be sure",
         "task 'mine': input_size is taken to be 7, one above the highest symbol of the first batch; give it if there "
         "are more",
         "task 'mine': output_size is taken to be 3, one above the highest class of the first batch; give it if there "
@@ -195,9 +197,8 @@ def test_what_is_guessed_is_said(caplog):
     )
     caplog.clear()
     sizes = {"input_size": 9, "output_size": 4}
-    task = rnnkit.tasks.from_loader(
-        [(whole(7, T, 5), whole(3, 5))], validation=[(whole(7, T, 5), whole(3, 5))], **sizes
-    )
+    batches = [rnnkit.Batch(whole(7, T, 5), whole(3, 5))]
+    task = rnnkit.tasks.from_loader(batches, validation=[(whole(7, T, 5), whole(3, 5))], **sizes)
     assert told(caplog) == []
     assert (task.input_size, task.output_size) == (9, 4)
 
@@ -233,3 +234,13 @@ def test_several_lengths_train(caplog):
     assert records[-1].validation.metric <= 1
     with pytest.raises(rnnkit.errors.UsageError, match="rows of different lengths; truncated BPTT does not take them"):
         trained(task, truncate=(2, 2))
+
+
+@pytest.mark.parametrize("given", ["pairs", "batches", "a loader"])
+def test_a_list_that_may_be_one_of_sequences_is_told(caplog, given):
+    xs, targets = torch.zeros(20, 3, dtype=torch.long), torch.zeros(20, 3, dtype=torch.long)
+    pairs = [rnnkit.Batch(xs, targets) if given == "batches" else (xs, targets)] * 4
+    loader = torch.utils.data.DataLoader(pairs, batch_size=None) if given == "a loader" else pairs
+    rnnkit.tasks.from_loader(loader, validation=loader, input_size=2, output_size=2)
+    told = "the loader: a list is taken for one of batches, the first of 3 rows; of single sequences make a Dataset"
+    assert (told in caplog.text) == (given == "pairs")

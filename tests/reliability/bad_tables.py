@@ -23,7 +23,7 @@ def table(content, **options):
         scene.text(content, "table.csv")
         words = ["run", "--task", "csv", "--steps", 1, "--batch", 2, "--hidden", 2, "--quiet", "--out", "run"]
         for name, value in {"file": "table.csv", "window": 4, "key": "shop", **options}.items():
-            words += ["--set", f"task.{name}={value}"]
+            words += [] if value is None else ["--set", f"task.{name}={value}"]
         return tuple(words)
 
     return make

@@ -22,15 +22,16 @@ class Scene:
     Args:
         folder: it.
         past: gives the folder of a finished run with some settings changed: past(hidden=3).
+        learnt: gives that of a run that has learnt from a file: learnt("csv", content, *words).
     """
 
-    def __init__(self, folder: Path, past: Callable[..., Path]) -> None:
+    def __init__(self, folder: Path, past: Callable[..., Path], learnt: Callable[..., Path]) -> None:
         self.folder = folder
         self.request: dict[str, Any] = {}
         """What server.py is asked for besides."""
         self.leaves = False
         """Whether the input is met so late that something is left behind by right."""
-        self._past = past
+        self._past, self._learnt = past, learnt
 
     def run(self, **changed: object) -> Path:
         """Put a finished run there, as "run"; give the folder of its newest checkpoint."""
@@ -43,6 +44,13 @@ class Scene:
         shutil.rmtree(checkpoint)
         shutil.copytree(max((self._past(**changed) / "checkpoints").iterdir()), checkpoint)
         return checkpoint
+
+    def learnt(self, task: str, content: str, *words: object) -> None:
+        """Put a run there, as "run", that has learnt from a file table.csv beside it, which is gone."""
+        run = self._learnt(task, content, *words)
+        shutil.copytree(run, self.folder / "run")
+        config = self.folder / "run" / "config.toml"
+        config.write_text(config.read_text().replace(str(run.parent), str(self.folder)))
 
     def text(self, content: str | bytes, name: str = "text.txt") -> Path:
         """Put a file there."""

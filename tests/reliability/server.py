@@ -100,7 +100,7 @@ def child(folder, request):
     code = 99
     try:
         os.chdir(folder)
-        redirect(folder)
+        redirect(folder, request.get("stdin", os.devnull))
         os.environ.update(request.get("environment", {}))
         for target in request.get("before", ()):
             called(target)
@@ -125,10 +125,10 @@ def child(folder, request):
             os._exit(code)
 
 
-def redirect(folder):
-    """Let stdin be empty, stdout and stderr files, as if they were pipes."""
+def redirect(folder, stdin):
+    """Let stdin be a file, stdout and stderr files, as if they were pipes."""
     for number, path, flags in (
-        (0, os.devnull, os.O_RDONLY),
+        (0, stdin, os.O_RDONLY),
         (1, folder / "stdout", os.O_WRONLY | os.O_CREAT | os.O_TRUNC),
         (2, folder / "stderr", os.O_WRONLY | os.O_CREAT | os.O_TRUNC),
     ):

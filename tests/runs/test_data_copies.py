@@ -1,7 +1,9 @@
 """Copies of a task's files in the run: what they are for, and when there are none."""
 
+import gzip
 import json
 import os
+import random
 import shutil
 from pathlib import Path
 
@@ -112,14 +114,55 @@ def test_no_copy_where_none_is_wanted(train, cli):
 
 def test_no_copy_of_what_is_large_and_a_line_says_so(tmp_path, cli):
     file = tmp_path / "long.txt"
-    file.write_text("the quick brown fox\n" * 60_000)
+    draw = random.Random(0)
+    file.write_text("".join(chr(draw.randrange(32, 127)) for _ in range(1_500_000)))
     words = (*SMALL, "--task", "chars", "--text", file, "--steps", 1, "--keep-data", 1)
-    done = cli("run", *words, "--seq-len", 4, "--out", tmp_path / "run")
+    run = tmp_path / "run"
+    done = cli("run", *words, "--seq-len", 4, "--out", run)
     assert done.exit_code == 0
     assert done.stderr == (
-        f"rnnkit: {tmp_path / 'run'} keeps no copy of {file}: 1.1 MiB is more than keep_data, 1 MiB\n"
+        f"rnnkit: {run} keeps no copy of {file}: 1.4 MiB is more than keep_data, 1 MiB, and so it is packed; eval, "
+        "predict without --data, inspect and --resume need it where it is, or where --set says; a larger --keep-data "
+        "keeps it\n"
     )
-    assert not (tmp_path / "run" / "data").exists()
+    assert sorted(name for name in os.listdir(run) if "data" in name) == ["data.json"]
+    file.unlink()
+    for command in (("eval", run), ("run", "--resume", run)):
+        gone = cli(*command)
+        assert (gone.exit_code, gone.stderr.count("\n")) == (6, 1)
+        assert (
+            f"{file}, the data of {run}, is gone (no copy of it was kept: 1.4 MiB is more than keep_data,"
+            in gone.stderr
+        )
+
+
+@pytest.mark.parametrize("kind", slow_but(["a table"], ["a table", "a text"]))
+def test_a_copy_of_what_is_large_is_packed_and_does_as_well(train, cli, tmp_path, kind):
+    task, option, name, content, *words = KINDS[kind]
+    large = content + "# a remark\n" * 120_000 if kind == "a table" else content * 700
+    run, file = train(task, option, name, large, *words, "--keep-data", 1)
+    copy = run / "data" / option / f"{name}.gz"
+    assert copy.stat().st_size < 2**20 < file.stat().st_size
+    assert gzip.decompress(copy.read_bytes()) == file.read_bytes()
+    before = cli("eval", run, "--json").stdout
+    whole = shutil.copytree(run, tmp_path / "whole")
+    assert cli("run", "--resume", whole, "--steps", 5, "--quiet").exit_code == 0
+    file.unlink()
+    after = cli("eval", run, "--json")
+    assert (after.stdout, after.stderr) == (before, f"rnnkit: {file} is gone; its copy is read, {copy}\n")
+    assert cli("run", "--resume", run, "--steps", 5, "--quiet").exit_code == 0
+    assert (run / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
+
+
+def test_a_packed_copy_that_is_cut_off_is_refused(train, cli):
+    run, file = train(*KINDS["a table"])
+    copy = run / "data" / "file" / "table.csv"
+    copy.with_name("table.csv.gz").write_bytes(gzip.compress(copy.read_bytes())[:-9])
+    copy.unlink()
+    file.unlink()
+    done = cli("eval", run)
+    assert (done.exit_code, done.stderr.count("\n")) == (6, 2)
+    assert "table.csv.gz cannot be read: Compressed file ended before the end-of-stream" in done.stderr
 
 
 def test_a_disk_that_takes_no_copy_ends_no_training(train, monkeypatch, caplog):

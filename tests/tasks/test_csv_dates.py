@@ -9,7 +9,7 @@ import pytest
 import rnnkit
 from rnnkit.errors import DataError, UsageError
 
-from .test_csv_series import Csv, predictor_of
+from .shops import Csv, predictor_of
 
 DAY_FIRST = "(day first (month first is possible too: dates=month-first), "
 MONTH_FIRST = "(month first (day first is possible too: dates=day-first), "

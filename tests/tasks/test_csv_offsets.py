@@ -8,7 +8,7 @@ import pytest
 
 import rnnkit
 
-from .test_csv_series import Csv, predictor_of
+from .shops import Csv, predictor_of
 
 BERLIN = ZoneInfo("Europe/Berlin")
 SAID = "times have offsets, and parts of the date are those of Europe/Berlin"
@@ -102,3 +102,15 @@ def test_the_zone_of_a_parquet_file_is_taken_and_said(tmp_path):
     again = rnnkit.tasks["csv"].from_data_state(state, file=str(tmp_path / "t.parquet"), window=3)
     assert again.fingerprint() != task.fingerprint()
     assert "times are taken in UTC" in Csv(file=stored("UTC", tmp_path / "u.parquet"), window=3).data_summary()
+
+
+@pytest.mark.parametrize("every", [None, "1h"])
+def test_a_date_apart_from_its_offset_goes_on_by_the_clock_of_the_table(tmp_path, every):
+    """Midnight there is another day than in universal time."""
+    times = [datetime(2024, 1, 1) + timedelta(hours=hour) for hour in range(24 * 8 - 4)]
+    rows = [f"{time:%d.%m.%Y},{time:%H:%M}+01:00,{time.hour % 5}" for time in times]
+    (tmp_path / "t.csv").write_text("\n".join(["Date,Time,a", *rows]) + "\n")
+    task = Csv(file=str(tmp_path / "t.csv"), window=3, horizon=6, calendar="none", every=every)
+    index = predictor_of(task).predict(origins="last").index
+    assert index["Date"] == ["08.01.2024"] * 4 + ["09.01.2024"] * 2
+    assert index["Time"] == [f"{hour:02d}:00+01:00" for hour in (20, 21, 22, 23, 0, 1)]

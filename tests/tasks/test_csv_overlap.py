@@ -10,7 +10,7 @@ import pytest
 
 from rnnkit.errors import DataError
 
-from .test_csv_series import BEGIN, Csv, predictor_of
+from .shops import BEGIN, Csv, predictor_of
 
 ROWS = 200
 PARTS = "so rows that train or validate would be later than rows of the part behind; "
@@ -62,7 +62,33 @@ def test_series_in_turn_are_refused_where_words_tell_them_apart(tmp_path):
     assert f"give key=shop if that tells them apart, {STAND}" in refusal(file)
     assert "80 repeat(s)" in Csv(file=file, window=4, order="oldest-first").data_summary()
     assert "2 series by shop" in Csv(file=file, window=4, key="shop").data_summary()
-    assert "a row every day" in Csv(file=file, window=4, every="day").data_summary()
+
+
+def test_series_in_turn_are_not_averaged_in_silence(tmp_path):
+    rows = [f"{day(row)},{name},{(row * 7 + ord(name)) % 11 / 2}" for row in range(80) for name in "xy"]
+    in_turn, stacked = (write(tmp_path / f"{k}.csv", lines) for k, lines in enumerate((rows, sorted(rows, key=shop))))
+    for file in (in_turn, stacked):
+        with pytest.raises(DataError) as refused:
+            Csv(file=file, window=4, every="day")
+        assert "160 row(s) have the time of another one and other numbers, and never where 'shop' is" in str(
+            refused.value
+        )
+        assert "give key=shop, or leave_out=shop if they are to be averaged, or order=oldest-first" in str(
+            refused.value
+        )
+        for options in ({"leave_out": "shop"}, {"order": "oldest-first"}):
+            line = Csv(file=file, window=4, every="day", **options).data_summary()
+            assert "160 row(s) have the time of another one and other numbers, and are averaged; if they" in line
+        assert "averaged" not in Csv(file=file, window=4, every="day", key="shop").data_summary()
+
+
+def test_rows_that_stand_twice_are_averaged_without_a_word(tmp_path):
+    rows = [f"{day(row)},{'xy'[row % 2]},{row * 7 % 11 / 2}" for row in range(80) for _ in range(2)]
+    assert "are averaged" not in Csv(file=write(tmp_path / "t.csv", rows), window=4, every="day").data_summary()
+
+
+def shop(row):
+    return row.split(",")[1]
 
 
 def test_series_in_turn_that_numbers_tell_apart_are_told(tmp_path):

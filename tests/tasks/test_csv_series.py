@@ -1,52 +1,16 @@
-"""Several series in one table, told apart by a key; even steps in time; zones; what is known ahead."""
+"""Several series in one table, told apart by a key: each has its own windows, scale and parts, in a stream too."""
 
 import json
-from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 import rnnkit
-from rnnkit.errors import DataError, UsageError
+from rnnkit.errors import DataError
 
-
-def Csv(**options):  # noqa: N802
-    """Build the task with forecasts that are what they are, not changes from the last value."""
-    return rnnkit.tasks["csv"](**{"level": "mean", **options})
-
-
-BEGIN = datetime(2024, 1, 1)
-
-
-class Repeats(nn.Module):
-    """Forecasts the last value of the first column for every step."""
-
-    def __init__(self, task):
-        super().__init__()
-        self.factor = nn.Parameter(torch.ones(task.output_size, dtype=torch.float64))
-
-    def forward(self, xs, state=None, *, lengths=None):
-        return self.factor * xs[..., :1].double(), None
-
-
-def predictor_of(task):
-    model = Repeats(task).eval()
-    return task.predictor(model, task.calibration(model))
-
-
-def shops(sizes, levels, seed=0):
-    """Return lines of a table of shops, day by day, and the values of each."""
-    draw = np.random.default_rng(seed)
-    values = {name: level + draw.normal(size=size) for (name, size), level in zip(sizes.items(), levels, strict=True)}
-    lines = [
-        (day, name, f"{BEGIN + timedelta(days=day):%Y-%m-%d},{name},{sold!r},{len(name)}")
-        for name, series in values.items()
-        for day, sold in enumerate(series.tolist())
-    ]
-    return [line for *_, line in sorted(lines)], values
+from .shops import BEGIN, Csv, predictor_of, shops, task_of
 
 
 @pytest.fixture
@@ -55,10 +19,6 @@ def sold(tmp_path):
     path = tmp_path / "shops.csv"
     path.write_text("\n".join(["day,shop,sold,size", *lines]))
     return path, values
-
-
-def task_of(path, **options):
-    return Csv(**{"file": str(path), "key": "shop", "target": "sold", "window": 6, "horizon": 2, **options})
 
 
 def test_windows_stay_within_a_series_and_each_has_its_scale(sold):
@@ -213,13 +173,6 @@ def test_rows_that_are_appended_to_any_series_change_nothing(sold, tmp_path, cap
         gone.fingerprint()
 
 
-@pytest.mark.parametrize("options", [{"every": "1day"}, {"known": "size"}])
-def test_what_does_not_come_row_by_row(sold, options):
-    predictor = predictor_of(task_of(sold[0], **options))
-    with pytest.raises(UsageError, match="do not come row by row; give a table with --data"):
-        next(predictor.follow([]))
-
-
 def test_rows_of_several_series_are_followed_each_in_its_own_window(sold, tmp_path, caplog):
     """As the whole table gives them, in the order of their rows, whatever comes between."""
     predictor = predictor_of(task_of(sold[0], columns="sold", calendar="none"))
@@ -284,216 +237,6 @@ def test_a_stream_of_series_that_is_unfit(sold, lines, said):
     assert str(refused.value).startswith(said)
 
 
-def test_even_steps_average_and_leave_gaps(tmp_path):
-    draw = np.random.default_rng(1)
-    minutes = np.sort(draw.choice(60 * 24 * 20, size=3000, replace=False))
-    minutes = minutes[(minutes < 60 * 200) | (minutes >= 60 * 205)]  # five hours without a row
-    values = draw.normal(size=len(minutes))
-    lines = [f"{BEGIN + timedelta(minutes=m)},{v!r}" for m, v in zip(minutes.tolist(), values.tolist(), strict=True)]
-    path = tmp_path / "t.csv"
-    path.write_text("time,a\n" + "\n".join(lines))
-    task = Csv(file=str(path), every="1h", missing="forward", window=4, calendar="none")
-    hours = minutes // 60
-    first, last = int(hours.min()), int(hours.max())
-    expected = [values[hours == hour].mean() if (hours == hour).any() else np.nan for hour in range(first, last + 1)]
-    found = task._frame.values[:, 0]
-    np.testing.assert_allclose(found, expected, rtol=1e-12)
-    empty = int(np.isnan(expected).sum())
-    assert empty >= 5
-    assert f"a row every 1h (as asked): {empty} of {len(expected)} had none and are empty" in task.data_summary()
-    forecast = predictor_of(task).predict()
-    assert forecast.index["time"][-1] == f"{BEGIN + timedelta(hours=last + 1)}"
-
-
-@pytest.mark.parametrize("every", ["month", "1 month"])
-def test_months_are_those_of_the_calendar(tmp_path, every):
-    days = [BEGIN + timedelta(days=at) for at in range(900)]
-    path = tmp_path / "t.csv"
-    path.write_text("day,a\n" + "".join(f"{day:%d/%m/%Y},{day.day}\n" for day in days))
-    task = Csv(file=str(path), every=every, window=2)
-    assert "time: day (day first, 1 month apart)" in task.data_summary()
-    assert task._frame.values[:4, 0].tolist() == [16.0, 15.0, 16.0, 15.5]
-    assert predictor_of(task).predict().index["day"][-1] == "01/07/2026"
-
-
-def test_a_zone_whose_clocks_change(tmp_path):
-    """Local hours of Berlin over both changes: even in time, named by the clock, and gone on with past a change."""
-    area = ZoneInfo("Europe/Berlin")
-    hours = [datetime(2024, 3, 1, tzinfo=UTC) + timedelta(hours=at) for at in range(24 * 240)]
-    last = next(at for at, hour in enumerate(hours) if hour == datetime(2024, 10, 26, 22, tzinfo=UTC))
-    path = tmp_path / "t.csv"
-    lines = [f"{hour.astimezone(area):%Y-%m-%d %H:%M},{at % 24}" for at, hour in enumerate(hours[: last + 1])]
-    path.write_text("time,a\n" + "\n".join(lines))
-    plain = Csv(file=str(path), window=3)
-    assert "1 jump(s), the first of 2 h" in plain.data_summary()
-    task = Csv(file=str(path), window=3, zone="Europe/Berlin", horizon=6)
-    assert "time: time (1 h apart);" in task.data_summary()
-    times = predictor_of(task).predict(origins="last").index["time"]
-    assert [time[-5:] for time in times] == ["01:00", "02:00", "02:00", "03:00", "04:00", "05:00"]
-    assert times[0] == "2024-10-27 01:00"
-
-
-def test_what_is_known_ahead_reaches_the_model(tmp_path):
-    """A target that is what will be known a row later can be learnt by nothing else."""
-    draw = np.random.default_rng(0)
-    feast = draw.random(300) < 0.3
-    path = tmp_path / "t.csv"
-    rows = [
-        f"{BEGIN + timedelta(days=at):%Y-%m-%d},{5.0 * feast[at]},{'yes' if feast[at] else 'no'}" for at in range(290)
-    ]
-    later = [f"{BEGIN + timedelta(days=at):%Y-%m-%d},,{'yes' if feast[at] else 'no'}" for at in range(290, 300)]
-    path.write_text("\n".join(["day,a,feast", *rows, *later]))
-    options = {"file": str(path), "known": "feast", "window": 3, "horizon": 4, "calendar": "none"}
-    task = Csv(**options)
-    assert task.input_size == 2 + 4
-    assert task.baselines()["linear model"] < 1e-6
-    batch = task.batch(40, torch.Generator().manual_seed(0))
-    torch.testing.assert_close(batch.xs[-1, :, 2:] * 5, batch.targets * task.scale + task.mean, atol=1e-4, rtol=1e-4)
-    forecast = predictor_of(task).predict()
-    assert forecast.index["day"][-1] == f"{BEGIN + timedelta(days=293):%Y-%m-%d}"
-    ridge = next(error for error in forecast.errors if error.method == "ridge" and error.step is None)
-    assert ridge.rmse < 1e-3
-    again = rnnkit.tasks["csv"].from_data_state(task.data_state(), **options)
-    assert again.fingerprint() == task.fingerprint()
-
-
-def test_rows_that_are_not_known_ahead_are_not_forecast(tmp_path):
-    path = tmp_path / "t.csv"
-    rows = [f"{BEGIN + timedelta(days=at):%Y-%m-%d},{at % 5},{'yes' if at % 7 else 'no'}" for at in range(100)]
-    path.write_text("\n".join(["day,a,feast", *rows]))
-    predictor = predictor_of(Csv(file=str(path), known="feast", window=3, horizon=4))
-    assert predictor.predict().index["day"][-1] == f"{BEGIN + timedelta(days=99):%Y-%m-%d}"
-    short = tmp_path / "short.csv"
-    short.write_text("\n".join(["day,a,feast", *rows[:5]]))
-    with pytest.raises(DataError, match=r"feast is not known of the 4 row\(s\) after the last one"):
-        predictor.predict(short)
-
-
-def ahead(path, later, key=False):
-    """Write 100 rows that know all, and rows below them of which `later` says what is known of the feast."""
-    rows = [f"{BEGIN + timedelta(days=at):%Y-%m-%d},{at % 5},{int(at % 7 == 0)}" for at in range(100)]
-    rows += [f"{BEGIN + timedelta(days=at):%Y-%m-%d},,{known}" for at, known in enumerate(later, start=100)]
-    shops = ("north", "south") if key else ("",)
-    path.write_text("\n".join(["day,a,feast,shop", *(f"{row},{shop}" for row in rows for shop in shops)]))
-    return path
-
-
-@pytest.mark.parametrize(
-    ("later", "last", "back"),
-    [("1011", 99, 0), ("10111", 99, 0), ("101", 98, 1), ("1", 96, 3), (["1", "0", "", ""], 97, 2), (["", ""], 95, 4)],
-)
-def test_the_last_row_that_is_forecast_from_is_told_where_less_is_known_ahead(tmp_path, later, last, back):
-    """Rows without the feast are not known ahead, any more than rows that are not there."""
-    options = {"known": "feast", "target": "a", "window": 3, "horizon": 4, "calendar": "none", "leave_out": "shop"}
-    predictor = predictor_of(Csv(file=str(ahead(tmp_path / "t.csv", "1011")), **options))
-    new = ahead(tmp_path / "new.csv", later)
-    row = f"{BEGIN + timedelta(days=last):%Y-%m-%d}"
-    where = f"so the last forecast is made from {row}, {back} row(s) before the last one"
-    remedy = "give 4 row(s) with feast beyond the last one"
-    for origins in ("blocks", "every", "last"):
-        if origins == "last" and back == 4:
-            with pytest.raises(DataError) as refused:
-                predictor.predict(new, origins=origins)
-            missing = f"new.csv: feast is not known of any row after the last one, {where}, and none lies beyond it; "
-            assert str(refused.value).endswith(missing + remedy)
-            continue
-        forecast = predictor.predict(new, origins=origins)
-        assert forecast.index["day"][-1] == f"{BEGIN + timedelta(days=last + 4):%Y-%m-%d}"
-        told = [note for note in forecast.notes if "feast" in note]
-        assert told == [f"feast is not known of all 4 row(s) after the last one, {where}; {remedy}"] * bool(back)
-
-
-def test_a_gap_in_what_is_known_ahead_is_not_filled_unasked(tmp_path):
-    options = {"known": "feast", "target": "a", "window": 3, "horizon": 4, "calendar": "none", "leave_out": "shop"}
-    path, new = ahead(tmp_path / "t.csv", "1011"), ahead(tmp_path / "new.csv", ["1", "", "", "1"])
-    with pytest.raises(DataError, match=r"line 103, column 'feast': the cell is empty; correct it"):
-        predictor_of(Csv(file=str(path), **options)).predict(new)
-    assert predictor_of(Csv(file=str(path), missing="forward", **options)).predict(new, origins="last").values.size == 4
-
-
-def test_of_several_series_each_has_what_is_known_ahead(tmp_path):
-    options = {"known": "feast", "target": "a", "window": 3, "horizon": 4, "calendar": "none", "key": "shop"}
-    predictor = predictor_of(Csv(file=str(ahead(tmp_path / "t.csv", "1011", key=True)), **options))
-    new = ahead(tmp_path / "new.csv", "1011", key=True)
-    lines = new.read_text().splitlines()
-    new.write_text("\n".join(lines[:-1]))  # of south three rows are left
-    (said,) = (note for note in predictor.predict(new, origins="last").notes if "feast" in note)
-    assert f"the last forecast of series 'south' is made from {BEGIN + timedelta(days=98):%Y-%m-%d}, 1 row(s)" in said
-    new.write_text("\n".join([lines[0], *lines[1:13:2], *lines[-8:]]))  # six rows of north, and nothing but ahead
-    (said,) = (note for note in predictor.predict(new).notes if note.startswith("no forecast"))
-    assert said.startswith("no forecast of 1 series, 'south' (0 row(s)): the run forecasts from 3 row(s)")
-    new.write_text("\n".join([lines[0], *lines[1:13:2], *lines[2:10:2], lines[-8], *lines[-6::2], *lines[-2:-1]]))
-    (said,) = (note for note in predictor.predict(new).notes if note.startswith("no forecast"))
-    assert said == (
-        "no forecast of 1 series, 'south': feast is not known of the 4 row(s) after their windows; give rows that hold "
-        "it below"
-    )
-
-
-def test_yes_no_and_categories_are_inputs(tmp_path):
-    path = tmp_path / "t.csv"
-    sky = ["sun", "rain", ""]
-    rows = [f"{at % 5 + at / 100},{'on' if at % 2 else 'off'},{sky[at % 3]}" for at in range(200)]
-    path.write_text("\n".join(["a,fan,sky", *rows]))
-    task = Csv(file=str(path), window=3)
-    assert "inputs: a, fan (yes/no), sky (category); targets: a;" in task.data_summary()
-    assert [str(feature) for feature in task._learnt.features] == ["a", "fan", "sky = rain", "sky = sun"]
-    assert task.series[:6, 1].tolist() == [0, 1, 0, 1, 0, 1]
-    assert task.series[:3, 2:].tolist() == [[0, 1], [1, 0], [0, 0]]
-    new = tmp_path / "new.csv"
-    new.write_text("\n".join(["a,fan,sky", *(row.replace("rain", "snow") for row in rows[:30])]))
-    notes = predictor_of(task).predict(new).notes
-    assert "10 row(s) of 'sky' hold what the run has not seen, such as 'snow'; they are none of its categories" in notes
-    odd = tmp_path / "odd.csv"
-    odd.write_text(new.read_text().replace("off", "maybe"))
-    with pytest.raises(DataError, match="line 2, column 'fan': 'maybe' is neither yes nor no; correct it"):
-        predictor_of(task).predict(odd)
-
-
-def test_a_stream_reads_them_as_the_table_does(tmp_path):
-    path = tmp_path / "t.csv"
-    rows = [f"{BEGIN + timedelta(hours=at)};{at % 5 + at / 100:.2f};{'on' if at % 2 else 'off'}" for at in range(200)]
-    path.write_text("\n".join(["time;a;fan", *(row.replace(".", ",") for row in rows)]))
-    task = Csv(file=str(path), window=3, horizon=2)
-    assert "decimals after a comma" in task.data_summary()
-    model = rnnkit.Model(task, "gru", hidden_size=4, unroller="loop").eval()
-    predictor = task.predictor(model, task.calibration(model))
-    every = predictor.predict(path, origins="every")
-    parts = list(predictor.follow(path.read_text().splitlines()))
-    streamed = np.concatenate([part.values for part in parts])
-    np.testing.assert_allclose(streamed, every.values, rtol=1e-4, atol=1e-5)
-    assert [time for part in parts for time in part.index["time"]] == every.index["time"]
-
-
-def test_parquet_is_a_table_like_another(tmp_path):
-    arrow = pytest.importorskip("pyarrow")
-    import pyarrow.parquet
-
-    times = [BEGIN + timedelta(hours=at) for at in range(200)]
-    columns = {"time": times, "a": [at % 7 + 0.5 for at in range(200)], "on": [at % 3 == 0 for at in range(200)]}
-    pyarrow.parquet.write_table(arrow.table(columns), tmp_path / "t.parquet")
-    text = tmp_path / "t.csv"
-    text.write_text(
-        "\n".join(
-            ["time,a,on", *(f"{t},{a},{'yes' if on else 'no'}" for t, a, on in zip(*columns.values(), strict=True))]
-        )
-    )
-    first, second = (Csv(file=str(file), window=5) for file in (tmp_path / "t.parquet", text))
-    assert first.fingerprint() == second.fingerprint()
-    assert "a Parquet file" in first.data_summary()
-    assert predictor_of(first).predict().to_csv() == predictor_of(second).predict().to_csv()
-    (tmp_path / "bad.parquet").write_bytes(b"PAR1" + b"x" * 100)
-    with pytest.raises(DataError, match="is a Parquet file that cannot be read"):
-        Csv(file=str(tmp_path / "bad.parquet"))
-
-
-def test_parquet_without_pyarrow_says_what_brings_it(tmp_path, monkeypatch):
-    monkeypatch.setattr("rnnkit_tasks.table.parquet.find_spec", lambda name: None)
-    (tmp_path / "t.parquet").write_bytes(b"PAR1" + b"x" * 100)
-    with pytest.raises(DataError, match=r"needs pyarrow; pip install 'rnnkit\[parquet\]'"):
-        Csv(file=str(tmp_path / "t.parquet"))
-
-
 def test_digits_go_by_the_series(tmp_path):
     lines, _ = shops({"big": 100, "small": 100}, (150000, 0.03))
     path = tmp_path / "t.csv"
@@ -526,20 +269,6 @@ def test_a_series_of_which_no_row_trains_has_the_scale_of_all(tmp_path):
     assert scales.whole.mean[0] < 7
 
 
-@pytest.mark.parametrize(("first", "last", "hours"), [(2020, 2200, 181), (7090, 7300, 211)], ids=["spring", "autumn"])
-def test_even_hours_of_a_zone_are_hours(tmp_path, first, last, hours):
-    """Over both changes of the clocks of Berlin in 2024."""
-    area = ZoneInfo("Europe/Berlin")
-    moments = [datetime(2024, 1, 1, tzinfo=UTC) + timedelta(hours=at) for at in range(first, last + 1)]
-    path = tmp_path / "t.csv"
-    times = [f"{moment.astimezone(area):%Y-%m-%d %H:%M}" for moment in moments]
-    path.write_text("time,a\n" + "".join(f"{time},{at % 9}\n" for at, time in enumerate(times)))
-    task = Csv(file=str(path), zone="Europe/Berlin", every="1h", window=3)
-    assert f"0 of {hours} had none and are empty, 0 are the mean" in task.data_summary()
-    assert task._frame.values[:, 0].tolist() == [at % 9 for at in range(hours)]
-    assert predictor_of(task).predict().index["time"][-2] == times[-1]
-
-
 def test_a_stream_names_columns_as_the_table_does(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("a,b,a\n" + "".join(f"{at % 7},{at % 5},{-at % 11}\n" for at in range(99)))
@@ -550,47 +279,12 @@ def test_a_stream_names_columns_as_the_table_does(tmp_path):
     np.testing.assert_allclose([part.values[0, 0] for part in parts], whole.values[:, 0])
 
 
-def test_a_blank_category_stays_blank_in_a_stream(tmp_path):
-    path = tmp_path / "t.csv"
-    words = ["a", "b", "a", "b", ""]
-    path.write_text("w,v\n" + "".join(f"{words[at % 5]},{at % 7}\n" for at in range(150)))
-    task = Csv(file=str(path), window=3, missing="forward")
-    torch.manual_seed(0)
-    model = rnnkit.Model(task, "gru", hidden_size=4, unroller="loop").eval()
-    predictor = task.predictor(model, task.calibration(model))
-    parts = list(predictor.follow(path.read_text().splitlines()))
-    np.testing.assert_allclose([part.values[0, 0] for part in parts], predictor.predict(path).values[:, 0], rtol=1e-4)
-
-
-def test_a_table_without_the_times_whose_parts_are_read_is_refused(tmp_path):
-    path = tmp_path / "t.csv"
-    rows = [f"{BEGIN + timedelta(hours=at)},{at % 7}" for at in range(200)]
-    path.write_text("\n".join(["time,a", *rows]))
-    predictor = predictor_of(Csv(file=str(path), window=3))
-    new = tmp_path / "new.csv"
-    new.write_text("\n".join(["a", *(row.partition(",")[2] for row in rows)]))
-    with pytest.raises(DataError, match="has no column 'time', which the run reads"):
-        predictor.predict(new)
-    with pytest.raises(DataError, match="no column 'time', which the run reads"):
-        next(predictor.follow(new.read_text().splitlines()))
-    new.write_text("\n".join(["time,a", *(f"soon {at},{at % 7}" for at in range(200))]))
-    with pytest.raises(DataError, match="has no times in 'time', of which the run reads the hour or day"):
-        predictor.predict(new)
-
-
 def test_a_last_row_that_lacks_its_target_alone_is_read(tmp_path):
     rows = [f"{at % 5},{at % 3},{'yes' if at % 7 else 'no'}" for at in range(100)]
     path = tmp_path / "t.csv"
     path.write_text("\n".join(["a,warm,feast", *rows, ",2,yes", ",,no", ",,no"]))
     task = Csv(file=str(path), known="feast", target="a", window=3, missing="forward")
     assert task._learnt.kept == (("", 101),)
-
-
-def test_a_last_step_that_is_not_over_is_told(tmp_path):
-    path = tmp_path / "t.csv"
-    path.write_text("time,a\n" + "".join(f"{BEGIN + timedelta(hours=at)},{at % 7}\n" for at in range(24 * 40 + 18)))
-    task = Csv(file=str(path), every="day", window=3)
-    assert "the last step has 18 row(s), others 24; leave it out if it is not over" in task.data_summary()
 
 
 def test_rows_that_came_after_the_run_judge_nothing_of_it(tmp_path):
@@ -604,21 +298,3 @@ def test_rows_that_came_after_the_run_judge_nothing_of_it(tmp_path):
     after = predictor_of(task).predict()
     assert after.to_csv() == before.to_csv()
     assert np.isnan(after.actual[-4:]).all()
-
-
-@pytest.mark.parametrize(("days", "parts"), [(2, []), (14, ["hour"]), (30, ["hour", "weekday"])])
-def test_a_part_of_the_date_must_come_twice_in_what_trains(tmp_path, days, parts):
-    path = tmp_path / "t.csv"
-    path.write_text("time,a\n" + "".join(f"{BEGIN + timedelta(hours=at)},{at % 5}\n" for at in range(24 * days)))
-    assert rnnkit.tasks["csv"](file=str(path), window=3).data_state()["roles"]["calendar"] == parts
-
-
-def test_parts_of_the_date_are_those_of_the_clock(tmp_path):
-    area = ZoneInfo("Europe/Berlin")
-    moments = [datetime(2024, 3, 1, tzinfo=UTC) + timedelta(hours=at) for at in range(24 * 60)]  # the clocks change
-    path = tmp_path / "t.csv"
-    lines = [f"{moment.astimezone(area):%Y-%m-%d %H:%M},{at % 5}" for at, moment in enumerate(moments)]
-    path.write_text("\n".join(["time,a", *lines]))
-    task = Csv(file=str(path), zone="Europe/Berlin", window=3, calendar="hour")
-    hours = np.array([moment.astimezone(area).hour for moment in moments])
-    np.testing.assert_allclose(task.series[:, 1], np.sin(2 * np.pi * hours / 24), atol=1e-6)

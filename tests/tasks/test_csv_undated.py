@@ -7,8 +7,8 @@ import pytest
 import rnnkit
 from rnnkit.errors import DataError
 
+from .shops import Csv, predictor_of
 from .tables import day, table
-from .test_csv_series import Csv, predictor_of
 
 WAYS = (
     "is no date like the others; correct it, or take the row out, or leave the column out (leave_out), or give order="

@@ -19,8 +19,8 @@ from rnnkit_tasks.forecast.options import (
     text_of,
 )
 from rnnkit_tasks.forecast.parts import Split
-from rnnkit_tasks.table.resampling import Step
 from rnnkit_tasks.table.source import Source
+from rnnkit_tasks.table.steps import Step
 from rnnkit_tasks.table.table import Table
 from rnnkit_tasks.table.zones import zone_of
 

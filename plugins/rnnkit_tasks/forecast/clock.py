@@ -42,7 +42,8 @@ class Clock:
         self.pace: Pace | None = None
         self._cells = {name: list(texts(table, name)) for name in self.names}
         self._seconds = time.seconds if time is not None and self.names else np.full(table.rows, np.nan)
-        self._zone = time.zone if time is not None else ""
+        self._zone = self._clock = time.zone if time is not None else ""
+        self._reading = time.note if time is not None else ""
         shown = bool(self._zone and self.names) and has_offset(self._cells[self.names[-1]])
         if shown and len(self.names) > 1:  # a date apart from its offset cannot be put on another clock
             self._zone = ""
@@ -52,7 +53,8 @@ class Clock:
         elif not names:
             self.notes.append("no column tells the time; rows are shown by their numbers, counted from 1")
         else:
-            self.pace = kept if kept is not None and kept.fits(self._seconds, enough) else Pace.found(self._seconds)
+            fits = kept is not None and kept.fits(self._seconds, enough, self._clock)
+            self.pace = kept if fits else Pace.found(self._seconds, self._clock)
             if kept is not None and self.pace not in (kept, None):
                 self.notes.append(f"rows are {self.pace} apart, those that the run learnt from {kept}")
             if self.pace is None:
@@ -92,7 +94,7 @@ class Clock:
 
     def _on_the_clock(self, name: str, cells: list[str], first: int) -> list[str]:
         """Return the cells from a row on as a clock of the zone shows their times, which have offsets from UTC."""
-        write = writer_in(self._zone, self._cells[name], self._seconds)
+        write = writer_in(self._zone, self._cells[name], self._seconds, self._reading)
         known = self._seconds[first : self._rows].tolist()
         shown = [
             cell if math.isnan(at) else write(at) if write else iso_in(self._zone, at, cell)
@@ -104,9 +106,12 @@ class Clock:
         """Return the cells of so many rows after the last one."""
         if self.pace is None or not np.isfinite(self._seconds[-1]):
             return {name: [""] * count for name in self.names}
-        due = self.pace.after(float(self._seconds[-1]), count).tolist()
+        due = self.pace.after(float(self._seconds[-1]), count, self._clock).tolist()
         self.notes.append(f"times beyond the last row go on in steps of {self.pace}")
-        writers = [writer_in(self._zone, self._cells[name], self._seconds) for name in self.names]
+        beside = self._cells[self.names[-1]]
+        writers = [
+            writer_in(self._zone, self._cells[name], self._seconds, self._reading, beside) for name in self.names
+        ]
         if all(writers):
             return {
                 name: [write(seconds) for seconds in due]

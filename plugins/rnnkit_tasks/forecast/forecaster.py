@@ -19,7 +19,7 @@ from rnnkit_tasks.forecast.clock import Clock
 from rnnkit_tasks.forecast.frame import Frame
 from rnnkit_tasks.forecast.gaps import forward
 from rnnkit_tasks.forecast.learnt import Learnt
-from rnnkit_tasks.forecast.origins import ORIGINS, Origins, origins_of
+from rnnkit_tasks.forecast.origins import ORIGINS, Origins, origin_in, origins_of
 from rnnkit_tasks.forecast.outliers import outliers
 from rnnkit_tasks.forecast.outputs import outputs
 from rnnkit_tasks.forecast.reread import read_again
@@ -103,38 +103,34 @@ class TableForecaster(rnnkit.Predictor):
     def follow(self, lines: Iterable[str], *, interval: float = 0.9) -> Iterator[rnnkit.Forecast]:
         """Forecast from each row as it comes, as soon as its series has `window` of them: (steps, K) a time.
 
+        Rows of a run with `every` are gathered into even steps, and it is forecast from a step once it is over. Rows
+        that hold nothing but what is known ahead are those to come; it is forecast from a row once it is known of all
+        `horizon` rows after it.
+
         Args:
             lines: of a table as the run's own, the names first where it has names.
             interval: share of the truth that lies within the bounds.
 
         Raises:
-            UsageError: `interval` is no share, or the run reads even steps, or what is known ahead.
+            UsageError: `interval` is no share.
             DataError: a line is unfit, or there are fewer rows than a window has.
         """
         check_interval(interval)
-        learnt = self.learnt
-        for what, there in (
-            ("rows at even steps (every)", learnt.source.every),
-            ("columns that are known ahead", learnt.ahead),
-        ):
-            if there:
-                raise UsageError(f"the run learnt from {what}, which do not come row by row; give a table with --data")
-        stream = Stream(lines, learnt)
-        clocks: dict[str, Clock] = {}
-        for window in stream.windows():
-            reading, stops = window.reading, [learnt.window]
-            frame = learnt.frame(reading, stops, leave=False, place=window.place)
+        learnt, clocks = self.learnt, dict[str, Clock]()
+        for window in Stream(lines, learnt).windows():
+            reading, end = window.reading, window.lead + learnt.window - 1
+            frame = learnt.frame(reading, [end + 1], leave=False, place=window.place)
             frame = frame._replace(values=np.full_like(frame.values, np.nan))
             before = clocks.get(window.series)
             if before is None:
                 like = next(iter(clocks.values()), None)
-                clock = Clock(window.timed, reading.time, learnt.roles.time, self.calibration.pace, MOST, like)
+                clock = Clock(window.timed, window.time, learnt.roles.time, self.calibration.pace, MOST, like)
             else:
-                clock = before.going_on(window.timed, reading.time, window.before)
+                clock = before.going_on(window.timed, window.time, window.before)
             clocks[window.series] = clock
-            made = origins_of(frame, learnt, own=False, asked="last")
-            index = self._index([clock], frame, made)
-            notes = [*clock.notes, *outliers(learnt, reading, frame, [learnt.window - 1 if window.before else 0])]
+            made = origin_in(end, learnt)
+            index = self._index([clock], frame, made, window.lead)
+            notes = [*clock.notes, *outliers(learnt, reading, frame, [end if window.before else 0])]
             if window.series and window.series not in learnt.inputs.of:
                 notes.append(f"series {window.series!r} is none that the run has seen; the scale of all is used")
             notes += [empty_windows(learnt, name, len(made.ends)) for name in window.empty]
@@ -145,14 +141,14 @@ class TableForecaster(rnnkit.Predictor):
         parts = map(reading.taken, ([one] for one in reading.series))
         return [Clock(part.table, part.time, self.learnt.roles.time, self.calibration.pace) for part in parts]
 
-    def _index(self, clocks: Sequence[Clock], frame: Frame, made: Origins) -> dict[str, list[str]]:
-        """Return what the rows that are forecast are called."""
+    def _index(self, clocks: Sequence[Clock], frame: Frame, made: Origins, lead: int = 0) -> dict[str, list[str]]:
+        """Return what the rows that are forecast are called; the first `lead` rows of a series have no names."""
         called: dict[str, list[str]] = {}
         for at, (clock, one) in enumerate(zip(clocks, frame.series, strict=True)):
             mine = made.series == at
             if not mine.any():
                 continue
-            rows = (made.ends + made.steps)[mine] - one.rows.start
+            rows = (made.ends + made.steps)[mine] - one.rows.start - lead
             first = int(rows.min())
             names = clock.index(range(first, int(rows.max()) + 1))
             for name in names:

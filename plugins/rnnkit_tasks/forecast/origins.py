@@ -51,6 +51,12 @@ def origins_of(frame: Frame, learnt: Learnt, own: bool, asked: str) -> Origins:
     return Origins(ends, steps, series)
 
 
+def origin_in(row: int, learnt: Learnt) -> Origins:
+    """Return what is forecast from one row."""
+    steps = np.arange(1, learnt.horizon + 1) if learnt.steps == ALL else np.array([learnt.horizon])
+    return Origins(np.full(len(steps), row), steps, np.zeros_like(steps))
+
+
 def _offset(frame: Frame, learnt: Learnt, at: int) -> int:
     """Return how much later the rows of a series lie than in the table that was learnt, for what is known ahead."""
     return frame.series[at].rows.start - learnt.series[at].rows.start

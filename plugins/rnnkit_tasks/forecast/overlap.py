@@ -7,21 +7,13 @@ from numpy.typing import NDArray
 
 from rnnkit.errors import DataError
 from rnnkit_tasks.forecast.asked import Asked
-from rnnkit_tasks.table.cells import is_missing
-from rnnkit_tasks.table.column import unlike_numbers
+from rnnkit_tasks.table.apart import OFTEN, apart
 from rnnkit_tasks.table.order import ORDERS, UNITS
-from rnnkit_tasks.table.series import Series, texts
+from rnnkit_tasks.table.series import Series
 from rnnkit_tasks.table.source import Reading
-from rnnkit_tasks.table.stamps import counter
 
 Seconds = NDArray[np.float64]
 Cuts = Sequence[tuple[int, int]]
-
-OFTEN = 0.1
-"""Of the steps of a series, the share of repeats from which on several series may stand in it."""
-
-LEAST = 3
-"""Rows of a series, on average, of those that a column tells apart."""
 
 CLOCK, NIGHT, SEASON = UNITS["h"], 4 * UNITS["h"], 90 * UNITS["day"]
 """What clocks are put back by, before which hour, and how long they then stay so at least."""
@@ -143,28 +135,8 @@ def _refused(reading: Reading, asked: Asked, one: Series) -> DataError:
 
 
 def _apart(reading: Reading, asked: Asked) -> tuple[list[str], list[str]]:
-    """Return the columns of words, and of whole numbers, within each of whose values times go forth."""
-    table = reading.table
-    found: tuple[list[str], list[str]] = ([], [])
-    for name, column in table.columns.items():
-        if name in reading.whys or name in asked.leave_out or (reading.time and name in reading.time.names):
-            continue
-        words = not column.regular and unlike_numbers(column) in ("text", "yes/no")
-        numbers = column.regular and bool((column.numbers == np.floor(column.numbers)).all())
-        if (words or (numbers and not counter(name, column.numbers))) and _goes_forth(reading, name):
-            found[0 if words else 1].append(name)
-    return found
-
-
-def _goes_forth(reading: Reading, name: str) -> bool:
-    """Tell whether times rise from row to row of each value of a column, of which there are several."""
-    cells = ["" if is_missing(cell) else cell for cell in texts(reading.table, name)]
-    names, codes = np.unique(np.array(cells), return_inverse=True)
-    if reading.time is None or not 2 <= len(names) <= len(cells) / LEAST:
-        return False
-    order = np.argsort(codes, kind="stable")
-    steps, same = np.diff(reading.time.seconds[order]), np.diff(codes[order]) == 0
-    return not bool((steps[same] <= 0).any())
+    """Return the columns of words, and of whole numbers, that may tell series apart."""
+    return apart(reading.table, reading.time, [*reading.whys, *asked.leave_out])
 
 
 def _called(reading: Reading) -> str:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from rnnkit_tasks.table.order import UNITS, span
 from rnnkit_tasks.table.source import Reading
+from rnnkit_tasks.table.zones import local, universal
 
 Seconds = NDArray[np.float64]
 
@@ -31,11 +32,16 @@ class Pace(NamedTuple):
     """Of steps in months: the day of the month, or its last one where it is shorter."""
 
     @classmethod
-    def found(cls, seconds: Seconds) -> "Pace | None":
-        """Find the pace of rows (N,), in seconds since 1970, NaN where there is no date; None: there is none."""
+    def found(cls, seconds: Seconds, zone: str = "") -> "Pace | None":
+        """Find the pace of rows (N,), in seconds since 1970, NaN where there is no date; None: there is none.
+
+        Days and longer steps are those of a clock of the zone, if one is given.
+        """
         seconds = seconds[np.isfinite(seconds)]
         if len(seconds) < 2 or seconds[-1] <= seconds[0]:
             return None
+        if zone and np.median(np.diff(seconds)) >= DAY:
+            seconds = local(seconds, zone)
         step = float(np.median(np.diff(seconds)))
         if len(seconds) > 2 or step != round(step):
             even = np.diff(seconds)[np.abs(np.diff(seconds) - step) <= SLACK * step]
@@ -46,9 +52,16 @@ class Pace(NamedTuple):
         paces = [cls("months", months, int(_day_of_month(seconds).max())), cls("seconds", step), cls("weekdays", 1)]
         return next((pace for pace in paces if pace.size > 0 and pace.fits(seconds)), None)
 
-    def fits(self, seconds: Seconds, enough: float = ENOUGH) -> bool:
-        """Tell whether rows go at this pace, at least a share of them."""
+    @property
+    def by_clock(self) -> bool:
+        """Whether it is one of days or longer steps, which are those of a clock."""
+        return self.kind != "seconds" or self.size % DAY == 0
+
+    def fits(self, seconds: Seconds, enough: float = ENOUGH, zone: str = "") -> bool:
+        """Tell whether rows go at this pace, at least a share of them; `zone` is that of the clock."""
         seconds = seconds[np.isfinite(seconds)]
+        if zone and self.by_clock:
+            seconds = local(seconds, zone)
         if len(seconds) < 2:
             return True
         due = self.next(seconds[:-1])
@@ -68,12 +81,14 @@ class Pace(NamedTuple):
             return seconds + DAY * np.where(_weekday(seconds) >= FRIDAY, 7 - _weekday(seconds), 1)
         return seconds + self.size
 
-    def after(self, last: float, count: int) -> Seconds:
-        """Return when the `count` rows after the one at `last` are due."""
-        due = [np.array([last])]
+    def after(self, last: float, count: int, zone: str = "") -> Seconds:
+        """Return when the `count` rows after the one at `last` are due; `zone` is that of the clock."""
+        by_clock = bool(zone) and self.by_clock
+        due = [local(np.array([last]), zone) if by_clock else np.array([last])]
         for _ in range(count):
             due.append(self.next(due[-1]))
-        return np.concatenate(due[1:]) if count else np.zeros(0)
+        times = np.concatenate([*due[1:], np.zeros(0)])
+        return universal(times, zone) if by_clock else times
 
     def season(self) -> tuple[int, str] | None:
         """Return the rows of the next season that is longer, and what it is: a day, a week or a year."""
@@ -114,7 +129,7 @@ def pace_of(reading: Reading) -> Pace | None:
     if reading.time is None:
         return None
     rows = reading.series[0].rows
-    return Pace.found(reading.time.seconds[rows.start : rows.stop])
+    return Pace.found(reading.time.seconds[rows.start : rows.stop], reading.time.zone)
 
 
 def _months(seconds: Seconds) -> NDArray[np.int64]:

@@ -1,8 +1,9 @@
 """Which columns of a table tell the time of its rows."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rnnkit.errors import DataError
 from rnnkit_tasks.table.dates import SWAPPED, Times, dates
@@ -67,6 +68,40 @@ def moments(
     return _years(table, left_out), whys
 
 
+def known_moments(
+    table: Table, names: Sequence[str], reading: str = "", asked: bool = False
+) -> NDArray[np.float64] | None:
+    """Return the times (N,) of rows, in seconds since 1970, by the columns that are known to tell them; None: by none.
+
+    Few rows will do, or one: what `moments` tells of many has been told.
+
+    Args:
+        table: whose rows these are.
+        names: of the columns, the date or the year first, then times of day, or months, days and hours.
+        reading: "day first" or "month first", where that is known.
+        asked: whether it was asked for.
+
+    Raises:
+        DataError: dates cannot be read as asked.
+    """
+    first, *others = names
+    columns = {name: table.columns[name] for name in names}
+    if columns[first].regular:
+        seconds = stamped(first, columns[first].numbers, known=True)
+        if seconds is None and all(column.regular for column in columns.values()):
+            seconds = _of_parts({name: column.numbers for name, column in columns.items()}, first).seconds
+            others = []
+    else:
+        times = dates(columns[first].cells(), reading, asked)
+        if times is None and asked:
+            _check_asked(table, first, reading)
+        seconds = None if times is None else times.seconds
+    for name in others:
+        clock = dates(columns[name].cells())
+        seconds = None if seconds is None or clock is None else seconds + clock.seconds
+    return seconds
+
+
 def _check_asked(table: Table, name: str, reading: str) -> None:
     """Raise DataError if a column has dates by another reading than the one that is asked for."""
     column = table.columns[name]
@@ -87,9 +122,14 @@ def _years(table: Table, left_out: Iterable[str]) -> Time | None:
     year = next((name for name, numbers in regular.items() if is_year(name, numbers)), None)
     if year is None:
         return None
+    parts = {name: n for name, n in regular.items() if counter(name, n) == "a part of the date"}
+    return _of_parts({year: regular[year], **parts}, year)
+
+
+def _of_parts(regular: Mapping[str, NDArray[np.float64]], year: str) -> Time:
+    """Return the time that a column of years tells, and those of months, days and hours, by their names."""
     months, names = (regular[year] - 1970) * 12, [year]
-    parts = {name: counter(name, numbers) == "a part of the date" for name, numbers in regular.items()}
-    named = {word: next((n for n in regular if parts[n] and n.lower() in words), None) for word, words in PARTS.items()}
+    named = {word: next((n for n in regular if n.lower() in words), None) for word, words in PARTS.items()}
     if named["month"]:
         months, names = months + regular[named["month"]] - 1, [*names, named["month"]]
     seconds = months.astype(np.int64).astype("datetime64[M]").astype("datetime64[s]").astype(np.float64)

@@ -7,19 +7,22 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnkit.errors import DataError, UsageError
+from rnnkit_tasks.table.apart import check_averaged
 from rnnkit_tasks.table.column import Column
 from rnnkit_tasks.table.dates import SWAPPED
+from rnnkit_tasks.table.grid import Grid
 from rnnkit_tasks.table.house import house
 from rnnkit_tasks.table.moments import moments
 from rnnkit_tasks.table.order import ORDERS, Time, check_order
 from rnnkit_tasks.table.parquet import is_parquet, read_parquet
-from rnnkit_tasks.table.resampling import SHORT, Step, resampled, times
+from rnnkit_tasks.table.resampling import resampled
 from rnnkit_tasks.table.series import Series, grouped, laid, texts
+from rnnkit_tasks.table.steps import Step
 from rnnkit_tasks.table.table import Table, read_table
 from rnnkit_tasks.table.undated import check_dated
 from rnnkit_tasks.table.untimed import check_untimed
 from rnnkit_tasks.table.zoned_times import has_offset
-from rnnkit_tasks.table.zones import local, universal
+from rnnkit_tasks.table.zones import universal
 
 CHECKED = 50
 """Series whose order is asked for where no column tells their time."""
@@ -84,7 +87,7 @@ class Source(NamedTuple):
             UsageError: there is no column of the key's name, no time to bring to even steps, or no dates whose days and
                 months could change places.
             DataError: the file is unfit, its dates are not what was asked for, a row has something else in the place of
-                one, a key is empty, or its newest row comes first.
+                one, a key is empty or seems to lack, or its newest row comes first.
         """
         table = self._table()
         if self.key is not None:
@@ -111,7 +114,9 @@ class Source(NamedTuple):
         if self.every is not None:
             if time is None:
                 raise UsageError(f"task 'csv': every is {self.every!r}, and no column of {table.source} tells the time")
-            table, time, series = _even(table, time, series, Step.read(self.every), self.key)
+            if self.key is None and not self.kept:
+                table.notes += check_averaged(table, time, whys, left_out, self.order == ORDERS[0])
+            table, time, series = resampled(table, time, series, Grid(Step.read(self.every), time.zone), self.key)
         return Reading(table, time, whys, series)
 
     def _table(self) -> Table:
@@ -182,21 +187,6 @@ LATER = ("decimal", "key", "every", "zone", "dates")
 
 def _has_offset(table: Table, time: Time) -> bool:
     return has_offset(texts(table, time.names[-1]))
-
-
-def _even(
-    table: Table, time: Time, series: list[Series], every: Step, key: str | None
-) -> tuple[Table, Time, list[Series]]:
-    """Bring rows to even steps; days and longer ones begin when a clock of their zone says so."""
-    if not time.zone or every.unit in SHORT:
-        return resampled(table, time, series, every, key)
-    shifted = time._replace(seconds=local(time.seconds, time.zone), zone="")
-    made, even, series = resampled(table, shifted, series, every, key)
-    parts = [universal(even.seconds[rows.start : rows.stop], time.zone) for _, rows in series]
-    even = even._replace(seconds=np.concatenate(parts), zone=time.zone)
-    if _has_offset(table, time):  # such cells are no local times, and were written as if they were
-        made.columns = {**made.columns, **{name: times(table, name, time, even.seconds) for name in time.names}}
-    return made, even, series
 
 
 def check_rows(table: Table, rows: int) -> int:

@@ -49,30 +49,35 @@ LIKELY = (631152000.0, 2208988800.0)
 """1990 to 2040, in seconds since 1970."""
 
 
-def stamped(name: str, numbers: Numbers) -> Numbers | None:
+def stamped(name: str, numbers: Numbers, known: bool = False) -> Numbers | None:
     """Return seconds since 1970 of a column whose numbers are moments in time; None of any other.
 
     They are 20200131, 202001, years with a fraction, days as a spreadsheet counts them, or seconds, milliseconds, ...
     since 1970; told by the name, or, for 20200131 and longer ones, by all being moments that are and never going both
-    ways.
+    ways. `known`: whether the column is known to tell the time, so that neither is asked.
     """
     if not len(numbers):
         return None
-    timely = bool(TIMELY.fullmatch(name))
+    timely = known or bool(TIMELY.fullmatch(name))
     if _whole(numbers):
         digits = len(f"{numbers[0]:.0f}")
         if digits in (8, 6, 12, 14) and (timely or (digits in (8, 12, 14) and one_way(numbers))):
             moments = _compact(numbers, digits)
             if moments is not None:
                 return moments
-    elif (timely or YEAR.fullmatch(name)) and numbers.min() > 1000 and numbers.max() < 2500 and one_way(numbers):
+    elif (
+        (timely or YEAR.fullmatch(name))
+        and numbers.min() > 1000
+        and numbers.max() < 2500
+        and (known or one_way(numbers))
+    ):
         return (numbers - 1970) * 365.2425 * DAY
     if timely:
         for unit, (least, most) in EPOCHS.items():
             if least <= numbers.min() and numbers.max() < most:
                 return numbers / unit
         for first, (least, most) in DAYS.items():
-            if least <= numbers.min() and numbers.max() < most and one_way(numbers):
+            if least <= numbers.min() and numbers.max() < most and (known or one_way(numbers)):
                 return (numbers - first) * DAY
     return None
 

@@ -33,18 +33,19 @@ PADDED = ("month", "day", "hour")
 """Parts that some write as 07, some as 7; where none of a part tells, it goes by the others."""
 
 
-def writer_of(cells: Sequence[str], seconds: NDArray[np.float64]) -> Writer | None:
+def writer_of(cells: Sequence[str], seconds: NDArray[np.float64], reading: str = "") -> Writer | None:
     """Return what writes times as the cells of a column (N,) do; None: the form is not known.
 
     Args:
         cells: of a column that tells the time, alone or with others.
         seconds: (N,) the times of the rows, since 1970.
+        reading: "day first" or "month first", where few cells could not tell.
     """
     rows = range(max(0, len(cells) - TRIED), len(cells))
     if not np.isfinite(seconds[rows.start :]).all():
         return None
     few = [cell.strip() for cell in cells[-LOOKED_AT:]]
-    for of in (*_dated(few), *map(_whatever, _numeric(few[-1]))):
+    for of in (*_dated(few, reading), *map(_whatever, _numeric(few[-1]))):
         try:
             if all(of(cells[row].strip())(float(seconds[row])) == cells[row].strip() for row in rows):
                 return of(few[-1])
@@ -65,11 +66,10 @@ def _moment(seconds: float) -> datetime:
     return EPOCH + timedelta(seconds=round(seconds, 6))
 
 
-def _dated(cells: Sequence[str]) -> list[Callable[[str], Writer]]:
+def _dated(cells: Sequence[str], reading: str) -> list[Callable[[str], Writer]]:
     """Return what may write dates, or times of day, as such cells do: from a cell, for its offset, to a writer."""
-    return [
-        _of_offset(form, cells) for form in [*(form for _, form in FORMS), TIME_OF_DAY] if form.fullmatch(cells[-1])
-    ]
+    forms = [form for note, form in FORMS if not (reading and note) or note == reading]
+    return [_of_offset(form, cells) for form in [*forms, TIME_OF_DAY] if form.fullmatch(cells[-1])]
 
 
 def _of_offset(form: re.Pattern[str], cells: Sequence[str]) -> Callable[[str], Writer]:

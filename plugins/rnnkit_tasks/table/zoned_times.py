@@ -26,20 +26,38 @@ def has_offset(cells: Sequence[str]) -> bool:
     return OFFSET.search(NAMED.sub("", last)) is not None
 
 
-def writer_in(zone: str, cells: Sequence[str], seconds: NDArray[np.float64]) -> Writer | None:
+def offset_in(cell: str) -> str:
+    """Return how far a time says it is from UTC, as it is written there; "" if it does not."""
+    end = END.search(cell.strip()) if OFFSET.search(cell.strip()) else None
+    return "" if end is None else end[0]
+
+
+def writer_in(
+    zone: str,
+    cells: Sequence[str],
+    seconds: NDArray[np.float64],
+    reading: str = "",
+    beside: Sequence[str] = (),
+) -> Writer | None:
     """Return what writes times on the clock of a zone as the cells of a column (N,) do; None: the form is not known.
 
     Args:
         zone: whose clock; "": that of the cells.
         cells: of a column that tells the time, alone or with others.
         seconds: (N,) the times of the rows, since 1970 in UTC; what is written is told so as well.
+        reading: "day first" or "month first", where few cells could not tell.
+        beside: (N,) the cells of the last column that tells the time with this one, which may have the offsets of both.
     """
+    if not zone and not (beside and has_offset(beside) and not has_offset(cells)):
+        return writer_of(cells, seconds, reading)
     if not zone:
-        return writer_of(cells, seconds)
+        ahead = HOUR * offsets([offset_in(cell) for cell in beside])
+        apart, last = writer_of(cells, seconds + ahead, reading), float(ahead[-1])
+        return None if apart is None else lambda at: apart(at + last)
     if not has_offset(cells):
-        plain = writer_of(cells, local(seconds, zone))
+        plain = writer_of(cells, local(seconds, zone), reading)
         return None if plain is None else lambda at: plain(at + offset_at(at, zone))
-    write = writer_of(cells, seconds)
+    write = writer_of(cells, seconds, reading)
     if write is None or NAMED.search(cells[-1].strip()):
         return None
     end = END.search(cells[-1].strip())

@@ -30,13 +30,13 @@ def zone_of(name: object) -> str:
         ) from None
 
 
-def universal(local: Seconds, zone: str) -> Seconds:
+def universal(local: Seconds, zone: str, before: float = -np.inf) -> Seconds:
     """Return seconds since 1970 in UTC of local times (N,), in their order; NaN stays.
 
     Of an hour that the clocks go through twice, rows lie in the second one where they would else not come after the row
-    before.
+    before; `before` is the time of the row before the first one, in UTC.
     """
-    area, found, before = ZoneInfo(zone), np.full(len(local), np.nan), -np.inf
+    area, found = ZoneInfo(zone), np.full(len(local), np.nan)
     for row in np.flatnonzero(np.isfinite(local)).tolist():
         moment = EPOCH + timedelta(seconds=float(local[row]))
         seconds = moment.replace(tzinfo=area).timestamp()

@@ -1,8 +1,10 @@
 """UTF-8 text files, read piece by piece, so that none need be held as a whole."""
 
 import codecs
+import gzip
 import io
 import stat
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,13 +14,14 @@ from rnnkit.errors import DataError
 PIECE = 2**20  # bytes
 LONGEST_LINE = 2**24  # characters
 MARK = "\ufeff"
+PACKED = ".gz"
 
 
 class TextFile:
     """A UTF-8 text file, without a byte-order mark and with line ends made one character.
 
     Args:
-        path: of the file.
+        path: of the file; one whose name ends in .gz is unpacked as it is read.
         wanted: what is to be given in its place, in an error.
 
     Raises:
@@ -26,7 +29,7 @@ class TextFile:
     """
 
     size: int
-    """In bytes."""
+    """In bytes; of a packed file about as many as it holds."""
 
     def __init__(self, path: Path, wanted: str = "a UTF-8 text file") -> None:
         self.path, self.wanted = path, wanted
@@ -34,7 +37,8 @@ class TextFile:
             status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for its writer
             raise DataError(f"{path} is not a regular file; give {wanted}")
-        self.size = status.st_size
+        self.packed = path.name.lower().endswith(PACKED)
+        self.size = self._unpacked(status.st_size) if self.packed else status.st_size
 
     def pieces(self) -> Iterator[str]:
         """Read the text from its beginning, in pieces of about a mebibyte.
@@ -79,7 +83,7 @@ class TextFile:
     def _check_whole(self, read: int) -> None:
         if not read:
             raise DataError(f"{self.path} is empty; give {self.wanted}")
-        if read < self.size:
+        if read < self.size and not self.packed:  # of which gzip itself says so
             raise DataError(f"{self.path} was cut off while it was read; try again")
 
     def blocks(self) -> Iterator[list[str]]:
@@ -99,15 +103,21 @@ class TextFile:
         if rest:
             yield [rest]
 
+    def _unpacked(self, size: int) -> int:
+        """Return about how many bytes a packed file of this size holds, by its last four bytes."""
+        with self._reading(), self.path.open("rb") as file:
+            file.seek(max(0, size - 4))
+            return max(size, int.from_bytes(file.read(4), "little"))
+
     def _bytes(self) -> Iterator[bytes]:
         """Yield the file's bytes, and none at the end."""
         with self._reading():
             file = self.path.open("rb")
         with file:
-            data = b"begin"
+            data, stream = b"begin", gzip.GzipFile(fileobj=file) if self.packed else file
             while data:
                 with self._reading():
-                    data = file.read(PIECE)
+                    data = stream.read(PIECE)
                 yield data
 
     @contextmanager
@@ -117,7 +127,7 @@ class TextFile:
             yield
         except FileNotFoundError:
             raise DataError(f"{self.path} does not exist; give {self.wanted}") from None
-        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        except (OSError, ValueError, EOFError, zlib.error) as error:  # ValueError: a NUL in the path
             reason = getattr(error, "strerror", None) or error
             raise DataError(f"{self.path} cannot be read: {reason}") from None
 

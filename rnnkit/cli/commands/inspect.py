@@ -162,14 +162,16 @@ def _run(options: Options, folder: Path) -> Subject:
 
     from rnnkit.inspection.overview import Target
     from rnnkit.runs.data_copies import check_files
+    from rnnkit.runs.data_record import check_data
     from rnnkit.runs.folder import open_run
 
     settings, task, model = open_run(folder, best=options.best, device=options.device)
-    check_files(folder, settings)
     if options.text is None:
+        check_data(folder, settings, task)
         batch = task.batch(options.batch, torch.Generator().manual_seed(options.seed))
         data = f"a batch of task {settings.task}, {batch.xs.shape[0]} steps of {batch.xs.shape[1]} rows"
     else:
+        check_files(folder, settings)
         batch, data = _text(task, options.text, settings.task), f"the text {options.text[:60]!r}"
     facts = {
         "run": f"{folder}, {'at its best validation' if options.best else 'at its end'}",

@@ -79,7 +79,12 @@ class Options(NamedTuple):
     type=click.Path(path_type=Path),
     help="Draw the last forecasts, or which labels are taken for which, into this PNG or SVG file.",
 )
-@click.option("--follow", is_flag=True, help="Of forecasts: read rows from stdin, and forecast from each as it comes.")
+@click.option(
+    "--follow",
+    is_flag=True,
+    help="Of forecasts: read rows from stdin, and forecast from each as it comes; what is known ahead comes in rows "
+    "that hold nothing else but time and key.",
+)
 @files_option
 @json_option
 @click.option("--quiet", is_flag=True, help="Show the rows alone, without figures and notes.")
