@@ -189,12 +189,5 @@ def _has_offset(table: Table, time: Time) -> bool:
     return has_offset(texts(table, time.names[-1]))
 
 
-def check_rows(table: Table, rows: int) -> int:
-    """Return how many rows a table has more than it had; raise DataError if it has less."""
-    if table.rows < rows:
-        raise DataError(f"{table.source} has {table.rows} row(s), {rows} when the run was made; give back that table")
-    return table.rows - rows
-
-
 def _example() -> Table:
     return Table("the default series", {name: Column(numbers) for name, numbers in house().items()})
