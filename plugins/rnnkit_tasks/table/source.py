@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnkit.errors import DataError, UsageError
+from rnnkit.errors import UsageError
 from rnnkit_tasks.table.apart import check_averaged
 from rnnkit_tasks.table.column import Column
 from rnnkit_tasks.table.dates import SWAPPED
