@@ -52,6 +52,11 @@ def tried_file(path: AnyPath, data: bytes) -> Iterator[Path]:
 def write_folder(path: AnyPath, files: Mapping[str, bytes], folders: Iterable[str] = ()) -> None:
     """Write a new folder of files and empty folders: complete under another name first, then under its own.
 
+    Args:
+        path: of the folder.
+        files: what each holds, by its path within.
+        folders: those that are empty.
+
     Raises:
         ResourceError: the disk or folder takes no more; nothing is left behind.
     """
@@ -63,6 +68,7 @@ def write_folder(path: AnyPath, files: Mapping[str, bytes], folders: Iterable[st
                 _remove(partial)
             os.mkdir(partial)
             for name, data in files.items():
+                os.makedirs((partial / name).parent, exist_ok=True)
                 _write_through(partial / name, data)
             for name in folders:
                 os.mkdir(partial / name)
