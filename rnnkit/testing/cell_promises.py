@@ -245,9 +245,8 @@ class CellPromises:
         """Autograd's gradients equal central differences."""
         report = self.reports[order] = gradcheck(self.kind, reference_unroller(), order, **self.options)
         self.notes += [note for note in report.notes if note not in self.notes]
-        yield from report.problems if report.problems and report.raised is None else ()
-        if report.raised is not None:
-            yield located(report.problems[0], self.author.raising(report.raised))
+        for problem in report.problems:
+            yield located(problem, self.author.raising(report.raised) or self._where_gradients_end())
         if wrong := sorted((row for row in report.rows if row.problem), key=lambda row: -row.relative_error):
             others = _and_of([row.tensor for row in wrong[1:]])
             yield located(f"{wrong[0].problem}{others}", self._where_gradients_end())

@@ -1,4 +1,4 @@
-"""The corpus: 133 inputs that are no good. Each gets one line that names what is wrong and what to do, and soon."""
+"""The corpus: 139 inputs that are no good. Each gets one line that names what is wrong and what to do, and soon."""
 
 import html
 import json
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from .bad_arguments import ARGUMENTS
+from .bad_beginnings import BEGINNINGS
 from .bad_checkpoints import CHECKPOINTS
 from .bad_data import DATA
 from .bad_labels import LABELS
@@ -27,6 +28,7 @@ CORPUS = {
     "Labels": LABELS,
     "Resources": RESOURCES,
     "Arguments": ARGUMENTS,
+    "New plugins": BEGINNINGS,
 }
 ITEMS = [(chapter, item) for chapter, items in CORPUS.items() for item in items]
 PAGE = Path(__file__).parents[2] / "docs" / "assets" / "corpus.md"
@@ -56,8 +58,8 @@ def past(server, tmp_path_factory):
 
 
 def test_the_corpus_is_whole():
-    assert [len(items) for items in CORPUS.values()] == [36, 16, 16, 18, 27, 10, 10]
-    assert len({(chapter, item.name) for chapter, item in ITEMS}) == 133
+    assert [len(items) for items in CORPUS.values()] == [36, 16, 16, 18, 27, 10, 10, 6]
+    assert len({(chapter, item.name) for chapter, item in ITEMS}) == 139
 
 
 @pytest.mark.parametrize(("chapter", "item"), ITEMS, ids=[f"{chapter}: {item.name}" for chapter, item in ITEMS])
