@@ -96,7 +96,8 @@ class Author:
 
     def _nodes(self) -> Iterator[tuple[type, ast.ClassDef]]:
         for kind in self.classes:
-            if (node := _classes_of(_file(kind)).get(kind.__qualname__)) is not None:
+            path = _file(kind)
+            if _is_source(path) and (node := _classes_of(path, os.stat(path).st_mtime_ns).get(kind.__qualname__)):
                 yield kind, node
 
 
@@ -116,10 +117,8 @@ def _is_source(path: str) -> bool:
 
 
 @cache
-def _classes_of(path: str) -> dict[str, ast.ClassDef]:
-    """Return the classes of a source by their qualified names; none of what is no file."""
-    if not _is_source(path):
-        return {}
+def _classes_of(path: str, changed: int) -> dict[str, ast.ClassDef]:
+    """Return the classes of a source, as it was last changed, by their qualified names; none of what cannot be read."""
     try:
         return dict(_classes_in(ast.parse(Path(path).read_bytes()), ""))
     except (OSError, SyntaxError, ValueError):

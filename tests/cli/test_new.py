@@ -111,6 +111,8 @@ def test_what_is_refused(cli, here, site, cell_source, words, code, sentence):
 def test_the_cell_as_it_is_works_and_says_its_equation(cli, here, monkeypatch):
     cli("new", "plugin", "mine")
     monkeypatch.syspath_prepend(here / "rnnkit-mine")
+    monkeypatch.setitem(sys.modules, "rnnkit_mine", None)
+    del sys.modules["rnnkit_mine"]  # afterwards, as before
     kind = imported("rnnkit_mine:Mine")
     assert kind.name == "mine"
     found = testing.inspect_cell(kind)
