@@ -42,7 +42,7 @@ class CallWatch(TorchFunctionMode):
         super().__init__()
         self.place: Place | None = None
         """Where `look` was first satisfied; None: nowhere."""
-        self._author = author
+        self.author = author
         self._look = look
         self._made: list[tuple[Place, list[Tensor]]] = []
         self._returned: list[tuple[Place, Any]] = []
@@ -50,7 +50,7 @@ class CallWatch(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Make the call, and look at it."""
         result = func(*args, **(kwargs or {}))
-        frame = self._author.running(sys._getframe(1))
+        frame = self.author.running(sys._getframe(1))
         if frame is not None:
             name, given = getattr(func, "__name__", ""), tensors_in((args, kwargs))
             call = Call(Place.of(frame), name, given, result, _in_function(frame))
@@ -72,7 +72,7 @@ class CallWatch(TorchFunctionMode):
         """Watch what returns, too; a profiler that is at work pauses meanwhile."""
 
         def note(frame: FrameType, event: str, argument: Any) -> None:
-            if event == "return" and isinstance(argument, Tensor | tuple | list) and self._author.wrote(frame):
+            if event == "return" and isinstance(argument, Tensor | tuple | list) and self.author.wrote(frame):
                 self._returned.append((Place.of(frame), argument))
 
         before = sys.getprofile()

@@ -4,6 +4,7 @@ import inspect
 from pathlib import Path
 
 import pytest
+import torch
 
 from rnnkit import testing
 
@@ -35,3 +36,25 @@ def test_a_broken_promise_is_a_sentence_with_its_line(kind, monkeypatch):
 
 def test_a_whole_cell_is_told_nothing():
     assert testing.check_cell(Whole).ok
+
+
+class Scripted(Whole):
+    """Steps by a function that no watch bears."""
+
+    def step(self, p, state):
+        if torch.overrides._get_current_function_mode_stack():
+            raise RuntimeError("not under watch")
+        return super().step(p, state)
+
+
+class ScriptedAndNarrow(Scripted):
+    def step(self, p, state):
+        y, state = super().step(p, state)
+        return y[:, :-1], state
+
+
+def test_what_bears_no_watch_is_no_worse_for_it():
+    assert testing.check_cell(Scripted).ok
+    (said,) = testing.inspect_cell(ScriptedAndNarrow).failures
+    assert "step() returns an output of shape (3, 4); output_size says (3, 5)" in said
+    assert "test_places.py:" in said
