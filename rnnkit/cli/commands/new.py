@@ -7,10 +7,18 @@ import click
 
 from rnnkit.cli.output import json_option, print_json
 from rnnkit.cli.streams import echo
+from rnnkit.errors import UsageError
+
+
+def _plugin(context: click.Context, parameter: click.Parameter, kind: str) -> str:
+    """Refuse what is no plugin: nothing else is begun so far."""
+    if kind != "plugin":
+        raise UsageError(f"{kind!r} is nothing that can be begun; write rnnkit new plugin NAME")
+    return kind
 
 
 @click.command(short_help="Begin a plugin: a distribution with a cell, its tests and all.")
-@click.argument("kind", metavar="plugin", type=click.Choice(["plugin"]))
+@click.argument("kind", metavar="plugin", callback=_plugin)
 @click.argument("name")
 @click.option("--cell", metavar="NAME", help="What the cell is called.  [default: as the distribution]")
 @click.option(
