@@ -14,6 +14,8 @@ from .fake_site import Site, cell_source
 
 # The process that hands tests out to workers reads this file too: what imports torch is imported where it is used.
 
+pytest_plugins = ["pytester"]
+
 KEPT = Path(__file__).parents[1] / ".pytest_cache"
 
 # Kernels that tests compile are kept between runs, apart from the user's own.

@@ -21,6 +21,7 @@ from rnnkit.cli.commands.export import export
 from rnnkit.cli.commands.gradcheck import gradcheck
 from rnnkit.cli.commands.inspect import inspect
 from rnnkit.cli.commands.listing import cells, tasks, unrollers
+from rnnkit.cli.commands.new import new
 from rnnkit.cli.commands.plugins import plugins
 from rnnkit.cli.commands.predict import predict
 from rnnkit.cli.commands.race import race
@@ -186,7 +187,7 @@ def main() -> None:
 
 PURPOSES: dict[str, tuple[click.Command, ...]] = {
     "Train a model, and use it": (run, compare, evaluate_run, predict, sample, export),
-    "Prove a cell": (gradcheck, check),
+    "Write a cell, and prove it": (new, check, gradcheck),
     "Look at cells": (inspect, diff, race, bench),
     "What there is": (cells, unrollers, tasks, plugins, doctor),
 }

@@ -10,7 +10,7 @@ from torch import Tensor
 from rnnkit.core.cell import Cell, Projected, State, map_parts, parts_of, tensors_replaced
 from rnnkit.inspection.activations import Activation, ActivationWatch, Range, unseen
 from rnnkit.inspection.coordinates import differentiable
-from rnnkit.inspection.step_locals import local_tensors
+from rnnkit.layers.step_locals import local_tensors
 from rnnkit.layers.wrapper import innermost
 
 STACKED = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")

@@ -13,8 +13,8 @@ from rnnkit.errors import UnknownNameError, UsageError, nearest
 from rnnkit.inspection.activations import ActivationWatch, Replace
 from rnnkit.inspection.gate_names import Gate, Gates, gates_of
 from rnnkit.inspection.passage import Visitor
-from rnnkit.inspection.step_locals import local_tensors
 from rnnkit.inspection.subject import Part, Subject
+from rnnkit.layers.step_locals import local_tensors
 
 
 def gates_of_all(subject: Subject, xs: Tensor, generator: torch.Generator) -> dict[str, Gates]:

@@ -5,7 +5,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from rnnkit.errors import CheckpointError, ResourceError
 from rnnkit.support.paths import AnyPath, as_path
@@ -52,6 +52,11 @@ def tried_file(path: AnyPath, data: bytes) -> Iterator[Path]:
 def write_folder(path: AnyPath, files: Mapping[str, bytes], folders: Iterable[str] = ()) -> None:
     """Write a new folder of files and empty folders: complete under another name first, then under its own.
 
+    Args:
+        path: of the folder.
+        files: what each holds, by its path within.
+        folders: those that are empty.
+
     Raises:
         ResourceError: the disk or folder takes no more; nothing is left behind.
     """
@@ -62,11 +67,15 @@ def write_folder(path: AnyPath, files: Mapping[str, bytes], folders: Iterable[st
             with suppress(FileNotFoundError):  # a process of this number may have been killed here
                 _remove(partial)
             os.mkdir(partial)
+            inner = [partial / name for name in _folders_of(files)]
+            for folder in inner:
+                os.mkdir(folder)
             for name, data in files.items():
                 _write_through(partial / name, data)
             for name in folders:
                 os.mkdir(partial / name)
-            sync_folder(partial)
+            for folder in (*inner, partial):
+                sync_folder(folder)
             os.rename(partial, path)
             sync_folder(path.parent)
         except OSError:
@@ -136,6 +145,12 @@ def unreadable(path: AnyPath, error: Exception) -> CheckpointError | ResourceErr
     kind = ResourceError if number in SCARCE else CheckpointError
     remedy = "; allow more (ulimit -n)" if number in (errno.EMFILE, errno.ENFILE) else ""
     return kind(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}{remedy}")
+
+
+def _folders_of(files: Iterable[str]) -> list[PurePath]:
+    """Return the folders that files lie in, each after the one that it is in; the outermost is none of them."""
+    every = [folder for name in files for folder in reversed(PurePath(name).parents)]
+    return list(dict.fromkeys(folder for folder in every if folder.name))
 
 
 def _partial(path: Path) -> Path:

@@ -1,13 +1,16 @@
 """Conformance: promises, and what became of each."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 import torch
 
 from rnnkit.errors import CheckError, RnnkitError, one_line
 from rnnkit.support import html_page
+from rnnkit.testing.author import Place
+from rnnkit.testing.certificate import Certificate
 
 Promise = Callable[[], Iterator[str]]
 """A test that gives a sentence for each way in which something is broken."""
@@ -41,6 +44,8 @@ class Conformance:
     """What was tried, and what was not demanded and why, one sentence each."""
     raised: Exception | None = field(default=None, compare=False, repr=False)
     """What ended the check, where it is an exception of the subject's own and not a promise's sentence."""
+    certificate: Certificate | None = None
+    """How far a cell's gradients are from differences; None where none were compared."""
 
     @property
     def failures(self) -> list[str]:
@@ -72,34 +77,50 @@ class Conformance:
         return self
 
 
-def built(subject: str, build: Callable[[], Checker], **decisive: Collection[str]) -> Conformance:
+def built(subject: str, build: Callable[[], Checker]) -> Conformance:
     """Build what is checked and run its promises; what cannot be built has one sentence, and no promises to keep."""
     try:
         checker = build()
     except Exception as error:
         return Conformance(subject, {"can be built": [f"{subject} cannot be built: {one_line(error)}"]})
-    return keep_promises(subject, checker.promises(), **decisive)
+    return keep_promises(subject, checker.promises())
 
 
-def keep_promises(subject: str, promises: dict[str, Promise], decisive: Collection[str] = ()) -> Conformance:
+def keep_promises(
+    subject: str,
+    promises: dict[str, Promise],
+    needs: Mapping[str, Collection[str]] = MappingProxyType({}),
+    place_of: Callable[[Exception], Place | None] = lambda error: None,
+) -> Conformance:
     """Run each promise; an exception breaks the promise under test and no other.
 
-    Where one of the `decisive` is broken, the rest are left out: they would be blamed for its consequences.
+    Args:
+        subject: what sentences begin with.
+        promises: by name.
+        needs: for a promise, those without which it means nothing: where one is broken, it is left out, or it would be
+            blamed for the consequences.
+        place_of: finds the author's line that an exception came through.
     """
     kept: dict[str, list[str]] = {}
     raised: Exception | None = None
     with torch.random.fork_rng(devices=[]):
         for label, promise in promises.items():
+            if any(kept.get(other) for other in needs.get(label, ())):
+                continue
             torch.manual_seed(0)
             sentences: list[str] = []
             try:
                 sentences.extend(promise())
             except RnnkitError as error:
-                sentences.append(str(error))
+                sentences.append(located(str(error), place_of(error)))
             except Exception as error:
-                sentences.append(f"{label}: {one_line(error)}")
-                raised = error if label in decisive else raised
+                sentences.append(located(f"{label}: {one_line(error)}", place_of(error)))
+                raised = error if any(label in others for others in needs.values()) else raised
             kept[label] = [s if s.startswith(subject) else f"{subject}: {s}" for s in sentences]
-            if sentences and label in decisive:
-                break
     return Conformance(subject, kept, raised=raised)
+
+
+def located(sentence: str, *places: Place | None) -> str:
+    """Return a sentence with the first place that is known behind it, as FILE:LINE in brackets."""
+    place = next(filter(None, places), None)
+    return f"{sentence} ({place})" if place else sentence

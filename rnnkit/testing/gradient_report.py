@@ -1,6 +1,7 @@
 """The report of a gradient check: a row for each tensor."""
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 
 from rnnkit.errors import CheckError
@@ -30,6 +31,11 @@ class Row:
         """Whether the gradient is right."""
         return not self.problem
 
+    @property
+    def count(self) -> int:
+        """Number of derivatives: of the tensor's elements."""
+        return math.prod(self.shape)
+
 
 @dataclass(frozen=True)
 class GradientReport:
@@ -50,6 +56,11 @@ class GradientReport:
     def ok(self) -> bool:
         """Whether every gradient is right."""
         return bool(self.rows) and not self.failures
+
+    @property
+    def worst(self) -> float:
+        """The largest relative error; not a number where nothing was compared."""
+        return max((row.relative_error for row in self.rows), default=math.nan)
 
     @property
     def failures(self) -> list[str]:

@@ -1,9 +1,16 @@
 """Purity: what a cell overwrites, it must not."""
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from rnnkit.core.cell import Cell, State, parts_of, time_slice
+from rnnkit.testing.author import Author
+from rnnkit.testing.conformance import located
+from rnnkit.testing.culprits import writing
 
 
 def writes_in_place(cell: Cell, xs: Tensor, state: State) -> list[str]:
@@ -12,23 +19,28 @@ def writes_in_place(cell: Cell, xs: Tensor, state: State) -> list[str]:
         xs, state = xs.clone(), tuple(tensor.clone() for tensor in state)
         own = {**dict(cell.named_parameters()), **dict(cell.named_buffers())}
         watched = {"its input": xs, **{f"parameter {name!r}": tensor for name, tensor in own.items()}}
-        before = _copies(watched)
-        projected = cell.project(xs)
-        sentences = [f"project() writes in place on {name}" for name in _changed(watched, before)]
+        author, projected = Author.of(cell), cell.project(xs.clone())
+        sentences = _overwritten(author, "project()", watched, partial(cell.project, xs))
         p = time_slice(projected, 0)
         parts = parts_of(p)
         watched |= {f"its state {name!r}": tensor for name, tensor in zip(cell.state_names, state, strict=True)}
         watched |= {"p, its slice of the projection": parts[0]}
         watched |= {f"p[{k}], its slice of the projection": part for k, part in enumerate(parts[1:], 1)}
-        before = _copies(watched)
-        cell.step(p, state)
-        sentences += [f"step() writes in place on {name}" for name in _changed(watched, before)]
-    return [f"cell {cell.name!r}: {sentence}; compute a new tensor instead" for sentence in sentences]
+        sentences += _overwritten(author, "step()", watched, partial(cell.step, p, state))
+    return [f"cell {cell.name!r}: {sentence}" for sentence in sentences]
 
 
-def _copies(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.clone() for name, tensor in tensors.items()}
-
-
-def _changed(tensors: dict[str, Tensor], before: dict[str, Tensor]) -> list[str]:
-    return [name for name, tensor in tensors.items() if not torch.equal(tensor, before[name])]
+def _overwritten(author: Author, method: str, watched: dict[str, Tensor], run: Callable[[], Any]) -> list[str]:
+    """Run a method; return a sentence for each of the watched tensors that it overwrites, and put that back."""
+    before = {name: tensor.clone() for name, tensor in watched.items()}
+    run()
+    changed = [name for name, tensor in watched.items() if not torch.equal(tensor, before[name])]
+    sentences = []
+    for name in changed:
+        for other in changed:
+            watched[other].copy_(before[other])
+        place = writing(author, run, watched[name]) or author.definition(method.removesuffix("()"))
+        sentences.append(located(f"{method} writes in place on {name}; compute a new tensor instead", place))
+    for other in changed:
+        watched[other].copy_(before[other])
+    return sentences

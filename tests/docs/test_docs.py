@@ -91,10 +91,12 @@ def section(text, heading):
 def untouched(tmp_path, monkeypatch):
     """Let code change the folder and torch's defaults for itself only."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path, str(DOCS / "examples"), str(DOCS / "examples" / "rnnkit-mgu")])
+    folders = [DOCS / "examples", DOCS / "examples" / "rnnkit-mgu", DOCS / "examples" / "rnnkit-delta"]
+    monkeypatch.setattr(sys, "path", [*sys.path, *map(str, folders)])
     dtype = torch.get_default_dtype()
     yield
     torch.set_default_dtype(dtype)
+    sys.modules.pop("rnnkit_delta", None)
 
 
 # What torch itself says in jvp.

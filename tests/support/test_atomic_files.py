@@ -107,6 +107,15 @@ def test_the_files_of_a_folder_and_their_names_are_on_disk_before_its_own(tmp_pa
     assert calls.names == ["mkdir", *file, *file, *folder, "rename", *folder]
 
 
+def test_files_lie_in_folders_within_the_folder_which_are_on_disk_before_it(tmp_path, monkeypatch):
+    calls = Calls(monkeypatch)
+    files = {"one": b"1", "a/b/two": b"2", "a/three": b"3"}
+    write_folder(tmp_path / "folder", files)
+    file, folder = ["open", "write", "fsync"], ["open", "fsync"]
+    assert calls.names == [*["mkdir"] * 3, *file * 3, *folder * 3, "rename", *folder]
+    assert {name: (tmp_path / "folder" / name).read_bytes() for name in files} == files
+
+
 def test_large_data_is_written_in_as_many_pieces_as_the_system_likes(tmp_path, monkeypatch):
     write = os.write
     monkeypatch.setattr(os, "write", lambda file, data: write(file, data[:100]))

@@ -24,6 +24,8 @@ from rnnkit.errors import KindError, RnnkitError, UsageError
 from rnnkit.export.file import check_free, read_format
 from rnnkit.export.onnx import Onnx
 from rnnkit.export.pt2 import Pt2
+from rnnkit.plugin.new_plugin import NewPlugin, write_plugin
+from rnnkit.pytest_plugin.package import cells_of_package
 from rnnkit.racing.entry import prepared
 from rnnkit.racing.equal_cost import Size
 from rnnkit.racing.folder import RaceFolder
@@ -209,6 +211,8 @@ CALLS = {
     "rnnkit.export.pt2.Pt2.load": ("layer.pt2", written),
     "rnnkit.support.figures.check_plot": ("x.docx", figures.check_plot),
     "rnnkit.support.figures.save": ("x.png", lambda path: figures.save(figure(), path)),
+    "rnnkit.plugin.new_plugin.write_plugin": ("new", lambda path: write_plugin(NewPlugin("rnnkit-mine", "mine"), path)),
+    "rnnkit.pytest_plugin.package.cells_of_package": ("run", cells_of_package),
     "rnnkit.runs.resume.check_unfinished": (
         "run",
         lambda path: check_unfinished(SimpleNamespace(step=2, steps=2, done=True), path),

@@ -44,6 +44,8 @@ def check(subject: str, assignments: tuple[str, ...], as_json: bool, **sizes: in
     result = inspect_any(kind, {name: size for name, size in sizes.items() if size is not None}, **options)
     if as_json:
         facts = {"subject": result.subject, "ok": result.ok, "promises": result.promises, "notes": list(result.notes)}
+        if result.certificate is not None:
+            facts["certificate"] = result.certificate._asdict()
         print_json(facts)
     else:
         echo(result.subject)
