@@ -17,7 +17,9 @@ from operator import mul
 from pathlib import Path
 
 import torch
+from compared import compared
 from formulas import katex
+from initialisation import initialisation
 from torch.utils.flop_counter import FlopCounterMode
 
 import rnnkit
@@ -107,6 +109,8 @@ def page(name: str, known: dict) -> str:
         ("Paper", parts.get("Paper", "")),
         ("State", ", ".join(f"{state} ({width})" for state, width in states(name).items())),
         ("Parameters", f"\\({formula(name)}\\), that is {count(name, 64, 128):,} for \\(D = 64, H = 128\\)"),
+        ("Initialisation", initialisation(build(name))),
+        ("Compared with", compared(name)),
         ("Products of a step", f"{flops(name):,} flops for \\(D = 64, H = 128\\)"),
         ("New state from old", structure(known)),
         ("Gradients", certificate(known)),
@@ -122,8 +126,9 @@ def page(name: str, known: dict) -> str:
         "",
     ]
     lines += ["| | |", "| --- | --- |", *(f"| {label} | {value} |" for label, value in rows if value), ""]
+    parts.setdefault("Gate order", gate_order(kind))
     for label in ("What differs", "Gate order"):
-        if label in parts:
+        if parts.get(label):
             lines += [f"**{label}.** {parts[label][:1].upper()}{parts[label][1:]}", ""]
     if "When to use it" in parts:
         lines += [f"**When to use it.** {parts['When to use it'][:1].upper()}{parts['When to use it'][1:]}", ""]
@@ -148,6 +153,18 @@ def sections(text: str) -> dict[str, str]:
         ):
             found[label] = said
     return found
+
+
+def gate_order(kind: type) -> str:
+    """Return the order of the blocks of rows that a cell declares; "" where a weight has one, or it declares none."""
+    rows, recurrent = getattr(kind, "blocks", ()), getattr(kind, "recurrent_blocks", None)
+    if len(rows) < 2:
+        return ""
+    said = ", ".join(rows)
+    if recurrent is None:
+        return f"{said} in the rows of every weight."
+    also = f"; {', '.join(recurrent)} in those of weight_hh and bias_hh" if recurrent else ""
+    return f"{said} in the rows of weight_ih and bias_ih{also}."
 
 
 def build(name: str, inputs: int = 64, hidden: int = 128):
