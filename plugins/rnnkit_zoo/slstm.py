@@ -9,7 +9,7 @@
 Paper: Beck et al., "xLSTM: Extended Long Short-Term Memory", NeurIPS 2024.
 
 What differs: one head, whose recurrent weight is whole; the paper's block around it is left out. It starts as the first
-block of the published code does.
+block of the published code does, but for weight_hh, which is zero there unless it is asked for as here.
 
 When to use it: where an LSTM must revise what it has stored.
 """
@@ -40,7 +40,7 @@ class SLSTM(Stacked):
     state_domains = {"n": "non-negative"}  # noqa: RUF012
     gates = blocks = ("i", "f", "z", "o")
     forget_gate, input_gate = "f", "i"
-    starts = starting(weight_ih=normal(root(0.4 / D)), weight_hh=0, bias_ih=0, bias_hh=0)
+    starts = starting(weight_ih=normal(root(0.4 / D)), bias_ih=0, bias_hh=0)
 
     def __init__(
         self, input_size: int, hidden_size: int, *, exponential_forget: bool = False, bias: bool = True
@@ -50,7 +50,7 @@ class SLSTM(Stacked):
         self.exponential_forget = exponential_forget
 
     def reset_parameters(self) -> None:
-        """Draw weight_ih from the normal distribution of deviation √(0.4/D); else 0, but for b_f: from 5 down to -7."""
+        """Draw weight_ih: normal, deviation √(0.4/D); weight_hh: within ±1/√H; biases are 0, of f from 5 down to -7."""
         super().reset_parameters()
         if self.bias_ih is not None:
             spread = torch.linspace(0, 1, self.hidden_size) ** 0.3

@@ -67,7 +67,7 @@ PUBLISHED = {
     "rhn": {
         ("bias_ih", 1): (0, 0), ("bias_hh", 1): (-2, 0), ("above.3.bias", 1): (-2, 0), "weight_hh": uniform(H**-0.5),
     },
-    "slstm": {"weight_ih": normal((0.4 / D) ** 0.5), "weight_hh": (0, 0), ("bias_ih", 0): (0, 0), "bias_hh": (0, 0)},
+    "slstm": {"weight_ih": normal((0.4 / D) ** 0.5), "weight_hh": uniform(H**-0.5), ("bias_ih", 0): (0, 0)},
     "sru": {
         ("weight_ih", 0): uniform((3 / D) ** 0.5), ("weight_ih", 1): uniform((1.5 / D) ** 0.5),
         "peephole_f": uniform(1.5**0.5), "bias_f": (0, 0), "bias_r": (0, 0),
