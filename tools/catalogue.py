@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 
 import torch
+from compared import compared
 from formulas import katex
 
 import rnnkit
@@ -43,6 +44,8 @@ def main() -> None:
     """Measure if asked to, and write all pages."""
     if sys.argv[1:] and sys.argv[1] in ("measure", "time"):
         measure(sys.argv[2:] or list(CELLS), measured if sys.argv[1] == "measure" else timed)
+    else:
+        measure([], measured)
     for path, text in pages().items():
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
@@ -58,7 +61,8 @@ def measure(names, how) -> None:
                 known[name] = {**known.get(name, {}), **how(name)}
                 print(name, flush=True)
         own = [name for name in CELLS if CELLS[name] == package and name in known]
-        path.write_text(json.dumps({name: known[name] for name in own}, indent=1) + "\n")
+        told = {name: {**known[name], "compared": compared(name)} for name in own}
+        path.write_text(json.dumps(told, indent=1) + "\n")
 
 
 def pages() -> dict[Path, str]:
@@ -120,7 +124,8 @@ def page(name: str) -> str:
         ("Paper", told.said.get("Paper", "")),
         ("State", ", ".join(f"{state} ({width})" for state, width in told.state.items())),
         ("Parameters", f"\\({formula(told)}\\), that is {told.parameters:,} for \\(D = 64, H = 128\\)"),
-        ("Initialisation", told.initialisation),
+        ("Initialisation", told.said.get("Initialisation", "")),
+        ("Compared with", told.measured["compared"]),
         ("Products of a step", f"{told.flops:,} flops for \\(D = 64, H = 128\\)"),
         ("New state from old", structure(told.measured)),
         ("Gradients", certificate(told.measured)),

@@ -4,19 +4,17 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-import rnnkit
 from rnnkit import State
 from rnnkit.errors import UsageError, check_whole
+from rnnkit_zoo._declared import Declared
 
 
-class Spatial(rnnkit.Cell):
+class Spatial(Declared):
     """A cell whose states are (B, H, W): H channels at W places; its input is read as (D / W, W), its output H W wide.
 
     Parameters, G `blocks`: input.weight `(G*H, D / W, kernel_size)` and input.bias `(G*H,)`, as of torch.nn.Conv1d.
 
     Args:
-        input_size: D.
-        hidden_size: H.
         kernel_size: places that a convolution sees, an odd number.
         input_channels: D / W.
     """
@@ -26,8 +24,7 @@ class Spatial(rnnkit.Cell):
 
     def __init__(self, input_size: int, hidden_size: int, *, kernel_size: int = 3, input_channels: int = 1) -> None:
         super().__init__(input_size, hidden_size)
-        check_whole(f"cell {self.name!r}: kernel_size", kernel_size)
-        check_whole(f"cell {self.name!r}: input_channels", input_channels)
+        self.check(check_whole, kernel_size=kernel_size, input_channels=input_channels)
         if kernel_size % 2 == 0:
             raise UsageError(f"cell {self.name!r}: kernel_size is {kernel_size}; it must be odd")
         if input_size % input_channels:

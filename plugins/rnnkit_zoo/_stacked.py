@@ -1,28 +1,22 @@
 """The parameters that most cells of the catalogue share: blocks of rows, one for each gate, in torch's layout."""
 
-import math
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-import rnnkit
 from rnnkit.errors import check_flag
+from rnnkit_zoo._declared import Declared
 
 
-class Stacked(rnnkit.Cell):
+class Stacked(Declared):
     """A cell whose products with the input and with h are blocks of H rows in one weight each.
 
     Where both have the same blocks, it says `gates = blocks = (...)`, so that `rnnkit.init` knows them too.
 
     Parameters, G `blocks`, R `recurrent_blocks`: weight_ih `(G*H, D)`, weight_hh `(R*H, H)`, bias_ih `(G*H,)` and
-    bias_hh `(R*H,)`, both absent with `bias=False`.
-
-    Args:
-        input_size: D.
-        hidden_size: H.
-        bias: whether there are biases.
+    bias_hh `(R*H,)`, both absent with `bias=False`; where there are no recurrent blocks, neither are theirs.
     """
 
     blocks: ClassVar[tuple[str, ...]]
@@ -31,28 +25,39 @@ class Stacked(rnnkit.Cell):
     recurrent_blocks: ClassVar[tuple[str, ...] | None] = None
     """Names of the blocks of weight_hh; None: as `blocks`."""
 
+    weight_ih: nn.Parameter
+    weight_hh: nn.Parameter
+    bias_ih: nn.Parameter | None
+    bias_hh: nn.Parameter | None
+
     def __init__(self, input_size: int, hidden_size: int, *, bias: bool = True) -> None:
         super().__init__(input_size, hidden_size)
-        check_flag(f"cell {self.name!r}: bias", bias)
-        recurrent = self.blocks if self.recurrent_blocks is None else self.recurrent_blocks
-        rows, recurrent_rows = len(self.blocks) * hidden_size, len(recurrent) * hidden_size
-        self.weight_ih = nn.Parameter(torch.empty(rows, input_size))
-        self.weight_hh = nn.Parameter(torch.empty(recurrent_rows, hidden_size))
-        self.bias_ih: nn.Parameter | None
-        self.bias_hh: nn.Parameter | None
-        self.register_parameter("bias_ih", nn.Parameter(torch.empty(rows)) if bias else None)
-        self.register_parameter("bias_hh", nn.Parameter(torch.empty(recurrent_rows)) if bias else None)
-        self.add_parameters()
-        self.reset_parameters()
+        self.check(check_flag, bias=bias)
+        rows = {"ih": len(self.blocks) * hidden_size, "hh": len(self.recurrent_names()) * hidden_size}
+        weights = {"weight_ih": (rows["ih"], input_size), "weight_hh": (rows["hh"], hidden_size)}
+        biases = {"bias_ih": (rows["ih"],), "bias_hh": (rows["hh"],)}
+        for name, shape in {**weights, **biases}.items():
+            there = shape[0] and (bias or name in weights)
+            self.register_parameter(name, nn.Parameter(torch.empty(shape)) if there else None)
+        self.make_parameters()
 
-    def add_parameters(self) -> None:
-        """Add what a cell has beside these, before all are drawn."""
+    def recurrent_names(self) -> tuple[str, ...]:
+        """Return the names of the blocks of weight_hh."""
+        return self.blocks if self.recurrent_blocks is None else self.recurrent_blocks
 
-    def reset_parameters(self) -> None:
-        """Draw every parameter from U(-1/√H, 1/√H), as torch does; a cell whose paper says otherwise does that."""
-        bound = 1 / math.sqrt(self.hidden_size)
-        for parameter in self.parameters():
-            nn.init.uniform_(parameter, -bound, bound)
+    def gate_order(self) -> str:
+        """Return the order of the blocks of rows; "" where a weight has one."""
+        if len(self.blocks) < 2:
+            return ""
+        rows, recurrent = ", ".join(self.blocks), ", ".join(self.recurrent_names())
+        if self.recurrent_blocks is None:
+            return f"{rows} in the rows of every weight."
+        also = f"; {recurrent} in those of weight_hh and bias_hh" if recurrent else ""
+        return f"{rows} in the rows of weight_ih and bias_ih{also}."
+
+    def preactivations(self, p: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+        """Return all blocks W x + b_i + U h + b_h, of the input's part p (B, G*H) and h (B, H): each (B, H)."""
+        return (p + F.linear(h, self.weight_hh, self.bias_hh)).chunk(len(self.blocks), dim=1)
 
     def project(self, xs: Tensor) -> Tensor:
         """Compute the input's part of all blocks: (T, B, D) -> (T, B, G*H)."""

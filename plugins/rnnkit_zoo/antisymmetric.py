@@ -12,13 +12,14 @@ When to use it: for long dependencies without gates; epsilon and gamma, which th
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 import rnnkit
 from rnnkit import State
 from rnnkit.errors import check_positive, check_rate
 from rnnkit_zoo._stacked import Stacked
+from rnnkit_zoo._starts import D, H, normal, root, starting
 
 
 class Antisymmetric(Stacked):
@@ -27,15 +28,13 @@ class Antisymmetric(Stacked):
     State: h (B, H). Parameters: weight_ih (H, D), weight_hh (H, H), bias_ih (H,).
 
     Args:
-        input_size: D.
-        hidden_size: H.
         epsilon: ε, the step of time.
         gamma: γ from 0 to 1, how much is damped.
-        bias: whether there is a bias.
     """
 
     name = "antisymmetric"
     blocks: ClassVar[tuple[str, ...]] = ("n",)
+    starts = starting(weight_ih=normal(1 / root(D)), weight_hh=normal(1 / root(H)), bias_ih=0)
 
     def __init__(
         self, input_size: int, hidden_size: int, *, epsilon: float = 0.01, gamma: float = 0.01, bias: bool = True
@@ -44,13 +43,6 @@ class Antisymmetric(Stacked):
         check_rate(f"cell {self.name!r}: gamma", gamma)
         super().__init__(input_size, hidden_size, bias=bias)
         self.epsilon, self.gamma, self.bias_hh = epsilon, gamma, None  # the paper has one bias
-
-    def reset_parameters(self) -> None:
-        """Draw as in the paper: weight_ih from N(0, 1/D), weight_hh from N(0, 1/H); the bias is zero."""
-        nn.init.normal_(self.weight_ih, std=self.input_size**-0.5)
-        nn.init.normal_(self.weight_hh, std=self.hidden_size**-0.5)
-        if self.bias_ih is not None:
-            nn.init.zeros_(self.bias_ih)
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         """Advance one step: p (B, H), h (B, H)."""

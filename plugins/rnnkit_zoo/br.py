@@ -15,12 +15,15 @@ When to use it: where a few facts must be kept for a very long time; a unit is b
 to exchange what they know go in a stack.
 """
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 
 import rnnkit
 from rnnkit import State
 from rnnkit_zoo._stacked import Stacked
+from rnnkit_zoo._starts import GLOROT, starting
 
 
 class BR(Stacked):
@@ -33,10 +36,8 @@ class BR(Stacked):
     name = "br"
     blocks = ("a", "c", "h")
     recurrent_blocks = ("a", "c")
-
-    def add_parameters(self) -> None:
-        """Make the recurrent weights a vector: a unit feeds back on itself alone."""
-        self.weight_hh = nn.Parameter(torch.empty(2 * self.hidden_size))
+    weight_hh: Annotated[nn.Parameter, "2H"]
+    starts = starting(weight_ih=GLOROT, weight_hh=1, bias_ih=0, bias_hh=0)
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         """Advance one step: p (B, 3H), h (B, H)."""

@@ -9,7 +9,7 @@ Paper: Hasani et al., "Closed-form continuous-time neural networks", Nature Mach
 Gate order: f, g, k in the rows of the heads' weight.
 
 What differs: the backbone has one layer, of H units, and steps are equally far apart; the paper leaves its size, depth
-and nonlinearity open, and takes Δ from the data where it is irregular.
+and nonlinearity open, and takes Δ from the data. The published code has σ(f Δ + f'), with one head more.
 
 When to use it: signals of a continuous process, as of control.
 """
@@ -30,10 +30,7 @@ class CfC(Stacked):
     heads' in the rows f, g, k, as of torch.nn.Linear: heads.weight (3H, H), heads.bias (3H,).
 
     Args:
-        input_size: D.
-        hidden_size: H.
         time_step: Δ.
-        bias: whether there are biases.
     """
 
     name = "cfc"

@@ -13,7 +13,7 @@ What differs: nothing.
 When to use it: where a state must not wander by itself: without input it goes to zero, the deeper layer the slower.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
@@ -22,31 +22,21 @@ from torch.nn import functional as F
 import rnnkit
 from rnnkit import State
 from rnnkit_zoo._stacked import Stacked
+from rnnkit_zoo._starts import in_turn, starting, uniform
 
 
 class CFN(Stacked):
     """Chaos-free network (Laurent & von Brecht 2017).
 
     State: h (B, H). Parameters in the rows theta, eta: weight_ih (2H, D), weight_hh (2H, H), bias_ih and bias_hh (2H,);
-    weight_in (H, D) is W. At first the gates' biases are 1 and -1 in bias_ih and zero in bias_hh, as in the paper.
+    weight_in (H, D) is W.
     """
 
     name = "cfn"
     gates = blocks = ("theta", "eta")
-    forget_gate = "theta"
-    input_gate = "eta"
-
-    def add_parameters(self) -> None:
-        """Add the weight W of what is let in."""
-        self.weight_in = nn.Parameter(torch.empty(self.hidden_size, self.input_size))
-
-    def reset_parameters(self) -> None:
-        """Draw the weights from U(-1/√H, 1/√H) and set the biases so that θ is more open than η."""
-        super().reset_parameters()
-        if self.bias_ih is not None and self.bias_hh is not None:
-            nn.init.ones_(self.bias_ih[: self.hidden_size])
-            nn.init.constant_(self.bias_ih[self.hidden_size :], -1)
-            nn.init.zeros_(self.bias_hh)
+    forget_gate, input_gate = "theta", "eta"
+    weight_in: Annotated[nn.Parameter, "H, D"]
+    starts = starting(uniform(0.07), bias_ih=in_turn(theta=1, eta=-1), bias_hh=0)
 
     def project(self, xs: Tensor) -> Any:
         """Compute the gates' part and what is let in: (T, B, D) -> (T, B, 2H) and tanh(W x) (T, B, H)."""

@@ -1,15 +1,12 @@
 """Clockwork RNN: modules of units that step every 1, 2, 4, ... steps, the fast ones reading the slow ones.
 
     n = tanh(W x + b_ih + U h + b_hh)           U_jk = 0 where unit k is in a faster module than unit j
-    h_j = n_j where t is a multiple of the period of unit j, else h_j;  y = h
+    h_j = n_j where t is a multiple of the period of unit j, else h_j;  y = h        fast units come first
     t = t + 1, and 0 again after the longest period
 
 Paper: Koutník, Greff, Gomez & Schmidhuber, "A Clockwork RNN", ICML 2014.
 
-Gate order: one block; the units of the fastest module come first.
-
-What differs: where the number of modules does not divide H, they are not of equal size; the paper's output layer is
-left to whoever reads h.
+What differs: where the number of modules does not divide H, they are not of equal size; the output layer is not here.
 
 When to use it: signals with slow and fast parts of known scales.
 """
@@ -22,49 +19,38 @@ import rnnkit
 from rnnkit import State
 from rnnkit.errors import check_whole
 from rnnkit_zoo._stacked import Stacked
+from rnnkit_zoo._starts import normal, starting
 
 
 class Clockwork(Stacked):
     """Clockwork RNN with periods of powers of two (Koutník 2014).
 
-    State: h (B, H), t (B, 1), the step's number. Parameters: weight_ih (H, D), weight_hh (H, H), of which some elements
-    are never read, bias_ih and bias_hh (H,). Weights and biases start from the normal distribution of deviation 0.1.
+    State: h (B, H), t (B, 1), the step's number. Parameters: weight_ih (H, D), weight_hh (H, H), not all of which is
+    read, bias_ih and bias_hh (H,).
 
     Args:
-        input_size: D.
-        hidden_size: H.
         modules: how many there are; the slowest has the period 2^(modules - 1).
-        bias: whether there are biases.
     """
 
     name = "clockwork"
     state_names = ("h", "t")
+    state_widths = ("H", "1")
     gates = blocks = ("n",)
+    starts = starting(normal(0.1))
 
     def __init__(self, input_size: int, hidden_size: int, *, modules: int = 4, bias: bool = True) -> None:
         super().__init__(input_size, hidden_size, bias=bias)
-        check_whole("cell 'clockwork': modules", modules)
+        self.check(check_whole, modules=modules)
         periods = 2.0 ** (torch.arange(hidden_size) * modules // hidden_size)
         self.periods = nn.Buffer(periods, persistent=False)
         self.slower = nn.Buffer((periods.unsqueeze(1) <= periods).to(periods), persistent=False)  # (H, H)
-
-    def reset_parameters(self) -> None:
-        """Draw every parameter as the paper does."""
-        for parameter in self.parameters():
-            nn.init.normal_(parameter, std=0.1)
-
-    @property
-    def state_sizes(self) -> tuple[int, int]:
-        """Width of each state tensor: H, 1."""
-        return self.hidden_size, 1
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         """Advance one step: p (B, H), h (B, H), t (B, 1)."""
         h, t = state
         n = torch.tanh(p + F.linear(h, self.weight_hh * self.slower, self.bias_hh))
         due = torch.floor(t / self.periods) > torch.floor((t - 1) / self.periods)  # a multiple lies in (t - 1, t]
-        h = torch.where(due, n, h)
-        longest = self.periods[-1]
+        h, longest = torch.where(due, n, h), self.periods[-1]
         return h, (h, t + 1 - longest * torch.floor((t + 1) / longest))
 
 

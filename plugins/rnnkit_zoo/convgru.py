@@ -31,12 +31,6 @@ class ConvGRU(Spatial):
 
     State: h (B, H, W), W places. Parameters in the rows r, z, n: as of torch.nn.Conv1d, input.weight (3H, D / W,
     kernel_size), input.bias (3H,); switches.weight (2H, H, kernel_size) and candidate.weight (H, H, kernel_size), U.
-
-    Args:
-        input_size: D.
-        hidden_size: H.
-        kernel_size: places that a convolution sees, an odd number.
-        input_channels: D / W.
     """
 
     name = "convgru"

@@ -23,24 +23,20 @@ from torch import Tensor, nn
 import rnnkit
 from rnnkit import State
 from rnnkit_zoo._spatial import Spatial
+from rnnkit_zoo._starts import starting
 
 
 class ConvLSTM(Spatial):
     """Convolutional LSTM along one dimension (Shi 2015).
 
     State: h, c (B, H, W), W places. Parameters in the rows i, f, g, o: as of torch.nn.Conv1d, input.weight (4H, D / W,
-    kernel_size), input.bias (4H,), recurrent.weight (4H, H, kernel_size); peephole (3, H, W), from zero.
-
-    Args:
-        input_size: D.
-        hidden_size: H.
-        kernel_size: places that a convolution sees, an odd number.
-        input_channels: D / W.
+    kernel_size), input.bias (4H,), recurrent.weight (4H, H, kernel_size); peephole (3, H, W).
     """
 
     name = "convlstm"
     state_names = ("h", "c")
     blocks = ("i", "f", "g", "o")
+    starts = starting(peephole=0)
 
     def __init__(self, input_size: int, hidden_size: int, *, kernel_size: int = 3, input_channels: int = 1) -> None:
         super().__init__(input_size, hidden_size, kernel_size=kernel_size, input_channels=input_channels)

@@ -1,16 +1,12 @@
 """DreamerV3's GRU: layer norm over all gates, and a recurrent weight of blocks on the diagonal.
 
-    (r, n, z) = LN(W x + U h)               U_r, U_n, U_z block-diagonal
+    (r, n, z) = LN(W x + U h)                                       U_r, U_n, U_z block-diagonal
     h = h + σ(z - 1) ⊙ (tanh(σ(r) ⊙ n) - h),  y = h
-
-    LN(a) = α ⊙ (a - mean(a)) / √(var(a) + ε) + β, over all units of a, ε = 1e-3
+    LN(a) = α ⊙ (a - mean(a)) / √(var(a) + ε) + β                   over all units of a, ε = 1e-3
 
 Paper: Hafner, Pasukonis, Ba & Lillicrap, "Mastering Diverse Domains through World Models", arXiv 2301.04104, 2023.
 
-Gate order: r, n, z in the rows of the input's weight, and in those of each block.
-
-What differs: the cell alone, without the layer that the model puts before it; one block by default, where the paper's
-has 8, so that every H will do.
+What differs: no layers before the cell, which in the later code have the normalisation; one block by default, not 8.
 
 When to use it: world models, and other large states whose whole recurrent weight would cost too much.
 """
@@ -21,18 +17,16 @@ from torch.nn import functional as F
 
 import rnnkit
 from rnnkit import State
-from rnnkit.errors import UsageError, check_whole
+from rnnkit_zoo._declared import Declared
 
 
-class Dreamer(rnnkit.Cell):
+class Dreamer(Declared):
     """Block-diagonal GRU with layer norm (Hafner 2023).
 
-    State: h (B, H). Parameters: as of torch.nn.Linear, input.weight (3H, D), and recurrent.0.weight (3H / K, H / K) and
-    so on for each of K blocks; as of torch.nn.LayerNorm, norm.weight and norm.bias (3H,), α and β.
+    State: h (B, H). Parameters in the rows r, n, z: as of torch.nn.Linear, input.weight (3H, D), and recurrent.0.weight
+    (3H / K, H / K) and so on for each block; as of torch.nn.LayerNorm, norm.weight and norm.bias (3H,), α and β.
 
     Args:
-        input_size: D.
-        hidden_size: H.
         blocks: K, which divides H.
     """
 
@@ -40,9 +34,7 @@ class Dreamer(rnnkit.Cell):
 
     def __init__(self, input_size: int, hidden_size: int, *, blocks: int = 1) -> None:
         super().__init__(input_size, hidden_size)
-        check_whole("cell 'dreamer': blocks", blocks)
-        if hidden_size % blocks:
-            raise UsageError(f"cell 'dreamer': blocks is {blocks}; it must divide hidden_size, {hidden_size}")
+        self.check_divisor(blocks=blocks)
         width = hidden_size // blocks
         self.input = nn.Linear(input_size, 3 * hidden_size, bias=False)
         self.recurrent = nn.ModuleList(nn.Linear(width, 3 * width, bias=False) for _ in range(blocks))
@@ -57,8 +49,7 @@ class Dreamer(rnnkit.Cell):
         (h,) = state
         pieces = zip(self.recurrent, h.chunk(len(self.recurrent), dim=1), strict=True)
         products = zip(*(product(piece).chunk(3, dim=1) for product, piece in pieces), strict=True)
-        gates = self.norm(p + torch.cat([piece for gate in products for piece in gate], dim=1))
-        r, n, z = gates.chunk(3, dim=1)
+        r, n, z = self.norm(p + torch.cat([piece for gate in products for piece in gate], dim=1)).chunk(3, dim=1)
         h = h + torch.sigmoid(z - 1) * (torch.tanh(torch.sigmoid(r) * n) - h)
         return h, (h,)
 

@@ -15,6 +15,8 @@ What differs: nothing; the hard sigmoid is that of Theano, in which the paper's 
 When to use it: as `sgu`, where the sequences are harder; its states stay between 0 and 1.
 """
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -34,11 +36,8 @@ class DSGU(Stacked):
     name = "dsgu"
     blocks = ("g", "z")
     recurrent_blocks = ("z",)
-
-    def add_parameters(self) -> None:
-        """Add the two products of the candidate."""
-        self.weight_zxh = nn.Parameter(torch.empty(self.hidden_size, self.hidden_size))
-        self.weight_go = nn.Parameter(torch.empty(self.hidden_size, self.hidden_size))
+    weight_zxh: Annotated[nn.Parameter, "H, H"]
+    weight_go: Annotated[nn.Parameter, "H, H"]
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         """Advance one step: p (B, 2H), h (B, H)."""

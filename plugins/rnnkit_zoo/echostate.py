@@ -19,16 +19,15 @@ from torch.nn import functional as F
 import rnnkit
 from rnnkit import State
 from rnnkit.errors import check_positive, check_rate
+from rnnkit_zoo._declared import Declared
 
 
-class EchoState(rnnkit.Cell):
+class EchoState(Declared):
     """Reservoir of an echo state network with leaky units (Jaeger 2001, 2007).
 
-    State: h (B, H). Buffers, drawn from U(-1, 1) and scaled: weight_ih (H, D), weight_hh (H, H), bias_ih (H,).
+    State: h (B, H). Buffers: weight_ih (H, D), weight_hh (H, H), bias_ih (H,).
 
     Args:
-        input_size: D.
-        hidden_size: H.
         spectral_radius: the largest absolute eigenvalue that weight_hh is scaled to; below 1 the past fades.
         leak: α from 0 to 1, how much of h is new.
         scale: factor of weight_ih and bias_ih.
@@ -40,15 +39,19 @@ class EchoState(rnnkit.Cell):
         self, input_size: int, hidden_size: int, *, spectral_radius: float = 0.9, leak: float = 1.0, scale: float = 1.0
     ) -> None:
         super().__init__(input_size, hidden_size)
-        check_positive("cell 'echostate': spectral_radius", spectral_radius)
-        check_positive("cell 'echostate': scale", scale)
-        check_rate("cell 'echostate': leak", leak)
-        self.leak = leak
-        w = 2 * torch.rand(hidden_size, hidden_size) - 1
-        radius = torch.linalg.eigvals(w.float()).abs().max()
-        self.weight_hh = nn.Buffer(spectral_radius / radius * w)
-        self.weight_ih = nn.Buffer(scale * (2 * torch.rand(hidden_size, input_size) - 1))
-        self.bias_ih = nn.Buffer(scale * (2 * torch.rand(hidden_size) - 1))
+        self.check(check_positive, spectral_radius=spectral_radius, scale=scale)
+        self.check(check_rate, leak=leak)
+        self.spectral_radius, self.leak, self.scale = spectral_radius, leak, scale
+        self.weight_hh = nn.Buffer(torch.empty(hidden_size, hidden_size))
+        self.weight_ih = nn.Buffer(torch.empty(hidden_size, input_size))
+        self.bias_ih = nn.Buffer(torch.empty(hidden_size))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw all from U(-1, 1), times `scale`; weight_hh is then scaled to its spectral radius."""
+        for buffer in (self.weight_hh, self.weight_ih, self.bias_ih):
+            nn.init.uniform_(buffer, -self.scale, self.scale)
+        self.weight_hh.mul_(self.spectral_radius / torch.linalg.eigvals(self.weight_hh.float()).abs().max())
 
     def project(self, xs: Tensor) -> Tensor:
         """Compute the input's part: (T, B, D) -> (T, B, H)."""

@@ -9,13 +9,13 @@
 Paper: Irie, Gopalakrishnan & Schmidhuber, "Exploring the Promise and Limits of Real-Time Recurrent Learning",
 ICLR 2024 (arXiv 2305.19044).
 
-Gate order: f, z, o in the rows of weight_ih and bias_ih; weight_hh is W_o.
-
 What differs: nothing; the paper leaves out the biases to be short.
 
 When to use it: with real-time recurrent learning, which costs no more here than the step: each unit's sensitivity
 concerns its own weights.
 """
+
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 import rnnkit
 from rnnkit import State
 from rnnkit_zoo._stacked import Stacked
+from rnnkit_zoo._starts import D, H, in_turn, normal, root, starting, uniform
 
 
 class ELSTM(Stacked):
@@ -36,11 +37,10 @@ class ELSTM(Stacked):
     state_names = ("c",)
     blocks = ("f", "z", "o")
     recurrent_blocks = ("o",)
-
-    def add_parameters(self) -> None:
-        """Add what each unit sees of itself."""
-        self.w_f = nn.Parameter(torch.empty(self.hidden_size))
-        self.w_z = nn.Parameter(torch.empty(self.hidden_size))
+    w_f: Annotated[nn.Parameter, "H"]
+    w_z: Annotated[nn.Parameter, "H"]
+    own = in_turn(f=normal(0.1), z=normal(0.1), o=uniform(1 / root(D + H)))
+    starts = starting(uniform(1 / root(D + H)), weight_ih=own, bias_ih=own, w_f=normal(0.1), w_z=normal(0.1))
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         """Advance one step: p (B, 3H), c (B, H)."""

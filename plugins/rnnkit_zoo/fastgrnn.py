@@ -9,10 +9,12 @@ Paper: Kusupati, Singh, Bhatia, Kumar, Jain & Varma, "FastGRNN: A Fast, Accurate
 Gated Recurrent Neural Network", NeurIPS 2018.
 
 What differs: W and U are full; the paper may have them of low rank, sparse and quantised. Here ζ and ν are the numbers
-that are trained, of which the paper's lie between 0 and 1 by a sigmoid; they begin at 1 and -4.
+that are trained, of which the paper's lie between 0 and 1 by a sigmoid.
 
 When to use it: on small devices, instead of a GRU of three times its parameters.
 """
+
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +22,7 @@ from torch import Tensor, nn
 import rnnkit
 from rnnkit import State
 from rnnkit_zoo._stacked import Stacked
+from rnnkit_zoo._starts import normal, starting
 
 
 class FastGRNN(Stacked):
@@ -30,22 +33,14 @@ class FastGRNN(Stacked):
 
     name = "fastgrnn"
     blocks = ("s",)
+    bias_z: Annotated[nn.Parameter, "H"]
+    bias_n: Annotated[nn.Parameter, "H"]
+    zeta: Annotated[nn.Parameter, "1"]
+    nu: Annotated[nn.Parameter, "1"]
+    starts = starting(normal(0.1), bias_z=1, bias_n=1, zeta=1, nu=-4)
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__(input_size, hidden_size, bias=False)
-
-    def add_parameters(self) -> None:
-        """Add the biases, which gate and candidate do not share, and the two scalars."""
-        self.bias_z = nn.Parameter(torch.empty(self.hidden_size))
-        self.bias_n = nn.Parameter(torch.empty(self.hidden_size))
-        self.zeta = nn.Parameter(torch.empty(1))
-        self.nu = nn.Parameter(torch.empty(1))
-
-    def reset_parameters(self) -> None:
-        """Draw all from U(-1/√H, 1/√H) but the biases and zeta, which are 1, and nu, which is -4."""
-        super().reset_parameters()
-        for parameter, value in ((self.bias_z, 1.0), (self.bias_n, 1.0), (self.zeta, 1.0), (self.nu, -4.0)):
-            nn.init.constant_(parameter, value)
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         """Advance one step: p (B, H), h (B, H)."""

@@ -7,10 +7,12 @@ Paper: Kusupati, Singh, Bhatia, Kumar, Jain & Varma, "FastGRNN: A Fast, Accurate
 Gated Recurrent Neural Network", NeurIPS 2018.
 
 What differs: nothing; here α and β are the numbers that are trained, of which the paper's lie between 0 and 1 by a
-sigmoid. They begin at -3 and 3, so that the state changes slowly.
+sigmoid.
 
 When to use it: on small devices, where a simple network is unstable and a gated one too large.
 """
+
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +20,7 @@ from torch import Tensor, nn
 import rnnkit
 from rnnkit import State
 from rnnkit_zoo._stacked import Stacked
+from rnnkit_zoo._starts import normal, starting
 
 
 class FastRNN(Stacked):
@@ -28,17 +31,9 @@ class FastRNN(Stacked):
 
     name = "fastrnn"
     gates = blocks = ("n",)
-
-    def add_parameters(self) -> None:
-        """Add the two scalars."""
-        self.alpha = nn.Parameter(torch.empty(1))
-        self.beta = nn.Parameter(torch.empty(1))
-
-    def reset_parameters(self) -> None:
-        """Draw all from U(-1/√H, 1/√H) but alpha, which is -3, and beta, which is 3."""
-        super().reset_parameters()
-        nn.init.constant_(self.alpha, -3.0)
-        nn.init.constant_(self.beta, 3.0)
+    alpha: Annotated[nn.Parameter, "1"]
+    beta: Annotated[nn.Parameter, "1"]
+    starts = starting(normal(0.1), bias_ih=1, bias_hh=0, alpha=-3, beta=3)
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         """Advance one step: p (B, H), h (B, H)."""

@@ -1,23 +1,19 @@
 """Intersection RNN, or +RNN: one gate for the way along time, another for the way up through the layers.
 
-    u   = relu(W_y x + b_iy + V_y h + b_hy)
-    n   = tanh(W_h x + b_ih + V_h h + b_hh)
-    g_y = σ(W_gy x + b_igy + V_gy h + b_hgy)
-    g_h = σ(W_gh x + b_igh + V_gh h + b_hgh)
-    y   = g_y ⊙ x' + (1 - g_y) ⊙ u
-    h   = g_h ⊙ h + (1 - g_h) ⊙ n
-
-    x' = x where D = H, else W_x x
+    u = relu(W_y x + b_iy + V_y h + b_hy),  n = tanh(W_h x + b_ih + V_h h + b_hh)
+    g_y = σ(W_gy x + b_igy + V_gy h + b_hgy),  g_h = σ(W_gh x + b_igh + V_gh h + b_hgh)
+    y = g_y ⊙ x' + (1 - g_y) ⊙ u,  x' = x where D is H, else W_x x
+    h = g_h ⊙ h + (1 - g_h) ⊙ n
 
 Paper: Collins, Sohl-Dickstein & Sussillo, "Capacity and Trainability in Recurrent Neural Networks", ICLR 2017.
 
-Gate order: y, h, gy, gh in the rows of every weight.
-
-What differs: the paper has y as wide as x; the projection W_x lets a first layer be of another width. Its constants
-beside the biases of the gates, tuned there, are the biases' own: `rnnkit.init.forget_bias_` sets that of g_h.
+What differs: the paper has y as wide as x; the projection W_x lets a first layer be of another width. The constants
+beside the biases of the gates, which it tunes, are the biases' own, 1 at the start.
 
 When to use it: in deep stacks, where the gated way past each layer lets the gradient through.
 """
+
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +22,7 @@ from torch.nn import functional as F
 import rnnkit
 from rnnkit import State
 from rnnkit_zoo._stacked import Stacked
+from rnnkit_zoo._starts import in_turn, starting
 
 
 class Intersection(Stacked):
@@ -38,25 +35,23 @@ class Intersection(Stacked):
     name = "intersection"
     gates = blocks = ("y", "h", "gy", "gh")
     forget_gate = "gh"
+    weight_x: Annotated[nn.Parameter | None, "H, D", "widens"]
+    starts = starting(bias_ih=in_turn(y=0, h=0, gy=1, gh=1), bias_hh=0)
 
-    def add_parameters(self) -> None:
-        """Add the projection of x to the width of y, where it needs one."""
-        same = self.input_size == self.hidden_size
-        self.weight_x: nn.Parameter | None
-        weight = None if same else nn.Parameter(torch.empty(self.hidden_size, self.input_size))
-        self.register_parameter("weight_x", weight)
+    @property
+    def widens(self) -> bool:
+        """Whether x needs a projection to the width of y."""
+        return self.input_size != self.hidden_size
 
-    def project(self, xs: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def project(self, xs: Tensor) -> Any:
         """Compute the input's part of all blocks and what y lets through: (T, B, D) -> (T, B, 4H), (T, B, H)."""
         return super().project(xs), xs if self.weight_x is None else F.linear(xs, self.weight_x)
 
     def step(self, p: tuple[Tensor, Tensor], state: State) -> tuple[Tensor, State]:
         """Advance one step: p (B, 4H) and x' (B, H), h (B, H)."""
-        (h,) = state
-        u, n, g_y, g_h = (p[0] + F.linear(h, self.weight_hh, self.bias_hh)).chunk(4, dim=1)
+        (h,), (u, n, g_y, g_h) = state, self.preactivations(p[0], state[0])
         g_y, g_h = torch.sigmoid(g_y), torch.sigmoid(g_h)
-        y = g_y * p[1] + (1 - g_y) * torch.relu(u)
-        return y, (g_h * h + (1 - g_h) * torch.tanh(n),)
+        return g_y * p[1] + (1 - g_y) * torch.relu(u), (g_h * h + (1 - g_h) * torch.tanh(n),)
 
 
 @rnnkit.hookimpl

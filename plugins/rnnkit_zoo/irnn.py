@@ -5,8 +5,7 @@
 Paper: Le, Jaitly & Hinton, "A Simple Way to Initialize Recurrent Networks of Rectified Linear Units",
 arXiv 1504.00941, 2015.
 
-What differs: nothing; `scale` is the paper's factor of the identity, 1, or 0.01 where little memory is wanted. W begins
-as in the paper, Gaussian with a standard deviation of 0.001.
+What differs: nothing; `scale` is the paper's factor of the identity, 1, or 0.01 where little memory is wanted.
 
 When to use it: as the plainest network with a long memory to compare with, at a small learning rate and with clipped
 gradients.
@@ -27,10 +26,7 @@ class IRNN(Stacked):
     State: h (B, H). Parameters: weight_ih (H, D), weight_hh (H, H), bias_ih and bias_hh (H,).
 
     Args:
-        input_size: D.
-        hidden_size: H.
         scale: what weight_hh begins as, times the identity.
-        bias: whether there are biases.
     """
 
     name = "irnn"
@@ -42,7 +38,7 @@ class IRNN(Stacked):
         super().__init__(input_size, hidden_size, bias=bias)
 
     def reset_parameters(self) -> None:
-        """Draw weight_ih from N(0, 0.001²); weight_hh is `scale` times the identity, the biases are zeros."""
+        """Draw weight_ih from the normal distribution of deviation 0.001; weight_hh is the identity, biases are 0."""
         nn.init.normal_(self.weight_ih, std=0.001)
         with torch.no_grad():
             self.weight_hh.copy_(self.scale * torch.eye(self.hidden_size))

@@ -20,6 +20,7 @@ from torch import Tensor
 import rnnkit
 from rnnkit import State
 from rnnkit_zoo._stacked import Stacked
+from rnnkit_zoo._starts import in_turn, starting
 
 
 class JANET(Stacked):
@@ -28,15 +29,13 @@ class JANET(Stacked):
     State: h (B, H). Parameters in the rows f, n: weight_ih (2H, D), weight_hh (2H, H), bias_ih and bias_hh (2H,).
 
     Args:
-        input_size: D.
-        hidden_size: H.
         beta: β, how much less is let in than forgotten.
-        bias: whether there are biases.
     """
 
     name = "janet"
     gates = blocks = ("f", "n")
     forget_gate = "f"
+    starts = starting(bias_ih=in_turn(f=1, n=0), bias_hh=0)
 
     def __init__(self, input_size: int, hidden_size: int, *, beta: float = 1.0, bias: bool = True) -> None:
         super().__init__(input_size, hidden_size, bias=bias)

@@ -7,16 +7,15 @@
 
 Paper: Rusch, Mishra, Erichson & Mahoney, "Long Expressive Memory for Sequence Modeling", ICLR 2022.
 
-Gate order: d, e, z, y in the rows of weight_ih and bias_ih; d, e, z in those of weight_hh and bias_hh.
-
 What differs: nothing; d and e are the paper's Δt with and without a bar.
 
 When to use it: for long sequences with several scales of time, as an LSTM with its number of parameters.
 """
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 import rnnkit
 from rnnkit import State
@@ -31,35 +30,27 @@ class LEM(Stacked):
     bias_hh (3H,) in the rows d, e, z; weight_zy (H, H).
 
     Args:
-        input_size: D.
-        hidden_size: H.
         dt: Δt, the longest step of time.
-        bias: whether there are biases.
     """
 
     name = "lem"
     state_names = ("y", "z")
     blocks = ("d", "e", "z", "y")
     recurrent_blocks = ("d", "e", "z")
+    weight_zy: Annotated[nn.Parameter, "H, H"]
 
     def __init__(self, input_size: int, hidden_size: int, *, dt: float = 1.0, bias: bool = True) -> None:
-        check_positive("cell 'lem': dt", dt)
+        self.check(check_positive, dt=dt)
         super().__init__(input_size, hidden_size, bias=bias)
         self.dt = dt
-
-    def add_parameters(self) -> None:
-        """Add the weight from z to y."""
-        self.weight_zy = nn.Parameter(torch.empty(self.hidden_size, self.hidden_size))
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         """Advance one step: p (B, 4H), y and z (B, H)."""
         y, z = state
-        p_d, p_e, p_z, p_y = p.chunk(4, dim=1)
-        y_d, y_e, y_z = self.products(y)
-        d = self.dt * torch.sigmoid(p_d + y_d)
-        e = self.dt * torch.sigmoid(p_e + y_e)
+        (p_d, p_e, p_z, p_y), (y_d, y_e, y_z) = p.chunk(4, dim=1), self.products(y)
+        d, e = self.dt * torch.sigmoid(p_d + y_d), self.dt * torch.sigmoid(p_e + y_e)
         z = (1 - d) * z + d * torch.tanh(p_z + y_z)
-        y = (1 - e) * y + e * torch.tanh(p_y + F.linear(z, self.weight_zy))
+        y = (1 - e) * y + e * torch.tanh(p_y + z @ self.weight_zy.t())
         return y, (y, z)
 
 

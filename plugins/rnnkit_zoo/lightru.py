@@ -13,7 +13,7 @@ as of any cell. It calls f a forget gate, but an open f lets in and a closed one
 When to use it: for a memory that can be read, h being an average of what the inputs were.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
@@ -33,10 +33,7 @@ class LightRU(Stacked):
 
     name = "lightru"
     gates = blocks = ("f",)
-
-    def add_parameters(self) -> None:
-        """Add the candidate's weight W_n."""
-        self.weight_in = nn.Parameter(torch.empty(self.hidden_size, self.input_size))
+    weight_in: Annotated[nn.Parameter, "H, D"]
 
     def project(self, xs: Tensor) -> Any:
         """Compute the gate's part and the candidate: (T, B, D) -> W_f x + b_if and n, each (T, B, H)."""

@@ -16,33 +16,24 @@ When to use it: on speech and other densely sampled signals, for a third less co
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import rnnkit
 from rnnkit import State
 from rnnkit_zoo._stacked import Stacked
+from rnnkit_zoo._starts import GLOROT, ORTHOGONAL, starting
 
 
 class LiGRU(Stacked):
     """Light gated recurrent unit, without batch normalisation (Ravanelli 2018).
 
-    State: h (B, H). Parameters in the rows z, n: weight_ih (2H, D), weight_hh (2H, H), bias_ih and bias_hh (2H,). Each
-    block of weight_ih is drawn as Glorot's and of weight_hh orthogonal, and biases are zero, as in the paper.
+    State: h (B, H). Parameters in the rows z, n: weight_ih (2H, D), weight_hh (2H, H), bias_ih and bias_hh (2H,).
     """
 
     name = "ligru"
     gates = blocks = ("z", "n")
     forget_gate = "z"
-
-    def reset_parameters(self) -> None:
-        """Draw the weights as the paper does."""
-        for rows in self.weight_ih.chunk(2):
-            nn.init.xavier_uniform_(rows)
-        for rows in self.weight_hh.chunk(2):
-            nn.init.orthogonal_(rows)
-        for bias in (self.bias_ih, self.bias_hh):
-            if bias is not None:
-                nn.init.zeros_(bias)
+    starts = starting(weight_ih=GLOROT, weight_hh=ORTHOGONAL, bias_ih=0, bias_hh=0)
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         """Advance one step: p (B, 2H), h (B, H)."""

@@ -7,20 +7,19 @@ Paper: Erichson, Azencot, Queiruga, Hodgkinson & Mahoney, "Lipschitz Recurrent N
 
 Gate order: A, W in the rows of weight_hh; weight_ih and bias_ih have no blocks.
 
-What differs: A and W have the same β and γ, which the paper allows to differ; the step is the paper's by Euler, not the
-one by Runge and Kutta.
+What differs: A and W have the same β and γ; the paper lets these differ, and also takes Runge and Kutta's step.
 
 When to use it: for long sequences without gates, where inputs or weights are disturbed; tune epsilon.
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 import rnnkit
 from rnnkit import State
 from rnnkit.errors import check_rate
-from rnnkit_zoo._stacked import Stacked
+from rnnkit_zoo._starts import D, H, normal, root, starting, uniform
 from rnnkit_zoo.antisymmetric import Antisymmetric
 
 
@@ -30,16 +29,13 @@ class Lipschitz(Antisymmetric):
     State: h (B, H). Parameters: weight_ih (H, D), weight_hh (2H, H) in the rows M_A, M_W, bias_ih (H,).
 
     Args:
-        input_size: D.
-        hidden_size: H.
         beta: β from 0 to 1, how antisymmetric both are: 1 entirely, 0.5 as drawn, 0 not at all.
-        gamma: γ from 0 to 1, how much is damped.
-        epsilon: ε, the step of time.
     """
 
     name = "lipschitz"
     blocks = ("W",)
     recurrent_blocks = ("A", "W")
+    starts = starting(uniform(1 / root(D)), weight_hh=normal(0.1 / H))
 
     def __init__(
         self, input_size: int, hidden_size: int, *, beta: float = 0.75, gamma: float = 0.001, epsilon: float = 0.03
@@ -47,11 +43,6 @@ class Lipschitz(Antisymmetric):
         check_rate("cell 'lipschitz': beta", beta)
         super().__init__(input_size, hidden_size, epsilon=epsilon, gamma=gamma)
         self.beta = beta
-
-    def reset_parameters(self) -> None:
-        """Draw weight_hh from N(0, 0.1²/H²), as in the paper, all else from U(-1/√H, 1/√H)."""
-        Stacked.reset_parameters(self)
-        nn.init.normal_(self.weight_hh, std=0.1 / self.hidden_size)
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         """Advance one step: p (B, H), h (B, H)."""

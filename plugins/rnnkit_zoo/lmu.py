@@ -13,8 +13,7 @@ Networks", NeurIPS 2019.
 
 Gate order: e, then the H rows of W, in the rows of the input and of the recurrent weight.
 
-What differs: weights start as those of torch.nn.Linear, where the paper draws e from LeCun's uniform and W from
-Xavier's normal distribution. A and B stay fixed, as in the paper's experiments.
+What differs: nothing; A and B stay fixed, as in the paper's experiments.
 
 When to use it: long memories of a smooth signal, with θ of the length that counts.
 """
@@ -25,17 +24,16 @@ from torch import Tensor, nn
 import rnnkit
 from rnnkit import State
 from rnnkit.errors import check_positive, check_whole
+from rnnkit_zoo._declared import Declared
 
 
-class LMU(rnnkit.Cell):
+class LMU(Declared):
     """Legendre memory unit (Voelker 2019).
 
     State: h (B, H), m (B, order). Parameters: input.weight (1 + H, D) and recurrent.weight (1 + H, H) in the rows e, W,
-    and kernel_m.weight (H, order), W_m, as of torch.nn.Linear; encode_m (1, order), e_m, from zero.
+    and kernel_m.weight (H, order), W_m, as of torch.nn.Linear; encode_m (1, order), e_m.
 
     Args:
-        input_size: D.
-        hidden_size: H.
         order: numbers of the memory.
         theta: θ, the steps that it spans.
     """
@@ -45,8 +43,8 @@ class LMU(rnnkit.Cell):
 
     def __init__(self, input_size: int, hidden_size: int, *, order: int = 32, theta: float = 100.0) -> None:
         super().__init__(input_size, hidden_size)
-        check_whole("cell 'lmu': order", order)
-        check_positive("cell 'lmu': theta", theta)
+        self.check(check_whole, order=order)
+        self.check(check_positive, theta=theta)
         self.input = nn.Linear(input_size, 1 + hidden_size, bias=False)
         self.recurrent = nn.Linear(hidden_size, 1 + hidden_size, bias=False)
         self.kernel_m, self.encode_m = nn.Linear(order, hidden_size, bias=False), nn.Parameter(torch.zeros(1, order))
@@ -54,6 +52,16 @@ class LMU(rnnkit.Cell):
         a = torch.cat([torch.where(i < i.t(), -1.0, (-1.0) ** (i - i.t() + 1)), (-1.0) ** i], dim=1)
         exponential = torch.matrix_exp(torch.cat([(2 * i + 1) / theta * a, torch.zeros(1, order + 1)]))
         self.hold = nn.Buffer(exponential[:order].t(), persistent=False)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw e_x and e_h as LeCun's uniform, W_x, W_h and W_m as Glorot's normal; e_m is 0."""
+        for weight in (self.input.weight, self.recurrent.weight):
+            bound = (3 / weight.shape[1]) ** 0.5
+            nn.init.uniform_(weight[:1], -bound, bound)
+            nn.init.xavier_normal_(weight[1:])
+        nn.init.xavier_normal_(self.kernel_m.weight)
+        nn.init.zeros_(self.encode_m)
 
     @property
     def state_sizes(self) -> tuple[int, int]:

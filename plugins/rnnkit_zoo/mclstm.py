@@ -3,12 +3,9 @@
     s = c / (‖c‖₁ + ε)
     i = softmax(W_i a + U_i s + b_i)
     o = σ(W_o a + U_o s + b_o)
-    R = softmax(W_r a + U_r s + B_r), each column for itself
+    R = softmax(W_r a + U_r s + B_r), each column for itself        softmax(B_r) with time_dependent=False
     m = R c + i x
-    c = (1 - o) ⊙ m
-    y = o ⊙ m
-
-    R = softmax(B_r), each column for itself, with time_dependent=False
+    c = (1 - o) ⊙ m,  y = o ⊙ m
 
 The input is (x, a): the mass x, one number that is not negative, and D - 1 auxiliary inputs a.
 
@@ -16,8 +13,7 @@ Paper: Hoedt et al., "MC-LSTM: Mass-Conserving LSTM", ICML, PMLR 139, 2021.
 
 Gate order: i, o, R in the rows of every weight: H, H and H * H, for R column after column; so are the rows of weight_r.
 
-What differs: one mass input; ε = 1e-5 keeps an empty memory from 0/0. The initialisation is that of the other cells:
-before training, mass is spread over all cells at each step, and half of it is let out.
+What differs: one mass input; ε = 1e-5 keeps an empty memory from 0/0.
 
 When to use it: where a quantity is conserved, as water in a catchment or the sum in arithmetic; R grows as H³, so H is
 to be small.
@@ -30,9 +26,10 @@ from torch.nn import functional as F
 import rnnkit
 from rnnkit import State
 from rnnkit.errors import check_flag
+from rnnkit_zoo._declared import Declared
 
 
-class MCLSTM(rnnkit.Cell):
+class MCLSTM(Declared):
     """Mass-conserving LSTM (Hoedt 2021).
 
     State: c (B, H), not negative. Parameters, G = 2H + H²: weight_ih (G, D - 1), weight_ch (G, H), bias_ih (G,); with
@@ -40,7 +37,6 @@ class MCLSTM(rnnkit.Cell):
 
     Args:
         input_size: D, the mass and D - 1 auxiliary inputs.
-        hidden_size: H.
         time_dependent: whether the redistribution R depends on a and c.
     """
 
@@ -50,14 +46,26 @@ class MCLSTM(rnnkit.Cell):
 
     def __init__(self, input_size: int, hidden_size: int, *, time_dependent: bool = True) -> None:
         super().__init__(input_size, hidden_size)
-        check_flag("cell 'mclstm': time_dependent", time_dependent)
+        self.check(check_flag, time_dependent=time_dependent)
         rows = (2 + hidden_size * time_dependent) * hidden_size
         self.weight_ih = nn.Parameter(torch.empty(rows, input_size - 1))
         self.weight_ch = nn.Parameter(torch.empty(rows, hidden_size))
         self.bias_ih = nn.Parameter(torch.empty(rows))
         self.weight_r = None if time_dependent else nn.Parameter(torch.empty(hidden_size, hidden_size))
-        for parameter in self.parameters():
-            nn.init.uniform_(parameter, -(hidden_size**-0.5), hidden_size**-0.5)
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Make the weights of each gate on a and s orthogonal; b_i is 0, b_o -3, and B_r the identity: mass stays."""
+        size = self.hidden_size
+        both = torch.cat([self.weight_ih, self.weight_ch], dim=1)
+        for gate in torch.split(both, [size, size, len(both) - 2 * size]):
+            nn.init.orthogonal_(gate)
+        self.weight_ih.copy_(both[:, :-size])
+        self.weight_ch.copy_(both[:, -size:])
+        nn.init.zeros_(self.bias_ih)
+        nn.init.constant_(self.bias_ih[size : 2 * size], -3)
+        nn.init.eye_(self.bias_ih[2 * size :].view(size, size) if self.weight_r is None else self.weight_r)
 
     def project(self, xs: Tensor) -> tuple[Tensor, Tensor]:
         """Split off the mass, and compute what the rest does to the gates: (T, B, D) -> (T, B, 1), (T, B, G)."""

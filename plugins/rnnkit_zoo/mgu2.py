@@ -12,6 +12,8 @@ What differs: nothing.
 When to use it: in place of the MGU, which it beats in the paper with fewer parameters.
 """
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -30,10 +32,7 @@ class MGU2(Stacked):
 
     name = "mgu2"
     gates = blocks = ("n",)
-
-    def add_parameters(self) -> None:
-        """Add the gate's weight U_f."""
-        self.weight_fh = nn.Parameter(torch.empty(self.hidden_size, self.hidden_size))
+    weight_fh: Annotated[nn.Parameter, "H, H"]
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         """Advance one step: p (B, H), h (B, H)."""

@@ -12,6 +12,8 @@ What differs: nothing.
 When to use it: as a leaky network whose units learn how fast they leak; the smallest of the MGU's variants.
 """
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 
@@ -29,10 +31,7 @@ class MGU3(Stacked):
 
     name = "mgu3"
     gates = blocks = ("n",)
-
-    def add_parameters(self) -> None:
-        """Add the gate's bias."""
-        self.bias_f = nn.Parameter(torch.empty(self.hidden_size))
+    bias_f: Annotated[nn.Parameter, "H"]
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         """Advance one step: p (B, H), h (B, H)."""

@@ -20,24 +20,20 @@ from torch import Tensor, nn
 import rnnkit
 from rnnkit import Projected, State
 from rnnkit.errors import check_flag
+from rnnkit_zoo._declared import Declared
 
 
-class MinGRU(rnnkit.Cell):
+class MinGRU(Declared):
     """Minimal GRU without products of h (Feng 2024).
 
     State: h (B, H). Parameters in the rows z, n: linear.weight (2H, D) and linear.bias (2H,), as of torch.nn.Linear.
-
-    Args:
-        input_size: D.
-        hidden_size: H.
-        bias: whether there are biases.
     """
 
     name = "mingru"
 
     def __init__(self, input_size: int, hidden_size: int, *, bias: bool = True) -> None:
         super().__init__(input_size, hidden_size)
-        check_flag("cell 'mingru': bias", bias)
+        self.check(check_flag, bias=bias)
         self.linear = nn.Linear(input_size, 2 * hidden_size, bias=bias)
 
     def project(self, xs: Tensor) -> Projected:

@@ -12,7 +12,7 @@ What differs: nothing; of the embeddings Φ(x) that the paper allows for z, its 
 When to use it: for states that stay in the space of the embedded inputs, where they can be read.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
@@ -33,10 +33,7 @@ class MinimalRNN(Stacked):
     name = "minimalrnn"
     blocks = ("z",)
     recurrent_blocks = ("u",)
-
-    def add_parameters(self) -> None:
-        """Add the update gate's weight U_z."""
-        self.weight_uz = nn.Parameter(torch.empty(self.hidden_size, self.hidden_size))
+    weight_uz: Annotated[nn.Parameter, "H, H"]
 
     def project(self, xs: Tensor) -> Any:
         """Embed the input, and compute its part of the gate: (T, B, D) -> z and U_z z, each (T, B, H)."""

@@ -25,11 +25,8 @@ class MiRU(Stacked):
     State: h (B, H). Parameters: weight_ih (H, D), weight_hh (H, H), bias_ih and bias_hh (H,).
 
     Args:
-        input_size: D.
-        hidden_size: H.
         update: λ from 0 to 1, how much of h stays.
         reset: β from 0 to 1, how much of h the candidate sees.
-        bias: whether there are biases.
     """
 
     name = "miru"
@@ -38,8 +35,7 @@ class MiRU(Stacked):
     def __init__(
         self, input_size: int, hidden_size: int, *, update: float = 0.5, reset: float = 0.5, bias: bool = True
     ) -> None:
-        check_rate("cell 'miru': update", update)
-        check_rate("cell 'miru': reset", reset)
+        self.check(check_rate, update=update, reset=reset)
         super().__init__(input_size, hidden_size, bias=bias)
         self.update, self.reset = update, reset
 

@@ -9,8 +9,6 @@
 
 Paper: Beck et al., "xLSTM: Extended Long Short-Term Memory", NeurIPS 2024.
 
-Gate order: q, k, v, o (H rows each), i, f (a row each) in the rows of the weight.
-
 What differs: one head; b_k is divided by √H too; of the forget gate's two forms only the sigmoid. The paper's block
 around it is left out.
 
@@ -24,18 +22,14 @@ from torch.nn import functional as F
 import rnnkit
 from rnnkit import Projected, State
 from rnnkit.errors import check_flag
+from rnnkit_zoo._declared import Declared
 
 
-class MLSTM(rnnkit.Cell):
+class MLSTM(Declared):
     """The LSTM of matrix memory in xLSTM, stabilised (Beck 2024).
 
-    State: c (B, H, H), n (B, H), m (B, 1). Parameters in the rows q, k, v, o, i, f: linear.weight (4H + 2, D) and
-    linear.bias (4H + 2,), as of torch.nn.Linear.
-
-    Args:
-        input_size: D.
-        hidden_size: H.
-        bias: whether there are biases.
+    State: c (B, H, H), n (B, H), m (B, 1). Parameters in the rows q, k, v, o (H each), i, f (one each): linear.weight
+    (4H + 2, D) and linear.bias (4H + 2,), as of torch.nn.Linear.
     """
 
     name = "mlstm"
@@ -43,8 +37,19 @@ class MLSTM(rnnkit.Cell):
 
     def __init__(self, input_size: int, hidden_size: int, *, bias: bool = True) -> None:
         super().__init__(input_size, hidden_size)
-        check_flag("cell 'mlstm': bias", bias)
+        self.check(check_flag, bias=bias)
         self.linear = nn.Linear(input_size, 4 * hidden_size + 2, bias=bias)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw W from the normal distribution of deviation √(0.4/D), b_i from that of 0.1; b_f is 3, all else is 0."""
+        gates, bias = 4 * self.hidden_size, self.linear.bias
+        nn.init.normal_(self.linear.weight[:gates], std=(0.4 / self.input_size) ** 0.5)
+        nn.init.zeros_(self.linear.weight[gates:])
+        if bias is not None:
+            nn.init.zeros_(bias[:gates])
+            nn.init.normal_(bias[gates], std=0.1)
+            nn.init.constant_(bias[gates + 1], 3)
 
     def initial_state(self, batch_size: int) -> State:
         """Return zeros: c (B, H, H), n (B, H), m (B, 1)."""

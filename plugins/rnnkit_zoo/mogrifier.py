@@ -8,41 +8,32 @@
 
 Paper: Melis, Kočiský & Blunsom, "Mogrifier LSTM", ICLR 2020.
 
-Gate order: i, f, g, o in the rows of every weight.
-
-What differs: Q and R are whole matrices; the paper also makes them of low rank.
+What differs: Q and R are whole matrices without biases; the paper also makes them of low rank, and its published code
+has biases in the rounds and lets no more in than 1 - f.
 
 When to use it: language models, where the meaning of a token hangs on what came before.
 """
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 import rnnkit
 from rnnkit import State
 from rnnkit.errors import check_whole
-from rnnkit_zoo._stacked import Stacked
+from rnnkit_zoo._lstm import LSTMLike
 
 
-class Mogrifier(Stacked):
+class Mogrifier(LSTMLike):
     """LSTM behind rounds of mutual gating of x and h (Melis 2020).
 
     State: h, c (B, H). Parameters in the rows i, f, g, o: weight_ih (4H, D), weight_hh (4H, H), bias_ih and bias_hh
     (4H,); mutual.0.weight (D, H), mutual.1.weight (H, D) and so on, Q and R, as of torch.nn.Linear.
 
     Args:
-        input_size: D.
-        hidden_size: H.
         rounds: how often x or h is scaled; 0: an LSTM.
-        bias: whether the LSTM has biases.
     """
 
     name = "mogrifier"
-    state_names = ("h", "c")
-    gates = blocks = ("i", "f", "g", "o")
-    forget_gate = "f"
-    input_gate = "i"
 
     def __init__(self, input_size: int, hidden_size: int, *, rounds: int = 5, bias: bool = True) -> None:
         super().__init__(input_size, hidden_size, bias=bias)
@@ -56,14 +47,10 @@ class Mogrifier(Stacked):
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         """Advance one step: p (B, D), h, c (B, H)."""
-        h, c = state
-        x = p
+        (h, c), x = state, p
         for r, scale in enumerate(self.mutual):
             x, h = (2 * torch.sigmoid(scale(h)) * x, h) if r % 2 == 0 else (x, 2 * torch.sigmoid(scale(x)) * h)
-        gates = F.linear(x, self.weight_ih, self.bias_ih) + F.linear(h, self.weight_hh, self.bias_hh)
-        i, f, g, o = gates.chunk(4, dim=1)
-        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-        h = torch.sigmoid(o) * torch.tanh(c)
+        h, c = self.lstm(self.preactivations(super().project(x), h), c)
         return h, (h, c)
 
 

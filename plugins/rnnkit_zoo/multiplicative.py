@@ -10,13 +10,13 @@
 
 Paper: Krause, Lu, Murray & Renals, "Multiplicative LSTM for sequence modelling", arXiv 1609.07959, 2016.
 
-Gate order: m, i, f, o, g in the rows of weight_ih, i, f, o, g in those of weight_mh.
-
-What differs: the biases of the two factors of m, which the paper leaves out; `bias=False` leaves out all. As in the
-paper, the output gate is inside the last tanh.
+What differs: the factors of m have biases. As in the paper, the output gate is inside the last tanh; the authors' first
+code leaves out the tanh of g, their later one has o outside.
 
 When to use it: for text by characters and other discrete input, where each symbol should have a transition of its own.
 """
+
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
@@ -25,23 +25,22 @@ from torch.nn import functional as F
 import rnnkit
 from rnnkit import State
 from rnnkit_zoo._stacked import Stacked
+from rnnkit_zoo._starts import in_turn, starting
 
 
 class Multiplicative(Stacked):
     """Multiplicative LSTM (Krause 2016).
 
-    State: h (B, H), c (B, H). Parameters: weight_ih (5H, D) and bias_ih (5H,) in the rows m, i, f, o, g; weight_hh
-    (H, H) and bias_hh (H,) for m; weight_mh (4H, H) in the rows i, f, o, g.
+    State: h, c (B, H). Parameters: weight_ih (5H, D) and bias_ih (5H,) in the rows m, i, f, o, g; weight_hh (H, H) and
+    bias_hh (H,) for m; weight_mh (4H, H) in the rows i, f, o, g.
     """
 
     name = "multiplicative"
     state_names = ("h", "c")
     blocks = ("m", "i", "f", "o", "g")
     recurrent_blocks = ("m",)
-
-    def add_parameters(self) -> None:
-        """Add the products with m."""
-        self.weight_mh = nn.Parameter(torch.empty(4 * self.hidden_size, self.hidden_size))
+    weight_mh: Annotated[nn.Parameter, "4H, H"]
+    starts = starting(bias_ih=in_turn(m=0, i=0, f=1, o=0, g=0), bias_hh=0)
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         """Advance one step: p (B, 5H), h (B, H), c (B, H)."""

@@ -23,6 +23,7 @@ from torch import Tensor
 import rnnkit
 from rnnkit import State
 from rnnkit_zoo._stacked import Stacked
+from rnnkit_zoo._starts import starting
 
 
 class NAS(Stacked):
@@ -35,6 +36,7 @@ class NAS(Stacked):
     name = "nas"
     state_names = ("h", "c")
     gates = blocks = ("0", "1", "2", "3", "4", "5", "6", "7")
+    starts = starting(bias_ih=0, bias_hh=0)
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         """Advance one step: p (B, 8H), h (B, H), c (B, H)."""

@@ -20,6 +20,7 @@ from torch import Tensor
 import rnnkit
 from rnnkit import State
 from rnnkit_zoo._stacked import Stacked
+from rnnkit_zoo._starts import GLOROT, starting
 
 
 class NBR(Stacked):
@@ -32,6 +33,7 @@ class NBR(Stacked):
     name = "nbr"
     blocks = ("a", "c", "h")
     recurrent_blocks = ("a", "c")
+    starts = starting(GLOROT, bias_ih=0, bias_hh=0)
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         """Advance one step: p (B, 3H), h (B, H)."""

@@ -3,13 +3,10 @@
     i, f, o = σ(W x + b_ih + U h + b_hh),  g = tanh(W_g x + b_ig + U_g h + b_hg)
     F = cumsum(softmax(V_F x + b_F + U_F h + d_F))                  master forget gate
     I = 1 - cumsum(softmax(V_I x + b_I + U_I h + d_I))              master input gate
-    ω = F ⊙ I                                                       where the two overlap, the LSTM's gates decide
-    c = (f ⊙ ω + F - ω) ⊙ c + (i ⊙ ω + I - ω) ⊙ g
+    c = (f ⊙ ω + F - ω) ⊙ c + (i ⊙ ω + I - ω) ⊙ g,  ω = F ⊙ I           where they overlap, the LSTM's gates decide
     h = o ⊙ tanh(c),  y = h
 
 Paper: Shen et al., "Ordered Neurons: Integrating Tree Structures into Recurrent Neural Networks", ICLR 2019.
-
-Gate order: i, f, g, o in the rows of the LSTM's weights; F, I in those of the master gates'.
 
 What differs: nothing; the paper's chunk factor C is `chunk_size`: so many neighbours share a number of F and of I.
 
@@ -22,32 +19,28 @@ from torch.nn import functional as F
 
 import rnnkit
 from rnnkit import State
-from rnnkit.errors import UsageError, check_whole
 from rnnkit_zoo._stacked import Stacked
+from rnnkit_zoo._starts import D, root, starting, uniform
 
 
 class ONLSTM(Stacked):
     """Ordered neurons LSTM (Shen 2019).
 
-    State: h, c (B, H). Parameters: the LSTM's, weight_ih (4H, D), weight_hh (4H, H), bias_ih and bias_hh (4H,); as of
-    torch.nn.Linear, M = H / C: master_ih.weight (2M, D), master_hh.weight (2M, H), their biases (2M,).
+    State: h, c (B, H). Parameters in the rows i, f, g, o: weight_ih (4H, D), weight_hh (4H, H), bias_ih and bias_hh
+    (4H,); in the rows F, I, M = H / C each, as of torch.nn.Linear: master_ih (2M, D), master_hh (2M, H) with biases.
 
     Args:
-        input_size: D.
-        hidden_size: H.
         chunk_size: C, which divides H.
-        bias: whether there are biases.
     """
 
     name = "onlstm"
     state_names = ("h", "c")
     gates = blocks = ("i", "f", "g", "o")
+    starts = starting(weight_ih=uniform(1 / root(D)), bias_ih=uniform(1 / root(D)))
 
     def __init__(self, input_size: int, hidden_size: int, *, chunk_size: int = 1, bias: bool = True) -> None:
         super().__init__(input_size, hidden_size, bias=bias)
-        check_whole("cell 'onlstm': chunk_size", chunk_size)
-        if hidden_size % chunk_size:
-            raise UsageError(f"cell 'onlstm': chunk_size is {chunk_size}; it must divide hidden_size, {hidden_size}")
+        self.check_divisor(chunk_size=chunk_size)
         count = hidden_size // chunk_size
         self.master_ih = nn.Linear(input_size, 2 * count, bias=bias)
         self.master_hh = nn.Linear(hidden_size, 2 * count, bias=bias)

@@ -8,18 +8,14 @@
 
 Paper: Hochreiter & Schmidhuber, "Long Short-Term Memory", Neural Computation 9(8), 1997.
 
-Gate order: i, g, o in the rows of every weight.
-
-What differs: one cell under each pair of gates instead of a block of several, no further hidden units, and the whole
-gradient instead of a truncated one. With k = 2, g and h are the paper's logistic functions of range (-2, 2) and
-(-1, 1), written as tanh.
+What differs: one cell under each pair of gates, no further hidden units, and the whole gradient, not a truncated one.
+With k = 2, g and h are the paper's logistic functions of range (-2, 2) and (-1, 1), written as tanh.
 
 When to use it: to count or add up over a whole sequence; on streams without an end c grows without bound.
 """
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 import rnnkit
 from rnnkit import State
@@ -30,14 +26,10 @@ from rnnkit_zoo._stacked import Stacked
 class OriginalLSTM(Stacked):
     """Long short-term memory without forget gate (Hochreiter & Schmidhuber 1997).
 
-    State: h (B, H), c (B, H). Parameters in the rows i, g, o: weight_ih (3H, D), weight_hh (3H, H), bias_ih and bias_hh
-    (3H,).
+    State: h, c (B, H). Parameters in the rows i, g, o: weight_ih (3H, D), weight_hh (3H, H), bias_ih and bias_hh (3H,).
 
     Args:
-        input_size: D.
-        hidden_size: H.
         k: the range of what is added to c; 1 makes both functions tanh, as in later LSTMs.
-        bias: whether there are biases.
     """
 
     name = "originallstm"
@@ -53,7 +45,7 @@ class OriginalLSTM(Stacked):
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         """Advance one step: p (B, 3H), h (B, H), c (B, H)."""
         h, c = state
-        i, g, o = (p + F.linear(h, self.weight_hh, self.bias_hh)).chunk(3, dim=1)
+        i, g, o = self.preactivations(p, h)
         c = c + torch.sigmoid(i) * self.k * torch.tanh(g / self.k)
         h = torch.sigmoid(o) * torch.tanh(c / self.k)
         return h, (h, c)

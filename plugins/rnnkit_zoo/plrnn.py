@@ -8,10 +8,12 @@ space approach for piecewise-linear recurrent neural networks for identifying co
 measurements", PLoS Computational Biology 13(6), 2017.
 
 What differs: there is no noise on z, for here the network is trained by gradients and not by expectation maximisation;
-A begins in U(0.5, 0.9), and the diagonal of weight_hh is there, but never used.
+A begins between 0.5 and 0.9, our choice, and the diagonal of weight_hh is there, but never used.
 
 When to use it: to find the dynamics behind a measured series, whose fixed points and cycles can then be computed.
 """
+
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +21,7 @@ from torch import Tensor, nn
 import rnnkit
 from rnnkit import State
 from rnnkit_zoo._stacked import Stacked
+from rnnkit_zoo._starts import starting, uniform
 
 
 class PLRNN(Stacked):
@@ -30,15 +33,8 @@ class PLRNN(Stacked):
     name = "plrnn"
     state_names = ("z",)
     blocks = ("z",)
-
-    def add_parameters(self) -> None:
-        """Add how much of itself each unit keeps."""
-        self.A = nn.Parameter(torch.empty(self.hidden_size))
-
-    def reset_parameters(self) -> None:
-        """Draw A from U(0.5, 0.9), all else from U(-1/√H, 1/√H)."""
-        super().reset_parameters()
-        nn.init.uniform_(self.A, 0.5, 0.9)
+    A: Annotated[nn.Parameter, "H"]
+    starts = starting(A=uniform(0.9, low=0.5))
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         """Advance one step: p (B, H), z (B, H)."""

@@ -3,14 +3,11 @@
     z = tanh(W_z x + V_z x' + b_z)              x' is the previous input, zero at the start
     f = σ(W_f x + V_f x' + b_f)
     o = σ(W_o x + V_o x' + b_o)
-    c = f ⊙ c + (1 - f) ⊙ z
-    y = o ⊙ c
+    c = f ⊙ c + (1 - f) ⊙ z,  y = o ⊙ c
 
 Paper: Bradbury et al., "Quasi-Recurrent Neural Networks", ICLR 2017.
 
-Gate order: z, f, o in the rows of both weights.
-
-What differs: biases, which the paper leaves out of its equations; of its windows the one of 2, of its poolings "fo".
+What differs: biases; of the paper's windows the one of 2, of its poolings "fo". Its code has 1 - f in place of f.
 
 When to use it: in place of an LSTM for text, in several layers, where speed counts.
 """
@@ -21,33 +18,28 @@ from torch import Tensor, nn
 import rnnkit
 from rnnkit import Projected, State
 from rnnkit.errors import check_flag
+from rnnkit_zoo._declared import Declared
+from rnnkit_zoo._starts import D, root, starting, uniform
 
 
-class QRNN(rnnkit.Cell):
+class QRNN(Declared):
     """Quasi-recurrent network of window 2 with fo-pooling (Bradbury 2017).
 
     State: x (B, D), the previous input, and c (B, H). Parameters in the rows z, f, o, as of torch.nn.Linear:
     now.weight, before.weight (3H, D) and now.bias (3H,).
-
-    Args:
-        input_size: D.
-        hidden_size: H.
-        bias: whether there are biases.
     """
 
     name = "qrnn"
     state_names = ("x", "c")
+    state_widths = ("D", "H")
+    starts = starting(now=uniform(1 / root(2 * D)), before=uniform(1 / root(2 * D)))
 
     def __init__(self, input_size: int, hidden_size: int, *, bias: bool = True) -> None:
         super().__init__(input_size, hidden_size)
-        check_flag("cell 'qrnn': bias", bias)
+        self.check(check_flag, bias=bias)
         self.now = nn.Linear(input_size, 3 * hidden_size, bias=bias)
         self.before = nn.Linear(input_size, 3 * hidden_size, bias=False)
-
-    @property
-    def state_sizes(self) -> tuple[int, int]:
-        """Width of each state tensor: D, H."""
-        return self.input_size, self.hidden_size
+        self.reset_parameters()
 
     def project(self, xs: Tensor) -> Projected:
         """Compute this input's part of all blocks, and keep it: (T, B, D) -> (T, B, 3H) and (T, B, D)."""
@@ -55,8 +47,7 @@ class QRNN(rnnkit.Cell):
 
     def step(self, p: tuple[Tensor, Tensor], state: State) -> tuple[Tensor, State]:
         """Advance one step: p (B, 3H) and (B, D), x (B, D), c (B, H)."""
-        x, c = state
-        now, following = p
+        (x, c), (now, following) = state, p
         z, f, o = (now + self.before(x)).chunk(3, dim=1)
         f = torch.sigmoid(f)
         c = f * c + (1 - f) * torch.tanh(z)

@@ -6,9 +6,7 @@
 
 Paper: Zilly, Srivastava, Koutník & Schmidhuber, "Recurrent Highway Networks", ICML 2017.
 
-Gate order: n, t in the rows of every weight.
-
-What differs: nothing; the carry gate is 1 - t, as in all of the paper's experiments.
+What differs: nothing; the carry gate is 1 - t, as in all of the paper's experiments, which have up to 10 layers.
 
 When to use it: where one nonlinear step is too little, as in language models.
 """
@@ -26,14 +24,10 @@ class RHN(Stacked):
     """Recurrent highway network with coupled gates (Zilly 2017).
 
     State: h (B, H). Parameters in the rows n, t: the first layer's, weight_ih (2H, D), weight_hh (2H, H), bias_ih and
-    bias_hh (2H,); those of the layers above, as of torch.nn.Linear: above.0.weight (2H, H), above.0.bias (2H,) and so
-    on. The biases b_ht start at -2, so that at first h is carried through.
+    bias_hh (2H,); as of torch.nn.Linear, those of the layers above, above.0.weight (2H, H), above.0.bias and so on.
 
     Args:
-        input_size: D.
-        hidden_size: H.
         depth: layers within a step.
-        bias: whether there are biases.
     """
 
     name = "rhn"
@@ -41,20 +35,21 @@ class RHN(Stacked):
 
     def __init__(self, input_size: int, hidden_size: int, *, depth: int = 5, bias: bool = True) -> None:
         super().__init__(input_size, hidden_size, bias=bias)
-        check_whole("cell 'rhn': depth", depth)
-        layers = [nn.Linear(hidden_size, 2 * hidden_size, bias=bias) for _ in range(depth - 1)]
-        self.above = nn.ModuleList(layers)
-        if self.bias_hh is not None:
-            for b_h in (self.bias_hh, *(layer.bias for layer in layers)):
-                nn.init.constant_(b_h[hidden_size:], -2.0)
+        self.check(check_whole, depth=depth)
+        self.above = nn.ModuleList(nn.Linear(hidden_size, 2 * hidden_size, bias=bias) for _ in range(depth - 1))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw all within ±1/√H, but for the biases of t: -2 in each layer, so that at first h is carried through."""
+        super().reset_parameters()
+        for name, bias in ((name, parameter) for name, parameter in self.named_parameters() if "bias" in name):
+            nn.init.constant_(bias[self.hidden_size :], 0 if name == "bias_ih" else -2)
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         """Advance one step: p (B, 2H), h (B, H)."""
         (h,) = state
-        n, t = (p + torch.cat(self.products(h), dim=1)).chunk(2, dim=1)
-        h = h + torch.sigmoid(t) * (torch.tanh(n) - h)
-        for layer in self.above:
-            n, t = layer(h).chunk(2, dim=1)
+        for layer in (None, *self.above):
+            n, t = self.preactivations(p, h) if layer is None else layer(h).chunk(2, dim=1)
             h = h + torch.sigmoid(t) * (torch.tanh(n) - h)
         return h, (h,)
 

@@ -9,8 +9,8 @@ Paper: Mikolov, Joulin, Chopra, Mathieu & Ranzato, "Learning Longer Memory in Re
 
 Gate order: A, B in the rows of weight_ih; R, P in the columns of weight_hh.
 
-What differs: nothing; the paper's output U h + V s is a readout of y. There are no biases, and α is fixed, not learnt
-for each unit, as in its main results.
+What differs: the paper's output U h + V s is a readout of y; α is fixed, as in its main results, not learnt for each
+unit. In the authors' code h sees the s of the step before.
 
 When to use it: where a topic or trend of long ago is to be remembered by few parameters, as in language modelling.
 """
@@ -22,32 +22,29 @@ from torch.nn import functional as F
 import rnnkit
 from rnnkit import State
 from rnnkit.errors import check_rate, check_whole
-from rnnkit_zoo._stacked import Stacked
+from rnnkit_zoo._declared import Declared
 
 
-class SCRN(Stacked):
+class SCRN(Declared):
     """Structurally constrained recurrent network (Mikolov 2014).
 
     State: h (B, H), s (B, C). Output: (B, H + C). Parameters: weight_ih (H + C, D), weight_hh (H, H + C).
 
     Args:
-        input_size: D.
-        hidden_size: H.
         context_size: C, how many units change slowly; the paper has up to 40 beside 100 to 300.
         alpha: α, how much of the context stays at each step.
     """
 
     name = "scrn"
     state_names = ("h", "s")
-    blocks = ("h",)
 
     def __init__(self, input_size: int, hidden_size: int, *, context_size: int = 40, alpha: float = 0.95) -> None:
-        super().__init__(input_size, hidden_size, bias=False)
-        check_whole("cell 'scrn': context_size", context_size)
-        check_rate("cell 'scrn': alpha", alpha)
+        super().__init__(input_size, hidden_size)
+        self.check(check_whole, context_size=context_size)
+        self.check(check_rate, alpha=alpha)
         self.context_size, self.alpha = context_size, alpha
-        self.weight_ih = nn.Parameter(torch.empty(hidden_size + context_size, input_size))
-        self.weight_hh = nn.Parameter(torch.empty(hidden_size, hidden_size + context_size))
+        self.weight_ih = nn.Parameter(torch.empty(self.output_size, input_size))
+        self.weight_hh = nn.Parameter(torch.empty(hidden_size, self.output_size))
         self.reset_parameters()
 
     @property
@@ -59,6 +56,10 @@ class SCRN(Stacked):
     def state_sizes(self) -> tuple[int, ...]:
         """Widths of h and s: H and C."""
         return self.hidden_size, self.context_size
+
+    def project(self, xs: Tensor) -> Tensor:
+        """Compute A x and B x: (T, B, D) -> (T, B, H + C)."""
+        return F.linear(xs, self.weight_ih)
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         """Advance one step: p (B, H + C), h (B, H), s (B, C)."""

@@ -15,6 +15,8 @@ What differs: nothing; the hard sigmoid is that of Theano, in which the paper's 
 When to use it: where a GRU learns too slowly; states are positive once they have been written.
 """
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -34,10 +36,7 @@ class SGU(Stacked):
     name = "sgu"
     blocks = ("g", "z")
     recurrent_blocks = ("z",)
-
-    def add_parameters(self) -> None:
-        """Add the product with the gated state."""
-        self.weight_zxh = nn.Parameter(torch.empty(self.hidden_size, self.hidden_size))
+    weight_zxh: Annotated[nn.Parameter, "H, H"]
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         """Advance one step: p (B, 2H), h (B, H)."""

@@ -1,7 +1,6 @@
 """sLSTM: an LSTM with an exponential input gate and a cell state that is normalised by the gates' own sum.
 
-    i~, f~, z, o = W x + b_ih + U h + b_hh
-    l = log σ(f~), or f~ with `exponential_forget=True`
+    i~, f~, z, o = W x + b_ih + U h + b_hh,  l = log σ(f~), or f~ with `exponential_forget=True`
     m' = max(l + m, i~)                                        keeps the exponentials below one
     c = exp(l + m - m') ⊙ c + exp(i~ - m') ⊙ tanh(z)
     n = exp(l + m - m') ⊙ n + exp(i~ - m')
@@ -9,9 +8,8 @@
 
 Paper: Beck et al., "xLSTM: Extended Long Short-Term Memory", NeurIPS 2024.
 
-Gate order: i, f, z, o in the rows of every weight.
-
-What differs: one head, whose recurrent weight is whole; the paper's block around it is left out.
+What differs: one head, whose recurrent weight is whole; the paper's block around it is left out. It starts as the first
+block of the published code does, but for weight_hh, which is zero there unless it is asked for as here.
 
 When to use it: where an LSTM must revise what it has stored.
 """
@@ -24,6 +22,7 @@ import rnnkit
 from rnnkit import State
 from rnnkit.errors import check_flag
 from rnnkit_zoo._stacked import Stacked
+from rnnkit_zoo._starts import D, normal, root, starting
 
 
 class SLSTM(Stacked):
@@ -33,10 +32,7 @@ class SLSTM(Stacked):
     bias_hh (4H,).
 
     Args:
-        input_size: D.
-        hidden_size: H.
         exponential_forget: whether the forget gate is an exponential too, or a sigmoid.
-        bias: whether there are biases.
     """
 
     name = "slstm"
@@ -44,13 +40,21 @@ class SLSTM(Stacked):
     state_domains = {"n": "non-negative"}  # noqa: RUF012
     gates = blocks = ("i", "f", "z", "o")
     forget_gate, input_gate = "f", "i"
+    starts = starting(weight_ih=normal(root(0.4 / D)), bias_ih=0, bias_hh=0)
 
     def __init__(
         self, input_size: int, hidden_size: int, *, exponential_forget: bool = False, bias: bool = True
     ) -> None:
         super().__init__(input_size, hidden_size, bias=bias)
-        check_flag("cell 'slstm': exponential_forget", exponential_forget)
+        self.check(check_flag, exponential_forget=exponential_forget)
         self.exponential_forget = exponential_forget
+
+    def reset_parameters(self) -> None:
+        """Draw weight_ih: normal, deviation √(0.4/D); weight_hh: within ±1/√H; biases are 0, of f from 5 down to -7."""
+        super().reset_parameters()
+        if self.bias_ih is not None:
+            spread = torch.linspace(0, 1, self.hidden_size) ** 0.3
+            self.bias_ih.data[self.hidden_size : 2 * self.hidden_size] = 5 - 12 * spread
 
     def initial_state(self, batch_size: int) -> State:
         """Return zeros, and an m so low that any input outweighs it: (B, H) each."""
@@ -59,8 +63,7 @@ class SLSTM(Stacked):
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         """Advance one step: p (B, 4H), h, c, n, m (B, H)."""
-        h, c, n, m = state
-        i, f, z, o = (part + product for part, product in zip(p.chunk(4, dim=1), self.products(h), strict=True))
+        (h, c, n, m), (i, f, z, o) = state, self.preactivations(p, state[0])
         kept = m + (f if self.exponential_forget else F.logsigmoid(f))
         m = torch.maximum(kept, i)
         f, i = torch.exp(kept - m), torch.exp(i - m)

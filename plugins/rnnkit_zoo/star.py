@@ -9,7 +9,8 @@ IEEE TPAMI 44(8), 2022 (arXiv 1911.11033, 2019).
 
 Gate order: z, k in the rows of weight_ih.
 
-What differs: nothing in the equations; the initialisation is that of the other cells.
+What differs: nothing; where the longest lag is known, the authors start the bias of k by it, as `rnnkit.init.chrono_`;
+their code for the copying and adding tasks lets in more than is forgotten, by JANET's β.
 
 When to use it: in deep stacks, of four layers and many more: its gradient neither grows nor fades from layer to layer.
 """
@@ -21,6 +22,7 @@ from torch.nn import functional as F
 import rnnkit
 from rnnkit import State
 from rnnkit_zoo._stacked import Stacked
+from rnnkit_zoo._starts import ORTHOGONAL, starting
 
 
 class STAR(Stacked):
@@ -33,6 +35,7 @@ class STAR(Stacked):
     name = "star"
     blocks = ("z", "k")
     recurrent_blocks = ("k",)
+    starts = starting(ORTHOGONAL, bias_ih=0, bias_hh=0)
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         """Advance one step: p (B, 2H), h (B, H)."""

@@ -7,12 +7,12 @@
 
 Paper: Balduzzi & Ghifary, "Strongly-Typed Recurrent Neural Networks", ICML 2016.
 
-Gate order: z, f, o in the rows of every weight.
-
 What differs: nothing. x' is a state, zeros before the first step.
 
 When to use it: instead of a GRU, where what a unit means is to stay the same from step to step.
 """
+
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
@@ -32,16 +32,9 @@ class TGRU(Stacked):
 
     name = "tgru"
     state_names = ("h", "x")
+    state_widths = ("H", "D")
     blocks = ("z", "f", "o")
-
-    @property
-    def state_sizes(self) -> tuple[int, ...]:
-        """Widths of the state and of the last input: H, D."""
-        return self.hidden_size, self.input_size
-
-    def add_parameters(self) -> None:
-        """Let weight_hh multiply the last input."""
-        self.weight_hh = nn.Parameter(torch.empty_like(self.weight_ih))
+    weight_hh: Annotated[nn.Parameter, "3H, D"]
 
     def project(self, xs: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         """Compute the input's part of all blocks, and hand on the input: (T, B, 3H), (T, B, D)."""

@@ -8,8 +8,6 @@
 
 Paper: Balduzzi & Ghifary, "Strongly-Typed Recurrent Neural Networks", ICML 2016.
 
-Gate order: z, f, o in the rows of every weight.
-
 What differs: nothing. x' is a state, zeros before the first step; the output is not, for no step reads it.
 
 When to use it: instead of an LSTM, where what a unit means is to stay the same from step to step.

@@ -8,7 +8,7 @@ Paper: Collins, Sohl-Dickstein & Sussillo, "Capacity and Trainability in Recurre
 
 Gate order: c, g in the rows of every weight.
 
-What differs: nothing; the paper's constant b^fg in g is what `rnnkit.init.forget_bias_` sets.
+What differs: nothing; the constant beside the bias of g, which the paper tunes, is the bias's own, 1 at the start.
 
 When to use it: where a simple RNN forgets and a GRU costs too much.
 """
@@ -18,10 +18,10 @@ from torch import Tensor
 
 import rnnkit
 from rnnkit import State
-from rnnkit.errors import UsageError
 from rnnkit_zoo._stacked import Stacked
+from rnnkit_zoo._starts import in_turn, starting
 
-NONLINEARITIES = {"tanh": torch.tanh, "relu": torch.relu}
+FUNCTIONS = {"tanh": torch.tanh, "relu": torch.relu}
 
 
 class UGRNN(Stacked):
@@ -30,30 +30,24 @@ class UGRNN(Stacked):
     State: h (B, H). Parameters in the rows c, g: weight_ih (2H, D), weight_hh (2H, H), bias_ih and bias_hh (2H,).
 
     Args:
-        input_size: D.
-        hidden_size: H.
         nonlinearity: s of the candidate, tanh or relu.
-        bias: whether there are biases.
     """
 
     name = "ugrnn"
     gates = blocks = ("c", "g")
     forget_gate = "g"
+    starts = starting(bias_ih=in_turn(c=0, g=1), bias_hh=0)
 
     def __init__(self, input_size: int, hidden_size: int, *, nonlinearity: str = "tanh", bias: bool = True) -> None:
         super().__init__(input_size, hidden_size, bias=bias)
-        if nonlinearity not in NONLINEARITIES:
-            raise UsageError(f"cell 'ugrnn': nonlinearity is {nonlinearity!r}; it must be one of tanh, relu")
-        self.nonlinearity = nonlinearity
+        self.nonlinearity = self.chosen(FUNCTIONS, nonlinearity=nonlinearity)
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         """Advance one step: p (B, 2H), h (B, H)."""
         (h,) = state
-        p_c, p_g = p.chunk(2, dim=1)
-        h_c, h_g = self.products(h)
-        c = NONLINEARITIES[self.nonlinearity](p_c + h_c)
+        (p_c, p_g), (h_c, h_g) = p.chunk(2, dim=1), self.products(h)
         g = torch.sigmoid(p_g + h_g)
-        h = g * h + (1 - g) * c
+        h = g * h + (1 - g) * FUNCTIONS[self.nonlinearity](p_c + h_c)
         return h, (h,)
 
 

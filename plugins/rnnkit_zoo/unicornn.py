@@ -10,47 +10,40 @@ What differs: nothing; Δt and α are the paper's for permuted sequential MNIST,
 When to use it: in several layers, for very long sequences; no step has a product with h, and none loses anything.
 """
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 import rnnkit
 from rnnkit import State
-from rnnkit.errors import check_flag, check_positive
+from rnnkit.errors import check_positive
+from rnnkit_zoo._fed import Fed
+from rnnkit_zoo._starts import kaiming_uniform, starting, uniform
 
 
-class UnICORNN(rnnkit.Cell):
+class UnICORNN(Fed):
     """Undamped independent controlled oscillatory network (Rusch 2021).
 
     State: y, z (B, H). Parameters: weight_ih (H, D), bias_ih (H,), w and c (H,).
 
     Args:
-        input_size: D.
-        hidden_size: H.
         dt: Δt, the longest step of time.
         alpha: α, how strongly an oscillator is pulled back.
-        bias: whether there is a bias.
     """
 
     name = "unicornn"
     state_names = ("y", "z")
+    w: Annotated[nn.Parameter, "H"]
+    c: Annotated[nn.Parameter, "H"]
+    starts = starting(weight_ih=kaiming_uniform(8), bias_ih=0, w=uniform(1, low=0), c=uniform(0.1))
 
     def __init__(
         self, input_size: int, hidden_size: int, *, dt: float = 0.19, alpha: float = 30.65, bias: bool = True
     ) -> None:
-        super().__init__(input_size, hidden_size)
-        check_positive("cell 'unicornn': dt", dt)
-        check_positive("cell 'unicornn': alpha", alpha)
-        check_flag("cell 'unicornn': bias", bias)
+        self.check(check_positive, dt=dt, alpha=alpha)
+        super().__init__(input_size, hidden_size, bias=bias)
         self.dt, self.alpha = dt, alpha
-        self.weight_ih = nn.Parameter(nn.init.kaiming_uniform_(torch.empty(hidden_size, input_size)))
-        self.w = nn.Parameter(torch.rand(hidden_size))
-        self.c = nn.Parameter(nn.init.uniform_(torch.empty(hidden_size), -0.1, 0.1))
-        self.bias_ih = nn.Parameter(torch.zeros(hidden_size)) if bias else None
-
-    def project(self, xs: Tensor) -> Tensor:
-        """Compute the input's part: (T, B, D) -> (T, B, H)."""
-        return F.linear(xs, self.weight_ih, self.bias_ih)
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         """Advance one step: p (B, H), y and z (B, H)."""

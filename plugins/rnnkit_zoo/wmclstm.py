@@ -17,16 +17,18 @@ When to use it: where an LSTM works and its gates should know what is stored; un
 stay stable on long sequences.
 """
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 import rnnkit
 from rnnkit import State
-from rnnkit_zoo._stacked import Stacked
+from rnnkit_zoo._lstm import LSTMLike
 
 
-class WMCLSTM(Stacked):
+class WMCLSTM(LSTMLike):
     """LSTM with working memory connections (Landi 2021).
 
     State: h (B, H), c (B, H). Parameters in the rows i, f, g, o: weight_ih (4H, D), weight_hh (4H, H), bias_ih and
@@ -34,20 +36,13 @@ class WMCLSTM(Stacked):
     """
 
     name = "wmclstm"
-    state_names = ("h", "c")
-    gates = blocks = ("i", "f", "g", "o")
-    forget_gate = "f"
-    input_gate = "i"
-
-    def add_parameters(self) -> None:
-        """Add the connections from the cell state to the gates."""
-        self.weight_ch = nn.Parameter(torch.empty(3 * self.hidden_size, self.hidden_size))
+    weight_ch: Annotated[nn.Parameter, "3H, H"]
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         """Advance one step: p (B, 4H), h (B, H), c (B, H)."""
         h, c = state
         old = 2 * self.hidden_size
-        i, f, g, o = (p + F.linear(h, self.weight_hh, self.bias_hh)).chunk(4, dim=1)
+        i, f, g, o = self.preactivations(p, h)
         m_i, m_f = torch.tanh(F.linear(c, self.weight_ch[:old])).chunk(2, dim=1)
         c = torch.sigmoid(f + m_f) * c + torch.sigmoid(i + m_i) * torch.tanh(g)
         o = torch.sigmoid(o + torch.tanh(F.linear(c, self.weight_ch[old:])))

@@ -24,8 +24,13 @@ SECTIONS = {
     "What differs": "what_differs",
     "When to use it": "when_to_use",
     "Gate order": "gate_order",
+    "Initialisation": "initialisation",
 }
-"""How paragraphs of a cell's docstring begin, and what a card calls them."""
+"""How paragraphs of a cell's docstring begin, and what a card calls them.
+
+A cell may have a method `notes()` that returns some of them by these labels, where it knows them from elsewhere; and how
+parameters start is said by the docstring of `reset_parameters`, if nowhere else.
+"""
 
 MEASURED = "measured.json"
 """The file that a package of cells may hold: by the name of each, what was measured of it."""
@@ -40,9 +45,7 @@ class Card:
     equation: str
     """In plain text, a line each."""
     said: Mapping[str, str]
-    """The paragraphs of the docstring that `SECTIONS` names."""
-    initialisation: str
-    """How parameters start, as `reset_parameters` says it; empty if there is no such method."""
+    """What is said under the labels of `SECTIONS`, each as one line."""
     gates: tuple[str, ...]
     forget_gate: str | None
     input_gate: str | None
@@ -63,7 +66,6 @@ class Card:
             "title": self.title,
             "equation": self.equation,
             **{name: self.said.get(label, "") for label, name in SECTIONS.items()},
-            "initialisation": self.initialisation,
             "gates": list(self.gates),
             "forget_gate": self.forget_gate,
             "input_gate": self.input_gate,
@@ -92,8 +94,7 @@ def card_of(kind: type[Cell], build: Callable[[int, int], Cell] | None = None) -
     return Card(
         title=text.partition("\n")[0],
         equation=indented_block(text),
-        said=_sections(text),
-        initialisation=_initialisation(kind),
+        said={**_initialisation(kind), **getattr(cell, "notes", dict)(), **_sections(text)},
         gates=tuple(getattr(cell, "gates", ())),
         forget_gate=getattr(cell, "forget_gate", None),
         input_gate=getattr(cell, "input_gate", None),
@@ -115,10 +116,10 @@ def _sections(text: str) -> dict[str, str]:
     return said
 
 
-def _initialisation(kind: type[Cell]) -> str:
-    """Return the first paragraph of what `reset_parameters` says of itself."""
+def _initialisation(kind: type[Cell]) -> dict[str, str]:
+    """Return the first paragraph of what `reset_parameters` says of itself, if there is one."""
     text = inspect.getdoc(getattr(kind, "reset_parameters", None)) or ""
-    return " ".join(text.partition("\n\n")[0].split())
+    return {"Initialisation": " ".join(text.partition("\n\n")[0].split())} if text else {}
 
 
 def _count(make: Callable[[int, int], Cell], inputs: int, hidden: int) -> int:

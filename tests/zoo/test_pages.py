@@ -3,10 +3,13 @@
 import re
 
 import catalogue
+import compared
 import pytest
 from formulas import katex
 
 import rnnkit
+
+from .test_equations import PEERS
 
 PAGES = catalogue.pages()
 
@@ -25,12 +28,19 @@ def test_a_page_has_equation_paper_and_figures(name):
         "begin{aligned}",
         "| Paper | ",
         "| Parameters | ",
+        "| Initialisation | ",
         "| Gradients | ",
         "**What differs.** ",
         "**When to use it.** ",
         "<polyline",
     ):
         assert needed in text
+
+
+def test_what_was_compared_with_torchrecurrent_is_what_is_tested():
+    assert {name for name, peer in PEERS.items() if not peer.differs} == set(compared.SAME)
+    assert {name for name, peer in PEERS.items() if peer.differs} == set(compared.OTHER)
+    assert set(catalogue.CELLS) >= compared.COMPARED.keys()
 
 
 def valued(formula, sizes):
