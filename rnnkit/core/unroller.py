@@ -33,6 +33,11 @@ class Unroller(ABC):
     """Whether this is the plain loop, which all others must equal: what runs where they cannot. One unroller alone is.
     """
 
+    takes_all_cells: ClassVar[bool] = True
+    """Whether it runs every cell, if need be by the plain loop. One that does not raises UsageError, with the reason,
+    for a cell to which it does not apply; checks of all cells pass these over.
+    """
+
     replays: ClassVar[bool] = False
     """Whether it keeps some states and runs the rest again in the backward pass, so that it takes less memory.
 

@@ -1,0 +1,146 @@
+"""Influences: the derivatives of the state by what came before it, carried forward in time with the state.
+
+    S_t = J_t S_{t-1} + M_t                         J_t = ∂h_t/∂h_{t-1},  M_t = ∂h_t/∂θ with h_{t-1} held
+
+A dense influence holds (N, P) numbers a row, for N of the state and P of the parameter. Where the Jacobian goes element
+by element and each number of the parameter acts on one unit, all but that unit's are zero, and (n, P) are held, for n
+state tensors.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the state's Jacobian and influences are held."""
+
+    tensors: int
+    """Tensors of the state."""
+
+    width: int
+    """Numbers of a row of the whole state."""
+
+    elementwise: bool
+    """Whether the Jacobian has one number for each pair of state tensors and unit, (n, n, H), in place of (N, N)."""
+
+    @property
+    def units(self) -> int:
+        """Numbers of each tensor, if they all have the same."""
+        return self.width // self.tensors
+
+    @property
+    def height(self) -> int:
+        """First size of an influence: n or N."""
+        return self.tensors if self.elementwise else self.width
+
+    def seeds(self, like: Tensor) -> Tensor:
+        """Return what the new state is multiplied by, one after the other, for its Jacobian: (height, N).
+
+        That also is the influence of the state on itself at once.
+        """
+        each = torch.eye(self.height, dtype=like.dtype, device=like.device)
+        return each.repeat_interleave(self.units, 1) if self.elementwise else each
+
+    def matrix(self, rows: Tensor) -> Tensor:
+        """Return the Jacobian from the products of all seeds with it, (..., height, N)."""
+        return rows.view(*rows.shape[:-1], self.tensors, self.units) if self.elementwise else rows
+
+
+class Influence:
+    """The influence of P numbers on the state of each row.
+
+    Args:
+        layout: of the state.
+        begun: (height, P) or (B, height, P), at the start.
+        unit: (P,) the unit that each number acts on; needed where the Jacobian goes element by element.
+        shared: whether the rows have the numbers in common, so that their gradients add up.
+    """
+
+    def __init__(self, layout: Layout, begun: Tensor, unit: Tensor | None, shared: bool) -> None:
+        self.layout, self.held, self.shared = layout, begun, shared
+        self.unit = None if unit is None else unit.clamp_min(0)  # the influence of those that act on none stays zero
+        size = begun.shape[-1:] if shared else (len(begun), begun.shape[-1])
+        self.total = torch.zeros(size, dtype=begun.dtype, device=begun.device)
+        """The gradient so far: (P,) or, of each row its own, (B, P)."""
+
+    @classmethod
+    def of_weight(cls, layout: Layout, weight: Tensor, unit: Tensor | None, rows: int) -> "Influence":
+        """Return that of a weight, which all rows have in common, on a state that it has not acted on yet."""
+        begun = torch.zeros(rows, layout.height, weight.numel(), dtype=weight.dtype, device=weight.device)
+        return cls(layout, begun, unit, shared=True)
+
+    def restart(self, rows: Tensor, value: Tensor | float) -> None:
+        """Set the influence in the rows (B,) that start again."""
+        self.held = torch.where(rows.view(-1, 1, 1), value, self.held)
+
+    def read(self, coming: Tensor) -> None:
+        """Add what a gradient of the state, (B, N), says of the numbers."""
+        if self.layout.elementwise:
+            seen = coming.view(len(coming), self.layout.tensors, -1)[..., self.unit]
+            found = (seen * self.held).sum(1)
+        else:
+            found = torch.einsum("bn,bnp->bp", coming, self.held)
+        self.total += found.sum(0) if self.shared else found
+
+    def advance(self, jacobian: Tensor, own: Tensor | None, live: Tensor | None) -> None:
+        """Go one step on; `own` (B, height, P) is what acts at once, rows that are not live (B,) stay."""
+        if not self.layout.elementwise:
+            after = jacobian @ self.held
+        elif self.layout.tensors == 1:
+            after = jacobian[:, 0][..., self.unit] * self.held
+        else:
+            after = torch.einsum("bklp,blp->bkp", jacobian[..., self.unit], self.held)
+        after = after if own is None else after + own
+        self.held = after if live is None else torch.where(live.view(-1, 1, 1), after, self.held)
+
+
+class PastStates:
+    """The influence of every state so far on the present one: what the gradient of the input needs.
+
+    It takes T times the room and the time of a state's own influence, since no pass goes back.
+    """
+
+    def __init__(self, layout: Layout, steps: int, like: Tensor) -> None:
+        shape = (len(like), layout.height, layout.width)
+        self.layout, self.steps = layout, 0
+        self.held = torch.zeros(steps, *shape, dtype=like.dtype, device=like.device)
+        self.gradient = torch.zeros(steps, len(like), layout.width, dtype=like.dtype, device=like.device)
+
+    def restart(self, rows: Tensor) -> None:
+        """Cut the rows (B,) that start again off from their past."""
+        self.held[: self.steps].masked_fill_(rows.view(-1, 1, 1), 0)
+
+    def read(self, coming: Tensor) -> None:
+        """Add what a gradient of the state, (B, N), says of all states before it."""
+        held = self.held[: self.steps]
+        if self.layout.elementwise:
+            seen = coming.view(len(coming), self.layout.tensors, -1).repeat(1, 1, self.layout.tensors)
+            self.gradient[: self.steps] += (seen * held).sum(2)
+        else:
+            self.gradient[: self.steps] += torch.einsum("bn,sbnp->sbp", coming, held)
+
+    def advance(self, jacobian: Tensor, live: Tensor | None) -> None:
+        """Go one step on, to a state that is a past one from then on."""
+        held = self.held[: self.steps]
+        if self.layout.elementwise:
+            spread = jacobian.repeat(1, 1, 1, self.layout.tensors)
+            after = torch.einsum("bklp,sblp->sbkp", spread, held)
+        else:
+            after = jacobian @ held
+        begun = self.layout.seeds(jacobian).expand_as(self.held[self.steps])
+        if live is not None:
+            after = torch.where(live.view(-1, 1, 1), after, held)
+            begun = begun * live.view(-1, 1, 1)
+        self.held[: self.steps] = after
+        self.held[self.steps] = begun
+        self.steps += 1
+
+
+def cut(flat: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
+    """Take (..., N) apart into tensors with the features of these (B, ...)."""
+    pieces = flat.split_with_sizes([tensor[0].numel() for tensor in like], dim=-1)
+    return [piece.reshape(*flat.shape[:-1], *tensor.shape[1:]) for piece, tensor in zip(pieces, like, strict=True)]
