@@ -2,6 +2,7 @@
 
     python tools/catalogue.py                     write the pages, from docstrings and from what was measured
     python tools/catalogue.py measure [CELL...]   first measure gradients, backend, structure and gradient flow
+    python tools/catalogue.py structure [CELL...] first prove anew how the new state depends on the old one
     python tools/catalogue.py time [CELL...]      first measure the speed, on a machine that does nothing else
 
 What is measured is kept in docs/assets/catalogue.json; names alone are measured anew, else all.
@@ -21,10 +22,9 @@ from formulas import katex
 from torch.utils.flop_counter import FlopCounterMode
 
 import rnnkit
-from rnnkit.inspection.cell_facts import facts_of
 from rnnkit.inspection.equations import indented_block
-from rnnkit.inspection.study import Drawn, studying
 from rnnkit.testing.gradcheck import gradcheck
+from rnnkit_compiler.structure.jacobian import jacobian_of
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -38,10 +38,11 @@ SIZES = ("8x100x64x64", "32x100x128x128")
 
 def main() -> None:
     """Measure if asked to, and write all pages."""
-    if sys.argv[1:] and sys.argv[1] in ("measure", "time"):
+    ways = {"measure": measured, "structure": proven, "time": timed}
+    if sys.argv[1:] and sys.argv[1] in ways:
         known = json.loads(MEASURED.read_text()) if MEASURED.exists() else {}
         for name in sys.argv[2:] or CELLS:
-            known[name] = {**known.get(name, {}), **(measured if sys.argv[1] == "measure" else timed)(name)}
+            known[name] = {**known.get(name, {}), **ways[sys.argv[1]](name)}
             print(name, flush=True)
         MEASURED.write_text(json.dumps({name: known[name] for name in CELLS if name in known}, indent=1) + "\n")
     for path, text in pages().items():
@@ -69,10 +70,8 @@ def measured(name: str) -> dict[str, object]:
     explained = rnnkit.unrollers["compiled"]().explain(build(name)).splitlines()
     said = {label: words for label, colon, words in (line.partition(": ") for line in explained) if colon}
     flow = rnnkit.inspection.gradient_flow(name, steps=50)
-    found = facts_at(name, 6, 8)
     return {
-        "structure": {pair: word for pair, word in found.blocks.items() if word != "not"},
-        "linear": found.linear,
+        **proven(name),
         "errors": errors,
         "backend": said["backend"],
         "reason": said.get("no native kernel", ""),
@@ -80,6 +79,13 @@ def measured(name: str) -> dict[str, object]:
         "backward": said.get("backward", ""),
         "flow": [float(f"{value:.3g}") for value in flow.total.tolist()],
     }
+
+
+def proven(name: str) -> dict[str, object]:
+    """Return how the new state depends on the old one, as the recorded operations of the step have it."""
+    found = jacobian_of(build(name, 6, 8))
+    words = {f"{new} from {old}": word for (new, old), word in found.blocks.items() if word != "not"}
+    return {"structure": words, "linear": not found.nonlinearity}
 
 
 def timed(name: str) -> dict[str, object]:
@@ -210,12 +216,6 @@ def solved(rows: list[list[Fraction]]) -> list[Fraction] | None:
             if r != k:
                 rows[r] = [a - rows[r][k] * b for a, b in zip(rows[r], rows[k], strict=True)]
     return [row[-1] for row in rows]
-
-
-def facts_at(name: str, inputs: int, hidden: int):
-    """Return the facts of a new cell of these sizes."""
-    with studying(name, None, Drawn(4, 2, 0, {"input_size": inputs, "hidden_size": hidden})) as study:
-        return facts_of(study)
 
 
 def flops(name: str) -> int:

@@ -7,8 +7,8 @@ steps are done, and then take one product each.
 
 Where no kernel can be had, the same plan runs with torch's operations; where the step cannot be recorded, the loop
 runs. The folders, each of which imports only those before it: `trace` records the step, `ir` turns it into a graph and
-differentiates that, `schedule` orders the graph into stages and buffers, `backends` run it; `_program` asks them in
-turn.
+differentiates that, `structure` proves which elements of the state depend on which, `schedule` orders the graph into
+stages and buffers, `backends` run it; `_program` asks them in turn.
 """
 
 from collections.abc import Sequence
@@ -25,6 +25,7 @@ from rnnkit_compiler._cache import Cache
 from rnnkit_compiler._program import Program, candidates, compose
 from rnnkit_compiler.backends.base.backend import Refusal, Timeline
 from rnnkit_compiler.backends.cpp.thread_pool import mind_forks
+from rnnkit_compiler.structure.jacobian import state_jacobian
 from rnnkit_compiler.trace.example import example, first_number
 from rnnkit_compiler.trace.fingerprint import Fingerprint
 from rnnkit_compiler.trace.obstacle import obstacle
@@ -101,11 +102,12 @@ class Compiled(rnnkit.Unroller):
         return unroll(self.backend, cell, xs, state, lengths, reset)
 
     def explain(self, cell: Cell) -> str:
-        """Say what is computed ahead, fused and deferred, what it costs, and what fell back and why."""
+        """Say what is computed ahead, fused and deferred, what it costs, what fell back and why, and the Jacobian."""
         program = program_for(cell, *example(cell), self.backend)
         if isinstance(program, Refusal):
             return f"backend: loop\n{program.reason}"
-        return "\n".join(program.explain())
+        proven = state_jacobian(program.recording, tuple(cell.state_names))
+        return "\n".join([*program.explain(), *proven.lines()])
 
     def backend_of(self, cell: Cell) -> str:
         """Tell what runs a cell on plain input: "cpp", "torch" or "loop"."""

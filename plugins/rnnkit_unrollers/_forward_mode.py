@@ -33,7 +33,7 @@ class Call:
     masks: Masks
     layout: Layout
     units: Sequence[Tensor | None]
-    """(P,) the unit that each number of each weight acts on, NOBODY or SEVERAL; None: it is not known."""
+    """As each weight: the unit that each number of each weight acts on, NOBODY or SEVERAL; None: that is not known."""
 
     places: Mapping[str, int]
     """Where each parameter and buffer stands among the weights."""
@@ -104,7 +104,7 @@ class Rerun:
         self.cell = call.equipped(self.weights)
         rows, like = self.xs.shape[1], flat(self.state).detach()
         unit = torch.arange(self.layout.units, device=like.device).repeat(self.layout.tensors)
-        own = self.layout.seeds(like).expand(rows, -1, -1)
+        own = self.layout.seeds(like).unsqueeze(2).expand(rows, -1, -1, -1)
         self.of_first = Influence(self.layout, own, unit, shared=False)
         self.of_initial = Influence(self.layout, torch.zeros_like(own), unit, shared=False)
         asked = [k for k, weight in enumerate(self.weights) if weight.requires_grad and call.acts(k)]
@@ -180,7 +180,7 @@ class Rerun:
     def _restart(self, rows: Tensor) -> None:
         for influence in (self.of_first, *self.of_weights.values()):
             influence.restart(rows, 0.0)
-        self.of_initial.restart(rows, self.layout.seeds(self.of_first.held))
+        self.of_initial.restart(rows, self.layout.seeds(self.of_first.held).unsqueeze(2))
         if self.of_past is not None:
             self.of_past.restart(rows)
 
@@ -248,16 +248,16 @@ class Rerun:
 
     def _of_states(self) -> Gradients:
         """Return the gradients of the first state and of the initial one."""
-        found = cut(self.of_first.total, self.state)
+        found = cut(self.of_first.total.squeeze(2), self.state)
         if self.initial:
-            found += cut(self.of_initial.total, self.initial)
+            found += cut(self.of_initial.total.squeeze(2), self.initial)
         return [g if t.requires_grad else None for g, t in zip(found, (*self.state, *self.initial), strict=True)]
 
     def of_all_weights(self) -> Gradients:
         """Return the gradient of each weight: at once, and through the states."""
         found = list(self.direct)
         for k, influence in self.of_weights.items():
-            through = influence.total.view(self.weights[k].shape)
+            through = influence.total.reshape(self.weights[k].shape)
             direct = found[k]
             found[k] = through if direct is None else direct + through
         return found

@@ -80,9 +80,15 @@ class Rtrl(rnnkit.Unroller):
         layout, _ = layout_of(cell, xs, state, jacobian)
         numbers = sum(parameter.numel() for parameter in cell.parameters())
         held = f"{layout.height * numbers:,} numbers a row, {layout.height} for each of {numbers:,} of the parameters"
-        cost = "about as dear as backpropagation" if layout.elementwise else f"{layout.width} times as dear as backward"
+        times = "as many" if layout.elementwise else f"{layout.width} times as many"
         kind = "one number for each unit" if layout.elementwise else "dense"
-        return "\n".join([f"influence: {kind}, {held}; a step is {cost}", *jacobian.lines(), TO_THE_LOOP])
+        return "\n".join(
+            [
+                f"influence: {kind}, {held}; {times} multiplications as of backpropagation",
+                *jacobian.lines(),
+                TO_THE_LOOP,
+            ]
+        )
 
 
 def online_gradients(
@@ -127,7 +133,7 @@ def online_gradients(
 def _call(cell: Cell, xs: Tensor, state: State, masks: Masks, jacobian: StateJacobian) -> Call:
     weights, places = weights_of(cell)
     layout, units = layout_of(cell, xs, state, jacobian)
-    by_place = {places[name]: unit.flatten() for name, unit in units.items()}
+    by_place = {places[name]: unit for name, unit in units.items()}
     return Call(cell, masks, layout, [by_place.get(k) for k in range(len(weights))], places, len(state))
 
 

@@ -43,7 +43,14 @@ class Scan(rnnkit.Unroller):
 
     def applies(self, cell: Cell) -> bool:
         """Tell whether the cell's new state is proven to be linear in the old one."""
-        return not refusal(cell)
+        return not self.refusal(cell)
+
+    def refusal(self, cell: Cell) -> str:
+        """Say which operation is not linear in the state; empty: none is."""
+        jacobian = jacobian_of(cell)
+        if isinstance(jacobian, Unproven) and jacobian.of_the_call:
+            return ""  # a call may be another
+        return _sentence(cell, refusal_of(jacobian))
 
     def __call__(
         self,
@@ -66,10 +73,7 @@ class Scan(rnnkit.Unroller):
         if isinstance(jacobian, Unproven) and jacobian.of_the_call:
             return Loop()(cell, xs, state, lengths=lengths, reset=reset)
         if isinstance(jacobian, Unproven) or refusal_of(jacobian):
-            raise UsageError(
-                f"unroller 'scan': cell {cell.name!r} is not linear in its state: {refusal_of(jacobian)}; "
-                "take unroller='newton' or 'auto'"
-            )
+            raise UsageError(_sentence(cell, refusal_of(jacobian)))
         return unrolled(cell, prepared, jacobian, lambda steps, inputs: scan_states(steps, inputs, jacobian.stages))
 
     def explain(self, cell: Cell) -> str:
@@ -82,12 +86,10 @@ class Scan(rnnkit.Unroller):
         return "\n".join([first, *jacobian.lines()])
 
 
-def refusal(cell: Cell) -> str:
-    """Say why a cell is refused; empty: it is not."""
-    jacobian = jacobian_of(cell)
-    if isinstance(jacobian, Unproven) and jacobian.of_the_call:
+def _sentence(cell: Cell, reason: str) -> str:
+    if not reason:
         return ""
-    return refusal_of(jacobian)
+    return f"unroller 'scan': cell {cell.name!r} is not linear in its state: {reason}; take unroller='newton' or 'auto'"
 
 
 def refusal_of(jacobian: StateJacobian | Unproven) -> str:

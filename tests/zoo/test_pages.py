@@ -1,5 +1,6 @@
 """The catalogue's pages are what tools/catalogue.py writes, and say of each cell what it needs."""
 
+import json
 import re
 
 import catalogue
@@ -52,6 +53,14 @@ def valued(formula, sizes):
 def test_the_formula_counts_the_parameters_of_other_sizes(name):
     formula, sizes = catalogue.formula(name), (24, 96)
     assert valued(formula, sizes) == sum(p.numel() for p in rnnkit.cells[name](*sizes).parameters())
+
+
+@pytest.mark.one_in(6)
+@pytest.mark.parametrize("name", catalogue.CELLS)
+def test_what_is_proven_of_the_state_is_what_the_page_has(name):
+    """Prove it anew: python tools/catalogue.py structure."""
+    known = json.loads(catalogue.MEASURED.read_text())[name]
+    assert catalogue.proven(name) == {key: known[key] for key in ("structure", "linear")}
 
 
 def test_equations_become_formulas():
