@@ -78,7 +78,7 @@ def rtrl() -> str:
         kept = [f"{peak(name, steps):.1f} MiB" for name in ("rtrl", "loop")]
         _, words = compared(cell, hidden, steps, "rtrl", ("loop",))
         lines.append(f"| {steps:,} | {' | '.join([*kept, *words])} |")
-    caption = f"`{cell}`, B = {BATCH}, D = H = {hidden}; the peak of forward and backward pass above what stood before"
+    caption = f"`{cell}`, B = {BATCH}, D = H = {hidden}; the peak of forward and backward pass above what stood after one of 200 steps"
     return "\n".join(
         [*lines, "", f"{caption}, output and its gradient left out; time as a multiple of `rtrl`'s, {told()}"]
     )
@@ -111,6 +111,7 @@ def one_peak(unroller: str, steps: int) -> float:
 
 
 def main() -> None:
+    torch.set_num_threads(1)
     what, *words = sys.argv[1:]
     if what == "peak":
         print(one_peak(words[0], int(words[1])))

@@ -15,7 +15,7 @@ import rnnkit
 from rnnkit import Cell, Masks, State
 from rnnkit_compiler.structure.owners import NOBODY
 from rnnkit_unrollers._influence import Influence, Layout, PastStates, cut
-from rnnkit_unrollers._replay import Gradients, gradient
+from rnnkit_unrollers._replay import Gradients, Outputs, gradient
 from rnnkit_unrollers.loop import run
 
 STEPS = 64
@@ -74,10 +74,12 @@ class ForwardMode(torch.autograd.Function):
         xs, state, _, weights = call.inputs([tensor.detach() for tensor in tensors])
         call.cell = call.equipped(weights)  # as it is now, whatever becomes of the cell
         ctx.call = call
-        ys: list[Tensor] = []
+        outputs = Outputs(len(xs))
         for start, stop in call.chunks(len(xs), xs.shape[1], tensors):
-            state = run(call.cell, call.cell.project(xs[start:stop]), state, call.masks.between(start, stop), ys.append)
-        return torch.stack(ys), *(tensor.clone() for tensor in state)
+            state = run(
+                call.cell, call.cell.project(xs[start:stop]), state, call.masks.between(start, stop), outputs.append
+            )
+        return outputs.ys, *(tensor.clone() for tensor in state)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:

@@ -4,9 +4,9 @@
     dL/dθ = Σ_t dL/dy_t (∂y/∂h S_{t-1} + ∂y/∂θ)
 
 Theorem: this is the chain rule read from left to right, so the sum is that of backpropagation through time, term by
-term. What is held does not grow with T. Of a dense Jacobian S has H numbers for each parameter, and a step costs H
-times as much as one of backpropagation; where the recurrence goes element by element and each number of a parameter
-acts on one unit, both proven from the recorded operations, S has one, and a step costs about the same.
+term. What is held does not grow with T. Of a dense Jacobian S has H numbers for each parameter, and a step takes H
+times as many multiplications as one of backpropagation; where the recurrence goes element by element and each number of
+a parameter acts on one unit, both proven from the recorded operations, S has one, and a step takes as many.
 
 Papers: Williams & Zipser, "A Learning Algorithm for Continually Running Fully Recurrent Neural Networks", Neural
 Computation 1, 1989; Zucchet et al., "Online Learning of Long-Range Dependencies", NeurIPS 2023 (the one number).
