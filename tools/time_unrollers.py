@@ -78,7 +78,8 @@ def rtrl() -> str:
         kept = [f"{peak(name, steps):.1f} MiB" for name in ("rtrl", "loop")]
         _, words = compared(cell, hidden, steps, "rtrl", ("loop",))
         lines.append(f"| {steps:,} | {' | '.join([*kept, *words])} |")
-    caption = f"`{cell}`, B = {BATCH}, D = H = {hidden}; the peak of forward and backward pass above what stood after one of 200 steps"
+    sizes = f"`{cell}`, B = {BATCH}, D = H = {hidden}"
+    caption = f"{sizes}; the peak of forward and backward pass above what stood after one of 200 steps"
     return "\n".join(
         [*lines, "", f"{caption}, output and its gradient left out; time as a multiple of `rtrl`'s, {told()}"]
     )
