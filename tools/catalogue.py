@@ -2,6 +2,7 @@
 
     python tools/catalogue.py                     write the pages, from docstrings and from what was measured
     python tools/catalogue.py measure [CELL...]   first measure gradients, backend, structure and gradient flow
+    python tools/catalogue.py structure [CELL...] first prove anew how the new state depends on the old one
     python tools/catalogue.py time [CELL...]      first measure the speed, on a machine that does nothing else
 
 What is measured is kept beside the cells, in measured.json of rnnkit_zoo and rnnkit_cells, and so comes with the
@@ -23,9 +24,8 @@ from formulas import katex
 
 import rnnkit
 from rnnkit.inspection.card import MEASURED, Card, card_of
-from rnnkit.inspection.cell_facts import facts_of
-from rnnkit.inspection.study import Drawn, studying
 from rnnkit.testing.gradcheck import gradcheck
+from rnnkit_compiler.structure.jacobian import jacobian_of
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -42,8 +42,9 @@ SIZES = ("8x100x64x64", "32x100x128x128")
 
 def main() -> None:
     """Measure if asked to, and write all pages."""
-    if sys.argv[1:] and sys.argv[1] in ("measure", "time"):
-        measure(sys.argv[2:] or list(CELLS), measured if sys.argv[1] == "measure" else timed)
+    ways = {"measure": measured, "structure": proven, "time": timed}
+    if sys.argv[1:] and sys.argv[1] in ways:
+        measure(sys.argv[2:] or list(CELLS), ways[sys.argv[1]])
     else:
         measure([], measured)
     for path, text in pages().items():
@@ -89,10 +90,8 @@ def measured(name: str) -> dict[str, object]:
     explained = rnnkit.unrollers["compiled"]().explain(build(name)).splitlines()
     said = {label: words for label, colon, words in (line.partition(": ") for line in explained) if colon}
     flow = rnnkit.inspection.gradient_flow(name, steps=50)
-    found = facts_at(name, 6, 8)
     return {
-        "structure": {pair: word for pair, word in found.blocks.items() if word != "not"},
-        "linear": found.linear,
+        **proven(name),
         "errors": errors,
         "backend": said["backend"],
         "reason": said.get("no native kernel", ""),
@@ -100,6 +99,13 @@ def measured(name: str) -> dict[str, object]:
         "backward": said.get("backward", ""),
         "flow": [float(f"{value:.3g}") for value in flow.total.tolist()],
     }
+
+
+def proven(name: str) -> dict[str, object]:
+    """Return how the new state depends on the old one, as the recorded operations of the step have it."""
+    found = jacobian_of(build(name, 6, 8))
+    words = {f"{new} from {old}": word for (new, old), word in found.blocks.items() if word != "not"}
+    return {"structure": words, "linear": not found.nonlinearity}
 
 
 def timed(name: str) -> dict[str, object]:
@@ -159,12 +165,6 @@ def build(name: str, inputs: int = 64, hidden: int = 128):
 def formula(told: Card) -> str:
     """Return the number of parameters in TeX; a number where it is no polynomial of D and H."""
     return re.sub(r"(\d+)/(\d+) ", r"\\tfrac{\1}{\2}", told.formula) or f"{told.parameters:,}"
-
-
-def facts_at(name: str, inputs: int, hidden: int):
-    """Return the facts of a new cell of these sizes."""
-    with studying(name, None, Drawn(4, 2, 0, {"input_size": inputs, "hidden_size": hidden})) as study:
-        return facts_of(study)
 
 
 def structure(known: dict) -> str:

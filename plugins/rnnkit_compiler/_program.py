@@ -17,8 +17,8 @@ from rnnkit_compiler.backends.torch.backend import TorchOperations
 from rnnkit_compiler.ir.lowering import Lowered, Lowering
 from rnnkit_compiler.ir.rules import RULES, is_cheap
 from rnnkit_compiler.ir.values import NotLowerable
-from rnnkit_compiler.trace.projection import check_projection, nesting, of_one_step
-from rnnkit_compiler.trace.record import record
+from rnnkit_compiler.trace.projection import check_projection, of_one_step
+from rnnkit_compiler.trace.record import record, record_projected
 from rnnkit_compiler.trace.recording import NotRecordable, Recording, calls_for
 from rnnkit_compiler.trace.script import Script
 from rnnkit_compiler.trace.split import Depends, Split, dependence, split
@@ -190,9 +190,7 @@ def _whole(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor]) -> RecordedS
 
 def _projected(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor], lower: bool) -> RecordedStep:
     """Record the step alone; the projection is left to the cell. It is lowered where that is of use."""
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        projected = cell.project(xs[:1].detach())
-    recording = record(cell, rnnkit.parts_of(projected), states, nesting(projected))
+    recording = record_projected(cell, xs, states)
     parted = split(recording, is_cheap)
     lowered = _lowered(recording, parted) if lower else Refusal("no kernel may run it")
     return _recorded(cell, recording, parted, lowered, states, takes_input=False)

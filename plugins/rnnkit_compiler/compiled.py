@@ -7,13 +7,11 @@ steps are done, and then take one product each.
 
 Where no kernel can be had, the same plan runs with torch's operations; where the step cannot be recorded, the loop
 runs. The folders, each of which imports only those before it: `trace` records the step, `ir` turns it into a graph and
-differentiates that, `schedule` orders the graph into stages and buffers, `backends` run it; `_program` asks them in
-turn.
+differentiates that, `structure` proves which elements of the state depend on which, `schedule` orders the graph into
+stages and buffers, `backends` run it; `_program` asks them in turn.
 """
 
-from collections import OrderedDict
-from collections.abc import Hashable, Sequence
-from itertools import chain
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -23,11 +21,14 @@ import rnnkit
 from rnnkit import Cell, State
 from rnnkit.errors import UsageError, first_line
 from rnnkit_compiler import _program
-from rnnkit_compiler._forks import fork_safe_lock
+from rnnkit_compiler._cache import Cache
 from rnnkit_compiler._program import Program, candidates, compose
 from rnnkit_compiler.backends.base.backend import Refusal, Timeline
 from rnnkit_compiler.backends.cpp.thread_pool import mind_forks
+from rnnkit_compiler.structure.jacobian import state_jacobian
+from rnnkit_compiler.trace.example import example, first_number
 from rnnkit_compiler.trace.fingerprint import Fingerprint
+from rnnkit_compiler.trace.obstacle import obstacle
 from rnnkit_compiler.trace.recording import NotRecordable
 
 BACKENDS = tuple(backend.name for backend in _program.BACKENDS)
@@ -38,7 +39,7 @@ LOOP = "loop"
 """What `backend_of` says where no backend takes the cell."""
 
 CAPACITY = 512
-"""Programs that are kept; the least recently used goes first."""
+"""Programs that are kept."""
 
 
 class Compiled(rnnkit.Unroller):
@@ -75,7 +76,7 @@ class Compiled(rnnkit.Unroller):
         On other devices than the CPU it is by torch's operations where there is no kernel: at each call they, or the
         loop.
         """
-        like = _first_number(cell)
+        like = first_number(cell)
         if like is not None and like.is_meta:
             return True  # built without memory, it is filled elsewhere, and may run in a kernel there
         runs = self.backend_of(cell)
@@ -101,11 +102,12 @@ class Compiled(rnnkit.Unroller):
         return unroll(self.backend, cell, xs, state, lengths, reset)
 
     def explain(self, cell: Cell) -> str:
-        """Say what is computed ahead, fused and deferred, what it costs, and what fell back and why."""
+        """Say what is computed ahead, fused and deferred, what it costs, what fell back and why, and the Jacobian."""
         program = program_for(cell, *example(cell), self.backend)
         if isinstance(program, Refusal):
             return f"backend: loop\n{program.reason}"
-        return "\n".join(program.explain())
+        proven = state_jacobian(program.recording, tuple(cell.state_names))
+        return "\n".join([*program.explain(), *proven.lines()])
 
     def backend_of(self, cell: Cell) -> str:
         """Tell what runs a cell on plain input: "cpp", "torch" or "loop"."""
@@ -176,31 +178,7 @@ def _contiguous(mask: Tensor | None) -> Tensor | None:
     return None if mask is None else mask.contiguous()
 
 
-PLAIN = (Tensor, torch.nn.Parameter, torch.nn.Buffer)
-
-
-def obstacle(cell: Cell, fingerprint: Fingerprint, xs: Tensor, states: Sequence[Tensor]) -> str:
-    """Tell what about the call asks for the loop; empty: nothing."""
-    if watcher := rnnkit.watched_by():
-        return watcher
-    if rnnkit.casts_automatically(xs.device):
-        return "autocast is on"
-    if xs.is_inference() and torch.is_grad_enabled():
-        return "the input was made in inference mode, and may not be saved"
-    if not xs.shape[1] or not cell.state_names:
-        return "there is nothing to step"
-    for tensor in (xs, *states, *fingerprint.tensors):
-        if type(tensor) not in PLAIN:
-            return f"there is a {type(tensor).__name__} among the tensors"
-        if tensor.is_meta or tensor.layout is not torch.strided:
-            return f"a tensor is {'on meta' if tensor.is_meta else tensor.layout}"
-    if fingerprint.has_hooks:
-        return "a module of the cell has hooks"
-    return ""
-
-
-_programs: OrderedDict[Hashable, Program | Refusal] = OrderedDict()
-_lock = fork_safe_lock()
+_programs: Cache[Program | Refusal] = Cache(CAPACITY)
 
 
 def program_of(
@@ -209,17 +187,7 @@ def program_of(
     """Return the program of a cell for such input and states, made at the first question."""
     forms = tuple((tensor.shape[1:], tensor.dtype) for tensor in states)
     key = (fingerprint.key, xs.shape[2], xs.dtype, xs.device, forms, torch.get_default_dtype(), candidates(backend))
-    with _lock:
-        known = _programs.get(key)
-        if known is not None:
-            _programs.move_to_end(key)
-            return known
-    made = _make(cell, xs, states, backend)
-    with _lock:
-        _programs[key] = made
-        while len(_programs) > CAPACITY:
-            _programs.popitem(last=False)
-    return made
+    return _programs.get(key, lambda: _make(cell, xs, states, backend))
 
 
 def _make(cell: Cell, xs: Tensor, states: Sequence[Tensor], backend: str | None) -> Program | Refusal:
@@ -239,20 +207,6 @@ def program_for(cell: Cell, xs: Tensor, states: Sequence[Tensor], backend: str |
         return Refusal(f"looking at the cell fails ({first_line(error)})")
     reason = fingerprint.unseen or obstacle(cell, fingerprint, xs, states)
     return Refusal(reason) if reason else program_of(cell, fingerprint, xs, states, backend)
-
-
-def example(cell: Cell) -> tuple[Tensor, State]:
-    """Return plain input for a cell, and its initial state: one step of two rows."""
-    like = _first_number(cell)
-    dtype = torch.get_default_dtype() if like is None else like.dtype
-    xs = torch.zeros(1, 2, cell.input_size, dtype=dtype, device="cpu" if like is None else like.device)
-    prepared = rnnkit.prepare(cell, xs, None, None, None)
-    return xs, prepared.state
-
-
-def _first_number(cell: Cell) -> Tensor | None:
-    """Return the first tensor of a cell that tells dtype and device: a cell may have buffers alone."""
-    return next((tensor for tensor in chain(cell.parameters(), cell.buffers()) if tensor.is_floating_point()), None)
 
 
 @rnnkit.hookimpl

@@ -15,6 +15,7 @@ from rnnkit_unrollers._projected import detached
 from rnnkit_unrollers._replay import Replay, Unrolling, storages
 from rnnkit_unrollers._schedule import Schedule, budget_schedule, sqrt_schedule
 from rnnkit_unrollers._surroundings import devices_of
+from rnnkit_unrollers._weights import weights_of
 from rnnkit_unrollers.loop import Loop, run
 
 
@@ -61,17 +62,12 @@ class Checkpoint(rnnkit.Unroller):
         # What the first step is to make cannot be recorded before it, and what only behaves as a tensor not at all.
         if any(map(is_lazy, cell.parameters())) or not all(isinstance(t, Tensor) for t in (xs, *state)):
             return Loop()(cell, xs, state, lengths=lengths, reset=reset)
-        named = [
-            *cell.named_parameters(remove_duplicate=False),
-            *cell.named_buffers(remove_duplicate=False),
-        ]
-        weights = list(dict.fromkeys(tensor for _, tensor in named))  # tied ones once
+        weights, names = weights_of(cell)
         tensors = (xs, *state, *masks.initial, *weights)
         if not torch.is_grad_enabled() or not any(tensor.requires_grad for tensor in tensors):
             ys: list[Tensor] = []
             state = run(cell, cell.project(xs), state, masks, ys.append)
             return torch.stack(ys), tuple(tensor.clone() for tensor in state)
-        names = {name: next(k for k, weight in enumerate(weights) if weight is tensor) for name, tensor in named}
         unrolling = Unrolling(cell, masks, self.schedule(cell, xs, state), len(state), names)
         output, *last = Replay.apply(unrolling, *tensors)  # type: ignore[no-untyped-call]
         if len(set(storages(last))) < len(last):  # out here, so that their gradients meet in the loop's order

@@ -33,6 +33,11 @@ class Unroller(ABC):
     """Whether this is the plain loop, which all others must equal: what runs where they cannot. One unroller alone is.
     """
 
+    takes_all_cells: ClassVar[bool] = True
+    """Whether it runs every cell, if need be by the plain loop. One that does not says in `refusal` which it refuses;
+    checks of all cells pass these over.
+    """
+
     replays: ClassVar[bool] = False
     """Whether it keeps some states and runs the rest again in the backward pass, so that it takes less memory.
 
@@ -62,6 +67,14 @@ class Unroller(ABC):
         the plain loop.
         """
         return True
+
+    def refusal(self, cell: Cell) -> str:
+        """Say in a sentence why `cell` is not run at all, as a layer does that is built with it; empty: it is run.
+
+        Asked only of one that does not take all cells; when it is called with a cell that it refuses, it raises
+        UsageError with the same sentence.
+        """
+        return ""
 
     def rank(self, cell: Cell) -> int | None:
         """Return the rank by which `auto` goes for `cell` in its dtype and on its device; None: it is passed over.

@@ -28,7 +28,7 @@ SECTIONS = {
 }
 """How paragraphs of a cell's docstring begin, and what a card calls them.
 
-A cell may have a method `notes()` that returns some of them by these labels, where it knows them from elsewhere; and how
+A cell may have a method `notes()` that returns some of them by these labels, where it knows them from elsewhere; how
 parameters start is said by the docstring of `reset_parameters`, if nowhere else.
 """
 

@@ -10,7 +10,7 @@ from torch._compile import _disable_dynamo
 from rnnkit.core.cell import Cell, parameters_of
 from rnnkit.core.unroller import Unroller
 from rnnkit.layers.parameter_owner import Owner
-from rnnkit.plugin.resolve import reference_unroller, resolve_unroller
+from rnnkit.plugin.resolve import reference_unroller, resolve_unroller, willing
 
 
 class Choosing(Owner):
@@ -33,7 +33,7 @@ class Choosing(Owner):
         if isinstance(unroller, str) and unroller == "auto":
             self._choose()
         else:  # what "auto" has chosen and is put back, as after a trial of another, stays the choice of "auto"
-            self._unroller = resolve_unroller(unroller)
+            self._unroller = willing(resolve_unroller(unroller), *map(self.equipped, range(len(self._cells))))
 
     def _choose(self) -> None:
         """Let "auto" choose for the cells as they are now."""

@@ -30,6 +30,14 @@ def resolve_unroller(unroller: str | type[Unroller] | Unroller, *cells: Cell) ->
     return construct("unroller", resolve(unroller, Unroller, unrollers, "unroller"))
 
 
+def willing(unroller: Unroller, *cells: Cell) -> Unroller:
+    """Return the unroller; raises UsageError if it refuses one of the cells."""
+    if not unroller.takes_all_cells:
+        for reason in filter(None, map(unroller.refusal, cells)):
+            raise UsageError(reason)
+    return unroller
+
+
 def reference_unroller() -> Unroller:
     """Return the plain loop: the unroller that declares `is_reference`."""
     return construct("unroller", unrollers.declaring("is_reference"))

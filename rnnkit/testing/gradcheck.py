@@ -14,7 +14,7 @@ from rnnkit.core.unroller import Unroller
 from rnnkit.errors import RnnkitError, UsageError, one_line
 from rnnkit.layers.rnn import RNN
 from rnnkit.plugin.cell_spec import CellLike, choose
-from rnnkit.plugin.resolve import resolve_unroller
+from rnnkit.plugin.resolve import resolve_unroller, willing
 from rnnkit.testing.central_differences import BatchedDifferences, differences_one_by_one
 from rnnkit.testing.gradient_probe import GradientProbe
 from rnnkit.testing.gradient_report import GradientReport, Row
@@ -72,7 +72,8 @@ def gradcheck(
         torch.manual_seed(seed)
         module, strays = _in_float64(subject, input_size, hidden_size, cell_options)
         cell = module.cells[0] if isinstance(module, RNN) else module
-        through = resolve_unroller(unroller, *(module.cells if isinstance(module, RNN) else (cell,)))
+        subjects = tuple(module.cells) if isinstance(module, RNN) else (cell,)
+        through = willing(resolve_unroller(unroller, *subjects), *subjects)
         rows, notes, raised = tuple[Row, ...](), tuple[str, ...](), None
         try:
             probe = GradientProbe(module, through, steps, batch_size, lengths, seed)

@@ -30,7 +30,7 @@ def test_a_card_says_what_the_docstring_does():
     assert card.title == "Long short-term memory."
     assert card.equation.startswith("i = σ(")
     assert card.said["Paper"].startswith("Hochreiter & Schmidhuber")
-    assert card.initialisation.startswith("Draw every parameter from U(-1/√H, 1/√H)")
+    assert card.said["Initialisation"].startswith("Draw every parameter from U(-1/√H, 1/√H)")
     assert (card.gates, card.forget_gate, card.input_gate) == (("i", "f", "g", "o"), "f", "i")
     assert card.state == {"h": "H", "c": "H"}
     assert card.flops == 2 * 4 * 128 * (64 + 128)

@@ -8,11 +8,11 @@ from torch.nn.utils.rnn import pack_sequence
 
 import rnnkit
 
-from ..core_cells import CORE_CELLS
+from ..core_cells import CORE_CELLS, TAKING_ALL
 
 T, B, D, H = 5, 3, 2, 4
 CELLS = [*CORE_CELLS, "lstm(proj_size=2)", "gru(reset_after=False)"]
-every_unroller = pytest.mark.parametrize("unroller", ["auto", *rnnkit.unrollers])
+every_unroller = pytest.mark.parametrize("unroller", ["auto", *TAKING_ALL])
 every_cell = pytest.mark.parametrize("cell", CELLS)
 
 

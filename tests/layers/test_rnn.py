@@ -9,7 +9,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import rnnkit
 
-from ..core_cells import CORE_CELLS
+from ..core_cells import CORE_CELLS, TAKING_ALL
 
 ORACLES = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 SHAPES = [  # num_layers, bidirectional, bias, batch_first
@@ -151,7 +151,7 @@ def test_resets_and_lengths_in_the_reverse_direction_row_by_row():
 
 
 @pytest.mark.covering(1)
-@pytest.mark.parametrize("unroller", list(rnnkit.unrollers))
+@pytest.mark.parametrize("unroller", TAKING_ALL)
 @pytest.mark.parametrize("name", CORE_CELLS)
 def test_shapes_for_every_cell(name, unroller):
     layer = rnnkit.RNN(name, D, H, num_layers=2, bidirectional=True, batch_first=True, unroller=unroller)

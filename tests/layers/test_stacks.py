@@ -9,8 +9,10 @@ import torch
 import rnnkit
 from rnnkit.errors import UsageError
 
+from ..core_cells import TAKING_ALL
+
 T, B, D = 6, 3, 4
-every_unroller = pytest.mark.parametrize("unroller", list(rnnkit.unrollers))
+every_unroller = pytest.mark.parametrize("unroller", TAKING_ALL)
 STACKS = [
     (["lstm", "gru"], 5),
     (["gru", "gru", "rnn"], [3, 4, 5]),

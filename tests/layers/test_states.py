@@ -7,12 +7,12 @@ from torch.nn.utils.rnn import pack_sequence
 import rnnkit
 from rnnkit.errors import UsageError
 
-from ..core_cells import CORE_CELLS
+from ..core_cells import CORE_CELLS, TAKING_ALL
 from ..slow_cases import slow_but
 
 T, B, D, H = 7, 3, 4, 5
 every_cell = pytest.mark.parametrize("name", CORE_CELLS)
-every_unroller = pytest.mark.parametrize("unroller", list(rnnkit.unrollers))
+every_unroller = pytest.mark.parametrize("unroller", TAKING_ALL)
 
 
 def draw(*shape, seed=1):

@@ -1,4 +1,4 @@
-"""Of the corpus: 10 command lines."""
+"""Of the corpus: 12 command lines."""
 
 from .scene import RESUME, TRAIN, Item, Scene
 
@@ -28,4 +28,11 @@ ARGUMENTS = (
     Item("a run resumed with other settings", changed, 2, ("hidden is 4",)),
     Item("a negative k1", given("--tbptt", "-1,3"), 2, ("'--tbptt': '-1,3'",)),
     Item("a huge seed", given("--seed", 10**20), 2, ("'--seed'", str(10**20))),
+    Item(
+        "a cell that an unroller refuses",
+        given("--unroller", "scan"),
+        2,
+        ("'scan'", "cell 'lstm' is not linear in its state", "sigmoid"),
+    ),
+    Item("no iterations", given("--unroller", "newton", "--set", "unroller.iterations=0"), 2, ("iterations is 0",)),
 )

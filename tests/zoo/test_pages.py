@@ -65,6 +65,14 @@ def test_the_formula_counts_the_parameters_of_other_sizes(name):
     assert valued(formula, sizes) == sum(p.numel() for p in rnnkit.cells[name](*sizes).parameters())
 
 
+@pytest.mark.one_in(6)
+@pytest.mark.parametrize("name", catalogue.CELLS)
+def test_what_is_proven_of_the_state_is_what_the_page_has(name):
+    """Prove it anew: python tools/catalogue.py structure."""
+    known = catalogue.card(name).measured
+    assert catalogue.proven(name) == {key: known[key] for key in ("structure", "linear")}
+
+
 def test_equations_become_formulas():
     drawn = katex("i~ = √(1 + b_if) ⊙ tanh(W_n x)    of the last state\nh_j = n_j where t is a multiple of 2,  y = h'")
     assert drawn.splitlines() == [

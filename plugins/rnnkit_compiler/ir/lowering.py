@@ -291,6 +291,4 @@ class Lowering:
 
     def arguments(self, call: Call) -> dict[str, Any]:
         """Return the arguments of a call by name, defaults filled in."""
-        schema = call.operator._schema.arguments
-        given = dict(zip((argument.name for argument in schema), call.args, strict=False)) | call.kwargs
-        return {argument.name: given.get(argument.name, argument.default_value) for argument in schema}
+        return call.arguments

@@ -47,6 +47,13 @@ class Call(NamedTuple):
         return str(self.operator._schema.name).removeprefix("aten::")
 
     @property
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments by name, defaults filled in."""
+        schema = self.operator._schema.arguments
+        given = dict(zip((argument.name for argument in schema), self.args, strict=False)) | self.kwargs
+        return {argument.name: given.get(argument.name, argument.default_value) for argument in schema}
+
+    @property
     def output(self) -> int:
         """Return the number of the first tensor that it returns."""
         return next(number for number in self.outputs if number is not None)

@@ -27,7 +27,7 @@ def listed(monkeypatch):
         monkeypatch.setattr(compiled, "BACKENDS", tuple(backend.name for backend in whole))
         _program.candidates.cache_clear()
 
-    monkeypatch.setattr(compiled, "_programs", type(compiled._programs)())
+    monkeypatch.setattr(compiled, "_programs", type(compiled._programs)(compiled.CAPACITY))
     yield enter
     _program.candidates.cache_clear()
 

@@ -1,19 +1,18 @@
 """Kernels: training's and inference's are compiled apart, each when it is first wanted."""
 
-from collections import OrderedDict
-
 import pytest
 import torch
 
 import rnnkit
 import rnnkit_compiler.compiled
+from rnnkit_compiler._cache import Cache
 from rnnkit_compiler.backends.cpp import kernels
 from rnnkit_compiler.backends.cpp.building.compilation import CompileError
 
 
 @pytest.fixture(autouse=True)
 def nothing_made_before(monkeypatch):
-    monkeypatch.setattr(rnnkit_compiler.compiled, "_programs", OrderedDict())
+    monkeypatch.setattr(rnnkit_compiler.compiled, "_programs", Cache(4))
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""How the new state depends on the old one, proven from the recording of a step: which elements, and how."""

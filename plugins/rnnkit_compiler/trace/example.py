@@ -1,0 +1,22 @@
+"""Plain input for a cell, to look at its step without a caller's."""
+
+from itertools import chain
+
+import torch
+from torch import Tensor
+
+import rnnkit
+
+
+def example(cell: rnnkit.Cell) -> tuple[Tensor, rnnkit.State]:
+    """Return plain input for a cell, and its initial state: one step of two rows."""
+    like = first_number(cell)
+    dtype = torch.get_default_dtype() if like is None else like.dtype
+    xs = torch.zeros(1, 2, cell.input_size, dtype=dtype, device="cpu" if like is None else like.device)
+    prepared = rnnkit.prepare(cell, xs, None, None, None)
+    return xs, prepared.state
+
+
+def first_number(cell: rnnkit.Cell) -> Tensor | None:
+    """Return the first tensor of a cell that tells dtype and device: a cell may have buffers alone."""
+    return next((tensor for tensor in chain(cell.parameters(), cell.buffers()) if tensor.is_floating_point()), None)
