@@ -26,7 +26,7 @@ FLOORS = {
         ["layers"],
         ["training"],
         ["testing", "init", "interop", "export", "memory", "inspection"],
-        ["runs", "benchmark"],
+        ["runs", "benchmark", "matrix"],
         ["racing"],
         ["cli"],
         ["__main__"],

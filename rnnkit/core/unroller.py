@@ -63,6 +63,21 @@ class Unroller(ABC):
         """
         return True
 
+    def refusal(self, cell: Cell, use: str = "first") -> str:
+        """Say why this unroller does not do `use` with `cell`; empty: it does.
+
+        It is a declared exception of `rnnkit gradcheck --matrix`, where all else has to be right. By default all is
+        done with what it applies to.
+
+        Args:
+            cell: what would be stepped.
+            use: "first", gradients; "second", gradients of gradients; "vmap" and "jvp", as of `torch.func`;
+                "float32", gradients in float32.
+        """
+        if self.applies(cell):
+            return ""
+        return f"it does not apply to this cell ({self.explain(cell).partition(chr(10))[0]})"
+
     def rank(self, cell: Cell) -> int | None:
         """Return the rank by which `auto` goes for `cell` in its dtype and on its device; None: it is passed over.
 

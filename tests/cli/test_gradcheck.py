@@ -5,8 +5,6 @@ import math
 import pytest
 
 import rnnkit
-from rnnkit.testing import gradcheck
-from rnnkit.testing.gradient_report import GradientReport, Row
 
 TINY = ("--steps", 2, "--batch", 1, "--input", 2, "--hidden", 2)
 LSTM = ["input", "h0", "c0", "weight_ih", "weight_hh", "bias_ih", "bias_hh"]
@@ -65,14 +63,6 @@ def test_json(cli, lines, unroller, order):
 def test_auto_says_what_it_chose(cli, lines):
     (report,) = lines(cli("gradcheck", *TINY, "--unroller", "auto", "--json").stdout)
     assert report["unroller"] in rnnkit.unrollers
-
-
-@pytest.mark.slow
-def test_matrix_is_every_cell_through_every_unroller(cli, lines):
-    reports = lines(cli("gradcheck", "--matrix", *TINY, "--json").stdout)
-    found = [(report["cell"], report["unroller"], report["order"]) for report in reports]
-    assert found == [(c, u, k) for c in rnnkit.cells for u in rnnkit.unrollers for k in (1, 2)]
-    assert all(report["ok"] for report in reports)
 
 
 def norms(cli, lines, *words):
@@ -137,26 +127,6 @@ def test_a_wrong_gradient_in_the_table(wrong, cli):
     (row,) = [line for line in result.stdout.splitlines() if line.startswith("h0")]
     assert row.rstrip().endswith("wrong at [0, 1]")
     assert "agree" not in result.stdout
-
-
-def test_matrix_finds_the_wrong_one_among_the_right(wrong, cli, monkeypatch):
-    """All are asked for; two cells are looked at, since the product of all is tests/test_product.py's."""
-
-    def quick(cell, unroller, order, **words):
-        if cell in ("wrong", "lstm"):
-            return check(cell, unroller, order, **words)
-        return GradientReport(cell, str(unroller), order, (Row("input", (1,), 1.0, 0.0, 0.0, (0,)),))
-
-    check = gradcheck.gradcheck
-    monkeypatch.setattr(gradcheck, "gradcheck", quick)
-    result = cli("gradcheck", "--matrix", *TINY)
-    assert result.exit_code == 3
-    rows = [line.split() for line in result.stdout.splitlines()]
-    asked = {(cell, unroller, order) for cell in rnnkit.cells for unroller in rnnkit.unrollers for order in "12"}
-    assert {(row[0], row[1], row[3]) for row in rows} == asked
-    assert len(rows) == len(asked)
-    # Order 2 compares second gradients with differences of the first ones, which are wrong alike.
-    assert {(row[0], row[3]) for row in rows if row[-1] != "ok"} == {("wrong", "1")}
 
 
 def test_what_is_not_finite_is_wrong(site, cli, cell_source, lines):

@@ -29,7 +29,7 @@ ALLOWED = {
     "plugin/cell_spec.py": ({"residual"}, "an option of the layer's own"),
     "checkpoints/run_folder.py": ({"loop"}, WORDS),
     "cli/options.py": ({"lstm"}, DEFAULT),
-    "cli/commands/gradcheck.py": ({"loop"}, DEFAULT),
+    "cli/commands/gradcheck.py": ({"lstm", "loop"}, DEFAULT),
     "testing/gradcheck.py": ({"loop"}, DEFAULT),
     "testing/unrollers.py": ({"lstm"}, "the cell on which an unroller is tried"),
     "benchmark/candidates.py": ({"lstm", "gru", "rnn", "peephole", "loop"}, "what others have, and rivals' names"),

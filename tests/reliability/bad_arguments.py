@@ -1,4 +1,4 @@
-"""Of the corpus: 10 command lines."""
+"""Of the corpus: 16 command lines."""
 
 from .scene import RESUME, TRAIN, Item, Scene
 
@@ -17,6 +17,18 @@ def changed(scene):
     return (*RESUME, "--hidden", 7)
 
 
+def checked(*words: object):
+    """Check gradients with these words."""
+
+    def make(scene: Scene):
+        scene.text("dear", "letter.txt")
+        return ("gradcheck", *words)
+
+    return make
+
+
+CASE = "lstm/loop/packed/bi/first"
+
 ARGUMENTS = (
     Item("an unknown cell", given("--cell", "lsmt"), 2, ("unknown cell 'lsmt'", "did you mean 'lstm'?")),
     Item("no units", given("--hidden", 0), 2, ("'--hidden': 0", "1")),
@@ -28,4 +40,10 @@ ARGUMENTS = (
     Item("a run resumed with other settings", changed, 2, ("hidden is 4",)),
     Item("a negative k1", given("--tbptt", "-1,3"), 2, ("'--tbptt': '-1,3'",)),
     Item("a huge seed", given("--seed", 10**20), 2, ("'--seed'", str(10**20))),
+    Item("a case that there is not", checked("--case", CASE + "s"), 2, ("'firsts'", "did you mean 'first'?")),
+    Item("a case, and what chooses cases", checked("--case", CASE, "--matrix"), 2, ("--case names", "leave out")),
+    Item("sizes for the matrix", checked("--matrix", "--hidden", 3), 2, ("--hidden", "sizes of its own")),
+    Item("two cells where one is checked", checked("--cell", "lstm,gru"), 2, ("names 2 cells", "--matrix")),
+    Item("processes where one is enough", checked("--jobs", 2), 2, ("--jobs goes with --matrix",)),
+    Item("a matrix among other files", checked("--matrix", "--out", "."), 2, ("--out .", "something else")),
 )

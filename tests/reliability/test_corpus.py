@@ -1,4 +1,4 @@
-"""The corpus: 133 inputs that are no good. Each gets one line that names what is wrong and what to do, and soon."""
+"""The corpus: 139 inputs that are no good. Each gets one line that names what is wrong and what to do, and soon."""
 
 import html
 import json
@@ -56,8 +56,8 @@ def past(server, tmp_path_factory):
 
 
 def test_the_corpus_is_whole():
-    assert [len(items) for items in CORPUS.values()] == [36, 16, 16, 18, 27, 10, 10]
-    assert len({(chapter, item.name) for chapter, item in ITEMS}) == 133
+    assert [len(items) for items in CORPUS.values()] == [36, 16, 16, 18, 27, 10, 16]
+    assert len({(chapter, item.name) for chapter, item in ITEMS}) == 139
 
 
 @pytest.mark.parametrize(("chapter", "item"), ITEMS, ids=[f"{chapter}: {item.name}" for chapter, item in ITEMS])
