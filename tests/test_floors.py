@@ -28,6 +28,7 @@ ONLY_THE_VERSION = {
         "rnnkit.plugin.loader",
         "rnnkit.cli.main",
         "rnnkit.runs.folder",
+        "rnnkit.matrix.sources",
         "rnnkit.racing.folder",
         "rnnkit.export.description",
     ),

@@ -26,7 +26,7 @@ FLOORS = {
         ["layers"],
         ["training"],
         ["testing", "init", "interop", "export", "memory", "inspection"],
-        ["runs", "benchmark", "pytest_plugin"],
+        ["runs", "benchmark", "matrix", "pytest_plugin"],
         ["racing"],
         ["cli"],
         ["__main__"],

@@ -86,6 +86,13 @@ class Compiled(rnnkit.Unroller):
             return like is not None and not like.is_cpu
         return runs != LOOP
 
+    def refusal(self, cell: Cell, use: str = "first") -> str:
+        """Say why no kernel runs the cell, or not the backend that was asked for."""
+        if self.applies(cell):
+            return ""
+        reason = program_for(cell, *example(cell), self.backend).reason
+        return f"no native kernel: {reason or 'another backend runs the cell'}"
+
     def __call__(
         self,
         cell: Cell,

@@ -36,7 +36,8 @@ CONVERGED = 16
 """Of the dtype's resolution: the residual, relative to the largest state, at which states solve the equation."""
 
 STALLED = 1000
-"""Likewise: the residual that is good enough where an iteration no longer halves it."""
+"""Likewise, relative to 1 where states are smaller: what is good enough where an iteration no longer halves it, for a
+step may go through larger numbers than its states."""
 
 
 @dataclass
@@ -164,7 +165,7 @@ class Search:
             if a is None:
                 return row
             residual = _residual(row, guess)
-            if _is_solved(residual, before, row):
+            if _is_solved(residual, before, row, guess):
                 self.report.iterations[names] = count
                 self.report.residual = max(self.report.residual, residual)
                 return row
@@ -185,17 +186,22 @@ def _residual(row: Tensor, guess: Tensor) -> float:
 
 
 def _errors(row: Tensor, guess: Tensor) -> Tensor:
-    """Return the differences, (T, B, N), relative to the largest number of a row in a step, or to 1."""
-    return (row - guess).abs() / row.abs().amax(2, keepdim=True).clamp_min(1)
+    """Return the differences, (T, B, N), relative to the largest number of a step; or of its sequence, or to 1."""
+    of_step = row.abs().amax(2, keepdim=True)
+    least = of_step.amax(0, keepdim=True).clamp(torch.finfo(row.dtype).tiny, 1)
+    return (row - guess).abs() / torch.maximum(of_step, least)
 
 
 def _resolution(row: Tensor) -> float:
     return CONVERGED * torch.finfo(row.dtype).eps
 
 
-def _is_solved(residual: float, before: float, row: Tensor) -> bool:
-    stalled = residual <= STALLED / CONVERGED * _resolution(row) and residual > before / 2
-    return residual <= _resolution(row) or stalled
+def _is_solved(residual: float, before: float, row: Tensor, guess: Tensor) -> bool:
+    if residual <= _resolution(row):
+        return True
+    scale = row.abs().amax(2, keepdim=True).clamp_min(1)
+    good = bool(((row - guess).abs() <= STALLED * torch.finfo(row.dtype).eps * scale).all())
+    return good and residual > before / 2
 
 
 @rnnkit.hookimpl

@@ -162,7 +162,7 @@ def _alike(one: Tensor, other: Tensor) -> bool:
     if not one.is_floating_point():
         return torch.equal(one, other)
     tolerance = 1e3 * torch.finfo(one.dtype).eps
-    return torch.allclose(one, other, rtol=tolerance, atol=tolerance * float(one.abs().amax()), equal_nan=True)
+    return torch.allclose(one, other, rtol=tolerance, atol=tolerance * float(one.detach().abs().amax()), equal_nan=True)
 
 
 def _draws(cell: Cell, xs: Tensor) -> bool:

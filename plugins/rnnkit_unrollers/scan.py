@@ -45,7 +45,7 @@ class Scan(rnnkit.Unroller):
         """Tell whether the cell's new state is proven to be linear in the old one."""
         return not self.refusal(cell)
 
-    def refusal(self, cell: Cell) -> str:
+    def refusal(self, cell: Cell, use: str = "first") -> str:
         """Say which operation is not linear in the state; empty: none is."""
         jacobian = jacobian_of(cell)
         if isinstance(jacobian, Unproven) and jacobian.of_the_call:

@@ -68,13 +68,21 @@ class Unroller(ABC):
         """
         return True
 
-    def refusal(self, cell: Cell) -> str:
-        """Say in a sentence why `cell` is not run at all, as a layer does that is built with it; empty: it is run.
+    def refusal(self, cell: Cell, use: str = "first") -> str:
+        """Say in a sentence why this unroller does not do `use` with `cell`; empty: it does.
 
-        Asked only of one that does not take all cells; when it is called with a cell that it refuses, it raises
-        UsageError with the same sentence.
+        By default all is done with what it applies to. One that does not take all cells is asked when a layer is built
+        with it, and raises UsageError with the same sentence when it is called. In `rnnkit gradcheck --matrix` it is a
+        declared exception, where all else has to be right.
+
+        Args:
+            cell: what would be stepped.
+            use: "first", gradients; "second", gradients of gradients; "vmap" and "jvp", as of `torch.func`;
+                "float32", gradients in float32.
         """
-        return ""
+        if self.applies(cell):
+            return ""
+        return f"it does not apply to this cell ({self.explain(cell).partition(chr(10))[0]})"
 
     def rank(self, cell: Cell) -> int | None:
         """Return the rank by which `auto` goes for `cell` in its dtype and on its device; None: it is passed over.

@@ -1,14 +1,7 @@
 """Those that train: processes, one torch thread each, or this process itself."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
-from multiprocessing import Pipe
 from multiprocessing.connection import wait
 from typing import Any, NamedTuple, Protocol
 
@@ -18,21 +11,10 @@ from rnnkit import errors
 from rnnkit.errors import PluginError, ResourceError, RnnkitError, UsageError
 from rnnkit.racing.trial import KILLED, Result, Trial
 from rnnkit.racing.worker import Tasks, messages, packed
-
-START = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
-    "from rnnkit.racing.worker import main; main(int(sys.argv[1]))"
-)
-"""What a process runs. Not `multiprocessing`'s own start, which would run the user's script again."""
+from rnnkit.support.worker_process import Fate, WorkerProcess
 
 TRIES = 2
 """A training whose process is killed is begun again once, in a new process; then that is its result."""
-
-ENDED_BY_SOMEONE = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-"""Signals that say nothing of the training."""
-
-PATIENCE = 5.0
-"""Seconds that a process has to end."""
 
 
 class Progress(NamedTuple):
@@ -105,7 +87,7 @@ class Processes:
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._processes: list[_Process] = []
+        self._processes: list[_Training] = []
         self._tries: dict[str, int] = {}
 
     @property
@@ -117,7 +99,7 @@ class Processes:
         """Give a trial to an idle process, or to a new one."""
         process = next((process for process in self._processes if process.trial is None), None)
         if process is None:
-            process = _Process()
+            process = _Training()
             self._processes.append(process)
         self._tries[trial.name] = self._tries.get(trial.name, 0) + 1
         process.begin(trial)
@@ -142,13 +124,13 @@ class Processes:
                 process.trial = None
             yield told
 
-    def _after(self, trial: Trial, fate: "Fate") -> Result | None:
+    def _after(self, trial: Trial, fate: Fate) -> Result | None:
         """Answer for a process that has ended: try again, or that is the result, or it is no fault of the training.
 
         Raises:
             ResourceError: someone ended it, or it could not even start.
         """
-        if fate.signal is None or fate.signal in ENDED_BY_SOMEONE:
+        if fate.blameless:
             raise ResourceError(f"a process that trains for the race {fate}")
         if self._tries[trial.name] < TRIES:
             self.begin(trial)
@@ -166,70 +148,17 @@ class Processes:
         self._processes = []
 
 
-class Fate(NamedTuple):
-    """How a process ended."""
-
-    code: int
-    said: str
-    """The last line that it wrote to stderr."""
-
-    @property
-    def signal(self) -> int | None:
-        """What ended it; None: nothing but itself."""
-        return -self.code if self.code < 0 else None
-
-    def __str__(self) -> str:
-        how = f"was killed (signal {self.signal})" if self.signal else f"ended with code {self.code}"
-        return f"{how}: {self.said}" if self.said else how
-
-
-class _Process:
-    """A process that trains, and the connection to it."""
+class _Training(WorkerProcess):
+    """A process that trains."""
 
     def __init__(self) -> None:
+        super().__init__("rnnkit.racing.worker")
         self.trial: Trial | None = None
-        self.connection, theirs = Pipe()
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115  (closed by `fate`)
-        # Single-threaded libraries, too; the last path keeps the working folder out, unless it is on the path here.
-        threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-        command = [sys.executable, "-P", "-c", START, str(theirs.fileno()), json.dumps(sys.path)]
-        try:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=self._said,
-                stderr=self._said,
-                env={**os.environ, **threads},
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,  # Ctrl-C goes to this process alone, which ends the others
-            )
-        except OSError as error:
-            raise ResourceError(f"no process can be started: {error.strerror}; lower --jobs") from None
-        finally:
-            theirs.close()
 
     def begin(self, trial: Trial) -> None:
         """Send a trial."""
         self.trial = trial
-        with suppress(ConnectionError):  # it has ended already, as `news` will find
-            self.connection.send_bytes(packed(trial))
-
-    def end(self) -> None:
-        """Ask it to end."""
-        self._process.terminate()
-
-    def fate(self) -> Fate:
-        """Wait for its end, and tell how it came."""
-        self.connection.close()
-        try:
-            code = self._process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            code = self._process.wait()
-        with self._said as file:
-            file.seek(0)
-            lines = file.read().decode(errors="replace").strip().splitlines()
-        return Fate(code, lines[-1].strip() if lines else "")
+        self.send(packed(trial))
 
 
 def workers(jobs: int) -> Workers:

@@ -5,8 +5,6 @@ import math
 import pytest
 
 import rnnkit
-from rnnkit.testing import gradcheck
-from rnnkit.testing.gradient_report import GradientReport, Row
 
 from ..core_cells import TAKING_ALL
 
@@ -67,24 +65,6 @@ def test_json(cli, lines, unroller, order):
 def test_auto_says_what_it_chose(cli, lines):
     (report,) = lines(cli("gradcheck", *TINY, "--unroller", "auto", "--json").stdout)
     assert report["unroller"] in rnnkit.unrollers
-
-
-@pytest.mark.slow
-def test_matrix_is_every_cell_through_every_unroller(cli, lines):
-    reports = lines(cli("gradcheck", "--matrix", *TINY, "--json").stdout)
-    found = [(report["cell"], report["unroller"], report["order"]) for report in reports]
-    assert found == [(c, u, k) for c, u in taken() for k in (1, 2)]
-    assert all(report["ok"] for report in reports)
-
-
-def taken():
-    """Return the pairs of a cell and an unroller that runs it at all."""
-    return [
-        (c, u)
-        for c, cell in rnnkit.cells.items()
-        for u, kind in rnnkit.unrollers.items()
-        if kind.takes_all_cells or kind().applies(cell(3, 4))
-    ]
 
 
 def norms(cli, lines, *words):
@@ -149,26 +129,6 @@ def test_a_wrong_gradient_in_the_table(wrong, cli):
     (row,) = [line for line in result.stdout.splitlines() if line.startswith("h0")]
     assert row.rstrip().endswith("wrong at [0, 1]")
     assert "agree" not in result.stdout
-
-
-def test_matrix_finds_the_wrong_one_among_the_right(wrong, cli, monkeypatch):
-    """All are asked for; two cells are looked at, since the product of all is tests/test_product.py's."""
-
-    def quick(cell, unroller, order, **words):
-        if cell in ("wrong", "lstm"):
-            return check(cell, unroller, order, **words)
-        return GradientReport(cell, str(unroller), order, (Row("input", (1,), 1.0, 0.0, 0.0, (0,)),))
-
-    check = gradcheck.gradcheck
-    monkeypatch.setattr(gradcheck, "gradcheck", quick)
-    result = cli("gradcheck", "--matrix", *TINY)
-    assert result.exit_code == 3
-    rows = [line.split() for line in result.stdout.splitlines()]
-    asked = {(cell, unroller, order) for cell, unroller in taken() for order in "12"}
-    assert {(row[0], row[1], row[3]) for row in rows} == asked
-    assert len(rows) == len(asked)
-    # Order 2 compares second gradients with differences of the first ones, which are wrong alike.
-    assert {(row[0], row[3]) for row in rows if row[-1] != "ok"} == {("wrong", "1")}
 
 
 def test_what_is_not_finite_is_wrong(site, cli, cell_source, lines):

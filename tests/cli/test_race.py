@@ -91,7 +91,7 @@ def test_tables_fit_80_columns(cells, cli, monkeypatch):
         ((), 2, "no cells are given; name two or more, such as --cells lstm,gru"),
         (("--cells", "lstm"), 2, "cells is lstm; a race needs two or more (`rnnkit run --cell` trains one)"),
         (("--cells", "lstm,"), 2, "'lstm,' is not cells between commas, such as lstm,gru"),
-        (("--cells", ""), 2, "cells is empty"),
+        (("--cells", ""), 2, "'' is not cells between commas, such as lstm,gru"),
         (("--cells", "lstm,gur"), 2, "unknown cell 'gur' (did you mean 'gru'?)"),
         (("--cells", "lstm,zoneout(gru"), 2, "'lstm,zoneout(gru'"),
         (("--cells", "gru,lstm,gru"), 2, "cell 'gru' is in the race twice; name each once, or give one other options"),

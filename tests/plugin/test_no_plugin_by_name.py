@@ -30,7 +30,7 @@ ALLOWED = {
     "checkpoints/run_folder.py": ({"loop"}, WORDS),
     "export/scan.py": ({"scan"}, "ONNX has an operator of that name"),
     "cli/options.py": ({"lstm"}, DEFAULT),
-    "cli/commands/gradcheck.py": ({"loop"}, DEFAULT),
+    "cli/commands/gradcheck.py": ({"lstm", "loop"}, DEFAULT),
     "testing/gradcheck.py": ({"loop"}, DEFAULT),
     "testing/unrollers.py": ({"lstm"}, "the cell on which an unroller is tried"),
     "benchmark/candidates.py": ({"lstm", "gru", "rnn", "peephole", "loop"}, "what others have, and rivals' names"),

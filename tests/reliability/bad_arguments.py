@@ -1,4 +1,4 @@
-"""Of the corpus: 12 command lines."""
+"""Of the corpus: 18 command lines."""
 
 from .scene import RESUME, TRAIN, Item, Scene
 
@@ -16,6 +16,18 @@ def changed(scene):
     scene.run()
     return (*RESUME, "--hidden", 7)
 
+
+def checked(*words: object):
+    """Check gradients with these words."""
+
+    def make(scene: Scene):
+        scene.text("dear", "letter.txt")
+        return ("gradcheck", *words)
+
+    return make
+
+
+CASE = "lstm/loop/packed/bi/first"
 
 ARGUMENTS = (
     Item("an unknown cell", given("--cell", "lsmt"), 2, ("unknown cell 'lsmt'", "did you mean 'lstm'?")),
@@ -35,4 +47,10 @@ ARGUMENTS = (
         ("'scan'", "cell 'lstm' is not linear in its state", "sigmoid"),
     ),
     Item("no iterations", given("--unroller", "newton", "--set", "unroller.iterations=0"), 2, ("iterations is 0",)),
+    Item("a case that there is not", checked("--case", CASE + "s"), 2, ("'firsts'", "did you mean 'first'?")),
+    Item("a case, and what chooses cases", checked("--case", CASE, "--matrix"), 2, ("--case names", "leave out")),
+    Item("sizes for the matrix", checked("--matrix", "--hidden", 3), 2, ("--hidden", "sizes of its own")),
+    Item("two cells where one is checked", checked("--cell", "lstm,gru"), 2, ("names 2 cells", "--matrix")),
+    Item("processes where one is enough", checked("--jobs", 2), 2, ("--jobs goes with --matrix",)),
+    Item("a matrix among other files", checked("--matrix", "--out", "."), 2, ("--out .", "something else")),
 )

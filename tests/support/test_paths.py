@@ -24,6 +24,7 @@ from rnnkit.errors import KindError, RnnkitError, UsageError
 from rnnkit.export.file import check_free, read_format
 from rnnkit.export.onnx import Onnx
 from rnnkit.export.pt2 import Pt2
+from rnnkit.matrix.folder import MatrixFolder
 from rnnkit.plugin.new_plugin import NewPlugin, write_plugin
 from rnnkit.pytest_plugin.package import cells_of_package
 from rnnkit.racing.entry import prepared
@@ -217,6 +218,7 @@ CALLS = {
         "run",
         lambda path: check_unfinished(SimpleNamespace(step=2, steps=2, done=True), path),
     ),
+    "rnnkit.matrix.folder.MatrixFolder": ("matrix", lambda path: closed(MatrixFolder(path))),
     "rnnkit.racing.entry.prepared": ("run", lambda path: prepared({}, [], resume=path)),
     "rnnkit.racing.entry.race": ("run", lambda path: rnnkit.race(["lstm", "gru"], out=path)),
     "rnnkit.racing.folder.RaceFolder": ("race", lambda path: RaceFolder(path).path.name),

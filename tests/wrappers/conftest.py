@@ -28,7 +28,7 @@ def results():
         xs = xs.clone().requires_grad_()
         torch.manual_seed(7)
         ys, last = layer(xs, **masks)
-        last = last if isinstance(last, tuple) else (last,)
+        last = layer.layout.flat(last)
         named = {"input": xs, **dict(layer.named_parameters())}
         loss = torch.stack([tensor.sin().sum() for tensor in (ys, *last)]).sum()
         gradients = torch.autograd.grad(loss, list(named.values()))

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 from click.core import ParameterSource
 
+from rnnkit.cli.name_lists import Names
 from rnnkit.cli.options import complete_names
 from rnnkit.cli.output import echo_wrapped, json_option, print_json, print_table
-from rnnkit.cli.race_options import Cells, Rates
+from rnnkit.cli.race_options import Rates
 from rnnkit.cli.race_progress import shown
 from rnnkit.cli.signals import ending_with, patience
 from rnnkit.cli.streams import tell
@@ -36,7 +37,9 @@ class Options(NamedTuple):
 
 
 @click.command()
-@click.option("--cells", type=Cells(), metavar="CELL,CELL,...", help="Two or more; the first sets the cost.")
+@click.option(
+    "--cells", type=Names("cells", "lstm,gru"), metavar="CELL,CELL,...", help="Two or more; the first sets the cost."
+)
 @click.option("--task", metavar="NAME", shell_complete=complete_names("task"), help="What is learnt. [default: chars]")
 @click.option("--seeds", type=click.IntRange(min=1), help=f"Seeds to rank by. [default: {defaults.SEEDS}]")
 @click.option(
