@@ -71,9 +71,8 @@ def gradcheck(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         module, strays = _in_float64(subject, input_size, hidden_size, cell_options)
-        cell = module.cells[0] if isinstance(module, RNN) else module
-        subjects = tuple(module.cells) if isinstance(module, RNN) else (cell,)
-        through = willing(resolve_unroller(unroller, *subjects), *subjects)
+        subjects: tuple[Cell, ...] = tuple(module.cells) if isinstance(module, RNN) else (module,)
+        cell, through = subjects[0], willing(resolve_unroller(unroller, *subjects), *subjects)
         rows, notes, raised = tuple[Row, ...](), tuple[str, ...](), None
         try:
             probe = GradientProbe(module, through, steps, batch_size, lengths, seed)
