@@ -1,13 +1,13 @@
 """Rows at even steps in time, made of rows at any: numbers of one step are averaged, steps without a row are empty."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.errors import DataError
 from rnnkit_tasks.table.cells import is_missing
-from rnnkit_tasks.table.column import Column
+from rnnkit_tasks.table.column import Column, column_of
 from rnnkit_tasks.table.grid import Grid
 from rnnkit_tasks.table.order import Time
 from rnnkit_tasks.table.series import Series, texts
@@ -20,12 +20,13 @@ MOST = 20_000_000
 
 
 def resampled(
-    table: Table, time: Time, series: Sequence[Series], grid: Grid, key: str | None
+    table: Table, time: Time, series: Sequence[Series], grid: Grid, key: str | None, words: Collection[str] = ()
 ) -> tuple[Table, Time, list[Series]]:
     """Return a table with a row a step from the first to the last of each series.
 
-    Numbers of one step are averaged, of words the last one stands; a step without rows has empty cells, but for its
-    time and key. The times are those at which steps begin.
+    Numbers of one step are averaged, of words the last one stands, as in columns that were of `words` to a run, such as
+    yes and no, and may hold but 1 and 0 now. A step without rows has empty cells, but for its time and key. The times
+    are those at which steps begin.
 
     Raises:
         DataError: a series goes over too many steps.
@@ -54,7 +55,10 @@ def resampled(
         raise DataError(f"{table.source} has no row with a date; every needs their times")
     seconds = np.concatenate([grid.begins(part) for part in steps])
     last = _last_rows(places, made)
-    columns = {name: _column(table, name, places, total) for name in table.columns}
+    columns = {
+        name: (_lasts if _has_words(table, name) or name in words else _means)(table, name, places, total)
+        for name in table.columns
+    }
     columns |= {name: times(table, name, time, seconds, last) for name in time.names}
     if key is not None:
         columns[key] = Column.of(np.full(total, np.nan), {row: one.name for one in made for row in one.rows})
@@ -84,16 +88,24 @@ def _short_end(filled: NDArray[np.int64], series: Sequence[Series]) -> list[str]
     ]
 
 
-def _column(table: Table, name: str, places: NDArray[np.int64], total: int) -> Column:
+def _has_words(table: Table, name: str) -> bool:
+    return not all(map(is_missing, table.columns[name].odd_cells))
+
+
+def _lasts(table: Table, name: str, places: NDArray[np.int64], total: int) -> Column:
+    """Return of each step the last cell that is there."""
+    filled = {
+        place: cell
+        for place, cell in zip(places.tolist(), texts(table, name), strict=True)
+        if place >= 0 and not is_missing(cell)
+    }
+    return column_of([filled.get(step, "") for step in range(total)])
+
+
+def _means(table: Table, name: str, places: NDArray[np.int64], total: int) -> Column:
+    """Return of each step the mean of the numbers that are there."""
     column = table.columns[name]
-    words = {row: cell for row, cell in zip(column.odd_rows, column.odd_cells, strict=True) if not is_missing(cell)}
-    kept = places >= 0
-    if words:
-        cells = {
-            int(places[row]): cell for row, cell in enumerate(texts(table, name)) if kept[row] and not is_missing(cell)
-        }
-        return Column.of(np.full(total, np.nan), {row: cells.get(row, "") for row in range(total)})
-    known = kept & np.isfinite(column.numbers)
+    known = (places >= 0) & np.isfinite(column.numbers)
     counts = np.bincount(places[known], minlength=total)
     sums = np.bincount(places[known], weights=column.numbers[known], minlength=total)
     means = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
@@ -123,9 +135,7 @@ def times(table: Table, name: str, time: Time, seconds: NDArray[np.float64], las
         alike = [cells[row] for row in rows]
         write = writer_in(time.zone, alike, time.seconds[rows], time.note, [beside[row] for row in rows])
         writers[end] = write or written_plainly(time.zone, alike[-1], name == time.names[0])
-    column = Column()
-    column.append([writers[ends[row]](at) for at, row in zip(seconds.tolist(), last.tolist(), strict=True)])
-    return column
+    return column_of([writers[ends[row]](at) for at, row in zip(seconds.tolist(), last.tolist(), strict=True)])
 
 
 def written_plainly(zone: str, like: str, first: bool) -> Writer:

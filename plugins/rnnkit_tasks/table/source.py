@@ -1,12 +1,12 @@
 """Where the task `csv` has its rows from: a file or the default series, read once, or again as it was read then."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnkit.errors import DataError, UsageError
+from rnnkit.errors import UsageError
 from rnnkit_tasks.table.apart import check_averaged
 from rnnkit_tasks.table.column import Column
 from rnnkit_tasks.table.dates import SWAPPED
@@ -75,13 +75,16 @@ class Source(NamedTuple):
     merged: bool = False
     """Whether rows whose key stands for nothing are one series, as in runs of before."""
 
-    def read(self, left_out: Sequence[str] = (), reading: str = "", own: bool = False) -> Reading:
+    def read(
+        self, left_out: Sequence[str] = (), reading: str = "", own: bool = False, words: Collection[str] = ()
+    ) -> Reading:
         """Read the rows, the oldest first.
 
         Args:
             left_out: columns that are not looked at for the time.
             reading: of dates, "day first" or "month first", where that is known; `dates` decides over it.
             own: whether it is the table that a finished run learnt from, whose rows are taken as they then were.
+            words: columns that are of words to a finished run, whatever is in them.
 
         Raises:
             UsageError: there is no column of the key's name, no time to bring to even steps, or no dates whose days and
@@ -116,7 +119,8 @@ class Source(NamedTuple):
                 raise UsageError(f"task 'csv': every is {self.every!r}, and no column of {table.source} tells the time")
             if self.key is None and not self.kept:
                 table.notes += check_averaged(table, time, whys, left_out, self.order == ORDERS[0])
-            table, time, series = resampled(table, time, series, Grid(Step.read(self.every), time.zone), self.key)
+            grid = Grid(Step.read(self.every), time.zone)
+            table, time, series = resampled(table, time, series, grid, self.key, words)
         return Reading(table, time, whys, series)
 
     def _table(self) -> Table:
