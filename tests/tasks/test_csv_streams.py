@@ -50,7 +50,7 @@ def test_a_stream_is_what_the_whole_table_is(tmp_path, seed):
     [
         (("yes", "no"), ("1", "0"), "yes/no"),
         (("yes", "no", "1", "0"), ("yes", "0"), "yes/no"),
-        ("AB12", "12", "category"),
+        ("ABC12", "12", "category"),
     ],
     ids=["yes/no", "both", "category"],
 )

@@ -1,19 +1,23 @@
 """Rows at even steps in time, made of rows at any: numbers of one step are averaged, steps without a row are empty."""
 
 from collections.abc import Collection, Sequence
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.errors import DataError
 from rnnkit_tasks.table.cells import is_missing
-from rnnkit_tasks.table.column import Column, column_of
+from rnnkit_tasks.table.column import Column, column_of, unlike_numbers
 from rnnkit_tasks.table.grid import Grid
 from rnnkit_tasks.table.order import Time
 from rnnkit_tasks.table.series import Series, texts
 from rnnkit_tasks.table.table import Table
 from rnnkit_tasks.table.written_times import Writer
 from rnnkit_tasks.table.zoned_times import iso_in, offset_in, writer_in
+
+WORDS = ("text", "yes/no")
+"""What a column may hold whose last cell stands for a step, as `unlike_numbers` says."""
 
 MOST = 20_000_000
 """Steps of a table."""
@@ -55,10 +59,8 @@ def resampled(
         raise DataError(f"{table.source} has no row with a date; every needs their times")
     seconds = np.concatenate([grid.begins(part) for part in steps])
     last = _last_rows(places, made)
-    columns = {
-        name: (_lasts if _has_words(table, name) or name in words else _means)(table, name, places, total)
-        for name in table.columns
-    }
+    worded = {name for name in table.columns if name in words or unlike_numbers(table.columns[name]) in WORDS}
+    columns = {name: (_lasts if name in worded else _means)(table, name, places, total) for name in table.columns}
     columns |= {name: times(table, name, time, seconds, last) for name in time.names}
     if key is not None:
         columns[key] = Column.of(np.full(total, np.nan), {row: one.name for one in made for row in one.rows})
@@ -69,10 +71,9 @@ def resampled(
         + (f", {undated} without a date left out" if undated else "")
     )
     table.notes += _short_end(filled, made)
-    lines = np.ones(total, dtype=np.int64)
-    lines[places[places >= 0]] = np.array(table.lines)[places >= 0]
-    lines = np.maximum.accumulate(lines)
-    even = Table(table.source, columns, lines.tolist(), table.delimiter, table.header, table.notes, table.decimal)
+    lines = _lines(table, [name for name in table.columns if name not in worded], places, last)
+    even = Table(table.source, columns, lines, table.delimiter, table.header, table.notes, table.decimal)
+    even.step = grid.step.text
     return even, time._replace(seconds=seconds), made
 
 
@@ -88,10 +89,6 @@ def _short_end(filled: NDArray[np.int64], series: Sequence[Series]) -> list[str]
     ]
 
 
-def _has_words(table: Table, name: str) -> bool:
-    return not all(map(is_missing, table.columns[name].odd_cells))
-
-
 def _lasts(table: Table, name: str, places: NDArray[np.int64], total: int) -> Column:
     """Return of each step the last cell that is there."""
     filled = {
@@ -103,13 +100,34 @@ def _lasts(table: Table, name: str, places: NDArray[np.int64], total: int) -> Co
 
 
 def _means(table: Table, name: str, places: NDArray[np.int64], total: int) -> Column:
-    """Return of each step the mean of the numbers that are there."""
+    """Return of each step the mean of the numbers that are there; the first cell that is unfit stands in its step."""
     column = table.columns[name]
     known = (places >= 0) & np.isfinite(column.numbers)
     counts = np.bincount(places[known], minlength=total)
     sums = np.bincount(places[known], weights=column.numbers[known], minlength=total)
     means = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
-    return Column.of(means, dict.fromkeys(np.flatnonzero(counts == 0).tolist(), ""))
+    odd = dict.fromkeys(np.flatnonzero(counts == 0).tolist(), "")
+    for row, cell in _unfit(column, places):
+        step = int(places[row])
+        means[step], odd[step] = np.nan, cell
+    return Column.of(means, odd)
+
+
+def _unfit(column: Column, places: NDArray[np.int64]) -> list[tuple[int, str]]:
+    """Return row and cell of the first that holds neither a number nor what stands for one that is missing, if any."""
+    odd = zip(column.odd_rows, column.odd_cells, strict=True)
+    return [*islice(((row, cell) for row, cell in odd if places[row] >= 0 and not is_missing(cell)), 1)]
+
+
+def _lines(table: Table, numeric: Sequence[str], places: NDArray[np.int64], last: NDArray[np.int64]) -> list[int]:
+    """Return of each step (M,) the line that it is named by: of its first cell that is unfit, else of its last row."""
+    lines = np.array(table.lines)
+    chosen = lines[last]
+    for name in numeric:
+        for row, _ in _unfit(table.columns[name], places):
+            chosen[places[row]] = lines[row]
+    made: list[int] = chosen.tolist()
+    return made
 
 
 def _last_rows(places: NDArray[np.int64], series: Sequence[Series]) -> NDArray[np.int64]:

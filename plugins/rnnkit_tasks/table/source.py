@@ -21,7 +21,7 @@ from rnnkit_tasks.table.steps import Step
 from rnnkit_tasks.table.table import Table, read_table
 from rnnkit_tasks.table.undated import check_dated
 from rnnkit_tasks.table.untimed import check_untimed
-from rnnkit_tasks.table.zoned_times import has_offset
+from rnnkit_tasks.table.zoned_times import has_offset, zone_words
 from rnnkit_tasks.table.zones import universal
 
 CHECKED = 50
@@ -114,6 +114,8 @@ class Source(NamedTuple):
             time = self._zoned(table, time, series, zone)
         elif time is not None and _has_offset(table, time):
             table.notes.append("times are taken in UTC")
+        elif time is not None:
+            table.notes += _told_words(texts(table, time.names[-1]))
         if self.every is not None:
             if time is None:
                 raise UsageError(f"task 'csv': every is {self.every!r}, and no column of {table.source} tells the time")
@@ -191,6 +193,15 @@ LATER = ("decimal", "key", "every", "zone", "dates")
 
 def _has_offset(table: Table, time: Time) -> bool:
     return has_offset(texts(table, time.names[-1]))
+
+
+def _told_words(cells: Sequence[str]) -> list[str]:
+    """Say which words for zones behind times are passed over."""
+    words = zone_words(cells)
+    if not words:
+        return []
+    behind = " and ".join(words) if len(words) < 3 else f"{words[0]} and the like"
+    return [f"{behind} behind times is passed over; zone=Europe/Berlin, say, takes them for a clock's"]
 
 
 def _example() -> Table:
