@@ -185,7 +185,7 @@ class CsvForecast(rnnkit.Task):
     def _frame(self) -> Frame:
         """The table of a run, read again and brought to its scale."""
         learnt = self._learnt
-        reading = learnt.source.read(reading=learnt.reading, own=True)
+        reading = learnt.source.read(reading=learnt.reading, own=True, words=learnt.roles.kinds)
         cut = reading.table.cut()
         wanted = [*self.columns, *self.targets]
         check_columns(reading, wanted, f"which the run learnt from; give back that table, or the column its name{cut}")

@@ -49,6 +49,7 @@ class Trajectory(torch.autograd.Function):
         ctx.steps, ctx.stages, ctx.form = steps.holding(inputs), stages, form
         states = solver(ctx.steps, inputs)
         ctx.save_for_backward(*tensors, *states)
+        ctx.snapshot = rnnkit.Snapshot(tensors)
         ctx.set_materialize_grads(False)
         return states
 
@@ -56,14 +57,17 @@ class Trajectory(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         """Run the adjoint back through time, all steps at once."""
         count, again = len(ctx.form.tensors), torch.is_grad_enabled()
-        tensors, states = ctx.saved_tensors[:count], ctx.saved_tensors[count:]
+        tensors, states = ctx.snapshot.of(ctx.saved_tensors[:count]), ctx.saved_tensors[count:]
+        if not torch._C._autograd._get_current_graph_task_keep_graph():
+            ctx.snapshot.forget()
+        watched = bool(rnnkit.watched_by(*gradients))
         with torch.enable_grad():
             # By views, so that each has the gradient of its own uses alone; what is found is not traced through them.
-            own = [t.view_as(t) if again else t.detach().requires_grad_(t.requires_grad) for t in tensors]
+            own = [t.view_as(t) if again or watched else t.detach().requires_grad_(t.requires_grad) for t in tensors]
             inputs = ctx.form.like(own)
             steps = ctx.steps.holding(inputs)
             found = None
-            if not rnnkit.watched_by(*gradients):
+            if not watched:
                 after = states if again else [tensor.detach() for tensor in states]
                 found = Adjoint(steps, ctx.stages, inputs, after, again).gradients(gradients)
             if found is None:
@@ -136,7 +140,7 @@ def linearised(steps: AllSteps, inputs: Inputs, stage: Stage, states: Sequence[T
         states: of all state tensors after all steps (T, B, ...), right or guessed.
 
     Returns:
-        the stage's new states (T, B, N), and the Jacobian as `coefficients` has it; None where there is none.
+        The stage's new states (T, B, N), and the Jacobian as `coefficients` has it; None where there is none.
     """
     before = list(states_before(inputs.state, states))
     with torch.enable_grad():
@@ -162,7 +166,7 @@ def unrolled(
         solver: finds the states.
 
     Returns:
-        as an unroller does.
+        As an unroller does.
     """
     xs, state, masks = prepared
     form = cell.project(xs)

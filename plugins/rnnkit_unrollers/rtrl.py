@@ -106,7 +106,7 @@ def online_gradients(
         state: before the first step; None: the cell's initial state.
 
     Yields:
-        the loss, and by name of each parameter that requires a gradient, its gradient.
+        The loss, and by name of each parameter that requires a gradient, its gradient.
 
     Raises:
         UsageError: the cell is one that `rtrl` leaves to the loop; says why.

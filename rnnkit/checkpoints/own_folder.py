@@ -128,6 +128,17 @@ def _device() -> str:
     return "cuda" if torch.cuda.is_initialized() else "cpu"  # type: ignore[no-untyped-call]
 
 
+def check_of_run(path: AnyPath) -> None:
+    """Raise CheckpointError for a folder whose newest checkpoint a loop of one's own has written, and no run."""
+    folder = as_path(path) / CHECKPOINTS
+    checkpoint = CheckpointStore(folder).newest()[0] if folder.is_dir() else None
+    if checkpoint is not None and checkpoint.manifest.get("kind") is not None:
+        raise CheckpointError(
+            f"{path} was written by {_writer(checkpoint)}, not by `rnnkit run`; go on from it by what wrote it "
+            "(rnnkit.RunFolder, Training.resume), or give the folder of a run"
+        )
+
+
 def _writer(checkpoint: Checkpoint) -> str:
     kind = checkpoint.manifest.get("kind")
     return "`rnnkit run`" if kind is None else f"a {kind}"

@@ -76,7 +76,8 @@ class RaceSettings:
     @property
     def labels(self) -> tuple[str, ...]:
         """What the cells are called in tables and pictures."""
-        return tuple(str(choose(cell)) if is_path(cell) else cell for cell in self.cells)
+        names = [str(choose(cell)) if is_path(cell) else cell for cell in self.cells]
+        return tuple(n if names.count(n) == 1 else cell for n, cell in zip(names, self.cells, strict=True))
 
     @property
     def tunes(self) -> bool:
@@ -208,15 +209,16 @@ def _name(cell: object) -> str:
 
 def _check_distinct(cells: Sequence[str]) -> None:
     """Raise UsageError where a cell stands twice; with other options it is another one."""
-    known: dict[str, str] = {}
+    known: set[tuple[type[Cell], str]] = set()
     for cell in cells:
-        same = str(choose(cell))
+        choice = choose(cell)
+        same = choice.kind, str(choice)  # classes of two modules may share a name
         if same in known:
             raise UsageError(
                 f"cell {cell!r} is in the race twice; name each once, or give one other options: "
                 "'zoneout(lstm, rate=0.1)'"
             )
-        known[same] = cell
+        known.add(same)
 
 
 def _shown(value: object) -> str:

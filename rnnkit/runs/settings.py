@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from rnnkit.checkpoints.own_folder import check_of_run
 from rnnkit.core.cell import building
 from rnnkit.core.task import Task
 from rnnkit.core.unroller import Unroller
@@ -120,6 +121,8 @@ class Settings(Fields):
         path = as_path(path)
         if not path.is_dir():
             raise CheckpointError(f"{path} is not a folder; give the folder of a run, such as runs/chars-lstm-...")
+        if not (path / CONFIG).exists():
+            check_of_run(path)
         return cls.read(path / CONFIG)
 
     @classmethod

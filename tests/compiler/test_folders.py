@@ -14,7 +14,17 @@ ROOT = Path(rnnkit_compiler.__file__).parent
 OWN_BACKENDS = sorted(path.parent.name for path in ROOT.glob("backends/*/backend.py") if path.parent.name != "base")
 
 ORDER = (
-    *("_forks", "trace", "ir", "schedule", "backends.base", "backends.torch", "backends.cpp.building"),
+    *(
+        "_forks",
+        "_cache",
+        "trace",
+        "structure",
+        "ir",
+        "schedule",
+        "backends.base",
+        "backends.torch",
+        "backends.cpp.building",
+    ),
     *("backends.cpp.code", *(f"backends.{name}" for name in OWN_BACKENDS if name != "torch"), "_program", "compiled"),
 )
 """Whatever is named here imports only what stands before it, and itself. Torch's operations step in for kernels."""

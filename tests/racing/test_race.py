@@ -17,7 +17,9 @@ from rnnkit.checkpoints.lock import locked
 from rnnkit.errors import CheckpointError, DataError, KindError, PluginError, ResourceError, UsageError
 from rnnkit.racing.course import Course
 from rnnkit.racing.entry import prepared
+from rnnkit.racing.settings import RaceSettings
 from rnnkit.racing.trial import Result, Trial, trained
+from rnnkit.runs.settings import Settings
 
 from .conftest import SMALL
 
@@ -451,6 +453,19 @@ def test_a_class_is_named_by_its_module(small_race):
 
     with pytest.raises(UsageError, match="cell 'local' is a class inside of a function"):
         small_race(["gru", Local])
+
+
+def test_classes_of_two_modules_may_share_a_name(tmp_path, monkeypatch):
+    for module in ("former", "latter"):
+        text = "import rnnkit\n\n\nclass Racer(rnnkit.Cell):\n    pass\n"
+        (tmp_path / f"{module}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    ours = {"rates": (1e-3,), "run": Settings()}
+    assert RaceSettings(cells=("gru", "former:Racer"), **ours).labels == ("gru", "racer")
+    alike = ("gru", "former:Racer", "latter:Racer")
+    assert RaceSettings(cells=alike, **ours).labels == alike
+    with pytest.raises(UsageError, match="cell 'latter:Racer' is in the race twice"):
+        RaceSettings(cells=(*alike, "latter:Racer"), **ours)
 
 
 def test_a_folder_that_is_there_or_cannot_be_made_is_refused_before_anything_is_trained(small_race, tmp_path):

@@ -1,4 +1,4 @@
-"""Of the corpus: 29 things that a finished run is asked for, rows that come on stdin, and data that are gone."""
+"""Of the corpus: 31 things that a finished run is asked for, rows that come on stdin, and data that are gone."""
 
 import math
 
@@ -66,6 +66,13 @@ def shorter(scene: Scene):
     return ("eval", "run")
 
 
+def answered(scene: Scene):
+    """Forecast a table with a 2 in a column of yes and no."""
+    scene.learnt("csv", lines(*(row(hour, feast="yes" if hour % 3 else "no") for hour in range(120))))
+    scene.text(lines(*FEW, row(8, feast="2")), "new.csv")
+    return ("predict", "run", "--data", "new.csv", "--quiet")
+
+
 def damaged_copy(scene: Scene):
     scene.learnt("csv", TABLE)
     copy = scene.folder / "run" / "data" / "file" / "table.csv"
@@ -81,6 +88,13 @@ def nothing_to_predict(scene: Scene):
 
 
 FORECASTS = (
+    Item("a 2 for yes or no", answered, 6, ("line 10, column 'feast': '2' is neither yes nor no, nor 1 or 0",)),
+    Item(
+        "a date on stdin that may be two",
+        followed(lines(*(f"03/04/2024 0{hour}:00,1,0" for hour in range(8)))),
+        6,
+        ("stdin, line 2, column 'time': '03/04/2024 00:00' may have the day or the month first", "as 2024-01-31"),
+    ),
     Item("fewer rows than a window", predicted(lines(*FEW[:3])), 6, ("new.csv has 3 row(s); the run forecasts from",)),
     Item("a table without a column", predicted("time,feast\n" + "2024-01-01,1\n" * 9), 6, ("no column 'load', which",)),
     Item(

@@ -1,4 +1,4 @@
-"""Of the corpus: 27 files and folders with labels, of sequences and of steps."""
+"""Of the corpus: 30 files and folders with labels, of sequences and of steps."""
 
 from .scene import Item, Scene
 
@@ -103,7 +103,22 @@ LABELS = (
     ),
     Item("NaN in JSON", classified(objects("[[1, NaN]]"), "moves.jsonl"), 6, ("line 3: NaN is not a finite number",)),
     Item("steps of different widths", classified(objects("[[1, 2], [3]]"), "moves.jsonl"), 6, ("line 3, step 2: 1",)),
-    Item("text among numbers in JSON", classified(objects('[[1, "2"]]'), "moves.jsonl"), 6, ("step 1: '2' is not a",)),
+    Item("text among numbers in JSON", classified(objects('[[1, "2"]]'), "moves.jsonl"), 6, ('step 1: "2" is not a',)),
+    Item(
+        "null among numbers in JSON", classified(objects("[[1, null]]"), "moves.jsonl"), 6, ("step 1: null is not a",)
+    ),
+    Item(
+        "an object for a label",
+        classified('{"text": "so so", "label": {"is": "bad"}}\n', "reviews.jsonl"),
+        6,
+        ('line 1: the label {"is": "bad"} is no text or whole number; give one of these, under a key of its own',),
+    ),
+    Item(
+        "a text within an object",
+        classified('{"data": {"text": "so so"}, "label": "bad"}\n', "reviews.jsonl"),
+        6,
+        ("no key that holds a text or a sequence ('data' holds an object, which is not looked into)",),
+    ),
     Item("sequences of different widths", classified(objects("[[1]]"), "moves.jsonl"), 6, ("line 3: 1 feature(s) a",)),
     Item("a sequence without a step", classified(objects("[]"), "moves.jsonl"), 6, ("line 3: the sequence is empty",)),
     Item(

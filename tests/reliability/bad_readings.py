@@ -1,4 +1,4 @@
-"""Of the corpus: 23 tables of which it is not clear how they are to be read, or that are read as nothing of use."""
+"""Of the corpus: 27 tables of which it is not clear how they are to be read, or that are read as nothing of use."""
 
 from .bad_tables import rows, table
 from .scene import Item
@@ -22,6 +22,38 @@ OTHER = made(lambda row: f"{HOURS[row]},{row * 7 % 11},{row * 5 % 7}", "time,loa
 TWO = made(lambda row: f"{HOURS[row // 2]},{'ab'[row % 2]},{row * 7 % 11}", "time,shop,load")
 
 READINGS = (
+    Item(
+        "a target that begins after the rows that train",
+        plain(
+            made(lambda row: f"{HOURS[row]},{row % 7 if row > 90 else ''},{row * 5 % 11}", "time,load,b"),
+            missing="forward",
+            target="load",
+        ),
+        6,
+        ("column 'load': none of the rows that train holds a number", "name another target, or cut the rows"),
+    ),
+    Item(
+        "a target that ends with the rows that train",
+        plain(
+            made(lambda row: f"{HOURS[row]},{row % 7 if row < 70 else ''},{row * 5 % 11}", "time,load,b"),
+            missing="mask",
+            target="load",
+        ),
+        6,
+        ("column 'load': none of the rows that validate holds a number", "cut the rows elsewhere (split)"),
+    ),
+    Item(
+        "a word in a step of numbers",
+        plain(made(lambda row: f"{HOURS[row]},{'much' if row == 40 else row * 7 % 11}"), every="3h"),
+        6,
+        ("line 42, column 'load': 'much' is not a finite number; correct it",),
+    ),
+    Item(
+        "steps without a row",
+        plain(LOAD, every="15min"),
+        6,
+        ("line 2, column 'load': here is a step of 15min without a number; give a longer one (every)", "missing="),
+    ),
     Item("an empty key", table(rows().replace(",a,", ",,", 1)), 6, ("line 2, column 'shop': the cell is empty; fill",)),
     Item(
         "series that would be averaged",

@@ -35,7 +35,7 @@ TABLES = (
         "series that are all too short",
         table(rows(count=8), window=20),
         6,
-        ("table.csv has too few rows, 8", "window + horizon = 21"),
+        ("table.csv has too few rows, 4 at most in each of its 2 series", "window + horizon = 21"),
     ),
     Item(
         "a series whose newest row comes first",

@@ -141,3 +141,9 @@ def test_without_a_table_it_says_where_to_give_it(run, file):
 def test_what_is_no_run(tmp_path):
     with pytest.raises(CheckpointError, match="nowhere is not a folder"):
         rnnkit.load(tmp_path / "nowhere")
+
+
+def test_the_folder_of_a_loop_is_no_run(tmp_path):
+    rnnkit.RunFolder(tmp_path / "mine").save(1, model=torch.nn.Linear(1, 1))
+    with pytest.raises(CheckpointError, match=r"mine was written by a loop, not by `rnnkit run`; go on from it by"):
+        rnnkit.load(tmp_path / "mine")

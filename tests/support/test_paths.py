@@ -19,7 +19,7 @@ from rnnkit.benchmark import plot
 from rnnkit.checkpoints import checkpoint
 from rnnkit.checkpoints.checkpoint_store import CheckpointStore
 from rnnkit.checkpoints.lock import locked
-from rnnkit.checkpoints.own_folder import OwnFolder
+from rnnkit.checkpoints.own_folder import OwnFolder, check_of_run
 from rnnkit.errors import KindError, RnnkitError, UsageError
 from rnnkit.export.file import check_free, read_format
 from rnnkit.export.onnx import Onnx
@@ -170,6 +170,7 @@ CALLS = {
         lambda path: CheckpointStore(path).steps(),
     ),
     "rnnkit.checkpoints.lock.locked": ("run", lambda path: os.close(locked(path))),
+    "rnnkit.checkpoints.own_folder.check_of_run": ("run", check_of_run),
     "rnnkit.checkpoints.own_folder.OwnFolder": ("own", lambda path: OwnFolder(path).steps()),
     "rnnkit.checkpoints.run_folder.RunFolder": ("own", lambda path: rnnkit.RunFolder(path).resume()),
     "rnnkit.training.saving.folder_of": ("own", lambda path: folder_of({}, path).steps()),

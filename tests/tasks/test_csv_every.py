@@ -6,6 +6,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
+from rnnkit.errors import DataError
+
 from .shops import BEGIN, Csv, predictor_of
 
 
@@ -82,3 +84,23 @@ def test_even_steps_have_the_offset_that_clocks_had_then(tmp_path):
     task = Csv(file=str(path), every="1h", window=3, calendar="none")
     shown = predictor_of(task).predict(path).index["time"]
     assert shown[:3] == ["2024-03-31T00:00:00+01:00", "2024-03-31T01:00:00+01:00", "2024-03-31T03:00:00+02:00"]
+
+
+def test_a_word_in_a_step_of_numbers_is_refused_by_its_line(tmp_path):
+    """In the second of two series; a number comes after it in the same step."""
+    lines = [f"{BEGIN + timedelta(minutes=15 * at)},{shop},{at % 7}" for at in range(300) for shop in "xy"]
+    lines[81] = f"{lines[81].rpartition(',')[0]},much"
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["time,shop,a", *lines]))
+    with pytest.raises(DataError, match=r"t.csv, line 83, column 'a': 'much' is not a finite number; correct it"):
+        Csv(file=str(path), every="1h", key="shop", window=3, missing="forward")
+
+
+def test_a_step_without_a_row_is_named_by_the_line_before_it(tmp_path):
+    lines = [f"{BEGIN + timedelta(hours=at)},{shop},{at % 7}" for at in range(100) for shop in "xy"]
+    del lines[41]  # the row of y of hour 20, after that of hour 19 in line 41
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["time,shop,a", *lines]))
+    said = r"t.csv, line 41, column 'a': here is a step of 1h without a number; give a longer one \(every\), or leave"
+    with pytest.raises(DataError, match=said):
+        Csv(file=str(path), every="1h", key="shop", window=3)

@@ -114,3 +114,14 @@ def test_names_that_come_again_are_named(file):
     lines = file.read_text().splitlines()
     with pytest.raises(DataError, match="stdin, line 9: the names stand here again"):
         list(predictor_of(task_of(file)).follow([*lines[:8], lines[0]]))
+
+
+def test_a_date_that_may_be_two_is_refused_where_no_row_has_told(file):
+    """The run has seen dates with the year first."""
+    predictor = predictor_of(task_of(file, columns="a,b"))
+    rows = [f"{{}}/{{}}/2024 0{hour}:00,{50 + hour},1" for hour in range(8)]
+    said = r"stdin, line 2, column 'time': '02/01/2024 00:00' may have the day or the month first"
+    with pytest.raises(DataError, match=said):
+        list(predictor.follow(["time,a,b", *(row.format("02", "01") for row in rows)]))
+    told = [rows[0].format("31", "01"), *(row.format("01", "02") for row in rows)]
+    assert list(predictor.follow(["time,a,b", *told]))[-1].index["time"] == ["01/02/2024 10:00"]

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import rnnkit
+from rnnkit.errors import DataError
 from rnnkit_tasks.forecast.gaps import forward, gap_starts, interpolated
 from rnnkit_tasks.table.series import Series
 
@@ -210,3 +211,11 @@ def test_forecasts_from_windows_without_a_number_are_told(tmp_path):
     assert note.startswith(f"11 forecast(s) {said}")
     streamed = [note for part in predictor.follow(new.read_text().splitlines()) for note in part.notes if said in note]
     assert len(streamed) == 11
+
+
+@pytest.mark.parametrize(("known", "part"), [(range(75, 100), "train"), (range(70), "validate"), (range(0), "train")])
+def test_a_target_is_known_in_the_rows_that_train_and_in_those_that_validate(tmp_path, known, part):
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n" + "".join(f"{row % 7 if row in known else ''},{row % 5}\n" for row in range(100)))
+    with pytest.raises(DataError, match=f"t.csv, column 'a': none of the rows that {part} holds a number"):
+        task_of(path, missing="forward")

@@ -114,3 +114,26 @@ def test_a_date_apart_from_its_offset_goes_on_by_the_clock_of_the_table(tmp_path
     index = predictor_of(task).predict(origins="last").index
     assert index["Date"] == ["08.01.2024"] * 4 + ["09.01.2024"] * 2
     assert index["Time"] == [f"{hour:02d}:00+01:00" for hour in (20, 21, 22, 23, 0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["CET"], "; CET behind times is passed over; zone="),
+        (["CET", "CEST"], "; CET and CEST behind times is passed over"),
+        (["Europe/Berlin"], "; Europe/Berlin behind times is passed over"),
+        (["am"], None),
+        (["Z"], None),
+        (["UTC"], None),
+        ([""], None),
+    ],
+    ids=lambda words: "-".join(words) if isinstance(words, list) else "",
+)
+def test_words_for_zones_are_told(tmp_path, words, said):
+    path = tmp_path / "t.csv"
+    rows = [f"2024-01-{1 + at // 10:02d} 0{at % 10}:00 {words[at % len(words)]},{at % 7}" for at in range(100)]
+    path.write_text("\n".join(["time,a", *(row.replace(" ,", ",") for row in rows)]))
+    summary = Csv(file=str(path), window=3).data_summary()
+    assert "passed over" not in summary if said is None else said in summary
+    if said is not None:
+        assert "passed over" not in Csv(file=str(path), window=3, zone="Europe/Berlin").data_summary()

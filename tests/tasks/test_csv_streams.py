@@ -4,7 +4,9 @@ from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
+import torch
 
+import rnnkit
 from rnnkit.errors import DataError
 
 from .known_series import predictor_of, series, task_of
@@ -41,6 +43,49 @@ def test_a_stream_is_what_the_whole_table_is(tmp_path, seed):
     assert [words for words, _ in streamed] == [words for words, _ in whole], draw.options
     for (_, ours), (_, theirs) in zip(streamed, whole, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-4, err_msg=str(draw.options))
+
+
+@pytest.mark.parametrize(
+    ("learnt", "later", "kind"),
+    [
+        (("yes", "no"), ("1", "0"), "yes/no"),
+        (("yes", "no", "1", "0"), ("yes", "0"), "yes/no"),
+        ("ABC12", "12", "category"),
+    ],
+    ids=["yes/no", "both", "category"],
+)
+def test_words_that_are_numbers_in_a_new_table_stay_words(tmp_path, learnt, later, kind):
+    """The last one of a step stands; `every` averages numbers."""
+
+    def table(words, rows, seed):
+        draw = np.random.default_rng(seed)
+        drawn = [f"{at(row / 4)},{draw.normal():.3f},{draw.choice(list(words))}" for row in range(rows)]
+        return ["time,a,open", *drawn]
+
+    path, new = tmp_path / "t.csv", tmp_path / "new.csv"
+    path.write_text("\n".join(table(learnt, 600, 0)))
+    lines = table(later, 60, 1)
+    new.write_text("\n".join(lines))
+    task = task_of(path, every="1h")
+    assert f"open ({kind})" in task.data_summary()
+    torch.manual_seed(0)
+    model = rnnkit.Model(task, "gru", hidden_size=5, unroller="loop").eval()
+    predictor = task.predictor(model, task.calibration(model))
+    whole = [predictor.predict(table, origins="every").values for table in (new, _with_lasts(new))]
+    streamed = [forecast.values for forecast in predictor.follow(lines)]
+    np.testing.assert_allclose(np.concatenate(streamed), whole[0], rtol=1e-6)
+    np.testing.assert_array_equal(whole[0], whole[1])
+
+
+def _with_lasts(path):
+    """Write a table whose last row of every four says what all four say of `open`."""
+    head, *rows = (line.rpartition(",") for line in path.read_text().splitlines())
+    lasts = [rows[at | 3][2] for at in range(len(rows))]
+    made = path.with_name("lasts.csv")
+    made.write_text(
+        "\n".join([",".join(head[::2]), *(f"{row[0]},{last}" for row, last in zip(rows, lasts, strict=True))])
+    )
+    return made
 
 
 def at(hours):

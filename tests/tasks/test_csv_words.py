@@ -30,6 +30,23 @@ def test_yes_no_and_categories_are_inputs(tmp_path):
     odd.write_text(new.read_text().replace("off", "maybe"))
     with pytest.raises(DataError, match="line 2, column 'fan': 'maybe' is neither yes nor no; correct it"):
         predictor_of(task).predict(odd)
+    odd.write_text(new.read_text().replace("off", "2"))
+    for way in (
+        lambda: predictor_of(task).predict(odd),
+        lambda: list(predictor_of(task).follow(odd.read_text().splitlines())),
+    ):
+        with pytest.raises(DataError, match="line 2, column 'fan': '2' is neither yes nor no, nor 1 or 0; correct it"):
+            way()
+
+
+@pytest.mark.parametrize("share", [3, 20])
+def test_yes_and_no_stay_so_with_ones_and_zeros_between(tmp_path, share):
+    """However many there are of either."""
+    path = tmp_path / "t.csv"
+    fan = ["1", "0"]
+    rows = [f"{at % 5 + at / 100},{['no', 'yes'][at % 2] if at % share == 0 else fan[at % 2]}" for at in range(200)]
+    path.write_text("\n".join(["a,fan", *rows]))
+    assert "inputs: a, fan (yes/no);" in Csv(file=str(path), window=3).data_summary()
 
 
 def test_a_stream_reads_them_as_the_table_does(tmp_path):

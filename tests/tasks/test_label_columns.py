@@ -8,6 +8,7 @@ import pytest
 
 import rnnkit
 from rnnkit.errors import DataError
+from rnnkit_tasks.labelled.text_table import read_text_table
 
 from .labelled_files import write_folder
 
@@ -149,3 +150,18 @@ def test_symbols_of_which_none_occurs_twice_are_refused(tmp_path, task, name, no
     said = f"{path}: none of the {noun} that train occurs 2 times, so that all would be one unknown; give more of them"
     with pytest.raises(DataError, match=f"^{re.escape(said)}"):
         rnnkit.tasks[task](file=path, **({"tokens": "word"} if task == "classify" else {}))
+
+
+@pytest.mark.parametrize("empty", [",", '"",', '"",""'])
+def test_rows_of_empty_cells_are_counted(tmp_path, empty):
+    path = tmp_path / "reviews.csv"
+    path.write_text(sheet(["text", "label"], lambda at: [f"tea {label(at)}", label(at)]) + f"{empty}\n\n  \n{empty}\n")
+    assert "; passed over: 2 row(s) of empty cells; " in Classify(file=str(path)).data_summary()
+
+
+def test_an_empty_text_of_one_column_is_counted(tmp_path):
+    path = tmp_path / "new.csv"
+    path.write_text('text\ntea\n""\n\nice\n')
+    examples = read_text_table(path, {"text": "text", "label": "label"}, kept=True)
+    assert len(examples.items) == 2
+    assert "passed over: 1 row(s) of empty cells" in examples.notes

@@ -128,13 +128,16 @@ def numbers(table: Table, name: str, leave: bool) -> Numbers:
 
 
 def answers(table: Table, name: str, leave: bool) -> Numbers:
-    """Return 1 for yes, 0 for no, NaN for neither (N,).
+    """Return 1 for yes, 0 for no, NaN where a cell is empty (N,).
 
     Raises:
         DataError: a cell holds something else.
     """
     column = table.column(name)
     found = column.numbers.copy()  # some write 1 and 0 between
+    strange = np.flatnonzero(np.isfinite(found) & (found != 0) & (found != 1))
+    if len(strange):
+        raise table.odd(int(strange[0]), name, f"'{found[strange[0]]:.15g}' is neither yes nor no, nor 1 or 0", leave)
     for row, cell in zip(column.odd_rows, column.odd_cells, strict=True):
         word = cell.strip().lower()
         if word not in YES and word not in NO and not is_missing(cell):

@@ -13,7 +13,7 @@ from rnnkit_tasks.forecast.features import MEASURED, NUMBER, Feature, encoded, f
 from rnnkit_tasks.forecast.frame import Frame, known_stops, truth
 from rnnkit_tasks.forecast.learnt import Learnt, check_gaps
 from rnnkit_tasks.forecast.overlap import check_overlap
-from rnnkit_tasks.forecast.parts import Parts, check_enough, listed, told
+from rnnkit_tasks.forecast.parts import Parts, check_enough, check_known, listed, told
 from rnnkit_tasks.forecast.pinball import squared
 from rnnkit_tasks.forecast.roles import Roles, quoted, roles
 from rnnkit_tasks.forecast.scaling import Scales, check_size
@@ -34,8 +34,7 @@ def learn(reading: Reading, asked: Asked) -> tuple[Learnt, Frame]:
     series = [Series(one.name, range(one.rows.start, stop)) for one, stop in zip(reading.series, stops, strict=True)]
     cuts = asked.split.cuts(table.source, series, time)
     parts = Parts.made(series, cuts, asked.window, asked.horizon, asked.span)
-    rows, least = sum(len(one.rows) for one in series), (asked.window + asked.horizon, asked.span)
-    check_enough(table.source, parts, rows, asked.split, least)
+    check_enough(table.source, parts, series, asked.split, (asked.window + asked.horizon, asked.span))
     out_of_order = check_overlap(reading, asked, series, cuts)
     training = np.concatenate([np.arange(s.rows.start, first) for s, (first, _) in zip(series, cuts, strict=True)])
     made = roles(reading, asked, training)
@@ -48,6 +47,7 @@ def learn(reading: Reading, asked: Asked) -> tuple[Learnt, Frame]:
         features += flags_of(features, raw)
         raw = encoded(reading, features, leave=True)
     values = truth(reading, made.targets, stops, leave=True)
+    check_known(table.source, parts, made.targets, values, asked.span)
     check_size(table.source, [feature.name for feature in features], raw)
     check_size(table.source, made.targets, values)
     inputs = Scales.measured(raw, series, training, [feature.kind not in MEASURED for feature in features])

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rnnkit.errors import DataError, UsageError
@@ -118,7 +119,7 @@ def told(series: Sequence[Series], cuts: Sequence[tuple[int, int]], time: Time |
     return f"rows: {', '.join(words)}"
 
 
-def check_enough(source: str, parts: Parts, rows: int, split: Split, least: tuple[int, int]) -> None:
+def check_enough(source: str, parts: Parts, series: Sequence[Series], split: Split, least: tuple[int, int]) -> None:
     """Raise DataError if nothing trains, or nothing validates."""
     if any(parts.train) and any(parts.held_out):
         return
@@ -127,10 +128,33 @@ def check_enough(source: str, parts: Parts, rows: int, split: Split, least: tupl
             f"{source} has too few rows before the dates of split: {sum(map(len, parts.train))} window(s) train and "
             f"{sum(map(len, parts.held_out))} validate; a window with its horizon takes {least[0]} rows"
         )
+    most = max(len(one.rows) for one in series)
+    has = f"{most}" if len(series) == 1 else f"{most} at most in each of its {len(series)} series"
     raise DataError(
-        f"{source} has too few rows, {rows}: {split.shares[0]:.4g} % of them must be at least window + horizon = "
+        f"{source} has too few rows, {has}: {split.shares[0]:.4g} % of them must be at least window + horizon = "
         f"{least[0]}, and {split.shares[1]:.4g} % at least {least[1]}"
     )
+
+
+def check_known(source: str, parts: Parts, names: Sequence[str], values: NDArray[np.float64], steps: int) -> None:
+    """Raise DataError for a target without a number in all that trains, or in all that validates.
+
+    Args:
+        source: the table.
+        parts: its rows by their use.
+        names: of the targets.
+        values: (N, K) the targets; NaN where one is missing.
+        steps: that are forecast from a window, the last of them the row of a part.
+    """
+    for part, what in ((parts.train, "train"), (parts.held_out, "validate")):
+        rows = listed(part).numpy()[:, None] + np.arange(1 - steps, 1)
+        for name, column in zip(names, values.T, strict=True):
+            if np.isfinite(column[rows]).any():
+                continue
+            raise DataError(
+                f"{source}, column {name!r}: none of the rows that {what} holds a number, and it is to be forecast; "
+                "name another target, or cut the rows elsewhere (split)"
+            )
 
 
 def listed(parts: Sequence[range]) -> Tensor:

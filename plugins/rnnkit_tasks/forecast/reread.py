@@ -28,7 +28,9 @@ def read_again(learnt: Learnt, path: Path | None, notes: list[str]) -> tuple[Rea
     """
     own = path is None
     source = learnt.source if path is None else learnt.source._replace(path=path, kept=True)
-    reading = source.read([*learnt.roles.left_out] if learnt.roles.time else (), learnt.reading, own)
+    reading = source.read(
+        [*learnt.roles.left_out] if learnt.roles.time else (), learnt.reading, own, learnt.roles.kinds
+    )
     table = reading.table
     has = ", ".join([*table.columns][:SHOWN]) + (", ..." if len(table.columns) > SHOWN else "")
     dated = learnt.roles.time if learnt.roles.calendar else []

@@ -12,6 +12,7 @@ from rnnkit_tasks.forecast.gaps import POLICIES
 from rnnkit_tasks.forecast.learnt import Learnt
 from rnnkit_tasks.table.cells import is_missing
 from rnnkit_tasks.table.column import Column
+from rnnkit_tasks.table.dates import SWAPPED, dates
 from rnnkit_tasks.table.decimals import value
 from rnnkit_tasks.table.delimiter import spoken
 from rnnkit_tasks.table.moments import known_moments
@@ -61,6 +62,8 @@ class RowReader:
         """The columns that tell the time; [] unless all are there that told it to the run."""
         self.judged: list[str] = []
         """Columns that hold nothing in a row that is known ahead; []: none is."""
+        self._reading = learnt.reading
+        """Of dates, "day first" or "month first", once a date has told; else ""."""
 
     def rows(self) -> Iterator[Row]:
         """Yield a row for each line that holds one; its time is not told yet."""
@@ -94,12 +97,30 @@ class RowReader:
             column.append([row.cells[name]])
         source = self._learnt.source
         table = Table(PLACE, columns, [row.line])
-        seconds = known_moments(table, self.times, self._learnt.reading, source.dates is not None)
+        self._tell_reading(row)
+        seconds = known_moments(table, self.times, self._reading, source.dates is not None)
         if seconds is None:
             return np.nan
         if source.zone is not None and not has_offset([row.cells[self.times[-1]]]):
             seconds = universal(seconds, source.zone, before)
         return float(seconds[0])
+
+    def _tell_reading(self, row: Row) -> None:
+        """Find whether the day or the month comes first in dates, where the run has seen none of either form.
+
+        Raises:
+            DataError: it may be either.
+        """
+        name = self.times[0]
+        times = None if self._reading else dates([row.cells[name]])
+        if times is None:
+            return
+        if times.other:
+            raise DataError(
+                f"{PLACE}, line {row.line}, column {name!r}: {row.cells[name][:40]!r} may have the day or the month "
+                "first, and the run has seen neither form; write it as 2024-01-31"
+            )
+        self._reading = times.note if times.note in SWAPPED else ""
 
     def _row(self, line: int, cells: list[str]) -> Row:
         """Return a line as a row.

@@ -15,6 +15,7 @@ from rnnkit_tasks.text.text_file import TextFile
 
 FORM = '{"text": "...", "label": "..."} or {"sequence": [[1.5, 2.0], ...], "label": "..."}'
 SEQUENCE = "sequence"
+SHOWN = 40  # characters of a value in a message
 
 
 def read_json_lines(path: Path, reading: dict[str, Any], kept: bool) -> Examples:
@@ -61,8 +62,10 @@ def _keys(path: Path, line: int, first: dict[str, Any], reading: dict[str, Any],
     text = text or (SEQUENCE if SEQUENCE in first else by_name([*first], TEXTS))
     label = label or by_name([key for key in first if key != text], LABELS)
     if text is None:
+        objects = [key for key, value in first.items() if isinstance(value, dict)]
+        nested = f" ({objects[0]!r} holds an object, which is not looked into)" if objects else ""
         raise DataError(
-            f"{path}, line {line}: no key that holds a text or a sequence; name it with text=, or write {FORM}"
+            f"{path}, line {line}: no key that holds a text or a sequence{nested}; name it with text=, or write {FORM}"
         )
     if label is None and not kept:
         raise DataError(f"{path}, line {line}: no key that holds a label; name it with label=, or write {FORM}")
@@ -120,9 +123,15 @@ def _content(place: str, key: str, value: Any) -> Content:
             )
         for number in row:
             if isinstance(number, bool) or not isinstance(number, int | float) or not _is_finite(number):
-                raise DataError(f"{place}, step {step}: {str(number)[:40]!r} is not a finite number; correct it")
+                raise DataError(f"{place}, step {step}: {_shown(number)} is not a finite number; correct it")
     numbers: Numbers = np.array(rows, dtype=np.float64)
     return numbers
+
+
+def _shown(value: object) -> str:
+    """Write a value as the file has it."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def _is_finite(number: float) -> bool:
@@ -146,7 +155,8 @@ def _label(place: str, key: str, record: dict[str, Any], kept: bool) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if not isinstance(value, str | int):
-        raise DataError(f"{place}: the label {str(value)[:40]!r} is no text or whole number; write it in quotes")
+        remedy = "write it in quotes" if isinstance(value, float) else "give one of these, under a key of its own"
+        raise DataError(f"{place}: the label {_shown(value)} is no text or whole number; {remedy}")
     return _whole(place, key, str(value).strip())
 
 

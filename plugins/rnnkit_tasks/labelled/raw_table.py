@@ -28,6 +28,12 @@ class RawTable(NamedTuple):
     header: bool
     note: str
     """How the names of the columns were found."""
+    empty: int
+    """Rows with cells, all of which are empty."""
+
+    def passed_over(self) -> list[str]:
+        """Say which rows are not among these, if there are some."""
+        return [f"passed over: {self.empty} row(s) of empty cells"] if self.empty else []
 
     def has(self) -> str:
         """Say which columns there are."""
@@ -50,7 +56,7 @@ class RawTable(NamedTuple):
 def read_raw(
     path: Path, delimiter: str | None, header: bool | None, named: Callable[[Sequence[Sequence[str]]], str]
 ) -> RawTable:
-    """Read a table; blank lines are passed over.
+    """Read a table; blank lines are passed over, and rows of empty cells, which are counted.
 
     Args:
         path: of a UTF-8 text file.
@@ -67,7 +73,7 @@ def read_raw(
     if mark is not None:
         text[text.index(filled.pop(0))] = "\n"
     delimiter = delimiter or mark or sniffed(filled[:SAMPLE])
-    rows, lines = _cells(path, text, delimiter)
+    rows, lines, empty = _cells(path, text, delimiter)
     if not rows:
         raise DataError(f"{path} has nothing but blank lines; give a table with labels")
     why = ("as asked" if header else "") if header is not None else named(rows)
@@ -83,21 +89,25 @@ def read_raw(
             raise DataError(f"{path} has {names.count(twice)} columns called {twice!r}; give each a name of its own")
     note = f"names: line {first_line} ({why})" if why else "names: none, line 1 is a row (header=yes if it has names)"
     columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
-    return RawTable(str(path), columns, lines, delimiter, bool(why), note)
+    return RawTable(str(path), columns, lines, delimiter, bool(why), note, empty)
 
 
-def _cells(path: Path, text: list[str], delimiter: str) -> tuple[list[list[str]], list[int]]:
-    """Cut lines into cells; return the rows that are not blank, and the number of each one's first line."""
+def _cells(path: Path, text: list[str], delimiter: str) -> tuple[list[list[str]], list[int], int]:
+    """Cut lines into cells; return the rows that hold something, each one's first line, and how many others have cells.
+
+    A line of blanks has none; a delimiter or a quote makes some.
+    """
     reader = csv.reader(text, delimiter=delimiter, skipinitialspace=delimiter != "\t", strict=True)
     rows: list[list[str]] = []
     lines: list[int] = []
-    begun = 1
+    begun, empty = 1, 0
     usual = csv.field_size_limit(sys.maxsize)  # a text may be a book
     try:
         for cells in reader:
             line, begun = begun, reader.line_num + 1
             stripped = [cell.strip() for cell in cells]
             if not any(stripped):
+                empty += not text[line - 1].isspace()
                 continue
             if rows and len(cells) != len(rows[0]):
                 raise DataError(
@@ -112,4 +122,4 @@ def _cells(path: Path, text: list[str], delimiter: str) -> tuple[list[list[str]]
         ) from None
     finally:
         csv.field_size_limit(usual)
-    return rows, lines
+    return rows, lines, empty

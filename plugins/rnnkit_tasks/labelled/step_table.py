@@ -52,6 +52,7 @@ def read_step_table(path: Path, reading: dict[str, Any], kept: bool) -> Examples
     notes += [f"sequences: column {key}, {len(groups)} of them" if key else "sequences: the table as a whole is one"]
     notes += [f"rows of {together} sequence(s) lie apart and are put together"] if together else []
     notes += [f"tokens: column {features[0]}"] if not names else []
+    notes += table.passed_over()
     notes += [] if kept else [table.note]
     told = ", ".join(f"{quoted(name)} ({why})" for name, why in left.items())
     notes += [f"left out: {told}"] if left and not kept else []

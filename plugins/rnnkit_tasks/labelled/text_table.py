@@ -48,6 +48,7 @@ def read_text_table(path: Path, reading: dict[str, Any], kept: bool) -> Examples
     ]
     found = {"text": text, "label": label or reading.get("label"), "delimiter": table.delimiter, "header": table.header}
     notes = [f"texts: column {text}", f"labels: column {label}" if label else "labels: none"]
+    notes += table.passed_over()
     notes += [] if kept else [table.note, *left_out([name for name in table.columns if name not in (text, label)])]
     return Examples(str(path), items, reading=found, notes=notes)
 

@@ -127,6 +127,8 @@ def unlike_numbers(column: Column) -> str:
     numbers = column.rows - len(column.odd_cells)
     if not numbers and not filled:
         return "empty"
+    if filled and _answers(filled) and bool(np.isin(column.numbers, (0, 1))[np.isfinite(column.numbers)].all()):
+        return "yes/no"
     few = filled[:: len(filled) // 1000 + 1]
     readings = [written(cell) for cell in few]
     units = {look[1] for look in readings if look and look[1]}
@@ -135,4 +137,8 @@ def unlike_numbers(column: Column) -> str:
     infinite = sum(cell.strip().lstrip("+-").lower() in ("inf", "infinity") for cell in few)
     if 2 * (numbers + alike + infinite) > numbers + len(filled):
         return ""
-    return "yes/no" if all(cell.strip().lower() in ANSWERS for cell in few) else "text"
+    return "yes/no" if _answers(few) else "text"
+
+
+def _answers(cells: Sequence[str]) -> bool:
+    return all(cell.strip().lower() in ANSWERS for cell in cells)

@@ -1,13 +1,14 @@
 """Rows at even steps in time, made of rows at any: numbers of one step are averaged, steps without a row are empty."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.errors import DataError
 from rnnkit_tasks.table.cells import is_missing
-from rnnkit_tasks.table.column import Column
+from rnnkit_tasks.table.column import Column, column_of, unlike_numbers
 from rnnkit_tasks.table.grid import Grid
 from rnnkit_tasks.table.order import Time
 from rnnkit_tasks.table.series import Series, texts
@@ -15,17 +16,21 @@ from rnnkit_tasks.table.table import Table
 from rnnkit_tasks.table.written_times import Writer
 from rnnkit_tasks.table.zoned_times import iso_in, offset_in, writer_in
 
+WORDS = ("text", "yes/no")
+"""What a column may hold whose last cell stands for a step, as `unlike_numbers` says."""
+
 MOST = 20_000_000
 """Steps of a table."""
 
 
 def resampled(
-    table: Table, time: Time, series: Sequence[Series], grid: Grid, key: str | None
+    table: Table, time: Time, series: Sequence[Series], grid: Grid, key: str | None, words: Collection[str] = ()
 ) -> tuple[Table, Time, list[Series]]:
     """Return a table with a row a step from the first to the last of each series.
 
-    Numbers of one step are averaged, of words the last one stands; a step without rows has empty cells, but for its
-    time and key. The times are those at which steps begin.
+    Numbers of one step are averaged, of words the last one stands, as in columns that were of `words` to a run, such as
+    yes and no, and may hold but 1 and 0 now. A step without rows has empty cells, but for its time and key. The times
+    are those at which steps begin.
 
     Raises:
         DataError: a series goes over too many steps.
@@ -54,7 +59,8 @@ def resampled(
         raise DataError(f"{table.source} has no row with a date; every needs their times")
     seconds = np.concatenate([grid.begins(part) for part in steps])
     last = _last_rows(places, made)
-    columns = {name: _column(table, name, places, total) for name in table.columns}
+    worded = {name for name in table.columns if name in words or unlike_numbers(table.columns[name]) in WORDS}
+    columns = {name: (_lasts if name in worded else _means)(table, name, places, total) for name in table.columns}
     columns |= {name: times(table, name, time, seconds, last) for name in time.names}
     if key is not None:
         columns[key] = Column.of(np.full(total, np.nan), {row: one.name for one in made for row in one.rows})
@@ -65,10 +71,9 @@ def resampled(
         + (f", {undated} without a date left out" if undated else "")
     )
     table.notes += _short_end(filled, made)
-    lines = np.ones(total, dtype=np.int64)
-    lines[places[places >= 0]] = np.array(table.lines)[places >= 0]
-    lines = np.maximum.accumulate(lines)
-    even = Table(table.source, columns, lines.tolist(), table.delimiter, table.header, table.notes, table.decimal)
+    lines = _lines(table, [name for name in table.columns if name not in worded], places, last)
+    even = Table(table.source, columns, lines, table.delimiter, table.header, table.notes, table.decimal)
+    even.step = grid.step.text
     return even, time._replace(seconds=seconds), made
 
 
@@ -84,20 +89,45 @@ def _short_end(filled: NDArray[np.int64], series: Sequence[Series]) -> list[str]
     ]
 
 
-def _column(table: Table, name: str, places: NDArray[np.int64], total: int) -> Column:
+def _lasts(table: Table, name: str, places: NDArray[np.int64], total: int) -> Column:
+    """Return of each step the last cell that is there."""
+    filled = {
+        place: cell
+        for place, cell in zip(places.tolist(), texts(table, name), strict=True)
+        if place >= 0 and not is_missing(cell)
+    }
+    return column_of([filled.get(step, "") for step in range(total)])
+
+
+def _means(table: Table, name: str, places: NDArray[np.int64], total: int) -> Column:
+    """Return of each step the mean of the numbers that are there; the first cell that is unfit stands in its step."""
     column = table.columns[name]
-    words = {row: cell for row, cell in zip(column.odd_rows, column.odd_cells, strict=True) if not is_missing(cell)}
-    kept = places >= 0
-    if words:
-        cells = {
-            int(places[row]): cell for row, cell in enumerate(texts(table, name)) if kept[row] and not is_missing(cell)
-        }
-        return Column.of(np.full(total, np.nan), {row: cells.get(row, "") for row in range(total)})
-    known = kept & np.isfinite(column.numbers)
+    known = (places >= 0) & np.isfinite(column.numbers)
     counts = np.bincount(places[known], minlength=total)
     sums = np.bincount(places[known], weights=column.numbers[known], minlength=total)
     means = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
-    return Column.of(means, dict.fromkeys(np.flatnonzero(counts == 0).tolist(), ""))
+    odd = dict.fromkeys(np.flatnonzero(counts == 0).tolist(), "")
+    for row, cell in _unfit(column, places):
+        step = int(places[row])
+        means[step], odd[step] = np.nan, cell
+    return Column.of(means, odd)
+
+
+def _unfit(column: Column, places: NDArray[np.int64]) -> list[tuple[int, str]]:
+    """Return row and cell of the first that holds neither a number nor what stands for one that is missing, if any."""
+    odd = zip(column.odd_rows, column.odd_cells, strict=True)
+    return [*islice(((row, cell) for row, cell in odd if places[row] >= 0 and not is_missing(cell)), 1)]
+
+
+def _lines(table: Table, numeric: Sequence[str], places: NDArray[np.int64], last: NDArray[np.int64]) -> list[int]:
+    """Return of each step (M,) the line that it is named by: of its first cell that is unfit, else of its last row."""
+    lines = np.array(table.lines)
+    chosen = lines[last]
+    for name in numeric:
+        for row, _ in _unfit(table.columns[name], places):
+            chosen[places[row]] = lines[row]
+    made: list[int] = chosen.tolist()
+    return made
 
 
 def _last_rows(places: NDArray[np.int64], series: Sequence[Series]) -> NDArray[np.int64]:
@@ -123,9 +153,7 @@ def times(table: Table, name: str, time: Time, seconds: NDArray[np.float64], las
         alike = [cells[row] for row in rows]
         write = writer_in(time.zone, alike, time.seconds[rows], time.note, [beside[row] for row in rows])
         writers[end] = write or written_plainly(time.zone, alike[-1], name == time.names[0])
-    column = Column()
-    column.append([writers[ends[row]](at) for at, row in zip(seconds.tolist(), last.tolist(), strict=True)])
-    return column
+    return column_of([writers[ends[row]](at) for at, row in zip(seconds.tolist(), last.tolist(), strict=True)])
 
 
 def written_plainly(zone: str, like: str, first: bool) -> Writer:

@@ -1,6 +1,6 @@
 """Where the task `csv` has its rows from: a file or the default series, read once, or again as it was read then."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ from rnnkit_tasks.table.steps import Step
 from rnnkit_tasks.table.table import Table, read_table
 from rnnkit_tasks.table.undated import check_dated
 from rnnkit_tasks.table.untimed import check_untimed
-from rnnkit_tasks.table.zoned_times import has_offset
+from rnnkit_tasks.table.zoned_times import has_offset, zone_words
 from rnnkit_tasks.table.zones import universal
 
 CHECKED = 50
@@ -75,13 +75,16 @@ class Source(NamedTuple):
     merged: bool = False
     """Whether rows whose key stands for nothing are one series, as in runs of before."""
 
-    def read(self, left_out: Sequence[str] = (), reading: str = "", own: bool = False) -> Reading:
+    def read(
+        self, left_out: Sequence[str] = (), reading: str = "", own: bool = False, words: Collection[str] = ()
+    ) -> Reading:
         """Read the rows, the oldest first.
 
         Args:
             left_out: columns that are not looked at for the time.
             reading: of dates, "day first" or "month first", where that is known; `dates` decides over it.
             own: whether it is the table that a finished run learnt from, whose rows are taken as they then were.
+            words: columns that are of words to a finished run, whatever is in them.
 
         Raises:
             UsageError: there is no column of the key's name, no time to bring to even steps, or no dates whose days and
@@ -111,12 +114,15 @@ class Source(NamedTuple):
             time = self._zoned(table, time, series, zone)
         elif time is not None and _has_offset(table, time):
             table.notes.append("times are taken in UTC")
+        elif time is not None:
+            table.notes += _told_words(texts(table, time.names[-1]))
         if self.every is not None:
             if time is None:
                 raise UsageError(f"task 'csv': every is {self.every!r}, and no column of {table.source} tells the time")
             if self.key is None and not self.kept:
                 table.notes += check_averaged(table, time, whys, left_out, self.order == ORDERS[0])
-            table, time, series = resampled(table, time, series, Grid(Step.read(self.every), time.zone), self.key)
+            grid = Grid(Step.read(self.every), time.zone)
+            table, time, series = resampled(table, time, series, grid, self.key, words)
         return Reading(table, time, whys, series)
 
     def _table(self) -> Table:
@@ -187,6 +193,15 @@ LATER = ("decimal", "key", "every", "zone", "dates")
 
 def _has_offset(table: Table, time: Time) -> bool:
     return has_offset(texts(table, time.names[-1]))
+
+
+def _told_words(cells: Sequence[str]) -> list[str]:
+    """Say which words for zones behind times are passed over."""
+    words = zone_words(cells)
+    if not words:
+        return []
+    behind = " and ".join(words) if len(words) < 3 else f"{words[0]} and the like"
+    return [f"{behind} behind times is passed over; zone=Europe/Berlin, say, takes them for a clock's"]
 
 
 def _example() -> Table:

@@ -50,6 +50,8 @@ class Table:
         self.notes = list(notes)
         self.zones: dict[str, str] = {}
         """Of columns of times whose file names the zone that they are of: its name."""
+        self.step = ""
+        """Of rows that were brought to even steps in time, how long these are."""
 
     def turn(self) -> None:
         """Put the last row first."""
@@ -84,7 +86,7 @@ class Table:
 
     def _with(self, columns: Mapping[str, Column], lines: Sequence[int]) -> "Table":
         made = Table(self.source, columns, lines, self.delimiter, self.header, self.notes, self.decimal)
-        made.zones = self.zones
+        made.zones, made.step = self.zones, self.step
         return made
 
     def numbers(self, names: Sequence[str], leave: bool = True) -> NDArray[np.float64]:
@@ -132,9 +134,11 @@ class Table:
         row, cell = next(
             (row, cell.strip()) for row, cell in zip(column.odd_rows, column.odd_cells, strict=True) if is_missing(cell)
         )
-        wrong = f"{cell!r} is not a finite number" if cell else "the cell is empty"
+        wrong = f"{cell!r} is not a finite number; correct it" if cell else "the cell is empty; correct it"
+        if self.step:
+            wrong = f"here is a step of {self.step} without a number; give a longer one (every)"
         policy = ", or fill gaps (missing=forward)" if leave else ""
-        return self._refused(self.lines[row], name, f"{wrong}; correct it", leave, policy)
+        return self._refused(self.lines[row], name, wrong, leave, policy)
 
     def odd(self, row: int, name: str, wrong: str, leave: bool = True) -> DataError:
         """Return the error of a cell of which `wrong` says what is the matter."""

@@ -17,6 +17,11 @@ END = re.compile(r"(?:UTC|GMT|Z)?(?:[+-]\d\d?(?::?\d\d)?)?$", re.IGNORECASE)
 NAMED = re.compile(r"\s*\[.*\]$")
 """A zone's name behind that."""
 
+WORD = re.compile(
+    r":\d\d(?:[.,]\d+)?\s*(?:[ap]\.?m\.?)?\s*\[?(?P<zone>[a-z]{3,4}|[a-z]+(?:/[a-z_]+)+)\]?$", re.IGNORECASE | re.ASCII
+)
+"""A word for a zone behind a time of day, such as CET: it stands for several zones, or for one by half the year."""
+
 HOUR = 3600.0
 
 
@@ -24,6 +29,11 @@ def has_offset(cells: Sequence[str]) -> bool:
     """Tell whether times say how far they are from UTC, as 2024-01-31T13:45+01:00 does, by the last one there is."""
     last = next((cell.strip() for cell in reversed(cells) if not is_missing(cell)), "")
     return OFFSET.search(NAMED.sub("", last)) is not None
+
+
+def zone_words(cells: Sequence[str]) -> list[str]:
+    """Return the words for zones that stand behind times, in order of appearance."""
+    return [*dict.fromkeys(found["zone"] for cell in cells if (found := WORD.search(cell.strip())))]
 
 
 def offset_in(cell: str) -> str:
