@@ -13,6 +13,7 @@ from torch import Tensor
 import rnnkit
 from rnnkit import Cell, Projected, State
 from rnnkit_compiler.structure.stages import Stage
+from rnnkit_unrollers._batched import one_by_one_where_it_must
 
 FEW = 4
 """Products with a Jacobian up to which one after the other is as fast as all in one pass."""
@@ -162,7 +163,8 @@ def _rows(total: Tensor, before: list[Tensor], seeds: Tensor, create_graph: bool
     options = {"retain_graph": True, "create_graph": create_graph, "allow_unused": True, "materialize_grads": True}
     if several:
         spread = seeds.view(len(seeds), 1, 1, -1).expand(-1, *total.shape)
-        found = torch.autograd.grad(total, before, spread, is_grads_batched=True, **options)
+        with one_by_one_where_it_must():
+            found = torch.autograd.grad(total, before, spread, is_grads_batched=True, **options)
         yield from map(joined, zip(*(tensor.unbind(0) for tensor in found), strict=True))
         return
     for seed in seeds:

@@ -14,6 +14,7 @@ from torch import Tensor
 import rnnkit
 from rnnkit import Cell, Masks, State
 from rnnkit_compiler.structure.owners import NOBODY
+from rnnkit_unrollers._batched import one_by_one_where_it_must
 from rnnkit_unrollers._influence import Influence, Layout, PastStates, cut
 from rnnkit_unrollers._replay import Gradients, Outputs, gradient
 from rnnkit_unrollers.loop import run
@@ -241,12 +242,14 @@ class Rerun:
                 return flat(cell.step(p, tuple(tensor[None] for tensor in state))[1])[0]
 
             _, pull, *_ = torch.func.vjp(new_state, [detached[k] for k in names], *state)
-            found: tuple[Any, ...] = torch.func.vmap(pull)(seeds)
+            with one_by_one_where_it_must():
+                found: tuple[Any, ...] = torch.func.vmap(pull)(seeds)
             return found
 
         detached = [weight.detach() for weight in self.weights]
         rows = [self.xs[start:stop].detach().flatten(0, 1), *(tensor.flatten(0, 1) for tensor in before)]
-        chosen, *states = torch.func.vmap(of_row)(*rows)
+        with one_by_one_where_it_must():
+            chosen, *states = torch.func.vmap(of_row)(*rows)
         size = (stop - start, self.xs.shape[1], self.layout.height)
         own = {k: found.reshape(*size, -1) for k, found in zip(names, chosen, strict=True)}
         jacobian = torch.cat([found.flatten(2) for found in states], dim=2)
