@@ -50,6 +50,8 @@ JOBS = {
     "miru": chaos("its gates are constants, which see no mark"),
     "echostate": chaos("nothing but the readout is trained", hidden=128, lr=1e-2),
     "indrnn": Job(layers=2, why="its units see themselves alone, so its paper stacks layers"),
+    "irnn": Job(hidden=100, lr=3e-3, steps=4000, why="its paper takes 100 units and small steps"),
+    "mclstm": Job(hidden=4, lr=3e-2, why="few units, for its redistribution has the cube of their number"),
     "lmu": Job(lr=3e-3, why="a larger rate lets its memory's encoder explode"),
     "lru": chaos("it is linear, and a marked number is a product", hidden=128, lr=1e-2),
     "unicornn": Job(options={"dt": 0.2, "alpha": 1.0}, why="the default step of time is for sequences of 784 pixels"),
