@@ -11,11 +11,11 @@ from torch.nn.utils import parametrize
 
 import rnnkit
 
-from ..core_cells import CORE_CELLS
+from ..core_cells import CORE_CELLS, TAKING_ALL
 from ..slow_cases import slow_but
 
 every_cell = pytest.mark.parametrize("name", CORE_CELLS)
-every_unroller = pytest.mark.parametrize("unroller", list(rnnkit.unrollers))
+every_unroller = pytest.mark.parametrize("unroller", TAKING_ALL)
 
 T, B, D, H = 5, 3, 4, 6
 

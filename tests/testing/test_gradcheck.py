@@ -12,7 +12,7 @@ import rnnkit
 from rnnkit.core.cell import building
 from rnnkit.errors import CheckError, UsageError
 
-from ..core_cells import CORE_CELLS
+from ..core_cells import CORE_CELLS, TAKING_ALL
 from ..slow_cases import slow_but
 
 
@@ -144,7 +144,7 @@ class WritesOnAParameter(Right):
         return super().step(p, state)
 
 
-@pytest.mark.parametrize("unroller", list(rnnkit.unrollers))
+@pytest.mark.parametrize("unroller", TAKING_ALL)
 @pytest.mark.parametrize("order", [1, 2])
 def test_a_right_cell_passes(unroller, order):
     report = rnnkit.gradcheck(Right, unroller, order)
@@ -178,7 +178,7 @@ WRONG_GRADIENTS = {
 
 
 @pytest.mark.covering(1)
-@pytest.mark.parametrize("unroller", list(rnnkit.unrollers))
+@pytest.mark.parametrize("unroller", TAKING_ALL)
 @pytest.mark.parametrize("fault", WRONG_GRADIENTS)
 def test_a_wrong_gradient_is_named_with_its_index(fault, unroller):
     cell, order, wrong = WRONG_GRADIENTS[fault]
@@ -236,7 +236,7 @@ def test_a_step_in_float32_is_caught():
         (WritesOnAParameter, "step() writes in place on parameter 'decay'"),
     ],
 )
-@pytest.mark.parametrize("unroller", list(rnnkit.unrollers))
+@pytest.mark.parametrize("unroller", TAKING_ALL)
 def test_writing_in_place_is_named(cell, sentence, unroller):
     report = rnnkit.gradcheck(cell, unroller)
     (failure,) = report.failures
@@ -291,7 +291,7 @@ def test_json_of_figures_that_are_not_finite():
     assert json.loads(report.to_json(), parse_constant=refuse)["ok"] is False
 
 
-@pytest.mark.parametrize("unroller", slow_but(["loop"], rnnkit.unrollers))
+@pytest.mark.parametrize("unroller", slow_but(["loop"], TAKING_ALL))
 @pytest.mark.parametrize("name", slow_but(["lstm", "rnn", "residual"], CORE_CELLS))
 def test_a_layer_of_layers_and_directions(name, unroller):
     torch.manual_seed(0)

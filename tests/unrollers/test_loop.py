@@ -42,7 +42,7 @@ def test_without_a_state_it_begins_with_the_cell_s_own():
     assert ys[..., 0].tolist() == [[-7.0] * 3, [-9.0] * 3]
 
 
-@pytest.mark.parametrize("unroller", list(rnnkit.unrollers))
+@pytest.mark.parametrize("unroller", TAKING_ALL)
 def test_inputs_are_left_as_they_were(unroller):
     torch.manual_seed(0)
     cell = rnnkit.cells["lstm"](3, 4)

@@ -191,7 +191,7 @@ def answer(way, cell, unroller, batch, width):
 )  # large: whole products by our own kernels
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
-@pytest.mark.parametrize("unroller", [name for name in rnnkit.unrollers if name != "loop"])
+@pytest.mark.parametrize("unroller", [name for name in TAKING_ALL if name != "loop"])
 def test_every_unroller_answers_as_the_loop(unroller, way, cell, size):
     if size[0] > 3 and way in (jacobian, func_jacobian, batched_gradcheck):
         pytest.skip("a Jacobian of that size says no more")

@@ -6,6 +6,8 @@ import torch
 import rnnkit
 from rnnkit.core.cell import building
 
+from ..core_cells import TAKING_ALL
+
 
 class Odd(rnnkit.cells["rnn"]):
     """A cell with states of several shapes and types, that begins at other values than zero."""
@@ -37,7 +39,7 @@ def test_begins_where_the_inner_cell_begins(build):
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["from the start", "reset"])
-@pytest.mark.parametrize("unroller", list(rnnkit.unrollers))
+@pytest.mark.parametrize("unroller", TAKING_ALL)
 @pytest.mark.parametrize("inner", ["lstm", "gru", Odd], ids=str)
 def test_equals_a_state_that_is_handed_in(build, inner, unroller, reset):
     """With its gradient, summed over the rows, and once more for every reset."""
