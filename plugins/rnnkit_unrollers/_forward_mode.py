@@ -71,6 +71,7 @@ class ForwardMode(torch.autograd.Function):
         """Return outputs (T, B, O) and last states."""
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*tensors)
+        ctx.snapshot = rnnkit.Snapshot(tensors)
         xs, state, _, weights = call.inputs([tensor.detach() for tensor in tensors])
         call.cell = call.equipped(weights)  # as it is now, whatever becomes of the cell
         ctx.call = call
@@ -84,16 +85,16 @@ class ForwardMode(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         """Run forward again; the loop's backward where it is to be differentiated or transformed itself."""
-        call, again = ctx.call, torch.is_grad_enabled()
+        call, again, saved = ctx.call, torch.is_grad_enabled(), ctx.snapshot.of(ctx.saved_tensors)
         if again or rnnkit.watched_by(*gradients):
             with torch.enable_grad():
-                tensors = [tensor.view_as(tensor) for tensor in ctx.saved_tensors]
+                tensors = [tensor.view_as(tensor) for tensor in saved]
                 xs, state, initial, weights = call.inputs(tensors)
                 cell, ys = call.equipped(weights), list[Tensor]()
                 last = run(cell, cell.project(xs), state, call.masks._replace(initial=initial), ys.append)
                 results = [torch.stack(ys), *last]
             return None, *gradient(results, gradients, tensors, create_graph=again)
-        return None, *Rerun(call, ctx.saved_tensors).gradients(gradients)
+        return None, *Rerun(call, saved).gradients(gradients)
 
 
 class Rerun:

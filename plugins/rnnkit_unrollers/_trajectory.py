@@ -50,6 +50,7 @@ class Trajectory(torch.autograd.Function):
         ctx.steps, ctx.stages, ctx.form = steps.holding(inputs), stages, form
         states = solver(ctx.steps, inputs)
         ctx.save_for_backward(*tensors, *states)
+        ctx.snapshot = rnnkit.Snapshot(tensors)
         ctx.set_materialize_grads(False)
         return states
 
@@ -57,7 +58,8 @@ class Trajectory(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         """Run the adjoint back through time, all steps at once."""
         count, again = len(ctx.form.tensors), torch.is_grad_enabled()
-        tensors, states = ctx.saved_tensors[:count], ctx.saved_tensors[count:]
+        saved = ctx.saved_tensors
+        tensors, states = ctx.snapshot.of(saved[:count]), saved[count:]
         with torch.enable_grad():
             # By views, so that each has the gradient of its own uses alone; what is found is not traced through them.
             own = [t.view_as(t) if again else t.detach().requires_grad_(t.requires_grad) for t in tensors]

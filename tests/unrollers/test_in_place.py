@@ -10,7 +10,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 import rnnkit
 from rnnkit.core.cell import building, starting_state
 
-from ..core_cells import CORE_CELLS
+from ..core_cells import CORE_CELLS, TAKING_ALL
 
 T, B, D, H = 5, 3, 2, 4
 SAVED = re.compile(r"modified (by an )?inplace")

@@ -5,6 +5,8 @@ import torch
 
 import rnnkit
 
+from ..core_cells import TAKING_ALL
+
 
 class Recorder(rnnkit.Cell):
     """Sums its inputs, and notes what it is asked to do."""

@@ -11,6 +11,8 @@ from torch.utils._pytree import tree_map
 
 import rnnkit
 
+from ..core_cells import TAKING_ALL
+
 pytestmark = pytest.mark.filterwarnings("ignore")  # torch's own, of tracing, masked tensors and its use of both
 STEPS = 4
 
