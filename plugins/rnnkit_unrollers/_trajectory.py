@@ -10,6 +10,7 @@ once. It is made of operations that are differentiable again, so derivatives of 
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import torch
@@ -57,7 +58,8 @@ class Trajectory(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         """Run the adjoint back through time, all steps at once."""
         count, again = len(ctx.form.tensors), torch.is_grad_enabled()
-        tensors, states = ctx.snapshot.of(ctx.saved_tensors[:count]), ctx.saved_tensors[count:]
+        saved = ctx.saved_tensors
+        tensors, states = ctx.snapshot.of(saved[:count]), saved[count:]
         if not torch._C._autograd._get_current_graph_task_keep_graph():
             ctx.snapshot.forget()
         watched = bool(rnnkit.watched_by(*gradients))
@@ -176,7 +178,7 @@ def unrolled(
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs.tensors):
         after: State = Trajectory.apply(steps, jacobian.stages, solver, inputs, *inputs.tensors)  # type: ignore[no-untyped-call]
     else:
-        after = solver(steps, inputs.like([tensor.detach() for tensor in inputs.tensors]))
+        after = _found_without_graph(steps, inputs, solver)
     if jacobian.output is None:
         ys, _ = steps(inputs, states_before(state, after))
     else:
@@ -186,3 +188,16 @@ def unrolled(
     ys = ys.masked_fill(~masks.live.unsqueeze(-1), 0)
     ends, rows = masks.live.sum(0) - 1, torch.arange(xs.shape[1], device=xs.device)
     return ys, tuple(tensor[ends, rows] for tensor in after)
+
+
+def _found_without_graph(steps: AllSteps, inputs: Inputs, solver: Solver) -> State:
+    """Find the states where nobody asks for a gradient; outside of inference mode, in which no step has a Jacobian."""
+    with torch.inference_mode(False), torch.no_grad():
+        usable = inputs.like([_usable(tensor) for tensor in inputs.tensors])
+        restart = None if steps.restart is None else _usable(steps.restart)
+        return solver(replace(steps.holding(usable), restart=restart), usable)
+
+
+def _usable(tensor: Tensor) -> Tensor:
+    """Return a tensor that autograd may save: one that was made in inference mode is copied."""
+    return tensor.clone() if tensor.is_inference() else tensor.detach()

@@ -16,7 +16,7 @@ from rnnkit.testing import culprits
 from rnnkit.testing.author import Author, Place
 from rnnkit.testing.certificate import Certificate
 from rnnkit.testing.conformance import STEPS, Promise, Sizes, located
-from rnnkit.testing.dependence import idle_tensors
+from rnnkit.testing.dependence import IDLE, idle_tensors
 from rnnkit.testing.gate_order import misnamed_gates
 from rnnkit.testing.gradcheck import gradcheck
 from rnnkit.testing.gradient_report import GradientReport
@@ -147,8 +147,8 @@ class CellPromises:
                 yield located(f"{name} is on {tensor.device} in a cell on meta", place, self.author.definition("step"))
 
     def purity(self) -> Iterator[str]:
-        """Nothing is written in place."""
-        cell = self.build()
+        """Nothing is written in place, in training neither."""
+        cell = self.build().train()
         yield from writes_in_place(
             cell, random(STEPS, self.sizes.batch, self.sizes.input), random_state(cell, self.sizes.batch)
         )
@@ -201,16 +201,13 @@ class CellPromises:
             yield located(sentence, place, self.author.definition("step"))
 
     def dependence(self) -> Iterator[str]:
-        """What is computed depends on the input and on every parameter."""
+        """What is computed depends on the input, on the state and on every parameter."""
         cell = self.build()
         xs, state = random(STEPS, self.sizes.batch, self.sizes.input), random_state(cell, self.sizes.batch)
         for name in idle_tensors(cell, xs, state):
-            if name == "input":
-                place = self.author.definition("step")
-                yield located("nothing depends on the input; read it in project() or step()", place)
-            else:
-                place = self.author.setting(name.partition(".")[0])
-                yield located(f"nothing depends on parameter {name!r}; use it, or leave it out", place)
+            sentence = IDLE.get(name, f"nothing depends on parameter {name!r}; use it, or leave it out")
+            place = None if name in IDLE else self.author.setting(name.partition(".")[0])
+            yield located(sentence, place, self.author.definition("step"))
 
     def gates(self) -> Iterator[str]:
         """The gates that the class declares are the blocks of its weights, and an open forget gate keeps the state."""

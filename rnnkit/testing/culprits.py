@@ -29,8 +29,13 @@ def first_call(author: Author, run: Run, look: Callable[[Call], bool]) -> Place 
 
 def writing(author: Author, run: Run, tensor: Tensor) -> Place | None:
     """Return the line that overwrites a tensor."""
-    before = tensor.detach().clone()
-    return first_call(author, run, lambda call: not torch.equal(tensor.detach(), before))
+    before = tensor.detach().clone(), tensor._version
+    return first_call(author, run, lambda call: is_written(tensor, *before))
+
+
+def is_written(tensor: Tensor, before: Tensor, version: int) -> bool:
+    """Tell whether a tensor was written since it was `before`: with other numbers, or with the same, as a clamp may."""
+    return tensor._version != version or not torch.equal(tensor.detach(), before)
 
 
 def drawing(author: Author, run: Run) -> Place | None:

@@ -9,11 +9,17 @@ from torch import Tensor
 from rnnkit.core.cell import Cell, State
 from rnnkit.plugin.resolve import reference_unroller
 
+IDLE = {
+    "the input": "nothing depends on the input; read it in project() or step()",
+    "the state": "nothing depends on the state, so no step knows of those before; read it in step()",
+}
+"""What is said of those that are no parameters."""
+
 
 def idle_tensors(cell: Cell, xs: Tensor, state: State) -> Iterator[str]:
-    """Yield "input", and the names of parameters, on which nothing depends: neither by autograd nor by value."""
+    """Yield "the input", "the state" or the name of a parameter, if nothing depends on it by autograd nor by value."""
     xs = xs.clone().requires_grad_()
-    named = {"input": xs, **{name: p for name, p in cell.named_parameters() if p.requires_grad}}
+    named = {"the input": xs, **{name: p for name, p in cell.named_parameters() if p.requires_grad}}
     outputs = _outputs(cell, xs, state)
     differentiable = [tensor.sum() for tensor in outputs if tensor.requires_grad]
     gradients: tuple[Tensor | None, ...] = (None,) * len(named)
@@ -23,6 +29,10 @@ def idle_tensors(cell: Cell, xs: Tensor, state: State) -> Iterator[str]:
     for (name, tensor), gradient in zip(named.items(), gradients, strict=True):
         if gradient is None and _unmoved(cell, tensor, outputs, partial(_outputs, cell, xs, state)):
             yield name
+    if any(tensor.is_floating_point() for tensor in state):  # whole numbers may be drawn as they begin
+        from_given, from_own = outputs[: len(outputs) // 2], outputs[len(outputs) // 2 :]
+        if all(map(torch.equal, from_given, from_own)):
+            yield "the state"
 
 
 def _unmoved(cell: Cell, tensor: Tensor, outputs: list[Tensor], run: "partial[list[Tensor]]") -> bool:

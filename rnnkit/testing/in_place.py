@@ -8,17 +8,18 @@ import torch
 from torch import Tensor
 
 from rnnkit.core.cell import Cell, State, parts_of, time_slice
+from rnnkit.testing import culprits
 from rnnkit.testing.author import Author
 from rnnkit.testing.conformance import located
-from rnnkit.testing.culprits import writing
 
 
 def writes_in_place(cell: Cell, xs: Tensor, state: State) -> list[str]:
-    """Run one step and tell what it overwrote, a sentence each: input, projection, state or parameters."""
+    """Run one step and tell what it overwrote, a sentence each: input, projection, state, parameters or buffers."""
     with torch.no_grad():
         xs, state = xs.clone(), tuple(tensor.clone() for tensor in state)
-        own = {**dict(cell.named_parameters()), **dict(cell.named_buffers())}
-        watched = {"its input": xs, **{f"parameter {name!r}": tensor for name, tensor in own.items()}}
+        watched = {"its input": xs}
+        watched |= {f"parameter {name!r}": tensor for name, tensor in cell.named_parameters()}
+        watched |= {f"buffer {name!r}": tensor for name, tensor in cell.named_buffers()}
         author, projected = Author.of(cell), cell.project(xs.clone())
         sentences = _overwritten(author, "project()", watched, partial(cell.project, xs))
         p = time_slice(projected, 0)
@@ -32,15 +33,15 @@ def writes_in_place(cell: Cell, xs: Tensor, state: State) -> list[str]:
 
 def _overwritten(author: Author, method: str, watched: dict[str, Tensor], run: Callable[[], Any]) -> list[str]:
     """Run a method; return a sentence for each of the watched tensors that it overwrites, and put that back."""
-    before = {name: tensor.clone() for name, tensor in watched.items()}
+    before = {name: (tensor.clone(), tensor._version) for name, tensor in watched.items()}
     run()
-    changed = [name for name, tensor in watched.items() if not torch.equal(tensor, before[name])]
+    changed = [name for name, tensor in watched.items() if culprits.is_written(tensor, *before[name])]
     sentences = []
     for name in changed:
         for other in changed:
-            watched[other].copy_(before[other])
-        place = writing(author, run, watched[name]) or author.definition(method.removesuffix("()"))
+            watched[other].copy_(before[other][0])
+        place = culprits.writing(author, run, watched[name]) or author.definition(method.removesuffix("()"))
         sentences.append(located(f"{method} writes in place on {name}; compute a new tensor instead", place))
     for other in changed:
-        watched[other].copy_(before[other])
+        watched[other].copy_(before[other][0])
     return sentences

@@ -120,6 +120,25 @@ class WritesParameter(Whole):
         return super().step(p, state)
 
 
+class ClampsParameter(Whole):
+    def step(self, p, state):
+        with torch.no_grad():
+            self.across.clamp_(-9, 9)  # here
+        return super().step(p, state)
+
+
+class WritesBufferInTraining(Whole):
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.register_buffer("mean", torch.zeros(hidden_size))
+
+    def project(self, xs):
+        p = super().project(xs)
+        if self.training:
+            self.mean.lerp_(p.detach().mean((0, 1)), 0.1)  # here
+        return p - self.mean
+
+
 class DtypeOfBuffer(Whole):
     def __init__(self, input_size, hidden_size):
         super().__init__(input_size, hidden_size)
@@ -214,6 +233,12 @@ class IgnoresInput(Whole):
 
     def step(self, p, state):  # here
         return super().step(p + self.inward.weight.sum(), state)
+
+
+class IgnoresState(Whole):
+    def step(self, p, state):  # here
+        h = torch.tanh(p @ self.across)
+        return h, (h, p)
 
 
 class ParameterIdle(Whole):
@@ -333,6 +358,8 @@ BROKEN = {
     WritesState: ("purity", "step() writes in place on its state 'c'; compute a new tensor instead"),
     WritesInput: ("purity", "project() writes in place on its input; compute a new tensor instead"),
     WritesParameter: ("purity", "step() writes in place on parameter 'across'; compute a new tensor instead"),
+    ClampsParameter: ("purity", "step() writes in place on parameter 'across'; compute a new tensor instead"),
+    WritesBufferInTraining: ("purity", "project() writes in place on buffer 'mean'; compute a new tensor instead"),
     DtypeOfBuffer: ("dtype", "scale is torch.float32 in a cell built as torch.float64"),
     DtypeOfConstant: ("dtype", "a number in a cell built as torch.float64 is of another dtype, named in its code"),
     DtypeOfResult: ("dtype", "the output is torch.float64 in a cell built as torch.float32"),
@@ -346,6 +373,7 @@ BROKEN = {
     Counts: ("determinism", "step() changes its attribute 'calls' at each call; what it is to remember goes into"),
     BeginsAtRandom: ("determinism", "initial_state() gives another 'h' at each call; hand a random state in instead"),
     IgnoresInput: ("dependence", "nothing depends on the input; read it in project() or step()"),
+    IgnoresState: ("dependence", "nothing depends on the state, so no step knows of those before; read it in step()"),
     ParameterIdle: ("dependence", "nothing depends on parameter 'idle'; use it, or leave it out"),
     LooksAhead: ("project agrees with step", "project() of the sequence and of step 0 alone differ"),
     OddForward: ("project agrees with step", "the output differs between forward() and step() of the projection"),

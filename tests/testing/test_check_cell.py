@@ -310,7 +310,7 @@ def test_a_buffer_that_counts_steps_is_caught():
             self.count += 1
             return super().step(p, state)
 
-    assert "step() writes in place on parameter 'count'" in rnnkit.testing.inspect_cell(Counting).promises["purity"][0]
+    assert "step() writes in place on buffer 'count'" in rnnkit.testing.inspect_cell(Counting).promises["purity"][0]
 
 
 class Normalised(Good):

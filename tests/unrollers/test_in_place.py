@@ -51,7 +51,7 @@ class Twice(rnnkit.cells["rnn"]):
 CELLS = {name: rnnkit.cells[name] for name in CORE_CELLS} | {"aliases": Aliases, "twice": Twice}
 
 
-WAYS = {str(way): way for kind in map(rnnkit.unrollers.get, TAKING_ALL) for way in kind.variants()}
+WAYS = {str(way): way for name in TAKING_ALL for way in rnnkit.unrollers[name].variants()}
 """Every unroller in each of its ways, those that are only taken at other sizes or on other devices too."""
 
 every_way = pytest.mark.parametrize("unroller", WAYS.values(), ids=WAYS)

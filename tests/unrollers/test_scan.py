@@ -131,6 +131,17 @@ def test_third_derivatives_are_the_loop_s():
     torch.testing.assert_close(*found)
 
 
+@pytest.mark.parametrize("unroller", ["scan", "newton"])
+def test_inference_mode_has_the_loop_s_numbers(unroller):
+    """In it nothing can be differentiated, the step by its state neither."""
+    with torch.inference_mode():
+        cell, xs, reset = build(CoupledAffine), torch.randn(9, 2, D, dtype=torch.float64), torch.rand(9, 2) < 0.3
+        expected = Loop()(cell, xs, reset=reset)
+        torch.testing.assert_close(rnnkit.unrollers[unroller]()(cell, xs, reset=reset), expected)
+    with torch.no_grad():
+        torch.testing.assert_close(rnnkit.unrollers[unroller]()(cell, xs, reset=reset), expected)
+
+
 @pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")  # torch's own, in jvp
 def test_transforms_and_autocast_have_the_loop_s_numbers():
     cell, xs = rnnkit.cells["mingru"](D, H), torch.randn(4, 2, D)
