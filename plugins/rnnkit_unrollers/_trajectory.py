@@ -60,13 +60,15 @@ class Trajectory(torch.autograd.Function):
         count, again = len(ctx.form.tensors), torch.is_grad_enabled()
         saved = ctx.saved_tensors
         tensors, states = ctx.snapshot.of(saved[:count]), saved[count:]
+        watched = bool(rnnkit.watched_by(*gradients))
         with torch.enable_grad():
             # By views, so that each has the gradient of its own uses alone; what is found is not traced through them.
-            own = [t.view_as(t) if again else t.detach().requires_grad_(t.requires_grad) for t in tensors]
+            viewed = again or watched  # a transform allows no new leaves
+            own = [t.view_as(t) if viewed else t.detach().requires_grad_(t.requires_grad) for t in tensors]
             inputs = ctx.form.like(own)
             steps = ctx.steps.holding(inputs)
             found = None
-            if not rnnkit.watched_by(*gradients):
+            if not watched:
                 after = states if again else [tensor.detach() for tensor in states]
                 found = Adjoint(steps, ctx.stages, inputs, after, again).gradients(gradients)
             if found is None:
