@@ -65,7 +65,8 @@ class Trajectory(torch.autograd.Function):
         watched = bool(rnnkit.watched_by(*gradients))
         with torch.enable_grad():
             # By views, so that each has the gradient of its own uses alone; what is found is not traced through them.
-            own = [t.view_as(t) if again or watched else t.detach().requires_grad_(t.requires_grad) for t in tensors]
+            viewed = again or watched  # a transform allows no new leaves
+            own = [t.view_as(t) if viewed else t.detach().requires_grad_(t.requires_grad) for t in tensors]
             inputs = ctx.form.like(own)
             steps = ctx.steps.holding(inputs)
             found = None

@@ -163,6 +163,15 @@ def test_gradients_of_many_outputs_at_once():
     torch.testing.assert_close(*found)
 
 
+def test_gradients_under_vmap_of_the_way_back_alone():
+    cell, xs, found = build(CoupledAffine), torch.randn(3, 1, D, dtype=torch.float64, requires_grad=True), []
+    for unroller in (Scan(), Loop()):
+        ys, _ = unroller(cell, xs)
+        several = torch.ones(2, *ys.shape, dtype=ys.dtype).cumsum(0)
+        found.append(torch.func.vmap(lambda g, ys=ys: torch.autograd.grad(ys, xs, g, retain_graph=True)[0])(several))
+    torch.testing.assert_close(*found)
+
+
 def test_explain_says_how_the_jacobian_is_built():
     assert Scan().explain(rnnkit.cells["qrnn"](D, H)).splitlines() == [
         "runs as a parallel scan over time",
