@@ -141,7 +141,7 @@ def linearised(steps: AllSteps, inputs: Inputs, stage: Stage, states: Sequence[T
         states: of all state tensors after all steps (T, B, ...), right or guessed.
 
     Returns:
-        the stage's new states (T, B, N), and the Jacobian as `coefficients` has it; None where there is none.
+        The stage's new states (T, B, N), and the Jacobian as `coefficients` has it; None where there is none.
     """
     before = list(states_before(inputs.state, states))
     with torch.enable_grad():
@@ -167,7 +167,7 @@ def unrolled(
         solver: finds the states.
 
     Returns:
-        as an unroller does.
+        As an unroller does.
     """
     xs, state, masks = prepared
     form = cell.project(xs)

@@ -84,7 +84,7 @@ class Flow:
         """Run an operation that moves elements on their numbers.
 
         Returns:
-            its results, and for each operand the number of its first element; 0 is what is put beside them.
+            Its results, and for each operand the number of its first element; 0 is what is put beside them.
         """
         starts, numbers, start = {}, {}, 1
         for number in dict.fromkeys(call.reads):
