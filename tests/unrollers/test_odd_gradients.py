@@ -197,8 +197,8 @@ def answer(way, cell, unroller, batch, width):
 def test_every_unroller_answers_as_the_loop(unroller, way, cell, size):
     if size[0] > 3 and way in (jacobian, func_jacobian, batched_gradcheck):
         pytest.skip("a Jacobian of that size says no more")
-    if size[0] > 3 and cell != "lstm":
-        pytest.skip("one cell does for the large products")
+    if size[0] > 3 and (cell != "lstm" or unroller in ("newton", "rtrl")):
+        pytest.skip("one cell does for the large products, which these two leave to torch")
     expected = answer(way, cell, "loop", *size)
     found = answer(way, cell, unroller, *size)
     assert isinstance(found, type) == isinstance(expected, type), found
