@@ -141,7 +141,7 @@ def coefficients(stage: Stage, new: Sequence[Tensor], before: Sequence[Tensor], 
         create_graph: whether the Jacobian is to be differentiated.
 
     Returns:
-        What is (T, B, N) where it is diagonal, else (T, B, count, size, size).
+        Numbers (T, B, N) where it is diagonal, else blocks (T, B, count, size, size).
     """
     total = joined(new)
     seeds = torch.zeros(len(stage.blocks.T), total.shape[2], dtype=total.dtype, device=total.device)
