@@ -110,15 +110,17 @@ def proven(name: str) -> dict[str, object]:
 
 
 def timed(name: str) -> dict[str, object]:
-    """Return how many times as long nn.LSTM takes, by size, and on which processor."""
-    speed = {}
+    """Return how many times as long torch's layer takes, the cell's own or nn.LSTM, by size, and on which processor."""
+    speed, rival, processor = {}, "", ""
     words = ("bench", "--cell", name, "--sizes", ",".join(SIZES), "--pairs", "8", "--threads", "1", "--json")
     done = subprocess.run([sys.executable, "-m", "rnnkit", *words], check=True, capture_output=True, text=True)
     for line in done.stdout.splitlines():
         found = json.loads(line)
+        processor = found.get("processor", processor)
         if found.get("event") == "size":
-            speed[found["size"]] = round(next(iter(found["rivals"].values()))["median"], 2)
-    return {"speed": speed, "machine": found["processor"]}
+            ((rival, figure),) = found["rivals"].items()
+            speed[found["size"]] = round(figure["median"], 2)
+    return {"speed": speed, "rival": rival, "machine": processor}
 
 
 # What is written
@@ -182,11 +184,12 @@ def runs_as(known: dict) -> str:
 
 
 def speed(known: dict) -> str:
-    """Say how many times as long torch's LSTM takes; "" where it was not measured."""
+    """Say how many times as long torch's layer takes; "" where it was not measured."""
     if "speed" not in known:
         return ""
-    told = [f"{ratio:g} at {size.replace('x', ' × ')}" for size, ratio in known["speed"].items()]
-    return f"nn.LSTM's time over its own, all gradients (rows × steps × D × H, {known['machine']}): {', '.join(told)}"
+    told = [f"{ratio or 'below 0.01'} at {size.replace('x', ' × ')}" for size, ratio in known["speed"].items()]
+    what = "all gradients, one thread; rows × steps × D × H"
+    return f"{known['rival']}'s time over its own ({what}, {known['machine']}): {', '.join(told)}"
 
 
 def sparkline(name: str, flow: list[float]) -> str:
