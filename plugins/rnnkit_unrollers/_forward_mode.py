@@ -88,8 +88,6 @@ class ForwardMode(torch.autograd.Function):
         """Run forward again; the loop's backward where it is to be differentiated or transformed itself."""
         call, again = ctx.call, torch.is_grad_enabled()
         saved = ctx.snapshot.of(ctx.saved_tensors)
-        if not torch._C._autograd._get_current_graph_task_keep_graph():
-            ctx.snapshot.forget()
         if again or rnnkit.watched_by(*gradients):
             with torch.enable_grad():
                 tensors = [tensor.view_as(tensor) for tensor in saved]

@@ -105,8 +105,6 @@ class Replay(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         unrolling, surroundings = ctx.unrolling, ctx.surroundings
         tensors = ctx.snapshot.of(ctx.saved_tensors)
-        if not torch._C._autograd._get_current_graph_task_keep_graph():
-            ctx.snapshot.forget()
         by_the_loop = torch.is_grad_enabled() or rnnkit.watched_by(*gradients)
         if by_the_loop:
             with torch.enable_grad():

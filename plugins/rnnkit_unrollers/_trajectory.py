@@ -60,8 +60,6 @@ class Trajectory(torch.autograd.Function):
         count, again = len(ctx.form.tensors), torch.is_grad_enabled()
         saved = ctx.saved_tensors
         tensors, states = ctx.snapshot.of(saved[:count]), saved[count:]
-        if not torch._C._autograd._get_current_graph_task_keep_graph():
-            ctx.snapshot.forget()
         watched = bool(rnnkit.watched_by(*gradients))
         with torch.enable_grad():
             # By views, so that each has the gradient of its own uses alone; what is found is not traced through them.

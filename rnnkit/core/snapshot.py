@@ -21,10 +21,15 @@ class Snapshot:
     def of(self, saved: Sequence[Tensor]) -> Sequence[Tensor]:
         """Return tensors that were saved, with their own numbers of then; those that lie elsewhere by now as constants.
 
+        To be called in a backward pass; unless that keeps the graph for another one, the memory is let go.
+
         Raises:
             RuntimeError: the backward pass is to be differentiated, and their memory was exchanged.
         """
-        if self._aliases is None or all(map(_share, saved, self._aliases)):
+        aliases = self._aliases
+        if not torch._C._autograd._get_current_graph_task_keep_graph():
+            self._aliases = None
+        if aliases is None or all(map(_share, saved, aliases)):
             return saved
         if torch.is_grad_enabled():
             raise RuntimeError(
@@ -33,12 +38,8 @@ class Snapshot:
             )
         return [
             tensor if _share(tensor, alias) else alias.detach().requires_grad_(tensor.requires_grad)
-            for tensor, alias in zip(saved, self._aliases, strict=True)
+            for tensor, alias in zip(saved, aliases, strict=True)
         ]
-
-    def forget(self) -> None:
-        """Let go of the memory."""
-        self._aliases = None
 
 
 def _share(one: Tensor, other: Tensor) -> bool:

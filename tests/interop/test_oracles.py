@@ -11,6 +11,8 @@ import torch
 import rnnkit
 from rnnkit.interop import export_weights, from_haiku, import_weights
 
+from ..frameworks import need
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings(
@@ -19,11 +21,6 @@ pytestmark = [
 ]
 
 STEPS, BATCH, INPUTS, HIDDEN = 7, 3, 4, 5
-
-
-def need(name):
-    """Import a framework, or skip the test for its absence."""
-    return pytest.importorskip(name, reason=f"{name} is in the extra 'oracles'", exc_type=ImportError)
 
 
 def to_numpy(value):

@@ -10,6 +10,8 @@ import torch
 
 import rnnkit
 
+from ..frameworks import need
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings(
@@ -18,11 +20,6 @@ pytestmark = [
 ]
 
 STEPS, BATCH, INPUTS, HIDDEN = 6, 3, 5, 4
-
-
-def need(name):
-    """Import a framework, or skip the test for its absence."""
-    return pytest.importorskip(name, reason=f"{name} is in the extra 'oracles'", exc_type=ImportError)
 
 
 def weights_of_loss(shape):

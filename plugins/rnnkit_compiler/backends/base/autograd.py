@@ -71,8 +71,6 @@ class AllSteps(torch.autograd.Function):
         *saved, memory, y_states = ctx.saved_tensors
         needs = ctx.needs_input_grad[3:]
         tensors, others = ctx.snapshot.of(saved[: len(needs)]), saved[len(needs) :]
-        if not torch._C._autograd._get_current_graph_task_keep_graph():
-            ctx.snapshot.forget()
         if not torch.is_grad_enabled() and not rnnkit.watched_by():
             try:
                 kept = SavedTensors(

@@ -77,8 +77,6 @@ class Linear(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of x, weight and bias."""
         x, weight = ctx.snapshot.of(ctx.saved_tensors)
-        if not torch._C._autograd._get_current_graph_task_keep_graph():
-            ctx.snapshot.forget()
         needs = ctx.needs_input_grad
         rows, grads = x.reshape(-1, x.shape[-1]), grad.reshape(-1, grad.shape[-1])
         if (
