@@ -124,3 +124,14 @@ def test_bad_options_are_named():
     with pytest.raises(UsageError, match="unroller 'newton': iterations is 0"):
         Newton(iterations=0)
     assert str(Newton(iterations=7)) == "newton(iterations=7)"
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_small_states_are_solved_as_well_as_large_ones(dtype):
+    """Of an oscillator in small steps of time; errors are relative to the largest state, as the residual is."""
+    torch.manual_seed(0)
+    cell, xs = rnnkit.cells["cornn"](D, H, dt=1e-3).to(dtype), torch.randn(6, 2, D, dtype=dtype)
+    found, expected = (torch.cat(unroller(cell, xs)[1]) for unroller in (Newton(), Loop()))
+    largest = expected.abs().amax()
+    assert largest < 1e-2
+    assert (found - expected).abs().amax() <= 100 * torch.finfo(dtype).eps * largest
