@@ -1,6 +1,8 @@
 """Influences: the derivatives of the state by what came before it, carried forward in time with the state.
 
-    S_t = J_t S_{t-1} + M_t                         J_t = ∂h_t/∂h_{t-1},  M_t = ∂h_t/∂θ with h_{t-1} held
+    S = J S_before + M                              J = ∂h/∂h_before,  M = ∂h/∂θ with h_before held
+
+from one stretch of steps to the next.
 
 A dense influence holds (N, P) numbers a row, for N of the state and P of the parameter. Where the Jacobian goes element
 by element and each number of the parameter acts on one unit, all but that unit's are zero, and (n, P) are held, for n
@@ -47,7 +49,16 @@ class Layout:
 
     def matrix(self, rows: Tensor) -> Tensor:
         """Return the Jacobian from the products of all seeds with it, (..., height, N)."""
-        return rows.view(*rows.shape[:-1], self.tensors, self.units) if self.elementwise else rows
+        return rows.reshape(*rows.shape[:-1], self.tensors, self.units) if self.elementwise else rows
+
+    def through(self, derivatives: Tensor, jacobian: Tensor) -> Tensor:
+        """Return derivatives by the old state, (B, R, N), from those by the new one."""
+        if not self.elementwise:
+            return derivatives @ jacobian
+        if self.tensors == 1:
+            return derivatives * jacobian[:, 0]
+        of_new = self.matrix(derivatives).unsqueeze(3)
+        return (of_new * jacobian.unsqueeze(1)).sum(2).flatten(2)
 
 
 class Influence:
@@ -69,6 +80,14 @@ class Influence:
         """The gradient so far: (R, C) or, of each row of the batch its own, (B, R, C)."""
 
     @classmethod
+    def of_state(cls, layout: Layout, like: Tensor, begun: Tensor | float) -> "Influence":
+        """Return that of a state (B, N), of each row its own, on itself or on another."""
+        unit = torch.arange(layout.units, device=like.device).repeat(layout.tensors)
+        held = torch.zeros(len(like), layout.height, layout.width, 1, dtype=like.dtype, device=like.device)
+        held += begun.unsqueeze(2) if isinstance(begun, Tensor) else begun
+        return cls(layout, held, unit, shared=False)
+
+    @classmethod
     def of_weight(cls, layout: Layout, weight: Tensor, unit: Tensor | None, batch: int) -> "Influence":
         """Return that of a weight, which all rows have in common, on a state that it has not acted on yet.
 
@@ -87,10 +106,6 @@ class Influence:
         begun = torch.zeros(batch, layout.height, *size, dtype=weight.dtype, device=weight.device)
         return cls(layout, begun, None if rows is None else rows.to(weight.device), shared=True)
 
-    def restart(self, rows: Tensor, value: Tensor | float) -> None:
-        """Set the influence in the rows (B,) that start again."""
-        self.held = torch.where(rows.view(-1, 1, 1, 1), value, self.held)
-
     def read(self, coming: Tensor) -> None:
         """Add what a gradient of the state, (B, N), says of the numbers."""
         if self.layout.elementwise:
@@ -101,8 +116,8 @@ class Influence:
             found = torch.einsum("bn,bnrc->rc" if self.shared else "bn,bnrc->brc", coming, self.held)
         self.total += found
 
-    def advance(self, jacobian: Tensor, own: Tensor | None, live: Tensor | None) -> None:
-        """Go one step on; `own` (B, height, P) is what acts at once, rows that are not live (B,) stay."""
+    def advance(self, jacobian: Tensor, own: Tensor | None) -> None:
+        """Go one stretch on; `own` (B, height, ...) is what acts on its end within it."""
         if not self.layout.elementwise:
             after = (jacobian @ self.held.flatten(2)).view(self.held.shape)
         elif self.layout.tensors == 1:
@@ -110,8 +125,8 @@ class Influence:
         else:
             after = torch.einsum("bklr,blrc->bkrc", jacobian[..., self.unit], self.held)
         if own is not None:
-            after += own.view(self.held.shape)
-        self.held = after if live is None else torch.where(live.view(-1, 1, 1, 1), after, self.held)
+            after += own.reshape(self.held.shape)
+        self.held = after
 
 
 class PastStates:
@@ -126,10 +141,6 @@ class PastStates:
         self.held = torch.zeros(steps, *shape, dtype=like.dtype, device=like.device)
         self.gradient = torch.zeros(steps, len(like), layout.width, dtype=like.dtype, device=like.device)
 
-    def restart(self, rows: Tensor) -> None:
-        """Cut the rows (B,) that start again off from their past."""
-        self.held[: self.steps].masked_fill_(rows.view(-1, 1, 1), 0)
-
     def read(self, coming: Tensor) -> None:
         """Add what a gradient of the state, (B, N), says of all states before it."""
         held = self.held[: self.steps]
@@ -139,21 +150,20 @@ class PastStates:
         else:
             self.gradient[: self.steps] += torch.einsum("bn,sbnp->sbp", coming, held)
 
-    def advance(self, jacobian: Tensor, live: Tensor | None) -> None:
-        """Go one step on, to a state that is a past one from then on."""
+    def begin(self, gradient: Tensor) -> None:
+        """Begin with the states of the present stretch, of which a gradient (C, B, N) is known."""
+        self.gradient[self.steps : self.steps + len(gradient)] = gradient
+
+    def advance(self, jacobian: Tensor, own: Tensor) -> None:
+        """Go one stretch on, whose states, (C, B, height, N), are past ones from then on."""
         held = self.held[: self.steps]
         if self.layout.elementwise:
             spread = jacobian.repeat(1, 1, 1, self.layout.tensors)
-            after = torch.einsum("bklp,sblp->sbkp", spread, held)
+            held.copy_(torch.einsum("bklp,sblp->sbkp", spread, held))
         else:
-            after = jacobian @ held
-        begun = self.layout.seeds(jacobian).expand_as(self.held[self.steps])
-        if live is not None:
-            after = torch.where(live.view(-1, 1, 1), after, held)
-            begun = begun * live.view(-1, 1, 1)
-        self.held[: self.steps] = after
-        self.held[self.steps] = begun
-        self.steps += 1
+            held.copy_(jacobian @ held)
+        self.held[self.steps : self.steps + len(own)] = own
+        self.steps += len(own)
 
 
 def cut(flat: Tensor, like: Sequence[Tensor]) -> list[Tensor]:

@@ -243,6 +243,7 @@ def gradient(
     inputs: Sequence[Tensor],
     create_graph: bool = False,
     retain_graph: bool = False,
+    is_grads_batched: bool = False,
 ) -> Gradients:
     """Do as torch.autograd.grad, passing over outputs and inputs that have no gradient."""
     pairs = [
@@ -261,6 +262,7 @@ def gradient(
             retain_graph=create_graph or retain_graph,
             create_graph=create_graph,
             allow_unused=True,
+            is_grads_batched=is_grads_batched,
         )
     )
     return [next(gradients) if tensor.requires_grad else None for tensor in inputs]

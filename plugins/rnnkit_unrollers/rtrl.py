@@ -1,4 +1,4 @@
-"""Real-time recurrent learning: exact gradients by a run forward, without a history and without a pass back.
+"""Real-time recurrent learning: exact gradients by a run forward, without a history.
 
     S_t = J_t S_{t-1} + ∂f/∂θ                       S = ∂h/∂θ,  J = ∂f/∂h
     dL/dθ = Σ_t dL/dy_t (∂y/∂h S_{t-1} + ∂y/∂θ)
@@ -7,6 +7,9 @@ Theorem: this is the chain rule read from left to right, so the sum is that of b
 term. What is held does not grow with T. Of a dense Jacobian S has H numbers for each parameter, and a step takes H
 times as many multiplications as one of backpropagation; where the recurrence goes element by element and each number of
 a parameter acts on one unit, both proven from the recorded operations, S has one, and a step takes as many.
+
+The rule may be read in any order: steps are joined to stretches, whose own derivatives are gathered from their end, as
+products of matrices, and S goes from stretch to stretch.
 
 Papers: Williams & Zipser, "A Learning Algorithm for Continually Running Fully Recurrent Neural Networks", Neural
 Computation 1, 1989; Zucchet et al., "Online Learning of Long-Range Dependencies", NeurIPS 2023 (the one number).
@@ -19,12 +22,14 @@ from torch import Tensor
 
 import rnnkit
 from rnnkit import Cell, Masks, State
-from rnnkit.errors import UsageError
+from rnnkit.errors import UsageError, check_whole
 from rnnkit_compiler.structure.jacobian import StateJacobian, Unproven, acting_on, jacobian_for, jacobian_of
 from rnnkit_compiler.structure.owners import SEVERAL
 from rnnkit_compiler.trace.example import example
-from rnnkit_unrollers._forward_mode import Call, ForwardMode, Rerun
+from rnnkit_unrollers._forward_call import Call
+from rnnkit_unrollers._forward_mode import ForwardMode
 from rnnkit_unrollers._influence import Layout
+from rnnkit_unrollers._rerun import Rerun
 from rnnkit_unrollers._surroundings import devices_of
 from rnnkit_unrollers._weights import weights_of
 from rnnkit_unrollers.loop import Loop
@@ -34,17 +39,30 @@ class Rtrl(rnnkit.Unroller):
     """Computes gradients forward in time: exact, in memory that does not grow with the sequence.
 
     The sequence is run again, forward, once the outputs' gradients are known. Parameters and first states need no pass
-    back; neither does the input, but its gradient takes the influence of every past state, T times the room and time:
-    ask for it in short sequences only, as a check needs it and the first layer of a model does not.
+    back but within a stretch; neither does the input, but its gradient takes the influence of every past state, T times
+    the room: ask for it in short sequences only, as a check needs it and the first layer of a model does not.
 
     Second derivatives, transforms of torch.func, autocast and cells that draw in `project` or cannot be recorded are
     left to the plain loop.
 
-    Memory: input and output, and the influence: B P numbers, for P of the parameters, of a recurrence that goes element
-    by element, B H P of others. Time: see `explain`.
+    Memory: input and output, the graph of a stretch, and the influence: B P numbers, for P of the parameters, of a
+    recurrence that goes element by element, B H P of others. Time: about the loop's of the former; see `explain`.
+
+    Args:
+        steps: of a stretch, at most; 1: none is ever gone back over. None: 64, and at most half of a sequence.
     """
 
     name = "rtrl"
+
+    def __init__(self, *, steps: int | None = None) -> None:
+        if steps is not None:
+            check_whole("unroller 'rtrl': steps", steps)
+        self.steps = steps
+
+    @classmethod
+    def variants(cls) -> list[rnnkit.Unroller]:
+        """Return one that goes by stretches, and one that goes step by step."""
+        return [cls(), cls(steps=1)]
 
     def __call__(
         self,
@@ -65,9 +83,12 @@ class Rtrl(rnnkit.Unroller):
         tensors = (prepared, *before, *masks.initial, *weights_of(cell)[0])
         if not torch.is_grad_enabled() or not any(tensor.requires_grad for tensor in tensors):
             return Loop()(cell, xs, state, lengths=lengths, reset=reset)
-        call = _call(cell, prepared, before, masks, jacobian)
+        call = _call(cell, prepared, before, masks, jacobian, self.steps)
         ys, *last = ForwardMode.apply(call, *tensors)  # type: ignore[no-untyped-call]
         return ys, tuple(last)
+
+    def __repr__(self) -> str:
+        return self.name if self.steps is None else f"{self.name}(steps={self.steps})"
 
     def explain(self, cell: Cell) -> str:
         """Say which influence is carried, what a step costs, and what goes to the loop."""
@@ -117,24 +138,24 @@ def online_gradients(
     if isinstance(jacobian, Unproven) or reason:
         raise UsageError(f"online_gradients: cell {cell.name!r} cannot be run forward alone: {reason}")
     weights, places = weights_of(cell)
-    call = _call(cell, prepared, before, masks, jacobian)
+    call = _call(cell, prepared, before, masks, jacobian, 1)
     rerun, now = Rerun(call, [prepared.detach(), *(tensor.detach() for tensor in before), *weights]), before
     for t in range(len(prepared)):
         y, start, now = rerun.step_alone(t, now)
         loss = loss_of_step(y, t)
         (coming,) = torch.autograd.grad(loss, [y])
         rerun.forget_gradients()
-        rerun.carry(t, t + 1, start, coming.unsqueeze(0))
+        rerun.carry(t, t + 1, start, coming.unsqueeze(0), None)
         found = rerun.of_all_weights()
         named = {name: found[place] for name, place in places.items()}
         yield loss.detach(), {name: gradient for name, gradient in named.items() if gradient is not None}
 
 
-def _call(cell: Cell, xs: Tensor, state: State, masks: Masks, jacobian: StateJacobian) -> Call:
+def _call(cell: Cell, xs: Tensor, state: State, masks: Masks, jacobian: StateJacobian, steps: int | None) -> Call:
     weights, places = weights_of(cell)
     layout, units = layout_of(cell, xs, state, jacobian)
     by_place = {places[name]: unit for name, unit in units.items()}
-    return Call(cell, masks, layout, [by_place.get(k) for k in range(len(weights))], places, len(state))
+    return Call(cell, masks, layout, [by_place.get(k) for k in range(len(weights))], places, len(state), steps)
 
 
 TO_THE_LOOP = "to the loop go: second derivatives, transforms of torch.func, autocast"

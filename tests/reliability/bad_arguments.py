@@ -47,6 +47,7 @@ ARGUMENTS = (
         ("'scan'", "cell 'lstm' is not linear in its state", "sigmoid"),
     ),
     Item("no iterations", given("--unroller", "newton", "--set", "unroller.iterations=0"), 2, ("iterations is 0",)),
+    Item("stretches of no steps", given("--unroller", "rtrl", "--set", "unroller.steps=0"), 2, ("steps is 0",)),
     Item("a case that there is not", checked("--case", CASE + "s"), 2, ("'firsts'", "did you mean 'first'?")),
     Item("a case, and what chooses cases", checked("--case", CASE, "--matrix"), 2, ("--case names", "leave out")),
     Item("sizes for the matrix", checked("--matrix", "--hidden", 3), 2, ("--hidden", "sizes of its own")),

@@ -178,7 +178,7 @@ def test_an_output_is_changed_in_place_as_torch_allows_it(name, unroller, option
 
 
 SMALL, LARGE = (2, 4), (40, 96)  # large: whole products by kernels of an unroller's own
-SIZED = [(way, size) for name, way in WAYS.items() for size in (SMALL, LARGE) if size == SMALL or name not in ANY_SIZE]
+SIZED = [(way, size) for way in WAYS.values() for size in (SMALL, LARGE) if size == SMALL or way.name not in ANY_SIZE]
 
 
 @pytest.mark.parametrize(("unroller", "size"), SIZED, ids=str)

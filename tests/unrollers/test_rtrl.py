@@ -1,5 +1,6 @@
 """Real-time recurrent learning: exact, without a history; what it leaves to the loop, and learning online."""
 
+import statistics
 import subprocess
 import sys
 
@@ -7,10 +8,11 @@ import pytest
 import torch
 
 import rnnkit
+from rnnkit.benchmark.timing import interleaved
 from rnnkit.core.cell import building
 from rnnkit.errors import UsageError
 from rnnkit.testing import differences
-from rnnkit_unrollers import _forward_mode
+from rnnkit_unrollers import _rerun
 from rnnkit_unrollers.rtrl import Rtrl, online_gradients
 
 from ..compiler.structure.shaped_cells import Base, Counter, CoupledAffine, DenseAffine, Detached, Heads, Shifted
@@ -32,9 +34,9 @@ def draw(*shape):
 @pytest.fixture
 def reruns(monkeypatch):
     """Count the backward passes that run forward."""
-    counted, original = [], _forward_mode.Rerun.gradients
+    counted, original = [], _rerun.Rerun.gradients
     monkeypatch.setattr(
-        _forward_mode.Rerun, "gradients", lambda self, given: counted.append(self.layout) or original(self, given)
+        _rerun.Rerun, "gradients", lambda self, given: counted.append(self.layout) or original(self, given)
     )
     return counted
 
@@ -51,9 +53,9 @@ def test_third_party_cells_obey_the_law(kind, reruns):
 
 @pytest.mark.parametrize("steps", [1, 4, 100])
 @pytest.mark.parametrize("name", ["lru", "gru"])
-def test_how_many_steps_are_taken_at_once_changes_no_number(monkeypatch, name, steps):
-    monkeypatch.setattr(_forward_mode, "STEPS", steps)
-    assert list(differences(Rtrl(), build(rnnkit.cells[name]), 9, B, 1e-12, reset=torch.rand(9, B) < 0.2)) == []
+def test_the_length_of_stretches_changes_no_number(name, steps):
+    masks = {"lengths": torch.tensor([9, 5]), "reset": torch.rand(9, B) < 0.2}
+    assert list(differences(Rtrl(steps=steps), build(rnnkit.cells[name]), 9, B, 1e-12, **masks)) == []
 
 
 @pytest.mark.parametrize(("name", "numbers"), [("mingru", 1), ("lru", 2), ("unicornn", 2), ("gru", H), ("qrnn", D + H)])
@@ -118,6 +120,13 @@ def test_memory_does_not_grow_with_the_sequence():
         command = [sys.executable, "-c", PEAK, name, "8000"]
         grown[name] = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     assert grown["rtrl"] < 0.25 * grown["loop"], grown
+
+
+@pytest.mark.slow
+def test_element_by_element_it_takes_about_the_loop_s_time():
+    xs, layers = torch.randn(1000, 8, 64), [rnnkit.RNN("mingru", 64, 64, unroller=name) for name in ("rtrl", "loop")]
+    forward, loop = interleaved([lambda layer=layer: layer(xs)[0].sum().backward() for layer in layers], 5, warm_up=1)
+    assert statistics.median(forward) < 4 * statistics.median(loop)  # 2 where nothing else runs; 10 step by step
 
 
 class Mixing(Base):
