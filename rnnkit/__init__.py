@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rnnkit.core.snapshot import Snapshot
     from rnnkit.core.task import Batch, Task
     from rnnkit.core.units import Units
-    from rnnkit.core.unroller import Masks, Unroller, prepare
+    from rnnkit.core.unroller import Masks, Prepared, Unroller, prepare
     from rnnkit.core.watching import is_traced, transformed_by, watched_by
     from rnnkit.errors import RnnkitError
     from rnnkit.export import Exported, TensorInfo, export_model, read_exported
@@ -68,6 +68,7 @@ _HOMES = {
     "Place": "racing.leaderboard",
     "Prediction": "core.prediction",
     "Predictor": "core.prediction",
+    "Prepared": "core.unroller",
     "Projected": "core.cell",
     "RNN": "layers.rnn",
     "RaceResult": "racing.result",
@@ -144,6 +145,7 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "Place",
     "Prediction",
     "Predictor",
+    "Prepared",
     "Projected",
     "RNN",
     "RaceResult",

@@ -35,7 +35,7 @@ FLOORS = {
         ["_forks"],
         ["_cache"],
         ["trace"],
-        ["ir", "structure"],
+        ["ir", "structure", "_autocast"],
         ["schedule"],
         ["backends"],
         ["_program"],

@@ -4,13 +4,14 @@ import inspect
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 import torch
 from torch import Tensor
 
 import rnnkit
+from rnnkit_compiler._autocast import loop_dtypes
 from rnnkit_compiler.backends.base.backend import Backend, RecordedStep, Refusal, Results, Tensors, Timeline
 from rnnkit_compiler.backends.cpp.backend import Cpp
 from rnnkit_compiler.backends.torch.backend import TorchOperations
@@ -52,6 +53,17 @@ class Program:
 
     takes_input: bool = False
     """Whether the projection is in the recording, so that the step's part is the input itself."""
+
+    _loop_dtypes: dict[tuple[object, ...], list[torch.dtype]] = field(default_factory=dict)
+
+    def loop_dtypes(self, cell: rnnkit.Cell, prepared: rnnkit.Prepared) -> list[torch.dtype]:
+        """Return the dtypes that outputs and last states have of the loop, under the autocast that is on."""
+        xs, state, masks = prepared
+        forms = (masks.live is None, masks.restart is None, min(len(xs), 2 + len(state)), xs.dtype)
+        key = (torch.get_autocast_dtype(xs.device.type), *forms, *(tensor.dtype for tensor in state))
+        if key not in self._loop_dtypes:
+            self._loop_dtypes[key] = loop_dtypes(cell, prepared)
+        return self._loop_dtypes[key]
 
     def _project(self, cell: rnnkit.Cell, xs: Tensor) -> Sequence[Tensor]:
         """Return what the steps read of the input, all steps at once."""

@@ -21,6 +21,7 @@ import rnnkit
 from rnnkit import Cell, State
 from rnnkit.errors import UsageError, first_line
 from rnnkit_compiler import _program
+from rnnkit_compiler._autocast import narrowed, paused, widened
 from rnnkit_compiler._cache import Cache
 from rnnkit_compiler._program import Program, candidates, compose
 from rnnkit_compiler.backends.base.backend import Refusal, Timeline
@@ -90,7 +91,7 @@ class Compiled(rnnkit.Unroller):
         """Say why no kernel runs the cell, or not the backend that was asked for."""
         if self.applies(cell):
             return ""
-        reason = program_for(cell, *example(cell), self.backend).reason
+        reason = self._on_plain_input(cell).reason
         return f"no native kernel: {reason or 'another backend runs the cell'}"
 
     def __call__(
@@ -108,9 +109,15 @@ class Compiled(rnnkit.Unroller):
         unroll = _unroll_untraced if torch.compiler.is_compiling() else _unroll
         return unroll(self.backend, cell, xs, state, lengths, reset)
 
+    def _on_plain_input(self, cell: Cell) -> "Program | Refusal":
+        """Return the program of a cell on plain input, whether autocast is on or not."""
+        xs, state = example(cell)
+        with paused(xs.device):
+            return program_for(cell, xs, state, self.backend)
+
     def explain(self, cell: Cell) -> str:
         """Say what is computed ahead, fused and deferred, what it costs, what fell back and why, and the Jacobian."""
-        program = program_for(cell, *example(cell), self.backend)
+        program = self._on_plain_input(cell)
         if isinstance(program, Refusal):
             return f"backend: loop\n{program.reason}"
         proven = state_jacobian(program.recording, tuple(cell.state_names))
@@ -118,7 +125,7 @@ class Compiled(rnnkit.Unroller):
 
     def backend_of(self, cell: Cell) -> str:
         """Tell what runs a cell on plain input: "cpp", "torch" or "loop"."""
-        program = program_for(cell, *example(cell), self.backend)
+        program = self._on_plain_input(cell)
         return LOOP if isinstance(program, Refusal) else program.backend.name
 
     def __repr__(self) -> str:
@@ -150,13 +157,41 @@ def _unroll(
     reset: Tensor | None,
 ) -> tuple[Tensor, State]:
     mind_forks()
-    padded, before, masks = rnnkit.prepare(cell, xs, state, lengths, reset)
-    program = program_for(cell, padded, before, backend)
-    if backend is not None and padded.shape[1]:
-        program = _forced(program, backend, cell)
-    elif isinstance(program, Refusal) or not program.backend.is_worth_it(padded.shape[1]):
+    prepared = rnnkit.prepare(cell, xs, state, lengths, reset)
+    result = (_cast if rnnkit.casts_automatically(xs.device) else _run)(backend, cell, prepared)
+    if result is None:
         return rnnkit.unrollers["loop"]()(cell, xs, state, lengths=lengths, reset=reset)
-    return program.run(cell, padded, before, masks.initial, _timeline(padded, masks))
+    return result
+
+
+def _run(backend: str | None, cell: Cell, prepared: rnnkit.Prepared) -> tuple[Tensor, State] | None:
+    """Run the program of a cell; None: there is none that is worth it."""
+    program = _chosen(backend, cell, prepared)
+    return None if program is None else _run_by(program, cell, prepared)
+
+
+def _cast(backend: str | None, cell: Cell, prepared: rnnkit.Prepared) -> tuple[Tensor, State] | None:
+    """Do so under autocast, which reaches into no kernel."""
+    wide = widened(cell, prepared)
+    with paused(prepared.xs.device):
+        program = _chosen(backend, cell, wide)
+        result = None if program is None else _run_by(program, cell, wide)
+    if program is None or result is None:
+        return None
+    return narrowed(result, program.loop_dtypes(cell, prepared))
+
+
+def _chosen(backend: str | None, cell: Cell, prepared: rnnkit.Prepared) -> Program | None:
+    xs = prepared.xs
+    program = program_for(cell, xs, prepared.state, backend)
+    if backend is not None and xs.shape[1]:
+        return _forced(program, backend, cell)
+    return None if isinstance(program, Refusal) or not program.backend.is_worth_it(xs.shape[1]) else program
+
+
+def _run_by(program: Program, cell: Cell, prepared: rnnkit.Prepared) -> tuple[Tensor, State]:
+    xs, state, masks = prepared
+    return program.run(cell, xs, state, masks.initial, _timeline(xs, masks))
 
 
 def _forced(program: "Program | Refusal", backend: str, cell: Cell) -> Program:

@@ -11,6 +11,7 @@ from torch.nn.parameter import is_lazy
 import rnnkit
 from rnnkit import Cell, State
 from rnnkit.errors import UsageError, check_whole
+from rnnkit_compiler.trace.example import to_try
 from rnnkit_unrollers._projected import detached
 from rnnkit_unrollers._replay import Replay, Unrolling, storages
 from rnnkit_unrollers._schedule import Schedule, budget_schedule, sqrt_schedule
@@ -98,7 +99,7 @@ def step_bytes(cell: Cell, xs: Tensor, state: State) -> int:
         return tensor
 
     with torch.random.fork_rng(devices=devices_of(xs)), torch.enable_grad():
-        projected = detached(cell.project(xs[:1].detach()))
+        projected = detached(to_try(cell).project(xs[:1].detach()))
         before = tuple(tensor.detach().requires_grad_(tensor.is_floating_point()) for tensor in state)
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
             y, after = cell.step(rnnkit.time_slices(projected)[0], before)

@@ -18,6 +18,7 @@ ORDER = (
         "_forks",
         "_cache",
         "trace",
+        "_autocast",
         "structure",
         "ir",
         "schedule",

@@ -698,19 +698,6 @@ class TestAutograd:
 
         both(results)
 
-    def test_autocast(self):
-        for name in BUILT_IN:
-            cell = build(name, dtype=torch.float32)
-            xs, state = problem(cell)
-
-            def results(unroller, c=cell, x=xs, s=state):
-                with torch.autocast("cpu", dtype=torch.bfloat16):
-                    ys, last = unroller(c, x, s)
-                found = torch.autograd.grad(ys.float().sin().sum(), [x, *c.parameters()])
-                return [ys.float(), *(tensor.float() for tensor in last), *found]
-
-            both(results, tolerance=0.02)
-
 
 class TestThreads:
     def run(self, *functions):

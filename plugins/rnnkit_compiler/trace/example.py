@@ -17,6 +17,11 @@ def example(cell: rnnkit.Cell) -> tuple[Tensor, rnnkit.State]:
     return xs, prepared.state
 
 
+def to_try(cell: rnnkit.Cell) -> rnnkit.Cell:
+    """Return a copy of a cell whose buffers are its own: a normalisation in `project` counts what it sees."""
+    return rnnkit.copy_with_tensors(cell, {name: buffer.clone() for name, buffer in cell.named_buffers()})
+
+
 def first_number(cell: rnnkit.Cell) -> Tensor | None:
     """Return the first tensor of a cell that tells dtype and device: a cell may have buffers alone."""
     return next((tensor for tensor in chain(cell.parameters(), cell.buffers()) if tensor.is_floating_point()), None)

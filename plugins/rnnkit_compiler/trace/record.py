@@ -8,6 +8,7 @@ from torch import Tensor
 
 import rnnkit
 from rnnkit.errors import first_line
+from rnnkit_compiler.trace.example import to_try
 from rnnkit_compiler.trace.fingerprint import Fingerprint
 from rnnkit_compiler.trace.projection import Nest, nesting
 from rnnkit_compiler.trace.recorder import Recorder
@@ -57,7 +58,7 @@ def record(cell: rnnkit.Cell, parts: Sequence[Tensor], states: Sequence[Tensor],
 def record_projected(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor]) -> Recording:
     """Record one step of `cell`, from what it makes of `xs` (T, B, D); the projection is not in the recording."""
     with torch.random.fork_rng(devices=[]), torch.no_grad():
-        projected = cell.project(xs[:1].detach())
+        projected = to_try(cell).project(xs[:1].detach())
     return record(cell, rnnkit.parts_of(projected), states, nesting(projected))
 
 

@@ -67,22 +67,28 @@ class AllSteps(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         """Run the kernel back, or where that would not do, the steps again."""
-        recurrence, timeline = ctx.recurrence, ctx.timeline
-        *saved, memory, y_states = ctx.saved_tensors
-        needs = ctx.needs_input_grad[3:]
-        tensors, others = ctx.snapshot.of(saved[: len(needs)]), saved[len(needs) :]
-        if not torch.is_grad_enabled() and not rnnkit.watched_by():
-            try:
-                kept = SavedTensors(
-                    memory, y_states, others[: (count := len(recurrence.plan.reads_parts))], others[count:]
-                )
-                if ctx.written:
-                    kept = _run_again(recurrence, timeline, tensors)
-                call = BackwardPass(recurrence, timeline, tensors, needs, grads)
-                return (None, None, None, *call.run(kept))
-            except Unfit:
-                pass
-        return (None, None, None, *_again(recurrence, timeline, tensors, needs, grads))
+        device = ctx.recurrence.runtime.device
+        if not rnnkit.casts_automatically(device):
+            return _backward(ctx, grads)
+        with torch.autocast(device.type, enabled=False):
+            return _backward(ctx, grads)
+
+
+def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
+    recurrence, timeline = ctx.recurrence, ctx.timeline
+    *saved, memory, y_states = ctx.saved_tensors
+    needs = ctx.needs_input_grad[3:]
+    tensors, others = ctx.snapshot.of(saved[: len(needs)]), saved[len(needs) :]
+    if not torch.is_grad_enabled() and not rnnkit.watched_by():
+        try:
+            kept = SavedTensors(memory, y_states, others[: (count := len(recurrence.plan.reads_parts))], others[count:])
+            if ctx.written:
+                kept = _run_again(recurrence, timeline, tensors)
+            call = BackwardPass(recurrence, timeline, tensors, needs, grads)
+            return (None, None, None, *call.run(kept))
+        except Unfit:
+            pass
+    return (None, None, None, *_again(recurrence, timeline, tensors, needs, grads))
 
 
 def _run_again(recurrence: Recurrence, timeline: Timeline, tensors: Sequence[Tensor]) -> SavedTensors:
