@@ -136,7 +136,9 @@ def _fast_products(multiplications: int) -> AbstractContextManager[object]:
     return nullcontext()
 
 
-def compose(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor], backend: str | None = None) -> Program:
+def compose(
+    cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor], backend: str | None = None, narrow: bool = False
+) -> Program:
     """Make the program of a cell for such input (T, B, D) and states.
 
     Args:
@@ -144,6 +146,7 @@ def compose(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor], backend: st
         xs: like its input: width, dtype and device are read.
         states: like its states.
         backend: which is wanted; None: the first that takes the step.
+        narrow: whether factors of products may be rounded to bfloat16.
 
     Raises:
         NotRecordable: the step cannot be run from a recording.
@@ -152,11 +155,11 @@ def compose(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor], backend: st
     devices = dict.fromkeys(tensor.device for tensor in (xs, *states, *cell.parameters(), *cell.buffers()))
     reasons = [_obstacle(candidate, None, devices, states[0].dtype) for candidate in kernels]
     able = [candidate for candidate, reason in zip(kernels, reasons, strict=True) if not reason]
-    whole = _whole(cell, xs, states) if able else None
+    whole = _whole(cell, xs, states, narrow) if able else None
     made = None if whole is None else _first(able, whole, devices)
     if whole is not None and isinstance(made, Backend):
         return _program(whole, made, "")
-    step = _projected(cell, xs, states, lower=bool(able))
+    step = _projected(cell, xs, states, bool(able), narrow)
     made = _first(able, step, devices)
     if isinstance(made, Backend):
         return _program(step, made, "")
@@ -185,7 +188,7 @@ def _first(backends: Iterable[type[Backend]], step: RecordedStep, devices: Itera
     return Refusal("; ".join(dict.fromkeys(reasons)))
 
 
-def _whole(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor]) -> RecordedStep | None:
+def _whole(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor], narrow: bool) -> RecordedStep | None:
     """Record projection and step in one, where all that waits for no state are products of the input."""
     try:
         with torch.random.fork_rng(devices=[]):
@@ -197,15 +200,15 @@ def _whole(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor]) -> RecordedS
     lowered = _lowered(recording, parted)
     if isinstance(lowered, Refusal) or lowered.computes_ahead:
         return None
-    return _recorded(cell, recording, parted, lowered, states, takes_input=True)
+    return _recorded(cell, recording, parted, lowered, states[0], takes_input=True, narrow=narrow)
 
 
-def _projected(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor], lower: bool) -> RecordedStep:
+def _projected(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor], lower: bool, narrow: bool) -> RecordedStep:
     """Record the step alone; the projection is left to the cell. It is lowered where that is of use."""
     recording = record_projected(cell, xs, states)
     parted = split(recording, is_cheap)
     lowered = _lowered(recording, parted) if lower else Refusal("no kernel may run it")
-    return _recorded(cell, recording, parted, lowered, states, takes_input=False)
+    return _recorded(cell, recording, parted, lowered, states[0], takes_input=False, narrow=narrow)
 
 
 def _lowered(recording: Recording, parted: Split) -> Lowered | Refusal:
@@ -220,12 +223,12 @@ def _recorded(
     recording: Recording,
     parted: Split,
     lowered: Lowered | Refusal,
-    states: Sequence[Tensor],
+    like: Tensor,
     takes_input: bool,
+    narrow: bool,
 ) -> RecordedStep:
     title, comment = cell.name, equation_of(cell)
-    device, dtype = states[0].device, states[0].dtype
-    return RecordedStep(recording, parted, lowered, device, dtype, title, comment, takes_input)
+    return RecordedStep(recording, parted, lowered, like.device, like.dtype, title, comment, takes_input, narrow)
 
 
 def _program(step: RecordedStep, backend: Backend, reason: str) -> Program:

@@ -172,18 +172,19 @@ def _run(backend: str | None, cell: Cell, prepared: rnnkit.Prepared) -> tuple[Te
 
 def _cast(backend: str | None, cell: Cell, prepared: rnnkit.Prepared) -> tuple[Tensor, State] | None:
     """Do so under autocast, which reaches into no kernel."""
+    narrow = torch.get_autocast_dtype(prepared.xs.device.type) is torch.bfloat16
     wide = widened(cell, prepared)
     with paused(prepared.xs.device):
-        program = _chosen(backend, cell, wide)
+        program = _chosen(backend, cell, wide, narrow)
         result = None if program is None else _run_by(program, cell, wide)
     if program is None or result is None:
         return None
     return narrowed(result, program.loop_dtypes(cell, prepared))
 
 
-def _chosen(backend: str | None, cell: Cell, prepared: rnnkit.Prepared) -> Program | None:
+def _chosen(backend: str | None, cell: Cell, prepared: rnnkit.Prepared, narrow: bool = False) -> Program | None:
     xs = prepared.xs
-    program = program_for(cell, xs, prepared.state, backend)
+    program = program_for(cell, xs, prepared.state, backend, narrow)
     if backend is not None and xs.shape[1]:
         return _forced(program, backend, cell)
     return None if isinstance(program, Refusal) or not program.backend.is_worth_it(xs.shape[1]) else program
@@ -224,31 +225,37 @@ _programs: Cache[Program | Refusal] = Cache(CAPACITY)
 
 
 def program_of(
-    cell: Cell, fingerprint: Fingerprint, xs: Tensor, states: Sequence[Tensor], backend: str | None
+    cell: Cell, fingerprint: Fingerprint, xs: Tensor, states: Sequence[Tensor], backend: str | None, narrow: bool
 ) -> Program | Refusal:
     """Return the program of a cell for such input and states, made at the first question."""
     forms = tuple((tensor.shape[1:], tensor.dtype) for tensor in states)
-    key = (fingerprint.key, xs.shape[2], xs.dtype, xs.device, forms, torch.get_default_dtype(), candidates(backend))
-    return _programs.get(key, lambda: _make(cell, xs, states, backend))
+    way = (torch.get_default_dtype(), candidates(backend), narrow)
+    key = (fingerprint.key, xs.shape[2], xs.dtype, xs.device, forms, *way)
+    return _programs.get(key, lambda: _make(cell, xs, states, backend, narrow))
 
 
-def _make(cell: Cell, xs: Tensor, states: Sequence[Tensor], backend: str | None) -> Program | Refusal:
+def _make(cell: Cell, xs: Tensor, states: Sequence[Tensor], backend: str | None, narrow: bool) -> Program | Refusal:
     try:
-        return compose(cell, xs, states, backend)
+        return compose(cell, xs, states, backend, narrow)
     except NotRecordable as error:
         return Refusal(str(error))
     except Exception as error:  # of project(), on numbers of our own: the loop says so of the user's, if it is so there
         return Refusal(f"trying the cell fails ({first_line(error)})")
 
 
-def program_for(cell: Cell, xs: Tensor, states: Sequence[Tensor], backend: str | None = None) -> Program | Refusal:
-    """Return the program of a cell for such input, unless something about the call asks for the loop."""
+def program_for(
+    cell: Cell, xs: Tensor, states: Sequence[Tensor], backend: str | None = None, narrow: bool = False
+) -> Program | Refusal:
+    """Return the program of a cell for such input, unless something about the call asks for the loop.
+
+    With `narrow` factors of products may be rounded to bfloat16.
+    """
     try:
         fingerprint = Fingerprint(cell)
     except Exception as error:  # a module may answer as it likes
         return Refusal(f"looking at the cell fails ({first_line(error)})")
     reason = fingerprint.unseen or obstacle(cell, fingerprint, xs, states)
-    return Refusal(reason) if reason else program_of(cell, fingerprint, xs, states, backend)
+    return Refusal(reason) if reason else program_of(cell, fingerprint, xs, states, backend, narrow)
 
 
 @rnnkit.hookimpl

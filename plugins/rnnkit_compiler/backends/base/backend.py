@@ -76,6 +76,9 @@ class RecordedStep:
     takes_input: bool
     """Whether the projection is in the recording, so that the step's part is the input itself."""
 
+    narrow: bool
+    """Whether factors of products may be rounded to bfloat16, as autocast does, their sums not."""
+
 
 class Backend(ABC):
     """Runs the steps of one recorded cell. It gives the loop's numbers.

@@ -34,6 +34,7 @@ class Cpp(Backend):
         title: names the cell in the source.
         comment: the cell's equation, for the source.
         fallback: runs the same steps with torch's operations, for derivatives of derivatives.
+        narrow: round factors to bfloat16 where the processor multiplies them.
 
     Raises:
         CompileError: there is no compiler, or it fails on what is wanted now, training's kernels or inference's.
@@ -41,9 +42,9 @@ class Cpp(Backend):
 
     name = "cpp"
 
-    def __init__(self, step: Lowered, title: str, comment: str, fallback: Backend) -> None:
+    def __init__(self, step: Lowered, title: str, comment: str, fallback: Backend, narrow: bool) -> None:
         plan = KernelPlan(step)
-        kernels = Kernels(plan, title, comment)
+        kernels = Kernels(plan, title, comment, narrow)
         kernels.compile(TRAINING if torch.is_grad_enabled() else INFERENCE)
         self.invariants = step.invariants
         self._recurrence = Recurrence(plan, CpuRuntime(kernels), fallback)
@@ -63,7 +64,7 @@ class Cpp(Backend):
         assert isinstance(step.lowered, Lowered)
         fallback = TorchOperations(step, step.lowered.invariants, defer=False)
         try:
-            return cls(step.lowered, step.title, step.comment, fallback)
+            return cls(step.lowered, step.title, step.comment, fallback, step.narrow)
         except CompileError as error:
             return Refusal(str(error))
 
@@ -94,6 +95,7 @@ class Cpp(Backend):
             "compiler": without if tools is None else " ".join(tools.command),
             "kernels": _kernels(),
             "instruction set": instruction_set(),
+            "bfloat16": _narrow(),
             "threads": thread_facts(),
             "cache": f"{cache_folder()}, {files} files, {size / 2**20:.1f} MiB",
         }
@@ -108,6 +110,15 @@ class Cpp(Backend):
         """Return to the system the storage that would be used again."""
         shared.release()
         scratch.release()
+
+
+def _narrow() -> str:
+    """Tell in what kernels multiply under autocast to bfloat16."""
+    try:
+        rounds = library_of(torch.float32, narrow=True).rounds
+    except CompileError as error:
+        return f"none: {error}"
+    return "the processor multiplies it, and so do kernels under autocast" if rounds else "kernels multiply float32"
 
 
 def _kernels() -> str:

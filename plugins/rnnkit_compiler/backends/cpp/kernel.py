@@ -45,7 +45,7 @@ class _Call(ctypes.Structure):
 class Kernel:
     """The functions of one generated library, and what its numbered arguments stand for."""
 
-    def __init__(self, library: ctypes.CDLL, source: Source, dtype: torch.dtype) -> None:
+    def __init__(self, library: ctypes.CDLL, source: Source, dtype: torch.dtype, narrow: bool) -> None:
         self._library = library  # which holds the functions in memory
         self._functions = {name: getattr(library, name.lower()) for name in source.columns}
         self._rooms = {name: getattr(library, f"{name.lower()}_room") for name in source.columns}
@@ -56,7 +56,8 @@ class Kernel:
         real = ctypes.c_double if dtype == torch.float64 else ctypes.c_float
         self._numbers = (real * max(1, len(source.numbers)))(*source.numbers)
         self._sizes = (ctypes.c_int64 * max(1, len(source.sizes)))(*source.sizes)
-        _, self._workspace, self._products = library_of(dtype)
+        products = library_of(dtype, narrow)
+        self._workspace, self._products = products.workspace, products.functions
         self._pointers = ctypes.c_void_p * max(1, len(source.buffers))
         self._template = _Call(
             sizes=ctypes.addressof(self._sizes),

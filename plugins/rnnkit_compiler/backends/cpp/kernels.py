@@ -21,10 +21,11 @@ class Kernels:
         plan: what they do.
         title: names the cell in the source.
         comment: the cell's equation, for the source.
+        narrow: round factors to bfloat16 where the processor multiplies them.
     """
 
-    def __init__(self, plan: KernelPlan, title: str, comment: str) -> None:
-        self.dtype = plan.step.dtype
+    def __init__(self, plan: KernelPlan, title: str, comment: str, narrow: bool) -> None:
+        self.dtype, self._narrow = plan.step.dtype, narrow
         self._plan, self._title, self._comment = plan, title, comment
         self._libraries: dict[str, Kernel] = {}
         """By the name of each function in it."""
@@ -55,9 +56,9 @@ class Kernels:
         """
         source = generate(self._plan, names, self._title, self._comment)
         with ThreadPoolExecutor(1) as pool:  # so that both are compiled at the same time, the first time
-            of_dtype = pool.submit(library_of, self.dtype)
+            of_dtype = pool.submit(library_of, self.dtype, self._narrow)
             library = build(source.text)
             of_dtype.result()
-        kernel = Kernel(library, source, self.dtype)
+        kernel = Kernel(library, source, self.dtype, self._narrow)
         self._libraries |= dict.fromkeys(names, kernel)
         return kernel

@@ -9,8 +9,10 @@ import torch
 from rnnkit_compiler.backends.cpp.building.build import build
 
 SOURCE = """// Products, compiled once for all kernels.
-#define REAL {real}
+#define REAL {real}{narrow}
 #include "multiply.h"
+
+extern "C" int paired() {{ return PAIRED; }}
 
 extern "C" std::int64_t workspace() {{ return LINEAR_WORKSPACE; }}
 extern "C" void multiply(Products* all) {{ run(all->team, multiply_shares, all); }}
@@ -33,17 +35,25 @@ class Library(NamedTuple):
 
     functions: Functions
 
+    rounds: bool
+    """Whether factors are rounded to bfloat16."""
+
 
 @cache
-def library_of(dtype: torch.dtype) -> Library:
+def library_of(dtype: torch.dtype, narrow: bool = False) -> Library:
     """Return the library of a dtype, float32 or float64.
+
+    Args:
+        dtype: of what is read and written, and of the sums.
+        narrow: round factors to bfloat16, where the processor multiplies them, if the dtype is float32.
 
     Raises:
         CompileError: there is no compiler, or it fails.
     """
-    library = build(SOURCE.format(real="double" if dtype == torch.float64 else "float"))
+    real, rounded = ("double", "") if dtype == torch.float64 else ("float", "\n#define BFLOAT16" if narrow else "")
+    library = build(SOURCE.format(real=real, narrow=rounded))
     library.workspace.restype = ctypes.c_int64
     library.multiply.restype = library.functions.restype = None
     functions = Functions()
     library.functions(ctypes.byref(functions))
-    return Library(library, library.workspace(), functions)
+    return Library(library, library.workspace(), functions, library.paired() == 2)

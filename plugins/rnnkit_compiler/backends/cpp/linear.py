@@ -46,10 +46,10 @@ def multiply(a: Tensor, b: Tensor, bias: Tensor | None = None, row_sums: Tensor 
         if row_sums is not None:
             torch.sum(a, 1, out=row_sums)
         return torch.mm(a, b) if bias is None else torch.addmm(bias, a, b)
-    library, values, _ = library_of(a.dtype)
+    products = library_of(a.dtype)
     result = shared.take((rows, columns), a.dtype)
     count = threads()
-    room = shared.take((values * count + 16,), a.dtype)
+    room = shared.take((products.workspace * count + 16,), a.dtype)
     pointers = (None if tensor is None else address_of(tensor) for tensor in (bias, row_sums))
     each = multiply_into(result, matrix_at(a), matrix_at(b), *pointers)
     call = _Products(
@@ -58,7 +58,7 @@ def multiply(a: Tensor, b: Tensor, bias: Tensor | None = None, row_sums: Tensor 
         workspace=(room.data_ptr() + 63) // 64 * 64,
         team=thread_pool_of(count),
     )
-    library.multiply(ctypes.byref(call))
+    products.library.multiply(ctypes.byref(call))
     return result
 
 

@@ -6,6 +6,7 @@
 #include "team.h"
 
 extern "C" int lanes() { return VL; }
+extern "C" int paired() { return PAIRED; }
 
 extern "C" int vectors(int G, int H, int threads) { return choose_vectors(G, H, threads); }
 

@@ -21,7 +21,8 @@ PROBE = Path(__file__).with_name("product_probe.cpp")
 COMPILER = shutil.which("g++") or shutil.which("clang++") or shutil.which("c++")
 FLAGS = ["-O3", "-std=c++17", "-fno-math-errno", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-Wno-psabi"]
 TARGETS = {"native": ["-march=native"], "avx2": ["-mavx2", "-mfma"], "baseline": []}
-DTYPES = {"float": np.float32, "double": np.float64}
+DTYPES = {"float": np.float32, "double": np.float64, "bfloat16": np.float32}
+"""By what is multiplied, what it is added up in."""
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler")
 
@@ -31,11 +32,20 @@ class Build:
 
     def __init__(self, library, dtype):
         self.library, self.dtype = ctypes.CDLL(str(library)), DTYPES[dtype]
+        self.rounds = dtype == "bfloat16" and self.library.paired() == 2
 
     def draw(self, rows, columns, order="C"):
         """Draw a matrix with both signs, its values row after row or column after column."""
         values = np.random.default_rng(1000 * rows + columns).standard_normal((rows, columns))
         return np.asarray(values, self.dtype, order=order)
+
+    def factor(self, values):
+        """Return what is multiplied in place of these values."""
+        return torch.tensor(np.array(values)).bfloat16().float().numpy() if self.rounds else values
+
+    def check(self, found, a, b, before=0.0):
+        """Compare with `before` + a b, as far as the roundings of the sum allow."""
+        check(found, self.factor(a), self.factor(b), before)
 
     def multiply(self, a, w, gates, *, vectors=None, rows=None, before=None, known=False):
         """Return a[rows] w, or `before` + a[rows] w, by way of packed panels of `vectors` vectors a gate."""
@@ -98,7 +108,8 @@ def built(tmp_path_factory):
     @cache
     def compiled(target, dtype):
         library = folder / f"{target}-{dtype}.so"
-        command = [COMPILER, *FLAGS, *TARGETS[target], f"-DREAL={dtype}", f"-I{HEADERS}", str(PROBE), "-o", library]
+        kind = ["-DREAL=float", "-DBFLOAT16"] if dtype == "bfloat16" else [f"-DREAL={dtype}"]
+        command = [COMPILER, *FLAGS, *TARGETS[target], *kind, f"-I{HEADERS}", str(PROBE), "-o", library]
         compiler = subprocess.run(command, capture_output=True, text=True)
         assert compiler.returncode == 0, compiler.stderr
         return Build(library, dtype)
@@ -126,7 +137,7 @@ def test_product_of_every_number_of_rows(build, rows, depth):
     a = build.draw(rows, depth)
     for gates, units in [(4, 20), (3, 16), (2, 7), (1, 70)]:
         w = build.draw(depth, gates * units)
-        check(build.multiply(a, w, gates), a, w)
+        build.check(build.multiply(a, w, gates), a, w)
 
 
 @pytest.mark.parametrize("units", [1, 16, 37, 64])
@@ -134,8 +145,8 @@ def test_product_of_every_number_of_rows(build, rows, depth):
 def test_product_of_every_number_of_gates(build, gates, units):
     a, w = build.draw(5, 33), build.draw(33, gates * units)
     for vectors in range(1, max(1, 4 // gates) + 1):
-        check(build.multiply(a, w, gates, vectors=vectors), a, w)
-        check(build.multiply(a, w, gates, vectors=vectors, known=True), a, w)
+        build.check(build.multiply(a, w, gates, vectors=vectors), a, w)
+        build.check(build.multiply(a, w, gates, vectors=vectors, known=True), a, w)
 
 
 @pytest.mark.parametrize("depth", [5, 65, 130])
@@ -143,13 +154,13 @@ def test_packing_takes_any_strides(build, depth):
     a, wide = build.draw(3, depth), build.draw(2 * depth, 240)
     tall = build.draw(160, 3 * depth).T
     for w in [build.draw(depth, 80, order="F"), wide[:depth, :80], wide[::2, ::3], tall[::3, ::2], tall[:depth, :80]]:
-        check(build.multiply(a, w, 4), a, w)
+        build.check(build.multiply(a, w, 4), a, w)
 
 
 @pytest.mark.parametrize("rows", [1, 8, 40])
 def test_product_adds_to_what_is_there(build, rows):
     a, w, before = build.draw(rows, 700), build.draw(700, 72), build.draw(rows, 72)
-    check(build.multiply(a, w, 4, before=before), a, w, before)
+    build.check(build.multiply(a, w, 4, before=before), a, w, before)
 
 
 def test_product_over_nothing_is_zero(build):
@@ -161,7 +172,7 @@ def test_product_over_nothing_is_zero(build):
 def test_product_takes_rows_by_a_list(build):
     a, w = build.draw(12, 50)[:, :31], build.draw(31, 63)
     rows = [7, 0, 11, 11, 3, 5, 2, 9, 1, 10]
-    check(build.multiply(a, w, 3, rows=rows), a[rows], w)
+    build.check(build.multiply(a, w, 3, rows=rows), a[rows], w)
 
 
 def test_a_panel_is_as_wide_as_keeps_every_thread_busy(build):
@@ -180,18 +191,18 @@ def test_a_panel_is_as_wide_as_keeps_every_thread_busy(build):
 def test_whole_product_of_every_layout(build, rows, columns, depth, threads):
     for a, b in product("CF", "CF"):
         left, right = build.draw(rows, depth, order=a), build.draw(depth, columns, order=b)
-        check(build.multiply_whole(left, right, threads=threads), left, right)
+        build.check(build.multiply_whole(left, right, threads=threads), left, right)
     left, right = build.draw(2 * rows, 3 * depth)[::2, ::3], build.draw(3 * depth, 2 * columns)[::3, ::2]
-    check(build.multiply_whole(left, right, threads=threads), left, right)
+    build.check(build.multiply_whole(left, right, threads=threads), left, right)
 
 
 @pytest.mark.parametrize("columns", [5, 64, 600])
 def test_whole_product_with_a_bias_on_top_of_what_is_there(build, columns):
     a, b, before, bias = (build.draw(*shape) for shape in [(70, 600), (600, columns), (70, columns), (1, columns)])
-    check(build.multiply_whole(a, b, bias=bias, threads=2), a, b, np.broadcast_to(bias, before.shape))
-    check(build.multiply_whole(a, b, before=before, threads=2), a, b, before)
+    build.check(build.multiply_whole(a, b, bias=bias, threads=2), a, b, np.broadcast_to(bias, before.shape))
+    build.check(build.multiply_whole(a, b, before=before, threads=2), a, b, before)
     found = build.multiply_whole(a, b, before=before, bias=bias, threads=2)
-    check(found, a, b, before.astype(np.float64) + bias)
+    build.check(found, a, b, before.astype(np.float64) + bias)
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
@@ -199,7 +210,7 @@ def test_whole_product_with_a_bias_on_top_of_what_is_there(build, columns):
 def test_whole_product_gives_the_row_sums_of_its_left_side(build, order, threads):
     a, b, ones = build.draw(70, 900, order=order), build.draw(900, 700), np.ones((900, 1))
     sums = np.full((70, 1), np.nan, build.dtype)
-    check(build.multiply_whole(a, b, sums=sums, threads=threads), a, b)
+    build.check(build.multiply_whole(a, b, sums=sums, threads=threads), a, b)
     check(sums, a, ones)
     start = sums.copy()
     build.multiply_whole(a, b, sums=sums, before=np.zeros((70, 700), build.dtype), threads=threads)
@@ -227,3 +238,20 @@ def test_a_team_meets_at_every_barrier(built, pool, threads):
 
 def test_without_a_pool_the_caller_is_the_team(built):
     assert built("native", "float").library.relay(None, None, None, 4, 10) == 1
+
+
+def test_factors_are_rounded_to_bfloat16_where_the_processor_multiplies_them(built):
+    build = built("native", "bfloat16")
+    if not build.rounds:
+        pytest.skip("this processor multiplies no bfloat16")
+    one, wide = np.ones((1, 1), np.float32), np.ones((1, 64), np.float32)
+    ties = {1 + 2**-8: 1, 1 + 3 * 2**-8: 1 + 2**-6}  # go to the even one
+    for value, rounded in {
+        1 + 2**-8 + 2**-12: 1 + 2**-7,
+        **ties,
+        np.inf: np.inf,
+        -np.inf: -np.inf,
+        np.nan: np.nan,
+    }.items():
+        for found in (build.multiply(value * one, wide, 1), build.multiply(one, value * wide, 1)):
+            assert np.array_equal(found, rounded * wide, equal_nan=True)

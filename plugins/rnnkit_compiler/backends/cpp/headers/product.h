@@ -5,6 +5,9 @@
 // gates of a unit in one panel. In a row of a panel's product, vector g * V + v is vector v of gate g. Units past H are
 // zero.
 //
+// Where BFLOAT16 is defined and the processor multiplies them, both factors are rounded to bfloat16 and their products
+// added up in float: two rows of W are one, of pairs, and so are two numbers of A, as its rows are read.
+//
 // In memory a panel is a row of sub-panels of at most 4 vectors, as many as a register tile holds; within a sub-panel
 // row k of W follows row k - 1, so that a product reads its weights from first to last. The processor's own prefetching
 // follows that; asking for lines ahead only made it slower.
@@ -76,6 +79,37 @@ inline int choose_vectors(int G, int H, int threads) {
     return best;
 }
 
+// ---- Factors: what is multiplied at once ----
+
+#if defined(BFLOAT16) && defined(__AVX512BF16__)
+constexpr int PAIRED = 2;      // numbers of a factor
+typedef std::int32_t Factor;  // the first in the lower half
+
+// Pairs of neighbours of 16 numbers, rounded to the nearest, and of the halves of ties to the even one.
+INLINE void round_pairs(Factor* to, vec numbers) {
+    _mm256_storeu_si256((__m256i*)to, (__m256i)_mm512_maskz_cvtneps_pbh((__mmask16)-1, (__m512)numbers));
+}
+
+// Lane by lane a pair of one number of each.
+INLINE vec paired(vec first, vec second) {
+    const auto half = [](vec v) {
+        return _mm512_maskz_cvtepu16_epi32((__mmask16)-1, (__m256i)_mm512_maskz_cvtneps_pbh((__mmask16)-1, (__m512)v));
+    };
+    return from_bits((veci)half(first) | (veci)half(second) << 16);
+}
+
+INLINE vec broadcast_factor(Factor pair) { return from_bits(broadcast_integer(pair)); }
+INLINE vec multiply_add(vec x, vec y, vec sum) {
+    return (vec)_mm512_maskz_dpbf16_ps((__mmask16)-1, (__m512)sum, (__m512bh)x, (__m512bh)y);
+}
+#else
+constexpr int PAIRED = 1;
+typedef real Factor;
+
+INLINE vec broadcast_factor(Factor number) { return broadcast(number); }
+INLINE vec multiply_add(vec x, vec y, vec sum) { return fma(x, y, sum); }
+#endif
+
 // ---- Packing ----
 
 // A matrix with value (i, j) at data[i * rs + j * cs].
@@ -136,6 +170,19 @@ static void pack_vector(real* to, std::ptrdiff_t step, const real* from, std::pt
     }
 }
 
+// Packs one vector of n <= VL columns of factors: those of rows k of W to `to + k / PAIRED * step`, zeros past n and K.
+static void pack_factors(real* to, std::ptrdiff_t step, const real* from, std::ptrdiff_t rs, std::ptrdiff_t cs, int K,
+                         int n) {
+#if defined(BFLOAT16) && defined(__AVX512BF16__)
+    real rows[PACK_STEPS * VL];
+    pack_vector(rows, VL, from, rs, cs, K, n);
+    for (int k = 0; k < K; k += 2)
+        store(to + k / 2 * step, paired(load(rows + k * VL), k + 1 < K ? load(rows + (k + 1) * VL) : vec{}));
+#else
+    pack_vector(to, step, from, rs, cs, K, n);
+#endif
+}
+
 // Packs panels [first, last) of G gates of H units to their places in `to`.
 static inline void pack(real* to, const Matrix* gates, int K, int G, int H, int V, int first, int last) {
     const int NV = G * V;
@@ -148,9 +195,9 @@ static inline void pack(real* to, const Matrix* gates, int K, int G, int H, int 
                 for (int i = start; i < end; ++i) {
                     const int unit = (u * V + i % V) * VL, left = H - unit;
                     const Matrix from = gates[i / V].at(k, unit);
-                    pack_vector(panel + std::ptrdiff_t(K) * start * VL + k * step + (i - start) * VL, step, from.data,
-                                from.rs, from.cs, K - k < PACK_STEPS ? K - k : PACK_STEPS,
-                                left < 0 ? 0 : left < VL ? left : VL);
+                    pack_factors(panel + std::ptrdiff_t(K) * start * VL + k / PAIRED * step + (i - start) * VL, step,
+                                 from.data, from.rs, from.cs, K - k < PACK_STEPS ? K - k : PACK_STEPS,
+                                 left < 0 ? 0 : left < VL ? left : VL);
                 }
         }
     }
@@ -180,16 +227,16 @@ INLINE vec keep(vec value) {
 // sum[r][v] += x[r] * y[v]: the outer product of one column of the tile's rows, at a[r][k], and one row of W. The shorter
 // side is held in registers, the longer passes by.
 template <int NV, int ROWS>
-INLINE void add_outer(vec (&sum)[ROWS][NV], const real* const (&a)[ROWS], int k, const real* row) {
+INLINE void add_outer(vec (&sum)[ROWS][NV], const Factor* const (&a)[ROWS], int k, const real* row) {
     if constexpr (ROWS < NV) {
         vec x[ROWS];
 #pragma GCC unroll 16
-        for (int r = 0; r < ROWS; ++r) x[r] = keep(broadcast(a[r][k]));
+        for (int r = 0; r < ROWS; ++r) x[r] = keep(broadcast_factor(a[r][k]));
 #pragma GCC unroll 16
         for (int v = 0; v < NV; ++v) {
             const vec y = ROWS == 1 ? load(row + v * VL) : keep(load(row + v * VL));
 #pragma GCC unroll 16
-            for (int r = 0; r < ROWS; ++r) sum[r][v] = fma(x[r], y, sum[r][v]);
+            for (int r = 0; r < ROWS; ++r) sum[r][v] = multiply_add(x[r], y, sum[r][v]);
         }
     } else {
         vec y[NV];
@@ -197,20 +244,20 @@ INLINE void add_outer(vec (&sum)[ROWS][NV], const real* const (&a)[ROWS], int k,
         for (int v = 0; v < NV; ++v) y[v] = keep(load(row + v * VL));
 #pragma GCC unroll 16
         for (int r = 0; r < ROWS; ++r) {
-            const vec x = NV == 1 ? broadcast(a[r][k]) : keep(broadcast(a[r][k]));
+            const vec x = NV == 1 ? broadcast_factor(a[r][k]) : keep(broadcast_factor(a[r][k]));
 #pragma GCC unroll 16
-            for (int v = 0; v < NV; ++v) sum[r][v] = fma(x, y[v], sum[r][v]);
+            for (int v = 0; v < NV; ++v) sum[r][v] = multiply_add(x, y[v], sum[r][v]);
         }
     }
 }
 
-// One register tile, ROWS rows by NV vectors: c[r] (+)= sum over k < K of a[r][k] * w[k].
+// One register tile, ROWS rows by NV vectors: c[r] (+)= sum over the factors k < K of a[r][k] * w[k].
 //
 // A tile of few vectors has several sums of each, over every 2nd, 4th or 8th k, to cover the latency of an addition.
 template <int NV, int ROWS>
-NOINLINE void tile(real* c, std::ptrdiff_t ldc, const real* const* rows, const real* w, int K, bool add) {
+NOINLINE void tile(real* c, std::ptrdiff_t ldc, const Factor* const* rows, const real* w, int K, bool add) {
     constexpr int chains = ROWS * NV >= 8 ? 1 : ROWS * NV >= 4 ? 2 : ROWS * NV >= 2 ? 4 : 8;
-    const real* a[ROWS];
+    const Factor* a[ROWS];
     vec sum[chains][ROWS][NV];
 #pragma GCC unroll 16
     for (int r = 0; r < ROWS; ++r) {
@@ -238,7 +285,7 @@ NOINLINE void tile(real* c, std::ptrdiff_t ldc, const real* const* rows, const r
         }
 }
 
-typedef void (*Tile)(real*, std::ptrdiff_t, const real* const*, const real*, int, bool);
+typedef void (*Tile)(real*, std::ptrdiff_t, const Factor* const*, const real*, int, bool);
 
 // The tile of NV vectors and `rows` rows.
 template <int NV, int... less>
@@ -247,20 +294,48 @@ INLINE Tile tile_of(int rows, std::integer_sequence<int, less...>) {
     return tiles[rows - 1];
 }
 
+// Some rows of A in factors: where they lie, or rounded to room of their own.
+template <int ROWS, int DEPTH>
+struct FactorRows {
+    const Factor* begin[ROWS];
+#if defined(BFLOAT16) && defined(__AVX512BF16__)
+    Factor room[ROWS][DEPTH + VL];
+#endif
+};
+
+template <int ROWS, int DEPTH>
+INLINE void read_factors(FactorRows<ROWS, DEPTH>& to, Rows a, int first, int rows, int k, int depth) {
+#if defined(BFLOAT16) && defined(__AVX512BF16__)
+    for (int i = 0; i < rows; ++i) {
+        const real* const from = a[first + i] + k;
+        Factor* const room = to.room[i];
+        int j = 0;
+        for (; j + VL <= depth; j += VL) round_pairs(room + j / PAIRED, load(from + j));
+        if (j < depth) round_pairs(room + j / PAIRED, load_n(from + j, depth - j));
+        to.begin[i] = room;
+    }
+#else
+    for (int i = 0; i < rows; ++i) to.begin[i] = a[first + i] + k;
+    (void)depth;
+#endif
+}
+
 // The product of one sub-panel of NV vectors, in blocks of its rows that stay in the cache over all rows of A.
 template <int NV>
 static void sub_product(real* c, std::ptrdiff_t ldc, Rows a, int rows, const real* w, int K, bool add) {
     constexpr int most = tile_rows(NV), block = BLOCK_BYTES / (NV * VECTOR_BYTES);
-    const int tiles = divide_up(rows, most), blocks = rows <= most || K <= block ? 1 : divide_up(K, block);
+    const int factors = divide_up(K, PAIRED), tiles = divide_up(rows, most);
+    const int blocks = (rows <= most && PAIRED == 1) || factors <= block ? 1 : divide_up(factors, block);
+    FactorRows<most, block> of_a;
     for (int b = 0; b < blocks; ++b) {
-        const int k = share_start(K, b, blocks), depth = share_start(K, b + 1, blocks) - k;
-        const real* from = w + std::ptrdiff_t(k) * NV * VL;
+        const int f = share_start(factors, b, blocks), depth = share_start(factors, b + 1, blocks) - f;
+        const int k = f * PAIRED, numbers = K - k < depth * PAIRED ? K - k : depth * PAIRED;
+        const real* from = w + std::ptrdiff_t(f) * NV * VL;
         for (int t = 0; t < tiles; ++t) {
             const int r = share_start(rows, t, tiles), count = share_start(rows, t + 1, tiles) - r;
-            const real* begin[most];
-            for (int i = 0; i < count; ++i) begin[i] = a[r + i] + k;
+            read_factors(of_a, a, r, count, k, numbers);
             const Tile multiply = tile_of<NV>(count, std::make_integer_sequence<int, most>{});
-            multiply(c + r * ldc, ldc, begin, from, depth, add || b);
+            multiply(c + r * ldc, ldc, of_a.begin, from, depth, add || b);
         }
     }
 }
