@@ -11,7 +11,6 @@ distribution: `rnnkit cells --json` tells the same. Names alone are measured ane
 
 import inspect
 import json
-import math
 import re
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from pathlib import Path
 import gradient_matrix
 import torch
 from compared import compared
+from flow_picture import flow_picture
 from formulas import katex
 
 import rnnkit
@@ -154,7 +154,7 @@ def page(name: str) -> str:
         if words := told.said.get(label):
             words = words if label == "Gate order" else words[:1].upper() + words[1:]  # a gate's name stays as it is
             lines += [f"**{label}.** {words}", ""]
-    lines += [sparkline(name, told.measured["flow"]), ""]
+    lines += [gradient_flow(name, told.measured["flow"]), ""]
     lines += ["```console", f"$ rnnkit run --cell {name}", f"$ rnnkit gradcheck --cell {name} --order 2", "```", ""]
     lines += [f"::: {kind.__module__}.{kind.__name__}", "    options: { heading_level: 2, members: false }"]
     return "\n".join(lines) + "\n"
@@ -192,21 +192,12 @@ def speed(known: dict) -> str:
     return f"{known['rival']}'s time over its own ({what}, {known['machine']}): {', '.join(told)}"
 
 
-def sparkline(name: str, flow: list[float]) -> str:
-    """Return a small picture: the gradient's norm against the steps that it has gone back, on a logarithmic axis."""
-    low, high = -6.0, 1.0
-    levels = [min(high, max(low, math.log10(value / flow[0]) if value and flow[0] else low)) for value in flow]
-    step = 240 / (len(flow) - 1)
-    points = " ".join(f"{k * step:.1f},{8 + (high - level) / (high - low) * 64:.1f}" for k, level in enumerate(levels))
+def gradient_flow(name: str, flow: list[float]) -> str:
+    """Return a small picture of how the gradient fades, and what it says in words."""
     last = flow[-1] / flow[0] if flow[0] else 0.0
     words = f"{last:.1e} of the gradient is left {len(flow) - 1} steps back, at the start of training"
-    zero = 8 + high / (high - low) * 64
-    size = 'viewBox="0 0 240 80" width="240" height="80"'
     return (
-        f'<figure markdown="0"><svg {size} role="img" aria-label="{name}: {words}">'
-        f'<line x1="0" y1="{zero:.1f}" x2="240" y2="{zero:.1f}" stroke="currentColor" stroke-opacity="0.3"/>'
-        f'<polyline points="{points}" fill="none" stroke="currentColor" stroke-width="1.5"/></svg>'
-        f"<figcaption>{words}: its norm from the last step back, from ten times to a millionth, by "
+        f'<figure markdown="0">{flow_picture(flow, f"{name}: {words}")}<figcaption>{words}, by '
         f"<code>rnnkit inspect --cell {name} --only flow</code>.</figcaption></figure>"
     )
 

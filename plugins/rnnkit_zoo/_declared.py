@@ -1,7 +1,6 @@
 """What all cells of the catalogue share: they declare their parameters, and how each of them starts."""
 
-import inspect
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from typing import Any, ClassVar
 
 import torch
@@ -9,13 +8,15 @@ from torch import nn
 
 import rnnkit
 from rnnkit.errors import UsageError, check_flag, check_whole
-from rnnkit_zoo._starts import Starts, listed, starting
+from rnnkit_zoo._declaration import declarations, sizes
+from rnnkit_zoo._starts import Start, Starts, listed, starting
 
 
 class Declared(rnnkit.Cell):
     """A cell whose class says what parameters it has: `w: Annotated[nn.Parameter, "3H, D"]` is one of that shape.
 
-    One that is there by an option has its name behind: `Annotated[nn.Parameter | None, "H", "peepholes"]`.
+    How it starts may stand behind: `Annotated[nn.Parameter, "H", normal(0.1)]`; and the option by which it is there:
+    `Annotated[nn.Parameter | None, "H", "peepholes"]`.
 
     Args:
         input_size: D.
@@ -24,7 +25,7 @@ class Declared(rnnkit.Cell):
     """
 
     starts: ClassVar[Starts] = starting()
-    """How parameters start, by name."""
+    """How the other parameters start, by name."""
 
     state_widths: ClassVar[tuple[str, ...] | None] = None
     """Width of each state tensor, such as ("H", "D", "1"); None: H."""
@@ -32,16 +33,15 @@ class Declared(rnnkit.Cell):
     @property
     def state_sizes(self) -> tuple[int, ...]:
         """Width of each state tensor."""
-        return super().state_sizes if self.state_widths is None else tuple(map(self._width, self.state_widths))
+        return super().state_sizes if self.state_widths is None else sizes(", ".join(self.state_widths), self)
 
     def make_parameters(self) -> None:
-        """Make the parameters that the class declares, and those that the cell adds, and draw all."""
-        for name, shape, *option in self._declared_parameters():
-            self.check(check_flag, **{word: getattr(self, word) for word in option})
-            there = all(getattr(self, word) for word in option)
-            sizes = [self._width(word) for word in shape.split(", ")]
-            self.register_parameter(name, nn.Parameter(torch.empty(sizes)) if there else None)
-        self.add_parameters()
+        """Make the parameters that the class declares, and draw all."""
+        for name, declared in declarations(type(self)).items():
+            there = declared.option is None or getattr(self, declared.option)
+            self.check(check_flag, **{declared.option or name: there})
+            shape = sizes(declared.shape, self)
+            self.register_parameter(name, nn.Parameter(torch.empty(shape)) if there else None)
         self.reset_parameters()
 
     def check(self, check: Callable[[str, Any], None], **options: object) -> None:
@@ -64,18 +64,10 @@ class Declared(rnnkit.Cell):
             given = f"cell {self.name!r}: {name} is {value}"
             raise UsageError(f"{given}; it must divide hidden_size, {self.hidden_size}")
 
-    def add_parameters(self) -> None:
-        """Add what a cell has beside these, before all are drawn."""
-
-    def _declared_parameters(self) -> Iterator[tuple[str, ...]]:
-        for kind in reversed(type(self).__mro__):
-            for name, hint in inspect.get_annotations(kind).items():
-                if told := getattr(hint, "__metadata__", ()):
-                    yield name, *told
-
-    def _width(self, word: str) -> int:
-        sizes = {"D": self.input_size, "H": self.hidden_size}
-        return int(word[:-1] or 1) * sizes[word[-1]] if word[-1] in sizes else int(word)
+    def start_of(self, name: str) -> Start | None:
+        """Return how a parameter starts; None: as torch draws its modules."""
+        declared = declarations(type(self)).get(name)
+        return (declared and declared.start) or self.starts.of(name)
 
     def notes(self) -> dict[str, str]:
         """Return what the docstring need not say: how parameters start, and the order of the blocks of their rows."""
@@ -90,7 +82,7 @@ class Declared(rnnkit.Cell):
     def _start_words(self) -> str:
         said: dict[str, list[str]] = {}
         for name, _ in self.named_parameters():
-            start, first = self.starts.of(name), name.partition(".")[0]
+            start, first = self.start_of(name), name.partition(".")[0]
             names = said.setdefault("as torch draws its modules" if start is None else start.words, [])
             if first not in names:
                 names.append(first)
@@ -98,10 +90,10 @@ class Declared(rnnkit.Cell):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Draw the parameters as `starts` says, and those of submodules otherwise as torch does."""
+        """Draw the parameters as they are declared, and those of submodules otherwise as torch does."""
         for module in self.modules():
             if module is not self and callable(reset := getattr(module, "reset_parameters", None)):
                 reset()
         for name, parameter in self.named_parameters():
-            if start := self.starts.of(name):
+            if start := self.start_of(name):
                 start.draw(parameter, self)

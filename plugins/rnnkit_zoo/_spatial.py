@@ -4,12 +4,11 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from rnnkit import State
 from rnnkit.errors import UsageError, check_whole
-from rnnkit_zoo._declared import Declared
+from rnnkit_zoo._shaped import Shaped
 
 
-class Spatial(Declared):
+class Spatial(Shaped):
     """A cell whose states are (B, H, W): H channels at W places; its input is read as (D / W, W), its output H W wide.
 
     Parameters, G `blocks`: input.weight `(G*H, D / W, kernel_size)` and input.bias `(G*H,)`, as of torch.nn.Conv1d.
@@ -42,11 +41,6 @@ class Spatial(Declared):
     def output_size(self) -> int:
         """Width of the output: H W."""
         return self.hidden_size * self.places
-
-    def initial_state(self, batch_size: int) -> State:
-        """Return zeros (B, H, W) for each state."""
-        shape = batch_size, self.hidden_size, self.places
-        return tuple(self.input.weight.new_zeros(shape) for _ in self.state_names)
 
     def project(self, xs: Tensor) -> Tensor:
         """Convolve the input: (T, B, D) -> (T, B, G*H, W)."""

@@ -68,11 +68,11 @@ class Starts:
 
 def starting(others: Start | None = None, /, **named: Start | float) -> Starts:
     """Return how parameters start, by name; a number is what all elements are. Others: as in torch's own layers."""
-    starts = {name: _start(start) for name, start in named.items()}
+    starts = {name: start_as(start) for name, start in named.items()}
     return Starts(uniform(1 / root(H)) if others is None else others, MappingProxyType(starts))
 
 
-def _start(start: Start | float) -> Start:
+def start_as(start: Start | float) -> Start:
     if isinstance(start, Start):
         return start
     return Start(f"{start:g}", lambda tensor, cell: nn.init.constant_(tensor, start))
@@ -121,7 +121,7 @@ def listed(names: Sequence[str]) -> str:
 
 def in_turn(**starts: Start | float) -> Start:
     """Draw one block of H rows after the other, each in its own way; all are named, in their order."""
-    blocks = {name: _start(start) for name, start in starts.items()}
+    blocks = {name: start_as(start) for name, start in starts.items()}
     alike = {start.words: [name for name in blocks if blocks[name].words == start.words] for start in blocks.values()}
     words = ", ".join(f"{said} in {listed(names)}" for said, names in alike.items())
 

@@ -36,8 +36,8 @@ class BR(Stacked):
     name = "br"
     blocks = ("a", "c", "h")
     recurrent_blocks = ("a", "c")
-    weight_hh: Annotated[nn.Parameter, "2H"]
-    starts = starting(weight_ih=GLOROT, weight_hh=1, bias_ih=0, bias_hh=0)
+    weight_hh: Annotated[nn.Parameter, "2H", 1]
+    starts = starting(weight_ih=GLOROT, bias_ih=0, bias_hh=0)
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         """Advance one step: p (B, 3H), h (B, H)."""

@@ -34,6 +34,7 @@ class ConvGRU(Spatial):
     """
 
     name = "convgru"
+    state_shapes = ("H, places",)
     blocks = ("r", "z", "n")
 
     def __init__(self, input_size: int, hidden_size: int, *, kernel_size: int = 3, input_channels: int = 1) -> None:

@@ -35,6 +35,7 @@ class ConvLSTM(Spatial):
 
     name = "convlstm"
     state_names = ("h", "c")
+    state_shapes = ("H, places", "H, places")
     blocks = ("i", "f", "g", "o")
     starts = starting(peephole=0)
 

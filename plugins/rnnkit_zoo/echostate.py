@@ -13,16 +13,16 @@ When to use it: with a linear readout, on short training sets or as a baseline: 
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 import rnnkit
 from rnnkit import State
-from rnnkit.errors import check_positive, check_rate
-from rnnkit_zoo._declared import Declared
+from rnnkit.errors import check_rate
+from rnnkit_zoo._reservoir import Reservoir
 
 
-class EchoState(Declared):
+class EchoState(Reservoir):
     """Reservoir of an echo state network with leaky units (Jaeger 2001, 2007).
 
     State: h (B, H). Buffers: weight_ih (H, D), weight_hh (H, H), bias_ih (H,).
@@ -38,24 +38,9 @@ class EchoState(Declared):
     def __init__(
         self, input_size: int, hidden_size: int, *, spectral_radius: float = 0.9, leak: float = 1.0, scale: float = 1.0
     ) -> None:
-        super().__init__(input_size, hidden_size)
-        self.check(check_positive, spectral_radius=spectral_radius, scale=scale)
+        super().__init__(input_size, hidden_size, spectral_radius=spectral_radius, scale=scale)
         self.check(check_rate, leak=leak)
-        self.spectral_radius, self.leak, self.scale = spectral_radius, leak, scale
-        self.weight_hh = nn.Buffer(torch.empty(hidden_size, hidden_size))
-        self.weight_ih = nn.Buffer(torch.empty(hidden_size, input_size))
-        self.bias_ih = nn.Buffer(torch.empty(hidden_size))
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Draw all from U(-1, 1), times `scale`; weight_hh is then scaled to its spectral radius."""
-        for buffer in (self.weight_hh, self.weight_ih, self.bias_ih):
-            nn.init.uniform_(buffer, -self.scale, self.scale)
-        self.weight_hh.mul_(self.spectral_radius / torch.linalg.eigvals(self.weight_hh.float()).abs().max())
-
-    def project(self, xs: Tensor) -> Tensor:
-        """Compute the input's part: (T, B, D) -> (T, B, H)."""
-        return F.linear(xs, self.weight_ih, self.bias_ih)
+        self.leak = leak
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         """Advance one step: p (B, H), h (B, H)."""

@@ -37,10 +37,10 @@ class ELSTM(Stacked):
     state_names = ("c",)
     blocks = ("f", "z", "o")
     recurrent_blocks = ("o",)
-    w_f: Annotated[nn.Parameter, "H"]
-    w_z: Annotated[nn.Parameter, "H"]
+    w_f: Annotated[nn.Parameter, "H", normal(0.1)]
+    w_z: Annotated[nn.Parameter, "H", normal(0.1)]
     own = in_turn(f=normal(0.1), z=normal(0.1), o=uniform(1 / root(D + H)))
-    starts = starting(uniform(1 / root(D + H)), weight_ih=own, bias_ih=own, w_f=normal(0.1), w_z=normal(0.1))
+    starts = starting(uniform(1 / root(D + H)), weight_ih=own, bias_ih=own)
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         """Advance one step: p (B, 3H), c (B, H)."""

@@ -33,11 +33,11 @@ class FastGRNN(Stacked):
 
     name = "fastgrnn"
     blocks = ("s",)
-    bias_z: Annotated[nn.Parameter, "H"]
-    bias_n: Annotated[nn.Parameter, "H"]
-    zeta: Annotated[nn.Parameter, "1"]
-    nu: Annotated[nn.Parameter, "1"]
-    starts = starting(normal(0.1), bias_z=1, bias_n=1, zeta=1, nu=-4)
+    bias_z: Annotated[nn.Parameter, "H", 1]
+    bias_n: Annotated[nn.Parameter, "H", 1]
+    zeta: Annotated[nn.Parameter, "1", 1]
+    nu: Annotated[nn.Parameter, "1", -4]
+    starts = starting(normal(0.1))
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__(input_size, hidden_size, bias=False)

@@ -31,9 +31,9 @@ class FastRNN(Stacked):
 
     name = "fastrnn"
     gates = blocks = ("n",)
-    alpha: Annotated[nn.Parameter, "1"]
-    beta: Annotated[nn.Parameter, "1"]
-    starts = starting(normal(0.1), bias_ih=1, bias_hh=0, alpha=-3, beta=3)
+    alpha: Annotated[nn.Parameter, "1", -3]
+    beta: Annotated[nn.Parameter, "1", 3]
+    starts = starting(normal(0.1), bias_ih=1, bias_hh=0)
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         """Advance one step: p (B, H), h (B, H)."""

@@ -29,8 +29,8 @@ class IndRNN(Fed):
     """
 
     name = "indrnn"
-    u: Annotated[nn.Parameter, "H"]
-    starts = starting(weight_ih=kaiming_uniform(8), bias_ih=uniform(1 / root(D)), u=uniform(1, low=0))
+    u: Annotated[nn.Parameter, "H", uniform(1, low=0)]
+    starts = starting(weight_ih=kaiming_uniform(8), bias_ih=uniform(1 / root(D)))
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         """Advance one step: p (B, H), h (B, H)."""

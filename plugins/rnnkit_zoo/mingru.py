@@ -15,26 +15,21 @@ weighted mean.
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import rnnkit
 from rnnkit import Projected, State
-from rnnkit.errors import check_flag
-from rnnkit_zoo._declared import Declared
+from rnnkit_zoo._linear import Linear
 
 
-class MinGRU(Declared):
+class MinGRU(Linear):
     """Minimal GRU without products of h (Feng 2024).
 
     State: h (B, H). Parameters in the rows z, n: linear.weight (2H, D) and linear.bias (2H,), as of torch.nn.Linear.
     """
 
     name = "mingru"
-
-    def __init__(self, input_size: int, hidden_size: int, *, bias: bool = True) -> None:
-        super().__init__(input_size, hidden_size)
-        self.check(check_flag, bias=bias)
-        self.linear = nn.Linear(input_size, 2 * hidden_size, bias=bias)
+    rows = "2H"
 
     def project(self, xs: Tensor) -> Projected:
         """Compute the gate and what it lets in: (T, B, D) -> two of (T, B, H)."""

@@ -15,26 +15,21 @@ When to use it: as `mingru`, with a gate more that tells what is kept from what 
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import rnnkit
 from rnnkit import Projected, State
-from rnnkit.errors import check_flag
-from rnnkit_zoo._declared import Declared
+from rnnkit_zoo._linear import Linear
 
 
-class MinLSTM(Declared):
+class MinLSTM(Linear):
     """Minimal LSTM without products of h (Feng 2024).
 
     State: h (B, H). Parameters in the rows f, i, n: linear.weight (3H, D) and linear.bias (3H,), as of torch.nn.Linear.
     """
 
     name = "minlstm"
-
-    def __init__(self, input_size: int, hidden_size: int, *, bias: bool = True) -> None:
-        super().__init__(input_size, hidden_size)
-        self.check(check_flag, bias=bias)
-        self.linear = nn.Linear(input_size, 3 * hidden_size, bias=bias)
+    rows = "3H"
 
     def project(self, xs: Tensor) -> Projected:
         """Compute the share that is kept and what is let in: (T, B, D) -> two of (T, B, H)."""

@@ -16,16 +16,16 @@ When to use it: to recall by key; the state has H² numbers a row.
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 import rnnkit
 from rnnkit import Projected, State
-from rnnkit.errors import check_flag
-from rnnkit_zoo._declared import Declared
+from rnnkit_zoo._exponential import stabilised
+from rnnkit_zoo._memory import MatrixMemory
 
 
-class MLSTM(Declared):
+class MLSTM(MatrixMemory):
     """The LSTM of matrix memory in xLSTM, stabilised (Beck 2024).
 
     State: c (B, H, H), n (B, H), m (B, 1). Parameters in the rows q, k, v, o (H each), i, f (one each): linear.weight
@@ -34,27 +34,7 @@ class MLSTM(Declared):
 
     name = "mlstm"
     state_names = ("c", "n", "m")
-
-    def __init__(self, input_size: int, hidden_size: int, *, bias: bool = True) -> None:
-        super().__init__(input_size, hidden_size)
-        self.check(check_flag, bias=bias)
-        self.linear = nn.Linear(input_size, 4 * hidden_size + 2, bias=bias)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Draw W from the normal distribution of deviation √(0.4/D), b_i from that of 0.1; b_f is 3, all else is 0."""
-        gates, bias = 4 * self.hidden_size, self.linear.bias
-        nn.init.normal_(self.linear.weight[:gates], std=(0.4 / self.input_size) ** 0.5)
-        nn.init.zeros_(self.linear.weight[gates:])
-        if bias is not None:
-            nn.init.zeros_(bias[:gates])
-            nn.init.normal_(bias[gates], std=0.1)
-            nn.init.constant_(bias[gates + 1], 3)
-
-    def initial_state(self, batch_size: int) -> State:
-        """Return zeros: c (B, H, H), n (B, H), m (B, 1)."""
-        zeros, size = self.linear.weight.new_zeros, self.hidden_size
-        return zeros(batch_size, size, size), zeros(batch_size, size), zeros(batch_size, 1)
+    state_shapes = ("H, H", "H", "1")
 
     def project(self, xs: Tensor) -> Projected:
         """Compute q, k, v, o, i~ and l: (T, B, D) -> four of (T, B, H), two of (T, B, 1)."""
@@ -63,11 +43,8 @@ class MLSTM(Declared):
 
     def step(self, p: tuple[Tensor, ...], state: State) -> tuple[Tensor, State]:
         """Advance one step: p as `project` has it, c (B, H, H), n (B, H), m (B, 1)."""
-        c, n, m = state
-        q, k, v, o, i, kept = p
-        kept = kept + m
-        m = torch.maximum(kept, i)
-        f, i = torch.exp(kept - m), torch.exp(i - m)
+        (c, n, m), (q, k, v, o, i, kept) = state, p
+        f, i, m = stabilised(kept + m, i)
         c = f.unsqueeze(2) * c + (i * v).unsqueeze(2) * k.unsqueeze(1)
         n = f * n + i * k
         norm = torch.maximum((n * q).sum(1, keepdim=True).abs(), torch.exp(-m))

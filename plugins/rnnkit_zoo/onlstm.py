@@ -14,16 +14,15 @@ When to use it: language, and what else has nested parts of different lengths.
 """
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
 import rnnkit
 from rnnkit import State
-from rnnkit_zoo._stacked import Stacked
+from rnnkit_zoo._mastergates import MasterGates
 from rnnkit_zoo._starts import D, root, starting, uniform
 
 
-class ONLSTM(Stacked):
+class ONLSTM(MasterGates):
     """Ordered neurons LSTM (Shen 2019).
 
     State: h, c (B, H). Parameters in the rows i, f, g, o: weight_ih (4H, D), weight_hh (4H, H), bias_ih and bias_hh
@@ -38,14 +37,6 @@ class ONLSTM(Stacked):
     gates = blocks = ("i", "f", "g", "o")
     starts = starting(weight_ih=uniform(1 / root(D)), bias_ih=uniform(1 / root(D)))
 
-    def __init__(self, input_size: int, hidden_size: int, *, chunk_size: int = 1, bias: bool = True) -> None:
-        super().__init__(input_size, hidden_size, bias=bias)
-        self.check_divisor(chunk_size=chunk_size)
-        count = hidden_size // chunk_size
-        self.master_ih = nn.Linear(input_size, 2 * count, bias=bias)
-        self.master_hh = nn.Linear(hidden_size, 2 * count, bias=bias)
-        self.sums = nn.Buffer(torch.ones(count, count).tril().repeat_interleave(chunk_size, 0), persistent=False)
-
     def project(self, xs: Tensor) -> Tensor:
         """Compute the input's part of all gates, the master gates' last: (T, B, D) -> (T, B, 4H + 2M)."""
         return torch.cat([super().project(xs), self.master_ih(xs)], dim=2)
@@ -55,7 +46,7 @@ class ONLSTM(Stacked):
         h, c = state
         gates = p + torch.cat([*self.products(h), self.master_hh(h)], dim=1)
         i, f, g, o, masters = torch.split(gates, [*[self.hidden_size] * 4, 2 * self.sums.shape[1]], dim=1)
-        keep, shut = (F.linear(torch.softmax(master, 1), self.sums) for master in masters.chunk(2, dim=1))
+        keep, shut = self.master_gates(masters)
         both = keep * (1 - shut)
         c = (torch.sigmoid(f) * both + keep - both) * c + (torch.sigmoid(i) * both + 1 - shut - both) * torch.tanh(g)
         h = torch.sigmoid(o) * torch.tanh(c)

@@ -23,12 +23,12 @@ from torch import Tensor, nn
 
 import rnnkit
 from rnnkit import State
-from rnnkit.errors import check_positive
 from rnnkit_zoo._lstm import LSTMLike
-from rnnkit_zoo._starts import in_turn, log_uniform, normal, starting, uniform
+from rnnkit_zoo._starts import in_turn, normal, starting
+from rnnkit_zoo._timegate import TimeGate
 
 
-class Phased(LSTMLike):
+class Phased(TimeGate, LSTMLike):
     """LSTM with peepholes behind time gates (Neil 2016).
 
     State: h, c (B, H), t (B, 1), the time. Parameters in the rows i, f, g, o: weight_ih (4H, D), weight_hh (4H, H),
@@ -42,29 +42,12 @@ class Phased(LSTMLike):
     state_names = ("h", "c", "t")
     state_widths = ("H", "H", "1")
     peephole: Annotated[nn.Parameter, "3, H"]
-    period: Annotated[nn.Parameter, "H"]
-    shift: Annotated[nn.Parameter, "H"]
-    open_ratio: Annotated[nn.Parameter, "H"]
-    starts = starting(
-        normal(0.1),
-        bias_ih=in_turn(i=0, f=2, g=0, o=0),
-        bias_hh=0,
-        period=log_uniform(1, 3),
-        shift=uniform(100, low=0),
-        open_ratio=0.05,
-    )
-
-    def __init__(self, input_size: int, hidden_size: int, *, time_step: float = 1.0, bias: bool = True) -> None:
-        super().__init__(input_size, hidden_size, bias=bias)
-        self.check(check_positive, time_step=time_step)
-        self.time_step = time_step
+    starts = starting(normal(0.1), bias_ih=in_turn(i=0, f=2, g=0, o=0), bias_hh=0)
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         """Advance one step: p (B, 4H), h, c (B, H), t (B, 1)."""
         (h, c, t), (i, f, g, o) = state, self.preactivations(p, state[0])
-        turns, r = (t - self.shift) / self.period, self.open_ratio
-        phase = turns - torch.floor(turns)
-        k = torch.where(r / 2 > phase, 2 * phase / r, torch.where(r > phase, 2 - 2 * phase / r, 0.001 * phase))
+        k = self.openness(t)
         new = torch.sigmoid(f + self.peephole[1] * c) * c + torch.sigmoid(i + self.peephole[0] * c) * torch.tanh(g)
         c = k * new + (1 - k) * c
         h = k * torch.sigmoid(o + self.peephole[2] * c) * torch.tanh(new) + (1 - k) * h

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 import rnnkit
 from rnnkit import State
 from rnnkit_zoo._stacked import Stacked
-from rnnkit_zoo._starts import starting, uniform
+from rnnkit_zoo._starts import uniform
 
 
 class PLRNN(Stacked):
@@ -33,8 +33,7 @@ class PLRNN(Stacked):
     name = "plrnn"
     state_names = ("z",)
     blocks = ("z",)
-    A: Annotated[nn.Parameter, "H"]
-    starts = starting(A=uniform(0.9, low=0.5))
+    A: Annotated[nn.Parameter, "H", uniform(0.9, low=0.5)]
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         """Advance one step: p (B, H), z (B, H)."""

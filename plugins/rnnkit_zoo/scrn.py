@@ -15,17 +15,18 @@ unit. In the authors' code h sees the s of the step before.
 When to use it: where a topic or trend of long ago is to be remembered by few parameters, as in language modelling.
 """
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 import rnnkit
 from rnnkit import State
-from rnnkit.errors import check_rate, check_whole
-from rnnkit_zoo._declared import Declared
+from rnnkit_zoo._context import Context
 
 
-class SCRN(Declared):
+class SCRN(Context):
     """Structurally constrained recurrent network (Mikolov 2014).
 
     State: h (B, H), s (B, C). Output: (B, H + C). Parameters: weight_ih (H + C, D), weight_hh (H, H + C).
@@ -37,25 +38,9 @@ class SCRN(Declared):
 
     name = "scrn"
     state_names = ("h", "s")
-
-    def __init__(self, input_size: int, hidden_size: int, *, context_size: int = 40, alpha: float = 0.95) -> None:
-        super().__init__(input_size, hidden_size)
-        self.check(check_whole, context_size=context_size)
-        self.check(check_rate, alpha=alpha)
-        self.context_size, self.alpha = context_size, alpha
-        self.weight_ih = nn.Parameter(torch.empty(self.output_size, input_size))
-        self.weight_hh = nn.Parameter(torch.empty(hidden_size, self.output_size))
-        self.reset_parameters()
-
-    @property
-    def output_size(self) -> int:
-        """Width of y: H + C."""
-        return self.hidden_size + self.context_size
-
-    @property
-    def state_sizes(self) -> tuple[int, ...]:
-        """Widths of h and s: H and C."""
-        return self.hidden_size, self.context_size
+    state_widths = ("H", "context_size")
+    weight_ih: Annotated[nn.Parameter, "H + context_size, D"]
+    weight_hh: Annotated[nn.Parameter, "H, H + context_size"]
 
     def project(self, xs: Tensor) -> Tensor:
         """Compute A x and B x: (T, B, D) -> (T, B, H + C)."""
@@ -64,7 +49,7 @@ class SCRN(Declared):
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         """Advance one step: p (B, H + C), h (B, H), s (B, C)."""
         h, s = state
-        s = (1 - self.alpha) * p[:, self.hidden_size :] + self.alpha * s
+        s = self.averaged(p[:, self.hidden_size :], s)
         h = torch.sigmoid(p[:, : self.hidden_size] + F.linear(torch.cat((h, s), dim=1), self.weight_hh))
         return torch.cat((h, s), dim=1), (h, s)
 

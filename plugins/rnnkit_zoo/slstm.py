@@ -16,16 +16,14 @@ When to use it: where an LSTM must revise what it has stored.
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 import rnnkit
 from rnnkit import State
-from rnnkit.errors import check_flag
-from rnnkit_zoo._stacked import Stacked
+from rnnkit_zoo._exponential import Exponential
 from rnnkit_zoo._starts import D, normal, root, starting
 
 
-class SLSTM(Stacked):
+class SLSTM(Exponential):
     """The LSTM of scalar memories in xLSTM, stabilised (Beck 2024).
 
     State: h, c, n, m (B, H). Parameters in the rows i, f, z, o: weight_ih (4H, D), weight_hh (4H, H), bias_ih and
@@ -37,17 +35,7 @@ class SLSTM(Stacked):
 
     name = "slstm"
     state_names = ("h", "c", "n", "m")
-    state_domains = {"n": "non-negative"}  # noqa: RUF012
-    gates = blocks = ("i", "f", "z", "o")
-    forget_gate, input_gate = "f", "i"
     starts = starting(weight_ih=normal(root(0.4 / D)), bias_ih=0, bias_hh=0)
-
-    def __init__(
-        self, input_size: int, hidden_size: int, *, exponential_forget: bool = False, bias: bool = True
-    ) -> None:
-        super().__init__(input_size, hidden_size, bias=bias)
-        self.check(check_flag, exponential_forget=exponential_forget)
-        self.exponential_forget = exponential_forget
 
     def reset_parameters(self) -> None:
         """Draw weight_ih: normal, deviation √(0.4/D); weight_hh: within ±1/√H; biases are 0, of f from 5 down to -7."""
@@ -56,17 +44,10 @@ class SLSTM(Stacked):
             spread = torch.linspace(0, 1, self.hidden_size) ** 0.3
             self.bias_ih.data[self.hidden_size : 2 * self.hidden_size] = 5 - 12 * spread
 
-    def initial_state(self, batch_size: int) -> State:
-        """Return zeros, and an m so low that any input outweighs it: (B, H) each."""
-        h, c, n, m = super().initial_state(batch_size)
-        return h, c, n, m - 1e4
-
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         """Advance one step: p (B, 4H), h, c, n, m (B, H)."""
         (h, c, n, m), (i, f, z, o) = state, self.preactivations(p, state[0])
-        kept = m + (f if self.exponential_forget else F.logsigmoid(f))
-        m = torch.maximum(kept, i)
-        f, i = torch.exp(kept - m), torch.exp(i - m)
+        f, i, m = self.exponentials(f, i, m)
         c = f * c + i * torch.tanh(z)
         n = f * n + i
         h = torch.sigmoid(o) * c / n

@@ -12,18 +12,16 @@ What differs: nothing where D = H; else s = W_s x in place of the x that is too 
 When to use it: in place of an LSTM where speed counts, in several layers.
 """
 
-import math
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 import rnnkit
 from rnnkit import Projected, State
-from rnnkit_zoo._declared import Declared
+from rnnkit_zoo._highway import Highway
 
 
-class SRU(Declared):
+class SRU(Highway):
     """Simple recurrent unit (Lei 2018).
 
     State: c (B, H). Parameters: in the rows n, f, r weight_ih (3H, D), or, with s, (4H, D) where D is not H; peephole_f
@@ -35,25 +33,6 @@ class SRU(Declared):
 
     name = "sru"
     state_names = ("c",)
-
-    def __init__(self, input_size: int, hidden_size: int, *, highway_bias: float = 0.0) -> None:
-        super().__init__(input_size, hidden_size)
-        self.highway_bias, self.scale = highway_bias, math.sqrt(1 + 2 * math.exp(highway_bias))
-        rows = hidden_size * (3 if input_size == hidden_size else 4)
-        self.weight_ih = nn.Parameter(torch.empty(rows, input_size))
-        self.peephole_f, self.peephole_r = (nn.Parameter(torch.empty(hidden_size)) for _ in range(2))
-        self.bias_f, self.bias_r = (nn.Parameter(torch.empty(hidden_size)) for _ in range(2))
-        self.reset_parameters()
-
-    @torch.no_grad()
-    def reset_parameters(self) -> None:
-        """Draw weight_ih within ±√(3/D), of f and r within ±√(1.5/D), v within ±√1.5; bias_f is 0, bias_r is b."""
-        nn.init.uniform_(self.weight_ih, -((3 / self.input_size) ** 0.5), (3 / self.input_size) ** 0.5)
-        self.weight_ih[self.hidden_size : 3 * self.hidden_size] *= 0.5**0.5
-        for v in (self.peephole_f, self.peephole_r):
-            nn.init.uniform_(v, -(1.5**0.5), 1.5**0.5)
-        nn.init.zeros_(self.bias_f)
-        nn.init.constant_(self.bias_r, self.highway_bias)
 
     def project(self, xs: Tensor) -> Projected:
         """Compute n, the gates' parts and what goes past the cell: (T, B, D) -> four of (T, B, H)."""

@@ -34,9 +34,9 @@ class UnICORNN(Fed):
 
     name = "unicornn"
     state_names = ("y", "z")
-    w: Annotated[nn.Parameter, "H"]
-    c: Annotated[nn.Parameter, "H"]
-    starts = starting(weight_ih=kaiming_uniform(8), bias_ih=0, w=uniform(1, low=0), c=uniform(0.1))
+    w: Annotated[nn.Parameter, "H", uniform(1, low=0)]
+    c: Annotated[nn.Parameter, "H", uniform(0.1)]
+    starts = starting(weight_ih=kaiming_uniform(8), bias_ih=0)
 
     def __init__(
         self, input_size: int, hidden_size: int, *, dt: float = 0.19, alpha: float = 30.65, bias: bool = True

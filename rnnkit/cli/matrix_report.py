@@ -37,16 +37,18 @@ def report(course: "Course", as_json: bool) -> None:
     Raises:
         CheckError: a case failed.
     """
-    content = course.certificate()
-    path = course.folder.write(content) if course.folder else None
+    content = course.summary()
+    path = course.folder.write(course.certificate()) if course.folder else None
     if as_json:
         kept = ("counts", "exceptions", "effort", "versions")
-        print_json({"event": "end", **{key: content[key] for key in kept}, "certificate": path and str(path)})
+        found = {"certificate": path and str(path), "beside": len(course.beside)}
+        print_json({"event": "end", **{key: content[key] for key in kept}, **found})
     else:
         _print_counts(content)
         echo_wrapped(summary(content))
         if path is not None:
-            echo_wrapped(f"certificate: {path}")
+            others = f", with {len(course.beside):,} other cases that were recorded there" if course.beside else ""
+            echo_wrapped(f"certificate: {path}{others}")
     if course.failures:
         sentences = [f"{record.case}: {record.verdict.reason}" for record in course.failures]
         more = f" (and {len(sentences) - 1} more)" if len(sentences) > 1 else ""

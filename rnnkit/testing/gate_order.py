@@ -33,6 +33,9 @@ def misnamed_gates(cell: Cell, xs: Tensor, state: State) -> Iterator[str]:
     if not isinstance(names, tuple | list) or not names or not all(isinstance(name, str) for name in names):
         return
     stacked = {n: t for n in STACKED if isinstance(t := getattr(inner, n, None), Tensor)}
+    if not stacked:
+        yield f"gates names blocks of rows, and there is no {', '.join(STACKED[:-1])} or {STACKED[-1]}; leave it out"
+        return
     for name, tensor in stacked.items():
         if tensor.shape[0] != len(names) * cell.hidden_size:
             blocks = f"gates names {len(names)} blocks of {cell.hidden_size} rows"
@@ -57,21 +60,25 @@ def misnamed_gates(cell: Cell, xs: Tensor, state: State) -> Iterator[str]:
 
 def _never_moves(cell: Cell, name: str, index: int, xs: Tensor, state: State) -> bool:
     """Tell whether a local variable of the step, called as a gate, stays as it is when the gate's bias changes."""
-    values = []
-    for shift in (0.0, 1.0):
+    values: list[Tensor] = []
+    for shift in (0.0, 1.0, -OPEN):  # a gate that is open to the full may stay so
         shifted = _shifted(cell, index, shift)
         with torch.no_grad(), local_tensors(shifted) as found:
             shifted.step(time_slice(shifted.project(xs), 0), state)
         if name not in found:
             return False
         values.append(found[name].clone())
-    return values[0].shape == values[1].shape and torch.equal(*values)
+    return all(value.shape == values[0].shape and torch.equal(value, values[0]) for value in values[1:])
 
 
 def _kept(cell: Cell, index: int, xs: Tensor, state: State) -> float:
-    """Return how much more of a number of the state goes on by itself where a gate is open than where it is shut."""
+    """Return how much more of a number of the state goes on by itself where a gate is open than where it is shut.
+
+    None keeps more than all of it: what is beyond goes through a rectifier, or another gate, and is made larger there.
+    """
     opened, shut = (_passages(_shifted(cell, index, shift), xs, state) for shift in (OPEN, -OPEN))
-    return max((through - held for through, held in zip(opened, shut, strict=True)), default=0.0)
+    shares = ((min(max(way, 0.0), 1.0) for way in ways) for ways in (opened, shut))
+    return max((through - held for through, held in zip(*shares, strict=True)), default=0.0)
 
 
 def _passages(cell: Cell, xs: Tensor, state: State) -> list[float]:

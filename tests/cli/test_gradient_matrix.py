@@ -54,6 +54,17 @@ def test_a_second_time_all_is_taken_over(cli):
     assert "second order 12 passed, 0 failed, 12 taken over from records" in result.stdout
 
 
+def test_a_smaller_choice_replaces_nothing(cli, lines, tmp_path):
+    cli(*SMALL, "--out", "m")
+    words = ("gradcheck", "--case", "rnn/loop/packed/bi/first", "--out", "m")
+    result = cli(*words)
+    assert "first order 1 passed, 0 failed" in result.stdout
+    assert result.stdout.endswith("certificate: m/certificate.json, with 12 other cases that were recorded there\n")
+    content = json.loads((tmp_path / "m" / "certificate.json").read_text())
+    assert {check: found["passed"] for check, found in content["counts"].items()} == {"first": 1, "second": 12}
+    assert lines(cli(*words, "--json").stdout)[-1]["beside"] == 12
+
+
 def test_lists_and_repeated_options_and_expressions(cli, lines):
     words = ("gradcheck", "--matrix", "--unroller", "loop", "--order", 1, "--jobs", 0, "--json")
     cells = ("--cell", "rnn,norm(rnn, input=false)", "--cell", "mgu")

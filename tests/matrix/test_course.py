@@ -47,6 +47,47 @@ def test_what_is_recorded_is_not_examined_again(tmp_path):
     assert second.records[:3] == [Record.read(record.to_json()) for record in first.records]
 
 
+def certified(course):
+    """Return the cells of a certificate in their order, and how many cases it counts."""
+    content = course.certificate()
+    counted = sum(sum(found[name] for name in (PASSED, DECLARED, FAILED)) for found in content["counts"].values())
+    return list(dict.fromkeys(row["cell"] for row in content["worst"])), counted
+
+
+def test_a_certificate_has_what_was_recorded_of_other_cases_too(tmp_path):
+    whole = finished(tmp_path / "m")
+    part = finished(tmp_path / "m", CASES[:1])
+    assert part.taken_over == len(part.records) == 1
+    assert certified(part) == certified(whole) == (["gru", "rnn"], len(CASES))  # as they are registered
+    assert part.certificate()["worst"] == whole.certificate()["worst"]
+    assert part.summary()["counts"] == {"first": {PASSED: 1, "by the loop": 0, DECLARED: 0, FAILED: 0}}
+
+
+def test_a_failure_beside_stays_in_the_certificate(tmp_path, own_cells):
+    broken = Case(f"{own_cells}:Broken", "loop", "unbatched", "uni", "first")
+    finished(tmp_path / "m", [broken])
+    part = finished(tmp_path / "m", CASES[:1])
+    assert part.failures == []
+    assert [failure["case"] for failure in part.certificate()["failures"]] == [str(broken)]
+
+
+def test_a_certificate_that_would_lose_cases_is_not_begun(tmp_path):
+    finished(tmp_path / "m")
+    before = (tmp_path / "m" / RECORDS).read_text()
+    with pytest.raises(UsageError, match=r"that no longer hold \(3, such as rnn/loop/unbatched"):
+        finished(tmp_path / "m", CASES[:1], seed=1)
+    assert (tmp_path / "m" / RECORDS).read_text() == before
+    assert finished(tmp_path / "m", seed=1).taken_over == 0
+
+
+def test_a_cell_that_is_gone_is_named(tmp_path):
+    finished(tmp_path / "m", CASES[:1])
+    path = tmp_path / "m" / RECORDS
+    path.write_text(path.read_text().replace("rnn/", "gone/"))
+    with pytest.raises(UsageError, match="such as gone/loop"):
+        finished(tmp_path / "m", CASES[1:])
+
+
 def test_another_seed_is_examined_anew(tmp_path):
     finished(tmp_path / "m")
     assert finished(tmp_path / "m", seed=1).taken_over == 0

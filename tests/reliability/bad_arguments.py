@@ -1,4 +1,4 @@
-"""Of the corpus: 18 command lines."""
+"""Of the corpus: 19 command lines."""
 
 from .scene import RESUME, TRAIN, Item, Scene
 
@@ -29,6 +29,16 @@ def checked(*words: object):
 
 CASE = "lstm/loop/packed/bi/first"
 
+
+def outdated(scene: Scene):
+    """Check a case where another was recorded that no longer holds."""
+    verdict = '"outcome": "passed", "error": 0.0, "component": "", "reason": "", "by_loop": false'
+    (scene.folder / "matrix").mkdir()
+    scene.text("", "matrix/lock")
+    scene.text(f'{{"case": "gru{CASE[4:]}", {verdict}, "seconds": 0.1, "digest": "old"}}\n', "matrix/records.jsonl")
+    return ("gradcheck", "--case", CASE, "--out", "matrix")
+
+
 ARGUMENTS = (
     Item("an unknown cell", given("--cell", "lsmt"), 2, ("unknown cell 'lsmt'", "did you mean 'lstm'?")),
     Item("no units", given("--hidden", 0), 2, ("'--hidden': 0", "1")),
@@ -54,4 +64,10 @@ ARGUMENTS = (
     Item("two cells where one is checked", checked("--cell", "lstm,gru"), 2, ("names 2 cells", "--matrix")),
     Item("processes where one is enough", checked("--jobs", 2), 2, ("--jobs goes with --matrix",)),
     Item("a matrix among other files", checked("--matrix", "--out", "."), 2, ("--out .", "something else")),
+    Item(
+        "a matrix beside one of other versions",
+        outdated,
+        2,
+        ("other cases that no longer hold (1, such as gru/", "another folder"),
+    ),
 )

@@ -343,6 +343,10 @@ class GatesTooFew(Gated):
         return h, (h,)
 
 
+class GatesOfNothing(Whole):
+    gates = ("f", "n")  # here
+
+
 BROKEN = {
     NoSizes: ("shapes and state", "__init__() cannot take the sizes; write __init__(self, input_size, hidden_size)"),
     FailsToBuild: ("shapes and state", "cannot be built: RuntimeError: "),
@@ -386,5 +390,6 @@ BROKEN = {
         "the rows that gates calls 'n' keep the state where they are open, not those of 'f'",
     ),
     GatesTooFew: ("gates", "gates names 1 blocks of 5 rows; weight_ih has 10"),
+    GatesOfNothing: ("gates", "gates names blocks of rows, and there is no weight_ih, weight_hh, bias_ih or bias_hh"),
 }
 """By cell: the promise that it breaks, and how the sentence begins."""

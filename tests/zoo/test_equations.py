@@ -82,27 +82,12 @@ def test_a_cell_keeps_every_promise(name):
     check_cell(rnnkit.cells[name])
 
 
-LONGER = {
-    "echostate": 70,  # buffers, not parameters, of which one is scaled by its eigenvalues
-    "lmu": 87,  # equations of continuous time, and the matrices that hold them for a step
-    "lru": 89,  # eigenvalues that are spread over a ring, and options for that
-    "mclstm": 91,  # gates of different sizes, of which one is a matrix a row
-    "mlstm": 80,  # a state of other shapes, and gates of one number each
-    "onlstm": 68,  # two sets of gates
-    "phased": 77,  # an LSTM and its time gate
-    "scrn": 75,  # a state, an output and weights of other widths
-    "slstm": 79,  # four states, of which one does not start at zero, and an option
-    "sru": 74,  # rows that are there where D is not H, each with its own start
-}
-"""The files that have more than 60 lines, with how many."""
-
-
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_a_file_is_short_and_has_three_movements(name):
     path = Path(inspect.getfile(rnnkit.cells[name]))
     text = path.read_text(encoding="utf-8")
     code = text.split('"""', 2)[2]
-    assert len(text.splitlines()) <= LONGER.get(name, 60), path
+    assert len(text.splitlines()) <= 60, path
     words = text.split('"""')[1]
     assert "Paper: " in words
     assert "What differs: " in words

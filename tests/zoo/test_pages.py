@@ -5,6 +5,7 @@ import re
 import catalogue
 import compared
 import pytest
+from flow_picture import BOTTOM, LEFT, LOWEST, RIGHT, TOP, flow_picture
 from formulas import katex
 
 import rnnkit
@@ -85,3 +86,41 @@ def test_equations_become_formulas():
         "",
         r"- \(\tilde{i}\): of the last state",
     ]
+
+
+def line_of(picture):
+    """Return the points of a picture's line."""
+    (points,) = re.findall(r'<polyline points="([^"]*)"', picture)
+    return [tuple(map(float, point.split(","))) for point in points.split()]
+
+
+def test_a_picture_of_gradient_flow_has_axes_with_words_and_marks():
+    picture = flow_picture([2.0 * 0.1**k for k in range(13)], "halves & halves")
+    assert 'aria-label="halves &amp; halves"' in picture
+    words = re.sub(r"<[^>]+>", " ", re.sub(r"<tspan[^>]*>([^<]*)</tspan>", r"^\1", picture))
+    assert words.split() == [
+        "10^−12",
+        "10^−9",
+        "10^−6",
+        "10^−3",
+        "1",
+        "10^3",
+        "gradient",
+        "left",
+        "0",
+        "10",
+        "steps",
+        "back",
+    ]
+    line = line_of(picture)
+    assert (line[0][0], line[-1]) == (LEFT, (RIGHT, BOTTOM))  # a tenth each step: the twelfth at the lowest mark
+    one = re.search(r'd="M58 ([\d.]+)H332" stroke="currentColor" stroke-opacity="0.6"', picture)
+    assert one is not None
+    assert line[0][1] == float(one[1])
+
+
+def test_what_is_beyond_the_marks_leaves_the_picture():
+    heights = [y for _, y in line_of(flow_picture([1.0, 10.0 ** (LOWEST - 1), 0.0, 1e9], ""))]
+    assert BOTTOM < heights[1] < heights[2]
+    assert heights[3] < TOP
+    assert len(line_of(flow_picture([0.0, 0.0], ""))) == 2
