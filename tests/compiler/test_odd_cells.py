@@ -14,6 +14,8 @@ from torch import nn
 import rnnkit
 from rnnkit.core.cell import building
 from rnnkit.testing import differences as differences_of
+from rnnkit_compiler.backends.cpp import runtime
+from rnnkit_compiler.schedule.sharing import Shares
 
 from ..slow_cases import slow_but
 from .odd_cells import (
@@ -411,6 +413,23 @@ class TestTwoThreads:
         xs, state = problem(cell, 6, 3)
         masks = {"lengths": torch.tensor([6, 1, 4]), "reset": torch.rand(6, 3) < 0.3}
         both(lambda unroller: gradients(functools.partial(unroller, **masks), cell, xs, state))
+
+
+@pytest.mark.parametrize(("threads", "batch", "units"), [(4, 3, 4), (6, 8, 1), (6, 3, 2), (7, 2, 3)])
+@pytest.mark.parametrize("name", ["lstm", "layernorm"])
+def test_any_grid_of_rows_and_units(name, threads, batch, units, monkeypatch):
+    before = torch.get_num_threads()
+    shares = Shares(threads // units * units, units)
+    monkeypatch.setattr(runtime, "best_shares", lambda work, rows, threads: shares)
+    torch.set_num_threads(threads)
+    try:
+        cell = build(name, 5, 150)
+        xs, state = problem(cell, 6, batch)
+        masks = {"lengths": torch.tensor([6, 1, 4, 6, 2, 3, 5, 6][:batch]), "reset": torch.rand(6, batch) < 0.3}
+        both(lambda unroller: gradients(unroller, cell, xs, state))
+        both(lambda unroller: gradients(functools.partial(unroller, **masks), cell, xs, state))
+    finally:
+        torch.set_num_threads(before)
 
 
 class TestAutograd:

@@ -198,7 +198,7 @@ def test_evidence_stands_behind_what_one_wants_to_do():
     nav = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2].partition("\n\n")[0]
     *_, last = re.split(r"^  - ", nav, flags=re.MULTILINE)
     assert last.startswith("Evidence:\n")
-    pages = {"benchmarks.md", "gradient-matrix.md", "reliability.md", "bad-input.md"}
+    pages = {"benchmarks.md", "many-cores.md", "gradient-matrix.md", "reliability.md", "bad-input.md"}
     assert set(re.findall(r"[\w-]+\.md", last)) == pages
 
 

@@ -13,10 +13,11 @@ from torch import Tensor
 from rnnkit_compiler.backends.base import autograd
 from rnnkit_compiler.backends.base.backend import Backend, Refusal
 from rnnkit_compiler.backends.base.recurrence import Recurrence
-from rnnkit_compiler.backends.base.runtime import Runtime, Shares
+from rnnkit_compiler.backends.base.runtime import Runtime
 from rnnkit_compiler.backends.torch.backend import TorchOperations
 from rnnkit_compiler.schedule.buffers import STATE_SLOTS, WITHOUT_SLOTS, Buffer, BufferKind, place_of
 from rnnkit_compiler.schedule.plan import KernelPlan
+from rnnkit_compiler.schedule.sharing import Shares
 
 NAMED_OTHERWISE = {"where": lambda a, b, c: torch.where(a != 0, b, c), "relu": lambda a: torch.where(a <= 0, 0, a)}
 TRUTHS = ("eq", "ne", "lt", "le", "gt", "ge")
@@ -54,7 +55,7 @@ class ReferenceRuntime(Runtime):
         numbers = memory.detach().view(self.dtype)
         return {buffer: At(numbers, offset // self.dtype.itemsize) for buffer, offset in layout.offsets.items()}
 
-    def shares(self, batch, weight_bytes):
+    def shares(self, batch, work):
         return Shares(1, 1)
 
     def multiply(self, result, a, b, bias, row_sums):

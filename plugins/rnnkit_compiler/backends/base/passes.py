@@ -29,7 +29,7 @@ class Pass:
         first = parts + states + (states if timeline.reset is not None else 0)
         self.initial = tensors[parts + states : first]
         self.invariants = tensors[first:]
-        self.shares = runtime.shares(self.batch, recurrence.weight_bytes)
+        self.shares = runtime.shares(self.batch, recurrence.work)
         self.locations: dict[Buffer, Location] = {}
         self.matrices = [
             _matrix(runtime, self.invariants[place], invariant)

@@ -7,6 +7,7 @@ from rnnkit_compiler.backends.base.backend import Backend
 from rnnkit_compiler.backends.base.runtime import Runtime
 from rnnkit_compiler.schedule.layout import Layout, layout_of
 from rnnkit_compiler.schedule.plan import KernelPlan
+from rnnkit_compiler.schedule.sharing import step_work
 
 MOST_LAYOUTS = 200
 """Layouts that are kept, one for each kernel and size of a call."""
@@ -31,8 +32,7 @@ class Recurrence:
         self.of_vector = [numbers.index(vector.number) for vector in step.vectors]
         ahead = {hoisted.matrix for hoisted in step.hoisted}
         sizes = [prod(matrix.shape) for k, matrix in enumerate(step.matrices) if k not in ahead]
-        self.weight_bytes = sum(sizes) * step.dtype.itemsize
-        """Of what every step multiplies by."""
+        self.work = step_work(self.plan.inference, sum(sizes), step.dtype.itemsize)
         self.given_parts = len(step.part_widths) - len(step.hoisted)
         """How many parts come from outside; the others are products of these."""
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from rnnkit_compiler.backends.base.backend import Timeline
 from rnnkit_compiler.schedule.buffers import Buffer
 from rnnkit_compiler.schedule.layout import Layout
+from rnnkit_compiler.schedule.sharing import Shares, StepWork
 
 Location = Any
 """Where numbers are, in a form that the runtime chooses: an address, or a tensor and an offset."""
@@ -35,14 +36,6 @@ class Matrix(NamedTuple):
     def transposed(self) -> "Matrix":
         """The transpose."""
         return Matrix(self.location, self.columns, self.rows, self.column_stride, self.row_stride)
-
-
-class Shares(NamedTuple):
-    """How many workers there are, threads or programs, and how many of these share the units of a row."""
-
-    workers: int
-    units: int
-    """1: every worker has whole rows."""
 
 
 class Launch(NamedTuple):
@@ -107,8 +100,8 @@ class Runtime(ABC):
         """
 
     @abstractmethod
-    def shares(self, batch: int, weight_bytes: int) -> Shares:
-        """Choose how the workers share a batch of so many rows, of which every step multiplies by so many bytes."""
+    def shares(self, batch: int, work: StepWork) -> Shares:
+        """Choose how the workers share a batch of so many rows."""
 
     @abstractmethod
     def multiply(

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from rnnkit_compiler.backends.base.runtime import Launch, Runtime, Shares
+from rnnkit_compiler.backends.base.runtime import Launch, Runtime
 from rnnkit_compiler.backends.cpp.boundary import address_of
 from rnnkit_compiler.backends.cpp.kernels import Kernels
 from rnnkit_compiler.backends.cpp.thread_pool import threads
@@ -11,12 +11,7 @@ from rnnkit_compiler.backends.cpp.whole_products import multiply_into
 from rnnkit_compiler.backends.cpp.workspace import shared
 from rnnkit_compiler.schedule.buffers import Buffer
 from rnnkit_compiler.schedule.layout import Layout
-
-ROWS_ALONE = 1 << 20
-"""Bytes of weights up to which every thread may read all of them: they stay in its second cache."""
-
-UNITS_PAY = 1 << 15
-"""Bytes of weights from which on threads that share the units of few rows win more than their barrier costs."""
+from rnnkit_compiler.schedule.sharing import Shares, StepWork, best_shares
 
 
 class CpuRuntime(Runtime):
@@ -42,18 +37,9 @@ class CpuRuntime(Runtime):
         base = address_of(memory)
         return {buffer: base + offset for buffer, offset in layout.offsets.items()}
 
-    def shares(self, batch: int, weight_bytes: int) -> Shares:
-        """Choose how the threads share the work.
-
-        Rows need no barrier, but then every thread reads all weights; with few rows, or weights beyond the second
-        cache, the units are shared.
-        """
-        count = threads()
-        if count == 1:
-            return Shares(1, 1)
-        if batch >= 2 * count and weight_bytes <= ROWS_ALONE:
-            return Shares(count, 1)
-        return Shares(count, count if weight_bytes >= UNITS_PAY else 1)
+    def shares(self, batch: int, work: StepWork) -> Shares:
+        """Choose how the threads share the work, by the model of `schedule.sharing`."""
+        return best_shares(work, batch, threads())
 
     def launch(self, launch: Launch) -> None:
         """Run the kernel; raises Unfit if it cannot be compiled."""
