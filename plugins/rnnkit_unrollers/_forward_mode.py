@@ -13,6 +13,7 @@ import rnnkit
 from rnnkit_unrollers._forward_call import Call
 from rnnkit_unrollers._replay import Outputs, gradient
 from rnnkit_unrollers._rerun import Rerun
+from rnnkit_unrollers._weights import for_hooks
 from rnnkit_unrollers.loop import run
 
 
@@ -47,5 +48,7 @@ class ForwardMode(torch.autograd.Function):
                 cell, ys = call.equipped(weights), list[Tensor]()
                 last = run(cell, cell.project(xs), state, call.masks._replace(initial=initial), ys.append)
                 results = [torch.stack(ys), *last]
-            return None, *gradient(results, gradients, tensors, create_graph=again)
-        return None, *Rerun(call, saved).gradients(gradients)
+            found = gradient(results, gradients, tensors, create_graph=again)
+        else:
+            found = Rerun(call, saved).gradients(gradients)
+        return None, *for_hooks(found, ctx.saved_tensors)

@@ -18,6 +18,7 @@ from rnnkit import Cell, Masks, Projected, State
 from rnnkit_unrollers._projected import between, detached
 from rnnkit_unrollers._schedule import Schedule
 from rnnkit_unrollers._surroundings import Surroundings
+from rnnkit_unrollers._weights import for_hooks
 from rnnkit_unrollers.loop import run
 
 Gradients = list[Tensor | None]
@@ -115,10 +116,12 @@ class Replay(torch.autograd.Function):
         with surroundings.fork(), surroundings.casting(), surroundings.training(), unrolling.equipped(tensors):
             surroundings.restore()
             if by_the_loop:  # let autograd record it
-                return None, *_through_the_loop(unrolling, tensors, gradients, torch.is_grad_enabled())
+                found = _through_the_loop(unrolling, tensors, gradients, torch.is_grad_enabled())
+                return None, *for_hooks(found, ctx.saved_tensors)
             # Used up, so that a state makes room once it is taken back; a second backward starts from the first.
             kept, ctx.kept = ctx.kept, ctx.kept[:1]
-            return None, *Backward(unrolling, tensors, gradients[0], list(gradients[1:]), ctx.same_state)(kept)
+            found = Backward(unrolling, tensors, gradients[0], list(gradients[1:]), ctx.same_state)(kept)
+            return None, *for_hooks(found, ctx.saved_tensors)
 
 
 def _through_the_loop(

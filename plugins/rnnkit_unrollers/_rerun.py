@@ -13,7 +13,7 @@ from rnnkit_unrollers._batched import one_by_one_where_it_must
 from rnnkit_unrollers._forward_call import Call
 from rnnkit_unrollers._influence import Influence, PastStates, cut
 from rnnkit_unrollers._replay import Gradients, gradient
-from rnnkit_unrollers._stretch import Steps, Stretch, joined
+from rnnkit_unrollers._stretch import Steps, Stretch, taken_as_one
 
 
 @dataclass
@@ -102,7 +102,7 @@ class Rerun:
         taken = self._taken(start, stop, before)
         masks = self.call.masks.between(start, stop)
         steps = Steps(self._jacobian(taken), self._of_outputs(taken, coming), masks.restart, masks.live)
-        stretch = joined(self.layout, steps, torch.zeros_like(flat(self.state)) if at_end is None else at_end)
+        stretch = taken_as_one(self.layout, steps, torch.zeros_like(flat(self.state)) if at_end is None else at_end)
         self._of_steps(taken, coming, stretch.loss_by_steps)
         self._read(stretch)
         if at_end is None:

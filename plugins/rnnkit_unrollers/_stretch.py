@@ -43,8 +43,8 @@ class Steps(NamedTuple):
     """Rows that have not ended, (C, B); None: all are live."""
 
 
-def joined(layout: Layout, steps: Steps, last: Tensor) -> Stretch:
-    """Join steps into one.
+def taken_as_one(layout: Layout, steps: Steps, last: Tensor) -> Stretch:
+    """Take steps as one.
 
     Args:
         layout: of the state.

@@ -32,7 +32,7 @@ from rnnkit_unrollers._all_steps import (
 )
 from rnnkit_unrollers._recurrence import reversed_in_time, solved
 from rnnkit_unrollers._replay import Gradients, gradient
-from rnnkit_unrollers._weights import weights_of
+from rnnkit_unrollers._weights import for_hooks, weights_of
 
 Solver: TypeAlias = Callable[[AllSteps, Inputs], State]
 """Finds the states after all steps, each (T, B, ...), without autograd."""
@@ -73,7 +73,7 @@ class Trajectory(torch.autograd.Function):
                 found = Adjoint(steps, ctx.stages, inputs, after, again).gradients(gradients)
             if found is None:
                 found = gradient(steps.in_turn(inputs)[1], gradients, own, create_graph=again)
-        return None, None, None, None, *found
+        return None, None, None, None, *for_hooks(found, saved[:count])
 
 
 class Adjoint:

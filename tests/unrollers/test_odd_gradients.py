@@ -213,3 +213,29 @@ def test_every_unroller_answers_as_the_loop(unroller, way, cell, size):
 def test_the_ways_that_the_loop_knows_are_no_errors():
     failed = {way.__name__ for way in WAYS if isinstance(answer(way, "lstm", "loop", 3, 5), type)}
     assert failed <= {"masked"}
+
+
+class WithOneTooMany(rnnkit.Cell):
+    """A recurrence with a parameter that no step uses."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.inward, self.recurrent = (
+            torch.nn.Linear(input_size, hidden_size),
+            torch.nn.Linear(hidden_size, hidden_size),
+        )
+        self.spare = torch.nn.Parameter(torch.ones(3))
+
+    def step(self, p, state):
+        h = torch.tanh(self.inward(p) + self.recurrent(state[0]))
+        return h, (h,)
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["once", "create_graph"])
+@pytest.mark.parametrize("name", TAKING_ALL)
+def test_a_hook_of_a_parameter_that_no_step_uses_is_never_handed_none(name, again):
+    cell = WithOneTooMany(3, 4)
+    cell.spare.register_hook(lambda grad: grad.clamp(-1, 1))
+    ys, _ = rnnkit.unrollers[name]()(cell, torch.randn(STEPS, 2, 3))
+    ys.sum().backward(create_graph=again)
+    assert cell.spare.grad is None or not cell.spare.grad.any()
