@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from rnnkit_compiler.ir.contraction import equation_of
 from rnnkit_compiler.ir.graph import Node, needed
 from rnnkit_compiler.ir.operations import OPERATIONS
 
@@ -32,7 +33,12 @@ def _follows(node: Node, saved: set[Node]) -> bool:
             continue
         if inner.op == "slice" and inner.inputs[0].op in ("state", "vector"):
             continue
-        if inner.op not in OPERATIONS and inner.op != "expand":
+        if inner.op not in OPERATIONS and inner.op != "expand" and not _only_spreads(inner):
             return False
         heavy += inner.op in OPERATIONS and OPERATIONS[inner.op].heavy
     return heavy <= 1
+
+
+def _only_spreads(node: Node) -> bool:
+    """Whether a node reorders and repeats elements, or products of these, without adding any up."""
+    return node.op == "einsum" and not equation_of(node).summed

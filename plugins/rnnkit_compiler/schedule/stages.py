@@ -58,6 +58,15 @@ class Product(NamedTuple):
     blocks: tuple[ColumnBlock, ...]
 
 
+class WholeRows(NamedTuple):
+    """A node that is computed from whole rows to whole rows: a contraction, or products of pieces of the row."""
+
+    node: Node
+    operands: tuple[Place, ...]
+    place: Place
+    """Where it goes."""
+
+
 @dataclass
 class Region:
     """The units of one width in one stage: products, pointwise nodes in order, and stores."""
@@ -76,6 +85,7 @@ class Stage:
     """Groups of one number a row each, in order: sums and maxima that share a loop, or a pointwise node alone."""
 
     row_stores: list[Store] = field(default_factory=list)
+    whole: list[WholeRows] = field(default_factory=list)
     regions: list[Region] = field(default_factory=list)
 
 

@@ -5,7 +5,7 @@ from math import prod
 import torch
 from torch import Tensor
 
-from rnnkit_compiler.ir.lowering import Hoisted, Invariant
+from rnnkit_compiler.ir.lowered import Hoisted, Invariant
 
 
 def with_columns(total: Tensor | None, grad: Tensor, hoisted: Hoisted, part: Tensor) -> Tensor:
@@ -25,9 +25,15 @@ def of_whole_matrix(grad: Tensor, invariant: Invariant, tensor: Tensor) -> Tenso
     if grad_t.numel() == tensor.numel():
         return grad_t.reshape(tensor.shape)
     whole = torch.zeros_like(tensor, memory_format=torch.contiguous_format)
-    flat = whole.unsqueeze(0 if invariant.transposed else 1) if whole.ndim == 1 else whole.view(whole.shape[-2:])
+    flat = whole.unsqueeze(0 if invariant.transposed else 1) if whole.ndim == 1 else _matrix_in(whole, invariant)
     (flat.t() if invariant.transposed else flat)[invariant.offset : invariant.offset + invariant.shape[0]] = grad.t()
     return whole
+
+
+def _matrix_in(tensor: Tensor, invariant: Invariant) -> Tensor:
+    """Return the matrix that a tensor is, or the one of a stack of them."""
+    stack = tensor.view(-1, *tensor.shape[-2:])
+    return stack[invariant.block or 0]
 
 
 def of_unexpanded(grad: Tensor, invariant: Invariant, tensor: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ struct Call {
     std::int64_t steps, batch;
     const std::int64_t* sizes;
     const real* numbers;
+    const std::int64_t* contractions;  // the descriptions of all of them; see contraction.h
     void* const* buffers;
     const Matrix* gates;         // columns of the weights, in the order of packing
     const Functions* functions;  // what is compiled once for all kernels
@@ -101,6 +102,27 @@ struct Share {
         return {nullptr, 0, list};
     }
 };
+
+constexpr int PIECES_AT_ONCE = 64;  // of rows: so many that the matrix pays, and their products stay in the first cache
+
+// Multiplies each of `count` pieces of K numbers of a row by one matrix of H columns. `c` has room for the products of
+// PIECES_AT_ONCE pieces with a panel, `list` for a pointer to each piece of all rows.
+inline void multiply_pieces(const Share& s, real* out, std::ptrdiff_t stride, RowsOf a, int count, const real* panels,
+                            int K, int H, int V, real* c, const real** list) {
+    const int pieces = s.live * count;
+    for (int i = 0; i < pieces; ++i) list[i] = a.first + s.rows[i / count] * a.stride + i % count * K;
+    const int end = share_start(panel_count(H, V), s.unit_share + 1, s.unit_shares);
+    for (int u = share_start(panel_count(H, V), s.unit_share, s.unit_shares); u < end; ++u)
+        for (int first = 0; first < pieces; first += PIECES_AT_ONCE) {
+            const int some = pieces - first < PIECES_AT_ONCE ? pieces - first : PIECES_AT_ONCE;
+            multiply_panel(*s.call, c, {nullptr, 0, list + first}, some, panels + std::ptrdiff_t(u) * K * V * VL, K, V);
+            for (int i = 0; i < some; ++i) {
+                real* const to = out + s.rows[(first + i) / count] * stride + (first + i) % count * H + u * V * VL;
+                for (int v = 0, left = H - u * V * VL; v < V && left > 0; ++v, left -= VL)
+                    store_n(to + v * VL, load(c + (i * V + v) * VL), left < VL ? left : VL);
+            }
+        }
+}
 
 // Asks for what the rows that run have at `at` in a buffer, `vectors` vectors of it, so that it is there when they are
 // worked on: steps are far apart in memory, and no prefetcher of the processor's own follows.
