@@ -14,6 +14,7 @@ from rnnkit_compiler.ir.contraction import gradients
 from rnnkit_compiler.ir.graph import CONTRACTIONS, Graph, Node, needed
 from rnnkit_compiler.ir.lowered import Lowered
 from rnnkit_compiler.ir.operations import OPERATIONS
+from rnnkit_compiler.ir.pieces import gradient_of_window
 
 
 class Deferred(NamedTuple):
@@ -103,6 +104,8 @@ def _pass_on(graph: Graph, node: Node, gradient: Node, gathered: dict[Node, list
     elif node.op in CONTRACTIONS:
         for operand, contribution in zip(operands, gradients(node, gradient), strict=True):
             _add(gathered, operand, graph.expand(contribution, operand.width))
+    elif node.op == "window":
+        _add(gathered, operands[0], gradient_of_window(node, gradient))
     elif node.op in ("max", "min"):
         hit = operands[0].eq(node)
         _add(gathered, operands[0], hit * (gradient / graph.sum(hit, operands[0].width)))

@@ -1,18 +1,20 @@
 """Pieces of an inner axis: a row of (outer, size, inner) elements cut, or joined, along its middle.
 
-Slices and joins are of neighbours. So elements are brought into an order in which the pieces are neighbours, and back.
+Slices and joins are of neighbours. Where all pieces are equal, the elements are brought into an order in which each piece
+is one, and back. Others are windows: [start, stop) of the axis, with zeros where that reaches beyond it. The derivative
+of a window is one that looks the other way.
 """
 
 from collections.abc import Sequence
 from itertools import accumulate
-from math import gcd, prod
+from math import prod
 from typing import NamedTuple
 
 from rnnkit_compiler.ir.contraction import Term, einsum
-from rnnkit_compiler.ir.graph import Graph, Node
+from rnnkit_compiler.ir.graph import Node
 
 OUTER, BLOCK, WITHIN = 0, 1, 2
-"""Axes: before the one that is cut; of the largest blocks that no cut goes through; within a block."""
+"""Axes: before the one that is cut; the pieces of it; within a piece."""
 
 
 class Row(NamedTuple):
@@ -23,20 +25,29 @@ class Row(NamedTuple):
     size: int
     inner: int
 
+    @property
+    def width(self) -> int:
+        """How many elements the row has."""
+        return self.outer * self.size * self.inner
+
+    def piece(self, k: int, start: int, stop: int) -> Node:
+        """Return [start, stop) of the axis, at one place of the outer ones."""
+        begin = (k * self.size + start) * self.inner
+        return self.node.graph.slice(self.node, begin, (stop - start) * self.inner)
+
 
 def cut(row: Row, start: int, stop: int) -> Node:
-    """Return [start, stop) along the axis."""
+    """Return [start, stop) of the axis, which is within it."""
     node, outer, size, inner = row
-    graph, length = node.graph, (stop - start) * inner
-    if node.width == 1 or (start, stop) == (0, size):
+    length = stop - start
+    if node.width == 1 or length == size:
         return node
-    starts = [k * size * inner + start * inner for k in range(outer)]
     if outer == 1 or _is_joined(node, outer):
-        return graph.concat([graph.slice(node, first, length) for first in starts])
-    block = gcd(start, stop, size)
-    first = _blocks_first(node, outer, size // block, block * inner)
-    offset = start // block * outer * block * inner
-    return _blocks_inside(graph.slice(first, offset, outer * length), outer, (stop - start) // block, block * inner)
+        return node.graph.concat([row.piece(k, start, stop) for k in range(outer)])
+    if size % length or start % length:
+        return window(row, start, stop)
+    pieces = _ordered(node, (OUTER, BLOCK, WITHIN), (BLOCK, OUTER, WITHIN), (outer, size // length, length * inner))
+    return node.graph.slice(pieces, start * outer * inner, length * outer * inner)
 
 
 def join(rows: Sequence[Row]) -> Node:
@@ -45,28 +56,45 @@ def join(rows: Sequence[Row]) -> Node:
     if outer == 1:
         return graph.concat([row.node for row in rows])
     if all(_is_joined(row.node, outer) for row in rows):
-        return graph.concat([_part(graph, row, k) for k in range(outer) for row in rows])
-    block = gcd(*(row.size for row in rows))
-    fronts = [_blocks_first(row.node, outer, row.size // block, block * inner) for row in rows]
-    return _blocks_inside(graph.concat(fronts), outer, sum(row.size for row in rows) // block, block * inner)
+        return graph.concat([row.piece(k, 0, row.size) for k in range(outer) for row in rows])
+    sizes = [row.size for row in rows]
+    if len(set(sizes)) == 1:
+        joined = graph.concat([row.node for row in rows])
+        return _ordered(joined, (BLOCK, OUTER, WITHIN), (OUTER, BLOCK, WITHIN), (outer, len(rows), sizes[0] * inner))
+    starts = [0, *accumulate(sizes)]
+    total = graph.number(0)
+    for row, start in zip(rows, starts, strict=False):
+        total = total + window(row, -start, starts[-1] - start)
+    return total
 
 
-def _part(graph: Graph, row: Row, k: int) -> Node:
-    return graph.slice(row.node, k * row.size * row.inner, row.size * row.inner)
+def window(row: Row, start: int, stop: int) -> Node:
+    """Return [start, stop) of the axis, with zeros where that is outside of it."""
+    node, outer, size, inner = row
+    graph, length = node.graph, stop - start
+    low, high = max(start, 0), min(stop, size)
+    if (start, stop) == (0, size):
+        return node
+    if low >= high:
+        return graph.number(0)
+    whole = graph.expand(node, row.width)
+    if outer > 1:
+        return graph.make("window", (whole,), outer * length * inner, outer, size, inner, start, stop)
+    zeros = [graph.expand(graph.number(0), count * inner) if count else None for count in (low - start, stop - high)]
+    pieces = (zeros[0], row._replace(node=whole).piece(0, low, high), zeros[1])
+    return graph.concat([piece for piece in pieces if piece is not None])
+
+
+def gradient_of_window(node: Node, gradient: Node) -> Node:
+    """Return the gradient of what a window looks at."""
+    outer, size, inner, start, stop = node.attr
+    return window(Row(gradient, outer, stop - start, inner), -start, size - start)
 
 
 def _is_joined(node: Node, outer: int) -> bool:
     """Tell whether a row is put together of `outer` pieces of equal size anyway, as products of a block each are."""
     ends = set(accumulate(operand.width for operand in node.inputs)) if node.op == "concat" else ()
     return all(k * (node.width // outer) in ends for k in range(1, outer))
-
-
-def _blocks_first(node: Node, outer: int, blocks: int, within: int) -> Node:
-    return _ordered(node, (OUTER, BLOCK, WITHIN), (BLOCK, OUTER, WITHIN), (outer, blocks, within))
-
-
-def _blocks_inside(node: Node, outer: int, blocks: int, within: int) -> Node:
-    return _ordered(node, (BLOCK, OUTER, WITHIN), (OUTER, BLOCK, WITHIN), (outer, blocks, within))
 
 
 def _ordered(node: Node, axes: tuple[int, ...], result: tuple[int, ...], sizes: tuple[int, ...]) -> Node:

@@ -94,7 +94,7 @@ def joined_axis(shape: Sequence[int], rows: int) -> tuple[int, int] | None:
     if not axes:
         return None
     if len(axes) > 1:
-        raise NotLowerable(f"a tensor of shape {_written(shape, rows)} has the batch twice")
+        raise NotLowerable(f"a tensor of shape {written(shape, rows)} has the batch twice")
     return axes[0], shape[axes[0]] // rows
 
 
@@ -108,11 +108,11 @@ def batch_axis(shape: Sequence[int], rows: int) -> int | None:
     if not axes:
         return None
     if len(axes) > 1 or shape[axes[0]] != rows:
-        raise NotLowerable(f"a tensor of shape {_written(shape, rows)} joins the batch with other dimensions")
+        raise NotLowerable(f"a tensor of shape {written(shape, rows)} joins the batch with other dimensions")
     return axes[0]
 
 
-def _written(shape: Sequence[int], rows: int) -> str:
+def written(shape: Sequence[int], rows: int) -> str:
     """Write a shape with B for the batch: "(2B, 4)"."""
     sizes = [f"{size // rows if size != rows else ''}B" if size and size % rows == 0 else str(size) for size in shape]
     return f"({', '.join(sizes)}{',' * (len(sizes) == 1)})"

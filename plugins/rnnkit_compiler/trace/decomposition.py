@@ -121,6 +121,16 @@ class _Places:
     padding: tuple[int, ...]
     dilation: tuple[int, ...]
 
+    def pads(self, at: Sequence[int]) -> list[int]:
+        """Return how much is put around the input, or taken off, to have what a place of the kernel sees; last first."""
+        pairs = []
+        for size, made, pad, a, dilation in zip(
+            self.inputs, self.outputs, self.padding, at, self.dilation, strict=True
+        ):
+            before = pad - a * dilation
+            pairs.append((before, made - size - before))
+        return [count for pair in reversed(pairs) for count in pair]
+
     def seen(self, dtype: torch.dtype) -> Tensor:
         """Return 1 where a place of the kernel (first axis) has a place of the output see one of the input, else 0."""
         seen = torch.zeros(prod(self.kernel), prod(self.inputs), prod(self.outputs), dtype=dtype, device="cpu")
@@ -168,49 +178,16 @@ def _by_whole_matrix(writer: _Writer, x: Ref, weight: Ref, places: _Places) -> R
 
 
 def _by_gathering(writer: _Writer, x: Ref, weight: Ref, places: _Places) -> Ref:
-    """Multiply, for each place, what the kernel sees there by the kernel: all places at once.
-
-    The places are padded by zeros and put in one line, so that what one place of the kernel sees is one piece of it.
-    Every line of the result has as many places as one of the padded input; those too many are left out.
-    """
-    recording, (out, channels, *kernel) = writer.recording, writer.shape(weight)
-    rows, count = recording.rows, len(places.inputs)
-    padded = tuple(size + 2 * pad for size, pad in zip(places.inputs, places.padding, strict=True))
-    last = [*range(2, count + 2)]
-    line = writer.permute(x, 0, *last, 1)
-    for axis, pad in enumerate(places.padding, 1):
-        line = _padded(writer, line, axis, pad, pad)
-    line = writer.view(line, rows, prod(padded), channels)
-    steps = [prod(padded[axis + 1 :]) for axis in range(count)]
-    offsets = [
-        sum(a * dilation * step for a, dilation, step in zip(at, places.dilation, steps, strict=True))
-        for at in product(*map(range, kernel))
+    """Gather what each place of the kernel sees, for all places of the result, and multiply that by the kernel."""
+    rows, (out, channels, *kernel) = writer.recording.rows, writer.shape(weight)
+    seen = (rows, channels, *places.outputs)
+    pieces = [
+        writer.add(aten.constant_pad_nd.default, x, places.pads(at), shape=seen) for at in product(*map(range, kernel))
     ]
-    made = places.outputs[0] * steps[0]
-    line = _padded(writer, line, 1, 0, max(0, offsets[-1] + made - prod(padded)))
-    shape = (rows, made, channels)
-    pieces = [writer.add(aten.slice.Tensor, line, 1, o, o + made, shape=shape) for o in offsets]
-    gathered = writer.add(aten.stack.default, pieces, 2, shape=(rows, made, len(offsets), channels))
-    matrix = writer.permute(weight, *last, 1, 0)
-    flat = writer.view(gathered, rows * made, len(offsets) * channels)
-    result = writer.multiply(flat, writer.view(matrix, len(offsets) * channels, out))
-    result = writer.view(result, rows, places.outputs[0], *padded[1:], out)
-    for axis in range(1, count):
-        size, whole = places.outputs[axis], writer.shape(result)
-        shorter = (*whole[: axis + 1], size, *whole[axis + 2 :])
-        result = writer.add(aten.slice.Tensor, result, axis + 1, 0, size, shape=shorter)
-    return writer.permute(result, 0, count + 1, *range(1, count + 1))
-
-
-def _padded(writer: _Writer, ref: Ref, axis: int, before: int, behind: int) -> Ref:
-    """Put zeros before and behind along an axis."""
-    shape = writer.shape(ref)
-    joined = [ref]
-    for count, place in ((before, 0), (behind, len(joined) + 1)):
-        if count:
-            sizes = [*shape[:axis], count, *shape[axis + 1 :]]
-            joined.insert(place, writer.add(aten.new_zeros.default, ref, sizes, shape=sizes))
-    if len(joined) == 1:
-        return ref
-    sizes = [*shape[:axis], shape[axis] + before + behind, *shape[axis + 1 :]]
-    return writer.add(aten.cat.default, joined, axis, shape=sizes)
+    depth, made = len(pieces) * channels, prod(places.outputs)
+    gathered = writer.add(aten.stack.default, pieces, 1, shape=(rows, len(pieces), *seen[1:]))
+    matrix = writer.view(writer.permute(weight, 0, *range(2, 2 + len(kernel)), 1), out, depth)
+    shape = (rows, out, depth)
+    of_rows = writer.add(aten.expand.default, matrix, list(shape), shape=shape)
+    flat = writer.view(gathered, rows, depth, made)
+    return writer.view(writer.add(aten.bmm.default, of_rows, flat, shape=(rows, out, made)), rows, out, *places.outputs)

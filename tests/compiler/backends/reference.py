@@ -173,6 +173,10 @@ class Loop:
             matrix = self.launch.matrices[number].transposed if transposed else self.launch.matrices[number]
             pieces = operands[0].reshape(-1, operands[0].shape[1] // count)
             return (pieces @ matrix.location.as_matrix(*matrix[1:])).view(self.batch, node.width)
+        if node.op == "window":
+            outer, size, inner, start, stop = node.attr
+            runs = operands[0].reshape(self.batch, outer, size * inner)
+            return torch.nn.functional.pad(runs, (-start * inner, (stop - size) * inner)).flatten(1)
         return contracted(node, [numbers.expand(self.batch, -1) for numbers in operands])
 
     def product(self, product, block, t):

@@ -205,6 +205,14 @@ TABLE = {
     "stack": Row(
         "forms", lambda h, p, w: (torch.stack((p, h), 1), torch.stack((p, h), 2), torch.stack((two(p), two(h)), 2))
     ),
+    "constant_pad_nd": Row(
+        "forms",
+        each(
+            lambda h: F.pad(h, (2, -1)),
+            lambda h: F.pad(two(h), (-1, 2)),
+            lambda h: F.pad(two(h), (1, 0, 1, 1), value=-0.5),
+        ),
+    ),
     "zeros": Row("forms", each(lambda h: torch.maximum(h, torch.zeros(h.shape, dtype=h.dtype)))),
     "zeros_like": Row("forms", each(lambda h: torch.maximum(h, torch.zeros_like(h)))),
     "new_zeros": Row("forms", each(lambda h: torch.maximum(h, h.new_zeros(h.shape)))),

@@ -4,9 +4,9 @@ from math import prod
 from typing import Any
 
 from rnnkit_compiler.ir.lowering import Lowering
-from rnnkit_compiler.ir.pieces import Row, cut, join
+from rnnkit_compiler.ir.pieces import Row, cut, join, window
 from rnnkit_compiler.ir.rules.table import Table
-from rnnkit_compiler.ir.values import NotLowerable, Value, batch_axis
+from rnnkit_compiler.ir.values import NotLowerable, Value, batch_axis, written
 from rnnkit_compiler.trace.recording import Call
 
 TABLE = Table(cheap=True)
@@ -20,6 +20,9 @@ def _row_along(value: Value, dim: int) -> Row:
     """
     dim %= len(value.shape)
     if dim == value.axis:
+        if value.joined > 1:
+            shape = written(value.shape, value.shape[dim] // value.joined)
+            raise NotLowerable(f"a tensor of shape {shape} joins the batch with other dimensions")
         raise NotLowerable("it takes the batch apart")
     return Row(value.node, prod(value.dims[:dim]), value.shape[dim], prod(value.dims[dim + 1 :]))
 
@@ -96,3 +99,22 @@ def _cat(lowering: Lowering, call: Call) -> Value:
             raise NotLowerable("cat joins tensors that have the batch in different places")
         rows.append(Row(value.full(), outer, value.width // (outer * inner), inner))
     return Value(join([row for row in rows if row.size]), *form)
+
+
+@TABLE.rule("constant_pad_nd")
+def _pad(lowering: Lowering, call: Call) -> Value:
+    """Put a number around; pads come in pairs, of the last dimension first, and take off where they are negative."""
+    given = lowering.arguments(call)
+    value, pads, number = lowering.value(given["self"]), given["pad"], float(given["value"] or 0)
+    inside = value.like(lowering.graph.number(1))
+    for k, dim in enumerate(range(len(value.shape) - 1, len(value.shape) - 1 - len(pads) // 2, -1)):
+        value, inside = (_padded(v, dim, *pads[2 * k : 2 * k + 2]) for v in (value, inside))
+    return value if number == 0 else value.like(inside.node.where(value.node, number))
+
+
+def _padded(value: Value, dim: int, before: int, behind: int) -> Value:
+    row = _row_along(value, dim) if before or behind else None
+    if row is None:
+        return value
+    shape = (*value.shape[:dim], row.size + before + behind, *value.shape[dim + 1 :])
+    return Value(window(row, -before, row.size + behind), shape, value.axis, value.joined, value.outer)

@@ -108,7 +108,8 @@ class Names:
         if node.op == "slice":
             return f"%{node.inputs[0].number}[{self.size(node.attr[0])}:]"
         operands = [self.literal(o) if o.op == "number" else f"%{o.number}" for o in node.inputs]
-        attributes = node.attr[:1] if node.op in CONTRACTIONS else node.attr[:2]  # not the sizes
+        shown = 0 if node.op == "window" else 1 if node.op in CONTRACTIONS else 2
+        attributes = node.attr[:shown]  # not the sizes
         operands += [str(item) for item in attributes]
         return f"%{node.number} = {node.op}({', '.join(operands)})"
 

@@ -18,7 +18,8 @@ class WholeCode:
     def lines(self, stage: Stage) -> Iterator[str]:
         """Return the lines of a stage."""
         for whole in stage.whole:
-            yield from self._products(whole) if whole.node.op == "products" else self._contraction(whole)
+            kinds = {"products": self._products, "window": self._window}
+            yield from kinds.get(whole.node.op, self._contraction)(whole)
             self.names.stored.add(whole.node)
 
     def _contraction(self, whole: WholeRows) -> Iterator[str]:
@@ -31,6 +32,16 @@ class WholeCode:
         yield f"        // {self.names.note(whole.node)}"
         yield f"        call.functions->contract({at}, {out}, {stride}, {', '.join(operands)},"
         yield "                                 s.rows, s.live, s.unit_share, s.unit_shares);"
+
+    def _window(self, whole: WholeRows) -> Iterator[str]:
+        outer, size, inner, start, stop = whole.node.attr
+        numbers = self.names.tables.contractions
+        at = [f"int(call.contractions[{len(numbers) + k}])" for k in range(4)]
+        numbers += [outer, size * inner, start * inner, (stop - start) * inner]
+        out, stride = self._begin(whole.place), self.names.size(whole.place.width)
+        yield f"        // {self.names.note(whole.node)}"
+        yield f"        look_through(s, {out}, {stride}, {self._rows(whole.operands[0])},"
+        yield f"                     {', '.join(at)});"
 
     def _products(self, whole: WholeRows) -> Iterator[str]:
         (operand,), code = whole.operands, self.region_code

@@ -103,6 +103,22 @@ struct Share {
     }
 };
 
+// This thread's share of windows of rows: of each of `outer` runs of `size` numbers `length` ones, from `start` on, with
+// zeros where that is outside of the run.
+inline void look_through(const Share& s, real* out, std::ptrdiff_t stride, RowsOf x, int outer, int size, int start,
+                         int length) {
+    const int low = start > 0 ? start : 0, high = start + length < size ? start + length : size;
+    const std::int64_t runs = std::int64_t(s.live) * outer;
+    for (std::int64_t k = runs * s.unit_share / s.unit_shares; k < runs * (s.unit_share + 1) / s.unit_shares; ++k) {
+        const std::ptrdiff_t r = s.rows[k / outer], o = k % outer;
+        real* const to = out + r * stride + o * length;
+        const real* const from = x.first + r * x.stride + o * size;
+        for (int j = start; j < low; ++j) to[j - start] = 0;
+        std::memcpy(to + low - start, from + low, (high - low) * sizeof(real));
+        for (int j = high; j < start + length; ++j) to[j - start] = 0;
+    }
+}
+
 constexpr int PIECES_AT_ONCE = 64;  // of rows: so many that the matrix pays, and their products stay in the first cache
 
 // Multiplies each of `count` pieces of K numbers of a row by one matrix of H columns. `c` has room for the products of
