@@ -34,6 +34,7 @@ Had the gates a layer norm, the sum over the units of %6 could not be taken befo
 and stage 1 asks stage 0 to store %6 in a temporary buffer.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -87,6 +88,17 @@ class Stage:
     row_stores: list[Store] = field(default_factory=list)
     whole: list[WholeRows] = field(default_factory=list)
     regions: list[Region] = field(default_factory=list)
+
+    @property
+    def multiplies(self) -> bool:
+        """Whether it reads weights, which serve all rows."""
+        return any(whole.node.op == "products" for whole in self.whole) or any(r.products for r in self.regions)
+
+    @property
+    def written(self) -> Iterator[Place]:
+        """What it stores for each row, but for single numbers."""
+        yield from (whole.place for whole in self.whole)
+        yield from (store.place for region in self.regions for store in region.stores)
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """Code for one kernel: a class with the functions that the loop over time calls; see headers/kernel.h."""
 
 from collections.abc import Iterator
+from itertools import groupby
 
 from rnnkit_compiler.backends.cpp.code.names import Names, Tables
 from rnnkit_compiler.backends.cpp.code.region_code import RegionCode
@@ -23,7 +24,7 @@ class KernelCode:
 
     def compose(self) -> None:
         """Write the methods, which number all that they use."""
-        stages = [line for k, stage in enumerate(self.stages.stages) for line in self._stage(k, stage)]
+        stages = list(self._stages())
         methods = (self._pack(), self._step(stages), self._begin(), self._ended(), self._restart())
         self.methods = [line for method in methods for line in method]
 
@@ -112,6 +113,23 @@ class KernelCode:
         yield from stages
         yield "    }"
         yield ""
+
+    def _stages(self) -> Iterator[str]:
+        """Write all stages; neighbours that multiply by no weights go through some rows at a time, one after the other.
+
+        What one of them leaves to the next is still in a cache then, however many rows there are.
+        """
+        numbered = list(enumerate(self.stages.stages))
+        for multiplies, group in groupby(numbered, lambda pair: pair[1].multiplies):
+            stages = list(group)
+            lines = [line for number, stage in stages for line in self._stage(number, stage)]
+            if multiplies or len(stages) == 1:
+                yield from lines
+                continue
+            widths = [self.names.size(place.width) for _, stage in stages for place in stage.written]
+            yield f"        s.in_blocks(({' + '.join(widths) or '0'}) * std::ptrdiff_t(sizeof(real)), [&](const Share& s) {{"
+            yield from lines
+            yield "        });"
 
     def _stage(self, number: int, stage: Stage) -> Iterator[str]:
         yield f"        // stage {number}"

@@ -134,7 +134,7 @@ class RegionCode:
         yield from outside
         for name, _ in sums:
             yield f"vec {name}{{}};"
-        yield "for (int i = 0; i < s.live; ++i) {"
+        yield "for (int i = s.first_live; i < s.live; ++i) {"
         yield "    const std::ptrdiff_t r = s.rows[i];"
         yield from (f"    {line}" for line in inside)
         yield "}"

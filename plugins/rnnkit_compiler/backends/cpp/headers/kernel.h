@@ -86,7 +86,7 @@ struct Share {
     int unit_share, unit_shares;  // which of the shares of units
     int* rows;                    // the rows, the longest first
     int count;                    // of them
-    int live;                     // how many of them run at this step
+    int first_live, live;         // those that run at this step: of them [first_live, live), mostly from 0 on
     char* scratch;
     Barrier* barrier;
 
@@ -94,6 +94,19 @@ struct Share {
     void wait() const { barrier->wait(unit_shares); }
 
     bool first() const { return unit_share == 0; }
+
+    // Calls body(share) for some of the rows at a time, so many that `bytes` each stay in the second cache. Threads that
+    // share rows go through all of them together.
+    template <class Body>
+    void in_blocks(std::ptrdiff_t bytes, Body body) const {
+        constexpr std::ptrdiff_t CACHE = 256 * 1024;
+        const int rows = unit_shares > 1 || bytes * live <= CACHE ? live : bytes >= CACHE ? 1 : int(CACHE / bytes);
+        Share some = *this;
+        for (int first = 0; first == 0 || first < live; first += rows) {
+            some.first_live = first, some.live = first + rows < live ? first + rows : live;
+            body(some);
+        }
+    }
 
     // The rows that run, in a buffer of rows of `width` elements; `list` has room for a pointer to each.
     Rows rows_of(const real* buffer, std::ptrdiff_t width, const real** list) const {
@@ -108,9 +121,9 @@ struct Share {
 inline void look_through(const Share& s, real* out, std::ptrdiff_t stride, RowsOf x, int outer, int size, int start,
                          int length) {
     const int low = start > 0 ? start : 0, high = start + length < size ? start + length : size;
-    const std::int64_t runs = std::int64_t(s.live) * outer;
+    const std::int64_t runs = std::int64_t(s.live - s.first_live) * outer;
     for (std::int64_t k = runs * s.unit_share / s.unit_shares; k < runs * (s.unit_share + 1) / s.unit_shares; ++k) {
-        const std::ptrdiff_t r = s.rows[k / outer], o = k % outer;
+        const std::ptrdiff_t r = s.rows[s.first_live + k / outer], o = k % outer;
         real* const to = out + r * stride + o * length;
         const real* const from = x.first + r * x.stride + o * size;
         for (int j = start; j < low; ++j) to[j - start] = 0;
@@ -144,7 +157,7 @@ inline void multiply_pieces(const Share& s, real* out, std::ptrdiff_t stride, Ro
 // worked on: steps are far apart in memory, and no prefetcher of the processor's own follows.
 template <bool written>
 INLINE void fetch(const Share& s, const real* at, std::ptrdiff_t width, int vectors) {
-    for (int i = 0; i < s.live; ++i)
+    for (int i = s.first_live; i < s.live; ++i)
         for (int v = 0; v < vectors; ++v) __builtin_prefetch(at + s.rows[i] * width + v * VL, written, 2);
 }
 
