@@ -139,6 +139,8 @@ class Lowering:
         if found is None:
             raise NotLowerable(otherwise)
         axis, joined = found
+        if 0 in shape:
+            raise NotLowerable("a tensor has no elements")
         if joined == 1:
             return shape, axis, 1, 1
         values = [self.values[number] for number in call.reads if number in self.values]

@@ -1,8 +1,8 @@
 """Pieces of an inner axis: a row of (outer, size, inner) elements cut, or joined, along its middle.
 
-Slices and joins are of neighbours. Where all pieces are equal, the elements are brought into an order in which each piece
-is one, and back. Others are windows: [start, stop) of the axis, with zeros where that reaches beyond it. The derivative
-of a window is one that looks the other way.
+Slices and joins are of neighbours. Where all pieces are equal, the elements are brought into an order in which each
+piece is one, and back. Others are windows: [start, stop) of the axis, with zeros where that reaches beyond it. The
+derivative of a window is one that looks the other way.
 """
 
 from collections.abc import Sequence

@@ -122,7 +122,10 @@ class _Places:
     dilation: tuple[int, ...]
 
     def pads(self, at: Sequence[int]) -> list[int]:
-        """Return how much is put around the input, or taken off, to have what a place of the kernel sees; last first."""
+        """Return how much is put around the input, or taken off, so that it is what a place of the kernel sees.
+
+        In pairs, of the last dimension first.
+        """
         pairs = []
         for size, made, pad, a, dilation in zip(
             self.inputs, self.outputs, self.padding, at, self.dilation, strict=True

@@ -35,6 +35,8 @@ def _operand(lowering: Lowering, ref: Ref, left: bool) -> Operand:
     shape = lowering.shape(ref)
     value = lowering.value(ref) if lowering.is_value(ref) else None
     dims = list(shape if value is None else value.dims)
+    if 0 in dims:
+        raise NotLowerable("a tensor has no elements")
     lead = 3 - len(dims)
     own = (BLOCK, LEFT, MIDDLE) if left else (BLOCK, MIDDLE, RIGHT)
     if len(dims) == 1:  # a vector is a matrix of a single row or column

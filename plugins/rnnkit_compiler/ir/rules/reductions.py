@@ -24,6 +24,8 @@ def _along(lowering: Lowering, call: Call, dims: Any) -> Along:
     if dims is None or (isinstance(dims, list | tuple) and not dims):
         raise NotLowerable(f"{call.name} goes over the batch")
     chosen = {dim % count for dim in (dims if isinstance(dims, list | tuple) else [dims])}
+    if not value.width:
+        raise NotLowerable("a tensor has no elements")
     if value.axis in chosen:
         raise NotLowerable(f"{call.name} goes over the batch")
     return Along.dims_of(value, chosen)

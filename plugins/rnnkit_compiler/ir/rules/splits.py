@@ -30,7 +30,8 @@ def _row_along(value: Value, dim: int) -> Row:
 def _piece(value: Value, dim: int, start: int, stop: int, keep: bool = True) -> Value:
     """Return [start, stop) of a dimension; without the dimension unless `keep`."""
     dim %= len(value.shape)
-    node = cut(_row_along(value, dim), start, stop)
+    row = _row_along(value, dim)
+    node = cut(row, start, stop) if start < stop else value.node.graph.number(0)
     size = (stop - start,) if keep else ()
     shape = (*value.shape[:dim], *size, *value.shape[dim + 1 :])
     return Value(node, shape, value.axis - (not keep and dim < value.axis), value.joined, value.outer)
@@ -97,8 +98,9 @@ def _cat(lowering: Lowering, call: Call) -> Value:
         value = lowering.value(ref)
         if (value.joined, value.outer) != (whole.joined, whole.outer):
             raise NotLowerable("cat joins tensors that have the batch in different places")
-        rows.append(Row(value.full(), outer, value.width // (outer * inner), inner))
-    return Value(join([row for row in rows if row.size]), *form)
+        if value.width:  # a piece without elements is no more than a place to cut at
+            rows.append(Row(value.full(), outer, value.width // (outer * inner), inner))
+    return Value(join(rows), *form)
 
 
 @TABLE.rule("constant_pad_nd")

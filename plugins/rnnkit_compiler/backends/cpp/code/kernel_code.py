@@ -127,7 +127,8 @@ class KernelCode:
                 yield from lines
                 continue
             widths = [self.names.size(place.width) for _, stage in stages for place in stage.written]
-            yield f"        s.in_blocks(({' + '.join(widths) or '0'}) * std::ptrdiff_t(sizeof(real)), [&](const Share& s) {{"
+            yield f"        const std::ptrdiff_t numbers{stages[0][0]} = {' + '.join(widths) or '0'};"
+            yield f"        s.in_blocks(numbers{stages[0][0]} * sizeof(real), [&](const Share& s) {{"
             yield from lines
             yield "        });"
 

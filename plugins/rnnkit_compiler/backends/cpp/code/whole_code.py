@@ -31,7 +31,8 @@ class WholeCode:
         out, stride = self._begin(whole.place), self.names.size(whole.place.width)
         yield f"        // {self.names.note(whole.node)}"
         yield f"        call.functions->contract({at}, {out}, {stride}, {', '.join(operands)},"
-        yield "                                 s.rows + s.first_live, s.live - s.first_live, s.unit_share, s.unit_shares);"
+        yield "                                 s.rows + s.first_live, s.live - s.first_live,"
+        yield "                                 s.unit_share, s.unit_shares);"
 
     def _window(self, whole: WholeRows) -> Iterator[str]:
         outer, size, inner, start, stop = whole.node.attr
