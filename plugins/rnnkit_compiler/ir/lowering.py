@@ -95,8 +95,9 @@ class Lowering:
         (dtype,) = dtypes
         if not dtype.is_floating_point:
             raise NotLowerable(f"its state is {dtype}")
+        read = {*self.recording.results, *(number for call in self.split.core for number in call.reads)}
         for call in self.split.core:
-            for number in (*call.reads, *(made for made in call.outputs if made is not None)):
+            for number in read.intersection((*call.reads, *call.outputs)):
                 other = self.recording.dtypes[number]
                 if other not in (dtype, torch.bool) and self.recording.shapes[number]:
                     raise NotLowerable(f"{call.name} has a tensor of {other} beside {dtype}")
@@ -211,6 +212,15 @@ class Lowering:
         if invariant not in self.vectors:
             self.vectors.append(invariant)
         return self.graph.make("vector", (), torch.Size(invariant.shape).numel(), self.vectors.index(invariant))
+
+    def constant(self, tensor: torch.Tensor) -> Ref:
+        """Add a tensor of literals to the recording, in the dtype of the state."""
+        number = len(self.recording.shapes)
+        tensor = tensor.to(self.recording.dtypes[self.recording.states[0]])
+        self.recording.shapes.append(tuple(tensor.shape))
+        self.recording.dtypes.append(tensor.dtype)
+        self.recording.constants[number] = tensor
+        return Ref(number)
 
     def matrix(
         self, ref: Ref, shape: tuple[int, int], transposed: bool, offset: int = 0, block: int | None = None

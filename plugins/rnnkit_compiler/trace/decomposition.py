@@ -25,7 +25,9 @@ MOST_WASTE = 8
 
 def decomposed(recording: Recording) -> Recording:
     """Return a recording in which products stand in place of convolutions and bilinear forms of rows and weights."""
-    writer = _Writer(replace(recording, calls=[], shapes=[*recording.shapes], dtypes=[*recording.dtypes]))
+    copied = replace(recording, calls=[], shapes=[*recording.shapes], dtypes=[*recording.dtypes])
+    copied.constants = dict(recording.constants)
+    writer = _Writer(copied)
     for call in recording.calls:
         write = {"convolution": _convolution, "_trilinear": _bilinear}.get(call.base_name)
         result = None if write is None else write(writer, call)
@@ -51,7 +53,7 @@ class _Writer:
     def constant(self, tensor: Tensor) -> Ref:
         """Add a tensor of literals."""
         number = self._number(tensor.shape, tensor.dtype)
-        self.recording.constants = self.recording.constants | {number: tensor}
+        self.recording.constants[number] = tensor
         return Ref(number)
 
     def name(self, result: Ref, number: int) -> None:

@@ -58,6 +58,10 @@ class Along:
         """Return the smallest."""
         return extreme("amin", Term(node, self.axes), self.left, self.sizes)
 
+    def repeat_of(self, node: Node, axes: Axes) -> Node:
+        """Return what has some of the axes for every element."""
+        return einsum([Term(node, axes)], self.axes, self.sizes)
+
     def repeat(self, node: Node) -> Node:
         """Return what was reduced for every element that it was made of."""
-        return einsum([Term(node, self.left)], self.axes, self.sizes)
+        return self.repeat_of(node, self.left)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import torch
+
 from rnnkit_compiler.ir.graph import Node
 from rnnkit_compiler.ir.lowering import Lowering
 from rnnkit_compiler.ir.rules.along import Along
@@ -68,6 +70,22 @@ def _amax(lowering: Lowering, call: Call) -> Value:
 def _amin(lowering: Lowering, call: Call) -> Value:
     row = _operand(lowering, call)
     return _reduced(lowering, call, row, row.min(row.node))
+
+
+@TABLE.rule("max", "min")
+def _extreme(lowering: Lowering, call: Call) -> list[Value | None]:
+    """Return the largest along an axis as torch.max does, whose gradient is the first one's that is as large."""
+    if not call.several:
+        raise NotLowerable(f"{call.name} goes over the batch")
+    row = _operand(lowering, call)
+    node = row.node
+    largest = row.max(node) if call.base_name == "max" else row.min(node)
+    found = node.eq(row.repeat(largest)).maximum(node.ne(node)).stop()
+    (axis,) = row.along
+    places = lowering.constant(torch.arange(row.sizes[axis]))
+    place = row.repeat_of(lowering.value(places).node, (axis,))
+    first = row.repeat(row.min(found.where(place, float(row.sizes[axis]))))
+    return [_reduced(lowering, call, row, row.sum(place.eq(first).where(node, 0))), None]
 
 
 @TABLE.rule("var")

@@ -37,6 +37,16 @@ def _piece(value: Value, dim: int, start: int, stop: int, keep: bool = True) -> 
     return Value(node, shape, value.axis - (not keep and dim < value.axis), value.joined, value.outer)
 
 
+def _every(value: Value, dim: int, start: int, stop: int, step: int) -> Value:
+    """Return one of `step` elements along a dimension: the first of each piece of so many."""
+    row = _row_along(value, dim)
+    count = len(range(start, stop, step))
+    whole = window(row, start, start + count * step)
+    node = cut(Row(whole, row.outer * count, step, row.inner), 0, 1)
+    shape = (*value.shape[:dim], count, *value.shape[dim + 1 :])
+    return Value(node, shape, value.axis, value.joined, value.outer)
+
+
 @TABLE.rule("split", "split_with_sizes")
 def _split(lowering: Lowering, call: Call) -> list[Value | None]:
     given = lowering.arguments(call)
@@ -57,10 +67,8 @@ def _slice(lowering: Lowering, call: Call) -> Value:
     if lowering.recording.shapes[call.output] == value.shape:
         return value
     size = _row_along(value, dim).size
-    if given["step"] != 1:
-        raise NotLowerable("a slice with a step has no counterpart")
-    start, stop, _ = slice(given["start"], given["end"]).indices(size)
-    return _piece(value, dim, start, stop)
+    start, stop, step = slice(given["start"], given["end"], given["step"]).indices(size)
+    return _piece(value, dim, start, stop) if step == 1 else _every(value, dim % len(value.shape), start, stop, step)
 
 
 @TABLE.rule("select")
