@@ -24,8 +24,8 @@ from rnnkit.core.cell import building
 from .test_compiled_law import Call
 
 # Templates. Operands: {a} any value, of width {n}; {b}, {c} of a's width or of width 1; {o} any other, of width {q};
-# {t} of the width {m} that the result is to have. {k}, {l}: odd constants. {r}: a small rank. {h}: a seen as {f} heads of
-# {g} units, {u}: a place among these. $[sizes]: a parameter,
+# {t} of the width {m} that the result is to have. {k}, {l}: odd constants. {r}: a small rank. {h}: a, seen as {f} heads
+# of {g} units, {u}: a place among these. $[sizes]: a parameter,
 # $mask[..], $buffer[..], $linear[..], $norm[..]: other members; $1 is the first of a template once more.
 
 POINTWISE = {
@@ -147,7 +147,7 @@ AXES = {
     "log softmax in heads": "F.log_softmax({h}, 2).flatten(1)",
     "logsumexp in heads": "({h} - torch.logsumexp({h}, 2, keepdim=True)).flatten(1)",
     "layer norm in heads": "F.layer_norm({h}, ({g},), $[{g}], $[{g}], eps=0.1).flatten(1)",
-    "group norm of units": "F.group_norm({a}, {f}, $[{n}], $[{n}], eps=0.1)",
+    "group norm of units": "torch.group_norm({a}, {f}, $[{n}], $[{n}], 0.1)",
     "rms norm in heads": "({h} * torch.rsqrt({h}.square().mean(2, keepdim=True) + 0.1) * $[{f}, 1]).flatten(1)",
     "mean over heads": "({h} + {h}.mean(1, keepdim=True)).flatten(1)",
     "variance in heads": "({h} * {h}.var(2, keepdim=True, unbiased=False)).flatten(1)",

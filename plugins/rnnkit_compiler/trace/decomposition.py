@@ -19,6 +19,9 @@ aten = torch.ops.aten
 MOST_ELEMENTS = 1 << 18
 """Of a convolution's matrix from places to places, which stays in the second cache."""
 
+MOST_MULTIPLICATIONS = 400_000
+"""For each row, of a convolution that gathers; where there are more, torch's own is as fast."""
+
 MOST_WASTE = 8
 """Products with zeros, for each other one, up to which such a matrix is faster than gathering what a kernel sees."""
 
@@ -160,7 +163,7 @@ def _convolution(writer: _Writer, call: Call) -> Ref | None:
     seen, made = prod(shape[2:]), prod(outputs[2:])
     if channels * seen * out * made <= MOST_ELEMENTS and seen <= MOST_WASTE * prod(kernel):
         rows = _by_whole_matrix(writer, x, weight, places)
-    elif set(stride) == {1}:
+    elif set(stride) == {1} and out * channels * prod(kernel) * made <= MOST_MULTIPLICATIONS:
         rows = _by_gathering(writer, x, weight, places)
     else:
         return None

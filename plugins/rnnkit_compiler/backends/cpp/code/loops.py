@@ -35,16 +35,34 @@ class Axis(NamedTuple):
         return 1 + sum(LANES * (step > 1) for step in (self.x, self.y))
 
 
+SINGLE = Axis(1, 0, 0, 0)
+"""Where a kind of axis is missing, one of a single element stands for it."""
+
+
 def description(node: Node) -> list[int]:
-    """Return a contraction as the numbers of `Contraction` in headers/contraction.h."""
+    """Return a contraction as the numbers of `Contraction` in headers/contraction.h, as many whatever the sizes are."""
     equation = equation_of(node)
     axes = dict(_axes(equation))
     last = _last(axes, equation)
-    outer = [axes[axis] for axis in equation.result if axis != last]
+    outer = [axes[axis] for axis in equation.result if axis != last] or [SINGLE]
     summed = sorted((axes[axis] for axis in equation.summed if axis != last), key=lambda axis: axis.size)
-    ordered = [*outer, *summed, axes[last]]
-    head = (FOLDS[node.op], int(last in equation.summed), len(outer), len(summed))
+    ordered = [*outer, *(summed or [SINGLE]), axes[last]]
+    exchanged = len(node.inputs) == 2 and _is_better_exchanged(outer[-1], axes[last])
+    if exchanged:
+        ordered = [axis._replace(x=axis.y, y=axis.x) for axis in ordered]
+    head = (FOLDS[node.op], int(last in equation.summed), int(exchanged), len(outer), len(summed) or 1)
+    ordered += [SINGLE] * (len(axes) + 2 - len(ordered))
     return [*head, *(number for axis in ordered for number in axis)]
+
+
+def _is_better_exchanged(along: Axis, last: Axis) -> bool:
+    """Tell whether operands are not in the order of the fast loops.
+
+    What all lanes read one number of comes first; of two that are read by vectors, what is the same for neighbours.
+    """
+    if last.x == last.y == 1:
+        return along.y == 0
+    return last.x == 1 and last.y == 0
 
 
 def _axes(equation: Equation) -> Iterator[tuple[int, Axis]]:
