@@ -155,8 +155,9 @@ def _of_two(whole: Sum) -> Node:
     (first, axes), second = whole.terms
     if not whole.result:  # both have all axes
         return whole.graph.sum(first * whole.part([second], axes), first.width)
-    by_element = not whole.equation.summed and not all(_is_repeated(term.node) for term in whole.terms)
-    if by_element and whole.equation.width in (first.width, second.node.width):  # the other one is repeated
+    width = whole.equation.width
+    if not whole.equation.summed and any(n.width == width and not _is_repeated(n) for n, _ in whole.terms):
+        # one has every element, and the other one is repeated
         one, other = (whole.part([term], whole.result) for term in whole.terms)
         return one * other
     seen = _through_views(whole)

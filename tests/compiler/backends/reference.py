@@ -45,6 +45,13 @@ def contracted(node, operands):
     return total.reshape(len(operands[0]), node.width)
 
 
+def seen_through(node, rows):
+    """Return a window of rows (B, width)."""
+    outer, size, inner, start, stop = node.attr
+    runs = rows.reshape(len(rows), outer, size * inner)
+    return torch.nn.functional.pad(runs, (-start * inner, (stop - size) * inner)).flatten(1)
+
+
 class At(NamedTuple):
     """Element `offset` of a tensor's memory."""
 
@@ -174,9 +181,7 @@ class Loop:
             pieces = operands[0].reshape(-1, operands[0].shape[1] // count)
             return (pieces @ matrix.location.as_matrix(*matrix[1:])).view(self.batch, node.width)
         if node.op == "window":
-            outer, size, inner, start, stop = node.attr
-            runs = operands[0].reshape(self.batch, outer, size * inner)
-            return torch.nn.functional.pad(runs, (-start * inner, (stop - size) * inner)).flatten(1)
+            return seen_through(node, operands[0].expand(self.batch, -1))
         return contracted(node, [numbers.expand(self.batch, -1) for numbers in operands])
 
     def product(self, product, block, t):

@@ -153,12 +153,6 @@ def _blocks(
     return made if bias is None else made + bias
 
 
-@TABLE.rule("convolution", "_trilinear")
-def _left_over(lowering: Lowering, call: Call) -> Value:
-    """Refuse what `decomposition` has made no products of."""
-    raise NotLowerable(f"{call.name} is transposed, in groups, with a stride, or so large that torch's own is as fast")
-
-
 @TABLE.rule("mm", "bmm", "mv")
 def _mm(lowering: Lowering, call: Call) -> Value:
     return _product(lowering, call, call.args[0], call.args[1])
