@@ -11,7 +11,7 @@ from rnnkit_compiler.ir.graph import CONTRACTIONS, Graph, needed
 
 from .evaluation import evaluate
 
-H, I, J, K = range(4)
+H, I, J, K = range(4)  # noqa: E741
 SIZES = {H: 2, I: 3, J: 4, K: 5}
 
 

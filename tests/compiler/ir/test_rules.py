@@ -281,6 +281,17 @@ TABLE = {
         "rows",
         each(lambda h: h.logsumexp(1), lambda h: (400 * h).logsumexp(1, keepdim=True), lambda h: two(h).logsumexp(1)),
     ),
+    "max": Row("rows", lambda h, p, w: (h.max(1).values, two(h).max(1)[0], (h - h).max(1, keepdim=True)[0] * p)),
+    "min": Row("rows", lambda h, p, w: (two(h * p).min(2).values, h.min(1)[0])),
+    "convolution": Row(
+        "rows",
+        lambda h, p, w: (
+            F.conv1d(two(h), w[:2].view(2, 2, 3), w[2, :2], padding=1),
+            F.conv1d(two(h * p), w[:2].view(3, 2, 2), stride=2),
+            F.conv2d(h.view(-1, 1, 2, 3), w[0].view(1, 1, 3, 2), padding=(2, 1), dilation=(2, 1)),
+        ),
+    ),
+    "_trilinear": Row("rows", lambda h, p, w: (F.bilinear(h, p, torch.stack([w, w * w])),)),
     "native_layer_norm": Row(
         "rows",
         lambda h, p, w: (
