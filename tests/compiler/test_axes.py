@@ -10,6 +10,7 @@ from torch.nn import functional as F
 import rnnkit
 from rnnkit.core.cell import building
 from rnnkit_compiler import compiled
+from rnnkit_compiler.ir.rules import products
 from rnnkit_compiler.trace import decomposition
 
 from ..slow_cases import slow_but
@@ -222,6 +223,13 @@ def test_a_large_convolution_is_left_to_torch(monkeypatch):
     monkeypatch.setattr(compiled, "_programs", type(compiled._programs)(compiled.CAPACITY))
     explained = Compiled().explain(build("ConvLSTM"))
     assert "a convolution of 216 multiplications for each row is as fast by torch's own operation" in explained
+
+
+def test_a_large_product_of_two_tensors_of_the_row_is_left_to_torch(monkeypatch):
+    monkeypatch.setattr(products, "MOST_MULTIPLICATIONS", 11)
+    monkeypatch.setattr(compiled, "_programs", type(compiled._programs)(compiled.CAPACITY))
+    explained = Compiled().explain(build("matrix memory"))
+    assert "a product of 12 multiplications for each row is as fast by torch's own operation" in explained
 
 
 def test_the_source_does_not_depend_on_the_sizes():

@@ -11,7 +11,7 @@ from rnnkit_compiler.backends.base.backend import Timeline
 from rnnkit_compiler.backends.base.passes import Pass
 from rnnkit_compiler.backends.base.recurrence import Recurrence
 from rnnkit_compiler.backends.base.runtime import Location, Matrix, Unfit
-from rnnkit_compiler.backends.base.whole_gradients import of_unexpanded, of_whole_matrix, with_columns
+from rnnkit_compiler.backends.base.whole_gradients import of_unexpanded, with_columns, with_matrix
 from rnnkit_compiler.ir.derivative import Deferred
 from rnnkit_compiler.ir.lowered import Hoisted
 from rnnkit_compiler.schedule.buffers import Buffer
@@ -221,7 +221,7 @@ class BackwardPass(Pass):
         for k, grad in of_matrices:
             place = self.recurrence.of_matrix[k]
             if self.needs_invariant[place]:
-                add(place, of_whole_matrix(grad, self.step.matrices[k], self.invariants[place]))
+                grads[place] = with_matrix(grads[place], grad, self.step.matrices[k], self.invariants[place])
         for k, sums in of_vectors:
             place = self.recurrence.of_vector[k]
             if self.needs_invariant[place]:

@@ -1,5 +1,6 @@
 """Products: of what depends on the rows with an invariant matrix, or with itself."""
 
+from math import prod
 from typing import NamedTuple
 
 from rnnkit_compiler.ir.contraction import Term, einsum
@@ -16,6 +17,9 @@ MIXED = "a product goes over the batch"
 
 MOST_BLOCKS = 16
 """Products of a block of the row each, with a matrix each, that a step may have; more become one contraction."""
+
+MOST_MULTIPLICATIONS = 200_000
+"""For each row, of a product of two tensors that depend on it; where there are more, torch's own is as fast."""
 
 BLOCK, LEFT, MIDDLE, RIGHT = range(4)
 """The axes of a product of stacks of matrices: (block, left, middle) times (block, middle, right)."""
@@ -83,6 +87,11 @@ def _of_rows(lowering: Lowering, operands: tuple[Operand, Operand]) -> Node:
     sizes = left.sizes | right.sizes
     node = _by_matrices(lowering, left, right, sizes)
     if node is None:
+        count = prod(sizes.values())
+        if count > MOST_MULTIPLICATIONS:
+            raise NotLowerable(
+                f"a product of {count:,} multiplications for each row is as fast by torch's own operation"
+            )
         terms = [Term(left.value.node, left.axes), Term(right.value.node, right.axes)]
         node = einsum(terms, (BLOCK, LEFT, RIGHT), sizes)
     return node
