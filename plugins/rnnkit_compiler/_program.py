@@ -2,7 +2,7 @@
 
 import inspect
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache
@@ -15,12 +15,14 @@ from rnnkit_compiler._autocast import loop_dtypes
 from rnnkit_compiler.backends.base.backend import Backend, RecordedStep, Refusal, Results, Tensors, Timeline
 from rnnkit_compiler.backends.cpp.backend import Cpp
 from rnnkit_compiler.backends.torch.backend import TorchOperations
-from rnnkit_compiler.ir.lowering import Lowered, Lowering
+from rnnkit_compiler.ir.lowered import Lowered
+from rnnkit_compiler.ir.lowering import Lowering
 from rnnkit_compiler.ir.rules import RULES, is_cheap
 from rnnkit_compiler.ir.values import NotLowerable
+from rnnkit_compiler.trace.decomposition import decomposed
 from rnnkit_compiler.trace.projection import check_projection, of_one_step
 from rnnkit_compiler.trace.record import record, record_projected
-from rnnkit_compiler.trace.recording import NotRecordable, Recording, calls_for
+from rnnkit_compiler.trace.recording import Call, NotRecordable, Recording, calls_for
 from rnnkit_compiler.trace.script import Script
 from rnnkit_compiler.trace.split import Depends, Split, dependence, split
 
@@ -194,10 +196,9 @@ def _whole(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor], narrow: bool
         with torch.random.fork_rng(devices=[]):
             check_projection(cell, xs)
             recording = record(cell, [xs], states, of_one_step)
-        parted = split(recording, lambda call: True)
+        recording, parted, lowered = _lowered(recording, lambda call: True)
     except NotRecordable:
         return None
-    lowered = _lowered(recording, parted)
     if isinstance(lowered, Refusal) or lowered.computes_ahead:
         return None
     return _recorded(cell, recording, parted, lowered, states[0], takes_input=True, narrow=narrow)
@@ -206,16 +207,22 @@ def _whole(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor], narrow: bool
 def _projected(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor], lower: bool, narrow: bool) -> RecordedStep:
     """Record the step alone; the projection is left to the cell. It is lowered where that is of use."""
     recording = record_projected(cell, xs, states)
-    parted = split(recording, is_cheap)
-    lowered = _lowered(recording, parted) if lower else Refusal("no kernel may run it")
+    lowered: Lowered | Refusal = Refusal("no kernel may run it")
+    if lower:
+        recording, parted, lowered = _lowered(recording, is_cheap)
+    else:
+        parted = split(recording, is_cheap)
     return _recorded(cell, recording, parted, lowered, states[0], takes_input=False, narrow=narrow)
 
 
-def _lowered(recording: Recording, parted: Split) -> Lowered | Refusal:
+def _lowered(recording: Recording, cheap: Callable[[Call], bool]) -> tuple[Recording, Split, Lowered | Refusal]:
+    """Split and lower a recording, with what has no counterpart made of simpler operations; as it is if that fails."""
+    simpler = decomposed(recording)
     try:
-        return Lowering(recording, parted).run(RULES)
-    except NotLowerable as reason:
-        return Refusal(str(reason))
+        parted = split(simpler, cheap)
+        return simpler, parted, Lowering(simpler, parted).run(RULES)
+    except (NotLowerable, NotRecordable) as reason:
+        return recording, split(recording, cheap), Refusal(str(reason))
 
 
 def _recorded(

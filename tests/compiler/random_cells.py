@@ -24,7 +24,8 @@ from rnnkit.core.cell import building
 from .test_compiled_law import Call
 
 # Templates. Operands: {a} any value, of width {n}; {b}, {c} of a's width or of width 1; {o} any other, of width {q};
-# {t} of the width {m} that the result is to have. {k}, {l}: odd constants. {r}: a small rank. $[sizes]: a parameter,
+# {t} of the width {m} that the result is to have. {k}, {l}: odd constants. {r}: a small rank. {h}: a, seen as {f} heads
+# of {g} units, {u}: a place among these. $[sizes]: a parameter,
 # $mask[..], $buffer[..], $linear[..], $norm[..]: other members; $1 is the first of a template once more.
 
 POINTWISE = {
@@ -137,6 +138,46 @@ ROWS = {
     "cumsum": "torch.cumsum({a}, 1) / {n}",
     "flip": "{a}.flip(1)",
     "roll": "torch.roll({a}, 1, 1)",
+}
+
+AXES = {
+    "transposed": "{h}.transpose(1, 2).reshape(-1, {n})",
+    "softmax in heads": "torch.softmax({h}, -1).flatten(1)",
+    "softmax over heads": "F.softmax({h}, 1).flatten(1)",
+    "log softmax in heads": "F.log_softmax({h}, 2).flatten(1)",
+    "logsumexp in heads": "({h} - torch.logsumexp({h}, 2, keepdim=True)).flatten(1)",
+    "layer norm in heads": "F.layer_norm({h}, ({g},), $[{g}], $[{g}], eps=0.1).flatten(1)",
+    "group norm of units": "torch.group_norm({a}, {f}, $[{n}], $[{n}], 0.1)",
+    "rms norm in heads": "({h} * torch.rsqrt({h}.square().mean(2, keepdim=True) + 0.1) * $[{f}, 1]).flatten(1)",
+    "mean over heads": "({h} + {h}.mean(1, keepdim=True)).flatten(1)",
+    "variance in heads": "({h} * {h}.var(2, keepdim=True, unbiased=False)).flatten(1)",
+    "norm over heads": "({h} / ({h} + 1.3).norm(dim=1, keepdim=True)).flatten(1)",
+    "largest in heads": "({h} - {h}.amax(2, keepdim=True)).flatten(1)",
+    "smallest over heads": "({h} - {h}.amin(1, keepdim=True)).flatten(1)",
+    "scaled heads": "({h} * torch.sigmoid($[{f}, 1])).flatten(1)",
+    "product of blocks": "torch.einsum('bhd,hde->bhe', {h}, $[{f}, {g}, {g}]).flatten(1)",
+    "bmm of blocks": "torch.bmm({h}.transpose(0, 1), $[{f}, {g}, {g}]).transpose(0, 1).reshape(-1, {n})",
+    "matmul of blocks": "({h}.unsqueeze(2) @ $[{f}, {g}, {g}]).reshape(-1, {n})",
+    "shared linear": "F.linear({h}, $[{g}, {g}], $[{g}]).flatten(1)",
+    "product along heads": "($[{f}, {f}] @ {h}).flatten(1)",
+    "attention in a row": "torch.bmm(torch.softmax({h} @ {h}.transpose(1, 2), -1), {h}).flatten(1)",
+    "attention by einsum": "torch.einsum('bij,bkj,bkl->bil', torch.tanh({h}), torch.tanh({h}), {h}).flatten(1) / {n}",
+    "outer product": "({a}.unsqueeze(2) * torch.tanh({o}).unsqueeze(1)).mean(2)",
+    "product with an outer one": "({o}.sin().unsqueeze(2) * {a}.unsqueeze(1)).bmm({a}.unsqueeze(2)).mean(1) * {a}",
+    "experts": "(torch.softmax({a} @ $[{n}, 3], 1).unsqueeze(2) * torch.einsum('bi,eij->bej', {a}, $[3, {n}, {n}]))"
+    ".sum(1)",
+    "pieces of heads": "torch.cat([torch.tanh({h}[..., {u}:]), {h}[..., :{u}], {h}[..., :0]], -1).flatten(1)",
+    "halves of heads": "torch.cat([z.sin() for z in torch.stack([{h}, {k} * {h}], 3).flatten(2).chunk(2, 2)], 2)"
+    "[..., :{g}].flatten(1)",
+    "interleaved": "torch.stack([{a}, {k} * {a}], 2).flatten(1)[:, :{n}]",
+    "shifted memory": "torch.cat([{h}[:, 1:], torch.tanh({h}[:, :1])], 1).flatten(1)",
+    "padded heads": "F.pad({h}, (1, -1)).flatten(1)",
+    "convolution": "F.conv1d({h}, $[{f}, {f}, 3], $[{f}], padding=1).flatten(1)",
+    "repeated mean": "{h}.mean(1).repeat(1, {f})",
+    "expanded head": "{h}[:, :1].expand(-1, {f}, -1).reshape(-1, {n})",
+    "first of heads": "({h} + {h}[:, :, 0].unsqueeze(2)).flatten(1)",
+    "heads before the batch": "torch.tanh({h}.transpose(0, 1) + $[{g}]).transpose(0, 1).reshape(-1, {n})",
+    "heads in the batch": "torch.tanh({h}.reshape(-1, {g}) @ $[{g}, {g}]).view(-1, {n})",
 }
 
 REDUCTIONS = {
@@ -308,7 +349,7 @@ def seen(z, k):
 """What the source of a strange program calls."""
 
 # Groups of operations, each as often as it is to come up.
-GROUPS = [*[POINTWISE] * 7, *[ROWS] * 2, *[REDUCTIONS] * 2, *[PRODUCTS] * 4, PIECES, GATES]
+GROUPS = [*[POINTWISE] * 7, *[ROWS] * 2, *[AXES] * 3, *[REDUCTIONS] * 2, *[PRODUCTS] * 4, PIECES, GATES]
 STRANGERS = [*[STRANGE] * 4, STRANGE_PRODUCTS]
 """Of which two programs in three have one operation: with more, hardly any would be a kernel's."""
 
@@ -486,6 +527,10 @@ def write_operation(draft: Draft, group: dict[str, str], feature: str) -> None:
     # Places are parts of the width: so much is chosen whatever the widths are, and they may be exchanged.
     given |= {"m": draft.choose([value.width for value in draft.values]), "i": draft.choose(range(8)) * a.width // 8}
     given["j"] = given["i"] + 1 + draft.choose(range(8)) * (a.width - given["i"]) // 8
+    divisors = [size for size in range(1, a.width + 1) if a.width % size == 0]
+    heads = divisors[draft.choose(range(8)) * len(divisors) // 8]
+    given |= {"f": heads, "g": a.width // heads, "u": draft.choose(range(8)) * a.width // heads // 8}
+    given["h"] = f"{a.name}.view(-1, {given['f']}, {given['g']})"
     features = add_operands(draft, template, given, a)
     draft.write("v", feature, template, given, result_widths(group, feature, given))
     draft.lines[-1] = draft.lines[-1]._replace(features=draft.lines[-1].features | features)

@@ -10,9 +10,11 @@ from itertools import pairwise
 from math import prod
 from typing import NamedTuple
 
-from rnnkit_compiler.ir.graph import Graph, Node, needed
-from rnnkit_compiler.ir.lowering import Lowered
+from rnnkit_compiler.ir.contraction import gradients
+from rnnkit_compiler.ir.graph import CONTRACTIONS, Graph, Node, needed
+from rnnkit_compiler.ir.lowered import Lowered
 from rnnkit_compiler.ir.operations import OPERATIONS
+from rnnkit_compiler.ir.pieces import gradient_of_window
 
 
 class Deferred(NamedTuple):
@@ -21,6 +23,8 @@ class Deferred(NamedTuple):
     matrix: int
     operand: Node
     gradient: Node
+    pieces: int = 1
+    """Pieces of a row, each of which is multiplied by the matrix."""
 
 
 class Partial(NamedTuple):
@@ -62,6 +66,11 @@ def derive(step: Lowered) -> Derivative:
             deferred.append(Deferred(matrix, node.inputs[0], gradient))
             (operand,) = node.inputs
             _add(gathered, operand, graph.product(gradient, matrix, operand.width, not transposed))
+        elif node.op == "products":
+            matrix, transposed, count = node.attr
+            (operand,) = node.inputs
+            deferred.append(Deferred(matrix, operand, gradient, count))
+            _add(gathered, operand, graph.products(gradient, matrix, operand.width // count, count, not transposed))
         else:
             _pass_on(graph, node, gradient, gathered)
 
@@ -92,6 +101,11 @@ def _pass_on(graph: Graph, node: Node, gradient: Node, gathered: dict[Node, list
         _add(gathered, operands[0], graph.sum(gradient, node.width))
     elif node.op == "sum":
         _add(gathered, operands[0], graph.expand(gradient, operands[0].width))
+    elif node.op in CONTRACTIONS:
+        for operand, contribution in zip(operands, gradients(node, gradient), strict=True):
+            _add(gathered, operand, graph.expand(contribution, operand.width))
+    elif node.op == "window":
+        _add(gathered, operands[0], gradient_of_window(node, gradient))
     elif node.op in ("max", "min"):
         hit = operands[0].eq(node)
         _add(gathered, operands[0], hit * (gradient / graph.sum(hit, operands[0].width)))

@@ -23,6 +23,12 @@ LEAVES = ("state", "part", "vector", "number", "grad_y", "grad_state")
 REDUCTIONS = ("sum", "max", "min")
 """What gives a single number of each row."""
 
+CONTRACTIONS = ("einsum", "amax", "amin")
+"""What goes along axes within a row, as an equation says; see `contraction`."""
+
+WHOLE = (*CONTRACTIONS, "window", "products")
+"""What reads whole rows and gives whole rows: nothing else is computed with it unit by unit."""
+
 
 class Node:
     """One value of a step: `width` numbers for each row, 1 where a single one serves all."""
@@ -210,6 +216,12 @@ class Graph:
     def product(self, node: Node, weight: int, width: int, transposed: bool = False) -> Node:
         """Multiply each row by an invariant matrix: (K,) by (K, width), or by the transpose of (width, K)."""
         return self.make("product", (node,), width, weight, transposed)
+
+    def products(self, node: Node, weight: int, width: int, count: int, transposed: bool = False) -> Node:
+        """Multiply each of `count` pieces of a row by the same invariant matrix, as `product` does, to `width` each."""
+        if count == 1:
+            return self.product(node, weight, width, transposed)
+        return self.make("products", (node,), count * width, weight, transposed, count)
 
 
 def _simplified(graph: Graph, op: str, nodes: list[Node]) -> Node | None:

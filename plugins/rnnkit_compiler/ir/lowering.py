@@ -6,80 +6,20 @@ are in rules/.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 
-from rnnkit_compiler.ir.graph import Graph, Node, needed
-from rnnkit_compiler.ir.values import TRUTH, NotLowerable, Value, batch_axis
+from rnnkit_compiler.ir.contraction import Term, einsum
+from rnnkit_compiler.ir.graph import Graph, Node
+from rnnkit_compiler.ir.lowered import Hoisted, Invariant, Lowered
+from rnnkit_compiler.ir.values import TRUTH, Form, NotLowerable, Value, batch_axis, joined_axis
 from rnnkit_compiler.trace.recording import Call, Recording, Ref
 from rnnkit_compiler.trace.split import Split
 
 MOST_OPERANDS = 4
 """Of a concatenation, up to which each is multiplied by itself."""
-
-
-class Invariant(NamedTuple):
-    """A tensor of the recording that is the same at every step, and the form that it enters in."""
-
-    number: int
-    """Of the tensor in the recording."""
-
-    shape: tuple[int, ...]
-    """Of a vector: what it is expanded to before it is made flat. Of a matrix: its rows and columns, cut out."""
-
-    offset: int = 0
-    """Of a matrix: its first row."""
-
-    transposed: bool = False
-    """Of a matrix: whether the transpose is meant."""
-
-
-class Hoisted(NamedTuple):
-    """A product of the input alone: computed for all steps at once, it enters as a part."""
-
-    part: int
-    """Which part is multiplied."""
-
-    offset: int
-    width: int
-    matrix: int
-    bias: int | None
-    """Which vector is added."""
-
-
-@dataclass
-class Lowered:
-    """One step in the intermediate form."""
-
-    graph: Graph
-    dtype: torch.dtype
-    output: Node
-    next_states: list[Node]
-    part_widths: list[int]
-    state_widths: list[int]
-    vectors: list[Invariant]
-    matrices: list[Invariant]
-    hoisted: list[Hoisted]
-    output_shape: tuple[int, ...]
-    """Features of the output."""
-
-    @property
-    def computes_ahead(self) -> bool:
-        """Whether there is a product at every step that waits for no state, so that it could be ahead."""
-        waiting: set[Node] = set()
-        for node in needed([self.output, *self.next_states]):
-            if node.op == "state" or waiting.intersection(node.inputs):
-                waiting.add(node)
-            elif node.op == "product":
-                return True
-        return False
-
-    @property
-    def invariants(self) -> list[int]:
-        """The numbers, in the recording, of the tensors that vectors and matrices are made of."""
-        return list(dict.fromkeys(entry.number for entry in (*self.vectors, *self.matrices)))
 
 
 @dataclass
@@ -155,8 +95,9 @@ class Lowering:
         (dtype,) = dtypes
         if not dtype.is_floating_point:
             raise NotLowerable(f"its state is {dtype}")
+        read = {*self.recording.results, *(number for call in self.split.core for number in call.reads)}
         for call in self.split.core:
-            for number in (*call.reads, *(made for made in call.outputs if made is not None)):
+            for number in read.intersection((*call.reads, *call.outputs)):
                 other = self.recording.dtypes[number]
                 if other not in (dtype, torch.bool) and self.recording.shapes[number]:
                     raise NotLowerable(f"{call.name} has a tensor of {other} beside {dtype}")
@@ -188,6 +129,27 @@ class Lowering:
             raise NotLowerable(otherwise)
         return shape, axis
 
+    def form(self, call: Call, otherwise: str) -> Form:
+        """Return the form of what a call gives element by element; the batch may be joined with features.
+
+        Raises:
+            NotLowerable: the batch is not in it, which `otherwise` says, or joined with features one does not know how.
+        """
+        shape = self.recording.shapes[call.output]
+        found = joined_axis(shape, self.recording.rows)
+        if found is None:
+            raise NotLowerable(otherwise)
+        axis, joined = found
+        if 0 in shape:
+            raise NotLowerable("a tensor has no elements")
+        if joined == 1:
+            return shape, axis, 1, 1
+        values = [self.values[number] for number in call.reads if number in self.values]
+        outers = {value.outer for value in values if value.joined == joined and value.node.width > 1}
+        if len(outers) > 1:
+            raise NotLowerable("two tensors join the batch with features in different ways")
+        return shape, axis, joined, min(outers, default=1)
+
     def shape(self, ref: Ref) -> tuple[int, ...]:
         """Return the shape of a tensor of the recording."""
         return self.recording.shapes[ref.number]
@@ -206,37 +168,41 @@ class Lowering:
         """Tell whether an argument depends on the rows."""
         return isinstance(argument, Ref) and argument.number in self.values
 
-    def spread(self, argument: Any, shape: tuple[int, ...], axis: int) -> Value:
-        """Return an argument of a pointwise operation with a result of such a shape as a value of that shape.
+    def spread(self, argument: Any, shape: tuple[int, ...], axis: int, joined: int = 1, outer: int = 1) -> Value:
+        """Return an argument of a pointwise operation with a result of such a form as a value of that form.
 
         Raises:
-            NotLowerable: it is repeated along some of the features only.
+            NotLowerable: it has the batch elsewhere, or is complex.
         """
+        form = shape, axis, joined, outer
         if not isinstance(argument, Ref):
             if isinstance(argument, complex):
                 raise NotLowerable("a literal is complex")
-            return Value(self.graph.number(float(argument)), shape, axis)
+            return Value(self.graph.number(float(argument)), *form)
         if argument.number in self.values:
-            return self._aligned(self.values[argument.number], shape, axis)
+            return self.aligned(self.values[argument.number], form)
         own = self.shape(argument)
-        aligned = (1,) * (len(shape) - len(own)) + own
-        features = shape[:axis] + shape[axis + 1 :]
-        own_features = aligned[:axis] + aligned[axis + 1 :]
-        if aligned[axis] != 1:
+        if len(own) >= len(shape) - axis and own[axis - len(shape)] != 1:
             raise NotLowerable("an invariant has a dimension for the batch")
-        scalar = torch.Size(own_features).numel() == 1
-        node = self.vector(Invariant(argument.number, () if scalar else features))
-        return Value(node, shape, axis)
+        dims = Value(self.graph.number(0), *form).dims
+        spare = len(shape) - len(own)
+        features = () if torch.Size(own).numel() == 1 else dims[spare:] if set(dims[:spare]) <= {1} else dims
+        return Value(self.vector(Invariant(argument.number, features)), *form)
 
-    def _aligned(self, value: Value, shape: tuple[int, ...], axis: int) -> Value:
+    def aligned(self, value: Value, form: Form) -> Value:
+        """Return a value in another form: what is of one element in some dimensions is repeated along these."""
+        shape, axis, _, _ = form
         lead = len(shape) - len(value.shape)
-        own = (1,) * lead + value.shape
         if value.axis + lead != axis:
             raise NotLowerable("two tensors have the batch in different places")
-        features, wanted = own[:axis] + own[axis + 1 :], shape[:axis] + shape[axis + 1 :]
-        if features != wanted and value.node.width != 1:
-            raise NotLowerable(f"{features} is repeated along some of the features of {wanted}")
-        return Value(value.node, shape, axis)
+        wanted = Value(value.node, *form)
+        if value.node.width == 1:
+            return wanted
+        if (value.joined, value.outer) != (wanted.joined, wanted.outer):
+            raise NotLowerable("two tensors join the batch with features in different ways")
+        own = (1,) * lead + value.dims
+        axes = tuple(k for k, size in enumerate(own) if size == wanted.dims[k])
+        return replace(wanted, node=einsum([Term(value.node, axes)], wanted.axes(), wanted.sizes()))
 
     def vector(self, invariant: Invariant) -> Node:
         """Return the leaf of an invariant vector."""
@@ -247,17 +213,36 @@ class Lowering:
             self.vectors.append(invariant)
         return self.graph.make("vector", (), torch.Size(invariant.shape).numel(), self.vectors.index(invariant))
 
-    def matrix(self, ref: Ref, shape: tuple[int, int], transposed: bool, offset: int = 0) -> int:
+    def constant(self, tensor: torch.Tensor) -> Ref:
+        """Add a tensor of literals to the recording, in the dtype of the state."""
+        number = len(self.recording.shapes)
+        tensor = tensor.to(self.recording.dtypes[self.recording.states[0]])
+        self.recording.shapes.append(tuple(tensor.shape))
+        self.recording.dtypes.append(tensor.dtype)
+        self.recording.constants[number] = tensor
+        return Ref(number)
+
+    def matrix(
+        self, ref: Ref, shape: tuple[int, int], transposed: bool, offset: int = 0, block: int | None = None
+    ) -> int:
         """Return the number of an invariant matrix of which rows from `offset` on are taken."""
         number = ref.number
         while number in self._transposes:  # the transpose of a matrix is the matrix, read the other way
             number, transposed = self._transposes[number], not transposed
-        invariant = Invariant(number, shape, offset, transposed)
+        invariant = Invariant(number, shape, offset, transposed, block)
         if invariant not in self.matrices:
             self.matrices.append(invariant)
         return self.matrices.index(invariant)
 
-    def product(self, node: Node, ref: Ref, rows: int, columns: int, transposed: bool, bias: Node | None) -> Node:
+    def product(
+        self,
+        node: Node,
+        ref: Ref,
+        columns: int,
+        transposed: bool,
+        bias: Node | None,
+        block: int | None = None,
+    ) -> Node:
         """Multiply by an invariant and add a bias; what is of the input alone, for all steps at once.
 
         Each operand of a concatenation is multiplied by the matrix's rows for it: nothing has to be put together first.
@@ -266,7 +251,7 @@ class Lowering:
         total = self.graph.number(0)
         offset = 0
         for operand in node.inputs if joined else [node]:
-            matrix = self.matrix(ref, (operand.width, columns), transposed, offset)
+            matrix = self.matrix(ref, (operand.width, columns), transposed, offset, block)
             offset += operand.width
             if not self._is_given(operand):
                 total = total + self.graph.product(operand, matrix, columns)

@@ -1,7 +1,7 @@
 """What a tensor of the recording is in the intermediate form: a node, and how its elements lie in the tensor."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from rnnkit_compiler.ir.graph import Node
@@ -27,7 +27,8 @@ class Value:
     """A node, and the shape of the tensor that it stands for, batch axis included.
 
     The features of a row are the tensor's elements without the batch axis, in order. They are all of the node's
-    elements, or there is one number for all.
+    elements, or there is one number for all. A view may have joined the batch with features, as (B, heads, d) to
+    (heads B, d): what the row has in that axis is one of its features then.
     """
 
     node: Node
@@ -35,10 +36,22 @@ class Value:
     axis: int
     """Where the batch is in the shape."""
 
+    joined: int = 1
+    """How many of the row's features lie in that axis."""
+
+    outer: int = 1
+    """How many of these come before the batch; the others come behind it."""
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        """The sizes of the row in every dimension of the shape."""
+        return (*self.shape[: self.axis], self.joined, *self.shape[self.axis + 1 :])
+
     @property
     def features(self) -> tuple[int, ...]:
-        """The shape without the batch axis."""
-        return self.shape[: self.axis] + self.shape[self.axis + 1 :]
+        """The shape without the batch axis, of which there is left what was joined with it."""
+        own = (self.joined,) if self.joined > 1 else ()
+        return self.shape[: self.axis] + own + self.shape[self.axis + 1 :]
 
     @property
     def width(self) -> int:
@@ -49,9 +62,40 @@ class Value:
         """Return a node that has all of the elements."""
         return self.node.graph.expand(self.node, self.width)
 
+    @property
+    def form(self) -> "Form":
+        """What it is beside its node."""
+        return self.shape, self.axis, self.joined, self.outer
+
     def like(self, node: Node) -> "Value":
         """Return another node in the same shape."""
-        return Value(node, self.shape, self.axis)
+        return replace(self, node=node)
+
+    def axes(self) -> tuple[int, ...]:
+        """Number the dimensions, as axes of equations; the batch's has what is joined with it."""
+        return tuple(range(len(self.shape)))
+
+    def sizes(self) -> dict[int, int]:
+        """Return the sizes of the row by these numbers."""
+        return dict(enumerate(self.dims))
+
+
+Form = tuple[tuple[int, ...], int, int, int]
+"""What a value is beside its node: shape, axis, joined, outer."""
+
+
+def joined_axis(shape: Sequence[int], rows: int) -> tuple[int, int] | None:
+    """Find the batch in a shape of the recording, and how many features are joined with it; None: it is not there.
+
+    Raises:
+        NotLowerable: it is there twice.
+    """
+    axes = [axis for axis, size in enumerate(shape) if size % rows == 0 and size]
+    if not axes:
+        return None
+    if len(axes) > 1:
+        raise NotLowerable(f"a tensor of shape {written(shape, rows)} has the batch twice")
+    return axes[0], shape[axes[0]] // rows
 
 
 def batch_axis(shape: Sequence[int], rows: int) -> int | None:
@@ -64,11 +108,11 @@ def batch_axis(shape: Sequence[int], rows: int) -> int | None:
     if not axes:
         return None
     if len(axes) > 1 or shape[axes[0]] != rows:
-        raise NotLowerable(f"a tensor of shape {_written(shape, rows)} joins the batch with other dimensions")
+        raise NotLowerable(f"a tensor of shape {written(shape, rows)} joins the batch with other dimensions")
     return axes[0]
 
 
-def _written(shape: Sequence[int], rows: int) -> str:
+def written(shape: Sequence[int], rows: int) -> str:
     """Write a shape with B for the batch: "(2B, 4)"."""
     sizes = [f"{size // rows if size != rows else ''}B" if size and size % rows == 0 else str(size) for size in shape]
     return f"({', '.join(sizes)}{',' * (len(sizes) == 1)})"

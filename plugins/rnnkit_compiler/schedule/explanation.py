@@ -1,8 +1,10 @@
 """What a kernel makes of a step, in words and numbers: fused, kept, deferred, and what it costs."""
 
+from collections import Counter
 from collections.abc import Iterator
 
-from rnnkit_compiler.ir.graph import REDUCTIONS, Node, needed, text
+from rnnkit_compiler.ir.contraction import equation_of
+from rnnkit_compiler.ir.graph import CONTRACTIONS, REDUCTIONS, Node, needed, text
 from rnnkit_compiler.ir.operations import OPERATIONS
 from rnnkit_compiler.schedule.plan import KernelPlan
 from rnnkit_compiler.schedule.stages import Stages
@@ -46,9 +48,14 @@ def _stages(stages: Stages) -> str:
     described = []
     for stage in stages.stages:
         sums = sum(node.op in REDUCTIONS for group in stage.reductions for node in group)
-        products = sum(len(region.products) for region in stage.regions)
+        whole = Counter(one.node.op for one in stage.whole)
+        contractions = sum(whole[op] for op in CONTRACTIONS)
+        products = whole["products"] + sum(len(region.products) for region in stage.regions)
         nodes = sum(len(region.nodes) for region in stage.regions)
-        named = ((sums, "reduction"), (products, "product"), (nodes, "pointwise operation"))
+        named = (
+            *((sums, "reduction"), (contractions, "contraction"), (whole["window"], "window")),
+            *((products, "product"), (nodes, "pointwise operation")),
+        )
         counts = [f"{count} {noun}{'s' * (count != 1)}" for count, noun in named if count]
         described.append(" and ".join(counts) or "stores")
     return f"{len(described)} stage{'s' * (len(described) != 1)} a step ({'; '.join(described)})"
@@ -61,15 +68,18 @@ def _flops(plan: KernelPlan) -> tuple[int, int]:
 
 
 def _cost(node: Node) -> int:
-    if node.op == "product":
-        return 2 * node.width * node.inputs[0].width
+    if node.op in ("product", "products"):
+        return 2 * node.width * node.inputs[0].width // _pieces(node)
+    if node.op in CONTRACTIONS:
+        equation = equation_of(node)
+        return (2 if equation.summed and len(node.inputs) > 1 else 1) * equation.count(equation.sizes)
     if node.op in REDUCTIONS:
         return node.inputs[0].width
     return node.width if node.op in OPERATIONS else 0
 
 
 def _deferred_flops(plan: KernelPlan) -> int:
-    return sum(2 * deferred.operand.width * deferred.gradient.width for deferred in plan.derivative.deferred)
+    return sum(2 * d.operand.width * d.gradient.width // d.pieces for d in plan.derivative.deferred)
 
 
 def _bytes(plan: KernelPlan) -> int:
@@ -79,5 +89,14 @@ def _bytes(plan: KernelPlan) -> int:
 
 
 def _weight_bytes(plan: KernelPlan) -> int:
-    products = [node for node in needed([plan.step.output, *plan.step.next_states]) if node.op == "product"]
-    return sum(node.width * node.inputs[0].width for node in products) * plan.step.dtype.itemsize
+    numbers = 0
+    for node in needed([plan.step.output, *plan.step.next_states]):
+        if node.op in ("product", "products"):
+            pieces = _pieces(node)
+            numbers += (node.width // pieces) * (node.inputs[0].width // pieces)
+    return numbers * plan.step.dtype.itemsize
+
+
+def _pieces(node: Node) -> int:
+    """Return how many pieces of a row a product goes through with the same matrix."""
+    return int(node.attr[2]) if node.op == "products" else 1

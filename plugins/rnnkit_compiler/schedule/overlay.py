@@ -62,11 +62,15 @@ class Accesses:
         for number, stage in enumerate(stages.stages):
             self.reads += _reads_of_rows(stages, stage, number, known)
             self.writes += [Access(number, ROWS, s.place, s.node.width, False) for s in stage.row_stores]
+            for whole in stage.whole:
+                self.writes.append(Access(number, ROWS, whole.place, whole.node.width, False))
+                for operand, place in zip(whole.node.inputs, whole.operands, strict=True):
+                    self.reads.append(Access(number, ROWS, place, operand.width, True))
             for k, region in enumerate(stage.regions):
                 self.reads += _reads_of_region(stages, region, number, k)
                 self.writes += [Access(number, k, s.place, s.node.width, False) for s in region.stores]
             known |= {store.node for region in stage.regions for store in region.stores}
-            known |= {node for group in stage.reductions for node in group}
+            known |= {node for group in stage.reductions for node in group} | {whole.node for whole in stage.whole}
 
     def fits(self, write: Access, buffer: Buffer, offset: int) -> Overlay | None:
         """Tell how what `write` writes may instead go to `offset` in rows of `buffer`, if it may."""

@@ -7,7 +7,7 @@ from functools import cached_property
 from rnnkit_compiler._forks import fork_safe_properties
 from rnnkit_compiler.ir.derivative import Deferred, Derivative, derive
 from rnnkit_compiler.ir.graph import Node, needed
-from rnnkit_compiler.ir.lowering import Lowered
+from rnnkit_compiler.ir.lowered import Lowered
 from rnnkit_compiler.schedule.buffers import Buffer, BufferKind, Place, Store
 from rnnkit_compiler.schedule.overlay import Accesses, KeptNodes, Overlay, fit_into
 from rnnkit_compiler.schedule.recompute import choose_saved
@@ -30,7 +30,7 @@ class KernelPlan:
         self.step, self.derivative = _without_stops(step, derive(step))
         self.operands = []
         for deferred in self.derivative.deferred:
-            if deferred.operand.op != "state" and deferred.operand not in self.operands:
+            if state_of(deferred) is None and deferred.operand not in self.operands:
                 self.operands.append(deferred.operand)
         results = [self.step.output, *self.step.next_states]
         self.saved = choose_saved(results, self.gradients)
@@ -194,6 +194,14 @@ class KernelPlan:
         return self.step.graph.expand(node, width)
 
 
+def state_of(deferred: Deferred) -> Node | None:
+    """Return the state that a deferred product multiplies, or a piece of: it is kept anyway."""
+    operand = deferred.operand
+    if operand.op == "slice" and operand.inputs[0].op == "state" and deferred.pieces == 1:
+        return operand.inputs[0]
+    return operand if operand.op == "state" else None
+
+
 def _without_stops(step: Lowered, derivative: Derivative) -> tuple[Lowered, Derivative]:
     """Return a step and its derivative, in which what was held back from the gradient is no more apart."""
     deferred = [node for product in derivative.deferred for node in (product.operand, product.gradient)]
@@ -205,6 +213,6 @@ def _without_stops(step: Lowered, derivative: Derivative) -> tuple[Lowered, Deri
             [new[node] for node in derivative.states],
             [new[node] for node in derivative.parts],
             [new[node] for node in derivative.vectors],
-            [Deferred(d.matrix, new[d.operand], new[d.gradient]) for d in derivative.deferred],
+            [d._replace(operand=new[d.operand], gradient=new[d.gradient]) for d in derivative.deferred],
         ),
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from rnnkit_compiler.ir.contraction import equation_of
 from rnnkit_compiler.ir.graph import Node, needed
 from rnnkit_compiler.ir.operations import OPERATIONS
 
@@ -16,7 +17,7 @@ def choose_saved(results: Sequence[Node], gradients: Sequence[Node]) -> list[Nod
     forward = set(needed(results))
     backward = [node for node in needed(gradients, forward) if node not in forward]
     read = {operand for node in backward for operand in node.inputs if operand in forward}
-    read |= {node for node in gradients if node in forward}
+    read = {_unrepeated(node) for node in read} | {node for node in gradients if node in forward}
     saved: list[Node] = []
     for node in sorted(read, key=lambda node: node.number):  # the same order in every process
         if not node.is_leaf and not _follows(node, set(saved)):
@@ -32,7 +33,19 @@ def _follows(node: Node, saved: set[Node]) -> bool:
             continue
         if inner.op == "slice" and inner.inputs[0].op in ("state", "vector"):
             continue
-        if inner.op not in OPERATIONS and inner.op != "expand":
+        if inner.op not in OPERATIONS and inner.op != "expand" and not _only_spreads(inner):
             return False
         heavy += inner.op in OPERATIONS and OPERATIONS[inner.op].heavy
     return heavy <= 1
+
+
+def _unrepeated(node: Node) -> Node:
+    """Return what a node repeats the elements of, or the node."""
+    while node.op == "einsum" and equation_of(node).is_view and node.width > node.inputs[0].width:
+        (node,) = node.inputs
+    return node
+
+
+def _only_spreads(node: Node) -> bool:
+    """Whether a node reorders and repeats elements, or products of these, without adding any up."""
+    return node.op == "einsum" and not equation_of(node).summed

@@ -5,9 +5,9 @@ It goes from the last stage to the first: each asks the ones before it for what 
 
 from collections.abc import Sequence
 
-from rnnkit_compiler.ir.graph import REDUCTIONS, Node
+from rnnkit_compiler.ir.graph import REDUCTIONS, WHOLE, Node
 from rnnkit_compiler.schedule.buffers import Buffer, BufferKind, Place, Store, by_operand, place_of
-from rnnkit_compiler.schedule.stages import ColumnBlock, Product, Region, Stage, Stages
+from rnnkit_compiler.schedule.stages import ColumnBlock, Product, Region, Stage, Stages, WholeRows
 from rnnkit_compiler.schedule.timing import Timing
 
 READABLE = (
@@ -15,6 +15,9 @@ READABLE = (
     *(BufferKind.OPERAND, BufferKind.GRAD_PRODUCT, BufferKind.GRAD_PART),
 )
 """Buffers of results that a later stage of the same step may read."""
+
+CARRIED = (BufferKind.GRAD_BEFORE,)
+"""Buffers that are written as those, and read by the next step alone."""
 
 
 def stages_of(results: Sequence[Store], sources: dict[Node, Place]) -> Stages:
@@ -37,7 +40,9 @@ class _Assignment:
         self.timing = Timing(results, sources)
         self.stores: dict[int, list[Store]] = {}
         self._later_rows: dict[int, dict[Node, None]] = {}
-        for store in by_operand(results):
+        self._own: dict[Node, Store] = {}
+        """The store of each node of whole rows that it is computed to; others copy from there."""
+        for store in sorted(by_operand(results), key=lambda store: store.place.buffer.kind not in READABLE):
             self._store(store)
         readable = [store for store in results if store.place.buffer.kind in READABLE]
         self._results = {store.node: store.place for store in (*by_operand(readable), *readable)}
@@ -49,7 +54,13 @@ class _Assignment:
         return Stages(stages[::-1], self.sources, self.temporaries, set(self._given))
 
     def _store(self, store: Store) -> None:
-        self.stores.setdefault(self.timing.stage[store.node], []).append(store)
+        stage = self.timing.stage[store.node]
+        if store.node.op in WHOLE and not self.timing.is_read(store.node):
+            if store.place.buffer.kind in (*READABLE, *CARRIED, BufferKind.TEMPORARY) and store.node not in self._own:
+                self._own[store.node] = store
+            else:
+                stage += 1
+        self.stores.setdefault(stage, []).append(store)
 
     def _place(self, node: Node) -> Place:
         """Return where a node computed in an earlier stage is read; have it stored if it is not."""
@@ -59,7 +70,7 @@ class _Assignment:
         if node.op == "slice" and not self.timing.is_product(node):
             whole = self._place(node.inputs[0])  # never by itself, or its own copy would be what it is read from
             return whole._replace(offset=whole.offset + node.attr[0])
-        known = self._results.get(node)
+        known = self._own[node].place if node in self._own else self._results.get(node)
         if known is not None:
             self.sources[node] = known
             return known
@@ -76,7 +87,10 @@ class _Assignment:
         wanted_rows: dict[Node, None] = {}
         regions: dict[int, Region] = {}
         for store in self.stores.get(number, []):
-            if store.node.width > 1 or self.timing.is_product(store.node):
+            if self._own.get(store.node) is store:
+                operands = tuple(self._place(operand) for operand in store.node.inputs)
+                stage.whole.append(WholeRows(store.node, operands, store.place))
+            elif store.node.width > 1 or self.timing.is_product(store.node):
                 regions.setdefault(store.node.width, Region(store.node.width)).stores.append(store)
             else:
                 stage.row_stores.append(store)

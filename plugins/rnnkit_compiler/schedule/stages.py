@@ -32,8 +32,27 @@ them in a buffer, here grad_product 0, which the gradient of the weights wants a
 
 Had the gates a layer norm, the sum over the units of %6 could not be taken before %6 is whole: the sum is in stage 1,
 and stage 1 asks stage 0 to store %6 in a temporary buffer.
+
+What goes along axes within a row reads whole rows as a product does, but gives whole rows too: no unit of it waits for
+the same unit of its operands alone. So such a node is computed before the regions of its stage, straight to where it is
+stored, and is read from there one stage later; where it is to be stored in several places, the others are copies. Of 4
+heads of 4 units each that attend to each other, h is state 0, 16 numbers::
+
+    %4  = einsum(state 0, state 0, ab,cb->ac)   what each head finds in each: stage 0
+    %5  = amax(%4, ab->a)                       the largest of each head, 4 numbers: stage 1
+    %38 = einsum(%5, a->ab)                     repeated for the elements that it is taken off: stage 2
+    %40 = exp(%4 - %38)                         pointwise, of 16 units: stage 3
+    %41 = einsum(%40, ab->a)                    the sum of each head: stage 4
+    %42 = einsum(%41, a->ab)                    repeated: stage 5
+    %43 = %40 / %42                             stage 6
+    %44 = einsum(%43, state 0, ab,bc->ac)       the heads, mixed: stage 7
+    %46 = tanh(part 0 + %44)                    next state 0: stage 8
+
+None of these stages reads weights, which are worth keeping in a cache over all rows. So the kernel goes through all of
+them with some rows, then with the next: what one stage leaves to another stays in the cache.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -58,6 +77,15 @@ class Product(NamedTuple):
     blocks: tuple[ColumnBlock, ...]
 
 
+class WholeRows(NamedTuple):
+    """A node that is computed from whole rows to whole rows: a contraction, or products of pieces of the row."""
+
+    node: Node
+    operands: tuple[Place, ...]
+    place: Place
+    """Where it goes."""
+
+
 @dataclass
 class Region:
     """The units of one width in one stage: products, pointwise nodes in order, and stores."""
@@ -76,7 +104,19 @@ class Stage:
     """Groups of one number a row each, in order: sums and maxima that share a loop, or a pointwise node alone."""
 
     row_stores: list[Store] = field(default_factory=list)
+    whole: list[WholeRows] = field(default_factory=list)
     regions: list[Region] = field(default_factory=list)
+
+    @property
+    def multiplies(self) -> bool:
+        """Whether it reads weights, which serve all rows."""
+        return any(whole.node.op == "products" for whole in self.whole) or any(r.products for r in self.regions)
+
+    @property
+    def written(self) -> Iterator[Place]:
+        """What it stores for each row, but for single numbers."""
+        yield from (whole.place for whole in self.whole)
+        yield from (store.place for region in self.regions for store in region.stores)
 
 
 @dataclass

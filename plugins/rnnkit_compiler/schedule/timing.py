@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from rnnkit_compiler.ir.graph import REDUCTIONS, Node, needed
+from rnnkit_compiler.ir.graph import REDUCTIONS, WHOLE, Node, needed
 from rnnkit_compiler.schedule.buffers import Place, Store, by_operand
 
 
@@ -64,10 +64,14 @@ class Timing:
             return
         self.stage[node] = stage = self._stage_of(node)
         if node.op == "concat":  # put together where its last operand is computed, or read
-            self._ready[node] = max(self.stage[operand] for operand in node.inputs) + 1
+            self._ready[node] = max(self.stage[operand] + self._is_copied(operand) for operand in node.inputs) + 1
         else:
             self._ready[node] = stage + 1
         self._in_loop[node] = self._loop_of(node)
+
+    def _is_copied(self, node: Node) -> bool:
+        """Whether a node may have to be stored once more, a stage later: whole rows are computed to one place."""
+        return node.op in WHOLE and not self.is_read(node)
 
     def _stage_of(self, node: Node) -> int:
         if self.is_product(node):
@@ -75,6 +79,8 @@ class Timing:
             return self._ready[product.inputs[0]]
         if node.op == "slice":  # of a product that is stored whole
             return self._ready[node.inputs[0]]
+        if node.op in WHOLE:
+            return max(self._ready[operand] for operand in node.inputs)
         if node.op in REDUCTIONS:
             return self._in_loop[node.inputs[0]]
         return max(((self._ready if self._crosses(node, o) else self.stage)[o] for o in node.inputs), default=0)
@@ -91,4 +97,4 @@ class Timing:
         """Whether an operand computed by the unit must be whole: the node goes by the row, or has other units."""
         if self.is_read(operand) or not self.is_by_unit(operand):
             return False
-        return operand.width != node.width or not self.is_by_unit(node)
+        return operand.width != node.width or operand.op in WHOLE or not self.is_by_unit(node)

@@ -15,6 +15,7 @@ from rnnkit_compiler.backends.base.backend import Backend, Refusal
 from rnnkit_compiler.backends.base.recurrence import Recurrence
 from rnnkit_compiler.backends.base.runtime import Runtime
 from rnnkit_compiler.backends.torch.backend import TorchOperations
+from rnnkit_compiler.ir.contraction import equation_of
 from rnnkit_compiler.schedule.buffers import STATE_SLOTS, WITHOUT_SLOTS, Buffer, BufferKind, place_of
 from rnnkit_compiler.schedule.plan import KernelPlan
 from rnnkit_compiler.schedule.sharing import Shares
@@ -22,6 +23,34 @@ from rnnkit_compiler.schedule.sharing import Shares
 NAMED_OTHERWISE = {"where": lambda a, b, c: torch.where(a != 0, b, c), "relu": lambda a: torch.where(a <= 0, 0, a)}
 TRUTHS = ("eq", "ne", "lt", "le", "gt", "ge")
 REDUCTIONS = {"sum": torch.sum, "max": torch.amax, "min": torch.amin}
+
+
+FOLDS = {"einsum": torch.sum, "amax": torch.amax, "amin": torch.amin}
+
+
+def contracted(node, operands):
+    """Return a contraction (B, width) of operands (B, width): all axes side by side, then the fold."""
+    equation = equation_of(node)
+    axes = [*equation.result, *equation.summed]
+    total = 1
+    for numbers, own in zip(operands, equation.operands, strict=True):
+        tensor = numbers.reshape(len(numbers), *(equation.sizes[axis] for axis in own))
+        tensor = tensor.permute(0, *(1 + own.index(axis) for axis in axes if axis in own))
+        missing = [1 + k for k, axis in enumerate(axes) if axis not in own]
+        for dim in missing:
+            tensor = tensor.unsqueeze(dim)
+        total = total * tensor
+    total = total.expand(-1, *(equation.sizes[axis] for axis in axes))
+    summed = range(1 + len(equation.result), 1 + len(axes))
+    total = FOLDS[node.op](total, tuple(summed)) if summed else total
+    return total.reshape(len(operands[0]), node.width)
+
+
+def seen_through(node, rows):
+    """Return a window of rows (B, width)."""
+    outer, size, inner, start, stop = node.attr
+    runs = rows.reshape(len(rows), outer, size * inner)
+    return torch.nn.functional.pad(runs, (-start * inner, (stop - size) * inner)).flatten(1)
 
 
 class At(NamedTuple):
@@ -132,6 +161,8 @@ class Loop:
                 for node in group:
                     known[node] = self.value(node, known, stored, t).clone()
             self.store(stage.row_stores, known, stored, t)
+            for whole in stage.whole:
+                self.at(whole.place, whole.node.width, t)[:] = self.whole_rows(whole, t)
             for region in stage.regions:
                 values = dict(known)
                 for product in region.products:
@@ -139,6 +170,20 @@ class Loop:
                         values[block.node] = self.product(product, block, t)
                 self.store(region.stores, values, stored, t)
             stored |= {store.node for region in stage.regions for store in region.stores}
+            stored |= {whole.node for whole in stage.whole}
+
+    def whole_rows(self, whole, t):
+        """Return the numbers of a contraction, or of products of pieces of the row: (B, width)."""
+        node = whole.node
+        operands = [self.at(place, x.width, t) for place, x in zip(whole.operands, node.inputs, strict=True)]
+        if node.op == "products":
+            number, transposed, count = node.attr
+            matrix = self.launch.matrices[number].transposed if transposed else self.launch.matrices[number]
+            pieces = operands[0].reshape(-1, operands[0].shape[1] // count)
+            return (pieces @ matrix.location.as_matrix(*matrix[1:])).view(self.batch, node.width)
+        if node.op == "window":
+            return seen_through(node, operands[0].expand(self.batch, -1))
+        return contracted(node, [numbers.expand(self.batch, -1) for numbers in operands])
 
     def product(self, product, block, t):
         matrix = self.launch.matrices[block.matrix]

@@ -45,6 +45,11 @@ class Row(NamedTuple):
     """From state h (B, H), input p (B, H) and a parameter w (H, H) to tensors with a row for each of the batch."""
 
 
+def two(h):
+    """See a row of six as 2 x 3."""
+    return h.view(-1, 2, 3)
+
+
 def each(*functions):
     """Apply functions of one tensor to the state."""
     return lambda h, p, w: tuple(function(h) for function in functions)
@@ -152,17 +157,62 @@ TABLE = {
     "_unsafe_view": Row("forms", each(lambda h: aten._unsafe_view(h, [len(h), 2, 3])[:, 1])),
     "unsqueeze": Row("forms", lambda h, p, w: (h.unsqueeze(1) * p.unsqueeze(1),)),
     "squeeze": Row("forms", each(lambda h: h.unsqueeze(1).squeeze(1), lambda h: h[:, 1:2].squeeze())),
-    "expand": Row("forms", lambda h, p, w: (p[:, :1].expand(-1, 6), h.sum(1, keepdim=True).expand(-1, 4))),
+    "expand": Row(
+        "forms",
+        lambda h, p, w: (p[:, :1].expand(-1, 6), h.sum(1, keepdim=True).expand(-1, 4), h[:, :2, None].expand(-1, 2, 3)),
+    ),
+    "repeat": Row("forms", each(lambda h: h.repeat(1, 2), lambda h: h[:, None, :2].repeat(1, 3, 2))),
     "t": Row("forms", lambda h, p, w: ((h.t() * p.t()).t(),)),
-    "transpose": Row("forms", each(lambda h: h.unsqueeze(1).transpose(1, 2), lambda h: h.transpose(0, 1).t())),
-    "permute": Row("forms", each(lambda h: h.view(-1, 2, 3).permute(1, 2, 0).permute(2, 0, 1))),
-    "split": Row("forms", each(lambda h: h.split(4, 1)[1], lambda h: h.split(2, -1)[1], lambda h: h.chunk(3, 1)[2])),
-    "split_with_sizes": Row("forms", each(lambda h: torch.cat(h.split([1, 3, 2], 1)[::-1], 1))),
-    "slice": Row("forms", each(lambda h: h[:, 1:3], lambda h: h[:, -2:], lambda h: h[:, :], lambda h: h[:, 2:99])),
-    "select": Row("forms", each(lambda h: h[:, 2], lambda h: h[:, -1], lambda h: h.view(-1, 3, 2)[:, -1])),
-    "unbind": Row("forms", each(lambda h: h.view(-1, 3, 2).unbind(1)[1], lambda h: h.unbind(1)[4])),
-    "cat": Row("forms", lambda h, p, w: (torch.cat((p, h), 1), torch.cat((h[:, :1], p, h), 1) * 2)),
-    "stack": Row("forms", lambda h, p, w: (torch.stack((p, h), 1),)),
+    "transpose": Row(
+        "forms", each(lambda h: h.unsqueeze(1).transpose(1, 2), lambda h: h.transpose(0, 1).t(), lambda h: two(h).mT)
+    ),
+    "permute": Row(
+        "forms",
+        each(
+            lambda h: two(h).permute(1, 2, 0).permute(2, 0, 1), lambda h: two(h).permute(2, 0, 1).sin().permute(1, 2, 0)
+        ),
+    ),
+    "split": Row(
+        "forms", each(lambda h: h.split(4, 1)[1], lambda h: h.split(2, -1)[1], lambda h: two(h).split(2, 2)[1])
+    ),
+    "split_with_sizes": Row(
+        "forms",
+        each(
+            lambda h: torch.cat(h.split([1, 3, 2], 1)[::-1], 1), lambda h: torch.cat(two(h).split([1, 2], 2)[::-1], 2)
+        ),
+    ),
+    "slice": Row(
+        "forms",
+        each(
+            lambda h: h[:, 1:3],
+            lambda h: h[:, -2:],
+            lambda h: h[:, :],
+            lambda h: h[:, 2:99],
+            lambda h: two(h)[:, :, 1:],
+        ),
+    ),
+    "select": Row(
+        "forms",
+        each(lambda h: h[:, 2], lambda h: h[:, -1], lambda h: h.view(-1, 3, 2)[:, -1], lambda h: two(h)[:, :, 1]),
+    ),
+    "unbind": Row(
+        "forms", each(lambda h: h.view(-1, 3, 2).unbind(1)[1], lambda h: h.unbind(1)[4], lambda h: two(h).unbind(2)[2])
+    ),
+    "cat": Row(
+        "forms",
+        lambda h, p, w: (torch.cat((p, h), 1), torch.cat((h[:, :1], p, h), 1) * 2, torch.cat((two(p), two(h)), 2)),
+    ),
+    "stack": Row(
+        "forms", lambda h, p, w: (torch.stack((p, h), 1), torch.stack((p, h), 2), torch.stack((two(p), two(h)), 2))
+    ),
+    "constant_pad_nd": Row(
+        "forms",
+        each(
+            lambda h: F.pad(h, (2, -1)),
+            lambda h: F.pad(two(h), (-1, 2)),
+            lambda h: F.pad(two(h), (1, 0, 1, 1), value=-0.5),
+        ),
+    ),
     "zeros": Row("forms", each(lambda h: torch.maximum(h, torch.zeros(h.shape, dtype=h.dtype)))),
     "zeros_like": Row("forms", each(lambda h: torch.maximum(h, torch.zeros_like(h)))),
     "new_zeros": Row("forms", each(lambda h: torch.maximum(h, h.new_zeros(h.shape)))),
@@ -185,12 +235,32 @@ TABLE = {
         ),
     ),
     "mv": Row("rows", lambda h, p, w: (h @ w[0], torch.mv(h + p, w[1]))),
-    "bmm": Row("rows", lambda h, p, w: (torch.bmm(h[None], w[None])[0],)),
-    "baddbmm": Row("rows", lambda h, p, w: (torch.baddbmm(p[None], h[None], w[None], alpha=2)[0],)),
-    "sum": Row("rows", lambda h, p, w: (h.sum(1), (h * p).sum(-1, keepdim=True) * h, p[:, :1].expand(-1, 6).sum(1))),
-    "mean": Row("rows", lambda h, p, w: (h.mean(1), h * (h * p).mean(1, keepdim=True))),
-    "amax": Row("rows", lambda h, p, w: (h.amax(1), torch.cat((h, p), 1).amax(1, keepdim=True) * h)),
-    "amin": Row("rows", lambda h, p, w: (h.amin(1), torch.cat((h, p), 1).amin(1))),
+    "bmm": Row(
+        "rows", lambda h, p, w: (torch.bmm(h[None], w[None])[0], torch.bmm(two(h), two(p).mT), two(h) @ w[:3, :3])
+    ),
+    "baddbmm": Row(
+        "rows",
+        lambda h, p, w: (
+            torch.baddbmm(p[None], h[None], w[None], alpha=2)[0],
+            two(h).baddbmm(two(p) @ two(h).mT, two(p)),
+        ),
+    ),
+    "sum": Row(
+        "rows",
+        lambda h, p, w: (
+            h.sum(1),
+            (h * p).sum(-1, keepdim=True) * h,
+            p[:, :1].expand(-1, 6).sum(1),
+            two(h).sum(1),
+            (two(h) * two(p)).sum((1, 2)),
+        ),
+    ),
+    "mean": Row("rows", lambda h, p, w: (h.mean(1), h * (h * p).mean(1, keepdim=True), two(h * p).mean(2))),
+    "amax": Row(
+        "rows",
+        lambda h, p, w: (h.amax(1), torch.cat((h, p), 1).amax(1, keepdim=True) * h, two(h).amax(1), two(h * p).amax(2)),
+    ),
+    "amin": Row("rows", lambda h, p, w: (h.amin(1), torch.cat((h, p), 1).amin(1), two(h).amin(1), two(h * p).amin(2))),
     "var": Row(
         "rows", lambda h, p, w: (h.var(1), (h * p).var(1, unbiased=False), h.var(1, correction=2), (h - h).var(1))
     ),
@@ -201,14 +271,44 @@ TABLE = {
         lambda h, p, w: (h.norm(dim=1), F.normalize(h, dim=1), (h - h).norm(dim=1), (h + p).norm(1, dim=1)),
     ),
     "norm": Row("rows", lambda h, p, w: (aten.norm.ScalarOpt_dim(h, 2, [1]), aten.norm.ScalarOpt_dim(h + p, 1, [1]))),
-    "_softmax": Row("rows", lambda h, p, w: (h.softmax(1), (400 * h).softmax(1), torch.cat((h, p), 1).softmax(1))),
-    "_log_softmax": Row("rows", each(lambda h: h.log_softmax(1), lambda h: (400 * h).log_softmax(1))),
-    "logsumexp": Row("rows", each(lambda h: h.logsumexp(1), lambda h: (400 * h).logsumexp(1, keepdim=True))),
+    "_softmax": Row(
+        "rows", lambda h, p, w: (h.softmax(1), (400 * h).softmax(1), torch.cat((h, p), 1).softmax(1), two(h).softmax(1))
+    ),
+    "_log_softmax": Row(
+        "rows", each(lambda h: h.log_softmax(1), lambda h: (400 * h).log_softmax(1), lambda h: two(h).log_softmax(2))
+    ),
+    "logsumexp": Row(
+        "rows",
+        each(lambda h: h.logsumexp(1), lambda h: (400 * h).logsumexp(1, keepdim=True), lambda h: two(h).logsumexp(1)),
+    ),
+    "max": Row("rows", lambda h, p, w: (h.max(1).values, two(h).max(1)[0], (h - h).max(1, keepdim=True)[0] * p)),
+    "min": Row("rows", lambda h, p, w: (two(h * p).min(2).values, h.min(1)[0])),
+    "convolution": Row(
+        "rows",
+        lambda h, p, w: (
+            F.conv1d(two(h), w[:2].view(2, 2, 3), w[2, :2], padding=1),
+            F.conv1d(two(h * p), w[:2].view(3, 2, 2), stride=2),
+            F.conv2d(h.view(-1, 1, 2, 3), w[0].view(1, 1, 3, 2), padding=(2, 1), dilation=(2, 1)),
+        ),
+    ),
+    "_trilinear": Row("rows", lambda h, p, w: (F.bilinear(h, p, torch.stack([w, w * w])),)),
     "native_layer_norm": Row(
         "rows",
         lambda h, p, w: (
             *(F.layer_norm(h, (6,)), F.layer_norm(h * p, (6,), w[0], w[1], 0.1), F.layer_norm(h, (6,), w[2])),
             F.layer_norm(h - h, (6,), w[0], w[1]),
+            *(F.layer_norm(two(h), (3,), w[0, :3], w[1, :3]), F.layer_norm(two(h), (2, 3), two(w[0])[0], two(w[1])[0])),
+        ),
+    ),
+    "native_group_norm": Row(
+        "rows",
+        lambda h, p, w: (F.group_norm(h, 2, w[0], w[1]), F.group_norm(two(h * p), 1, w[0, :2]), F.group_norm(h, 3)),
+    ),
+    "_scaled_dot_product_flash_attention_for_cpu": Row(
+        "forms",
+        lambda h, p, w: (
+            F.scaled_dot_product_attention(*(x.view(-1, 1, 2, 3) for x in (h, p, h * p))),
+            F.scaled_dot_product_attention(*(x.view(-1, 3, 1, 2) for x in (h, p, p)), is_causal=True, scale=0.7),
         ),
     ),
 }

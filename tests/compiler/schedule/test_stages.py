@@ -1,6 +1,7 @@
 """The stages of a step: what is computed in which, what it reads and where it is stored."""
 
 import pytest
+import torch
 
 import rnnkit
 from rnnkit_compiler import compiled
@@ -53,6 +54,28 @@ def test_a_layer_norm_waits_for_whole_rows():
     assert 4 * HIDDEN in stages.temporaries.values()
 
 
+class Heads(rnnkit.Cell):
+    """Four heads that attend to each other."""
+
+    def step(self, x, state):
+        (h,) = state
+        z = h.view(-1, 4, 4)
+        h = torch.tanh((torch.softmax(z @ z.transpose(1, 2), 2) @ z).flatten(1) + x)
+        return h, (h,)
+
+
+def test_what_goes_along_axes_is_read_a_stage_later_as_the_docstring_says():
+    cell = Heads(HIDDEN, HIDDEN)
+    plan = compiled.program_for(cell, *compiled.example(cell)).backend._recurrence.plan
+    found = [[(one.node.op, one.node.attr[0]) for one in stage.whole] for stage in plan.forward.stages]
+    sums, spread = [("einsum", "ab->a")], [("einsum", "a->ab")]
+    scores, mixed = [("einsum", "ab,cb->ac")], [("einsum", "ab,bc->ac")]
+    assert found == [scores, [("amax", "ab->a")], spread, [], sums, spread, [], mixed, []]
+    assert [len(stage.regions) for stage in plan.forward.stages] == [0, 0, 0, 1, 0, 0, 1, 0, 1]
+    assert not any(stage.multiplies for stage in plan.forward.stages)
+    assert [node.width for node in plan.saved if node.op == "einsum"] == [4]  # the sums, not what is repeated of them
+
+
 @pytest.fixture
 def graph():
     return Graph()
@@ -100,6 +123,26 @@ def test_a_result_that_a_later_stage_reads_needs_no_buffer_beside(graph):
     stages = stages_of(results, sources)
     assert stages.temporaries == {}
     assert stages.stages[1].regions[0].products[0].operand == Place(NEXT, 4)
+
+
+def test_whole_rows_are_computed_to_one_place_and_copied_to_others(graph):
+    state, _, sources = given(graph)
+    turned = graph.make("einsum", (state,), 4, "ab->ba", (2, 2))
+    stores = [Store(turned, Place(Buffer(BufferKind.Y), 4)), Store(turned, Place(NEXT, 4))]
+    first, second = stages_of(stores, sources).stages
+    assert [(one.node, one.operands, one.place) for one in first.whole] == [
+        (turned, (Place(STATE, 4),), Place(NEXT, 4))
+    ]
+    assert [store.place.buffer.kind for region in second.regions for store in region.stores] == [BufferKind.Y]
+
+
+def test_what_is_joined_of_whole_rows_waits_for_the_copies(graph):
+    state, part, sources = given(graph)
+    turned = graph.make("einsum", (state,), 4, "ab->ba", (2, 2))
+    both = graph.concat([turned, part])
+    product = graph.product(both, 0, 4)
+    timing = Timing([Store(turned, Place(NEXT, 4)), Store(product, Place(Buffer(BufferKind.Y), 4))], sources)
+    assert (timing.stage[turned], timing.stage[product]) == (0, 2)
 
 
 def test_a_buffer_is_one_object_and_knows_the_buffer_that_it_is_a_slot_of():

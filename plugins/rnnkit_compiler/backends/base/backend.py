@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from rnnkit_compiler.ir.lowering import Lowered
+from rnnkit_compiler.ir.lowered import Lowered
 from rnnkit_compiler.trace.recording import Recording
 from rnnkit_compiler.trace.split import Split
 

@@ -11,9 +11,11 @@ from rnnkit_compiler.backends.base.backend import Timeline
 from rnnkit_compiler.backends.base.passes import Pass
 from rnnkit_compiler.backends.base.recurrence import Recurrence
 from rnnkit_compiler.backends.base.runtime import Location, Matrix, Unfit
-from rnnkit_compiler.backends.base.whole_gradients import of_unexpanded, of_whole_matrix, with_columns
-from rnnkit_compiler.ir.lowering import Hoisted
+from rnnkit_compiler.backends.base.whole_gradients import of_unexpanded, with_columns, with_matrix
+from rnnkit_compiler.ir.derivative import Deferred
+from rnnkit_compiler.ir.lowered import Hoisted
 from rnnkit_compiler.schedule.buffers import Buffer
+from rnnkit_compiler.schedule.plan import state_of
 
 
 class MatrixGradient(NamedTuple):
@@ -153,14 +155,19 @@ class BackwardPass(Pass):
     def _deferred(self) -> Iterator[MatrixGradient]:
         """Have the gradients of the matrices computed that every step multiplies by."""
         for deferred, which in zip(self.plan.derivative.deferred, self.plan.products, strict=True):
-            node = deferred.operand
-            if node.op == "state":
-                operand = numbered.state(node.attr[0])
-            else:
-                operand = numbered.operand(self.plan.operands.index(node))
-            grads = self.rows(numbered.grad_product(which), deferred.gradient.width)
+            grads = self.rows(numbered.grad_product(which), deferred.gradient.width, deferred.pieces)
             if self.needs_invariant[self.recurrence.of_matrix[deferred.matrix]]:
-                yield self._of_matrix(deferred.matrix, grads, self.rows(operand, node.width), None)
+                yield self._of_matrix(deferred.matrix, grads, self._multiplied(deferred), None)
+
+    def _multiplied(self, deferred: Deferred) -> Matrix:
+        """Describe what a product has multiplied at all steps."""
+        node, state = deferred.operand, state_of(deferred)
+        if state is None:
+            return self.rows(numbered.operand(self.plan.operands.index(node)), node.width, deferred.pieces)
+        whole = self.rows(numbered.state(state.attr[0]), state.width, deferred.pieces)
+        if node is state:
+            return whole
+        return whole._replace(location=self.runtime.shifted(whole.location, node.attr[0]), columns=node.width)
 
     def _hoisted(self, of_vectors: list[VectorGradient]) -> Iterator[MatrixGradient]:
         """Have the gradients computed of the matrices that the input is multiplied by, and of their biases."""
@@ -214,7 +221,7 @@ class BackwardPass(Pass):
         for k, grad in of_matrices:
             place = self.recurrence.of_matrix[k]
             if self.needs_invariant[place]:
-                add(place, of_whole_matrix(grad, self.step.matrices[k], self.invariants[place]))
+                grads[place] = with_matrix(grads[place], grad, self.step.matrices[k], self.invariants[place])
         for k, sums in of_vectors:
             place = self.recurrence.of_vector[k]
             if self.needs_invariant[place]:

@@ -9,7 +9,7 @@ from rnnkit_compiler.backends.base import numbered
 from rnnkit_compiler.backends.base.backend import Timeline
 from rnnkit_compiler.backends.base.recurrence import Recurrence
 from rnnkit_compiler.backends.base.runtime import Launch, Location, Matrix, PendingProduct, Runtime
-from rnnkit_compiler.ir.lowering import Hoisted, Invariant
+from rnnkit_compiler.ir.lowered import Hoisted, Invariant
 from rnnkit_compiler.schedule.buffers import Buffer
 from rnnkit_compiler.schedule.layout import Layout
 
@@ -73,9 +73,10 @@ class Pass:
             whole = tensor if tensor.numel() == prod(vector.shape) else tensor.expand(vector.shape)
             self.admit(numbered.vector(k), whole)
 
-    def rows(self, buffer: Buffer, width: int) -> Matrix:
-        """Describe a buffer with a slot for each step as a matrix: (T * B, width)."""
-        return Matrix(self.locations[buffer], self.steps * self.batch, width, width, 1)
+    def rows(self, buffer: Buffer, width: int, count: int = 1) -> Matrix:
+        """Describe a buffer with a slot for each step as a matrix: (T * B, width); (T * B * count, width / count)."""
+        width //= count
+        return Matrix(self.locations[buffer], self.steps * self.batch * count, width, width, 1)
 
     def input_of(self, hoisted: Hoisted) -> Matrix:
         """Describe what a product of the input alone multiplies: (T * B, K)."""
@@ -119,6 +120,8 @@ def _matrix(runtime: Runtime, tensor: Tensor, invariant: Invariant) -> Matrix:
         rows, columns = columns, rows
     depth, width = invariant.shape
     location = runtime.location_of(tensor)
+    if invariant.block is not None:
+        location = runtime.shifted(location, invariant.block * strides[-3])
     if invariant.offset:
         location = runtime.shifted(location, invariant.offset * rows)
     return Matrix(location, depth, width, rows, columns)

@@ -5,7 +5,7 @@ from math import prod
 import torch
 from torch import Tensor
 
-from rnnkit_compiler.ir.lowering import Hoisted, Invariant
+from rnnkit_compiler.ir.lowered import Hoisted, Invariant
 
 
 def with_columns(total: Tensor | None, grad: Tensor, hoisted: Hoisted, part: Tensor) -> Tensor:
@@ -19,15 +19,28 @@ def with_columns(total: Tensor | None, grad: Tensor, hoisted: Hoisted, part: Ten
     return total
 
 
-def of_whole_matrix(grad: Tensor, invariant: Invariant, tensor: Tensor) -> Tensor:
-    """Return the gradient of the tensor of which the matrix (K, N) with gradient (N, K) is a part, or the transpose."""
+def with_matrix(total: Tensor | None, grad: Tensor, invariant: Invariant, tensor: Tensor) -> Tensor:
+    """Return the gradient of a tensor with that of a matrix added, which is a part of it, or the transpose.
+
+    Args:
+        total: of what else it is made of, which is written over; None: of nothing.
+        grad: (N, K) of the matrix (K, N).
+        invariant: which part it is.
+        tensor: whose gradient it is.
+    """
     grad_t = grad if invariant.transposed else grad.t()
     if grad_t.numel() == tensor.numel():
-        return grad_t.reshape(tensor.shape)
-    whole = torch.zeros_like(tensor, memory_format=torch.contiguous_format)
-    flat = whole.unsqueeze(0 if invariant.transposed else 1) if whole.ndim == 1 else whole.view(whole.shape[-2:])
-    (flat.t() if invariant.transposed else flat)[invariant.offset : invariant.offset + invariant.shape[0]] = grad.t()
+        return grad_t.reshape(tensor.shape) if total is None else total.add_(grad_t.reshape(tensor.shape))
+    whole = torch.zeros_like(tensor, memory_format=torch.contiguous_format) if total is None else total
+    flat = whole.unsqueeze(0 if invariant.transposed else 1) if whole.ndim == 1 else _matrix_in(whole, invariant)
+    (flat.t() if invariant.transposed else flat)[invariant.offset : invariant.offset + invariant.shape[0]] += grad.t()
     return whole
+
+
+def _matrix_in(tensor: Tensor, invariant: Invariant) -> Tensor:
+    """Return the matrix that a tensor is, or the one of a stack of them."""
+    stack = tensor.view(-1, *tensor.shape[-2:])
+    return stack[invariant.block or 0]
 
 
 def of_unexpanded(grad: Tensor, invariant: Invariant, tensor: Tensor) -> Tensor:

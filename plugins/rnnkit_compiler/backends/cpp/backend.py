@@ -19,7 +19,7 @@ from rnnkit_compiler.backends.cpp.runtime import CpuRuntime
 from rnnkit_compiler.backends.cpp.thread_pool import thread_facts
 from rnnkit_compiler.backends.cpp.workspace import scratch, shared
 from rnnkit_compiler.backends.torch.backend import TorchOperations
-from rnnkit_compiler.ir.lowering import Lowered
+from rnnkit_compiler.ir.lowered import Lowered
 from rnnkit_compiler.schedule.explanation import explain
 from rnnkit_compiler.schedule.plan import KernelPlan
 

@@ -22,6 +22,7 @@ class _Call(ctypes.Structure):
         ("batch", ctypes.c_int64),
         ("sizes", ctypes.c_void_p),
         ("numbers", ctypes.c_void_p),
+        ("contractions", ctypes.c_void_p),
         ("buffers", ctypes.c_void_p),
         ("gates", ctypes.c_void_p),
         ("functions", ctypes.c_void_p),
@@ -56,12 +57,14 @@ class Kernel:
         real = ctypes.c_double if dtype == torch.float64 else ctypes.c_float
         self._numbers = (real * max(1, len(source.numbers)))(*source.numbers)
         self._sizes = (ctypes.c_int64 * max(1, len(source.sizes)))(*source.sizes)
+        self._contractions = (ctypes.c_int64 * max(1, len(source.contractions)))(*source.contractions)
         products = library_of(dtype, narrow)
         self._workspace, self._products = products.workspace, products.functions
         self._pointers = ctypes.c_void_p * max(1, len(source.buffers))
         self._template = _Call(
             sizes=ctypes.addressof(self._sizes),
             numbers=ctypes.addressof(self._numbers),
+            contractions=ctypes.addressof(self._contractions),
             functions=ctypes.addressof(self._products),
         )
         """What is the same at every call; null where nothing else is said."""

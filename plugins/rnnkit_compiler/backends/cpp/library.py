@@ -23,7 +23,12 @@ extern "C" void functions(Functions* f) {{ fill(f); }}
 class Functions(ctypes.Structure):
     """Mirrors `Functions` in headers/functions.h."""
 
-    _fields_ = (("products", ctypes.c_void_p * 4), ("pack", ctypes.c_void_p), ("multiply", ctypes.c_void_p))
+    _fields_ = (
+        ("products", ctypes.c_void_p * 4),
+        ("pack", ctypes.c_void_p),
+        ("multiply", ctypes.c_void_p),
+        ("contract", ctypes.c_void_p),
+    )
 
 
 class Library(NamedTuple):

@@ -1,6 +1,16 @@
 """How aten's operations read in the intermediate form, a rule each: from the call to the value that it returns."""
 
-from rnnkit_compiler.ir.rules import activations, constants, pointwise, products, reductions, shapes, splits
+from rnnkit_compiler.ir.rules import (
+    activations,
+    attention,
+    constants,
+    left_over,
+    pointwise,
+    products,
+    reductions,
+    shapes,
+    splits,
+)
 from rnnkit_compiler.ir.rules.table import Rule
 from rnnkit_compiler.trace.recording import Call
 
@@ -13,6 +23,8 @@ TABLES = (
     constants.FILLED,
     products.TABLE,
     reductions.TABLE,
+    attention.TABLE,
+    left_over.TABLE,
 )
 
 RULES: dict[str, Rule] = {name: rule for table in TABLES for name, rule in table.rules.items()}

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from rnnkit_compiler.ir.contraction import multiplied
 from rnnkit_compiler.ir.graph import Node
 from rnnkit_compiler.ir.lowering import Lowering
 from rnnkit_compiler.ir.rules.table import Table
@@ -19,7 +20,7 @@ UNARY = (
     *("tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh", "erf", "erfc", "abs", "sign", "floor"),
     *("ceil", "trunc", "relu"),
 )
-BINARY = ("maximum", "minimum", "eq", "ne", "lt", "le", "gt", "ge", "mul", "atan2")
+BINARY = ("maximum", "minimum", "eq", "ne", "lt", "le", "gt", "ge", "atan2")
 """Operations that have aten's name in the intermediate form."""
 
 
@@ -35,12 +36,10 @@ def pointwise(table: Table, *names: str, operands: Sequence[str] = ("self",)) ->
     def enter(function: Function) -> Function:
         def lower(lowering: Lowering, call: Call) -> Value:
             given = lowering.arguments(call)
-            shape, axis = lowering.place(call.output, f"{call.name} gives a tensor without the batch")
-            nodes = [
-                None if given[name] is None else lowering.spread(given[name], shape, axis).node for name in operands
-            ]
+            form = lowering.form(call, f"{call.name} gives a tensor without the batch")
+            nodes = [None if given[name] is None else lowering.spread(given[name], *form).node for name in operands]
             others = {name: value for name, value in given.items() if name not in operands}
-            return Value(function(*nodes, **others), shape, axis)
+            return Value(function(*nodes, **others), *form)
 
         table.rule(*names)(lower)
         return function
@@ -65,6 +64,7 @@ for _name in UNARY:
     _enter(_name)(_same_name(_name))
 for _name in BINARY:
     _enter(_name, operands=("self", "other"))(_same_name(_name))
+_enter("mul", operands=("self", "other"))(lambda a, b, **_: multiplied(a, b))
 _enter("sgn")(_same_name("sign"))
 _enter("reciprocal")(lambda a, **_: 1 / a)
 _enter("isnan")(lambda a, **_: a.ne(a))
@@ -75,7 +75,9 @@ _enter("add", operands=("self", "other"))(lambda a, b, alpha, **_: a + scaled(b,
 _enter("sub", operands=("self", "other"))(lambda a, b, alpha, **_: a - scaled(b, alpha))
 _enter("rsub", operands=("self", "other"))(lambda a, b, alpha, **_: b - scaled(a, alpha))
 _enter("where", operands=("condition", "self", "other"))(lambda c, a, b, **_: c.where(a, b))
-_enter("addcmul", operands=("self", "tensor1", "tensor2"))(lambda a, b, c, value, **_: a + scaled(b * c, value))
+_enter("addcmul", operands=("self", "tensor1", "tensor2"))(
+    lambda a, b, c, value, **_: a + scaled(multiplied(b, c), value)
+)
 _enter("addcdiv", operands=("self", "tensor1", "tensor2"))(lambda a, b, c, value, **_: a + scaled(b / c, value))
 
 

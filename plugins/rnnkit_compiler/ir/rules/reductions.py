@@ -1,10 +1,12 @@
-"""Reductions over all of a row, and what is made of them."""
+"""Reductions over some or all axes of a row, and what is made of them."""
 
-from math import prod
 from typing import Any
+
+import torch
 
 from rnnkit_compiler.ir.graph import Node
 from rnnkit_compiler.ir.lowering import Lowering
+from rnnkit_compiler.ir.rules.along import Along
 from rnnkit_compiler.ir.rules.pointwise import finite
 from rnnkit_compiler.ir.rules.table import Table
 from rnnkit_compiler.ir.values import NotLowerable, Value
@@ -13,91 +15,115 @@ from rnnkit_compiler.trace.recording import Call
 TABLE = Table(cheap=False)
 
 
-def _whole_row(lowering: Lowering, call: Call, dims: Any) -> Value:
-    """Return the operand of a reduction.
+def _along(lowering: Lowering, call: Call, dims: Any) -> Along:
+    """Return the operand of a reduction, and the dimensions that it goes along.
 
     Raises:
-        NotLowerable: it does not go over all features, or goes over more than these.
+        NotLowerable: the batch is among them.
     """
     value = lowering.value(call.args[0])
     count = len(value.shape)
     if dims is None or (isinstance(dims, list | tuple) and not dims):
         raise NotLowerable(f"{call.name} goes over the batch")
     chosen = {dim % count for dim in (dims if isinstance(dims, list | tuple) else [dims])}
-    left = [size for dim, size in enumerate(value.shape) if dim not in chosen and dim != value.axis]
-    if value.axis in chosen or prod(left) != 1:
-        raise NotLowerable(f"{call.name} does not go over all of the features")
-    return value
+    if not value.width:
+        raise NotLowerable("a tensor has no elements")
+    if value.axis in chosen:
+        raise NotLowerable(f"{call.name} goes over the batch")
+    return Along.dims_of(value, chosen)
 
 
-def _operand(lowering: Lowering, call: Call) -> Value:
+def _operand(lowering: Lowering, call: Call) -> Along:
     """Return the operand of a reduction whose dimensions are an argument named `dim`."""
-    return _whole_row(lowering, call, lowering.arguments(call).get("dim"))
+    return _along(lowering, call, lowering.arguments(call).get("dim"))
 
 
-def _reduced(lowering: Lowering, call: Call, node: Node, output: int = 0) -> Value:
-    """Return a single number of each row as a result of the call."""
-    shape, axis = lowering.place(call.outputs[output], f"{call.name} goes over the batch")
-    return Value(node, shape, axis)
+def _reduced(lowering: Lowering, call: Call, row: Along, node: Node, output: int = 0) -> Value:
+    """Return what is left of each row as a result of the call."""
+    number = call.outputs[output]
+    assert number is not None
+    shape = lowering.recording.shapes[number]
+    value = row.value
+    axis = value.axis - (0 if len(shape) == len(value.shape) else sum(dim < value.axis for dim in row.along))
+    return Value(node, shape, axis, value.joined, value.outer)
 
 
 @TABLE.rule("sum")
 def _sum(lowering: Lowering, call: Call) -> Value:
-    value = _operand(lowering, call)
-    return _reduced(lowering, call, lowering.graph.sum(value.full(), value.width))
+    row = _operand(lowering, call)
+    return _reduced(lowering, call, row, row.sum(row.node))
 
 
 @TABLE.rule("mean")
 def _mean(lowering: Lowering, call: Call) -> Value:
-    return _reduced(lowering, call, _mean_of(_operand(lowering, call)))
+    row = _operand(lowering, call)
+    return _reduced(lowering, call, row, _mean_of(row))
 
 
 @TABLE.rule("amax")
 def _amax(lowering: Lowering, call: Call) -> Value:
-    return _reduced(lowering, call, lowering.graph.max(_operand(lowering, call).full()))
+    row = _operand(lowering, call)
+    return _reduced(lowering, call, row, row.max(row.node))
 
 
 @TABLE.rule("amin")
 def _amin(lowering: Lowering, call: Call) -> Value:
-    return _reduced(lowering, call, lowering.graph.min(_operand(lowering, call).full()))
+    row = _operand(lowering, call)
+    return _reduced(lowering, call, row, row.min(row.node))
+
+
+@TABLE.rule("max", "min")
+def _extreme(lowering: Lowering, call: Call) -> list[Value | None]:
+    """Return the largest along an axis as torch.max does, whose gradient is the first one's that is as large."""
+    if not call.several:
+        raise NotLowerable(f"{call.name} goes over the batch")
+    row = _operand(lowering, call)
+    node = row.node
+    largest = row.max(node) if call.base_name == "max" else row.min(node)
+    found = node.eq(row.repeat(largest)).maximum(node.ne(node)).stop()
+    (axis,) = row.along
+    places = lowering.constant(torch.arange(row.sizes[axis]))
+    place = row.repeat_of(lowering.value(places).node, (axis,))
+    first = row.repeat(row.min(found.where(place, float(row.sizes[axis]))))
+    return [_reduced(lowering, call, row, row.sum(place.eq(first).where(node, 0))), None]
 
 
 @TABLE.rule("var")
 def _var(lowering: Lowering, call: Call) -> Value:
-    return _reduced(lowering, call, _variance_of(_operand(lowering, call), _correction(lowering, call)))
+    row = _operand(lowering, call)
+    return _reduced(lowering, call, row, _variance_of(row, _correction(lowering, call)))
 
 
 @TABLE.rule("std")
 def _std(lowering: Lowering, call: Call) -> Value:
-    variance = _variance_of(_operand(lowering, call), _correction(lowering, call))
-    return _reduced(lowering, call, _root(variance))
+    row = _operand(lowering, call)
+    return _reduced(lowering, call, row, _root(_variance_of(row, _correction(lowering, call))))
 
 
 @TABLE.rule("var_mean")
 def _var_mean(lowering: Lowering, call: Call) -> list[Value]:
-    value = _operand(lowering, call)
-    variance = _reduced(lowering, call, _variance_of(value, _correction(lowering, call)))
-    return [variance, _reduced(lowering, call, _mean_of(value), output=1)]
+    row = _operand(lowering, call)
+    variance = _reduced(lowering, call, row, _variance_of(row, _correction(lowering, call)))
+    return [variance, _reduced(lowering, call, row, _mean_of(row), output=1)]
 
 
-def _mean_of(value: Value) -> Node:
-    if value.node.width == 1:  # one number for all units
-        return value.node
-    node = value.full()
-    mean = node.graph.sum(node, value.width) / node.graph.size(value.width)
+def _mean_of(row: Along) -> Node:
+    """Return the mean along the axes."""
+    if row.value.node.width == 1:  # one number for all units
+        return row.value.node
+    mean = row.sum(row.node) / row.size()
     # A sum in lanes rounds; where all numbers are equal, they are their mean to the last bit, as in torch.
-    largest = node.graph.max(node)
-    off = largest.eq(node.graph.min(node)).where(largest - finite(mean), 0)
+    largest = row.max(row.node)
+    off = largest.eq(row.min(row.node)).where(largest - finite(mean), 0)
     return mean + off.stop()
 
 
-def _variance_of(value: Value, correction: float) -> Node:
-    if value.width == 1:
+def _variance_of(row: Along, correction: float) -> Node:
+    if row.count == 1:
         raise NotLowerable("a variance of one unit is rounding alone")
-    node = value.full()
     # The deviations from the mean add up to zero, so no gradient goes by way of the mean.
-    centred = node - _mean_of(value).stop()
-    return node.graph.sum(centred * centred, value.width) / node.graph.size(value.width, -int(correction))
+    centred = row.node - row.repeat(_mean_of(row).stop())
+    return row.sum(centred * centred) / row.size(-int(correction))
 
 
 def _correction(lowering: Lowering, call: Call) -> float:
@@ -113,13 +139,13 @@ def _correction(lowering: Lowering, call: Call) -> float:
 def _norm(lowering: Lowering, call: Call) -> Value:
     given = lowering.arguments(call)
     order = given.get("ord", given.get("p"))
-    value = _operand(lowering, call)
-    node = value.full()
+    row = _operand(lowering, call)
+    node = row.node
     if order == 1:
-        return _reduced(lowering, call, lowering.graph.sum(node.abs(), value.width))
+        return _reduced(lowering, call, row, row.sum(node.abs()))
     if order not in (2, None):
         raise NotLowerable(f"a norm of order {order} has no counterpart")
-    return _reduced(lowering, call, _root(lowering.graph.sum(node * node, value.width)))
+    return _reduced(lowering, call, row, _root(row.sum(node * node)))
 
 
 def _root(squares: Node) -> Node:
@@ -130,37 +156,73 @@ def _root(squares: Node) -> Node:
 
 @TABLE.rule("_softmax")
 def _softmax(lowering: Lowering, call: Call) -> Value:
-    value = _operand(lowering, call)
-    node = value.full()
-    raised = (node - lowering.graph.max(node).stop()).exp()  # the largest is taken off, so that none overflows
-    return value.like(raised / lowering.graph.sum(raised, value.width))
+    row = _operand(lowering, call)
+    return row.value.like(softmax(row))
+
+
+def softmax(row: Along) -> Node:
+    """Return shares along the axes that add up to one."""
+    raised = (row.node - row.repeat(row.max(row.node).stop())).exp()  # the largest is off, so that none overflows
+    return raised / row.repeat(row.sum(raised))
 
 
 @TABLE.rule("_log_softmax")
 def _log_softmax(lowering: Lowering, call: Call) -> Value:
-    value = _operand(lowering, call)
-    node = value.full()
-    lowered = node - lowering.graph.max(node).stop()
-    return value.like(lowered - lowering.graph.sum(lowered.exp(), value.width).log())
+    row = _operand(lowering, call)
+    lowered = row.node - row.repeat(row.max(row.node).stop())
+    return row.value.like(lowered - row.repeat(row.sum(lowered.exp()).log()))
 
 
 @TABLE.rule("logsumexp")
 def _logsumexp(lowering: Lowering, call: Call) -> Value:
-    value = _operand(lowering, call)
-    node = value.full()
-    top = finite(lowering.graph.max(node)).stop()
-    return _reduced(lowering, call, top + lowering.graph.sum((node - top).exp(), value.width).log())
+    row = _operand(lowering, call)
+    top = finite(row.max(row.node)).stop()
+    return _reduced(lowering, call, row, top + row.sum((row.node - row.repeat(top)).exp()).log())
 
 
 @TABLE.rule("native_layer_norm")
 def _layer_norm(lowering: Lowering, call: Call) -> list[Value | None]:
     given = lowering.arguments(call)
     value = lowering.value(given["input"])
-    if prod(given["normalized_shape"]) != value.width:
-        raise NotLowerable("layer_norm does not go over all of the features")
-    normal = (value.full() - _mean_of(value)) * (_variance_of(value, 0) + float(given["eps"])).rsqrt()
-    for name, op in (("weight", "mul"), ("bias", "add")):
-        if given[name] is not None:
-            other = lowering.spread(given[name], value.shape, value.axis).node
-            normal = normal.graph.pointwise(op, normal, other)
-    return [value.like(normal), None, None]
+    count = len(value.shape)
+    row = Along.dims_of(value, range(count - len(given["normalized_shape"]), count))
+    if value.axis in row.along:
+        raise NotLowerable("layer_norm goes over the batch")
+    normal = _normal(row, float(given["eps"]))
+    return [_scaled(lowering, value.like(normal), given["weight"], given["bias"]), None, None]
+
+
+@TABLE.rule("native_group_norm")
+def _group_norm(lowering: Lowering, call: Call) -> list[Value | None]:
+    given = lowering.arguments(call)
+    value, groups, channels = lowering.value(given["input"]), given["group"], given["C"]
+    if value.axis != 0 or value.joined != 1 or value.shape[1] != channels:
+        raise NotLowerable("group_norm has the batch in another place than first")
+    sizes = {0: groups, 1: value.width // groups}
+    normal = value.like(_normal(Along(value, (0, 1), sizes, (1,)), float(given["eps"])))
+    of_channels = (channels, *[1] * (len(value.shape) - 2))
+    return [_scaled(lowering, normal, given["weight"], given["bias"], of_channels), None, None]
+
+
+def _normal(row: Along, eps: float) -> Node:
+    scale = (_variance_of(row, 0) + eps).rsqrt()
+    return (row.node - row.repeat(_mean_of(row))) * row.repeat(scale)
+
+
+def _scaled(
+    lowering: Lowering, normal: Value, weight: Any, bias: Any, of_channels: tuple[int, ...] | None = None
+) -> Value:
+    """Multiply by a weight and add a bias, of the last dimensions, or of the channels."""
+    node = normal.node
+    for other, op in ((weight, "mul"), (bias, "add")):
+        if other is not None:
+            node = node.graph.pointwise(op, node, _parameter(lowering, other, normal, of_channels))
+    return normal.like(node)
+
+
+def _parameter(lowering: Lowering, other: Any, normal: Value, of_channels: tuple[int, ...] | None) -> Node:
+    if of_channels is None:
+        return lowering.spread(other, *normal.form).node
+    channels = lowering.value(other)  # (B, C), with a row of its own for nobody
+    spread = Value(channels.node, (channels.shape[0], *of_channels), 0)
+    return lowering.aligned(spread, normal.form).node

@@ -1,18 +1,19 @@
-"""What changes nothing but the shape or the type."""
+"""What changes nothing but the shape, the order or the type."""
 
 from math import prod
 
 import torch
 
+from rnnkit_compiler.ir.contraction import Term, einsum
 from rnnkit_compiler.ir.lowering import Lowering
 from rnnkit_compiler.ir.rules.table import Table
-from rnnkit_compiler.ir.values import NotLowerable, Value, same_order
+from rnnkit_compiler.ir.values import NotLowerable, Value, joined_axis
 from rnnkit_compiler.trace.recording import Call
 
 TABLE = Table(cheap=True)
 
 
-@TABLE.rule("alias", "clone", "_reshape_alias")
+@TABLE.rule("alias", "clone")
 def _same(lowering: Lowering, call: Call) -> Value:
     return lowering.value(call.args[0])
 
@@ -34,45 +35,47 @@ def _to_copy(lowering: Lowering, call: Call) -> Value:
     raise NotLowerable(f"a conversion from {before} to {after} has no counterpart")
 
 
-@TABLE.rule("view", "_unsafe_view")
+@TABLE.rule("view", "_unsafe_view", "_reshape_alias", "unsqueeze", "squeeze")
 def _view(lowering: Lowering, call: Call) -> Value:
-    value, result = _reshaped(lowering, call)
-    if prod(value.shape[: value.axis]) != 1 or prod(result.shape[: result.axis]) != 1:
+    """Give another shape to elements that stay in their order: as many features stay before the batch."""
+    value, rows = lowering.value(call.args[0]), lowering.recording.rows
+    shape = lowering.recording.shapes[call.output]
+    found = joined_axis(shape, rows)
+    if found is None:
+        raise NotLowerable(f"{call.name} hides the batch")
+    axis, joined = found
+    before = prod(value.shape[: value.axis]) * value.outer
+    outer, rest = divmod(before, prod(shape[:axis]))
+    if rest or not outer or joined % outer:
         raise NotLowerable(f"{call.name} moves the batch")
-    return result
+    return Value(value.node, shape, axis, joined, outer)
 
 
 @TABLE.rule("expand")
 def _expand(lowering: Lowering, call: Call) -> Value:
-    value, result = _reshaped(lowering, call)
-    if not same_order(value.features, result.features) and value.width != 1 and value.node.width != 1:
-        raise NotLowerable("expand repeats some of the features only")
-    return result
+    return lowering.spread(call.args[0], *lowering.form(call, "expand hides the batch"))
 
 
-@TABLE.rule("unsqueeze", "squeeze")
-def _squeeze(lowering: Lowering, call: Call) -> Value:
-    value, result = _reshaped(lowering, call)
-    if not same_order(value.features, result.features):
-        raise NotLowerable(f"{call.name} puts features into another order")
-    return result
+@TABLE.rule("repeat")
+def _repeat(lowering: Lowering, call: Call) -> Value:
+    value, times = lowering.value(call.args[0]), lowering.arguments(call)["repeats"]
+    lead = len(times) - len(value.shape)
+    if times[lead + value.axis] != 1:
+        raise NotLowerable("repeat has a row several times")
+    form = (lowering.recording.shapes[call.output], lead + value.axis, value.joined, value.outer)
+    own = range(lead, len(times))
+    sizes = dict(zip(own, value.dims, strict=True)) | {len(times) + k: count for k, count in enumerate(times)}
+    result = [axis for k in range(len(times)) for axis in (len(times) + k, k) if axis in sizes]
+    return Value(einsum([Term(value.node, tuple(own))], tuple(result), sizes), *form)
 
 
 @TABLE.rule("t", "transpose", "permute")
 def _permute(lowering: Lowering, call: Call) -> Value:
-    value, result = _reshaped(lowering, call)
-    # features of equal size may have changed places
-    moved = [dim for dim in _order(call, len(value.shape)) if dim != value.axis and value.shape[dim] != 1]
-    if not same_order(value.features, result.features) or moved != sorted(moved):
-        raise NotLowerable(f"{call.name} puts features into another order")
-    return result
-
-
-def _reshaped(lowering: Lowering, call: Call) -> tuple[Value, Value]:
-    """Return the operand, and its node in the shape of the result."""
     value = lowering.value(call.args[0])
-    shape, axis = lowering.place(call.output, f"{call.name} hides the batch")
-    return value, Value(value.node, shape, axis)
+    order = _order(call, len(value.shape))
+    node = einsum([Term(value.node, value.axes())], tuple(order), value.sizes())
+    shape = tuple(value.shape[dim] for dim in order)
+    return Value(node, shape, order.index(value.axis), value.joined, value.outer)
 
 
 def _order(call: Call, count: int) -> list[int]:

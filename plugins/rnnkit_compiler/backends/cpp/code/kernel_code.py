@@ -1,10 +1,12 @@
 """Code for one kernel: a class with the functions that the loop over time calls; see headers/kernel.h."""
 
 from collections.abc import Iterator
+from itertools import groupby
 
 from rnnkit_compiler.backends.cpp.code.names import Names, Tables
 from rnnkit_compiler.backends.cpp.code.region_code import RegionCode
 from rnnkit_compiler.backends.cpp.code.row_code import RowCode
+from rnnkit_compiler.backends.cpp.code.whole_code import WholeCode
 from rnnkit_compiler.schedule.buffers import Buffer, BufferKind
 from rnnkit_compiler.schedule.plan import KernelPlan
 from rnnkit_compiler.schedule.stages import Stage, Stages
@@ -17,11 +19,12 @@ class KernelCode:
         self.name, self.plan, self.stages, self.forward = name, plan, stages, forward
         self.names = Names(stages, tables)
         self.row_code, self.region_code = RowCode(self.names), RegionCode(self.names)
+        self.whole_code = WholeCode(self.names, self.region_code)
         self.methods: list[str] = []
 
     def compose(self) -> None:
         """Write the methods, which number all that they use."""
-        stages = [line for k, stage in enumerate(self.stages.stages) for line in self._stage(k, stage)]
+        stages = list(self._stages())
         methods = (self._pack(), self._step(stages), self._begin(), self._ended(), self._restart())
         self.methods = [line for method in methods for line in method]
 
@@ -57,7 +60,7 @@ class KernelCode:
         for k, (blocks, units) in enumerate(self.region_code.vectors):
             size = self.names.size(units)
             yield f"        v{k} = choose_vectors({max(blocks, 1)}, {size}, int(call.unit_threads));"
-        for k, (region, product) in enumerate(self.region_code.products):
+        for k, (region, product, _) in enumerate(self.region_code.products):
             width = self.names.size(self.region_code.vectors[region][1])
             count = len(product.blocks)
             yield f"        w{k} = call.packed + packed_values;"
@@ -66,12 +69,14 @@ class KernelCode:
         for region in range(len(self.region_code.vectors)):
             yield "        {"
             yield "            std::ptrdiff_t bytes = 0;"
-            for k, (own, product) in enumerate(self.region_code.products):
+            for k, (own, product, count) in enumerate(self.region_code.products):
                 if own == region:
+                    at_once = "rows" if count == 1 else "PIECES_AT_ONCE"
+                    pieces = "rows" if count == 1 else f"rows * {self.names.size(count)}"
                     yield f"            c{k} = bytes;"
-                    yield f"            bytes += aligned(rows * {len(product.blocks)} * v{region} * VECTOR_BYTES);"
+                    yield f"            bytes += aligned({at_once} * {len(product.blocks)} * v{region} * VECTOR_BYTES);"
                     yield f"            l{k} = bytes;"
-                    yield "            bytes += aligned(rows * sizeof(real*));"
+                    yield f"            bytes += aligned({pieces} * sizeof(real*));"
             yield "            if (bytes > scratch_bytes) scratch_bytes = bytes;"
             yield "        }"
         yield "        rows_at = scratch_bytes;"
@@ -85,7 +90,7 @@ class KernelCode:
     def _pack(self) -> Iterator[str]:
         yield "    void pack(int share, int shares) const {"
         start = 0
-        for k, (region, product) in enumerate(self.region_code.products):
+        for k, (region, product, _) in enumerate(self.region_code.products):
             width = self.names.size(self.region_code.vectors[region][1])
             count = len(product.blocks)
             shape = f"{self.region_code.depth(product)}, {count}, {width}, v{region}"
@@ -109,9 +114,28 @@ class KernelCode:
         yield "    }"
         yield ""
 
+    def _stages(self) -> Iterator[str]:
+        """Write all stages; neighbours that multiply by no weights go through some rows at a time, one after the other.
+
+        What one of them leaves to the next is still in a cache then, however many rows there are.
+        """
+        numbered = list(enumerate(self.stages.stages))
+        for multiplies, group in groupby(numbered, lambda pair: pair[1].multiplies):
+            stages = list(group)
+            lines = [line for number, stage in stages for line in self._stage(number, stage)]
+            if multiplies or len(stages) == 1:
+                yield from lines
+                continue
+            widths = [self.names.size(place.width) for _, stage in stages for place in stage.written]
+            yield f"        const std::ptrdiff_t numbers{stages[0][0]} = {' + '.join(widths) or '0'};"
+            yield f"        s.in_blocks(numbers{stages[0][0]} * sizeof(real), [&](const Share& s) {{"
+            yield from lines
+            yield "        });"
+
     def _stage(self, number: int, stage: Stage) -> Iterator[str]:
         yield f"        // stage {number}"
         yield from self.row_code.lines(stage)
+        yield from self.whole_code.lines(stage)
         for region in stage.regions:
             yield from self.region_code.lines(region)
         yield "        s.wait();"

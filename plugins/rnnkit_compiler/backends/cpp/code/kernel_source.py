@@ -23,6 +23,7 @@ class Source:
     sizes: list[int]
     numbers: list[float]
     buffers: list[Buffer]
+    contractions: list[int]
     columns: dict[str, list[tuple[int, bool, int]]]
     """Of each kernel, in the order of packing: matrix, whether it is transposed, first column."""
 
@@ -43,6 +44,7 @@ def generate(plan: KernelPlan, names: Sequence[str], title: str, comment: str) -
         tables.sizes,
         tables.numbers,
         tables.buffers,
+        tables.contractions,
         {name: kernel.region_code.columns for name, kernel in kernels.items()},
     )
 

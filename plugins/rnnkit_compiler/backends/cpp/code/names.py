@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from rnnkit_compiler.ir.graph import Node
+from rnnkit_compiler.ir.graph import CONTRACTIONS, Node
 from rnnkit_compiler.schedule.buffers import (
     STATE_SLOTS,
     WITHOUT_SLOTS,
@@ -26,6 +26,8 @@ class Tables:
     sizes: list[int] = field(default_factory=list)
     numbers: list[float] = field(default_factory=list)
     buffers: list[Buffer] = field(default_factory=list)
+    contractions: list[int] = field(default_factory=list)
+    """Their descriptions, one behind the other, by the row: see headers/contraction.h."""
 
 
 def number_of(values: list[Any], value: object) -> int:
@@ -106,7 +108,9 @@ class Names:
         if node.op == "slice":
             return f"%{node.inputs[0].number}[{self.size(node.attr[0])}:]"
         operands = [self.literal(o) if o.op == "number" else f"%{o.number}" for o in node.inputs]
-        operands += [str(item) for item in node.attr]
+        shown = 0 if node.op == "window" else 1 if node.op in CONTRACTIONS else 2
+        attributes = node.attr[:shown]  # not the sizes
+        operands += [str(item) for item in attributes]
         return f"%{node.number} = {node.op}({', '.join(operands)})"
 
     def literal(self, node: Node) -> str:

@@ -1,6 +1,7 @@
 """Code for a region: block by block of its units, the products and the pointwise operations on them."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from rnnkit_compiler.backends.cpp.code.names import Names, plus
 from rnnkit_compiler.backends.cpp.code.operations import expression
@@ -18,6 +19,15 @@ WRITTEN = (
 """Buffers that are written at each step in another place."""
 
 
+class PackedProduct(NamedTuple):
+    """A product, and in which region it is; one by itself has a number too."""
+
+    region: int
+    product: Product
+    pieces: int = 1
+    """Of a row, each of which is multiplied."""
+
+
 class RegionCode:
     """Writes regions, and notes what their products need."""
 
@@ -25,8 +35,7 @@ class RegionCode:
         self.names = names
         self.vectors: list[tuple[int, int]] = []
         """Of each region: the most column blocks of a product, and the width."""
-        self.products: list[tuple[int, Product]] = []
-        """Of each product: its region, and what it is."""
+        self.products: list[PackedProduct] = []
         self.columns: list[tuple[int, bool, int]] = []
         """In the order of packing: matrix, whether it is transposed, first column."""
 
@@ -36,7 +45,7 @@ class RegionCode:
         self.vectors.append((max((len(p.blocks) for p in region.products), default=0), region.width))
         width = self.names.size(region.width)
         first = len(self.products)
-        self.products += [(number, product) for product in region.products]
+        self.products += [PackedProduct(number, product) for product in region.products]
         yield f"        {{  // {width} units"
         yield f"            const int V = v{number}, panels = panel_count({width}, V);"
         yield "            const int last = share_start(panels, s.unit_share + 1, s.unit_shares);"
@@ -125,7 +134,7 @@ class RegionCode:
         yield from outside
         for name, _ in sums:
             yield f"vec {name}{{}};"
-        yield "for (int i = 0; i < s.live; ++i) {"
+        yield "for (int i = s.first_live; i < s.live; ++i) {"
         yield "    const std::ptrdiff_t r = s.rows[i];"
         yield from (f"    {line}" for line in inside)
         yield "}"
@@ -162,7 +171,9 @@ class RegionCode:
         known[node] = name
 
     def depth(self, product: Product) -> str:
-        """Name how many elements of a row a product reads: the operand's width."""
+        """Name how many elements of a row, or of a piece of one, a product reads."""
         node = product.blocks[0].node
+        if node.op == "products":
+            return self.names.size(node.inputs[0].width // node.attr[2])
         whole = node if node.op == "product" else node.inputs[0]
         return self.names.size(whole.inputs[0].width)

@@ -38,7 +38,7 @@ class RowCode:
         if not stage.reductions and not stage.row_stores:
             return
         self._again = self._needed_again(stage)
-        yield "        for (int i = 0; i < s.live; ++i) {"
+        yield "        for (int i = s.first_live; i < s.live; ++i) {"
         yield "            const std::ptrdiff_t r = s.rows[i];"
         yield "            (void)r;"
         known: dict[Node, str] = {}

@@ -24,12 +24,23 @@ struct Multiply {
 // Does one thread's share of such a product; `workspace` is for all threads.
 typedef void (*Whole)(const Multiply& product, real* workspace, int thread, int threads);
 
+// The rows of a buffer: row r begins at first + r * stride. No `first`: ones.
+struct RowsOf {
+    const real* first;
+    std::ptrdiff_t stride;
+};
+
+// Does one thread's share of a contraction of the rows listed; see contraction.h.
+typedef void (*Contract)(const std::int64_t* description, real* out, std::ptrdiff_t stride, RowsOf x, RowsOf y,
+                         const int* rows, int count, int share, int shares);
+
 // Products with sub-panels of 1 to 4 vectors, the packing, and whole products. They are most of what there is to
 // compile.
 struct Functions {
     Product products[TILE_VECTORS];
     Pack pack;
     Whole multiply;
+    Contract contract;
 };
 
 // Packs one share of the panels.

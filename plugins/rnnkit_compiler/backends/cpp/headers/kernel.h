@@ -15,6 +15,7 @@ struct Call {
     std::int64_t steps, batch;
     const std::int64_t* sizes;
     const real* numbers;
+    const std::int64_t* contractions;  // the descriptions of all of them; see contraction.h
     void* const* buffers;
     const Matrix* gates;         // columns of the weights, in the order of packing
     const Functions* functions;  // what is compiled once for all kernels
@@ -85,7 +86,7 @@ struct Share {
     int unit_share, unit_shares;  // which of the shares of units
     int* rows;                    // the rows, the longest first
     int count;                    // of them
-    int live;                     // how many of them run at this step
+    int first_live, live;         // those that run at this step: of them [first_live, live), mostly from 0 on
     char* scratch;
     Barrier* barrier;
 
@@ -93,6 +94,19 @@ struct Share {
     void wait() const { barrier->wait(unit_shares); }
 
     bool first() const { return unit_share == 0; }
+
+    // Calls body(share) for some of the rows at a time, so many that `bytes` each stay in the second cache. Threads that
+    // share rows go through all of them together.
+    template <class Body>
+    void in_blocks(std::ptrdiff_t bytes, Body body) const {
+        constexpr std::ptrdiff_t CACHE = 256 * 1024;
+        const int rows = unit_shares > 1 || bytes * live <= CACHE ? live : bytes >= CACHE ? 1 : int(CACHE / bytes);
+        Share some = *this;
+        for (int first = 0; first == 0 || first < live; first += rows) {
+            some.first_live = first, some.live = first + rows < live ? first + rows : live;
+            body(some);
+        }
+    }
 
     // The rows that run, in a buffer of rows of `width` elements; `list` has room for a pointer to each.
     Rows rows_of(const real* buffer, std::ptrdiff_t width, const real** list) const {
@@ -102,11 +116,48 @@ struct Share {
     }
 };
 
+// This thread's share of windows of rows: of each of `outer` runs of `size` numbers `length` ones, from `start` on, with
+// zeros where that is outside of the run.
+inline void look_through(const Share& s, real* out, std::ptrdiff_t stride, RowsOf x, int outer, int size, int start,
+                         int length) {
+    const int low = start > 0 ? start : 0, high = start + length < size ? start + length : size;
+    const std::int64_t runs = std::int64_t(s.live - s.first_live) * outer;
+    for (std::int64_t k = runs * s.unit_share / s.unit_shares; k < runs * (s.unit_share + 1) / s.unit_shares; ++k) {
+        const std::ptrdiff_t r = s.rows[s.first_live + k / outer], o = k % outer;
+        real* const to = out + r * stride + o * length;
+        const real* const from = x.first + r * x.stride + o * size;
+        for (int j = start; j < low; ++j) to[j - start] = 0;
+        std::memcpy(to + low - start, from + low, (high - low) * sizeof(real));
+        for (int j = high; j < start + length; ++j) to[j - start] = 0;
+    }
+}
+
+constexpr int PIECES_AT_ONCE = 64;  // of rows: so many that the matrix pays, and their products stay in the first cache
+
+// Multiplies each of `count` pieces of K numbers of a row by one matrix of H columns. `c` has room for the products of
+// PIECES_AT_ONCE pieces with a panel, `list` for a pointer to each piece of all rows.
+inline void multiply_pieces(const Share& s, real* out, std::ptrdiff_t stride, RowsOf a, int count, const real* panels,
+                            int K, int H, int V, real* c, const real** list) {
+    const int pieces = s.live * count;
+    for (int i = 0; i < pieces; ++i) list[i] = a.first + s.rows[i / count] * a.stride + i % count * K;
+    const int end = share_start(panel_count(H, V), s.unit_share + 1, s.unit_shares);
+    for (int u = share_start(panel_count(H, V), s.unit_share, s.unit_shares); u < end; ++u)
+        for (int first = 0; first < pieces; first += PIECES_AT_ONCE) {
+            const int some = pieces - first < PIECES_AT_ONCE ? pieces - first : PIECES_AT_ONCE;
+            multiply_panel(*s.call, c, {nullptr, 0, list + first}, some, panels + std::ptrdiff_t(u) * K * V * VL, K, V);
+            for (int i = 0; i < some; ++i) {
+                real* const to = out + s.rows[(first + i) / count] * stride + (first + i) % count * H + u * V * VL;
+                for (int v = 0, left = H - u * V * VL; v < V && left > 0; ++v, left -= VL)
+                    store_n(to + v * VL, load(c + (i * V + v) * VL), left < VL ? left : VL);
+            }
+        }
+}
+
 // Asks for what the rows that run have at `at` in a buffer, `vectors` vectors of it, so that it is there when they are
 // worked on: steps are far apart in memory, and no prefetcher of the processor's own follows.
 template <bool written>
 INLINE void fetch(const Share& s, const real* at, std::ptrdiff_t width, int vectors) {
-    for (int i = 0; i < s.live; ++i)
+    for (int i = s.first_live; i < s.live; ++i)
         for (int v = 0; v < vectors; ++v) __builtin_prefetch(at + s.rows[i] * width + v * VL, written, 2);
 }
 

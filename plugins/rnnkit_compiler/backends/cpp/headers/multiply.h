@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "contraction.h"
 #include "functions.h"
 #include "linear.h"
 #include "team.h"
@@ -26,5 +27,5 @@ static void multiply_shares(void* data, int thread, int threads) {
 }
 
 static void fill(Functions* f) {
-    *f = {{sub_product<1>, sub_product<2>, sub_product<3>, sub_product<4>}, pack_share, multiply_share};
+    *f = {{sub_product<1>, sub_product<2>, sub_product<3>, sub_product<4>}, pack_share, multiply_share, contract_share};
 }

@@ -1,0 +1,73 @@
+"""A step in the intermediate form, and how what is the same at every step enters it."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+
+from rnnkit_compiler.ir.graph import Graph, Node, needed
+
+
+class Invariant(NamedTuple):
+    """A tensor of the recording that is the same at every step, and the form that it enters in."""
+
+    number: int
+    """Of the tensor in the recording."""
+
+    shape: tuple[int, ...]
+    """Of a vector: what it is expanded to before it is made flat. Of a matrix: its rows and columns, cut out."""
+
+    offset: int = 0
+    """Of a matrix: its first row."""
+
+    transposed: bool = False
+    """Of a matrix: whether the transpose is meant."""
+
+    block: int | None = None
+    """Of a matrix: which of a stack of matrices, where the tensor is one."""
+
+
+class Hoisted(NamedTuple):
+    """A product of the input alone: computed for all steps at once, it enters as a part."""
+
+    part: int
+    """Which part is multiplied."""
+
+    offset: int
+    width: int
+    matrix: int
+    bias: int | None
+    """Which vector is added."""
+
+
+@dataclass
+class Lowered:
+    """One step in the intermediate form."""
+
+    graph: Graph
+    dtype: torch.dtype
+    output: Node
+    next_states: list[Node]
+    part_widths: list[int]
+    state_widths: list[int]
+    vectors: list[Invariant]
+    matrices: list[Invariant]
+    hoisted: list[Hoisted]
+    output_shape: tuple[int, ...]
+    """Features of the output."""
+
+    @property
+    def computes_ahead(self) -> bool:
+        """Whether there is a product at every step that waits for no state, so that it could be ahead."""
+        waiting: set[Node] = set()
+        for node in needed([self.output, *self.next_states]):
+            if node.op == "state" or waiting.intersection(node.inputs):
+                waiting.add(node)
+            elif node.op in ("product", "products"):
+                return True
+        return False
+
+    @property
+    def invariants(self) -> list[int]:
+        """The numbers, in the recording, of the tensors that vectors and matrices are made of."""
+        return list(dict.fromkeys(entry.number for entry in (*self.vectors, *self.matrices)))

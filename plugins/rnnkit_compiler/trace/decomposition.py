@@ -1,0 +1,201 @@
+"""Operations of a recording, made of simpler ones that a kernel has: convolutions and bilinear forms as products.
+
+What is made of the weight alone is done once a call; gradients go through it as through everything else.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rnnkit_compiler.trace.recording import Call, Recording, Ref
+
+aten = torch.ops.aten
+
+MOST_ELEMENTS = 1 << 18
+"""Of a convolution's matrix from places to places, which stays in the second cache."""
+
+MOST_MULTIPLICATIONS = 400_000
+"""For each row, of a convolution that gathers; where there are more, torch's own is as fast."""
+
+MOST_WASTE = 8
+"""Products with zeros, for each other one, up to which such a matrix is faster than gathering what a kernel sees."""
+
+
+def decomposed(recording: Recording) -> Recording:
+    """Return a recording in which products stand in place of convolutions and bilinear forms of rows and weights."""
+    copied = replace(recording, calls=[], shapes=[*recording.shapes], dtypes=[*recording.dtypes])
+    copied.constants = dict(recording.constants)
+    writer = _Writer(copied)
+    for call in recording.calls:
+        write = {"convolution": _convolution, "_trilinear": _bilinear}.get(call.base_name)
+        result = None if write is None else write(writer, call)
+        if result is None:
+            writer.recording.calls.append(call)
+        else:
+            writer.name(result, call.output)
+    return writer.recording
+
+
+@dataclass
+class _Writer:
+    """Adds calls to a recording."""
+
+    recording: Recording
+
+    def add(self, operator: Any, *args: Any, shape: Sequence[int]) -> Ref:
+        """Add a call; return what it gives."""
+        number = self._number(shape, self.recording.dtypes[_first(args).number])
+        self.recording.calls.append(Call(operator, args, {}, (number,), several=False))
+        return Ref(number)
+
+    def constant(self, tensor: Tensor) -> Ref:
+        """Add a tensor of literals."""
+        number = self._number(tensor.shape, tensor.dtype)
+        self.recording.constants[number] = tensor
+        return Ref(number)
+
+    def name(self, result: Ref, number: int) -> None:
+        """Give the number of an operation that was replaced to what stands in its place."""
+        call = self.recording.calls.pop()
+        assert call.output == result.number
+        self.recording.calls.append(call._replace(outputs=(number,)))
+
+    def view(self, ref: Ref, *shape: int) -> Ref:
+        """Give another shape."""
+        return self.add(aten.view.default, ref, list(shape), shape=shape)
+
+    def permute(self, ref: Ref, *dims: int) -> Ref:
+        """Reorder dimensions, in memory too."""
+        shape = [self.shape(ref)[dim] for dim in dims]
+        turned = self.add(aten.permute.default, ref, list(dims), shape=shape)
+        return self.add(aten.clone.default, turned, shape=shape)
+
+    def multiply(self, left: Ref, right: Ref) -> Ref:
+        """Multiply matrices."""
+        shape = self.shape(left)[0], self.shape(right)[1]
+        return self.add(aten.mm.default, left, right, shape=shape)
+
+    def shape(self, ref: Ref) -> tuple[int, ...]:
+        """Return the shape of a tensor."""
+        return self.recording.shapes[ref.number]
+
+    def _number(self, shape: Sequence[int], dtype: torch.dtype) -> int:
+        self.recording.shapes.append(tuple(shape))
+        self.recording.dtypes.append(dtype)
+        return len(self.recording.shapes) - 1
+
+
+def _first(args: Sequence[Any]) -> Ref:
+    return next(a if isinstance(a, Ref) else a[0] for a in args if isinstance(a, Ref | list) and not _is_sizes(a))
+
+
+def _is_sizes(value: Any) -> bool:
+    return isinstance(value, list) and isinstance(value[0], int)
+
+
+def _depends_on_rows(recording: Recording, ref: Ref) -> bool:
+    return any(size and size % recording.rows == 0 for size in recording.shapes[ref.number])
+
+
+def _bilinear(writer: _Writer, call: Call) -> Ref | None:
+    """Multiply the outer product of both operands by the weight, (O, I, J) as (I J, O)."""
+    one, weight, other, *dims = call.args[:7]
+    rows = writer.recording.rows
+    shapes = [writer.shape(ref) for ref in (one, other)]
+    if dims != [[1, 3], [0], [1, 2], [2, 3]] or any(len(s) != 2 or s[0] != rows for s in shapes):
+        return None
+    (_, i), (_, j), (o, *_) = *shapes, writer.shape(weight)
+    columns, lines = writer.view(one, rows, i, 1), writer.view(other, rows, 1, j)
+    outer = writer.view(writer.add(aten.mul.Tensor, columns, lines, shape=(rows, i, j)), rows, i * j)
+    return writer.multiply(outer, writer.permute(writer.view(weight, o, i * j), 1, 0))
+
+
+@dataclass(frozen=True)
+class _Places:
+    """The sizes of a convolution: places of the input and the output, and of the kernel between them."""
+
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+
+    def pads(self, at: Sequence[int]) -> list[int]:
+        """Return how much is put around the input, or taken off, so that it is what a place of the kernel sees.
+
+        In pairs, of the last dimension first.
+        """
+        pairs = []
+        for size, made, pad, a, dilation in zip(
+            self.inputs, self.outputs, self.padding, at, self.dilation, strict=True
+        ):
+            before = pad - a * dilation
+            pairs.append((before, made - size - before))
+        return [count for pair in reversed(pairs) for count in pair]
+
+    def seen(self, dtype: torch.dtype) -> Tensor:
+        """Return 1 where a place of the kernel (first axis) has a place of the output see one of the input, else 0."""
+        seen = torch.zeros(prod(self.kernel), prod(self.inputs), prod(self.outputs), dtype=dtype, device="cpu")
+        kernels, outputs = (list(product(*map(range, sizes))) for sizes in (self.kernel, self.outputs))
+        numbers = {place: k for k, place in enumerate(product(*map(range, self.inputs)))}
+        for k, at in enumerate(kernels):
+            for v, place in enumerate(outputs):
+                axes = zip(place, self.stride, self.padding, at, self.dilation, strict=True)
+                u = numbers.get(tuple(p * stride - pad + a * dilation for p, stride, pad, a, dilation in axes))
+                if u is not None:
+                    seen[k, u, v] = 1
+        return seen
+
+
+def _convolution(writer: _Writer, call: Call) -> Ref | None:
+    x, weight, bias, stride, padding, dilation, transposed, _, groups = call.args
+    recording = writer.recording
+    shape, (out, channels, *kernel), outputs = writer.shape(x), writer.shape(weight), recording.shapes[call.output]
+    if transposed or groups != 1 or shape[0] != recording.rows or _depends_on_rows(recording, weight):
+        return None
+    places = _Places(shape[2:], outputs[2:], tuple(kernel), *(tuple(v) for v in (stride, padding, dilation)))
+    seen, made = prod(shape[2:]), prod(outputs[2:])
+    if channels * seen * out * made <= MOST_ELEMENTS and seen <= MOST_WASTE * prod(kernel):
+        rows = _by_whole_matrix(writer, x, weight, places)
+    elif set(stride) == {1} and out * channels * prod(kernel) * made <= MOST_MULTIPLICATIONS:
+        rows = _by_gathering(writer, x, weight, places)
+    else:
+        return None
+    if bias is not None:
+        column = writer.view(bias, 1, out, *[1] * len(kernel))
+        return writer.add(aten.add.Tensor, rows, column, shape=outputs)
+    return rows
+
+
+def _by_whole_matrix(writer: _Writer, x: Ref, weight: Ref, places: _Places) -> Ref:
+    """Multiply all channels and places of a row by one matrix to all of the result, mostly zeros."""
+    rows, (out, channels, *_) = writer.recording.rows, writer.shape(weight)
+    seen, made, kernel = (prod(sizes) for sizes in (places.inputs, places.outputs, places.kernel))
+    ones = writer.view(writer.constant(places.seen(writer.recording.dtypes[weight.number])), kernel, seen * made)
+    spread = writer.multiply(writer.view(weight, out * channels, kernel), ones)
+    matrix = writer.permute(writer.view(spread, out, channels, seen, made), 1, 2, 0, 3)
+    flat = writer.view(x, rows, channels * seen)
+    result = writer.multiply(flat, writer.view(matrix, channels * seen, out * made))
+    return writer.view(result, rows, out, *places.outputs)
+
+
+def _by_gathering(writer: _Writer, x: Ref, weight: Ref, places: _Places) -> Ref:
+    """Gather what each place of the kernel sees, for all places of the result, and multiply that by the kernel."""
+    rows, (out, channels, *kernel) = writer.recording.rows, writer.shape(weight)
+    seen = (rows, channels, *places.outputs)
+    pieces = [
+        writer.add(aten.constant_pad_nd.default, x, places.pads(at), shape=seen) for at in product(*map(range, kernel))
+    ]
+    depth, made = len(pieces) * channels, prod(places.outputs)
+    gathered = writer.add(aten.stack.default, pieces, 1, shape=(rows, len(pieces), *seen[1:]))
+    matrix = writer.view(writer.permute(weight, 0, *range(2, 2 + len(kernel)), 1), out, depth)
+    shape = (rows, out, depth)
+    of_rows = writer.add(aten.expand.default, matrix, list(shape), shape=shape)
+    flat = writer.view(gathered, rows, depth, made)
+    return writer.view(writer.add(aten.bmm.default, of_rows, flat, shape=(rows, out, made)), rows, out, *places.outputs)
