@@ -1,4 +1,4 @@
-"""The loops of contractions: axes in any order, vectors whole and in part, rows shared in any way, as torch has them."""
+"""The loops of contractions: axes in any order, vectors whole and in part, rows shared in any way; held to torch."""
 
 import ctypes
 from random import Random
