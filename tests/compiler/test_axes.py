@@ -123,8 +123,12 @@ CASES = {
         attends, twice=False, attention=lambda: nn.MultiheadAttention(4, 2, batch_first=True)
     ),
     "scaled attention": shown(scaled_attention, twice=False),
-    "a product for more blocks than have one each": shown(
+    "more blocks than are computed with what follows": shown(
         lambda cell, x, h: torch.einsum("bhd,hde->bhe", torch.cat([h, x, x], 1).view(-1, 18, 2), cell.w), w=(18, 2, 2)
+    ),
+    "blocks of several rows": shown(lambda cell, x, h: torch.cat([h, x], 1).view(-1, 4, 3, 2) @ cell.w, w=(4, 2, 2)),
+    "more blocks of several rows": shown(
+        lambda cell, x, h: torch.cat([h, x, h, x], 1).view(-1, 12, 2, 2) @ cell.w, w=(12, 2, 2)
     ),
     "a product of every head": shown(
         lambda cell, x, h: F.linear(heads(h), cell.w, cell.b) * heads(x), w=(4, 4), b=(4,)

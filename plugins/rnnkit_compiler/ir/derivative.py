@@ -24,7 +24,10 @@ class Deferred(NamedTuple):
     operand: Node
     gradient: Node
     pieces: int = 1
-    """Pieces of a row, each of which is multiplied by the matrix."""
+    """Pieces of a row, of which the matrix multiplies each, or one."""
+
+    piece: int | None = None
+    """Which one; None: each."""
 
 
 class Partial(NamedTuple):
@@ -67,10 +70,11 @@ def derive(step: Lowered) -> Derivative:
             (operand,) = node.inputs
             _add(gathered, operand, graph.product(gradient, matrix, operand.width, not transposed))
         elif node.op == "products":
-            matrix, transposed, count = node.attr
+            matrices, transposed, count = node.attr
             (operand,) = node.inputs
-            deferred.append(Deferred(matrix, operand, gradient, count))
-            _add(gathered, operand, graph.products(gradient, matrix, operand.width // count, count, not transposed))
+            each = [(matrices, None)] if isinstance(matrices, int) else zip(matrices, range(count), strict=True)
+            deferred += [Deferred(matrix, operand, gradient, count, piece) for matrix, piece in each]
+            _add(gathered, operand, graph.products(gradient, matrices, operand.width // count, count, not transposed))
         else:
             _pass_on(graph, node, gradient, gathered)
 

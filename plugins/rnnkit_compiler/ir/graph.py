@@ -217,11 +217,13 @@ class Graph:
         """Multiply each row by an invariant matrix: (K,) by (K, width), or by the transpose of (width, K)."""
         return self.make("product", (node,), width, weight, transposed)
 
-    def products(self, node: Node, weight: int, width: int, count: int, transposed: bool = False) -> Node:
-        """Multiply each of `count` pieces of a row by the same invariant matrix, as `product` does, to `width` each."""
-        if count == 1:
-            return self.product(node, weight, width, transposed)
-        return self.make("products", (node,), count * width, weight, transposed, count)
+    def products(
+        self, node: Node, weights: int | tuple[int, ...], width: int, count: int, transposed: bool = False
+    ) -> Node:
+        """Multiply each of `count` pieces of a row by an invariant matrix, the same or one each, to `width` numbers."""
+        if count == 1 and isinstance(weights, int):
+            return self.product(node, weights, width, transposed)
+        return self.make("products", (node,), count * width, weights, transposed, count)
 
 
 def _simplified(graph: Graph, op: str, nodes: list[Node]) -> Node | None:

@@ -79,7 +79,10 @@ def _cost(node: Node) -> int:
 
 
 def _deferred_flops(plan: KernelPlan) -> int:
-    return sum(2 * d.operand.width * d.gradient.width // d.pieces for d in plan.derivative.deferred)
+    return sum(
+        2 * d.operand.width * d.gradient.width // (d.pieces if d.piece is None else d.pieces**2)
+        for d in plan.derivative.deferred
+    )
 
 
 def _bytes(plan: KernelPlan) -> int:
@@ -93,7 +96,8 @@ def _weight_bytes(plan: KernelPlan) -> int:
     for node in needed([plan.step.output, *plan.step.next_states]):
         if node.op in ("product", "products"):
             pieces = _pieces(node)
-            numbers += (node.width // pieces) * (node.inputs[0].width // pieces)
+            matrices = 1 if isinstance(node.attr[0], int) else len(node.attr[0])
+            numbers += matrices * (node.width // pieces) * (node.inputs[0].width // pieces)
     return numbers * plan.step.dtype.itemsize
 
 

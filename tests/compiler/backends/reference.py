@@ -177,10 +177,12 @@ class Loop:
         node = whole.node
         operands = [self.at(place, x.width, t) for place, x in zip(whole.operands, node.inputs, strict=True)]
         if node.op == "products":
-            number, transposed, count = node.attr
-            matrix = self.launch.matrices[number].transposed if transposed else self.launch.matrices[number]
-            pieces = operands[0].reshape(-1, operands[0].shape[1] // count)
-            return (pieces @ matrix.location.as_matrix(*matrix[1:])).view(self.batch, node.width)
+            numbers, transposed, count = node.attr
+            numbers = [numbers] * count if isinstance(numbers, int) else numbers
+            matrices = [self.launch.matrices[k].transposed if transposed else self.launch.matrices[k] for k in numbers]
+            pieces = operands[0].expand(self.batch, -1).chunk(count, 1)
+            pairs = zip(pieces, matrices, strict=True)
+            return torch.cat([piece @ matrix.location.as_matrix(*matrix[1:]) for piece, matrix in pairs], 1)
         if node.op == "window":
             return seen_through(node, operands[0].expand(self.batch, -1))
         return contracted(node, [numbers.expand(self.batch, -1) for numbers in operands])

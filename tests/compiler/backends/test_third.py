@@ -11,6 +11,8 @@ from rnnkit_compiler.backends.base.backend import Refusal
 
 from ...core_cells import CORE_CELLS
 from ..odd_cells import EVERY_ODD_CELL, NEVER_RECORDED
+from ..test_axes import CASES
+from ..test_axes import build as in_axes
 from ..test_odd_cells import build
 from .reference import Reference, ReferenceRuntime
 
@@ -56,6 +58,15 @@ def test_the_plan_says_all_of_odd_cells_too(kind, listed):
     cell = build(kind)
     if Compiled().backend_of(cell) == "reference":
         assert held(cell) == []
+
+
+@pytest.mark.one_in(2)
+@pytest.mark.parametrize("name", CASES)
+def test_the_plan_says_all_of_axes_within_a_row(name, listed):
+    listed(Reference)
+    cell = in_axes(name)
+    assert Compiled().backend_of(cell) == "reference"
+    assert held(cell) == []
 
 
 def test_kernels_of_the_reference_run(listed, monkeypatch):

@@ -155,7 +155,7 @@ class BackwardPass(Pass):
     def _deferred(self) -> Iterator[MatrixGradient]:
         """Have the gradients of the matrices computed that every step multiplies by."""
         for deferred, which in zip(self.plan.derivative.deferred, self.plan.products, strict=True):
-            grads = self.rows(numbered.grad_product(which), deferred.gradient.width, deferred.pieces)
+            grads = self._pieces(numbered.grad_product(which), deferred.gradient.width, deferred)
             if self.needs_invariant[self.recurrence.of_matrix[deferred.matrix]]:
                 yield self._of_matrix(deferred.matrix, grads, self._multiplied(deferred), None)
 
@@ -163,11 +163,18 @@ class BackwardPass(Pass):
         """Describe what a product has multiplied at all steps."""
         node, state = deferred.operand, state_of(deferred)
         if state is None:
-            return self.rows(numbered.operand(self.plan.operands.index(node)), node.width, deferred.pieces)
-        whole = self.rows(numbered.state(state.attr[0]), state.width, deferred.pieces)
+            return self._pieces(numbered.operand(self.plan.operands.index(node)), node.width, deferred)
+        whole = self._pieces(numbered.state(state.attr[0]), state.width, deferred)
         if node is state:
             return whole
         return whole._replace(location=self.runtime.shifted(whole.location, node.attr[0]), columns=node.width)
+
+    def _pieces(self, buffer: Buffer, width: int, deferred: Deferred) -> Matrix:
+        """Describe what is in a buffer of the pieces of rows that a matrix multiplies."""
+        if deferred.piece is None:
+            return self.rows(buffer, width, deferred.pieces)
+        whole, own = self.rows(buffer, width), width // deferred.pieces
+        return whole._replace(location=self.runtime.shifted(whole.location, deferred.piece * own), columns=own)
 
     def _hoisted(self, of_vectors: list[VectorGradient]) -> Iterator[MatrixGradient]:
         """Have the gradients computed of the matrices that the input is multiplied by, and of their biases."""

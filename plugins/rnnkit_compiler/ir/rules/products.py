@@ -15,8 +15,9 @@ TABLE = Table(cheap=False)
 
 MIXED = "a product goes over the batch"
 
-MOST_BLOCKS = 16
-"""Products of a block of the row each, with a matrix each, that a step may have; more become one contraction."""
+MOST_BLOCKS = 8
+"""Products of a block of the row each, with a matrix each, that are computed with what follows; more of them are one
+loop of their own, or there would be much to compile."""
 
 MOST_MULTIPLICATIONS = 200_000
 """For each row, of a product of two tensors that depend on it; where there are more, torch's own is as fast."""
@@ -143,6 +144,9 @@ def _blocks(
             return lowering.product(whole, ref, columns, transposed, bias)
         matrix = lowering.matrix(ref, (rows, columns), transposed)
         made = graph.products(whole, matrix, columns, blocks * pieces)
+    elif blocks > MOST_BLOCKS and pieces == 1:
+        matrices = [lowering.matrix(ref, (rows, columns), transposed, block=block) for block in range(blocks)]
+        made = graph.products(whole, tuple(matrices), columns, blocks)
     elif blocks <= MOST_BLOCKS:
         products = []
         for block in range(blocks):

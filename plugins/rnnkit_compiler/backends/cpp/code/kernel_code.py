@@ -60,16 +60,17 @@ class KernelCode:
         for k, (blocks, units) in enumerate(self.region_code.vectors):
             size = self.names.size(units)
             yield f"        v{k} = choose_vectors({max(blocks, 1)}, {size}, int(call.unit_threads));"
-        for k, (region, product, _) in enumerate(self.region_code.products):
+        for k, (region, product, _, matrices) in enumerate(self.region_code.products):
             width = self.names.size(self.region_code.vectors[region][1])
             count = len(product.blocks)
             yield f"        w{k} = call.packed + packed_values;"
             depth = self.region_code.depth(product)
-            yield f"        packed_values += packed_size({depth}, {count}, {width}, v{region});"
+            times = "" if matrices == 1 else f"{self.names.size(matrices)} * "
+            yield f"        packed_values += {times}packed_size({depth}, {count}, {width}, v{region});"
         for region in range(len(self.region_code.vectors)):
             yield "        {"
             yield "            std::ptrdiff_t bytes = 0;"
-            for k, (own, product, count) in enumerate(self.region_code.products):
+            for k, (own, product, count, _) in enumerate(self.region_code.products):
                 if own == region:
                     at_once = "rows" if count == 1 else "PIECES_AT_ONCE"
                     pieces = "rows" if count == 1 else f"rows * {self.names.size(count)}"
@@ -90,12 +91,17 @@ class KernelCode:
     def _pack(self) -> Iterator[str]:
         yield "    void pack(int share, int shares) const {"
         start = 0
-        for k, (region, product, _) in enumerate(self.region_code.products):
+        for k, (region, product, _, matrices) in enumerate(self.region_code.products):
             width = self.names.size(self.region_code.vectors[region][1])
             count = len(product.blocks)
             shape = f"{self.region_code.depth(product)}, {count}, {width}, v{region}"
-            yield f"        call.functions->pack(w{k}, call.gates + {start}, {shape}, share, shares);"
-            start += count
+            if matrices == 1:
+                yield f"        call.functions->pack(w{k}, call.gates + {start}, {shape}, share, shares);"
+            else:
+                yield f"        for (int k = 0; k < {self.names.size(matrices)}; ++k)"
+                yield f"            call.functions->pack(w{k} + k * packed_size({shape}), call.gates + {start} + k,"
+                yield f"                                 {shape}, share, shares);"
+            start += count * matrices
         if not self.region_code.products:
             yield "        (void)share, (void)shares;"
         yield "    }"

@@ -108,7 +108,7 @@ class Names:
         if node.op == "slice":
             return f"%{node.inputs[0].number}[{self.size(node.attr[0])}:]"
         operands = [self.literal(o) if o.op == "number" else f"%{o.number}" for o in node.inputs]
-        shown = 0 if node.op == "window" else 1 if node.op in CONTRACTIONS else 2
+        shown = {"window": 0, "products": 0}.get(node.op, 1 if node.op in CONTRACTIONS else 2)
         attributes = node.attr[:shown]  # not the sizes
         operands += [str(item) for item in attributes]
         return f"%{node.number} = {node.op}({', '.join(operands)})"

@@ -27,6 +27,9 @@ class PackedProduct(NamedTuple):
     pieces: int = 1
     """Of a row, each of which is multiplied."""
 
+    matrices: int = 1
+    """1: the same one, or one for each piece."""
+
 
 class RegionCode:
     """Writes regions, and notes what their products need."""

@@ -46,23 +46,28 @@ class WholeCode:
 
     def _products(self, whole: WholeRows) -> Iterator[str]:
         (operand,), code = whole.operands, self.region_code
-        matrix, transposed, count = whole.node.attr
-        region, k = len(code.vectors), len(code.products)
+        numbers, transposed, count = whole.node.attr
+        matrices = (numbers,) if isinstance(numbers, int) else numbers
+        region, k, apart = len(code.vectors), len(code.products), len(matrices) > 1
         width, pieces = self.names.size(whole.node.width // count), self.names.size(count)
-        product = Product(operand, (ColumnBlock(whole.node, matrix, transposed, 0),))
+        product = Product(operand, (ColumnBlock(whole.node, matrices[0], transposed, 0),))
         code.vectors.append((1, whole.node.width // count))
-        code.products.append(PackedProduct(region, product, count))
-        code.columns.append((matrix, transposed, 0))
-        out, stride = self._begin(whole.place), self.names.size(whole.place.width)
+        code.products.append(PackedProduct(region, product, 1 if apart else count, len(matrices)))
+        code.columns += [(matrix, transposed, 0) for matrix in matrices]
+        depth, out, stride = code.depth(product), self._begin(whole.place), self.names.size(whole.place.width)
+        rows, packed = self._rows(operand), f"w{k}"
         yield f"        // {self.names.note(whole.node)}"
-        yield f"        multiply_pieces(s, {out}, {stride}, {self._rows(operand)}, {pieces}, w{k},"
-        yield f"                        {code.depth(product)}, {width}, v{region},"
-        yield f"                        reinterpret_cast<real*>(s.scratch + c{k}),"
+        if apart:
+            yield f"        for (int k = 0; k < {pieces}; ++k)"
+            rows, out, pieces = self._rows(operand, f" + k * {depth}"), f"{out} + k * {width}", "1"
+            packed += f" + k * packed_size({depth}, 1, {width}, v{region})"
+        yield f"        multiply_pieces(s, {out}, {stride}, {rows}, {pieces}, {packed},"
+        yield f"                        {depth}, {width}, v{region}, reinterpret_cast<real*>(s.scratch + c{k}),"
         yield f"                        reinterpret_cast<const real**>(s.scratch + l{k}));"
 
-    def _rows(self, place: Place) -> str:
+    def _rows(self, place: Place, further: str = "") -> str:
         stride = "0" if place.buffer.kind is BufferKind.VECTOR else self.names.size(place.width)
-        return f"{{{self._begin(place)}, {stride}}}"
+        return f"{{{self._begin(place)}{further}, {stride}}}"
 
     def _begin(self, place: Place) -> str:
         self.names.buffers[place.buffer] = place.width

@@ -134,8 +134,8 @@ inline void look_through(const Share& s, real* out, std::ptrdiff_t stride, RowsO
 
 constexpr int PIECES_AT_ONCE = 64;  // of rows: so many that the matrix pays, and their products stay in the first cache
 
-// Multiplies each of `count` pieces of K numbers of a row by one matrix of H columns. `c` has room for the products of
-// PIECES_AT_ONCE pieces with a panel, `list` for a pointer to each piece of all rows.
+// Multiplies each of `count` neighbouring pieces of K numbers of a row by one matrix of H columns. `c` has room for the
+// products of PIECES_AT_ONCE pieces with a panel, `list` for a pointer to each piece of all rows.
 inline void multiply_pieces(const Share& s, real* out, std::ptrdiff_t stride, RowsOf a, int count, const real* panels,
                             int K, int H, int V, real* c, const real** list) {
     const int pieces = s.live * count;
