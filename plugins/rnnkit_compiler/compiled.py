@@ -21,6 +21,7 @@ import rnnkit
 from rnnkit import Cell, State
 from rnnkit.errors import UsageError, first_line
 from rnnkit_compiler import _program
+from rnnkit_compiler._advancing import Advancing
 from rnnkit_compiler._cache import Cache
 from rnnkit_compiler._program import Program, candidates, compose
 from rnnkit_compiler.backends.base.backend import Refusal, Timeline
@@ -107,6 +108,19 @@ class Compiled(rnnkit.Unroller):
             return self._loop(cell, xs, state, lengths=lengths, reset=reset)
         unroll = _unroll_untraced if torch.compiler.is_compiling() else _unroll
         return unroll(self.backend, cell, xs, state, lengths, reset)
+
+    def advancer(self, cell: Cell, steps: int, rows: int) -> Advancing | None:
+        """Return what runs the kernel of a cell with next to no preparation; None where no kernel runs it."""
+        like = first_number(cell)
+        if like is None or not like.is_cpu:
+            return None
+        with torch.no_grad():
+            xs = like.new_zeros(steps, rows, cell.input_size)
+            program = program_for(cell, xs, rnnkit.prepare(cell, xs, None, None, None).state, self.backend)
+            direct = None if isinstance(program, Refusal) else program.backend.direct(steps, rows)
+        if direct is None or isinstance(program, Refusal):
+            return None
+        return Advancing(cell, program, direct, (steps, rows))
 
     def explain(self, cell: Cell) -> str:
         """Say what is computed ahead, fused and deferred, what it costs, what fell back and why, and the Jacobian."""

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor
 
+from rnnkit.core.advancer import Advancer
 from rnnkit.core.cell import Cell, State, name_after_class, parameters_of, starting_state
 from rnnkit.core.input_checks import check_input, check_lengths, check_reset, check_state, describe, plain_state
 from rnnkit.core.row_masks import running_rows
@@ -118,6 +119,13 @@ class Unroller(ABC):
         Raises:
             ShapeError: an input does not fit the cell, see `prepare`.
         """
+
+    def advancer(self, cell: Cell, steps: int, rows: int) -> Advancer | None:
+        """Return what runs a cell over inputs (steps, rows, D) at less cost than a call; None: nothing does.
+
+        It gives the numbers of a call. A layer asks for it, for calls without gradients, and so does a stepper.
+        """
+        return None
 
     def explain(self, cell: Cell) -> str:
         """Say how this unroller runs `cell`, in one line or several: what is fused, what is not and why."""

@@ -54,7 +54,7 @@ class ReferenceRuntime(Runtime):
         numbers = memory.detach().view(self.dtype)
         return {buffer: At(numbers, offset // self.dtype.itemsize) for buffer, offset in layout.offsets.items()}
 
-    def shares(self, batch, weight_bytes):
+    def shares(self, steps, batch, weight_bytes):
         return Shares(1, 1)
 
     def multiply(self, result, a, b, bias, row_sums):

@@ -107,8 +107,8 @@ class Runtime(ABC):
         """
 
     @abstractmethod
-    def shares(self, batch: int, weight_bytes: int) -> Shares:
-        """Choose how the workers share a batch of so many rows, of which every step multiplies by so many bytes."""
+    def shares(self, steps: int, batch: int, weight_bytes: int) -> Shares:
+        """Choose how the workers share so many steps of a batch, each of which multiplies by so many bytes."""
 
     @abstractmethod
     def multiply(

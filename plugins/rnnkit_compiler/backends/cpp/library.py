@@ -13,6 +13,7 @@ SOURCE = """// Products, compiled once for all kernels.
 #include "multiply.h"
 
 extern "C" std::int64_t workspace() {{ return LINEAR_WORKSPACE; }}
+extern "C" std::int64_t few_rows() {{ return FEW_ROWS; }}
 extern "C" void multiply(Products* all) {{ run(all->team, multiply_shares, all); }}
 extern "C" void functions(Functions* f) {{ fill(f); }}
 """
@@ -21,7 +22,13 @@ extern "C" void functions(Functions* f) {{ fill(f); }}
 class Functions(ctypes.Structure):
     """Mirrors `Functions` in headers/functions.h."""
 
-    _fields_ = (("products", ctypes.c_void_p * 4), ("pack", ctypes.c_void_p), ("multiply", ctypes.c_void_p))
+    _fields_ = (
+        ("products", ctypes.c_void_p * 4),
+        ("pack", ctypes.c_void_p),
+        ("multiply", ctypes.c_void_p),
+        ("panel_where_it_lies", ctypes.c_void_p),
+        ("multiply_where_it_lies", ctypes.c_void_p),
+    )
 
 
 class Library(NamedTuple):
@@ -32,6 +39,8 @@ class Library(NamedTuple):
     """Values that whole products want for each thread."""
 
     functions: Functions
+    few_rows: int
+    """Rows of all steps together up to which weights are not packed."""
 
 
 @cache
@@ -42,8 +51,8 @@ def library_of(dtype: torch.dtype) -> Library:
         CompileError: there is no compiler, or it fails.
     """
     library = build(SOURCE.format(real="double" if dtype == torch.float64 else "float"))
-    library.workspace.restype = ctypes.c_int64
+    library.workspace.restype = library.few_rows.restype = ctypes.c_int64
     library.multiply.restype = library.functions.restype = None
     functions = Functions()
     library.functions(ctypes.byref(functions))
-    return Library(library, library.workspace(), functions)
+    return Library(library, library.workspace(), functions, library.few_rows())

@@ -46,7 +46,7 @@ def multiply(a: Tensor, b: Tensor, bias: Tensor | None = None, row_sums: Tensor 
         if row_sums is not None:
             torch.sum(a, 1, out=row_sums)
         return torch.mm(a, b) if bias is None else torch.addmm(bias, a, b)
-    library, values, _ = library_of(a.dtype)
+    library, values, *_ = library_of(a.dtype)
     result = shared.take((rows, columns), a.dtype)
     count = threads()
     room = shared.take((values * count + 16,), a.dtype)

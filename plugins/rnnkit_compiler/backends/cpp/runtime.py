@@ -12,8 +12,11 @@ from rnnkit_compiler.backends.cpp.workspace import shared
 from rnnkit_compiler.schedule.buffers import Buffer
 from rnnkit_compiler.schedule.layout import Layout
 
-ROWS_ALONE = 1 << 20
+ROWS_ALONE = 1 << 19
 """Bytes of weights up to which every thread may read all of them: they stay in its second cache."""
+
+ALONE = 1 << 20
+"""Bytes of weights, for each row of each step, up to which one thread is done before others have begun."""
 
 UNITS_PAY = 1 << 15
 """Bytes of weights from which on threads that share the units of few rows win more than their barrier costs."""
@@ -42,13 +45,13 @@ class CpuRuntime(Runtime):
         base = address_of(memory)
         return {buffer: base + offset for buffer, offset in layout.offsets.items()}
 
-    def shares(self, batch: int, weight_bytes: int) -> Shares:
+    def shares(self, steps: int, batch: int, weight_bytes: int) -> Shares:
         """Choose how the threads share the work.
 
         Rows need no barrier, but then every thread reads all weights; with few rows, or weights beyond the second
         cache, the units are shared.
         """
-        count = threads()
+        count = 1 if steps * batch * weight_bytes <= ALONE else threads()
         if count == 1:
             return Shares(1, 1)
         if batch >= 2 * count and weight_bytes <= ROWS_ALONE:

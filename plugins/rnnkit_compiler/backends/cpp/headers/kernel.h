@@ -30,6 +30,7 @@ struct Call {
     const std::int64_t* lengths; // (B,); null: all rows run to the end
     const std::uint8_t* reset;   // (T, B); null: no row starts again
     std::int64_t unit_threads;   // how many threads share the units of a row; the others share the rows
+    std::int64_t packs;          // whether weights are packed; else they are read where they lie, see unpacked.h
     Team team;
 };
 
@@ -58,8 +59,12 @@ INLINE vec kept(vec v, int left, real rest) {
 
 INLINE vec truth(veci mask) { return select(mask, broadcast(1), broadcast(0)); }
 
-// c (rows, NV * VL) = A (rows, K) times one panel.
-INLINE void multiply_panel(const Call& call, real* c, Rows a, int rows, const real* panel, int K, int NV) {
+// c (rows, G * V * VL) = A (rows, K) times panel u of G gates of H units, packed at w.
+INLINE void multiply_panel(const Call& call, real* c, Rows a, int rows, const real* w, const Matrix* gates, int u, int K,
+                           int G, int H, int V) {
+    if (!call.packs) return call.functions->panel_where_it_lies(c, a, rows, gates, u, K, G, H, V);
+    const int NV = G * V;
+    const real* panel = w + std::ptrdiff_t(u) * K * NV * VL;
     for (int s = 0; s < sub_panels(NV); ++s) {
         const int start = sub_panel_start(NV, s), width = sub_panel_start(NV, s + 1) - start;
         call.functions->products[width - 1](c + start * VL, NV * VL, a, rows, panel + std::ptrdiff_t(K) * start * VL, K,
@@ -183,6 +188,10 @@ inline std::int64_t steps_ahead(const Call& call) {
     return call.before_count ? divide_up(ROWS, int(call.batch)) : call.steps;
 }
 
+inline Whole whole_product(const Call& call) {
+    return call.packs ? call.functions->multiply : call.functions->multiply_where_it_lies;
+}
+
 // Does this thread's share of the products before steps [first, first + count).
 inline void multiply_ahead(const Call& call, std::int64_t first, std::int64_t count, int thread, int threads) {
     const std::int64_t start = first * call.batch;
@@ -191,7 +200,7 @@ inline void multiply_ahead(const Call& call, std::int64_t first, std::int64_t co
         m.c += start * m.ldc;
         m.a += start * m.a_rs;
         m.M = m.M - start < count * call.batch ? m.M - start : count * call.batch;
-        call.functions->multiply(m, call.workspace, thread, threads);
+        whole_product(call)(m, call.workspace, thread, threads);
     }
 }
 
@@ -202,7 +211,7 @@ static void work(void* data, int thread, int threads) {
     const Call& call = *both.call;
     Kernel& kernel = *both.kernel;
     Share s = take_share(call, thread, threads, both.some, kernel.scratch_bytes);
-    kernel.pack(thread, threads);
+    if (call.packs) kernel.pack(thread, threads);
     kernel.begin(s);
     const std::int64_t ahead = steps_ahead(call);
     for (std::int64_t n = 0; n < call.steps; ++n) {
@@ -231,15 +240,16 @@ static void work(void* data, int thread, int threads) {
     if (!call.after_count) return;
     both.all->wait(threads);
     for (std::int64_t k = 0; k < call.after_count; ++k)
-        call.functions->multiply(call.after[k], call.workspace, thread, threads);
+        whole_product(call)(call.after[k], call.workspace, thread, threads);
 }
 
 template <class Kernel, bool forward>
 static void drive(const Call& call) {
     Kernel kernel(call);
     Barrier all;
-    Barrier* some = new Barrier[call.team.threads < 1 ? 1 : call.team.threads];
+    Barrier alone;
+    Barrier* some = call.team.threads > 1 ? new Barrier[call.team.threads] : &alone;
     struct { Kernel* kernel; const Call* call; Barrier* all; Barrier* some; } both{&kernel, &call, &all, some};
     run(call.team, work<Kernel, forward>, &both);
-    delete[] some;
+    if (some != &alone) delete[] some;
 }
