@@ -9,10 +9,10 @@
 
 Speed: interleaved pairs in one process, forward and all gradients, float32; the median ratio with the middle 95 % of
 its bootstrap. Memory: a fresh process each, resident memory as the kernel counts it. Training: the default text, data
-and readout included, beside the same model around torch.nn.LSTM. Reliability: all of tests/reliability, an hour on
-one core; with --counts FILE, what runs with RNNKIT_COUNTS=FILE have counted already. Corpus: what is said of each bad
-input in tests/reliability/test_corpus.py. Limits: the memory of training as
-predicted and as measured, a fresh process each.
+and readout included, beside a plain loop of PyTorch's around the same model with torch.nn.LSTM. Reliability: all of
+tests/reliability, an hour on one core; with --counts FILE, what runs with RNNKIT_COUNTS=FILE have counted already.
+Corpus: what is said of each bad input in tests/reliability/test_corpus.py. Limits: the memory of training as predicted
+and as measured, a fresh process each.
 """
 
 import argparse
@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,8 @@ LIMITS = [
     *(("lstm", name, "", 200, 16, 512) for name in MODES),
     ("lstm", "checkpoint", "budget=8 * 2**20", 500, 32, 128),
 ]
-UPDATES = 5
+UPDATES, EMBEDDED = 5, 64
+TRAINED = [*((cell, HIDDEN, 1) for cell in ("lstm", "peephole", "layernorm", "gru")), ("lstm", 512, 2)]
 MIB = 2**20
 
 
@@ -95,25 +97,53 @@ def speed(pairs: int) -> str:
     return "\n".join([*lines, "", f"Times as multiples of `loop`'s, {pairs} pairs; {setting()}."])
 
 
-class Torchs(nn.LSTM):
-    """torch.nn.LSTM, called as a model calls its layer."""
+class PlainModel(nn.Module):
+    """Embedding, torch.nn.LSTM and readout, as anyone would write them."""
 
-    def forward(self, xs: Tensor, state: tuple[Tensor, Tensor] | None = None, *, lengths: None = None) -> Any:
-        return super().forward(xs, state)
+    def __init__(self, symbols: int, hidden_size: int, layers: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(symbols, EMBEDDED)
+        self.layer = nn.LSTM(EMBEDDED, hidden_size, layers)
+        self.readout = nn.Linear(hidden_size, symbols)
+
+    def forward(self, xs: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        ys, state = self.layer(self.embedding(xs), state)
+        return self.readout(ys), state
+
+
+def plain_updates(task: Any, model: nn.Module, rate: float) -> Iterator[float]:
+    """Train as anyone would: Adam, gradients clipped to norm 1, the state carried on; yield the losses."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=rate)
+    state = None
+    for batch in task.batches(task.defaults["batch"], torch.Generator().manual_seed(0)):
+        optimizer.zero_grad()
+        outputs, state = model(batch.xs, state if batch.continues else None)
+        state = tuple(tensor.detach() for tensor in state)
+        loss = nn.functional.cross_entropy(outputs.flatten(0, 1), batch.targets.flatten())
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        yield loss.item()
 
 
 def training(rounds: int) -> str:
-    """Compare updates of models around rnnkit's cells with updates of the same model around torch.nn.LSTM."""
+    """Compare updates of `rnnkit.train` with those of a plain loop around the same model with torch.nn.LSTM."""
     task = rnnkit.tasks["chars"]()
-    lines = ["| cell | `torch.nn.LSTM` in its place |", "| --- | ---: |"]
-    for cell in ("lstm", "peephole", "layernorm", "gru"):
-        ours, theirs = rnnkit.Model(task, cell), rnnkit.Model(task, "lstm", unroller="loop")
-        theirs.layer = Torchs(ours.layer.input_size, ours.layer.hidden_size)
-        runs = [rnnkit.train(model, task, steps=UPDATES * (rounds + 2)) for model in (ours, theirs)]
-        times = interleaved([lambda run=run: [next(run) for _ in range(UPDATES)] for run in runs], rounds)
-        lines.append(f"| `{cell}` | {ratio(times[1], times[0])} |")
+    lines = ["| model | plain PyTorch around `torch.nn.LSTM` |", "| --- | ---: |"]
+    for cell, width, layers in TRAINED:
+        ours = rnnkit.Model(task, cell, width, num_layers=layers)
+        theirs = PlainModel(task.input_size, width, layers)
+        updates = UPDATES if width == HIDDEN else 1
+        rate = task.defaults["lr"]
+        runs = [
+            rnnkit.train(ours, task, steps=updates * (rounds + 2), lr=rate),
+            plain_updates(task, theirs, rate),
+        ]
+        times = interleaved([lambda run=run, n=updates: [next(run) for _ in range(n)] for run in runs], rounds)
+        what = f"`{cell}`, {layers} layer{'s' * (layers > 1)} of {width}"
+        lines.append(f"| {what} | {ratio(times[1], times[0])} |")
         print(lines[-1], file=sys.stderr)
-    caption = f"Time as a multiple of rnnkit's, {rounds} pairs of {UPDATES} updates; {setting()}."
+    caption = f"Time as a multiple of rnnkit's, {rounds} pairs of {UPDATES} updates, of wide layers 1; {setting()}."
     return "\n".join([*lines, "", caption])
 
 

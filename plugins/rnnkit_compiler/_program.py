@@ -57,7 +57,7 @@ class Program:
         """Return what the steps read of the input, all steps at once."""
         if self.takes_input:
             return (xs,)
-        with _fast_products(self.recording.elements * xs.shape[0] * xs.shape[1]):
+        with fast_products(self.recording.elements * xs.shape[0] * xs.shape[1]):
             return rnnkit.parts_of(cell.project(xs.view_as(xs)))
 
     def run(
@@ -135,7 +135,7 @@ def tensor_at(cell: torch.nn.Module, path: str) -> Tensor:
     return tensor
 
 
-def _fast_products(multiplications: int) -> AbstractContextManager[object]:
+def fast_products(multiplications: int) -> AbstractContextManager[object]:
     """Return what makes a projection fast while it is entered: of the first backend that has something."""
     for candidate in BACKENDS:
         products = candidate.fast_products(multiplications)

@@ -12,6 +12,7 @@ stages and buffers, `backends` run it; `_program` asks them in turn.
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
@@ -23,7 +24,7 @@ from rnnkit.errors import UsageError, first_line
 from rnnkit_compiler import _program
 from rnnkit_compiler._advancing import Advancing
 from rnnkit_compiler._cache import Cache
-from rnnkit_compiler._program import Program, candidates, compose
+from rnnkit_compiler._program import Program, candidates, compose, fast_products
 from rnnkit_compiler.backends.base.backend import Refusal, Timeline
 from rnnkit_compiler.backends.cpp.thread_pool import mind_forks
 from rnnkit_compiler.structure.jacobian import state_jacobian
@@ -108,6 +109,12 @@ class Compiled(rnnkit.Unroller):
             return self._loop(cell, xs, state, lengths=lengths, reset=reset)
         unroll = _unroll_untraced if torch.compiler.is_compiling() else _unroll
         return unroll(self.backend, cell, xs, state, lengths, reset)
+
+    def products(self, multiplications: int) -> AbstractContextManager[object]:
+        """Return what has products done by kernels where that is faster."""
+        if torch.compiler.is_compiling() or rnnkit.watched_by() or rnnkit.casts_automatically(torch.device("cpu")):
+            return nullcontext()
+        return fast_products(multiplications)
 
     def advancer(self, cell: Cell, steps: int, rows: int) -> Advancing | None:
         """Return what runs the kernel of a cell with next to no preparation; None where no kernel runs it."""

@@ -1,6 +1,7 @@
 """The unroller: how a cell is stepped over a sequence and differentiated."""
 
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor
@@ -119,6 +120,14 @@ class Unroller(ABC):
         Raises:
             ShapeError: an input does not fit the cell, see `prepare`.
         """
+
+    def products(self, multiplications: int) -> AbstractContextManager[object]:
+        """Return what has products with matrices done faster while it is entered: those around a layer, as a readout.
+
+        Args:
+            multiplications: of the product; for few it does nothing.
+        """
+        return nullcontext()
 
     def advancer(self, cell: Cell, steps: int, rows: int) -> Advancer | None:
         """Return what runs a cell over inputs (steps, rows, D) at less cost than a call; None: nothing does.
