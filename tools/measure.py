@@ -3,27 +3,29 @@
     python tools/measure.py speed    ->  docs/assets/speed.md
     python tools/measure.py memory   ->  docs/assets/memory.md
     python tools/measure.py training ->  docs/assets/training.md
+    python tools/measure.py start    ->  docs/assets/start.md
     python tools/measure.py reliability -> docs/assets/reliability.md
     python tools/measure.py corpus   ->  docs/assets/corpus.md
     python tools/measure.py limits   ->  docs/assets/limits.md
 
 Speed: interleaved pairs in one process, forward and all gradients, float32; the median ratio with the middle 95 % of
 its bootstrap. Memory: a fresh process each, resident memory as the kernel counts it. Training: the default text, data
-and readout included, beside a plain loop of PyTorch's around the same model with torch.nn.LSTM. Reliability: all of
-tests/reliability, an hour on one core; with --counts FILE, what runs with RNNKIT_COUNTS=FILE have counted already.
-Corpus: what is said of each bad input in tests/reliability/test_corpus.py. Limits: the memory of training as predicted
-and as measured, a fresh process each.
+and readout included, beside a plain loop of PyTorch's around the same model with torch.nn.LSTM. Start: of commands, to
+their first line. Reliability: all of tests/reliability, an hour on one core; with --counts FILE, what runs with
+RNNKIT_COUNTS=FILE have counted already. Corpus: what is said of each bad input in tests/reliability/test_corpus.py.
+Limits: the memory of training as predicted and as measured, a fresh process each.
 """
 
 import argparse
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +147,47 @@ def training(rounds: int) -> str:
         print(lines[-1], file=sys.stderr)
     caption = f"Time as a multiple of rnnkit's, {rounds} pairs of {UPDATES} updates, of wide layers 1; {setting()}."
     return "\n".join([*lines, "", caption])
+
+
+def start(repeats: int) -> str:
+    """Measure what has passed when a command has done its first thing: seconds of the clock, and of processors."""
+    lines = ["| what | clock | processors |", "| --- | ---: | ---: |"]
+    with tempfile.TemporaryDirectory() as folder:
+        scripts = Path(sys.executable).parent
+        run = [scripts / "rnnkit", "run", "--steps", "2", "--json", "--out"]
+        rows = [
+            ("`import torch`", [sys.executable, "-c", "import torch; print()"], False),
+            ("`import rnnkit`", [sys.executable, "-c", "import rnnkit; print()"], False),
+            ("`rnnkit --help`", [scripts / "rnnkit", "--help"], False),
+            ("`rnnkit run` to its first update, no kernels stored", run, True),
+            ("`rnnkit run` to its first update, kernels stored", run, False),
+        ]
+        for what, command, anew in rows:
+            passed = []
+            for k in range(repeats):
+                if anew:
+                    shutil.rmtree(f"{folder}/cache", ignore_errors=True)
+                words = [*command, f"{folder}/{len(lines)}-{k}"] if command is run else command
+                passed.append(until_first(words, f"{folder}/cache"))
+            clock, processors = map(min, zip(*passed, strict=True))
+            lines.append(f"| {what} | {clock:.2f} s | {processors:.2f} s |")
+            print(lines[-1], file=sys.stderr)
+    return "\n".join([*lines, "", f"The least of {repeats}; {setting()}."])
+
+
+def until_first(command: Sequence[str | Path], cache: str) -> tuple[float, float]:
+    """Return the seconds until a command prints a line, or of updates the first, and those of processors by then."""
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        command, env={**os.environ, "RNNKIT_CACHE": cache}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert process.stdout is not None
+    next(line for line in process.stdout if '"event"' not in line or '"step"' in line)
+    clock = time.perf_counter() - began
+    ticks = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[11:15]
+    process.kill()
+    process.communicate()
+    return clock, sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
 
 
 def memory(repeats: int) -> str:
@@ -292,7 +335,7 @@ def setting() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    tables = ["speed", "memory", "training", "reliability", "corpus", "limits"]
+    tables = ["speed", "memory", "training", "start", "reliability", "corpus", "limits"]
     parser.add_argument("what", choices=[*tables, "probe", "trained"])
     parser.add_argument("words", nargs="*")
     parser.add_argument("--pairs", type=int, default=15)
@@ -309,6 +352,7 @@ def main() -> None:
         "speed": lambda: speed(arguments.pairs),
         "training": lambda: training(arguments.pairs),
         "memory": lambda: memory(repeats=3),
+        "start": lambda: start(repeats=5),
         "reliability": lambda: reliability(arguments.counts),
         "corpus": corpus,
         "limits": limits,
