@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rnnkit import errors, init, inspection, interop, memory, testing
     from rnnkit.checkpoints.checkpoint import load_checkpoint, save_checkpoint
     from rnnkit.checkpoints.run_folder import RunFolder
+    from rnnkit.core.advancer import Advancer
     from rnnkit.core.cell import Cell, Projected, State, map_parts, parts_of, tensors_replaced, time_slices
     from rnnkit.core.forecast import Forecast, ForecastError
     from rnnkit.core.input_checks import casts_automatically, check_step
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from rnnkit.layers.model import Model
     from rnnkit.layers.rnn import RNN
     from rnnkit.layers.shallow_copy import copy_with_tensors
+    from rnnkit.layers.stepper import Stepper
     from rnnkit.layers.weight_drop import WeightDrop, weight_drop
     from rnnkit.layers.wrapper import Wrapper, nested_cells
     from rnnkit.loaders.collate import collate
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from rnnkit.training.truncation import Window, windows
 
 _HOMES = {
+    "Advancer": "core.advancer",
     "Batch": "core.task",
     "Cell": "core.cell",
     "CellLike": "plugin.cell_spec",
@@ -80,6 +83,7 @@ _HOMES = {
     "Schedule": "training.schedule",
     "Snapshot": "core.snapshot",
     "State": "core.cell",
+    "Stepper": "layers.stepper",
     "Task": "core.task",
     "TensorBoard": "runs.tensorboard",
     "TensorInfo": "export",
@@ -130,7 +134,9 @@ _HOMES = {
 }
 _MODULES = ("errors", "init", "inspection", "interop", "memory", "testing")
 
-__all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
+__all__ = [
+    "RNN",
+    "Advancer",
     "Batch",
     "Cell",
     "CellLike",
@@ -147,7 +153,6 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "Predictor",
     "Prepared",
     "Projected",
-    "RNN",
     "RaceResult",
     "Record",
     "Registry",
@@ -157,6 +162,7 @@ __all__ = [  # noqa: RUF022  (as _HOMES, sorted; spelt out for type checkers)
     "Schedule",
     "Snapshot",
     "State",
+    "Stepper",
     "Task",
     "TensorBoard",
     "TensorInfo",

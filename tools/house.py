@@ -39,6 +39,7 @@ FLOORS = {
         ["schedule"],
         ["backends"],
         ["_program"],
+        ["_advancing"],
         ["compiled"],
     ],
 }

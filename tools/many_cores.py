@@ -17,7 +17,7 @@ from measure import ASSETS, setting
 import rnnkit
 from rnnkit.benchmark.timing import interleaved, ratio
 from rnnkit_compiler.compiled import example, program_for
-from rnnkit_compiler.schedule.sharing import CACHE, Shares, StepWork, best_shares
+from rnnkit_compiler.schedule.sharing import CACHE, Shares, StepWork, shares_of_a_step
 
 THREADS = (2, 4, 8, 16, 32, 64)
 SHAPES = [(1, 64), (1, 128), (8, 64), (32, 128), (64, 256), (32, 512), (128, 512), (16, 1024)]
@@ -42,7 +42,7 @@ def speeds() -> Iterator[str]:
     for rows, hidden in SHAPES:
         work, _ = recurrence(hidden)
         alone = work.time(rows, Shares(1, 1))
-        times = [alone / work.time(rows, best_shares(work, rows, threads)) for threads in THREADS]
+        times = [alone / work.time(rows, shares_of_a_step(work, rows, threads)) for threads in THREADS]
         yield f"| {rows}, {hidden} | {' | '.join(f'{time:.1f}' for time in times)} | {measured[f'{rows}, {hidden}']} |"
     yield ""
     passes = f"a whole pass, T = {STEPS}, D = H, {measured['how']}"
@@ -57,7 +57,7 @@ def grids() -> Iterator[str]:
     for rows, hidden in SHAPES:
         work, stages = recurrence(hidden)
         for threads in (4, 16, 64):
-            shares = best_shares(work, rows, threads)
+            shares = shares_of_a_step(work, rows, threads)
             of_rows = shares.workers // shares.units
             waits = " + ".join(map(str, stages)) if shares.units > 1 else "none"
             part = work.part(shares)

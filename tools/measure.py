@@ -3,26 +3,29 @@
     python tools/measure.py speed    ->  docs/assets/speed.md
     python tools/measure.py memory   ->  docs/assets/memory.md
     python tools/measure.py training ->  docs/assets/training.md
+    python tools/measure.py start    ->  docs/assets/start.md
     python tools/measure.py reliability -> docs/assets/reliability.md
     python tools/measure.py corpus   ->  docs/assets/corpus.md
     python tools/measure.py limits   ->  docs/assets/limits.md
 
 Speed: interleaved pairs in one process, forward and all gradients, float32; the median ratio with the middle 95 % of
 its bootstrap. Memory: a fresh process each, resident memory as the kernel counts it. Training: the default text, data
-and readout included, beside the same model around torch.nn.LSTM. Reliability: all of tests/reliability, an hour on
-one core; with --counts FILE, what runs with RNNKIT_COUNTS=FILE have counted already. Corpus: what is said of each bad
-input in tests/reliability/test_corpus.py. Limits: the memory of training as
-predicted and as measured, a fresh process each.
+and readout included, beside a plain loop of PyTorch's around the same model with torch.nn.LSTM. Start: of commands, to
+their first line. Reliability: all of tests/reliability, an hour on one core; with --counts FILE, what runs with
+RNNKIT_COUNTS=FILE have counted already. Corpus: what is said of each bad input in tests/reliability/test_corpus.py.
+Limits: the memory of training as predicted and as measured, a fresh process each.
 """
 
 import argparse
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +56,8 @@ LIMITS = [
     *(("lstm", name, "", 200, 16, 512) for name in MODES),
     ("lstm", "checkpoint", "budget=8 * 2**20", 500, 32, 128),
 ]
-UPDATES = 5
+UPDATES, EMBEDDED = 5, 64
+TRAINED = [*((cell, HIDDEN, 1) for cell in ("lstm", "peephole", "layernorm", "gru")), ("lstm", 512, 2)]
 MIB = 2**20
 
 
@@ -95,26 +99,95 @@ def speed(pairs: int) -> str:
     return "\n".join([*lines, "", f"Times as multiples of `loop`'s, {pairs} pairs; {setting()}."])
 
 
-class Torchs(nn.LSTM):
-    """torch.nn.LSTM, called as a model calls its layer."""
+class PlainModel(nn.Module):
+    """Embedding, torch.nn.LSTM and readout, as anyone would write them."""
 
-    def forward(self, xs: Tensor, state: tuple[Tensor, Tensor] | None = None, *, lengths: None = None) -> Any:
-        return super().forward(xs, state)
+    def __init__(self, symbols: int, hidden_size: int, layers: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(symbols, EMBEDDED)
+        self.layer = nn.LSTM(EMBEDDED, hidden_size, layers)
+        self.readout = nn.Linear(hidden_size, symbols)
+
+    def forward(self, xs: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        ys, state = self.layer(self.embedding(xs), state)
+        return self.readout(ys), state
+
+
+def plain_updates(task: Any, model: nn.Module, rate: float) -> Iterator[float]:
+    """Train as anyone would: Adam, gradients clipped to norm 1, the state carried on; yield the losses."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=rate)
+    state = None
+    for batch in task.batches(task.defaults["batch"], torch.Generator().manual_seed(0)):
+        optimizer.zero_grad()
+        outputs, state = model(batch.xs, state if batch.continues else None)
+        state = tuple(tensor.detach() for tensor in state)
+        loss = nn.functional.cross_entropy(outputs.flatten(0, 1), batch.targets.flatten())
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        yield loss.item()
 
 
 def training(rounds: int) -> str:
-    """Compare updates of models around rnnkit's cells with updates of the same model around torch.nn.LSTM."""
+    """Compare updates of `rnnkit.train` with those of a plain loop around the same model with torch.nn.LSTM."""
     task = rnnkit.tasks["chars"]()
-    lines = ["| cell | `torch.nn.LSTM` in its place |", "| --- | ---: |"]
-    for cell in ("lstm", "peephole", "layernorm", "gru"):
-        ours, theirs = rnnkit.Model(task, cell), rnnkit.Model(task, "lstm", unroller="loop")
-        theirs.layer = Torchs(ours.layer.input_size, ours.layer.hidden_size)
-        runs = [rnnkit.train(model, task, steps=UPDATES * (rounds + 2)) for model in (ours, theirs)]
-        times = interleaved([lambda run=run: [next(run) for _ in range(UPDATES)] for run in runs], rounds)
-        lines.append(f"| `{cell}` | {ratio(times[1], times[0])} |")
+    lines = ["| model | plain PyTorch around `torch.nn.LSTM` |", "| --- | ---: |"]
+    for cell, width, layers in TRAINED:
+        ours = rnnkit.Model(task, cell, width, num_layers=layers)
+        theirs = PlainModel(task.input_size, width, layers)
+        updates = UPDATES if width == HIDDEN else 1
+        rate = task.defaults["lr"]
+        runs = [
+            rnnkit.train(ours, task, steps=updates * (rounds + 2), lr=rate),
+            plain_updates(task, theirs, rate),
+        ]
+        times = interleaved([lambda run=run, n=updates: [next(run) for _ in range(n)] for run in runs], rounds)
+        what = f"`{cell}`, {layers} layer{'s' * (layers > 1)} of {width}"
+        lines.append(f"| {what} | {ratio(times[1], times[0])} |")
         print(lines[-1], file=sys.stderr)
-    caption = f"Time as a multiple of rnnkit's, {rounds} pairs of {UPDATES} updates; {setting()}."
+    caption = f"Time as a multiple of rnnkit's, {rounds} pairs of {UPDATES} updates, of wide layers 1; {setting()}."
     return "\n".join([*lines, "", caption])
+
+
+def start(repeats: int) -> str:
+    """Measure what has passed when a command has done its first thing: seconds of the clock, and of processors."""
+    lines = ["| what | clock | processors |", "| --- | ---: | ---: |"]
+    with tempfile.TemporaryDirectory() as folder:
+        scripts = Path(sys.executable).parent
+        run = [scripts / "rnnkit", "run", "--steps", "2", "--json", "--out"]
+        rows = [
+            ("`import torch`", [sys.executable, "-c", "import torch; print()"], False),
+            ("`import rnnkit`", [sys.executable, "-c", "import rnnkit; print()"], False),
+            ("`rnnkit --help`", [scripts / "rnnkit", "--help"], False),
+            ("`rnnkit run` to its first update, no kernels stored", run, True),
+            ("`rnnkit run` to its first update, kernels stored", run, False),
+        ]
+        for what, command, anew in rows:
+            passed = []
+            for k in range(repeats):
+                if anew:
+                    shutil.rmtree(f"{folder}/cache", ignore_errors=True)
+                words = [*command, f"{folder}/{len(lines)}-{k}"] if command is run else command
+                passed.append(until_first(words, f"{folder}/cache"))
+            clock, processors = map(min, zip(*passed, strict=True))
+            lines.append(f"| {what} | {clock:.2f} s | {processors:.2f} s |")
+            print(lines[-1], file=sys.stderr)
+    return "\n".join([*lines, "", f"The least of {repeats}; {setting()}."])
+
+
+def until_first(command: Sequence[str | Path], cache: str) -> tuple[float, float]:
+    """Return the seconds until a command prints a line, or of updates the first, and those of processors by then."""
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        command, env={**os.environ, "RNNKIT_CACHE": cache}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert process.stdout is not None
+    next(line for line in process.stdout if '"event"' not in line or '"step"' in line)
+    clock = time.perf_counter() - began
+    ticks = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[11:15]
+    process.kill()
+    process.communicate()
+    return clock, sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
 
 
 def memory(repeats: int) -> str:
@@ -262,7 +335,7 @@ def setting() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    tables = ["speed", "memory", "training", "reliability", "corpus", "limits"]
+    tables = ["speed", "memory", "training", "start", "reliability", "corpus", "limits"]
     parser.add_argument("what", choices=[*tables, "probe", "trained"])
     parser.add_argument("words", nargs="*")
     parser.add_argument("--pairs", type=int, default=15)
@@ -279,6 +352,7 @@ def main() -> None:
         "speed": lambda: speed(arguments.pairs),
         "training": lambda: training(arguments.pairs),
         "memory": lambda: memory(repeats=3),
+        "start": lambda: start(repeats=5),
         "reliability": lambda: reliability(arguments.counts),
         "corpus": corpus,
         "limits": limits,

@@ -71,7 +71,7 @@ class Program:
         """Return what the steps read of the input, all steps at once."""
         if self.takes_input:
             return (xs,)
-        with _fast_products(self.recording.elements * xs.shape[0] * xs.shape[1]):
+        with fast_products(self.recording.elements * xs.shape[0] * xs.shape[1]):
             return rnnkit.parts_of(cell.project(xs.view_as(xs)))
 
     def run(
@@ -83,21 +83,41 @@ class Program:
         timeline: Timeline,
     ) -> Results:
         """Unroll: what depends on parameters alone and on the input alone first, then the steps."""
-        parts = self._project(cell, xs)
-        tensors = [tensor_at(cell, path) for path in self.recording.weights]
-        made, count = self.once(0, *tensors, *self.recording.constants.values()), len(self.backend.invariants)
-        invariants, others = made[:count], made[count:]
-        parts = self._ahead(parts, others, timeline)
+        parts, invariants = self.inputs(cell, xs, [tensor_at(cell, path) for path in self.recording.weights])
         return self.backend.run(Tensors(parts, states, initial, invariants), timeline)
 
-    def _ahead(self, parts: Sequence[Tensor], others: Sequence[Tensor], timeline: Timeline) -> list[Tensor]:
-        """Compute what depends on the input alone, all steps' rows at once."""
+    def inputs(
+        self, cell: rnnkit.Cell, xs: Tensor, tensors: Sequence[Tensor]
+    ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        """Compute what the steps read of the input, and what is the same at every step, of the weights `tensors`."""
+        parts = self._project(cell, xs)
+        made, count = self.once(0, *tensors, *self.recording.constants.values()), len(self.backend.invariants)
+        return self._ahead(parts, made[count:], xs.shape[:2]), made[:count]
+
+    def sums_of_weights(self) -> dict[int, tuple[int, int]] | None:
+        """Say which invariants are sums of two weights, all of them by their places; None if others are computed.
+
+        Then, too, it is None if the steps read something else than the input.
+        """
+        places = {number: place for place, number in enumerate(self.recording.weights.values())}
+        invariants, sums = self.backend.invariants, {}
+        for call in self.once.calls:
+            is_sum = call.name == "add.Tensor" and not call.kwargs and len(call.reads) == 2
+            if not is_sum or not places.keys() >= set(call.reads):
+                return None
+            sums[call.outputs[0]] = (places[call.reads[0]], places[call.reads[1]])
+        if not self.takes_input or self.ahead is not None or not {*places, *sums}.issuperset(invariants):
+            return None
+        return {invariants.index(number): pair for number, pair in sums.items() if number in invariants}
+
+    def _ahead(self, parts: Sequence[Tensor], others: Sequence[Tensor], size: Sequence[int]) -> Sequence[Tensor]:
+        """Compute what depends on the input alone, all steps' rows (T, B) at once."""
+        if self.ahead is None and list(self.recording.parts) == self.split.parts:
+            return parts
         known = dict(zip(self.recording.parts, parts, strict=True))
         if self.ahead is not None:
-            rows = timeline.steps * timeline.batch
-            results = self.ahead(rows, *(part.flatten(0, 1) for part in parts), *others)
+            results = self.ahead(size[0] * size[1], *(part.flatten(0, 1) for part in parts), *others)
             made = [number for number in self.split.parts if number not in known]
-            size = (timeline.steps, timeline.batch)
             known |= {n: tensor.view(*size, *tensor.shape[1:]) for n, tensor in zip(made, results, strict=True)}
         return [known[number] for number in self.split.parts]
 
@@ -129,7 +149,7 @@ def tensor_at(cell: torch.nn.Module, path: str) -> Tensor:
     return tensor
 
 
-def _fast_products(multiplications: int) -> AbstractContextManager[object]:
+def fast_products(multiplications: int) -> AbstractContextManager[object]:
     """Return what makes a projection fast while it is entered: of the first backend that has something."""
     for candidate in BACKENDS:
         products = candidate.fast_products(multiplications)

@@ -12,6 +12,7 @@ stages and buffers, `backends` run it; `_program` asks them in turn.
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
@@ -21,9 +22,10 @@ import rnnkit
 from rnnkit import Cell, State
 from rnnkit.errors import UsageError, first_line
 from rnnkit_compiler import _program
+from rnnkit_compiler._advancing import Advancing
 from rnnkit_compiler._autocast import narrowed, paused, widened
 from rnnkit_compiler._cache import Cache
-from rnnkit_compiler._program import Program, candidates, compose
+from rnnkit_compiler._program import Program, candidates, compose, fast_products
 from rnnkit_compiler.backends.base.backend import Refusal, Timeline
 from rnnkit_compiler.backends.cpp.thread_pool import mind_forks
 from rnnkit_compiler.structure.jacobian import state_jacobian
@@ -114,6 +116,25 @@ class Compiled(rnnkit.Unroller):
         xs, state = example(cell)
         with paused(xs.device):
             return program_for(cell, xs, state, self.backend)
+
+    def products(self, multiplications: int) -> AbstractContextManager[object]:
+        """Return what has products done by kernels where that is faster."""
+        if torch.compiler.is_compiling() or rnnkit.watched_by() or rnnkit.casts_automatically(torch.device("cpu")):
+            return nullcontext()
+        return fast_products(multiplications)
+
+    def advancer(self, cell: Cell, steps: int, rows: int) -> Advancing | None:
+        """Return what runs the kernel of a cell with next to no preparation; None where no kernel runs it."""
+        like = first_number(cell)
+        if like is None or not like.is_cpu:
+            return None
+        with torch.no_grad():
+            xs = like.new_zeros(steps, rows, cell.input_size)
+            program = program_for(cell, xs, rnnkit.prepare(cell, xs, None, None, None).state, self.backend)
+            direct = None if isinstance(program, Refusal) else program.backend.direct(steps, rows)
+        if direct is None or isinstance(program, Refusal):
+            return None
+        return Advancing(cell, program, direct, (steps, rows))
 
     def explain(self, cell: Cell) -> str:
         """Say what is computed ahead, fused and deferred, what it costs, what fell back and why, and the Jacobian."""

@@ -80,7 +80,11 @@ class Forecast(rnnkit.Task):
 
     def metric(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the root of the mean squared error, in deviations of the rows that train: that of the mean is 1."""
-        return self.loss(outputs, targets).sqrt()
+        return self.metric_by_loss(self.loss(outputs, targets))
+
+    def metric_by_loss(self, loss: Tensor) -> Tensor:
+        """Return the root."""
+        return loss.sqrt()
 
     def baselines(self) -> dict[str, float]:
         """The errors of the last row read, of the mean, and of ridge regression on the last `warm_up` + 1 rows."""

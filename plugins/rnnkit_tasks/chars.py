@@ -232,7 +232,11 @@ class Chars(rnnkit.Task):
 
     def metric(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Mean cross-entropy in bits per character, byte or word."""
-        return self.loss(outputs, targets) / math.log(2)
+        return self.metric_by_loss(self.loss(outputs, targets))
+
+    def metric_by_loss(self, loss: Tensor) -> Tensor:
+        """Turn nats into bits."""
+        return loss / math.log(2)
 
     def baselines(self) -> dict[str, float]:
         """Bits per character, byte or word of n-gram models on the held-out text."""

@@ -39,6 +39,17 @@ def loss_of(task: Task, outputs: Tensor, targets: Tensor) -> Tensor:
         ) from error
 
 
+def metric_of(task: Task, loss: Tensor, outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return the task's metric of outputs whose loss is known."""
+    having = [next(kind for kind in type(task).__mro__ if name in vars(kind)) for name in OF_LOSS]
+    known = task.metric_by_loss(loss) if all(issubclass(having[0], kind) for kind in having[1:]) else None
+    return task.metric(outputs, targets) if known is None else known
+
+
+OF_LOSS = ("metric_by_loss", "loss", "metric")
+"""Methods of which the first says what follows of the others."""
+
+
 def _problem(task: Task, batch: Batch) -> str:
     """Say what is wrong, and what to do; "" if nothing is."""
     xs, dims = batch.xs, 2 if task.symbols else 3

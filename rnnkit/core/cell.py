@@ -145,6 +145,11 @@ def parameters_of(module: nn.Module) -> Iterator[Tensor]:
             yield from parameters_of(child)
 
 
+def begins_with_zeros(cell: Cell) -> bool:
+    """Tell whether a cell has the initial state of its base class; one that calls another's may be as well."""
+    return type(cell).initial_state is Cell.initial_state
+
+
 def starting_state(cell: Cell, batch_size: int, like: Tensor | None = None) -> State:
     """Return the cell's initial state, in the dtype and on the device of its tensors; without any, of `like`."""
     tensors = (t for t in chain(parameters_of(cell), cell.buffers()) if t.dtype.is_floating_point)

@@ -129,6 +129,14 @@ class Task(ABC):
     def metric(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the scalar to report, a mean over the elements that the loss is of, or over rows of them."""
 
+    def metric_by_loss(self, loss: Tensor) -> Tensor | None:
+        """Return the metric of outputs whose loss is this, bit for bit, where it follows from that; None: it does not.
+
+        Then a loss that is there need not be computed once more. It counts as long as no class derived from the one
+        that has it changes `loss` or `metric`.
+        """
+        return None
+
     @classmethod
     def metric_named(cls, **options: Any) -> str:
         """Return the `metric_name` of a task with these options, which is not built for it."""

@@ -1,10 +1,12 @@
 """The unroller: how a cell is stepped over a sequence and differentiated."""
 
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor
 
+from rnnkit.core.advancer import Advancer
 from rnnkit.core.cell import Cell, State, name_after_class, parameters_of, starting_state
 from rnnkit.core.input_checks import check_input, check_lengths, check_reset, check_state, describe, plain_state
 from rnnkit.core.row_masks import running_rows
@@ -118,6 +120,21 @@ class Unroller(ABC):
         Raises:
             ShapeError: an input does not fit the cell, see `prepare`.
         """
+
+    def products(self, multiplications: int) -> AbstractContextManager[object]:
+        """Return what has products with matrices done faster while it is entered: those around a layer, as a readout.
+
+        Args:
+            multiplications: of the product; for few it does nothing.
+        """
+        return nullcontext()
+
+    def advancer(self, cell: Cell, steps: int, rows: int) -> Advancer | None:
+        """Return what runs a cell over inputs (steps, rows, D) at less cost than a call; None: nothing does.
+
+        It gives the numbers of a call. A layer asks for it, for calls without gradients, and so does a stepper.
+        """
+        return None
 
     def explain(self, cell: Cell) -> str:
         """Say how this unroller runs `cell`, in one line or several: what is fused, what is not and why."""

@@ -16,7 +16,9 @@ def watched_by(*tensors: Tensor | None) -> str:
         return transform
     if torch._C._len_torch_dispatch_stack() or torch.compiler.is_compiling() or is_traced():
         return "something looks at every operation"
-    if any(tensor is not None and torch._C._functorch.is_legacy_batchedtensor(tensor) for tensor in tensors):
+    if tensors and any(
+        tensor is not None and torch._C._functorch.is_legacy_batchedtensor(tensor) for tensor in tensors
+    ):
         return "a tensor stands for a batch of them"  # by `is_grads_batched`, which leaves no other trace
     return ""
 

@@ -68,7 +68,8 @@ class Model(nn.Module):
     ) -> tuple[Tensor, States]:
         """Return the readout (T, B, output_size) of every step, and the state after the last."""
         ys, state = self.layer(self.embed(xs), state, lengths=lengths)
-        return self.readout(ys), state
+        with self.layer.unroller.products(ys.numel() * self.readout.out_features):
+            return self.readout(ys), state
 
     def _repr_html_(self) -> str:
         """Show embedding, cells and readout in a notebook."""

@@ -94,6 +94,12 @@ class Owner(Guarded):
                 loan.store(cell)[loan.name] = tensor_or_module
         return cell
 
+    def standing(self, position: int) -> Cell | None:
+        """Return a cell that uses the owner's own tensors and submodules, as they are; None if one is computed."""
+        cell = self._cells[position]
+        self._set_mode(cell)
+        return None if self._bring_up_to_date(position) else cell
+
     def _set_mode(self, cell: Cell) -> None:
         """Put a cell, and those that it wraps, into training or evaluation as the owner is."""
         for shell in nested_cells(cell):

@@ -14,9 +14,11 @@ from rnnkit.core.unroller import Unroller
 from rnnkit.errors import UsageError, check_flag, check_rate, check_whole
 from rnnkit.layers.layer_view import layer_html
 from rnnkit.layers.sequence import Sequences, flip, flip_starts, read
+from rnnkit.layers.shortcut import Shortcuts
 from rnnkit.layers.stack import Stack
 from rnnkit.layers.state_history import Tap, untap
 from rnnkit.layers.state_layout import StateLayout, States
+from rnnkit.layers.stepper import Stepper
 from rnnkit.layers.torch_names import TorchNames
 from rnnkit.layers.wrapper import resetter
 from rnnkit.plugin.cell_spec import CellChoice, CellLike
@@ -113,6 +115,7 @@ class RNN(TorchNames):
         self.layout = StateLayout(self._cells, self.directions, stack.by_layer)
         self._name_as_torch(stack.label)
         self.unroller = unroller
+        self._shortcuts = Shortcuts()
         if self.num_layers == 1:
             _warn_of_one_layer(dropout=dropout, residual=residual)
 
@@ -169,6 +172,11 @@ class RNN(TorchNames):
         Raises:
             ShapeError: in one sentence, which tensor does not fit and what would; nothing has been computed.
         """
+        others = return_states or torch.is_grad_enabled() or torch.compiler.is_compiling()
+        if lengths is None and reset is None and not others:
+            result = self._shortcuts.run(self, input, hx)
+            if result is not None:
+                return result
         self._choose_again()
         sequences = read(input, self.batch_first)
         check_input(self._cells[0], sequences.values, sequences.steps, parameters_of(self))
@@ -226,6 +234,17 @@ class RNN(TorchNames):
         """Return the states that `hx=None` stands for: zeros (num_layers * directions, B, H), or the cells' own."""
         cells = map(self.equipped, range(len(self._cells)))
         return self.layout.join([starting_state(cell, batch_size) for cell in cells])
+
+    def stepper(self, batch_size: int = 1) -> Stepper:
+        """Return what advances the layer step by step, without gradients, and keeps the state: for a stream of input.
+
+        Args:
+            batch_size: rows of each step.
+
+        Raises:
+            UsageError: the layer is bidirectional.
+        """
+        return Stepper(self, batch_size)
 
     def reset_parameters(self) -> None:
         """Draw the parameters of every cell again, each in its own way.

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from rnnkit.core.batch_checks import loss_of
+from rnnkit.core.batch_checks import loss_of, metric_of
 from rnnkit.core.task import Batch, Task
 from rnnkit.layers.model import Model, last_outputs
 from rnnkit.training.divergence import check_gradients, check_loss
@@ -101,7 +101,7 @@ class Passes:
             self._state, self._at = self._carried, window.stop
         shape = targets.shape if self._task.every_step else batch.xs.shape
         with torch.no_grad():
-            metric = float(self._task.metric(outputs.detach(), targets))
+            metric = float(metric_of(self._task, loss.detach(), outputs.detach(), targets))
         return Figures(loss.item(), metric, shape[0] * shape[1] * self._processes.size)
 
     def _judged(self, part: WindowBatch, batch: Batch, outputs: Tensor) -> tuple[Tensor, Tensor]:

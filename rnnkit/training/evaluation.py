@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from rnnkit.core.batch_checks import check_batch, loss_of
+from rnnkit.core.batch_checks import check_batch, loss_of, metric_of
 from rnnkit.core.task import Batch, Task
 from rnnkit.errors import DataError
 from rnnkit.layers.model import last_outputs
@@ -56,8 +56,9 @@ def evaluate(model: nn.Module, task: Task, batches: Iterable[Batch] | None = Non
             outputs, state = model(batch.xs, state if batch.continues else None, lengths=batch.lengths)
             judged = outputs if task.every_step else last_outputs(outputs, batch.lengths)
             count = _targets(task, batch)
-            loss += float(loss_of(task, judged, batch.targets)) * count
-            metric += float(task.metric(judged, batch.targets)) * count
+            of_batch = loss_of(task, judged, batch.targets)
+            loss += float(of_batch) * count
+            metric += float(metric_of(task, of_batch, judged, batch.targets)) * count
             weight += count
     if not weight:
         raise DataError(f"task {task.name!r} gives no batch to evaluate on")

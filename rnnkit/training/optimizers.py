@@ -1,6 +1,7 @@
 """Optimizers by name."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from inspect import unwrap
 from typing import Any
 
 import torch
@@ -8,11 +9,31 @@ from torch import nn
 
 from rnnkit.errors import UsageError, nearest, said
 
+
+def _uncompiled(kind: type[torch.optim.Optimizer]) -> type[torch.optim.Optimizer]:
+    """Return a class of optimizers like torch's, which does not load torch's compiler.
+
+    Torch's own methods keep that from looking into them, for which they load it first: a second of the start of a run
+    in which nobody compiles. The class is of the same name, and computes the same bits.
+    """
+    step = unwrap(kind.step)
+
+    def step_as_it_is(self: torch.optim.Optimizer, closure: Callable[[], float] | None = None) -> Any:
+        with torch.set_grad_enabled(self.defaults["differentiable"]):
+            return step(self, closure)
+
+    methods = {name: unwrap(getattr(kind, name)) for name in KEPT_FROM_COMPILERS}
+    return type(kind.__name__, (kind,), {**methods, "step": step_as_it_is, "__module__": __name__})
+
+
+KEPT_FROM_COMPILERS = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
+"""What torch keeps its compiler from looking into, beside `step`."""
+
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
-    "rmsprop": torch.optim.RMSprop,
-    "sgd": torch.optim.SGD,
+    "adam": _uncompiled(torch.optim.Adam),
+    "adamw": _uncompiled(torch.optim.AdamW),
+    "rmsprop": _uncompiled(torch.optim.RMSprop),
+    "sgd": _uncompiled(torch.optim.SGD),
 }
 
 

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 import rnnkit
 from rnnkit.cli import main
+from rnnkit.layers.first_use import use_first
 from rnnkit.support.extras import GIVES, extras
 
 ROOT = Path(__file__).parents[2]
@@ -48,6 +49,23 @@ def users_own_caches_stay(monkeypatch):
     """Let rnnkit's own unrollers remove nothing."""
     for kind in rnnkit.unrollers.values():
         monkeypatch.setattr(kind, "clear_cache", classmethod(lambda cls: 0))
+
+
+def test_cells_are_used_ahead_of_time(monkeypatch):
+    used = []
+    monkeypatch.setattr("rnnkit.layers.first_use.use_first", lambda cell: used.append(cell) or "by hand")
+    result = CliRunner().invoke(main, ["doctor", "--compile", "lstm,zoneout(gru, rate=0.1)"])
+    assert result.exit_code == 0, result.output
+    assert used == ["lstm", "zoneout(gru, rate=0.1)"]
+    assert "by hand" in result.output
+    result = CliRunner().invoke(main, ["doctor", "--compile", "lstm", "--json"])
+    assert '{"used": {"lstm": "by hand"}}' in result.output
+
+
+def test_what_a_first_use_makes_is_kept():
+    assert use_first("gru").startswith("compiled, backend: cpp")
+    with pytest.raises(rnnkit.RnnkitError, match="grux"):
+        use_first("grux")
 
 
 @pytest.fixture

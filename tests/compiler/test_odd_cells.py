@@ -420,7 +420,7 @@ class TestTwoThreads:
 def test_any_grid_of_rows_and_units(name, threads, batch, units, monkeypatch):
     before = torch.get_num_threads()
     shares = Shares(threads // units * units, units)
-    monkeypatch.setattr(runtime, "best_shares", lambda work, rows, threads: shares)
+    monkeypatch.setattr(runtime, "best_shares", lambda work, steps, rows, threads: shares)
     torch.set_num_threads(threads)
     try:
         cell = build(name, 5, 150)

@@ -63,6 +63,12 @@ ARGUMENTS = (
     Item("sizes for the matrix", checked("--matrix", "--hidden", 3), 2, ("--hidden", "sizes of its own")),
     Item("two cells where one is checked", checked("--cell", "lstm,gru"), 2, ("names 2 cells", "--matrix")),
     Item("processes where one is enough", checked("--jobs", 2), 2, ("--jobs goes with --matrix",)),
+    Item(
+        "a cache to be cleared and filled",
+        lambda scene: ("doctor", "--clear-cache", "--compile", "lstm"),
+        2,
+        ("--clear-cache and --compile exclude each other",),
+    ),
     Item("a matrix among other files", checked("--matrix", "--out", "."), 2, ("--out .", "something else")),
     Item(
         "a matrix beside one of other versions",

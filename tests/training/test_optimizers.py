@@ -1,5 +1,9 @@
 """Optimizers by name: the right ones, with their options, or a sentence."""
 
+import copy
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -16,6 +20,44 @@ def test_the_rate_the_decay_and_the_parameters_reach_it(name):
     assert type(optimizer) is OPTIMIZERS[name]
     assert (group["lr"], group["weight_decay"]) == (0.25, 0.125)
     assert [id(parameter) for parameter in group["params"]] == [id(parameter) for parameter in model.parameters()]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_it_computes_the_bits_of_torch_s_own_of_the_same_name(name):
+    torchs = next(kind for kind in OPTIMIZERS[name].__mro__ if kind.__module__.startswith("torch."))
+    assert torchs.__name__ == OPTIMIZERS[name].__name__
+    torch.manual_seed(0)
+    models = [nn.Linear(3, 2)]
+    models.append(copy.deepcopy(models[0]))
+    ours = make_optimizer(name, models[0], 0.1, 0.01)
+    theirs = torchs(models[1].parameters(), lr=0.1, weight_decay=0.01, **({"fused": True} if name in FUSED else {}))
+    xs = torch.randn(4, 3)
+    for _ in range(3):
+        for model, optimizer in zip(models, (ours, theirs), strict=True):
+            optimizer.zero_grad()
+            model(xs).square().sum().backward()
+            optimizer.step()
+        for a, b in zip(*(model.parameters() for model in models), strict=True):
+            assert torch.equal(a, b)
+    ours.load_state_dict(theirs.state_dict())
+    assert str(ours.state_dict()) == str(theirs.state_dict())
+    assert ours.step(lambda: 3.0) == 3.0
+
+
+LEAN = """
+import sys, rnnkit
+from rnnkit.training.optimizers import OPTIMIZERS
+task = rnnkit.tasks["adding"](seq_len=3)
+for name in OPTIMIZERS:
+    for record in rnnkit.train(rnnkit.Model(task, "lstm", 3, unroller="loop"), task, steps=2, optimizer=name): pass
+print("torch._dynamo" in sys.modules)
+"""
+
+
+@pytest.mark.slow
+def test_no_update_loads_torch_s_compiler():
+    done = subprocess.run([sys.executable, "-c", LEAN], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 def test_options_reach_it():

@@ -30,6 +30,10 @@ MEETING, EACH_MORE = 150.0, 30.0
 """Nanoseconds of a barrier of two workers, and what every other one adds: they count themselves one by one."""
 
 
+BEGINNING = 6000.0
+"""Nanoseconds in which the other workers have begun."""
+
+
 class Shares(NamedTuple):
     """How many workers there are, threads or programs, and how many of these share the units of a row."""
 
@@ -86,8 +90,15 @@ def meeting(workers: int) -> float:
     return MEETING + EACH_MORE * (workers - 2) if workers > 1 else 0.0
 
 
+def best_shares(work: StepWork, steps: int, rows: int, threads: int) -> Shares:
+    """Return the shares for so many steps of a batch: one worker where that is done before others have begun."""
+    if threads == 1 or steps * work.time(rows, Shares(1, 1)) <= BEGINNING:
+        return Shares(1, 1)
+    return shares_of_a_step(work, rows, threads)
+
+
 @lru_cache(maxsize=1024)
-def best_shares(work: StepWork, rows: int, threads: int) -> Shares:
+def shares_of_a_step(work: StepWork, rows: int, threads: int) -> Shares:
     """Return the shares for which a step takes the least time; of equal ones those with the fewest for the units.
 
     As many threads work as can: those that have no rows of a step have their part of the products of whole sequences.

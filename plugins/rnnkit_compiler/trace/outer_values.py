@@ -1,6 +1,6 @@
 """What the code of a step reads beside its module: class attributes, globals and closures."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from functools import lru_cache
 from itertools import count
 from operator import is_
@@ -27,8 +27,12 @@ class _Known:
 
     def __init__(self, kind: type) -> None:
         self.values, self.version = tuple(vars(kind).values()), next(_versions)
-        own = {name: value for name, value in vars(kind).items() if not name.startswith("__")}
-        self.containers = {name: value for name, value in own.items() if isinstance(value, CONTAINERS)}
+        self.containers = {n: v for n, v in containers_in(vars(kind)).items() if not n.startswith("__")}
+
+
+def containers_in(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what may be changed in place, of attributes or globals by name."""
+    return {name: value for name, value in values.items() if isinstance(value, CONTAINERS)}
 
 
 def outer_values(kind: type) -> Hashable:
@@ -43,11 +47,23 @@ def outer_values(kind: type) -> Hashable:
     return tuple(values)
 
 
+def reached_by(kind: type) -> list[FunctionType]:
+    """List the functions whose globals and closures `outer_values` describes."""
+    found: dict[FunctionType, None] = {}
+    left = [*_functions(kind, tuple([version for version, *_ in map(_class, own_bases(kind))]))]
+    while left:
+        function = left.pop()
+        found[function] = None
+        called = map(function.__globals__.get, names_in(function.__code__))
+        left += [f for f in called if type(f) is FunctionType and f not in found and not _is_library(f.__module__)]
+    return list(found)
+
+
 def _read(function: FunctionType, values: list[Hashable], seen: set[FunctionType]) -> None:
     """Add what a function reads besides its arguments, and what the functions read that it calls by their names."""
     seen.add(function)
     outside = function.__globals__
-    for name in _names(function.__code__):
+    for name in names_in(function.__code__):
         value = outside.get(name)
         if value is None:
             continue
@@ -89,7 +105,7 @@ def _class(kind: type) -> tuple[Any, ...]:
 
 
 @lru_cache(maxsize=512)
-def _names(code: CodeType) -> tuple[str, ...]:
+def names_in(code: CodeType) -> tuple[str, ...]:
     """List the names in a code, and in the functions and comprehensions inside of it."""
-    inner = (name for constant in code.co_consts if isinstance(constant, CodeType) for name in _names(constant))
+    inner = (name for constant in code.co_consts if isinstance(constant, CodeType) for name in names_in(constant))
     return tuple(dict.fromkeys((*code.co_names, *inner)))

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rnnkit.cli.name_lists import Names
 from rnnkit.cli.output import echo_wrapped, json_option, print_json, print_table
 from rnnkit.cli.streams import echo
-from rnnkit.errors import PluginError, one_line
+from rnnkit.errors import PluginError, UsageError, one_line
 
 if TYPE_CHECKING:
     from rnnkit.support.extras import Extra
@@ -27,15 +28,38 @@ SHORT = 3
     allow_from_autoenv=False,
     help="Remove what unrollers keep on disk instead, and say how much that was.",
 )
+@click.option(
+    "--compile",
+    "cells",
+    type=Names("cells", "lstm,gru"),
+    allow_from_autoenv=False,
+    help="Have what these cells' first use would wait for made now, and kept: kernels, where the package is installed.",
+)
 @json_option
-def doctor(clear_cache: bool, as_json: bool) -> None:
+def doctor(clear_cache: bool, cells: tuple[str, ...] | None, as_json: bool) -> None:
     """Show versions, devices, unrollers and plugins, and what is wrong with them (exit 4 if a plugin is broken).
 
     A second table has the extras: what each gives, and which packages are installed or how to install what is missing.
     """
+    if clear_cache and cells:
+        raise UsageError("--clear-cache and --compile exclude each other; call rnnkit doctor twice")
+    if cells:
+        _use_first(cells, as_json)
+        return
     problems = _clear(as_json) if clear_cache else _examine(as_json)
     if problems:
         raise PluginError(f"{problems[0]}{f' (and {len(problems) - 1} more)' if len(problems) > 1 else ''}")
+
+
+def _use_first(cells: tuple[str, ...], as_json: bool) -> None:
+    """Use each cell once, and print what ran it."""
+    from rnnkit.layers.first_use import use_first
+
+    told = {cell: use_first(cell) for cell in cells}
+    if as_json:
+        print_json({"used": told})
+    else:
+        print_table(["cell", "run by"], [*told.items()])
 
 
 def _examine(as_json: bool) -> list[str]:

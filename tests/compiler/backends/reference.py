@@ -84,7 +84,7 @@ class ReferenceRuntime(Runtime):
         numbers = memory.detach().view(self.dtype)
         return {buffer: At(numbers, offset // self.dtype.itemsize) for buffer, offset in layout.offsets.items()}
 
-    def shares(self, batch, work):
+    def shares(self, steps, batch, work):
         return Shares(1, 1)
 
     def multiply(self, result, a, b, bias, row_sums):

@@ -4,7 +4,7 @@ import pytest
 
 import rnnkit
 from rnnkit_compiler import compiled
-from rnnkit_compiler.schedule.sharing import CACHE, Shares, StepWork, best_shares, meeting
+from rnnkit_compiler.schedule.sharing import CACHE, Shares, StepWork, best_shares, meeting, shares_of_a_step
 
 THREADS = (1, 2, 3, 4, 8, 16, 64)
 ROWS = (1, 2, 3, 5, 8, 32, 100)
@@ -24,22 +24,22 @@ def test_the_shares_are_a_grid_of_at_most_all_threads_and_no_slower_than_rows_al
     work = work_of(name, 96)
     for threads in THREADS:
         for rows in ROWS:
-            shares = best_shares(work, rows, threads)
+            shares = shares_of_a_step(work, rows, threads)
             assert shares.workers % shares.units == 0
             assert threads - shares.units < shares.workers <= threads
             assert work.time(rows, shares) <= work.time(rows, Shares(threads, 1))
 
 
 def test_two_threads_share_rows_whose_weights_stay_in_their_caches_and_units_otherwise():
-    assert all(best_shares(work_of("lstm", hidden), 32, 2) == (2, 1) for hidden in (32, 64, 128, 256))
-    assert all(best_shares(work_of("lstm", hidden), 32, 2) == (2, 2) for hidden in (512, 1024))
-    assert best_shares(work_of("lstm", 128), 1, 2) == (2, 2)  # there is but one row
-    assert best_shares(work_of("lstm", 16), 1, 2) == (2, 1)  # so little that a barrier would cost more
+    assert all(shares_of_a_step(work_of("lstm", hidden), 32, 2) == (2, 1) for hidden in (32, 64, 128, 256))
+    assert all(shares_of_a_step(work_of("lstm", hidden), 32, 2) == (2, 2) for hidden in (512, 1024))
+    assert shares_of_a_step(work_of("lstm", 128), 1, 2) == (2, 2)  # there is but one row
+    assert shares_of_a_step(work_of("lstm", 16), 1, 2) == (2, 1)  # so little that a barrier would cost more
 
 
 def test_many_threads_share_both():
-    assert best_shares(work_of("lstm", 512), 32, 64) == (64, 4)
-    assert best_shares(work_of("lstm", 128), 1, 64).units == 8  # no more than there are vectors of units
+    assert shares_of_a_step(work_of("lstm", 512), 32, 64) == (64, 4)
+    assert shares_of_a_step(work_of("lstm", 128), 1, 64).units == 8  # no more than there are vectors of units
 
 
 def test_more_work_takes_longer_and_more_workers_for_rows_do_not():
@@ -56,3 +56,9 @@ def test_weights_beyond_a_cache_are_read_anew_at_every_step():
     within, beyond = (StepWork(1024, bytes_, 0, 1, 4) for bytes_ in (CACHE, 2 * CACHE))
     assert beyond.time(4, Shares(1, 1)) > 2 * within.time(4, Shares(1, 1))
     assert beyond.time(4, Shares(2, 2)) == pytest.approx(within.time(4, Shares(1, 1)) + meeting(2))
+
+
+def test_one_thread_does_what_is_done_before_another_has_begun():
+    work = work_of("lstm", 128)
+    assert best_shares(work, 1, 1, 8) == (1, 1)
+    assert best_shares(work, 100, 1, 8) == shares_of_a_step(work, 1, 8) != (1, 1)

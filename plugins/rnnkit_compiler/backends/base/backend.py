@@ -1,7 +1,7 @@
 """The backend: what runs the steps of a recorded cell."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
@@ -80,6 +80,53 @@ class RecordedStep:
     """Whether factors of products may be rounded to bfloat16, as autocast does, their sums not."""
 
 
+Fixed = Callable[[Tensor, Tensor], bool]
+"""Runs the steps of an input into outputs; False if the input is of memory that may not be touched."""
+
+
+class Direct(ABC):
+    """Runs the steps of calls of one form, without gradients, from tensors into tensors; one call at a time."""
+
+    @abstractmethod
+    def enter(self, before: Sequence[Tensor], ys: Tensor, after: Sequence[Tensor]) -> None:
+        """Take the states and the room for results of the runs to come.
+
+        They are contiguous and in the dtype of the step; of their shapes only the number of elements counts.
+
+        Args:
+            before: the states before the first step, each (B, ...).
+            ys: for the outputs (T, B, O).
+            after: for the last states; may be the tensors of `before`.
+
+        Raises:
+            Unfit: a state is of memory that may not be touched.
+        """
+
+    @abstractmethod
+    def run(self, parts: Sequence[Tensor], invariants: Sequence[Tensor]) -> None:
+        """Step through time; all rows run to the end, and none starts again.
+
+        Args:
+            parts: what a step reads of the input, each (T, B, ...).
+            invariants: what is the same at every step, of the same strides at every run.
+
+        Raises:
+            Unfit: a tensor is of memory that may not be touched; nothing has been written.
+        """
+
+    @abstractmethod
+    def fixed(self, invariants: Sequence[Tensor], sums: Mapping[int, Sequence[Tensor]]) -> Fixed | None:
+        """Return what runs the one part (T, B, ...) into outputs, with invariants that stay where they lie.
+
+        Args:
+            invariants: contiguous, in the dtype of the step.
+            sums: of the invariants, by their places, that are sums of two: these, to be added up anew in each run.
+
+        Returns:
+            None where that would not be so.
+        """
+
+
 class Backend(ABC):
     """Runs the steps of one recorded cell. It gives the loop's numbers.
 
@@ -120,6 +167,10 @@ class Backend(ABC):
     @abstractmethod
     def is_worth_it(self, batch: int) -> bool:
         """Tell whether it beats the plain loop at this number of rows."""
+
+    def direct(self, steps: int, batch: int) -> Direct | None:
+        """Return what runs calls of so many steps and rows with next to no preparation; None: there is nothing."""
+        return None
 
     @classmethod
     def fast_products(cls, multiplications: int) -> AbstractContextManager[object] | None:

@@ -8,8 +8,8 @@ from torch import Tensor
 from rnnkit_compiler.backends.base import numbered
 from rnnkit_compiler.backends.base.backend import Timeline
 from rnnkit_compiler.backends.base.recurrence import Recurrence
-from rnnkit_compiler.backends.base.runtime import Launch, Location, Matrix, PendingProduct, Runtime
-from rnnkit_compiler.ir.lowered import Hoisted, Invariant
+from rnnkit_compiler.backends.base.runtime import Launch, Location, Matrix, PendingProduct
+from rnnkit_compiler.ir.lowered import Hoisted
 from rnnkit_compiler.schedule.buffers import Buffer
 from rnnkit_compiler.schedule.layout import Layout
 
@@ -29,12 +29,9 @@ class Pass:
         first = parts + states + (states if timeline.reset is not None else 0)
         self.initial = tensors[parts + states : first]
         self.invariants = tensors[first:]
-        self.shares = runtime.shares(self.batch, recurrence.work)
+        self.shares = recurrence.shares(self.steps, self.batch)
         self.locations: dict[Buffer, Location] = {}
-        self.matrices = [
-            _matrix(runtime, self.invariants[place], invariant)
-            for place, invariant in zip(recurrence.of_matrix, self.step.matrices, strict=True)
-        ]
+        self.matrices = recurrence.invariant_matrices(self.invariants)
         """The invariant matrices (K, N)."""
         self._products: list[PendingProduct] = []
         self._held: list[Tensor] = []
@@ -110,18 +107,3 @@ class Pass:
         self.runtime.launch(
             Launch(kernel, self.timeline, self.locations, self.matrices, shares, slots, writes_y, products)
         )
-
-
-def _matrix(runtime: Runtime, tensor: Tensor, invariant: Invariant) -> Matrix:
-    """Describe the invariant matrix (K, N) that a tensor is, or a part or the transpose of."""
-    strides = tensor.stride()
-    rows, columns = strides[-2:] if len(strides) > 1 else (0, strides[0]) if invariant.transposed else (strides[0], 0)
-    if invariant.transposed:
-        rows, columns = columns, rows
-    depth, width = invariant.shape
-    location = runtime.location_of(tensor)
-    if invariant.block is not None:
-        location = runtime.shifted(location, invariant.block * strides[-3])
-    if invariant.offset:
-        location = runtime.shifted(location, invariant.offset * rows)
-    return Matrix(location, depth, width, rows, columns)

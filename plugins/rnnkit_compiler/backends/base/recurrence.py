@@ -1,13 +1,17 @@
 """The recurrence: what is the same at every call of a step's kernels."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import prod
 
+from torch import Tensor
+
 from rnnkit_compiler.backends.base.backend import Backend
-from rnnkit_compiler.backends.base.runtime import Runtime
+from rnnkit_compiler.backends.base.runtime import Matrix, Runtime
+from rnnkit_compiler.ir.lowered import Invariant
 from rnnkit_compiler.schedule.layout import Layout, layout_of
 from rnnkit_compiler.schedule.plan import KernelPlan
-from rnnkit_compiler.schedule.sharing import step_work
+from rnnkit_compiler.schedule.sharing import Shares, step_work
 
 MOST_LAYOUTS = 200
 """Layouts that are kept, one for each kernel and size of a call."""
@@ -36,6 +40,15 @@ class Recurrence:
         self.given_parts = len(step.part_widths) - len(step.hoisted)
         """How many parts come from outside; the others are products of these."""
 
+    def invariant_matrices(self, invariants: Sequence[Tensor]) -> list[Matrix]:
+        """Describe the invariant matrices (K, N); raises Unfit if a kernel may not touch one."""
+        pairs = zip(self.of_matrix, self.plan.step.matrices, strict=True)
+        return [_matrix(self.runtime, invariants[place], matrix) for place, matrix in pairs]
+
+    def shares(self, steps: int, batch: int) -> Shares:
+        """Choose how the workers share a call."""
+        return self.runtime.shares(steps, batch, self.work)
+
     def layout(self, kernel: str, steps: int, batch: int) -> Layout:
         """Return where the private buffers of "Forward", "Inference" or "Backward" lie."""
         key = (kernel, steps, batch)
@@ -45,3 +58,18 @@ class Recurrence:
                 self.layouts.clear()
             known = self.layouts[key] = layout_of(self.plan, kernel, steps, batch)
         return known
+
+
+def _matrix(runtime: Runtime, tensor: Tensor, invariant: Invariant) -> Matrix:
+    """Describe the invariant matrix (K, N) that a tensor is, or a part or the transpose of."""
+    strides = tensor.stride()
+    rows, columns = strides[-2:] if len(strides) > 1 else (0, strides[0]) if invariant.transposed else (strides[0], 0)
+    if invariant.transposed:
+        rows, columns = columns, rows
+    depth, width = invariant.shape
+    location = runtime.location_of(tensor)
+    if invariant.block is not None:
+        location = runtime.shifted(location, invariant.block * strides[-3])
+    if invariant.offset:
+        location = runtime.shifted(location, invariant.offset * rows)
+    return Matrix(location, depth, width, rows, columns)

@@ -100,8 +100,8 @@ class Runtime(ABC):
         """
 
     @abstractmethod
-    def shares(self, batch: int, work: StepWork) -> Shares:
-        """Choose how the workers share a batch of so many rows."""
+    def shares(self, steps: int, batch: int, work: StepWork) -> Shares:
+        """Choose how the workers share so many steps of a batch."""
 
     @abstractmethod
     def multiply(

@@ -8,10 +8,12 @@ import torch
 from rnnkit_compiler.backends.base import autograd
 from rnnkit_compiler.backends.base.backend import Backend, RecordedStep, Refusal, Results, Tensors, Timeline
 from rnnkit_compiler.backends.base.recurrence import Recurrence
+from rnnkit_compiler.backends.base.runtime import Unfit
 from rnnkit_compiler.backends.cpp.building.build import complaints
 from rnnkit_compiler.backends.cpp.building.cache import cache_folder, cache_size, clear_cache
 from rnnkit_compiler.backends.cpp.building.compilation import CompileError
 from rnnkit_compiler.backends.cpp.building.toolchain import instruction_set, toolchain
+from rnnkit_compiler.backends.cpp.direct import DirectCall
 from rnnkit_compiler.backends.cpp.kernels import INFERENCE, TRAINING, Kernels
 from rnnkit_compiler.backends.cpp.library import library_of
 from rnnkit_compiler.backends.cpp.linear import LEAST, FastProducts
@@ -47,6 +49,7 @@ class Cpp(Backend):
         kernels = Kernels(plan, title, comment, narrow)
         kernels.compile(TRAINING if torch.is_grad_enabled() else INFERENCE)
         self.invariants = step.invariants
+        self._kernels = kernels
         self._recurrence = Recurrence(plan, CpuRuntime(kernels), fallback)
 
     @classmethod
@@ -71,6 +74,13 @@ class Cpp(Backend):
     def run(self, tensors: Tensors, timeline: Timeline) -> Results:
         """Step through time in the kernel."""
         return autograd.apply(self._recurrence, tensors, timeline)
+
+    def direct(self, steps: int, batch: int) -> DirectCall | None:
+        """Prepare a call of the inference kernel; None if that cannot be compiled."""
+        try:
+            return DirectCall(self._recurrence, self._kernels.library("Inference"), steps, batch)
+        except Unfit:
+            return None
 
     def explain(self) -> Iterator[str]:
         """Say what is fused, kept and deferred, and what it costs."""

@@ -1,9 +1,11 @@
 """A kernel that is loaded: from addresses and sizes to its C interface."""
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
+from torch import Tensor
 
 from rnnkit_compiler.backends.base.runtime import Launch, Matrix
 from rnnkit_compiler.backends.cpp.boundary import address_of
@@ -12,6 +14,11 @@ from rnnkit_compiler.backends.cpp.library import library_of
 from rnnkit_compiler.backends.cpp.thread_pool import ThreadPool, thread_pool_of
 from rnnkit_compiler.backends.cpp.whole_products import Multiply
 from rnnkit_compiler.backends.cpp.workspace import scratch
+
+LINE = 64
+"""Bytes of a line of the cache, where every piece of room begins."""
+
+Pointers: TypeAlias = "ctypes.Array[ctypes.c_void_p]"
 
 
 class _Call(ctypes.Structure):
@@ -39,8 +46,32 @@ class _Call(ctypes.Structure):
         ("lengths", ctypes.c_void_p),
         ("reset", ctypes.c_void_p),
         ("unit_threads", ctypes.c_int64),
+        ("packs", ctypes.c_int64),
         ("team", ThreadPool),
     )
+
+
+class Sizes(NamedTuple):
+    """Bytes that a run needs beside its buffers."""
+
+    packed: int
+    workspace: int
+    scratch: int
+
+
+class Ready(NamedTuple):
+    """A run that is described."""
+
+    call: _Call
+    function: Callable[..., None]
+    sizes: Sizes
+    held: tuple[Any, ...]
+    """What the description points to."""
+
+    @property
+    def room(self) -> int:
+        """Bytes of room, wherever it begins."""
+        return sum(self.sizes) + 3 * LINE
 
 
 class Kernel:
@@ -58,8 +89,8 @@ class Kernel:
         self._numbers = (real * max(1, len(source.numbers)))(*source.numbers)
         self._sizes = (ctypes.c_int64 * max(1, len(source.sizes)))(*source.sizes)
         self._contractions = (ctypes.c_int64 * max(1, len(source.contractions)))(*source.contractions)
-        products = library_of(dtype, narrow)
-        self._workspace, self._products = products.workspace, products.functions
+        library_ = library_of(dtype, narrow)
+        self._workspace, self._products, self._few_rows = library_.workspace, library_.functions, library_.few_rows
         self._pointers = ctypes.c_void_p * max(1, len(source.buffers))
         self._template = _Call(
             sizes=ctypes.addressof(self._sizes),
@@ -72,33 +103,52 @@ class Kernel:
 
     def run(self, launch: Launch) -> None:
         """Run one of the functions over all steps."""
-        name, timeline, products = launch.kernel, launch.timeline, launch.products
         pointers = self._pointers(*map(launch.locations.get, self.source.buffers))
-        columns, count = self._columns(name, launch.matrices), len(products)
-        descriptions = (Multiply * count)(*products)
+        ready = self.describe(launch, pointers, (Multiply * len(launch.products))(*launch.products))
+        room = scratch.borrow(ready.room)
+        self.place(ready, room)
+        ready.function(ctypes.byref(ready.call))
+        scratch.give_back(room)
+
+    def describe(self, launch: Launch, pointers: Pointers, products: "ctypes.Array[Multiply]") -> "Ready":
+        """Describe a run, all but its room; what is pointed to may be exchanged until it runs.
+
+        Args:
+            launch: what runs; its locations and products are not read.
+            pointers: where the buffers of the source are, in their order.
+            products: whole products, done before the first step or, in backward, behind the last.
+        """
+        name, timeline, shares, count = launch.kernel, launch.timeline, launch.shares, len(products)
+        columns = self._columns(name, launch.matrices)
         call = _Call.from_buffer_copy(self._template)
         call.steps, call.batch = timeline.steps, timeline.batch
         call.buffers, call.gates = ctypes.addressof(pointers), ctypes.addressof(columns)
+        call.packs = timeline.steps * timeline.batch > self._few_rows or not _are_contiguous(columns)
         call.slots, call.y_apart = launch.slots, launch.writes_y
-        call.unit_threads, call.team = launch.shares.units, thread_pool_of(launch.shares.workers)
+        call.unit_threads, call.team = shares.units, thread_pool_of(shares.workers)
         if timeline.lengths is not None and timeline.order is not None:
             call.lengths, call.order = address_of(timeline.lengths), address_of(timeline.order)
         if timeline.reset is not None:
             call.reset = address_of(timeline.reset)
         if name == "Backward":
-            call.after, call.after_count = ctypes.addressof(descriptions), count
+            call.after, call.after_count = ctypes.addressof(products), count
         else:
-            call.before, call.before_count = ctypes.addressof(descriptions), count
+            call.before, call.before_count = ctypes.addressof(products), count
         packed_values, scratch_bytes = self._room(name, call)
-        packed_bytes, workspace_bytes = packed_values * self.dtype.itemsize, 0
-        if count:
-            workspace_bytes = self._workspace * launch.shares.workers * self.dtype.itemsize
-        room = scratch.borrow(packed_bytes + workspace_bytes + scratch_bytes * launch.shares.workers + 192)
-        call.packed = _aligned(room.data_ptr())
-        call.workspace = _aligned(call.packed + packed_bytes)
-        call.scratch = _aligned(call.workspace + workspace_bytes)
-        self._functions[name](ctypes.byref(call))
-        scratch.give_back(room)
+        sizes = Sizes(
+            packed_values * self.dtype.itemsize * call.packs,
+            self._workspace * shares.workers * self.dtype.itemsize if count else 0,
+            scratch_bytes * shares.workers,
+        )
+        return Ready(call, self._functions[name], sizes, (pointers, columns, products))
+
+    @staticmethod
+    def place(ready: "Ready", room: Tensor) -> None:
+        """Give a run its room, of at least `ready.room` bytes."""
+        call, (packed_bytes, workspace_bytes, _) = ready.call, ready.sizes
+        call.packed = aligned(room.data_ptr())
+        call.workspace = aligned(call.packed + packed_bytes)
+        call.scratch = aligned(call.workspace + workspace_bytes)
 
     def _columns(self, name: str, matrices: Sequence[Matrix]) -> "ctypes.Array[ctypes.c_int64]":
         """Return column blocks as the numbers of `Matrix` in headers/product.h: address and strides of each."""
@@ -121,5 +171,11 @@ class Kernel:
         return known
 
 
-def _aligned(address: int) -> int:
-    return (address + 63) // 64 * 64
+def _are_contiguous(columns: "ctypes.Array[ctypes.c_int64]") -> bool:
+    """Tell whether each of these matrices is contiguous in one direction, by its strides."""
+    return all(1 in strides for strides in zip(columns[1::3], columns[2::3], strict=True))
+
+
+def aligned(address: int) -> int:
+    """Return the next address, or number of bytes, that is a multiple of a cache line's."""
+    return (address + LINE - 1) // LINE * LINE

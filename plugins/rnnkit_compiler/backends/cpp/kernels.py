@@ -32,21 +32,25 @@ class Kernels:
         self._failures: dict[str, str] = {}
 
     def run(self, launch: Launch) -> None:
-        """Run a function over all steps, compiled by now or not.
+        """Run a function over all steps; raises Unfit as `library` does."""
+        self.library(launch.kernel).run(launch)
+
+    def library(self, name: str) -> Kernel:
+        """Return the library of a function, compiled by now or not.
 
         Raises:
             Unfit: it cannot be compiled, though another of this step could be.
         """
-        library = self._libraries.get(launch.kernel)
-        if library is None:
-            if launch.kernel in self._failures:
-                raise Unfit(self._failures[launch.kernel])
-            try:
-                library = self.compile(INFERENCE if launch.kernel in INFERENCE else TRAINING)
-            except CompileError as error:
-                self._failures[launch.kernel] = str(error)
-                raise Unfit(str(error)) from error
-        library.run(launch)
+        library = self._libraries.get(name)
+        if library is not None:
+            return library
+        if name in self._failures:
+            raise Unfit(self._failures[name])
+        try:
+            return self.compile(INFERENCE if name in INFERENCE else TRAINING)
+        except CompileError as error:
+            self._failures[name] = str(error)
+            raise Unfit(str(error)) from error
 
     def compile(self, names: tuple[str, ...]) -> Kernel:
         """Compile the library of these functions.

@@ -15,6 +15,7 @@ SOURCE = """// Products, compiled once for all kernels.
 extern "C" int paired() {{ return PAIRED; }}
 
 extern "C" std::int64_t workspace() {{ return LINEAR_WORKSPACE; }}
+extern "C" std::int64_t few_rows() {{ return FEW_ROWS; }}
 extern "C" void multiply(Products* all) {{ run(all->team, multiply_shares, all); }}
 extern "C" void functions(Functions* f) {{ fill(f); }}
 """
@@ -28,6 +29,8 @@ class Functions(ctypes.Structure):
         ("pack", ctypes.c_void_p),
         ("multiply", ctypes.c_void_p),
         ("contract", ctypes.c_void_p),
+        ("panel_where_it_lies", ctypes.c_void_p),
+        ("multiply_where_it_lies", ctypes.c_void_p),
     )
 
 
@@ -39,6 +42,8 @@ class Library(NamedTuple):
     """Values that whole products want for each thread."""
 
     functions: Functions
+    few_rows: int
+    """Rows of all steps together up to which weights are not packed."""
 
     rounds: bool
     """Whether factors are rounded to bfloat16."""
@@ -57,8 +62,8 @@ def library_of(dtype: torch.dtype, narrow: bool = False) -> Library:
     """
     real, rounded = ("double", "") if dtype == torch.float64 else ("float", "\n#define BFLOAT16" if narrow else "")
     library = build(SOURCE.format(real=real, narrow=rounded))
-    library.workspace.restype = ctypes.c_int64
+    library.workspace.restype = library.few_rows.restype = ctypes.c_int64
     library.multiply.restype = library.functions.restype = None
     functions = Functions()
     library.functions(ctypes.byref(functions))
-    return Library(library, library.workspace(), functions, library.paired() == 2)
+    return Library(library, library.workspace(), functions, library.few_rows(), library.paired() == 2)

@@ -37,9 +37,9 @@ class CpuRuntime(Runtime):
         base = address_of(memory)
         return {buffer: base + offset for buffer, offset in layout.offsets.items()}
 
-    def shares(self, batch: int, work: StepWork) -> Shares:
+    def shares(self, steps: int, batch: int, work: StepWork) -> Shares:
         """Choose how the threads share the work, by the model of `schedule.sharing`."""
-        return best_shares(work, batch, threads())
+        return best_shares(work, steps, batch, threads())
 
     def launch(self, launch: Launch) -> None:
         """Run the kernel; raises Unfit if it cannot be compiled."""

@@ -29,6 +29,7 @@ class Multiply(ctypes.Structure):
         ("b_rs", ctypes.c_int64),
         ("b_cs", ctypes.c_int64),
         ("bias", ctypes.c_void_p),
+        ("bias2", ctypes.c_void_p),
         ("row_sums", ctypes.c_void_p),
     )
 
@@ -45,13 +46,19 @@ def multiply_into(
         bias: address of N numbers that are added to each row.
         row_sums: address of room for M numbers: the sum of each row of A.
     """
-    product = Multiply()
-    product.M, product.N, product.K = a.rows, b.columns, a.columns
-    product.c, product.ldc = result.data_ptr(), b.columns
-    product.a, product.a_rs, product.a_cs = a.location, a.row_stride, a.column_stride
-    product.b, product.b_rs, product.b_cs = b.location, b.row_stride, b.column_stride
+    product = describe(result.data_ptr(), a, b)
     if bias is not None:
         product.bias = bias
     if row_sums is not None:
         product.row_sums = row_sums
+    return product
+
+
+def describe(result: int, a: Matrix, b: Matrix) -> Multiply:
+    """Describe the product of A (M, K) and B (K, N) at an address, contiguous."""
+    product = Multiply()
+    product.M, product.N, product.K = a.rows, b.columns, a.columns
+    product.c, product.ldc = result, b.columns
+    product.a, product.a_rs, product.a_cs = a.location, a.row_stride, a.column_stride
+    product.b, product.b_rs, product.b_cs = b.location, b.row_stride, b.column_stride
     return product

@@ -4,6 +4,7 @@
 
 #include "linear.h"
 #include "team.h"
+#include "unpacked.h"
 
 extern "C" int lanes() { return VL; }
 extern "C" int paired() { return PAIRED; }
@@ -50,7 +51,7 @@ struct Call {
     std::ptrdiff_t ldc;
     int M, N, K;
     Matrix a, b;
-    const real* bias;
+    Bias bias;
     real* row_sums;
     int add;
 };
@@ -64,9 +65,34 @@ static void part_of_call(void* data, int thread, int threads) {
 
 // The whole product, by the members of a team one after another.
 extern "C" void multiply_whole(real* c, long ldc, int M, int N, int K, const real* a, long rs_a, long cs_a,
-                               const real* b, long rs_b, long cs_b, const real* bias, real* row_sums, int add, int threads) {
-    Call call{c, ldc, M, N, K, {a, rs_a, cs_a}, {b, rs_b, cs_b}, bias, row_sums, add};
+                               const real* b, long rs_b, long cs_b, const real* bias, const real* bias2, real* row_sums, int add,
+                               int threads) {
+    Call call{c, ldc, M, N, K, {a, rs_a, cs_a}, {b, rs_b, cs_b}, {bias, bias2}, row_sums, add};
     for (int thread = 0; thread < threads; ++thread) part_of_call(&call, thread, threads);
+}
+
+// The same of contiguous rows of A, with B where it lies.
+extern "C" void multiply_where_it_lies(real* c, long ldc, int M, int N, int K, const real* a, long rs_a, const real* b,
+                                       long rs_b, long cs_b, const real* bias, const real* bias2, int threads) {
+    for (int thread = 0; thread < threads; ++thread)
+        linear_where_it_lies(c, ldc, M, N, K, {a, rs_a, 1}, {b, rs_b, cs_b}, {bias, bias2}, thread, threads);
+}
+
+// C (rows, G * H) = A W by panels of G gates of H units, with W where it lies.
+extern "C" void multiply_panels_where_they_lie(real* C, const real* A, long lda, int rows, const real* W, long rs, long cs,
+                                               int K, int G, int H, int V) {
+    std::vector<Matrix> gates;
+    for (int g = 0; g < G; ++g) gates.push_back({W + g * H * cs, rs, cs});
+    const int units = V * VL, ldc = G * units;
+    std::vector<real> c(rows * ldc);
+    for (int u = 0; u < panel_count(H, V); ++u) {
+        panel_where_it_lies(c.data(), {A, lda, nullptr}, rows, gates.data(), u, K, G, H, V);
+        for (int r = 0; r < rows; ++r)
+            for (int n = 0; n < ldc; ++n) {
+                const int unit = u * units + n % units;
+                if (unit < H) C[(r * G + n / units) * H + unit] = c[r * ldc + n];
+            }
+    }
 }
 
 struct Relay {

@@ -60,7 +60,27 @@ class Build:
         )  # fmt: skip
         return c
 
-    def multiply_whole(self, a, b, *, bias=None, before=None, sums=None, threads=1):
+    def multiply_where_it_lies(self, a, b, *, bias=None, bias2=None, threads=1):
+        """Return a b + bias + bias2, in the rows of a wider matrix, without packing b."""
+        rows, columns = len(a), b.shape[1]
+        wide = np.full((rows, columns + 3), 7, self.dtype)
+        self.library.multiply_where_it_lies(
+            address(wide), strides(wide)[0], rows, columns, a.shape[1], address(a), strides(a)[0], address(b),
+            *strides(b), address(bias), address(bias2), threads,
+        )  # fmt: skip
+        assert (wide[:, columns:] == 7).all()
+        return wide[:, :columns]
+
+    def multiply_panels_where_they_lie(self, a, w, gates, vectors):
+        """Return a w by way of panels that are not packed."""
+        c = np.full((len(a), w.shape[1]), np.nan, self.dtype)
+        sizes = len(w), gates, w.shape[1] // gates, vectors
+        self.library.multiply_panels_where_they_lie(
+            address(c), address(a), strides(a)[0], len(a), address(w), *strides(w), *sizes
+        )
+        return c
+
+    def multiply_whole(self, a, b, *, bias=None, bias2=None, before=None, sums=None, threads=1):
         """Return a b + bias, or `before` + a b + bias, in the rows of a wider matrix; `sums` gets the row sums of a."""
         rows, columns = len(a), b.shape[1]
         wide = np.full((rows, columns + 3), 7, self.dtype)
@@ -69,7 +89,7 @@ class Build:
         sizes = rows, columns, a.shape[1]
         self.library.multiply_whole(
             address(c), strides(c)[0], *sizes, address(a), *strides(a), address(b), *strides(b),
-            address(bias), address(sums), before is not None, threads,
+            address(bias), address(bias2), address(sums), before is not None, threads,
         )  # fmt: skip
         assert (wide[:, columns:] == 7).all()
         return c
@@ -203,6 +223,8 @@ def test_whole_product_with_a_bias_on_top_of_what_is_there(build, columns):
     build.check(build.multiply_whole(a, b, before=before, threads=2), a, b, before)
     found = build.multiply_whole(a, b, before=before, bias=bias, threads=2)
     build.check(found, a, b, before.astype(np.float64) + bias)
+    found = build.multiply_whole(a, b, bias=bias, bias2=before[:1].copy())
+    assert (found == build.multiply_whole(a, b, bias=bias + before[:1])).all()
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
@@ -215,6 +237,30 @@ def test_whole_product_gives_the_row_sums_of_its_left_side(build, order, threads
     start = sums.copy()
     build.multiply_whole(a, b, sums=sums, before=np.zeros((70, 700), build.dtype), threads=threads)
     check(sums, a, ones, start)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("columns", [1, 7, 16, 37, 64, 100, 300])
+@pytest.mark.parametrize("depth", [1, 5, 16, 33, 130])
+@pytest.mark.covering(2)
+def test_product_of_few_rows_with_a_matrix_where_it_lies(build, depth, columns, order):
+    wide, b, bias = build.draw(5, depth + 3), build.draw(depth, columns, order=order), build.draw(2, columns)
+    for rows in (1, 2, 5):
+        a = wide[:rows, :depth]
+        check(build.multiply_where_it_lies(a, b, threads=rows), a, b)
+        once = build.multiply_where_it_lies(a, b, bias=bias[:1].sum(0))
+        check(once, a, b, np.broadcast_to(bias[0], once.shape))
+        twice = build.multiply_where_it_lies(a, b, bias=bias[0].copy(), bias2=bias[1].copy())
+        assert (twice == build.multiply_where_it_lies(a, b, bias=bias.sum(0))).all()
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("units", [1, 16, 37, 64])
+@pytest.mark.parametrize("gates", [1, 3, 4])
+def test_panels_of_a_matrix_where_it_lies(build, gates, units, order):
+    a, w = build.draw(3, 33), build.draw(33, gates * units, order=order)
+    for vectors in range(1, 5):
+        check(build.multiply_panels_where_they_lie(a, w, gates, vectors), a, w)
 
 
 @pytest.fixture(scope="module")

@@ -52,8 +52,10 @@ class RegionCode:
         yield f"        {{  // {width} units"
         yield f"            const int V = v{number}, panels = panel_count({width}, V);"
         yield "            const int last = share_start(panels, s.unit_share + 1, s.unit_shares);"
+        starts: list[int] = []
         for k, product in enumerate(region.products, first):
             place = product.operand
+            starts.append(len(self.columns))
             self.names.buffers[place.buffer] = place.width
             for block in product.blocks:
                 self.columns.append((block.matrix, block.transposed, block.offset))
@@ -69,8 +71,9 @@ class RegionCode:
             yield f"                fetch<{str(written).lower()}>(s, {at}, {self.names.size(place.width)}, V);"
         for k, product in enumerate(region.products, first):
             count, depth = len(product.blocks), self.depth(product)
-            panel = f"w{k} + std::ptrdiff_t(u) * {depth} * {count} * V * VL"
-            yield f"                multiply_panel(call, c{k}_, a{k}, s.live, {panel}, {depth}, {count} * V);"
+            gates = f"call.gates + {starts[k - first]}"
+            shape = f"{depth}, {count}, {width}, V"
+            yield f"                multiply_panel(call, c{k}_, a{k}, s.live, w{k}, {gates}, u, {shape});"
         yield "                for (int v = 0; v < V; ++v) {"
         yield f"                    const int j = (u * V + v) * VL, left = {width} - j;"
         yield "                    auto body = [&](auto whole) __attribute__((always_inline)) {"

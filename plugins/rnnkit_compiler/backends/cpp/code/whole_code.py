@@ -53,6 +53,7 @@ class WholeCode:
         product = Product(operand, (ColumnBlock(whole.node, matrices[0], transposed, 0),))
         code.vectors.append((1, whole.node.width // count))
         code.products.append(PackedProduct(region, product, 1 if apart else count, len(matrices)))
+        matrix_at = f"call.gates + {len(code.columns)}"
         code.columns += [(matrix, transposed, 0) for matrix in matrices]
         depth, out, stride = code.depth(product), self._begin(whole.place), self.names.size(whole.place.width)
         rows, packed = self._rows(operand), f"w{k}"
@@ -61,7 +62,8 @@ class WholeCode:
             yield f"        for (int k = 0; k < {pieces}; ++k)"
             rows, out, pieces = self._rows(operand, f" + k * {depth}"), f"{out} + k * {width}", "1"
             packed += f" + k * packed_size({depth}, 1, {width}, v{region})"
-        yield f"        multiply_pieces(s, {out}, {stride}, {rows}, {pieces}, {packed},"
+            matrix_at += " + k"
+        yield f"        multiply_pieces(s, {out}, {stride}, {rows}, {pieces}, {packed}, {matrix_at},"
         yield f"                        {depth}, {width}, v{region}, reinterpret_cast<real*>(s.scratch + c{k}),"
         yield f"                        reinterpret_cast<const real**>(s.scratch + l{k}));"
 

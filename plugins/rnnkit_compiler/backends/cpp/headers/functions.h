@@ -7,6 +7,7 @@
 
 typedef void (*Product)(real* c, std::ptrdiff_t ldc, Rows a, int rows, const real* panel, int K, bool add);
 typedef void (*Pack)(real* to, const Matrix* gates, int K, int G, int H, int V, int share, int shares);
+typedef void (*Panel)(real* c, Rows a, int rows, const Matrix* gates, int u, int K, int G, int H, int V);
 
 // A product of two whole matrices, C (M, N) = A (M, K) B (K, N) + bias; see `linear`. Strides are in elements.
 struct Multiply {
@@ -18,6 +19,7 @@ struct Multiply {
     const real* b;
     std::int64_t b_rs, b_cs;
     const real* bias;
+    const real* bias2;  // if there is a bias that is the sum of two; or null
     real* row_sums;
 };
 
@@ -34,13 +36,15 @@ struct RowsOf {
 typedef void (*Contract)(const std::int64_t* description, real* out, std::ptrdiff_t stride, RowsOf x, RowsOf y,
                          const int* rows, int count, int share, int shares);
 
-// Products with sub-panels of 1 to 4 vectors, the packing, and whole products. They are most of what there is to
-// compile.
+// Products with sub-panels of 1 to 4 vectors, the packing, whole products and contractions; and for calls of few rows,
+// products with weights where they lie. They are most of what there is to compile.
 struct Functions {
     Product products[TILE_VECTORS];
     Pack pack;
     Whole multiply;
     Contract contract;
+    Panel panel_where_it_lies;
+    Whole multiply_where_it_lies;
 };
 
 // Packs one share of the panels.

@@ -31,6 +31,7 @@ struct Call {
     const std::int64_t* lengths; // (B,); null: all rows run to the end
     const std::uint8_t* reset;   // (T, B); null: no row starts again
     std::int64_t unit_threads;   // how many threads share the units of a row; the others share the rows
+    std::int64_t packs;          // whether weights are packed; else they are read where they lie, see unpacked.h
     Team team;
 };
 
@@ -59,8 +60,12 @@ INLINE vec kept(vec v, int left, real rest) {
 
 INLINE vec truth(veci mask) { return select(mask, broadcast(1), broadcast(0)); }
 
-// c (rows, NV * VL) = A (rows, K) times one panel.
-INLINE void multiply_panel(const Call& call, real* c, Rows a, int rows, const real* panel, int K, int NV) {
+// c (rows, G * V * VL) = A (rows, K) times panel u of G gates of H units, packed at w.
+INLINE void multiply_panel(const Call& call, real* c, Rows a, int rows, const real* w, const Matrix* gates, int u, int K,
+                           int G, int H, int V) {
+    if (!call.packs) return call.functions->panel_where_it_lies(c, a, rows, gates, u, K, G, H, V);
+    const int NV = G * V;
+    const real* panel = w + std::ptrdiff_t(u) * K * NV * VL;
     for (int s = 0; s < sub_panels(NV); ++s) {
         const int start = sub_panel_start(NV, s), width = sub_panel_start(NV, s + 1) - start;
         call.functions->products[width - 1](c + start * VL, NV * VL, a, rows, panel + std::ptrdiff_t(K) * start * VL, K,
@@ -136,15 +141,15 @@ constexpr int PIECES_AT_ONCE = 64;  // of rows: so many that the matrix pays, an
 
 // Multiplies each of `count` neighbouring pieces of K numbers of a row by one matrix of H columns. `c` has room for the
 // products of PIECES_AT_ONCE pieces with a panel, `list` for a pointer to each piece of all rows.
-inline void multiply_pieces(const Share& s, real* out, std::ptrdiff_t stride, RowsOf a, int count, const real* panels,
-                            int K, int H, int V, real* c, const real** list) {
+inline void multiply_pieces(const Share& s, real* out, std::ptrdiff_t stride, RowsOf a, int count, const real* w,
+                            const Matrix* matrix, int K, int H, int V, real* c, const real** list) {
     const int pieces = s.live * count;
     for (int i = 0; i < pieces; ++i) list[i] = a.first + s.rows[i / count] * a.stride + i % count * K;
     const int end = share_start(panel_count(H, V), s.unit_share + 1, s.unit_shares);
     for (int u = share_start(panel_count(H, V), s.unit_share, s.unit_shares); u < end; ++u)
         for (int first = 0; first < pieces; first += PIECES_AT_ONCE) {
             const int some = pieces - first < PIECES_AT_ONCE ? pieces - first : PIECES_AT_ONCE;
-            multiply_panel(*s.call, c, {nullptr, 0, list + first}, some, panels + std::ptrdiff_t(u) * K * V * VL, K, V);
+            multiply_panel(*s.call, c, {nullptr, 0, list + first}, some, w, matrix, u, K, 1, H, V);
             for (int i = 0; i < some; ++i) {
                 real* const to = out + s.rows[(first + i) / count] * stride + (first + i) % count * H + u * V * VL;
                 for (int v = 0, left = H - u * V * VL; v < V && left > 0; ++v, left -= VL)
@@ -234,6 +239,10 @@ inline std::int64_t steps_ahead(const Call& call) {
     return call.before_count ? divide_up(ROWS, int(call.batch)) : call.steps;
 }
 
+inline Whole whole_product(const Call& call) {
+    return call.packs ? call.functions->multiply : call.functions->multiply_where_it_lies;
+}
+
 // Does this thread's share of the products before steps [first, first + count).
 inline void multiply_ahead(const Call& call, std::int64_t first, std::int64_t count, int thread, int threads) {
     const std::int64_t start = first * call.batch;
@@ -242,7 +251,7 @@ inline void multiply_ahead(const Call& call, std::int64_t first, std::int64_t co
         m.c += start * m.ldc;
         m.a += start * m.a_rs;
         m.M = m.M - start < count * call.batch ? m.M - start : count * call.batch;
-        call.functions->multiply(m, call.workspace, thread, threads);
+        whole_product(call)(m, call.workspace, thread, threads);
     }
 }
 
@@ -253,7 +262,7 @@ static void work(void* data, int thread, int threads) {
     const Call& call = *both.call;
     Kernel& kernel = *both.kernel;
     Share s = take_share(call, thread, threads, both.some, kernel.scratch_bytes);
-    kernel.pack(thread, threads);
+    if (call.packs) kernel.pack(thread, threads);
     kernel.begin(s);
     const std::int64_t ahead = steps_ahead(call);
     for (std::int64_t n = 0; n < call.steps; ++n) {
@@ -282,15 +291,16 @@ static void work(void* data, int thread, int threads) {
     if (!call.after_count) return;
     both.all->wait(threads);
     for (std::int64_t k = 0; k < call.after_count; ++k)
-        call.functions->multiply(call.after[k], call.workspace, thread, threads);
+        whole_product(call)(call.after[k], call.workspace, thread, threads);
 }
 
 template <class Kernel, bool forward>
 static void drive(const Call& call) {
     Kernel kernel(call);
     Barrier all;
-    Barrier* some = new Barrier[call.team.threads < 1 ? 1 : call.team.threads];
+    Barrier alone;
+    Barrier* some = call.team.threads > 1 ? new Barrier[call.team.threads] : &alone;
     struct { Kernel* kernel; const Call* call; Barrier* all; Barrier* some; } both{&kernel, &call, &all, some};
     run(call.team, work<Kernel, forward>, &both);
-    delete[] some;
+    if (some != &alone) delete[] some;
 }

@@ -70,12 +70,23 @@ static inline void sum_rows(real* sums, Rows a, int rows, int K, bool add) {
     }
 }
 
-// Puts the bias where the product is added, or adds it to what is there.
-static inline void put_bias(real* c, std::ptrdiff_t ldc, const real* bias, int rows, int columns, bool add) {
+// What is added to each row: one vector (N,), or the sum of two; both null for nothing.
+struct Bias {
+    const real *one, *other;
+
+    explicit operator bool() const { return one; }
+    vec at(int n, int count) const {
+        const vec b = load_n(one + n, count);
+        return other ? b + load_n(other + n, count) : b;
+    }
+};
+
+// Puts the bias, from column `from` on, where the product is added, or adds it to what is there.
+static inline void put_bias(real* c, std::ptrdiff_t ldc, Bias bias, int from, int rows, int columns, bool add) {
     for (int r = 0; r < rows; ++r, c += ldc)
         for (int n = 0; n < columns; n += VL) {
             const int count = columns - n < VL ? columns - n : VL;
-            const vec b = load_n(bias + n, count);
+            const vec b = bias.at(from + n, count);
             store_n(c + n, add ? b + load_n(c + n, count) : b, count);
         }
 }
@@ -130,10 +141,9 @@ INLINE Range piece(int total, int grain, int pieces, int index) {
 
 // This thread's part of C (M, N) = A (M, K) B (K, N) + bias, or C += with `add`. Rows of C are contiguous, ldc apart.
 //
-// `bias` (N) may be null. `row_sums` (M), unless null, gets the sum of every row of A, or has it added: the gradient of
+// `row_sums` (M), unless null, gets the sum of every row of A, or has it added: the gradient of
 // a weight multiplies the transpose of its output's gradient, whose row sums are the gradient of the bias.
-static inline void linear(real* c, std::ptrdiff_t ldc, int M, int N, int K, Matrix a, Matrix b, const real* bias,
-                          real* row_sums, bool add, real* workspace, int thread, int threads) {
+static inline void linear(real* c, std::ptrdiff_t ldc, int M, int N, int K, Matrix a, Matrix b, Bias bias, real* row_sums, bool add, real* workspace, int thread, int threads) {
     real* const packed = workspace;
     real* const copied = packed + std::ptrdiff_t(BLOCK_DEPTH) * BLOCK_COLUMNS;
     real* const scratch = copied + BLOCK_ROWS * ROW_STRIDE;
@@ -153,7 +163,7 @@ static inline void linear(real* c, std::ptrdiff_t ldc, int M, int N, int K, Matr
                 real* const corner = c + m * ldc + n;
                 const Rows of_a = contiguous_rows(copied, a.at(m, depth.start), rows.size, depth.size);
                 if (row_sums && n == 0) sum_rows(row_sums + m, of_a, rows.size, depth.size, more);
-                if (bias && z == 0) put_bias(corner, ldc, bias + n, rows.size, columns.size, add);
+                if (bias && z == 0) put_bias(corner, ldc, bias, n, rows.size, columns.size, add);
                 block_product(corner, ldc, of_a, rows.size, packed, depth.size, columns.size, more || bias, scratch);
             }
         }

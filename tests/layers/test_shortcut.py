@@ -1,0 +1,318 @@
+"""Calls without gradients take a shortcut, which no change escapes: they always give what the loop gives."""
+
+import copy
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+from torch.func import functional_call, vmap
+from torch.nn.utils import parametrizations
+
+import rnnkit
+
+XS = torch.randn(1, 2, 3, generator=torch.Generator().manual_seed(1))
+
+
+class Scaled(rnnkit.Cell):
+    """Reads an attribute, one of its class, a global, a list and a buffer, and has a submodule."""
+
+    class_factor = 1.0
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.read = torch.nn.Linear(input_size + hidden_size, hidden_size)
+        self.register_buffer("shift", torch.zeros(hidden_size))
+        self.factor, self.factors = 1.0, [1.0]
+
+    def step(self, x, state):
+        (h,) = state
+        scale = self.factor * self.class_factor * self.factors[0] * FACTOR
+        h = torch.tanh(scale * self.read(torch.cat([x, h], 1)) + self.shift)
+        return h, (h,)
+
+
+FACTOR = 1.0
+
+
+def layer_of(cell="lstm", **options):
+    torch.manual_seed(0)
+    return rnnkit.RNN(cell, 3, 4, **options)
+
+
+def shortcut_of(layer, xs=XS):
+    return layer._shortcuts._known.get(xs.shape)
+
+
+def warmed(layer, xs=XS, hx=None):
+    """Call a layer until it takes the shortcut, and return what it gives then."""
+    with torch.no_grad():
+        for _ in range(3):
+            given = layer(xs, hx)
+    assert shortcut_of(layer, xs) is not None
+    return given
+
+
+def by_the_loop(layer, xs=XS, hx=None):
+    other = copy.deepcopy(layer)
+    other.unroller = "loop"
+    with torch.no_grad():
+        return other(xs, hx)
+
+
+def assert_same(given, expected):
+    flat = torch.utils._pytree.tree_leaves
+    for a, b in zip(flat(given), flat(expected), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("num_layers", [1, 2])
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "layernorm", "zoneout(lstm)", Scaled])
+@pytest.mark.covering(2)
+def test_the_shortcut_gives_what_the_loop_gives(cell, batch_first, num_layers):
+    layer = layer_of(cell, num_layers=num_layers, batch_first=batch_first).eval()
+    xs = XS.transpose(0, 1) if batch_first else XS
+    assert_same(warmed(layer, xs), by_the_loop(layer, xs))
+    hx = layer.layout.unflat([torch.randn_like(t) for t in layer.layout.flat(layer.initial_state(2))])
+    with torch.no_grad():
+        given = layer(xs, hx)
+    assert_same(given, by_the_loop(layer, xs, hx))
+    assert all(a.data_ptr() != b.data_ptr() for a, b in zip(*map(layer.layout.flat, (hx, given[1])), strict=True))
+
+
+@torch.no_grad()
+def double_by_data(layer):
+    for parameter in layer.parameters():
+        parameter.data.mul_(2)
+
+
+@torch.no_grad()
+def exchange_data(layer):
+    for parameter in layer.parameters():
+        parameter.data = 2 * parameter.data
+
+
+@torch.no_grad()
+def transpose_data(layer):
+    layer.weight_hh_l0.data = layer.weight_hh_l0.data.view(4, 16).t().reshape(16, 4)
+
+
+@torch.no_grad()
+def stride_data(layer):
+    """The same memory, read in another order."""
+    layer.weight_hh_l0.data = layer.weight_hh_l0.data.as_strided((16, 4), (1, 16))
+
+
+@torch.no_grad()
+def double_in_place(layer):
+    for parameter in layer.parameters():
+        parameter.mul_(2)
+
+
+def write_by_numpy(layer):
+    layer.bias_ih_l0.detach().numpy()[:] = 3
+
+
+def load(layer):
+    layer.load_state_dict({name: 2 * tensor for name, tensor in layer.state_dict().items()})
+
+
+def assign(layer):
+    layer.load_state_dict({name: 2 * tensor for name, tensor in layer.state_dict().items()}, assign=True)
+
+
+def replace(layer):
+    layer.weight_hh_l0 = torch.nn.Parameter(2 * layer.weight_hh_l0.detach())
+
+
+def parametrize(layer):
+    parametrizations.weight_norm(layer, "weight_hh_l0")
+    with torch.no_grad():
+        layer.parametrizations.weight_hh_l0.original0.mul_(2)
+
+
+OF_WEIGHTS = [
+    *(double_by_data, exchange_data, transpose_data, stride_data, double_in_place),
+    *(write_by_numpy, load, assign, replace, parametrize),
+]
+
+
+@pytest.mark.parametrize("change", OF_WEIGHTS)
+def test_a_change_of_weights_counts_from_the_next_call_on(change):
+    layer, hx = layer_of(), (torch.full((1, 2, 4), 0.5), torch.full((1, 2, 4), 0.5))
+    before = warmed(layer, hx=hx)
+    change(layer)
+    with torch.no_grad():
+        given = layer(XS, hx)
+    assert not torch.equal(given[0], before[0])
+    assert_same(given, by_the_loop(layer, hx=hx))
+
+
+def attribute(layer, monkeypatch):
+    layer._cells[0].factor = 2.0
+
+
+def negative_zero(layer, monkeypatch):
+    layer._cells[0].factor = -1.0
+
+
+def in_a_list(layer, monkeypatch):
+    layer._cells[0].factors[0] = 2.0
+
+
+def of_the_class(layer, monkeypatch):
+    monkeypatch.setattr(Scaled, "class_factor", 2.0)
+
+
+def a_global(layer, monkeypatch):
+    monkeypatch.setitem(globals(), "FACTOR", 2.0)
+
+
+def the_step(layer, monkeypatch):
+    monkeypatch.setattr(Scaled, "step", lambda self, x, state: (state[0] + 1, (state[0] + 1,)))
+
+
+def a_buffer(layer, monkeypatch):
+    layer.shift_l0 += 1
+
+
+def a_submodule(layer, monkeypatch):
+    layer.read_l0 = torch.nn.Linear(7, 4)
+
+
+def weights_of_a_submodule(layer, monkeypatch):
+    layer.read_l0.weight.data = 2 * layer.read_l0.weight.data
+
+
+def a_hook(layer, monkeypatch):
+    layer.read_l0.register_forward_hook(lambda module, args, result: 2 * result)
+
+
+def parametrized_submodule(layer, monkeypatch):
+    parametrizations.weight_norm(layer.read_l0, "weight")
+    with torch.no_grad():
+        layer.read_l0.parametrizations.weight.original0.mul_(2)
+
+
+OF_CELLS = [
+    *(attribute, negative_zero, in_a_list, of_the_class, a_global, the_step, a_buffer),
+    *(a_submodule, weights_of_a_submodule, a_hook, parametrized_submodule),
+]
+
+
+@pytest.mark.parametrize("change", OF_CELLS)
+def test_a_change_of_a_cell_counts_from_the_next_call_on(change, monkeypatch):
+    layer = layer_of(Scaled)
+    before = warmed(layer)
+    change(layer, monkeypatch)
+    with torch.no_grad():
+        given = layer(XS)
+    assert not torch.equal(given[0], before[0])
+    assert_same(given, by_the_loop(layer))
+
+
+def test_settings_of_the_layer_count_from_the_next_call_on():
+    layer = layer_of("lstm", num_layers=2, dropout=0.5).eval()
+    xs = torch.randn(2, 2, 3)
+    assert_same(warmed(layer, xs), by_the_loop(layer, xs))
+    layer.batch_first = True
+    with torch.no_grad():
+        assert_same(layer(xs), by_the_loop(layer, xs))
+    layer.batch_first = False
+    layer.train()
+    with torch.no_grad():
+        assert not torch.equal(layer(xs)[0], layer(xs)[0])  # dropped
+
+
+def test_training_and_evaluation_of_a_cell_are_told_apart():
+    layer = layer_of("zoneout(lstm)", rate=0.5).eval()
+    warmed(layer)
+    layer.train()
+    with torch.no_grad():
+        assert any(not torch.equal(layer(XS)[0], layer(XS)[0]) for _ in range(8))
+
+
+def test_calls_of_other_forms_go_the_long_way():
+    layer = layer_of()
+    warmed(layer)
+    loop = copy.deepcopy(layer)
+    loop.unroller = "loop"
+    wide = torch.randn(1, 2, 6)
+    lengths = torch.tensor([1, 1])
+    calls = [
+        lambda layer: layer(wide[..., ::2]),
+        lambda layer: layer(XS, (torch.ones(1, 4, 2).transpose(1, 2), torch.ones(1, 2, 4))),
+        lambda layer: layer(XS, lengths=lengths),
+        lambda layer: layer(XS, reset=torch.ones(1, 2, dtype=torch.bool)),
+        lambda layer: layer(XS, return_states=True),
+        lambda layer: layer(torch._neg_view(XS)),
+        lambda layer: vmap(lambda x: layer(x)[0])(torch.stack([XS, XS])),
+        lambda layer: functional_call(layer, {"bias_ih_l0": torch.ones(16)}, (XS,)),
+        lambda layer: layer(XS.expand(1, 2, 3)),
+    ]
+    for call in calls:
+        with torch.no_grad():
+            assert_same(call(layer), call(loop))
+    for bad in (XS.double(), XS.to("meta")):
+        with torch.no_grad(), pytest.raises(rnnkit.errors.ShapeError):
+            layer(bad)
+    with torch.no_grad(), pytest.raises(rnnkit.errors.ShapeError, match="hx"):
+        layer(XS, (torch.zeros(1, 2, 4),))
+
+
+def test_with_gradients_the_shortcut_is_not_taken():
+    layer = layer_of()
+    warmed(layer)
+    assert layer(XS)[0].requires_grad
+
+
+def test_copies_begin_with_no_shortcut():
+    layer = layer_of()
+    before = warmed(layer)
+    for other in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert shortcut_of(other) is None
+        assert_same(warmed(other), before)
+    half = rnnkit.copy_with_tensors(layer, {name: t.detach() / 2 for name, t in layer.named_parameters()})
+    with torch.no_grad():
+        assert_same(half(XS), by_the_loop(half))
+        assert_same(layer(XS), before)
+
+
+def test_a_cell_that_changes_at_every_call_is_not_looked_at_for_ever(monkeypatch):
+    layer = layer_of(Scaled)
+    looked = []
+    of = type(layer.unroller)
+    inner = of.advancer
+    monkeypatch.setattr(of, "advancer", lambda self, *given: looked.append(given) or inner(self, *given))
+    with torch.no_grad():
+        for k in range(200):
+            layer._cells[0].factor = 1 + k / 200
+            layer(XS)
+    assert 1 <= len(looked) < 10
+
+
+def test_threads_share_a_layer():
+    layer = layer_of("lstm", num_layers=2)
+    warmed(layer)
+    inputs = [torch.randn(1, 2, 3) for _ in range(16)]
+    expected = [by_the_loop(layer, xs) for xs in inputs]
+
+    def call(k):
+        with torch.no_grad():
+            return [layer(inputs[k]) for _ in range(50)]
+
+    with ThreadPoolExecutor(4) as pool:
+        for given, wanted in zip(pool.map(call, range(16)), expected, strict=True):
+            for one in given:
+                assert_same(one, wanted)
+
+
+def test_learnt_initial_states_are_read_anew():
+    layer = layer_of("gru", trainable_state=True)
+    before = warmed(layer)
+    with torch.no_grad():
+        layer.initial_h_l0.data.add_(1)
+        given = layer(XS)
+    assert not torch.equal(given[0], before[0])
+    assert_same(given, by_the_loop(layer))
