@@ -160,12 +160,13 @@ def _rows(total: Tensor, before: list[Tensor], seeds: Tensor, create_graph: bool
         yield from torch.zeros(len(seeds), *total.shape, dtype=total.dtype, device=total.device)
         return
     several = len(seeds) > FEW
-    options = {"retain_graph": True, "create_graph": create_graph, "allow_unused": True, "materialize_grads": True}
+    options = {"retain_graph": True, "create_graph": create_graph, "allow_unused": True}
     if several:
         spread = seeds.view(len(seeds), 1, 1, -1).expand(-1, *total.shape)
         with one_by_one_where_it_must():
             found = torch.autograd.grad(total, before, spread, is_grads_batched=True, **options)
-        yield from map(joined, zip(*(tensor.unbind(0) for tensor in found), strict=True))
+        rows = [b.new_zeros(len(seeds), *b.shape) if f is None else f for f, b in zip(found, before, strict=True)]
+        yield from map(joined, zip(*(tensor.unbind(0) for tensor in rows), strict=True))
         return
     for seed in seeds:
-        yield joined(torch.autograd.grad(total, before, seed.expand_as(total), **options))
+        yield joined(torch.autograd.grad(total, before, seed.expand_as(total), materialize_grads=True, **options))

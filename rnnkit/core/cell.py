@@ -237,5 +237,5 @@ def tensors_replaced(cell: nn.Module, tensors: Mapping[str, Tensor]) -> Iterator
     try:
         yield
     finally:
-        for store, name, tensor in before:
+        for store, name, tensor in reversed(before):  # one that was replaced twice, by two names, is the first again
             store[name] = tensor

@@ -1,13 +1,13 @@
 """The promises of a Cell: a sentence, and the author's line, for each way in which one is broken."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cached_property, partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from rnnkit.core.cell import Cell, State, building, parts_of, starting_state, time_slice
+from rnnkit.core.cell import Cell, building, parts_of, starting_state, time_slice
 from rnnkit.errors import one_line
 from rnnkit.plugin.cell_spec import CellChoice
 from rnnkit.plugin.registry import unrollers
@@ -23,6 +23,7 @@ from rnnkit.testing.gradient_report import GradientReport
 from rnnkit.testing.in_place import writes_in_place
 from rnnkit.testing.law import differences, labels, random, random_state
 from rnnkit.testing.memory_of_calls import remembered
+from rnnkit.testing.row_mixing import mixed_rows, seeded, unrolled
 from rnnkit.testing.step_shapes import odd_signature, odd_steps
 
 FIRST = ("shapes and state", "purity", "determinism")
@@ -154,22 +155,10 @@ class CellPromises:
         )
 
     def rows(self) -> Iterator[str]:
-        """Changing one row of the batch changes no other."""
+        """A row of the batch depends on no other, and not on how many there are."""
         cell = self.build()
         xs, state = random(STEPS, self.sizes.batch, self.sizes.input), random_state(cell, self.sizes.batch)
-        others = torch.arange(self.sizes.batch) != 1
-        changed = xs.clone()
-        changed[:, 1] += 1
-        runs = (_seeded(_unroll, cell, xs, state), _seeded(_unroll, cell, changed, state))
-        mixed = []
-        for name, was, now in zip(labels(cell), *(run() for run in runs), strict=True):
-            rows = (slice(None), others) if name == "the output" else others
-            if not torch.allclose(was[rows], now[rows], rtol=1e-9, atol=1e-9):
-                mixed.append(name)
-        if mixed:
-            place = culprits.mixing(self.author, *runs, self.sizes.batch)
-            sentence = f"{mixed[0]} of one row depends on another row of the batch{_and_of(mixed[1:])}"
-            yield located(sentence, place, self.author.definition("step"))
+        yield from mixed_rows(cell, self.author, xs, state)
 
     def determinism(self) -> Iterator[str]:
         """The same seed gives the same numbers, `step` draws none, and nothing is remembered beside the state."""
@@ -186,7 +175,7 @@ class CellPromises:
         for sentence in remembered(cell, self.author, p, state):
             forgetful = False
             yield sentence
-        run = _seeded(_unroll, cell, xs, state)
+        run = seeded(unrolled, cell, xs, state)
         pairs = zip(labels(cell), run(), run(), strict=True)
         differ = [name for name, first, second in pairs if not torch.equal(first, second)]
         if forgetful and differ:
@@ -278,19 +267,3 @@ def _and_of(names: list[str]) -> str:
 
 def _is_stray(tensor: Tensor, dtype: torch.dtype) -> bool:
     return tensor.is_floating_point() and tensor.dtype != dtype
-
-
-def _seeded(function: Callable[..., list[Tensor]], *arguments: Any) -> Callable[[], list[Tensor]]:
-    """Return a function that draws the same random numbers at each call."""
-
-    def run() -> list[Tensor]:
-        torch.manual_seed(1)
-        return function(*arguments)
-
-    return run
-
-
-def _unroll(cell: Cell, xs: Tensor, state: State) -> list[Tensor]:
-    with torch.no_grad():
-        ys, last = reference_unroller()(cell, xs, state)
-    return [ys, *last]

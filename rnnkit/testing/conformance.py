@@ -81,7 +81,7 @@ def built(subject: str, build: Callable[[], Checker]) -> Conformance:
     """Build what is checked and run its promises; what cannot be built has one sentence, and no promises to keep."""
     try:
         checker = build()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return Conformance(subject, {"can be built": [f"{subject} cannot be built: {one_line(error)}"]})
     return keep_promises(subject, checker.promises())
 
@@ -113,6 +113,8 @@ def keep_promises(
                 sentences.extend(promise())
             except RnnkitError as error:
                 sentences.append(located(str(error), place_of(error)))
+            except SystemExit:
+                sentences.append(f"{label}: the code ends the program (SystemExit); raise an error instead")
             except Exception as error:
                 sentences.append(located(f"{label}: {one_line(error)}", place_of(error)))
                 raised = error if any(label in others for others in needs.values()) else raised

@@ -46,7 +46,10 @@ def misnamed_gates(cell: Cell, xs: Tensor, state: State) -> Iterator[str]:
         yield f"forget_gate is {forget!r}; gates are {', '.join(map(repr, names))}"
         return
     if "bias_ih" not in stacked:
-        return
+        if "weight_ih" not in stacked:
+            return
+        # What is added to every number of a row of weights is added to its product with this input.
+        xs = torch.full_like(xs, 1 / cell.input_size)
     for name in names:
         if name not in cell.state_names and _never_moves(cell, name, list(names).index(name), xs, state):
             yield f"{name!r} in step() does not depend on the rows that gates calls {name!r}"
@@ -94,9 +97,10 @@ def _passages(cell: Cell, xs: Tensor, state: State) -> list[float]:
 
 
 def _shifted(cell: Cell, index: int, shift: float) -> Cell:
-    """Return a copy of a cell with a number added to one gate's bias."""
+    """Return a copy of a cell with a number added to one gate's bias, or where it has none to its rows of weight_ih."""
     shifted = copy.deepcopy(cell)
-    rows = slice(index * cell.hidden_size, (index + 1) * cell.hidden_size)
+    rows, inner = slice(index * cell.hidden_size, (index + 1) * cell.hidden_size), innermost(shifted)
+    bias = getattr(inner, "bias_ih", None)
     with torch.no_grad():
-        innermost(shifted).bias_ih[rows] += shift  # type: ignore[index,operator]
+        (inner.weight_ih if bias is None else bias)[rows] += shift  # type: ignore[index,operator]
     return shifted

@@ -36,8 +36,11 @@ def differences(
     dtype = torch.float64 if parameter is None else parameter.dtype
     xs, state = random(steps, batch, cell.input_size).to(dtype), random_state(cell, batch)
     loop = reference_unroller()
-    seed = int(torch.randint(2**31, ()))
+    seed, own = int(torch.randint(2**31, ())), dict(cell.named_parameters(remove_duplicate=False))
     reference, result = (_everything(u, cell, xs, state, lengths, reset, seed) for u in (loop, unroller))
+    for name, tensor in cell.named_parameters(remove_duplicate=False):
+        if own.get(name) is not tensor:
+            yield f"unroller {unroller!s} with cell {cell.name!r} leaves another tensor as parameter {name!r}"
     for name, expected in reference.items():
         actual, expected = (t.double() if t.dtype == torch.bool else t for t in (result[name], expected))
         error = float((actual - expected).abs().max()) if expected.numel() else 0.0

@@ -343,6 +343,35 @@ class GatesTooFew(Gated):
         return h, (h,)
 
 
+class GatesSwappedWithoutBias(Gated):
+    gates = ("f", "n")  # here
+    forget_gate = "f"
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        del self.bias_ih
+
+    def project(self, xs):
+        return nn.functional.linear(xs, self.weight_ih)
+
+    def step(self, p, state):
+        (h,) = state
+        n, f = (p + nn.functional.linear(h, self.weight_hh)).chunk(2, dim=1)
+        h = torch.sigmoid(f) * h + (1 - torch.sigmoid(f)) * torch.tanh(n)
+        return h, (h,)
+
+
+class CountsRows(Whole):
+    def step(self, p, state):  # here
+        y, (h, c) = super().step(p, state)
+        return y / len(y), (h / len(y), c)
+
+
+class EndsTheProgram(Whole):
+    def step(self, p, state):
+        raise SystemExit(0)
+
+
 class GatesOfNothing(Whole):
     gates = ("f", "n")  # here
 
@@ -389,6 +418,8 @@ BROKEN = {
         "gates",
         "the rows that gates calls 'n' keep the state where they are open, not those of 'f'",
     ),
+    GatesSwappedWithoutBias: ("gates", "'f' in step() does not depend on the rows that gates calls 'f'"),
+    CountsRows: ("rows are independent", "the output of a row is another one among 1 rows than among others"),
     GatesTooFew: ("gates", "gates names 1 blocks of 5 rows; weight_ih has 10"),
     GatesOfNothing: ("gates", "gates names blocks of rows, and there is no weight_ih, weight_hh, bias_ih or bias_hh"),
 }

@@ -58,3 +58,8 @@ def test_what_bears_no_watch_is_no_worse_for_it():
     (said,) = testing.inspect_cell(ScriptedAndNarrow).failures
     assert "step() returns an output of shape (3, 4); output_size says (3, 5)" in said
     assert "test_places.py:" in said
+
+
+def test_a_step_that_ends_the_program_ends_no_check():
+    said = testing.inspect_cell(broken_cells.EndsTheProgram).failures
+    assert any("the code ends the program (SystemExit); raise an error instead" in sentence for sentence in said)

@@ -10,6 +10,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
 import rnnkit
+from rnnkit.core.cell import building
+from rnnkit.testing import differences
 
 from ..core_cells import TAKING_ALL
 
@@ -239,3 +241,56 @@ def test_a_hook_of_a_parameter_that_no_step_uses_is_never_handed_none(name, agai
     ys, _ = rnnkit.unrollers[name]()(cell, torch.randn(STEPS, 2, 3))
     ys.sum().backward(create_graph=again)
     assert cell.spare.grad is None or not cell.spare.grad.any()
+
+
+class OneModuleTwice(rnnkit.Cell):
+    """A module under two names."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.read = torch.nn.Linear(input_size, hidden_size)
+        self.again = self.read
+
+    def step(self, x, state):
+        h = torch.tanh(0.5 * state[0] + self.read(x) + self.again(x * x))
+        return h, (h,)
+
+
+@pytest.mark.parametrize("name", TAKING_ALL)
+def test_a_module_under_two_names_keeps_its_parameters(name):
+    with building(None, torch.float64):
+        cell = OneModuleTwice(3, 4)
+    weight, unroller = cell.read.weight, rnnkit.unrollers[name]()
+    assert list(differences(unroller, cell, STEPS, 2, 1e-10)) == []
+    assert cell.read.weight is weight is cell.again.weight
+
+
+def test_the_law_sees_a_parameter_that_is_exchanged():
+    class Exchanging(rnnkit.unrollers["loop"]):
+        def __call__(self, cell, xs, state=None, **masks):
+            ys, last = super().__call__(cell, xs, state, **masks)
+            cell.read.weight = torch.nn.Parameter(cell.read.weight.detach().clone())
+            return ys, last
+
+    with building(None, torch.float64):
+        said = list(differences(Exchanging(), OneModuleTwice(3, 4), STEPS, 2, 1e-10))
+    assert any("leaves another tensor as parameter 'read.weight'" in sentence for sentence in said)
+
+
+class CutOff(rnnkit.Cell):
+    """Depends on the state, and no gradient goes by way of it."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.linear = torch.nn.Linear(input_size + hidden_size, hidden_size)
+
+    def step(self, x, state):
+        h = torch.tanh(self.linear(torch.cat([x, state[0].detach()], 1)))
+        return h, (h,)
+
+
+@pytest.mark.parametrize("name", TAKING_ALL)
+def test_a_state_that_gradients_do_not_pass(name):
+    with building(None, torch.float64):
+        cell = CutOff(3, 8)
+    assert list(differences(rnnkit.unrollers[name](), cell, STEPS, 2, 1e-10)) == []

@@ -101,9 +101,11 @@ def acting_on(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor]) -> Mappin
 def _found_owners(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor]) -> Mapping[str, Tensor] | Unproven:
     try:
         with torch.random.fork_rng(devices=[]):
-            return owners_of(record(cell, [xs], states, _step_of_a_sequence))
+            recording = record(cell, [xs], states, _step_of_a_sequence)
     except NotRecordable as error:
         return Unproven(str(error))
+    with torch.device("cpu"):  # whatever the default is
+        return owners_of(recording)
 
 
 def _step_of_a_sequence(cell: rnnkit.Cell, inputs: Sequence[Tensor]) -> rnnkit.Projected:
@@ -122,7 +124,8 @@ def _proven(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor]) -> StateJac
         return Unproven(str(error))
     except Exception as error:  # of project(), on numbers of our own: the loop says so of the user's, if it is so there
         return Unproven(f"trying the cell fails ({first_line(error)})")
-    return state_jacobian(recording, tuple(cell.state_names))
+    with torch.device("cpu"):
+        return state_jacobian(recording, tuple(cell.state_names))
 
 
 def state_jacobian(recording: Recording, names: tuple[str, ...]) -> StateJacobian:

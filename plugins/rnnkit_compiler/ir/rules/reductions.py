@@ -82,7 +82,7 @@ def _extreme(lowering: Lowering, call: Call) -> list[Value | None]:
     largest = row.max(node) if call.base_name == "max" else row.min(node)
     found = node.eq(row.repeat(largest)).maximum(node.ne(node)).stop()
     (axis,) = row.along
-    places = lowering.constant(torch.arange(row.sizes[axis]))
+    places = lowering.constant(torch.arange(row.sizes[axis], device="cpu"))
     place = row.repeat_of(lowering.value(places).node, (axis,))
     first = row.repeat(row.min(found.where(place, float(row.sizes[axis]))))
     return [_reduced(lowering, call, row, row.sum(place.eq(first).where(node, 0))), None]
