@@ -8,8 +8,8 @@
 
 Paper: Beck et al., "xLSTM: Extended Long Short-Term Memory", NeurIPS 2024.
 
-What differs: one head, whose recurrent weight is whole; the paper's block around it is left out. It starts as the first
-block of the published code does, but for weight_hh, which is zero there unless it is asked for as here.
+What differs: one head by default; the paper's block around it is left out. It starts as the first block of the
+published code does, but for weight_hh, which is zero there unless it is asked for as here.
 
 When to use it: where an LSTM must revise what it has stored.
 """
@@ -26,10 +26,10 @@ from rnnkit_zoo._starts import D, normal, root, starting
 class SLSTM(Exponential):
     """The LSTM of scalar memories in xLSTM, stabilised (Beck 2024).
 
-    State: h, c, n, m (B, H). Parameters in the rows i, f, z, o: weight_ih (4H, D), weight_hh (4H, H), bias_ih and
-    bias_hh (4H,).
+    State: h, c, n, m (B, H). Rows i, f, z, o: weight_ih (4H, D), weight_hh (4H, H / heads), bias_ih and bias_hh (4H,).
 
     Args:
+        heads: groups of units, each of which sees its own part of h alone: U is block-diagonal. They divide H.
         exponential_forget: whether the forget gate is an exponential too, or a sigmoid.
     """
 
@@ -41,8 +41,8 @@ class SLSTM(Exponential):
         """Draw weight_ih: normal, deviation √(0.4/D); weight_hh: within ±1/√H; biases are 0, of f from 5 down to -7."""
         super().reset_parameters()
         if self.bias_ih is not None:
-            spread = torch.linspace(0, 1, self.hidden_size) ** 0.3
-            self.bias_ih.data[self.hidden_size : 2 * self.hidden_size] = 5 - 12 * spread
+            of_f = slice(self.hidden_size, 2 * self.hidden_size)
+            self.bias_ih.data[of_f] = 5 - 12 * torch.linspace(0, 1, self.hidden_size) ** 0.3
 
     def step(self, p: Tensor, state: State) -> tuple[Tensor, State]:
         """Advance one step: p (B, 4H), h, c, n, m (B, H)."""

@@ -36,13 +36,16 @@ def lru(w, x, state):
     return y, (s.real, s.imag)
 
 
-def slstm(w, x, state, exponential_forget=False):
+def slstm(w, x, state, exponential_forget=False, heads=1):
     h, c, n, m = state
     c, n = c * np.exp(m), n * np.exp(m)  # as they are without the stabilisation
     names = ("i", "f", "z", "o")
     W, R = blocks(w, "weight_ih", *names), blocks(w, "weight_hh", *names)
     b, d = blocks(w, "bias_ih", *names), blocks(w, "bias_hh", *names)
-    pre = {k: W[k] @ x + b[k] + R[k] @ h + d[k] for k in names}
+    size = len(h) // heads
+    seen = np.kron(np.eye(heads), np.ones((size, size)))  # where a unit and a number of h are of one head
+    whole = {k: np.tile(R[k], (1, heads)) * seen for k in names}
+    pre = {k: W[k] @ x + b[k] + whole[k] @ h + d[k] for k in names}
     f = np.exp(pre["f"]) if exponential_forget else sigmoid(pre["f"])
     i = np.exp(pre["i"])
     c = f * c + i * np.tanh(pre["z"])
@@ -300,7 +303,7 @@ EQUATIONS = {
     "mingru": Equation(mingru),
     "minlstm": Equation(minlstm),
     "lru": Equation(lru, [{}, {"r_min": 0.5, "r_max": 0.9, "max_phase": 0.3}]),
-    "slstm": Equation(slstm, [{}, {"exponential_forget": True}]),
+    "slstm": Equation(slstm, [{}, {"exponential_forget": True}, {"heads": 2}]),
     "mlstm": Equation(mlstm),
     "sru": Equation(sru, [{}, {"highway_bias": -2.0}]),
     "qrnn": Equation(qrnn, [{}, {"bias": False}]),
