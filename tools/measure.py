@@ -3,6 +3,7 @@
     python tools/measure.py speed    ->  docs/assets/speed.md
     python tools/measure.py memory   ->  docs/assets/memory.md
     python tools/measure.py training ->  docs/assets/training.md
+    python tools/measure.py steps    ->  docs/assets/steps.md
     python tools/measure.py start    ->  docs/assets/start.md
     python tools/measure.py reliability -> docs/assets/reliability.md
     python tools/measure.py corpus   ->  docs/assets/corpus.md
@@ -10,10 +11,10 @@
 
 Speed: interleaved pairs in one process, forward and all gradients, float32; the median ratio with the middle 95 % of
 its bootstrap. Memory: a fresh process each, resident memory as the kernel counts it. Training: the default text, data
-and readout included, beside a plain loop of PyTorch's around the same model with torch.nn.LSTM. Start: of commands, to
-their first line. Reliability: all of tests/reliability, an hour on one core; with --counts FILE, what runs with
-RNNKIT_COUNTS=FILE have counted already. Corpus: what is said of each bad input in tests/reliability/test_corpus.py.
-Limits: the memory of training as predicted and as measured, a fresh process each.
+and readout included, beside a plain loop of PyTorch's around the same model with torch.nn.LSTM. Steps: calls of one
+step. Start: of commands, to their first line. Reliability: all of tests/reliability, an hour on one core; with
+--counts FILE, what runs with RNNKIT_COUNTS=FILE have counted already. Corpus: what is said of each bad input in
+tests/reliability/test_corpus.py. Limits: the memory of training as predicted and as measured, a fresh process each.
 """
 
 import argparse
@@ -25,7 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ LIMITS = [
     *(("lstm", name, "", 200, 16, 512) for name in MODES),
     ("lstm", "checkpoint", "budget=8 * 2**20", 500, 32, 128),
 ]
-UPDATES, EMBEDDED = 5, 64
+UPDATES, EMBEDDED, CALLS = 5, 64, 50
 TRAINED = [*((cell, HIDDEN, 1) for cell in ("lstm", "peephole", "layernorm", "gru")), ("lstm", 512, 2)]
 MIB = 2**20
 
@@ -147,6 +148,63 @@ def training(rounds: int) -> str:
         print(lines[-1], file=sys.stderr)
     caption = f"Time as a multiple of rnnkit's, {rounds} pairs of {UPDATES} updates, of wide layers 1; {setting()}."
     return "\n".join([*lines, "", caption])
+
+
+def steps(rounds: int) -> str:
+    """Compare calls of one step, and steps of a stepper, with torch's layers and cells of the same size."""
+    lines = [
+        "| H, B | `nn.LSTM`, no gradients | with gradients | 2 layers, no gradients | `nn.LSTMCell` by `stepper` |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    for hidden, rows in [(16, 1), (64, 1), (128, 1), (256, 1), (16, 8), (64, 8), (128, 8), (256, 8)]:
+        x = torch.randn(1, rows, hidden)
+        cells = []
+        for layers, with_gradients in ((1, False), (1, True), (2, False)):
+            pair = (rnnkit.RNN("lstm", hidden, hidden, layers), nn.LSTM(hidden, hidden, layers))
+            runs = [call_of_one_step(layer, x, with_gradients) for layer in pair]
+            times = interleaved(runs, rounds)
+            cells.append(ratio(times[1], times[0]))
+        stepper, cell = rnnkit.RNN("lstm", hidden, hidden).stepper(rows), nn.LSTMCell(hidden, hidden)
+        times = interleaved([steps_of(stepper, x[0]), steps_of_cell(cell, x[0])], rounds)
+        cells.append(ratio(times[1], times[0]))
+        lines.append(f"| {hidden}, {rows} | {' | '.join(map(str, cells))} |")
+        print(lines[-1], file=sys.stderr)
+    caption = (
+        f"T = 1, I = H, float32; torch's time as a multiple of rnnkit's, {rounds} pairs of {CALLS} calls; {setting()}."
+    )
+    return "\n".join([*lines, "", caption])
+
+
+def call_of_one_step(layer: nn.Module, x: Tensor, with_gradients: bool) -> Callable[[], None]:
+    """Return what calls a layer with one step, and goes back if asked to."""
+    with torch.no_grad():
+        state = layer(x)[1]
+
+    def run() -> None:
+        with torch.set_grad_enabled(with_gradients):
+            for _ in range(CALLS):
+                ys, _ = layer(x, state)
+                if with_gradients:
+                    ys.sum().backward()
+
+    return run
+
+
+def steps_of(stepper: Any, x: Tensor) -> Callable[[], None]:
+    """Return what takes steps."""
+    return lambda: [stepper(x) for _ in range(CALLS)] and None
+
+
+def steps_of_cell(cell: nn.LSTMCell, x: Tensor) -> Callable[[], None]:
+    """Return what takes steps of torch's cell, the state carried on."""
+    states = [cell(x)]
+
+    def run() -> None:
+        with torch.no_grad():
+            for _ in range(CALLS):
+                states[0] = cell(x, states[0])
+
+    return run
 
 
 def start(repeats: int) -> str:
@@ -335,7 +393,7 @@ def setting() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    tables = ["speed", "memory", "training", "start", "reliability", "corpus", "limits"]
+    tables = ["speed", "memory", "training", "steps", "start", "reliability", "corpus", "limits"]
     parser.add_argument("what", choices=[*tables, "probe", "trained"])
     parser.add_argument("words", nargs="*")
     parser.add_argument("--pairs", type=int, default=15)
@@ -352,6 +410,7 @@ def main() -> None:
         "speed": lambda: speed(arguments.pairs),
         "training": lambda: training(arguments.pairs),
         "memory": lambda: memory(repeats=3),
+        "steps": lambda: steps(2 * arguments.pairs),
         "start": lambda: start(repeats=5),
         "reliability": lambda: reliability(arguments.counts),
         "corpus": corpus,

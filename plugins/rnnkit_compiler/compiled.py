@@ -13,6 +13,7 @@ stages and buffers, `backends` run it; `_program` asks them in turn.
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -40,6 +41,9 @@ BACKENDS = tuple(backend.name for backend in _program.BACKENDS)
 TORCH = BACKENDS[-1]
 LOOP = "loop"
 """What `backend_of` says where no backend takes the cell."""
+
+FEW_ROWS = 16
+"""Up to which a single step that is differentiated is left to the loop."""
 
 CAPACITY = 512
 """Programs that are kept."""
@@ -108,7 +112,11 @@ class Compiled(rnnkit.Unroller):
         """Unroll `cell` over `xs` (T, B, D); see `rnnkit.Unroller`."""
         if self._loop is not None and rnnkit.is_traced():
             return self._loop(cell, xs, state, lengths=lengths, reset=reset)
-        unroll = _unroll_untraced if torch.compiler.is_compiling() else _unroll
+        compiling = torch.compiler.is_compiling()
+        if self._loop is not None and self.backend is None and not compiling and _is_one_step(cell, xs, state):
+            mind_forks()
+            return self._loop(cell, xs, state, lengths=lengths, reset=reset)
+        unroll = _unroll_untraced if compiling else _unroll
         return unroll(self.backend, cell, xs, state, lengths, reset)
 
     def _on_plain_input(self, cell: Cell) -> "Program | Refusal":
@@ -214,6 +222,18 @@ def _chosen(backend: str | None, cell: Cell, prepared: rnnkit.Prepared, narrow: 
 def _run_by(program: Program, cell: Cell, prepared: rnnkit.Prepared) -> tuple[Tensor, State]:
     xs, state, masks = prepared
     return program.run(cell, xs, state, masks.initial, _timeline(xs, masks))
+
+
+def _is_one_step(cell: Cell, xs: Tensor, state: State | None) -> bool:
+    """Tell whether a call is one step of few rows that is to be differentiated.
+
+    Autograd is through with its dozen operations before a kernel's call is prepared, forward and back.
+    """
+    if xs.ndim != 3 or xs.shape[0] != 1 or xs.shape[1] > FEW_ROWS or not torch.is_grad_enabled():
+        return False
+    given = state if isinstance(state, tuple) else ()
+    known = chain(cell._parameters.values(), (xs,), given)  # of the cell's own first: mostly one of them is learnt
+    return any(getattr(tensor, "requires_grad", False) for tensor in chain(known, cell.parameters()))
 
 
 def _forced(program: "Program | Refusal", backend: str, cell: Cell) -> Program:

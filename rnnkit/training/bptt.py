@@ -110,7 +110,9 @@ class Passes:
         if not self._task.every_step:
             return last_outputs(outputs, batch.lengths), batch.targets
         window = part.window
-        return outputs[window.loss_from - window.start :], batch.targets[window.loss_from : window.stop]
+        if window.loss_from > window.start:  # of all of them no slice, whose gradient would be a copy
+            outputs = outputs[window.loss_from - window.start :]
+        return outputs, batch.targets[window.loss_from : window.stop]
 
     def _advance(self, xs: Tensor) -> Carried:
         """Run the model over `xs` for its state alone."""
