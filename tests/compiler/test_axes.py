@@ -10,6 +10,7 @@ from torch.nn import functional as F
 import rnnkit
 from rnnkit.core.cell import building
 from rnnkit_compiler import compiled
+from rnnkit_compiler.backends.cpp import runtime
 from rnnkit_compiler.ir.rules import products
 from rnnkit_compiler.trace import decomposition
 
@@ -197,13 +198,14 @@ def test_the_law(name, dtype):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_two_threads_share_the_rows_or_the_units(name, monkeypatch):
-    monkeypatch.setattr("rnnkit_compiler.backends.cpp.runtime.UNITS_PAY", 0)
+    monkeypatch.setattr(runtime, "UNITS_PAY", 0)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
         cell = build(name)
         for batch in (1, 3, 8):
-            assert differences(cell, Call(4, batch, state=True), Compiled(backend="cpp")) == []
+            for lengths in (False, True):
+                assert differences(cell, Call(6, batch, state=True, lengths=lengths), Compiled(backend="cpp")) == []
     finally:
         torch.set_num_threads(before)
 

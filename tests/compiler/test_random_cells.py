@@ -100,7 +100,7 @@ def assert_most_are_native(seen: Counter[str]) -> None:
     assert seen["derived twice"] >= 0.2 * seen["cells"], seen
 
 
-@pytest.mark.parametrize("cells", [5, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("cells", [5, pytest.param(30, marks=[pytest.mark.slow, pytest.mark.timeout(600)])])
 def test_the_law_on_a_few(cells):
     seen: Counter[str] = Counter()
     law_on(cells, 0, seen)

@@ -107,10 +107,12 @@ struct Share {
         constexpr std::ptrdiff_t CACHE = 256 * 1024;
         const int rows = unit_shares > 1 || bytes * live <= CACHE ? live : bytes >= CACHE ? 1 : int(CACHE / bytes);
         Share some = *this;
-        for (int first = 0; first == 0 || first < live; first += rows) {
+        int first = 0;
+        do {  // once where no row runs: threads wait for each other in it
             some.first_live = first, some.live = first + rows < live ? first + rows : live;
             body(some);
-        }
+            first += rows;
+        } while (first < live);
     }
 
     // The rows that run, in a buffer of rows of `width` elements; `list` has room for a pointer to each.
