@@ -221,7 +221,7 @@ def _chosen(backend: str | None, cell: Cell, prepared: rnnkit.Prepared, narrow: 
 
 def _run_by(program: Program, cell: Cell, prepared: rnnkit.Prepared) -> tuple[Tensor, State]:
     xs, state, masks = prepared
-    return program.run(cell, xs, state, masks.initial, _timeline(xs, masks))
+    return program.run(cell, xs, state, masks.initial, Timeline.of(xs, masks))
 
 
 def _is_one_step(cell: Cell, xs: Tensor, state: State | None) -> bool:
@@ -248,18 +248,6 @@ def _forced(program: "Program | Refusal", backend: str, cell: Cell) -> Program:
 
 _unroll_untraced = _disable_dynamo(_unroll)
 """The same for `torch.compile`, which leaves it as it is: a kernel is compiled already."""
-
-
-def _timeline(xs: Tensor, masks: rnnkit.Masks) -> Timeline:
-    if masks.live is None:
-        return Timeline(xs.shape[0], xs.shape[1], None, None, _contiguous(masks.restart))
-    lengths = masks.live.sum(0)
-    order = lengths.argsort(descending=True, stable=True)
-    return Timeline(xs.shape[0], xs.shape[1], lengths, order, _contiguous(masks.restart))
-
-
-def _contiguous(mask: Tensor | None) -> Tensor | None:
-    return None if mask is None else mask.contiguous()
 
 
 _programs: Cache[Program | Refusal] = Cache(CAPACITY)

@@ -40,7 +40,8 @@ class ForwardMode(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         """Run forward again; the loop's backward where it is to be differentiated or transformed itself."""
         call, again = ctx.call, torch.is_grad_enabled()
-        saved = ctx.snapshot.of(ctx.saved_tensors)
+        given = ctx.saved_tensors
+        saved = ctx.snapshot.of(given)
         if again or rnnkit.watched_by(*gradients):
             with torch.enable_grad():
                 tensors = [tensor.view_as(tensor) for tensor in saved]
@@ -51,4 +52,4 @@ class ForwardMode(torch.autograd.Function):
             found = gradient(results, gradients, tensors, create_graph=again)
         else:
             found = Rerun(call, saved).gradients(gradients)
-        return None, *for_hooks(found, ctx.saved_tensors)
+        return None, *for_hooks(found, given)

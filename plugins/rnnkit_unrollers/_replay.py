@@ -105,7 +105,8 @@ class Replay(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         unrolling, surroundings = ctx.unrolling, ctx.surroundings
-        tensors = ctx.snapshot.of(ctx.saved_tensors)
+        saved = ctx.saved_tensors  # once: a buffer that project() counts in is another one after the replay
+        tensors = ctx.snapshot.of(saved)
         by_the_loop = torch.is_grad_enabled() or rnnkit.watched_by(*gradients)
         if by_the_loop:
             with torch.enable_grad():
@@ -117,11 +118,11 @@ class Replay(torch.autograd.Function):
             surroundings.restore()
             if by_the_loop:  # let autograd record it
                 found = _through_the_loop(unrolling, tensors, gradients, torch.is_grad_enabled())
-                return None, *for_hooks(found, ctx.saved_tensors)
+                return None, *for_hooks(found, saved)
             # Used up, so that a state makes room once it is taken back; a second backward starts from the first.
             kept, ctx.kept = ctx.kept, ctx.kept[:1]
             found = Backward(unrolling, tensors, gradients[0], list(gradients[1:]), ctx.same_state)(kept)
-            return None, *for_hooks(found, ctx.saved_tensors)
+            return None, *for_hooks(found, saved)
 
 
 def _through_the_loop(

@@ -302,3 +302,24 @@ def test_a_complex_state():
         found.append((ys, h, *torch.autograd.grad(ys.sin().sum() + h.abs().sum(), [xs, *cell.parameters()])))
     for expected, result in zip(*found, strict=True):
         assert torch.equal(expected, result)
+
+
+class CountsInProject(Elman):
+    """A normalisation in the projection, which counts what it sees."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.norm = nn.BatchNorm1d(hidden_size)
+
+    def project(self, xs):
+        return self.norm(super().project(xs).flatten(0, 1)).view(*xs.shape[:2], -1)
+
+
+@pytest.mark.parametrize("hooked", [False, True])
+def test_a_projection_that_counts_is_differentiated(hooked):
+    cell = CountsInProject(3, 4)
+    if hooked:
+        cell.across.register_hook(lambda gradient: gradient.clamp(-1, 1))
+    ys, _ = rnnkit.unrollers["checkpoint"]()(cell, torch.randn(9, 2, 3))
+    ys.sum().backward()
+    assert cell.norm.weight.grad is not None

@@ -9,6 +9,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
+from rnnkit import Masks
 from rnnkit_compiler.ir.lowered import Lowered
 from rnnkit_compiler.trace.recording import Recording
 from rnnkit_compiler.trace.split import Split
@@ -30,6 +31,15 @@ class Timeline(NamedTuple):
 
     reset: Tensor | None
     """(T, B) of booleans, contiguous; None: no row starts again."""
+
+    @classmethod
+    def of(cls, xs: Tensor, masks: Masks) -> "Timeline":
+        """Return the rows and steps of a call."""
+        reset = None if masks.restart is None else masks.restart.contiguous()
+        if masks.live is None:
+            return cls(xs.shape[0], xs.shape[1], None, None, reset)
+        lengths = masks.live.sum(0)
+        return cls(xs.shape[0], xs.shape[1], lengths, lengths.argsort(descending=True, stable=True), reset)
 
 
 class Tensors(NamedTuple):
