@@ -17,7 +17,7 @@ from rnnkit_compiler.backends.cpp.backend import Cpp
 from rnnkit_compiler.backends.torch.backend import TorchOperations
 from rnnkit_compiler.ir.lowered import Lowered
 from rnnkit_compiler.ir.lowering import Lowering
-from rnnkit_compiler.ir.rules import RULES, is_cheap
+from rnnkit_compiler.ir.rules import COMPLEX_RULES, RULES, is_cheap
 from rnnkit_compiler.ir.values import NotLowerable
 from rnnkit_compiler.trace.decomposition import decomposed
 from rnnkit_compiler.trace.projection import check_projection, of_one_step
@@ -55,6 +55,9 @@ class Program:
 
     takes_input: bool = False
     """Whether the projection is in the recording, so that the step's part is the input itself."""
+
+    tables: tuple[str, ...] = ()
+    """The paths of buffers by which units are taken: it holds for a cell that has the same in them."""
 
     _loop_dtypes: dict[tuple[object, ...], list[torch.dtype]] = field(default_factory=dict)
 
@@ -216,31 +219,31 @@ def _whole(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor], narrow: bool
         with torch.random.fork_rng(devices=[]):
             check_projection(cell, xs)
             recording = record(cell, [xs], states, of_one_step)
-        recording, parted, lowered = _lowered(recording, lambda call: True)
+        recording, parted, step = lowered(recording, lambda call: True)
     except NotRecordable:
         return None
-    if isinstance(lowered, Refusal) or lowered.computes_ahead:
+    if isinstance(step, Refusal) or step.computes_ahead:
         return None
-    return _recorded(cell, recording, parted, lowered, states[0], takes_input=True, narrow=narrow)
+    return _recorded(cell, recording, parted, step, states[0], takes_input=True, narrow=narrow)
 
 
 def _projected(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor], lower: bool, narrow: bool) -> RecordedStep:
     """Record the step alone; the projection is left to the cell. It is lowered where that is of use."""
     recording = record_projected(cell, xs, states)
-    lowered: Lowered | Refusal = Refusal("no kernel may run it")
+    step: Lowered | Refusal = Refusal("no kernel may run it")
     if lower:
-        recording, parted, lowered = _lowered(recording, is_cheap)
+        recording, parted, step = lowered(recording, is_cheap)
     else:
         parted = split(recording, is_cheap)
-    return _recorded(cell, recording, parted, lowered, states[0], takes_input=False, narrow=narrow)
+    return _recorded(cell, recording, parted, step, states[0], takes_input=False, narrow=narrow)
 
 
-def _lowered(recording: Recording, cheap: Callable[[Call], bool]) -> tuple[Recording, Split, Lowered | Refusal]:
+def lowered(recording: Recording, cheap: Callable[[Call], bool]) -> tuple[Recording, Split, Lowered | Refusal]:
     """Split and lower a recording, with what has no counterpart made of simpler operations; as it is if that fails."""
     simpler = decomposed(recording)
     try:
         parted = split(simpler, cheap)
-        return simpler, parted, Lowering(simpler, parted).run(RULES)
+        return simpler, parted, Lowering(simpler, parted).run(RULES, COMPLEX_RULES)
     except (NotLowerable, NotRecordable) as reason:
         return recording, split(recording, cheap), Refusal(str(reason))
 
@@ -270,7 +273,9 @@ def _program(step: RecordedStep, backend: Backend, reason: str) -> Program:
     if parted.ahead:
         new = [number for number in parted.parts if number not in recording.parts]
         ahead = Script(parted.ahead, recording, [*recording.parts, *others], new)
-    return Program(recording, parted, once, ahead, backend, reason, step.takes_input)
+    tables = () if isinstance(step.lowered, Refusal) else step.lowered.tables
+    paths = tuple(path for path, number in recording.weights.items() if number in tables)
+    return Program(recording, parted, once, ahead, backend, reason, step.takes_input, paths)
 
 
 def _once_each(numbers: Iterable[int]) -> list[str | int]:

@@ -26,7 +26,7 @@ from rnnkit_compiler import _program
 from rnnkit_compiler._advancing import Advancing
 from rnnkit_compiler._autocast import narrowed, paused, widened
 from rnnkit_compiler._cache import Cache
-from rnnkit_compiler._program import Program, candidates, compose, fast_products
+from rnnkit_compiler._program import Program, candidates, compose, fast_products, tensor_at
 from rnnkit_compiler.backends.base.backend import Refusal, Timeline
 from rnnkit_compiler.backends.cpp.thread_pool import mind_forks
 from rnnkit_compiler.structure.jacobian import state_jacobian
@@ -140,7 +140,7 @@ class Compiled(rnnkit.Unroller):
             xs = like.new_zeros(steps, rows, cell.input_size)
             program = program_for(cell, xs, rnnkit.prepare(cell, xs, None, None, None).state, self.backend)
             direct = None if isinstance(program, Refusal) else program.backend.direct(steps, rows)
-        if direct is None or isinstance(program, Refusal):
+        if direct is None or isinstance(program, Refusal) or program.tables:  # what is in tables may change
             return None
         return Advancing(cell, program, direct, (steps, rows))
 
@@ -260,7 +260,12 @@ def program_of(
     forms = tuple((tensor.shape[1:], tensor.dtype) for tensor in states)
     way = (torch.get_default_dtype(), candidates(backend), narrow)
     key = (fingerprint.key, xs.shape[2], xs.dtype, xs.device, forms, *way)
-    return _programs.get(key, lambda: _make(cell, xs, states, backend, narrow))
+    program = _programs.get(key, lambda: _make(cell, xs, states, backend, narrow))
+    if isinstance(program, Refusal) or not program.tables:
+        return program
+    # The first one tells which buffers count: there is one for each of what is in them.
+    contents = tuple(tensor_at(cell, path).cpu().numpy().tobytes() for path in program.tables)
+    return _programs.get((key, contents), lambda: _make(cell, xs, states, backend, narrow))
 
 
 def _make(cell: Cell, xs: Tensor, states: Sequence[Tensor], backend: str | None, narrow: bool) -> Program | Refusal:

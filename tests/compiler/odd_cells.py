@@ -649,9 +649,7 @@ FOR_THE_LOOP = {
     BranchesOnTheWeight,
     ChecksItsInput,
     Closure,
-    FillsABuffer,
     PlainTensor,
     TensorsInAList,
-    WritesInAView,
 }
 """Those, and cells that read or write what no plan knows of."""

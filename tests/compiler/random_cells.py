@@ -9,12 +9,14 @@ import linecache
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from random import Random
 from typing import Any, NamedTuple
 
 import torch
 from hypothesis import strategies as st
+from operators import Tried, rows
+from operators_table import DOMAINS
 from torch import nn
 from torch.nn import functional as F
 
@@ -285,6 +287,13 @@ PROJECTIONS = {
     "slice of the input": "xs[..., :1]",
 }
 
+OPERATORS = {
+    f"operator {row.name}": f"tried(lambda a, b, v, m, z, k: {row.expression}, {DOMAINS[row.domain]!r}, "
+    "F.linear({a}, $[6, {n}], $[6]), F.linear({o}, $[6, {q}], $[6]), $[6], $[6, 6], $complex[6])"
+    for row in rows()
+}
+"""All of aten's operators that can stand in a step, each on six units."""
+
 # What changes the graph, writes in place, or has sizes that mislead: mostly not for a kernel, but somebody writes it.
 # `quietly` computes under no_grad; `rewritten` writes in place there, `pieced` through a view, `seen` beside a view.
 STRANGE = {
@@ -340,21 +349,36 @@ def pieced(z, k):
     return z
 
 
+def tried(function, domain, a, b, v, m, z):
+    a, b = 1.5 * torch.tanh(a), 1.5 * torch.tanh(b)
+    result = function(eval(domain, {"a": a}), b, v, m, z, torch.arange(5, -1, -1))
+    return torch.tanh(result.reshape(len(a), -1))
+
+
 def seen(z, k):
     z = z * k
     view = z.view(-1)
     z.add_(0.3)
     return z + view.view_as(z)
 """
-"""What the source of a strange program calls."""
+"""What the source of a strange program calls, or of one with operators of the table."""
 
 # Groups of operations, each as often as it is to come up.
-GROUPS = [*[POINTWISE] * 7, *[ROWS] * 2, *[AXES] * 3, *[REDUCTIONS] * 2, *[PRODUCTS] * 4, PIECES, GATES]
+GROUPS = [
+    *[POINTWISE] * 7,
+    *[ROWS] * 2,
+    *[AXES] * 3,
+    *[REDUCTIONS] * 2,
+    *[PRODUCTS] * 4,
+    PIECES,
+    GATES,
+    *[OPERATORS] * 4,
+]
 STRANGERS = [*[STRANGE] * 4, STRANGE_PRODUCTS]
 """Of which two programs in three have one operation: with more, hardly any would be a kernel's."""
 
 CONSTANTS = (-0.613, -0.237, 0.091, 0.419, 0.777)
-OPERATIONS = sorted({feature for group in [*GROUPS, *STRANGERS] for feature in group})
+OPERATIONS = sorted({feature for group in [*GROUPS, *STRANGERS] if group is not OPERATORS for feature in group})
 FEATURES = frozenset().union(
     *(OPERATIONS, NEXT_STATES, PROJECTIONS, OUTPUTS, WHOLE_STATES),
     ("shared weight", "tuple projection", "states of different widths", "one unit", "broadcast"),
@@ -401,6 +425,7 @@ class Program:
         name = f"<random cell {abs(hash(self.source))}>"
         linecache.cache[name] = (len(self.source), None, self.source.splitlines(keepends=True), name)
         space: dict[str, Any] = {"rnnkit": rnnkit, "torch": torch, "nn": nn, "F": F, "__name__": "random_cell"}
+        space["aten"] = torch.ops.aten
         exec(HELPERS, space)
         exec(compile(self.source, name, "exec"), space)
         torch.manual_seed(seed)
@@ -501,6 +526,8 @@ def make(kind: str, sizes: list[int]) -> str:
     shape = f"{shape}," if len(sizes) == 1 else shape
     if kind == "linear":
         return f"nn.Linear({shape})"
+    if kind == "complex":
+        return f"nn.Parameter(torch.view_as_complex(0.6 * torch.randn({shape} 2)))"
     if kind == "norm":
         return f"nn.LayerNorm({sizes[0]})"
     if kind == "mask":
@@ -541,11 +568,20 @@ def result_widths(group: dict[str, str], feature: str, given: dict[str, Any]) ->
     n, m = given["n"], given["m"]
     half = (n + 1) // 2
     pieces = {"first chunk": half, "every other": half, "heads": half, "unit": 1, "expand": m, "repeat": 2 * n}
+    if group is OPERATORS:
+        return [width_of(feature)]
     if group is GATES:
         return [m] * 3
     if group is PIECES:
         return [n + given["q"] if feature == "cat" else pieces.get(feature, given["j"] - given["i"])]
     return [{id(REDUCTIONS): 1, id(PRODUCTS): m, id(STRANGE_PRODUCTS): m}.get(id(group), n)]
+
+
+@cache
+def width_of(feature: str) -> int:
+    """Return how many units an operator of the table gives."""
+    (row,) = (row for row in rows() if f"operator {row.name}" == feature)
+    return Tried([row]).widths()[0]
 
 
 def add_operands(draft: Draft, template: str, given: dict[str, Any], a: Value) -> frozenset[str]:

@@ -114,8 +114,6 @@ STEPS = {
 }
 
 REASONS = {
-    "clamped under no_grad": "under no_grad",
-    "cosine similarity": "under no_grad",
     "other data": "does more than its operations show",
     "hook in the graph": "another gradient than its operations show",
     "running sum in a buffer": "on a tensor that others see",

@@ -11,10 +11,12 @@ from math import prod
 from typing import NamedTuple
 
 from rnnkit_compiler.ir.contraction import gradients
-from rnnkit_compiler.ir.graph import CONTRACTIONS, Graph, Node, needed
+from rnnkit_compiler.ir.graph import Graph, Node, needed
+from rnnkit_compiler.ir.kinds import CONTRACTIONS
 from rnnkit_compiler.ir.lowered import Lowered
 from rnnkit_compiler.ir.operations import OPERATIONS
 from rnnkit_compiler.ir.pieces import gradient_of_window
+from rnnkit_compiler.ir.units import scan_gradients, scattered
 
 
 class Deferred(NamedTuple):
@@ -110,6 +112,14 @@ def _pass_on(graph: Graph, node: Node, gradient: Node, gathered: dict[Node, list
             _add(gathered, operand, graph.expand(contribution, operand.width))
     elif node.op == "window":
         _add(gathered, operands[0], gradient_of_window(node, gradient))
+    elif node.op == "gather":
+        _add(gathered, operands[0], scattered(gradient, node.attr[0], operands[0].width))
+    elif node.op == "peak":
+        pass
+    elif node.op == "scan":
+        for operand, contribution in zip(operands, scan_gradients(gradient, node), strict=True):
+            narrow = operand.width < node.width
+            _add(gathered, operand, graph.sum(contribution, node.width) if narrow else contribution)
     elif node.op in ("max", "min"):
         hit = operands[0].eq(node)
         _add(gathered, operands[0], hit * (gradient / graph.sum(hit, operands[0].width)))

@@ -1,7 +1,7 @@
 """The intermediate form: one step as a graph of nodes, each a row of numbers for every row of the batch.
 
 It prints as text, a node a line. Nodes are made by a Graph, which gives the same node for the same question and keeps a
-normal form: only leaves and products are sliced, and concatenations are outermost: nodes are joined only where a
+normal form: only leaves, products and scans are sliced, and concatenations are outermost: nodes are joined only where a
 product or a result asks for it.
 
 Leaves, and what they stand for:
@@ -17,17 +17,9 @@ from functools import reduce
 from itertools import pairwise
 from typing import Any
 
+from rnnkit_compiler.ir.kinds import LEAVES
 from rnnkit_compiler.ir.operations import OPERATIONS
-
-LEAVES = ("state", "part", "vector", "number", "grad_y", "grad_state")
-REDUCTIONS = ("sum", "max", "min")
-"""What gives a single number of each row."""
-
-CONTRACTIONS = ("einsum", "amax", "amin")
-"""What goes along axes within a row, as an equation says; see `contraction`."""
-
-WHOLE = (*CONTRACTIONS, "window", "products")
-"""What reads whole rows and gives whole rows: nothing else is computed with it unit by unit."""
+from rnnkit_compiler.ir.units import gather
 
 
 class Node:
@@ -152,6 +144,8 @@ class Graph:
             return self.concat(_cut(self, node, offset, width))
         if node.op == "expand":
             return self.expand(node.inputs[0], width)
+        if node.op == "gather":
+            return gather(node.inputs[0], node.attr[0][offset : offset + width])
         if node.op in OPERATIONS:
             return self.pointwise(node.op, *(self.slice(operand, offset, width) for operand in node.inputs))
         return self.make("slice", (node,), width, offset)
@@ -198,14 +192,14 @@ class Graph:
         return self.make("min", (node,), 1) if node.width > 1 else node
 
     def rebuilt(self, nodes: Iterable[Node]) -> dict[Node, Node]:
-        """Map nodes, and what they depend on, to the same without `stop`.
+        """Map nodes, and what they depend on, to the same without `stop` and `instead`.
 
         Once gradients are taken, it means nothing.
         """
         map_: dict[Node, Node] = {}
         for node in needed(nodes):
             inputs = [map_[operand] for operand in node.inputs]
-            if node.op == "stop":
+            if node.op in ("stop", "instead"):
                 map_[node] = inputs[0]
             elif node.op in OPERATIONS:
                 map_[node] = self.pointwise(node.op, *inputs)

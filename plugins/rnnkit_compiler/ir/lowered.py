@@ -1,4 +1,4 @@
-"""A step in the intermediate form, and how what is the same at every step enters it."""
+"""A step in the intermediate form, and the forms in which tensors enter it."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 
 from rnnkit_compiler.ir.graph import Graph, Node, needed
+from rnnkit_compiler.ir.whole_numbers import Growth
 
 
 class Invariant(NamedTuple):
@@ -56,6 +57,15 @@ class Lowered:
     output_shape: tuple[int, ...]
     """Features of the output."""
 
+    growth: Growth | None
+    """How its integers grow, if it has any."""
+
+    sources: list[int]
+    """The numbers of invariants of which kernels have what is made of them."""
+
+    tables: list[int]
+    """The numbers of buffers that units are taken by: the step holds for what is in them now."""
+
     @property
     def computes_ahead(self) -> bool:
         """Whether there is a product at every step that waits for no state, so that it could be ahead."""
@@ -69,5 +79,6 @@ class Lowered:
 
     @property
     def invariants(self) -> list[int]:
-        """The numbers, in the recording, of the tensors that vectors and matrices are made of."""
-        return list(dict.fromkeys(entry.number for entry in (*self.vectors, *self.matrices)))
+        """The numbers, in the recording, of what vectors and matrices are made of, and what torch's operations read."""
+        entered = [entry.number for entry in (*self.vectors, *self.matrices)]
+        return list(dict.fromkeys([*entered, *self.sources, *self.tables]))

@@ -11,15 +11,18 @@ from typing import Any
 
 import torch
 
+from rnnkit_compiler.ir.additions import Additions
+from rnnkit_compiler.ir.constants import Constants, index_numbers
 from rnnkit_compiler.ir.contraction import Term, einsum
+from rnnkit_compiler.ir.dtypes import Dtypes
+from rnnkit_compiler.ir.factors import Factors
 from rnnkit_compiler.ir.graph import Graph, Node
-from rnnkit_compiler.ir.lowered import Hoisted, Invariant, Lowered
-from rnnkit_compiler.ir.values import TRUTH, Form, NotLowerable, Value, batch_axis, joined_axis
+from rnnkit_compiler.ir.lowered import Invariant, Lowered
+from rnnkit_compiler.ir.values import TRUTH, Form, NotLowerable, Pair, Value, batch_axis, joined_axis, written
 from rnnkit_compiler.trace.recording import Call, Recording, Ref
 from rnnkit_compiler.trace.split import Split
 
-MOST_OPERANDS = 4
-"""Of a concatenation, up to which each is multiplied by itself."""
+Rules = Mapping[str, Callable[["Lowering", Call], Any]]
 
 
 @dataclass
@@ -30,91 +33,108 @@ class Lowering:
     split: Split
     graph: Graph = field(default_factory=Graph)
     vectors: list[Invariant] = field(default_factory=list)
-    matrices: list[Invariant] = field(default_factory=list)
-    hoisted: list[Hoisted] = field(default_factory=list)
     values: dict[int, Value] = field(default_factory=dict)
+    pairs: dict[int, Pair] = field(default_factory=dict)
+    """Complex tensors."""
+
+    components: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """The real and the imaginary part of each complex invariant, all by number."""
 
     def __post_init__(self) -> None:
-        transposes = [call for call in self.split.once if call.name == "t.default"]
-        self._transposes = {
-            call.outputs[0]: call.reads[0] for call in transposes if len(self.recording.shapes[call.reads[0]]) == 2
-        }
+        self.constants = Constants(self.recording)
+        self._indices = index_numbers(self.recording.calls)
+        self.dtypes = Dtypes(self.recording, self.split)
+        self.added = Additions(self.recording, self.split, self.dtypes.real)
+        self.factors = Factors(self.graph, self.recording, self.split)
 
-    def run(self, rules: Mapping[str, Callable[["Lowering", Call], Any]]) -> Lowered:
+    def run(self, rules: Rules, complex_rules: Rules) -> Lowered:
         """Lower every call of the step.
 
         Args:
             rules: by the name of the operation; each gives a value, or a list where the operation gives several.
+            complex_rules: the same where complex numbers are read or made; those give pairs.
 
         Raises:
             NotLowerable: an operation or a shape has no counterpart.
         """
         recording = self.recording
-        dtype = self._dtype()
         for op, numbers in (("part", self.split.parts), ("state", recording.states)):
             for k, number in enumerate(numbers):
                 self._enter(op, k, number)
         for call in self.split.core:
-            self._lower(call, rules)
-        pairs = zip(recording.next_states, recording.states, strict=True)
-        states = [self._result(after, before) for after, before in pairs]
-        output = self.value(Ref(recording.output))
-        if output.axis != 0:
-            raise NotLowerable("the output's first dimension is not the batch")
-        if recording.dtypes[recording.output] != dtype:
-            raise NotLowerable(f"the output is {recording.dtypes[recording.output]}, the state {dtype}")
+            self._lower(call, rules, complex_rules)
+        results = [*zip(recording.states, recording.next_states, strict=True)]
+        states = [self._result(after, before) for before, after in results]
+        output, features = self._output(recording.output)
+        growth = self.dtypes.whole.growth(results)
+        leaves = {node.attr[0]: node.width for node in self.graph.nodes if node.op == "part"}
         return Lowered(
             self.graph,
-            dtype,
-            output.full(),
+            self.dtypes.real,
+            output,
             states,
-            [self.values[number].width for number in self.split.parts]
-            + [self.matrices[hoisted.matrix].shape[1] for hoisted in self.hoisted],
-            [self.values[number].width for number in recording.states],
+            [leaves[k] for k in range(len(leaves))],
+            [node.width for node in states],
             self.vectors,
-            self.matrices,
-            self.hoisted,
-            output.features,
+            self.factors.matrices,
+            self.factors.hoisted,
+            features,
+            growth,
+            self.added.sources,
+            self.constants.tables,
         )
 
-    def _lower(self, call: Call, rules: Mapping[str, Callable[["Lowering", Call], Any]]) -> None:
-        rule = rules.get(call.base_name)
+    def _output(self, number: int) -> tuple[Node, tuple[int, ...]]:
+        """Return the output and its features; complex ones have one dimension more, of two, in front."""
+        pair = self.pairs.get(number)
+        output = self.value(Ref(number)) if pair is None else pair[0]
+        if output.axis != 0 or output.joined != 1:
+            raise NotLowerable("the output's first dimension is not the batch")
+        return (output.full(), output.features) if pair is None else (pair.node(), (2, *output.features))
+
+    def _lower(self, call: Call, rules: Rules, complex_rules: Rules) -> None:
+        if self.is_index(call):
+            return
+        self.dtypes.check(call)
+        is_complex = self.dtypes.is_complex(call)
+        known, name = complex_rules if is_complex else rules, call.base_name
+        rule = known.get(name, known.get(name.removesuffix("_copy")))
         if rule is None:
-            raise NotLowerable(f"{call.name} has no counterpart")
-        if self.recording.dtypes[call.output] == torch.bool and call.base_name not in TRUTH:
+            raise NotLowerable(f"{call.name}{' of complex numbers' * is_complex} has no counterpart")
+        if self.recording.dtypes[call.output] == torch.bool and name not in TRUTH:
             raise NotLowerable(f"{call.name} of booleans, which are no numbers, has no counterpart")
         result = rule(self, call)
         for number, value in zip(call.outputs, result if call.several else [result], strict=True):
             if number is not None and value is not None:
-                self.values[number] = value
+                (self.values if isinstance(value, Value) else self.pairs)[number] = value
+        self.dtypes.whole.note(call, [number for number in call.outputs if number in self.values])
 
-    def _dtype(self) -> torch.dtype:
-        dtypes = {self.recording.dtypes[number] for number in self.recording.states}
-        if len(dtypes) != 1:
-            raise NotLowerable("its states are of several dtypes")
-        (dtype,) = dtypes
-        if not dtype.is_floating_point:
-            raise NotLowerable(f"its state is {dtype}")
-        read = {*self.recording.results, *(number for call in self.split.core for number in call.reads)}
-        for call in self.split.core:
-            for number in read.intersection((*call.reads, *call.outputs)):
-                other = self.recording.dtypes[number]
-                if other not in (dtype, torch.bool) and self.recording.shapes[number]:
-                    raise NotLowerable(f"{call.name} has a tensor of {other} beside {dtype}")
-        return dtype
+    def is_index(self, call: Call) -> bool:
+        """Tell whether a call makes constants that are no numbers of the state's: what units are taken by."""
+        made = {number for number in call.outputs if number is not None}
+        if not made <= self._indices or any(self.recording.dtypes[number].is_floating_point for number in made):
+            return False
+        return all(self.constants.of(number) is not None for number in made)
 
     def _enter(self, op: str, k: int, number: int) -> None:
         shape = self.recording.shapes[number]
         width = torch.Size(shape[1:]).numel()
         if not width:
             raise NotLowerable("a tensor has no elements")
-        self.values[number] = Value(self.graph.make(op, (), width, k), shape, 0)
+        if not self.recording.dtypes[number].is_complex:
+            self.values[number] = Value(self.graph.make(op, (), width, k), shape, 0)
+            return
+        leaf = self.graph.make(op, (), 2 * width, k)
+        self.pairs[number] = Pair(*(Value(self.graph.slice(leaf, start, width), shape, 0) for start in (0, width)))
 
     def _result(self, number: int, before: int) -> Node:
-        value = self.value(Ref(number))
+        if self.recording.dtypes[number] != self.recording.dtypes[before]:
+            raise NotLowerable("a state changes its dtype")
+        pair = self.pairs.get(number)
+        value = self.value(Ref(number)) if pair is None else pair[0]
         if value.shape != self.recording.shapes[before] or value.axis != 0:
             raise NotLowerable("a state changes its shape")
-        return value.full()
+        return value.full() if pair is None else pair.node()
 
     def place(self, number: int | None, otherwise: str) -> tuple[tuple[int, ...], int]:
         """Return the shape of a tensor of the recording, and where the batch is in it.
@@ -145,6 +165,7 @@ class Lowering:
         if joined == 1:
             return shape, axis, 1, 1
         values = [self.values[number] for number in call.reads if number in self.values]
+        values += [value for number in call.reads if number in self.pairs for value in self.pairs[number]]
         outers = {value.outer for value in values if value.joined == joined and value.node.width > 1}
         if len(outers) > 1:
             raise NotLowerable("two tensors join the batch with features in different ways")
@@ -163,6 +184,23 @@ class Lowering:
             rows = self.recording.rows
             return self.spread(ref, (rows, *shape), 0)
         return self.values[ref.number]
+
+    def by_itself(self, ref: Ref) -> Value:
+        """Return a value whose batch has an axis of its own.
+
+        Raises:
+            NotLowerable: it is joined with features.
+        """
+        value = self.value(ref)
+        if value.joined != 1:
+            raise NotLowerable(f"a tensor of shape {written(value.shape, self.recording.rows)} joins the batch")
+        return value
+
+    def entered(self, value: Value) -> Ref:
+        """Return a reference to a value that no call gives."""
+        ref = Ref(self.added.number(value.shape, self.dtypes.real))
+        self.values[ref.number] = value
+        return ref
 
     def is_value(self, argument: Any) -> bool:
         """Tell whether an argument depends on the rows."""
@@ -212,67 +250,6 @@ class Lowering:
         if invariant not in self.vectors:
             self.vectors.append(invariant)
         return self.graph.make("vector", (), torch.Size(invariant.shape).numel(), self.vectors.index(invariant))
-
-    def constant(self, tensor: torch.Tensor) -> Ref:
-        """Add a tensor of literals to the recording, in the dtype of the state."""
-        number = len(self.recording.shapes)
-        tensor = tensor.to(self.recording.dtypes[self.recording.states[0]])
-        self.recording.shapes.append(tuple(tensor.shape))
-        self.recording.dtypes.append(tensor.dtype)
-        self.recording.constants[number] = tensor
-        return Ref(number)
-
-    def matrix(
-        self, ref: Ref, shape: tuple[int, int], transposed: bool, offset: int = 0, block: int | None = None
-    ) -> int:
-        """Return the number of an invariant matrix of which rows from `offset` on are taken."""
-        number = ref.number
-        while number in self._transposes:  # the transpose of a matrix is the matrix, read the other way
-            number, transposed = self._transposes[number], not transposed
-        invariant = Invariant(number, shape, offset, transposed, block)
-        if invariant not in self.matrices:
-            self.matrices.append(invariant)
-        return self.matrices.index(invariant)
-
-    def product(
-        self,
-        node: Node,
-        ref: Ref,
-        columns: int,
-        transposed: bool,
-        bias: Node | None,
-        block: int | None = None,
-    ) -> Node:
-        """Multiply by an invariant and add a bias; what is of the input alone, for all steps at once.
-
-        Each operand of a concatenation is multiplied by the matrix's rows for it: nothing has to be put together first.
-        """
-        joined = node.op == "concat" and (any(map(self._is_given, node.inputs)) or len(node.inputs) <= MOST_OPERANDS)
-        total = self.graph.number(0)
-        offset = 0
-        for operand in node.inputs if joined else [node]:
-            matrix = self.matrix(ref, (operand.width, columns), transposed, offset, block)
-            offset += operand.width
-            if not self._is_given(operand):
-                total = total + self.graph.product(operand, matrix, columns)
-            elif bias is not None and bias.op == "vector" and bias.width == columns:
-                total, bias = total + self._hoist(operand, matrix, bias.attr[0]), None
-            else:
-                total = total + self._hoist(operand, matrix, None)
-        return total if bias is None else total + bias
-
-    def _is_given(self, node: Node) -> bool:
-        """Tell whether a node is of the input and can be read before the first step."""
-        leaf = node.inputs[0] if node.op == "slice" else node
-        return leaf.op == "part" and leaf.attr[0] < len(self.split.parts)
-
-    def _hoist(self, node: Node, matrix: int, bias: int | None) -> Node:
-        leaf = node.inputs[0] if node.op == "slice" else node
-        hoisted = Hoisted(leaf.attr[0], node.attr[0] if node.op == "slice" else 0, node.width, matrix, bias)
-        if hoisted not in self.hoisted:
-            self.hoisted.append(hoisted)
-        part = len(self.split.parts) + self.hoisted.index(hoisted)
-        return self.graph.make("part", (), self.matrices[matrix].shape[1], part)
 
     def arguments(self, call: Call) -> dict[str, Any]:
         """Return the arguments of a call by name, defaults filled in."""

@@ -1,11 +1,14 @@
 """The pointwise operations of the intermediate form: what each costs, and its derivative.
 
-Truth is a number: a comparison returns 1 or 0, and `where` asks whether its first operand is 0. How they are
-computed is in a table of each backend.
+Truth is a number: a comparison returns 1 or 0, and `where` asks whether its first operand is 0. Two mean something to
+derivatives alone: `stop` lets none pass, and `instead` has the value of its first operand and the derivative of its
+second. How they are computed is in a table of each backend.
 """
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
+
+from rnnkit_compiler.ir.special import VJPS
 
 
 class Operation(NamedTuple):
@@ -26,6 +29,12 @@ def _of_the_chosen(g: Any, a: Any, b: Any, a_loses: Any, b_loses: Any) -> tuple[
     """Pass the gradient to the operand that was chosen, halves to equal ones, all of it to both beside a NaN."""
     half = a.eq(b).where(g * 0.5, g)
     return a_loses.where(0, half), b_loses.where(0, half)
+
+
+def _of_one(g: Any, a_wins: Any, b: Any) -> tuple[Any, Any]:
+    """Pass the gradient to one operand: the first one if it wins, or the other is NaN."""
+    first = b.ne(b).where(1, a_wins)
+    return first.where(g, 0), first.where(0, g)
 
 
 def _recip(a: Any) -> Any:
@@ -93,4 +102,14 @@ OPERATIONS: dict[str, Operation] = {
     "ge": Operation(_none),
     "where": Operation(lambda g, y, a, b, c: (None, a.where(g, 0), a.where(0, g))),
     "stop": Operation(_none),
+    "instead": Operation(lambda g, y, a, b: (None, g)),
+    "remainder": Operation(lambda g, y, a, b: (g, -(g * a.floordiv(b))), heavy=True),
+    "fmod": Operation(lambda g, y, a, b: (g, -(g * (a / b).trunc())), heavy=True),
+    "floordiv": Operation(_none, heavy=True),
+    "hypot": Operation(lambda g, y, a, b: (g * (a / y), g * (b / y)), heavy=True),
+    "copysign": Operation(lambda g, y, a, b: (g * a.eq(0).where(0, y / a), None)),
+    "fmax": Operation(lambda g, y, a, b: _of_one(g, a.ge(b), b)),
+    "fmin": Operation(lambda g, y, a, b: _of_one(g, a.le(b), b)),
+    "nextafter": Operation(_none, heavy=True),
+    **{name: Operation(vjp, heavy=True) for name, vjp in VJPS.items()},
 }

@@ -3,15 +3,40 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
+from typing import NamedTuple
 
 from rnnkit_compiler.ir.graph import Node
 
+MOVES = (
+    *("flip", "roll", "rot90", "repeat", "repeat_interleave", "constant_pad_nd", "unfold", "diagonal", "tril", "triu"),
+    *(f"{kind}_pad{count}d" for kind in ("reflection", "replication") for count in (1, 2, 3)),
+    *("slice_scatter", "select_scatter", "diagonal_scatter", "index_copy", "pixel_shuffle", "pixel_unshuffle"),
+    *("channel_shuffle", "native_channel_shuffle", "im2col", "diag_embed"),
+    *("index_select", "index", "gather", "scatter", "index_put", "_unsafe_index_put"),
+    *("index_fill", "_unsafe_index", "masked_scatter", "narrow_copy"),
+)
+"""Operations whose results are made of units of their operands, and zeros."""
+
+
 TRUTH = frozenset(
     (
-        *("eq", "ne", "lt", "le", "gt", "ge", "isnan", "where", "_to_copy"),
-        *(f"{kind}_{op}" for kind in ("logical", "bitwise") for op in ("not", "and", "or")),
+        *("eq", "ne", "lt", "le", "gt", "ge", "where", "_to_copy", "masked_fill", "fill", "zero"),
+        *("isnan", "isinf", "isposinf", "isneginf", "signbit", "any", "all"),
+        *(f"{kind}_{op}" for kind in ("logical", "bitwise") for op in ("not", "and", "or", "xor")),
         *("alias", "clone", "detach", "_reshape_alias", "view", "_unsafe_view", "expand", "unsqueeze", "squeeze", "t"),
-        *("transpose", "permute", "split", "split_with_sizes", "slice", "select", "unbind", "cat", "stack"),
+        *(
+            "transpose",
+            "permute",
+            "split",
+            "split_with_sizes",
+            "unsafe_split",
+            "slice",
+            "select",
+            "unbind",
+            "cat",
+            "stack",
+        ),
+        *MOVES,
         *("zeros", "zeros_like", "new_zeros", "ones", "ones_like", "new_ones"),
     )
 )
@@ -96,6 +121,17 @@ def joined_axis(shape: Sequence[int], rows: int) -> tuple[int, int] | None:
     if len(axes) > 1:
         raise NotLowerable(f"a tensor of shape {written(shape, rows)} has the batch twice")
     return axes[0], shape[axes[0]] // rows
+
+
+class Pair(NamedTuple):
+    """A complex tensor: two values of one shape."""
+
+    real: Value
+    imag: Value
+
+    def node(self) -> Node:
+        """Return all real parts, and behind them all imaginary ones: as a kernel keeps a complex state."""
+        return self.real.node.graph.concat([self.real.full(), self.imag.full()])
 
 
 def batch_axis(shape: Sequence[int], rows: int) -> int | None:

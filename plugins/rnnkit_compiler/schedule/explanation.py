@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from rnnkit_compiler.ir.contraction import equation_of
-from rnnkit_compiler.ir.graph import CONTRACTIONS, REDUCTIONS, Node, needed, text
+from rnnkit_compiler.ir.graph import Node, needed, text
+from rnnkit_compiler.ir.kinds import CONTRACTIONS, REDUCTIONS
 from rnnkit_compiler.ir.operations import OPERATIONS
 from rnnkit_compiler.schedule.plan import KernelPlan
 from rnnkit_compiler.schedule.stages import Stages

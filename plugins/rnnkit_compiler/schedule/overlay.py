@@ -128,10 +128,11 @@ def _reads_of_region(stages: Stages, region: Region, stage: int, number: int) ->
             operand = block.node.inputs[0] if block.node.op == "product" else block.node.inputs[0].inputs[0]
             yield Access(stage, number, product.operand, operand.width, True)
     operands = [operand for node in region.nodes for operand in node.inputs]
+    moved = {node.inputs[0] for node in region.nodes if node.op == "gather"}
     for node in dict.fromkeys([*operands, *(store.node for store in region.stores)]):
         place = place_of(node, stages.sources)
         if place is not None:
-            yield Access(stage, number, place, node.width, node.width == 1)
+            yield Access(stage, number, place, node.width, node.width == 1 or node in moved)
 
 
 def _reads_of_rows(stages: Stages, stage: Stage, number: int, known: set[Node]) -> Iterator[Access]:

@@ -33,6 +33,8 @@ def _follows(node: Node, saved: set[Node]) -> bool:
             continue
         if inner.op == "slice" and inner.inputs[0].op in ("state", "vector"):
             continue
+        if inner.op == "gather" and inner.inputs[0].op in ("state", "vector"):
+            continue
         if inner.op not in OPERATIONS and inner.op != "expand" and not _only_spreads(inner):
             return False
         heavy += inner.op in OPERATIONS and OPERATIONS[inner.op].heavy

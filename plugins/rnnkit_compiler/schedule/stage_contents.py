@@ -5,7 +5,8 @@ It goes from the last stage to the first: each asks the ones before it for what 
 
 from collections.abc import Sequence
 
-from rnnkit_compiler.ir.graph import REDUCTIONS, WHOLE, Node
+from rnnkit_compiler.ir.graph import Node
+from rnnkit_compiler.ir.kinds import REDUCTIONS, ROW_LOOPS, RUNNING, WHOLE
 from rnnkit_compiler.schedule.buffers import Buffer, BufferKind, Place, Store, by_operand, place_of
 from rnnkit_compiler.schedule.stages import ColumnBlock, Product, Region, Stage, Stages, WholeRows
 from rnnkit_compiler.schedule.timing import Timing
@@ -120,7 +121,7 @@ class _Assignment:
             node = stack.pop()
             if node in chosen or self.timing.is_read(node):
                 continue
-            if not self.timing.is_by_unit(node):
+            if not self.timing.is_by_unit(node) or (node.op in RUNNING and self.timing.stage[node] == number):
                 self._want_row(node, number, rows)
             elif self.timing.stage[node] < number or node.width != region.width:
                 self._place(node)
@@ -128,7 +129,10 @@ class _Assignment:
                 self._place(node.inputs[0])
             else:
                 chosen[node] = None
-                stack += () if self.timing.is_product(node) else node.inputs
+                if node.op == "gather":
+                    self._place(node.inputs[0])
+                elif not self.timing.is_product(node):
+                    stack += node.inputs
         region.nodes = sorted(
             (node for node in chosen if not self.timing.is_product(node)), key=self.timing.order.__getitem__
         )
@@ -176,7 +180,7 @@ class _Assignment:
 
     def _row_operands(self, node: Node, number: int) -> set[Node]:
         """Return the numbers of the row that a node of the row waits for; have stored what it reads by the unit."""
-        if node.op not in REDUCTIONS:
+        if node.op not in ROW_LOOPS:
             numbers = set()
             for operand in node.inputs:
                 if self.timing.is_read(operand):
@@ -187,7 +191,7 @@ class _Assignment:
                     numbers.add(operand)
             return numbers
         numbers = set()
-        stack = [node.inputs[0]]
+        stack = list(node.inputs)
         while stack:
             top = stack.pop()
             if self.timing.is_read(top):

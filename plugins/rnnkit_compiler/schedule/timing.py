@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from rnnkit_compiler.ir.graph import REDUCTIONS, WHOLE, Node, needed
+from rnnkit_compiler.ir.graph import Node, needed
+from rnnkit_compiler.ir.kinds import ROW_LOOPS, WHOLE
 from rnnkit_compiler.schedule.buffers import Place, Store, by_operand
 
 
@@ -79,10 +80,12 @@ class Timing:
             return self._ready[product.inputs[0]]
         if node.op == "slice":  # of a product that is stored whole
             return self._ready[node.inputs[0]]
+        if node.op == "gather":
+            return self._ready[node.inputs[0]]
         if node.op in WHOLE:
             return max(self._ready[operand] for operand in node.inputs)
-        if node.op in REDUCTIONS:
-            return self._in_loop[node.inputs[0]]
+        if node.op in ROW_LOOPS:
+            return max(self._in_loop[operand] for operand in node.inputs)
         return max(((self._ready if self._crosses(node, o) else self.stage)[o] for o in node.inputs), default=0)
 
     def _loop_of(self, node: Node) -> int:

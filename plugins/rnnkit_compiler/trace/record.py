@@ -16,6 +16,9 @@ from rnnkit_compiler.trace.recording import NotRecordable, Recording
 from rnnkit_compiler.trace.rows import joined
 from rnnkit_compiler.trace.verification import ALL, FEW, LARGE, TWO, Run, check_gradients, check_rows, check_values
 
+LARGEST_TABLE = 1 << 12
+"""Elements of a buffer by which units may be taken: it is compared at every call."""
+
 WITHIN: dict[str | None, Callable[[Tensor], Tensor]] = {
     "positive": torch.exp,
     "non-negative": torch.exp,
@@ -42,6 +45,7 @@ def record(cell: rnnkit.Cell, parts: Sequence[Tensor], states: Sequence[Tensor],
         with torch.inference_mode(False), torch.enable_grad():
             few, all_ = (_run(cell, examples, rows, nest) for rows in (FEW, ALL))
             recording = joined(few.recording, all_.recording)
+            recording.tables = _tables(recording, examples.weights)
             with torch.no_grad():
                 check_values(recording, few, _run(cell, _otherwise(examples), TWO, nest))
             check_rows(recording, few, all_)
@@ -88,13 +92,26 @@ def _examples(cell: rnnkit.Cell, parts: Sequence[Tensor], states: Sequence[Tenso
     )
 
 
+def _tables(recording: Recording, weights: Mapping[str, Tensor]) -> dict[int, Tensor]:
+    """Return the buffers of integers and booleans, by number."""
+    paths = recording.weights.items()
+    found = {number: weights[path] for path, number in paths if not weights[path].requires_grad}
+    return {
+        number: tensor.detach().cpu().clone()
+        for number, tensor in found.items()
+        if not tensor.is_floating_point() and not tensor.is_complex() and tensor.numel() <= LARGEST_TABLE
+    }
+
+
 def _example(shape: Sequence[int], like: Tensor, domain: str | None) -> Tensor:
     """Return ALL rows of numbers in which no row is the mean, median or an extreme of the few, and no two are equal."""
-    if like.is_complex():
-        raise NotRecordable(f"it has a state or input of {like.dtype}")
     count = len(ALL)
-    if not like.is_floating_point():
-        return torch.zeros(count, *shape, dtype=like.dtype, device=like.device)
+    if like.is_complex():
+        real = _example((2, *shape), like.real, None)
+        return torch.complex(real[:, 0], real[:, 1].roll(1, 0))
+    if not like.is_floating_point():  # so that the few are others backwards
+        rows = torch.tensor([0, 0, 1, 0, 1, 1, 0], dtype=like.dtype, device=like.device)
+        return rows.view(count, *(1 for _ in shape)).repeat(1, *shape)
     with torch.inference_mode(False), torch.no_grad():
         each = torch.arange(torch.Size(shape).numel(), dtype=torch.float64, device="cpu")
         levels = torch.tensor([-0.5, -0.28, -0.17, -0.02, 0.21, 0.33, 0.5], dtype=torch.float64, device="cpu")
@@ -164,4 +181,4 @@ def _stand_in(tensor: Tensor) -> Tensor:
 
 
 def _leaf(tensor: Tensor) -> Tensor:
-    return tensor.detach().requires_grad_(tensor.is_floating_point())
+    return tensor.detach().requires_grad_(tensor.is_floating_point() or tensor.is_complex())

@@ -87,6 +87,8 @@ class Recording:
     dtypes: list[torch.dtype] = field(default_factory=list)
     output: int = -1
     next_states: list[int] = field(default_factory=list)
+    tables: dict[int, Tensor] = field(default_factory=dict)
+    """Buffers of integers and booleans as they are now: by some of them, units may be taken."""
 
     @cached_property
     def elements(self) -> int:

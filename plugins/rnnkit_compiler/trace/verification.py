@@ -6,12 +6,16 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from rnnkit_compiler.trace import instead
 from rnnkit_compiler.trace.recording import Call, NotRecordable, Recording, literal
 from rnnkit_compiler.trace.rows import joined_arguments, without_numbers
 from rnnkit_compiler.trace.script import Script
 
 FEW, ALL, TWO = (2, 3, 1), (0, 1, 2, 3, 4, 5, 6), (4, 0)
 """The rows of the examples that the three runs of a step get; none is at the same place in two of them."""
+
+OF_AUTOGRAD = ("detach", "alias", "clone", instead.NAME)
+"""What autograd keeps is a view or a copy."""
 
 LARGE = 1 << 20
 """Elements of a weight from which on its gradient would take longer than all else."""
@@ -71,8 +75,8 @@ def check_values(recording: Recording, run: Run, other: Run) -> None:
 
 
 def _without_numbers(calls: Sequence[Call]) -> list[tuple[Any, ...]]:
-    """List what calls pass, tensors without their numbers; what autograd keeps is no call."""
-    seen = (call for call in calls if call.base_name not in ("detach", "alias"))
+    """List what calls pass, tensors without their numbers; what is there for autograd alone is no call."""
+    seen = (call for call in calls if call.base_name not in OF_AUTOGRAD)
     return [(call.name, without_numbers((call.args, call.kwargs))) for call in seen]
 
 
@@ -102,8 +106,9 @@ def _gradients(results: Sequence[Tensor], leaves: Sequence[Tensor]) -> list[Tens
     if not roots or not wanted:
         return [None] * len(wanted)
     # As one number: gradients that are handed to autograd have it import a library that takes half a second.
+    real = [torch.view_as_real(root) if root.is_complex() else root for root in roots]
     total = sum(
-        (root * torch.arange(root.numel(), device="cpu").cos().to(root).view(root.shape)).sum() for root in roots
+        (root * torch.arange(root.numel(), device="cpu").cos().to(root).view(root.shape)).sum() for root in real
     )
     return list(torch.autograd.grad(total, wanted, allow_unused=True))  # type: ignore[arg-type]
 
@@ -122,7 +127,7 @@ def _same(one: Tensor, other: Tensor) -> bool:
     one, other = one.detach(), other.detach()
     if torch.equal(one, other):  # mostly, and much faster to tell
         return True
-    if not one.is_floating_point():
+    if not one.is_floating_point() and not one.is_complex():
         return False
     tolerance = 1e3 * torch.finfo(one.dtype).eps
     return torch.allclose(one, other, rtol=tolerance, atol=tolerance, equal_nan=True)

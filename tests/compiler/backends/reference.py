@@ -12,6 +12,7 @@ from torch import Tensor
 
 from rnnkit_compiler.backends.base import autograd
 from rnnkit_compiler.backends.base.backend import Backend, Refusal
+from rnnkit_compiler.backends.base.forms import Forms
 from rnnkit_compiler.backends.base.recurrence import Recurrence
 from rnnkit_compiler.backends.base.runtime import Runtime
 from rnnkit_compiler.backends.torch.backend import TorchOperations
@@ -21,6 +22,7 @@ from rnnkit_compiler.schedule.plan import KernelPlan
 from rnnkit_compiler.schedule.sharing import Shares
 
 NAMED_OTHERWISE = {"where": lambda a, b, c: torch.where(a != 0, b, c), "relu": lambda a: torch.where(a <= 0, 0, a)}
+NAMED_OTHERWISE |= {"floordiv": torch.floor_divide, "polygamma": lambda n, a: torch.polygamma(int(n.mean()), a)}
 TRUTHS = ("eq", "ne", "lt", "le", "gt", "ge")
 REDUCTIONS = {"sum": torch.sum, "max": torch.amax, "min": torch.amin}
 
@@ -221,11 +223,27 @@ class Loop:
         operands = [self.value(operand, known, stored, t) for operand in node.inputs]
         if node.op in REDUCTIONS:
             return REDUCTIONS[node.op](operands[0].expand(-1, node.inputs[0].width), 1, keepdim=True)
+        if node.op == "gather":
+            units = torch.tensor(node.attr[0])
+            return torch.where(units < 0, 0, operands[0].expand(-1, node.inputs[0].width)[:, units])
+        if node.op == "peak":
+            return operands[0].cummax(1).values
+        if node.op == "scan":
+            return self.scanned(node, *(operand.expand(self.batch, node.width) for operand in operands))
         if node.op == "expand":
             return operands[0].expand(-1, node.width)
         if node.op in TRUTHS:
             return getattr(torch, node.op)(*operands).to(self.dtype())
-        return (NAMED_OTHERWISE.get(node.op) or getattr(torch, node.op))(*operands)
+        return (NAMED_OTHERWISE.get(node.op) or getattr(torch, node.op, None) or getattr(torch.special, node.op))(
+            *operands
+        )
+
+    def scanned(self, node, factors, terms):
+        reverse, start = node.attr
+        value, values = torch.full((self.batch,), start, dtype=self.dtype()), [None] * node.width
+        for unit in reversed(range(node.width)) if reverse else range(node.width):
+            value = values[unit] = factors[:, unit] * value + terms[:, unit]
+        return torch.stack(values, 1)
 
     def dtype(self):
         return next(iter(self.launch.locations.values())).tensor.dtype
@@ -238,7 +256,7 @@ class Reference(Backend):
         self.invariants = step.lowered.invariants
         self._fallback = TorchOperations(step, self.invariants, defer=False)
         plan = KernelPlan(step.lowered)
-        self._recurrence = Recurrence(plan, ReferenceRuntime(plan), self._fallback)
+        self._recurrence = Recurrence(plan, ReferenceRuntime(plan), self._fallback, Forms(step))
 
     @classmethod
     def supports(cls, step, device, dtype):

@@ -7,7 +7,8 @@ import torch
 
 from rnnkit_compiler.ir.contraction import Term, einsum, equation_of, extreme, gradients, multiplied
 from rnnkit_compiler.ir.equation import letter, parse, refined
-from rnnkit_compiler.ir.graph import CONTRACTIONS, Graph, needed
+from rnnkit_compiler.ir.graph import Graph, needed
+from rnnkit_compiler.ir.kinds import CONTRACTIONS
 
 from .evaluation import evaluate
 

@@ -11,7 +11,7 @@ from rnnkit_compiler.trace.recording import ROWS, NotRecordable
 from rnnkit_compiler.trace.split import Depends, dependence, split
 from rnnkit_compiler.trace.verification import ALL, FEW
 
-from ..hidden_steps import hook_in_the_graph, in_place_under_no_grad, other_data
+from ..hidden_steps import hook_in_the_graph, other_data
 
 Compiled, Loop = rnnkit.unrollers["compiled"], rnnkit.unrollers["loop"]
 
@@ -57,11 +57,17 @@ def plain(cell, p, h):
     return torch.tanh(p + h @ cell.weight)
 
 
-def in_place_on_the_state(cell, p, h):
+def in_place_behind_autograd(cell, p, h):
     h = h * 1
-    view = h[:, :2]
-    h.mul_(0.5)
-    return plain(cell, p, h) + view.sum(1, keepdim=True)
+    h.detach().mul_(0.5)
+    return plain(cell, p, h)
+
+
+def in_place_on_a_piece(cell, p, h):
+    """Unsafe pieces are views of which autograd knows nothing."""
+    h = h * 1
+    torch.unsafe_split(h, 2, 1)[0].mul_(0.5)
+    return plain(cell, p, h)
 
 
 def out_of_an_argument(cell, p, h):
@@ -89,8 +95,9 @@ REASONS = {
     "the least of the rows": (lambda c, p, h: torch.tanh(h.amin(0) + 0 * h), "step() mixes the rows of the batch"),
     "the sum so far": (lambda c, p, h: torch.tanh(h.cumsum(0)), "step() mixes the rows of the batch"),
     "rows moved": (lambda c, p, h: h.roll(1, 0) + p, "step() mixes the rows of the batch"),
-    "in place on what others see": (in_place_on_the_state, "step() calls mul_ on a tensor that others see"),
-    "in a view": (lambda c, p, h: (plain(c, p, h) * 2)[:, :4].detach().add_(1), "on a tensor that others see"),
+    "in place behind autograd": (in_place_behind_autograd, "step() calls mul_ on a tensor that others see"),
+    "in place on an unsafe piece": (in_place_on_a_piece, "step() calls mul_ on a tensor that others see"),
+    "in place on a view of the state": (lambda c, p, h: h.detach()[:, :2].add_(1), "add_ on a tensor that others see"),
     "autograd.Function": (lambda c, p, h: plain(c, p, Double.apply(h)), "step() applies Double, an autograd.Function"),
     "a tensor that is no parameter": (
         lambda c, p, h: plain(c, p, h) * c.loose,
@@ -98,7 +105,6 @@ REASONS = {
     ),
     "a hook": (hooked, "step() puts hooks on tensors"),
     "out=": (out_of_an_argument, "step() calls add, which overwrites a tensor"),
-    "in place under no_grad": (in_place_under_no_grad, "step() calls clamp_ under no_grad on a tensor whose gradient"),
     "in place on what is given": (lambda c, p, h: plain(c, p, h) + c.count.add_(1), "on a tensor that others see"),
     "in place on a buffer": (lambda c, p, h: plain(c, p, h) * c.scale.add_(1), "on a tensor that others see"),
     "a change of shape in place": (lambda c, p, h: plain(c, p, h).t_().t(), "changes the shape of a tensor in place"),
@@ -139,10 +145,11 @@ def test_an_operation_that_is_not_torchs_own_is_refused():
             recorded(Noted(lambda c, p, h: plain(c, p, torch.ops.rnnkit_test.twice(h).detach())))
 
 
-def test_a_complex_state_is_refused():
-    parts = torch.zeros(1, 2, 4, dtype=torch.float64)
-    with pytest.raises(NotRecordable, match=r"a state or input of torch\.complex128"):
-        record(Noted(plain), [parts], [parts[0].to(torch.complex128)], nesting(parts))
+def test_a_complex_state_is_recorded_as_it_is():
+    parts = torch.zeros(1, 2, 4, dtype=torch.complex128)
+    cell = Noted(lambda c, p, h: torch.tanh(p + h * c.scale))
+    recording = record(cell, [parts], [parts[0]], nesting(parts))
+    assert recording.dtypes[recording.output] == torch.complex128
 
 
 def test_a_recording_notes_inputs_operations_and_results():

@@ -16,12 +16,22 @@ from rnnkit_compiler.backends.base.runtime import Unfit
 
 def apply(recurrence: Recurrence, tensors: Tensors, timeline: Timeline) -> Results:
     """Run the kernel; return outputs (T, B, O) and the last state. What it may not touch, torch's operations do."""
+    forms = recurrence.forms
+    if forms.are_plain:
+        return _apply(recurrence, tensors, timeline)
+    if not forms.fit(tensors, timeline):
+        return recurrence.fallback.run(tensors, timeline)
+    return forms.results_from_kernel(_apply(recurrence, forms.tensors_to_kernel(tensors), timeline))
+
+
+def _apply(recurrence: Recurrence, tensors: Tensors, timeline: Timeline) -> Results:
+    """Do the same with what is in the kernel's form."""
     everything = (*tensors.parts, *tensors.states, *tensors.initial, *tensors.invariants)
     training = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in everything)
     try:
         ys, *last = AllSteps.apply(recurrence, timeline, training, *everything)  # type: ignore[no-untyped-call]
     except Unfit:
-        return recurrence.fallback.run(tensors, timeline)
+        return recurrence.in_kernels_form.run(tensors, timeline)
     return ys, tuple(last)
 
 
@@ -114,7 +124,7 @@ def _again(
     with torch.enable_grad():
         tensors = [tensor.view_as(tensor) if need else tensor for tensor, need in zip(tensors, needs, strict=True)]
         before, initial = tensors[parts : parts + states], tensors[parts + states : first]
-        ys, last = recurrence.fallback.run(Tensors(tensors[:parts], before, initial, tensors[first:]), timeline)
+        ys, last = recurrence.in_kernels_form.run(Tensors(tensors[:parts], before, initial, tensors[first:]), timeline)
     pairs = [
         (result, grad)
         for result, grad in zip((ys, *last), grads, strict=True)

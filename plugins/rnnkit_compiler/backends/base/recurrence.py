@@ -6,7 +6,7 @@ from math import prod
 
 from torch import Tensor
 
-from rnnkit_compiler.backends.base.backend import Backend
+from rnnkit_compiler.backends.base.forms import Forms, InKernelsForm, Steps
 from rnnkit_compiler.backends.base.runtime import Matrix, Runtime
 from rnnkit_compiler.ir.lowered import Invariant
 from rnnkit_compiler.schedule.layout import Layout, layout_of
@@ -23,12 +23,19 @@ class Recurrence:
 
     plan: KernelPlan
     runtime: Runtime
-    fallback: Backend
+    fallback: Steps
     """Runs the same steps, with the same invariants, with torch's operations."""
+
+    forms: Forms
+    """Of what the step is given and gives."""
 
     layouts: dict[tuple[str, int, int], Layout] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.in_kernels_form: Steps = self.fallback
+        """The fallback, of what is in the kernel's form."""
+        if not self.forms.are_plain:
+            self.in_kernels_form = InKernelsForm(self.fallback, self.forms)
         step = self.plan.step
         numbers = step.invariants
         self.of_matrix = [numbers.index(matrix.number) for matrix in step.matrices]

@@ -7,6 +7,7 @@ import torch
 
 from rnnkit_compiler.backends.base import autograd
 from rnnkit_compiler.backends.base.backend import Backend, RecordedStep, Refusal, Results, Tensors, Timeline
+from rnnkit_compiler.backends.base.forms import Forms
 from rnnkit_compiler.backends.base.recurrence import Recurrence
 from rnnkit_compiler.backends.base.runtime import Unfit
 from rnnkit_compiler.backends.cpp.building.build import complaints
@@ -27,6 +28,9 @@ from rnnkit_compiler.schedule.plan import KernelPlan
 
 DTYPES = (torch.float32, torch.float64)
 
+STATES = (*DTYPES, torch.complex64, torch.complex128, torch.bool, torch.int32, torch.int64)
+"""What a state may be."""
+
 
 class Cpp(Backend):
     """Runs the steps in a kernel.
@@ -36,6 +40,7 @@ class Cpp(Backend):
         title: names the cell in the source.
         comment: the cell's equation, for the source.
         fallback: runs the same steps with torch's operations, for derivatives of derivatives.
+        forms: of what the step is given and gives.
         narrow: round factors to bfloat16 where the processor multiplies them.
 
     Raises:
@@ -44,22 +49,26 @@ class Cpp(Backend):
 
     name = "cpp"
 
-    def __init__(self, step: Lowered, title: str, comment: str, fallback: Backend, narrow: bool) -> None:
+    def __init__(self, step: Lowered, title: str, comment: str, fallback: Backend, forms: Forms, narrow: bool) -> None:
         plan = KernelPlan(step)
         kernels = Kernels(plan, title, comment, narrow)
         kernels.compile(TRAINING if torch.is_grad_enabled() else INFERENCE)
         self.invariants = step.invariants
         self._kernels = kernels
-        self._recurrence = Recurrence(plan, CpuRuntime(kernels), fallback)
+        self._recurrence = Recurrence(plan, CpuRuntime(kernels), fallback, forms)
 
     @classmethod
     def supports(cls, step: RecordedStep | None, device: torch.device, dtype: torch.dtype) -> str:
         """Return why there is no kernel: the tensors are elsewhere, or an operation has no counterpart in the ir."""
         if device.type != "cpu":
             return f"kernels run on the CPU, and there is a tensor on {device}"
-        if dtype not in DTYPES:
+        if dtype not in STATES:
             return f"its state is {dtype}"
-        return step.lowered.reason if step is not None and isinstance(step.lowered, Refusal) else ""
+        if step is None:
+            return ""
+        if isinstance(step.lowered, Refusal):
+            return step.lowered.reason
+        return "" if step.lowered.dtype in DTYPES else f"its numbers are {step.lowered.dtype}"
 
     @classmethod
     def make(cls, step: RecordedStep) -> Backend | Refusal:
@@ -67,7 +76,7 @@ class Cpp(Backend):
         assert isinstance(step.lowered, Lowered)
         fallback = TorchOperations(step, step.lowered.invariants, defer=False)
         try:
-            return cls(step.lowered, step.title, step.comment, fallback, step.narrow)
+            return cls(step.lowered, step.title, step.comment, fallback, Forms(step), step.narrow)
         except CompileError as error:
             return Refusal(str(error))
 
@@ -76,7 +85,9 @@ class Cpp(Backend):
         return autograd.apply(self._recurrence, tensors, timeline)
 
     def direct(self, steps: int, batch: int) -> DirectCall | None:
-        """Prepare a call of the inference kernel; None if that cannot be compiled."""
+        """Prepare a call of the inference kernel; None if it cannot be compiled, or has tensors in forms of its own."""
+        if not self._recurrence.forms.are_plain:
+            return None
         try:
             return DirectCall(self._recurrence, self._kernels.library("Inference"), steps, batch)
         except Unfit:

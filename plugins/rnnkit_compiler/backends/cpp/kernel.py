@@ -30,6 +30,7 @@ class _Call(ctypes.Structure):
         ("sizes", ctypes.c_void_p),
         ("numbers", ctypes.c_void_p),
         ("contractions", ctypes.c_void_p),
+        ("units", ctypes.c_void_p),
         ("buffers", ctypes.c_void_p),
         ("gates", ctypes.c_void_p),
         ("functions", ctypes.c_void_p),
@@ -89,6 +90,8 @@ class Kernel:
         self._numbers = (real * max(1, len(source.numbers)))(*source.numbers)
         self._sizes = (ctypes.c_int64 * max(1, len(source.sizes)))(*source.sizes)
         self._contractions = (ctypes.c_int64 * max(1, len(source.contractions)))(*source.contractions)
+        self._units = [(ctypes.c_int32 * len(units))(*units) for units in source.units]
+        self._tables = (ctypes.c_void_p * max(1, len(self._units)))(*map(ctypes.addressof, self._units))
         library_ = library_of(dtype, narrow)
         self._workspace, self._products, self._few_rows = library_.workspace, library_.functions, library_.few_rows
         self._pointers = ctypes.c_void_p * max(1, len(source.buffers))
@@ -96,6 +99,7 @@ class Kernel:
             sizes=ctypes.addressof(self._sizes),
             numbers=ctypes.addressof(self._numbers),
             contractions=ctypes.addressof(self._contractions),
+            units=ctypes.addressof(self._tables),
             functions=ctypes.addressof(self._products),
         )
         """What is the same at every call; null where nothing else is said."""

@@ -40,7 +40,7 @@ class Handle(torch.autograd.Function):
         if ctx.pairs:
             rows, grads = (torch.cat(tensors) for tensors in zip(*ctx.pairs, strict=True))
             ctx.pairs.clear()
-            grad = grad + rows.t() @ grads
+            grad = grad + rows.mH @ grads
         return None, grad
 
 
@@ -59,7 +59,7 @@ class DeferredProduct(torch.autograd.Function):
         """Return the gradient of the rows, and leave the matrix's to its Handle."""
         rows, matrix = ctx.saved_tensors
         if torch.is_grad_enabled():
-            return None, grad @ matrix.t(), rows.t() @ grad
+            return None, grad @ matrix.mH, rows.mH @ grad
         if ctx.needs_input_grad[2]:
             ctx.pairs.append((rows, grad))
-        return None, grad @ matrix.t(), None
+        return None, grad @ matrix.mH, None

@@ -3,12 +3,22 @@
 from rnnkit_compiler.ir.rules import (
     activations,
     attention,
+    complex,
     constants,
+    divisions,
+    fourier,
     left_over,
+    losses,
+    moves,
+    norms,
     pointwise,
+    pools,
     products,
     reductions,
+    refused,
+    scans,
     shapes,
+    special,
     splits,
 )
 from rnnkit_compiler.ir.rules.table import Rule
@@ -17,18 +27,35 @@ from rnnkit_compiler.trace.recording import Call
 TABLES = (
     pointwise.TABLE,
     activations.TABLE,
+    divisions.TABLE,
+    special.TABLE,
+    losses.TABLE,
+    moves.TABLE,
     shapes.TABLE,
     splits.TABLE,
     constants.TABLE,
     constants.FILLED,
     products.TABLE,
     reductions.TABLE,
+    norms.TABLE,
+    pools.TABLE,
+    fourier.TABLE,
+    scans.TABLE,
     attention.TABLE,
     left_over.TABLE,
+    refused.TABLE,
 )
 
-RULES: dict[str, Rule] = {name: rule for table in TABLES for name, rule in table.rules.items()}
+BY_UNIT = (*shapes.TABLE.rules, *splits.TABLE.rules)
+"""What may also be done unit by unit."""
+
+RULES: dict[str, Rule] = {
+    name: moves.or_moved(rule) if name in BY_UNIT else rule for table in TABLES for name, rule in table.rules.items()
+}
 """By the name of the operation, without its overload."""
+
+COMPLEX_RULES: dict[str, Rule] = complex.TABLE.rules
+"""The same where an operand or a result is complex."""
 
 _CHEAP = frozenset(name for table in TABLES if table.cheap for name in table.rules)
 

@@ -5,8 +5,9 @@ from typing import Any
 from rnnkit_compiler.ir.graph import Node
 from rnnkit_compiler.ir.lowering import Lowering
 from rnnkit_compiler.ir.rules.pointwise import pointwise, scaled
+from rnnkit_compiler.ir.rules.splits import piece
 from rnnkit_compiler.ir.rules.table import Table
-from rnnkit_compiler.ir.values import NotLowerable
+from rnnkit_compiler.ir.values import Value
 from rnnkit_compiler.trace.recording import Call
 
 TABLE = Table(cheap=True)
@@ -23,14 +24,35 @@ def _between(a: Node, low: Any, high: Any, closed: bool) -> Node:
     return a.eq(a).where(result, a.stop()) if closed else result
 
 
+def _is_literal(bound: Node | None) -> bool:
+    return bound is None or (bound.op == "number" and bound.attr[0] == bound.attr[0])
+
+
 @pointwise(TABLE, "clamp", operands=("self", "min", "max"))
 def _clamp(a: Node, low: Node | None, high: Node | None, **_: Any) -> Node:
-    for bound in (low, high):
-        if bound is not None and (bound.op != "number" or bound.attr[0] != bound.attr[0]):
-            raise NotLowerable("clamp by tensors, or by NaN, has no counterpart")
+    if not _is_literal(low) or not _is_literal(high):
+        return _clamp_by_tensors(a, low, high)
     if low is not None and high is not None and low.attr[0] > high.attr[0]:
         return a.ne(a).where(a.stop(), high)  # nothing lies between them, so no gradient passes
     return _between(a, low, high, closed=True)
+
+
+def _clamp_by_tensors(a: Node, low: Node | None, high: Node | None) -> Node:
+    """Cut off at bounds that have gradients: each of what it cuts off."""
+    value, graph = a, a.graph
+    value = value if low is None else value.maximum(low)
+    value = value if high is None else value.minimum(high)
+    passed = graph.number(1)
+    for bound, inside in ((low, "ge"), (high, "le")):
+        passed = passed if bound is None else passed * graph.pointwise(inside, a, bound)
+    source = passed.where(a, 0)
+    if low is not None:
+        below = a.lt(low) if high is None else a.lt(low) * low.lt(high)
+        source = source + below.where(low, 0)
+    if high is not None:
+        above = a.gt(high) if low is None else a.gt(high).maximum(high.lt(low)).stop()
+        source = source + above.where(high, 0)
+    return value.instead(source)
 
 
 pointwise(TABLE, "clamp_min", operands=("self", "min"))(lambda a, low, **_: _clamp(a, low, None))
@@ -45,11 +67,45 @@ def _hardsigmoid(a: Node, **_: Any) -> Node:
     return a.le(-3).where(0, a.ge(3).where(1, slope + ((a + 3) / 6 - slope).stop()))
 
 
-pointwise(TABLE, "hardswish")(lambda a, **_: a.le(-3).where(0, a.ge(3).where(a, a * (a + 3) / 6)))
+@pointwise(TABLE, "hardswish")
+def _hardswish(a: Node, **_: Any) -> Node:
+    value = a * (a + 3).maximum(0).minimum(6) / 6
+    slope = a.le(-3).where(0, a.lt(3).where(a / 3 + 0.5, 1))
+    return value.instead(a * slope.stop())
+
+
 pointwise(TABLE, "leaky_relu")(lambda a, negative_slope, **_: a.gt(0).where(a, a * float(negative_slope)))
 pointwise(TABLE, "threshold")(lambda a, threshold, value, **_: a.le(threshold).where(value, a))
 pointwise(TABLE, "silu")(lambda a, **_: a * a.sigmoid())
 pointwise(TABLE, "mish")(lambda a, **_: a * _softplus(a, 1, 20).tanh())
+
+
+@pointwise(TABLE, "hardshrink")
+def _hardshrink(a: Node, lambd: Any, **_: Any) -> Node:
+    inside = a.ge(-float(lambd)) * a.le(float(lambd))
+    return inside.where(0, a)
+
+
+@pointwise(TABLE, "softshrink")
+def _softshrink(a: Node, lambd: Any, **_: Any) -> Node:
+    outside = a.gt(float(lambd)).where(a - float(lambd), a.lt(-float(lambd)).where(a + float(lambd), 0))
+    return a.ne(a).where(a, outside)
+
+
+pointwise(TABLE, "_prelu_kernel", operands=("self", "weight"))(lambda a, w, **_: a.gt(0).where(a, w * a))
+
+
+@pointwise(TABLE, "celu")
+def _celu(a: Node, alpha: Any, **_: Any) -> Node:
+    return _elu(a, alpha, 1.0, 1.0 / alpha)
+
+
+@TABLE.rule("glu")
+def _glu(lowering: Lowering, call: Call) -> Value:
+    given = lowering.arguments(call)
+    value, half = lowering.value(given["self"]), lowering.shape(given["self"])[given["dim"]] // 2
+    a, b = (piece(value, given["dim"], start, start + half) for start in (0, half))
+    return a.like(a.node * b.node.sigmoid())
 
 
 @pointwise(TABLE, "elu")

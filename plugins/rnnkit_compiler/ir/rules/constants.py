@@ -27,7 +27,7 @@ def _constant(value_of: Callable[[dict[str, Any]], Any]) -> Rule:
     return lower
 
 
-TABLE.rule("zeros", "zeros_like", "new_zeros")(_constant(lambda given: 0.0))
+TABLE.rule("zeros", "zeros_like", "new_zeros", "zero")(_constant(lambda given: 0.0))
 TABLE.rule("ones", "ones_like", "new_ones")(_constant(lambda given: 1.0))
 TABLE.rule("full", "full_like", "new_full")(_constant(lambda given: given["fill_value"]))
 FILLED.rule("fill")(_constant(lambda given: given["value"]))

@@ -8,7 +8,8 @@ from rnnkit_compiler.ir.contraction import multiplied
 from rnnkit_compiler.ir.graph import Node
 from rnnkit_compiler.ir.lowering import Lowering
 from rnnkit_compiler.ir.rules.table import Table
-from rnnkit_compiler.ir.values import NotLowerable, Value
+from rnnkit_compiler.ir.values import Value
+from rnnkit_compiler.trace import instead
 from rnnkit_compiler.trace.recording import Call
 
 Function = Callable[..., Node]
@@ -65,12 +66,16 @@ for _name in UNARY:
 for _name in BINARY:
     _enter(_name, operands=("self", "other"))(_same_name(_name))
 _enter("mul", operands=("self", "other"))(lambda a, b, **_: multiplied(a, b))
+_enter("_neg_view")(_same_name("neg"))
 _enter("sgn")(_same_name("sign"))
 _enter("reciprocal")(lambda a, **_: 1 / a)
 _enter("isnan")(lambda a, **_: a.ne(a))
 _enter("logical_not", "bitwise_not")(lambda a, **_: a.eq(0))
 _enter("logical_and", "bitwise_and", operands=("self", "other"))(lambda a, b, **_: a.ne(0) * b.ne(0))
 _enter("logical_or", "bitwise_or", operands=("self", "other"))(lambda a, b, **_: a.ne(0).maximum(b.ne(0)).stop())
+_enter("logical_xor", "bitwise_xor", operands=("self", "other"))(lambda a, b, **_: a.ne(0).ne(b.ne(0)))
+_enter("masked_fill", operands=("self", "mask", "value"))(lambda a, mask, value, **_: mask.where(value, a))
+_enter(instead.NAME, operands=("value", "source"))(lambda a, b, **_: a.instead(b))
 _enter("add", operands=("self", "other"))(lambda a, b, alpha, **_: a + scaled(b, alpha))
 _enter("sub", operands=("self", "other"))(lambda a, b, alpha, **_: a - scaled(b, alpha))
 _enter("rsub", operands=("self", "other"))(lambda a, b, alpha, **_: b - scaled(a, alpha))
@@ -90,13 +95,6 @@ def _lerp(a: Node, b: Node, w: Node, **_: Any) -> Node:
     return w.abs().lt(0.5).where(from_start, from_end)
 
 
-@_enter("div", operands=("self", "other"))
-def _div(a: Node, b: Node, rounding_mode: str | None = None, **_: Any) -> Node:
-    if rounding_mode == "floor":  # 1 // 0.1 is 9, and the quotient, rounded, 10
-        raise NotLowerable("a floor division has no counterpart")
-    return a / b if rounding_mode is None else (a / b).trunc()
-
-
 @_enter("pow", operands=("self", "exponent"))
 def _pow(a: Node, b: Node, **_: Any) -> Node:
     powers: dict[Any, Callable[[], Node]] = {
@@ -111,21 +109,18 @@ def _pow(a: Node, b: Node, **_: Any) -> Node:
     return powers[exponent]() if exponent in powers else a.pow(b)
 
 
-@_enter("round")
-def _round(a: Node, decimals: int = 0, **_: Any) -> Node:
-    if decimals:
-        raise NotLowerable("round with decimals has no counterpart")
-    return a.graph.pointwise("round", a)
-
-
 def finite(a: Node) -> Node:
     """Return 0 in place of an infinity: what is taken off before `exp`, so that infinities come out as they are."""
     return a.abs().eq(math.inf).where(0, a)
 
 
-@TABLE.rule("logaddexp")
-def _logaddexp(lowering: Lowering, call: Call) -> Value:
-    shape, axis = lowering.place(call.output, "logaddexp gives a tensor without the batch")
-    a, b = (lowering.spread(argument, shape, axis).node for argument in call.args)
+@_enter("logaddexp", operands=("self", "other"))
+def _logaddexp(a: Node, b: Node, **_: Any) -> Node:
     top = finite(a.maximum(b)).stop()
-    return Value(top + ((a - top).exp() + (b - top).exp()).log(), shape, axis)
+    return top + ((a - top).exp() + (b - top).exp()).log()
+
+
+@_enter("logaddexp2", operands=("self", "other"))
+def _logaddexp2(a: Node, b: Node, **_: Any) -> Node:
+    top = finite(a.maximum(b)).stop()
+    return top + ((a - top).exp2() + (b - top).exp2()).log2()

@@ -3,11 +3,14 @@
 from math import prod
 from typing import NamedTuple
 
+import torch
+
 from rnnkit_compiler.ir.contraction import Term, einsum
 from rnnkit_compiler.ir.graph import Node
 from rnnkit_compiler.ir.lowering import Lowering
 from rnnkit_compiler.ir.rules.pointwise import scaled
 from rnnkit_compiler.ir.rules.table import Table
+from rnnkit_compiler.ir.units import gather
 from rnnkit_compiler.ir.values import Form, NotLowerable, Value
 from rnnkit_compiler.trace.recording import Call, Ref
 
@@ -53,10 +56,11 @@ def _operand(lowering: Lowering, ref: Ref, left: bool) -> Operand:
     return Operand(ref, own, dict(zip(own, dims, strict=True)), value, batch)
 
 
-def _product(lowering: Lowering, call: Call, left: Ref, right: Ref, bias: Node | None = None) -> Value:
+def product_of(lowering: Lowering, call: Call, left: Ref, right: Ref, bias: Node | None = None) -> Value:
+    """Multiply two matrices or stacks of them, at least one of which depends on the rows."""
     operands = _operand(lowering, left, True), _operand(lowering, right, False)
     values = [operand for operand in operands if operand.value is not None]
-    if any(operand.batch == MIDDLE for operand in values):
+    if not values or any(operand.batch == MIDDLE for operand in values):
         raise NotLowerable(MIXED)
     form = _form(lowering, call, values)
     node = _of_rows(lowering, operands) if len(values) == 2 else _of_invariant(lowering, operands, bias)
@@ -71,7 +75,7 @@ def _form(lowering: Lowering, call: Call, values: list[Operand]) -> Form:
         raise NotLowerable(MIXED)
     shape = lowering.recording.shapes[call.output]
     places = {BLOCK: len(shape) - 3, LEFT: len(shape) - 2, RIGHT: len(shape) - 1}
-    if call.base_name == "mv":
+    if call.base_name in ("mv", "addmv"):
         places = {LEFT: 0}
     first = values[0].value
     forms = {(operand.value.joined, operand.value.outer) for operand in values if operand.value is not None}
@@ -141,20 +145,20 @@ def _blocks(
     stack = [size for size in shape[:-2] if size != 1]
     if not stack:
         if blocks * pieces == 1:
-            return lowering.product(whole, ref, columns, transposed, bias)
-        matrix = lowering.matrix(ref, (rows, columns), transposed)
+            return lowering.factors.product(whole, ref, columns, transposed, bias)
+        matrix = lowering.factors.matrix(ref, (rows, columns), transposed)
         made = graph.products(whole, matrix, columns, blocks * pieces)
     elif blocks > MOST_BLOCKS and pieces == 1:
-        matrices = [lowering.matrix(ref, (rows, columns), transposed, block=block) for block in range(blocks)]
+        matrices = [lowering.factors.matrix(ref, (rows, columns), transposed, block=block) for block in range(blocks)]
         made = graph.products(whole, tuple(matrices), columns, blocks)
     elif blocks <= MOST_BLOCKS:
         products = []
         for block in range(blocks):
             piece = graph.slice(whole, block * pieces * rows, pieces * rows)
             if pieces == 1:
-                products.append(lowering.product(piece, ref, columns, transposed, None, block))
+                products.append(lowering.factors.product(piece, ref, columns, transposed, None, block))
                 continue
-            matrix = lowering.matrix(ref, (rows, columns), transposed, block=block)
+            matrix = lowering.factors.matrix(ref, (rows, columns), transposed, block=block)
             products.append(graph.products(piece, matrix, columns, pieces))
         made = graph.concat(products)
     else:
@@ -168,7 +172,7 @@ def _blocks(
 
 @TABLE.rule("mm", "bmm", "mv")
 def _mm(lowering: Lowering, call: Call) -> Value:
-    return _product(lowering, call, call.args[0], call.args[1])
+    return product_of(lowering, call, call.args[0], call.args[1])
 
 
 @TABLE.rule("addmm", "baddbmm")
@@ -178,7 +182,44 @@ def _addmm(lowering: Lowering, call: Call) -> Value:
     form = lowering.form(call, MIXED)
     bias = lowering.spread(given["self"], *form).node if given["beta"] else None
     if given["alpha"] == 1 and given["beta"] in (0, 1):
-        return _product(lowering, call, left, right, bias)
-    result = _product(lowering, call, left, right)
+        return product_of(lowering, call, left, right, bias)
+    result = product_of(lowering, call, left, right)
     node = scaled(result.node, given["alpha"])
     return result.like(node if bias is None else node + scaled(bias, given["beta"]))
+
+
+@TABLE.rule("addmv")
+def _addmv(lowering: Lowering, call: Call) -> Value:
+    given = lowering.arguments(call)
+    shape, axis = lowering.place(call.output, MIXED)
+    product = product_of(lowering, call, given["mat"], given["vec"]).node
+    return Value(_weighed(lowering, call, product, shape, axis), shape, axis)
+
+
+@TABLE.rule("addr")
+def _addr(lowering: Lowering, call: Call) -> Value:
+    given = lowering.arguments(call)
+    shape, axis = lowering.place(call.output, MIXED)
+    if axis or lowering.is_value(given["vec2"]):
+        raise NotLowerable(MIXED)
+    product = lowering.value(given["vec1"]).node * lowering.spread(given["vec2"], shape, axis).node
+    return Value(_weighed(lowering, call, product, shape, axis), shape, axis)
+
+
+def _weighed(lowering: Lowering, call: Call, product: Node, shape: tuple[int, ...], axis: int) -> Node:
+    """Add what a call adds to a product, each times its factor."""
+    given = lowering.arguments(call)
+    scaled_product = scaled(product, given["alpha"])
+    if not given["beta"]:
+        return scaled_product
+    return scaled(lowering.spread(given["self"], shape, axis).node, given["beta"]) + scaled_product
+
+
+@TABLE.rule("linalg_cross")
+def _cross(lowering: Lowering, call: Call) -> Value:
+    given = lowering.arguments(call)
+    shape, axis = lowering.place(call.output, MIXED)
+    a, b = (lowering.spread(given[name], shape, axis) for name in ("self", "other"))
+    order = torch.arange(a.width).view(lowering.constants.shape(call.output))
+    next_, last = (order.roll(-by, given["dim"]).flatten().tolist() for by in (1, 2))
+    return a.like(gather(a.full(), next_) * gather(b.full(), last) - gather(a.full(), last) * gather(b.full(), next_))

@@ -1,5 +1,6 @@
 """Reductions over some or all axes of a row, and what is made of them."""
 
+import math
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from rnnkit_compiler.trace.recording import Call
 TABLE = Table(cheap=False)
 
 
-def _along(lowering: Lowering, call: Call, dims: Any) -> Along:
+def along(lowering: Lowering, call: Call, dims: Any) -> Along:
     """Return the operand of a reduction, and the dimensions that it goes along.
 
     Raises:
@@ -33,12 +34,12 @@ def _along(lowering: Lowering, call: Call, dims: Any) -> Along:
     return Along.dims_of(value, chosen)
 
 
-def _operand(lowering: Lowering, call: Call) -> Along:
+def operand(lowering: Lowering, call: Call) -> Along:
     """Return the operand of a reduction whose dimensions are an argument named `dim`."""
-    return _along(lowering, call, lowering.arguments(call).get("dim"))
+    return along(lowering, call, lowering.arguments(call).get("dim"))
 
 
-def _reduced(lowering: Lowering, call: Call, row: Along, node: Node, output: int = 0) -> Value:
+def reduced(lowering: Lowering, call: Call, row: Along, node: Node, output: int = 0) -> Value:
     """Return what is left of each row as a result of the call."""
     number = call.outputs[output]
     assert number is not None
@@ -50,64 +51,85 @@ def _reduced(lowering: Lowering, call: Call, row: Along, node: Node, output: int
 
 @TABLE.rule("sum")
 def _sum(lowering: Lowering, call: Call) -> Value:
-    row = _operand(lowering, call)
-    return _reduced(lowering, call, row, row.sum(row.node))
+    row = operand(lowering, call)
+    return reduced(lowering, call, row, row.sum(row.node))
+
+
+@TABLE.rule("nansum")
+def _nansum(lowering: Lowering, call: Call) -> Value:
+    row = operand(lowering, call)
+    node = row.node
+    return reduced(lowering, call, row, row.sum(node.ne(node).where(0, node)))
 
 
 @TABLE.rule("mean")
 def _mean(lowering: Lowering, call: Call) -> Value:
-    row = _operand(lowering, call)
-    return _reduced(lowering, call, row, _mean_of(row))
+    row = operand(lowering, call)
+    return reduced(lowering, call, row, mean_of(row))
 
 
 @TABLE.rule("amax")
 def _amax(lowering: Lowering, call: Call) -> Value:
-    row = _operand(lowering, call)
-    return _reduced(lowering, call, row, row.max(row.node))
+    row = operand(lowering, call)
+    return reduced(lowering, call, row, row.max(row.node))
 
 
 @TABLE.rule("amin")
 def _amin(lowering: Lowering, call: Call) -> Value:
-    row = _operand(lowering, call)
-    return _reduced(lowering, call, row, row.min(row.node))
+    row = operand(lowering, call)
+    return reduced(lowering, call, row, row.min(row.node))
+
+
+@TABLE.rule("aminmax")
+def _aminmax(lowering: Lowering, call: Call) -> list[Value]:
+    row = operand(lowering, call)
+    return [
+        reduced(lowering, call, row, extreme, k) for k, extreme in enumerate((row.min(row.node), row.max(row.node)))
+    ]
 
 
 @TABLE.rule("max", "min")
-def _extreme(lowering: Lowering, call: Call) -> list[Value | None]:
+def _extreme(lowering: Lowering, call: Call) -> Any:
     """Return the largest along an axis as torch.max does, whose gradient is the first one's that is as large."""
+    given = lowering.arguments(call)
+    if "other" in given:
+        form = lowering.form(call, f"{call.name} gives a tensor without the batch")
+        a, b = (lowering.spread(given[name], *form).node for name in ("self", "other"))
+        return Value(lowering.graph.pointwise(f"{call.base_name}imum", a, b), *form)
     if not call.several:
         raise NotLowerable(f"{call.name} goes over the batch")
-    row = _operand(lowering, call)
+    row = operand(lowering, call)
     node = row.node
     largest = row.max(node) if call.base_name == "max" else row.min(node)
     found = node.eq(row.repeat(largest)).maximum(node.ne(node)).stop()
     (axis,) = row.along
-    places = lowering.constant(torch.arange(row.sizes[axis], device="cpu"))
+    places = lowering.added.constant(torch.arange(row.sizes[axis], device="cpu"))
     place = row.repeat_of(lowering.value(places).node, (axis,))
     first = row.repeat(row.min(found.where(place, float(row.sizes[axis]))))
-    return [_reduced(lowering, call, row, row.sum(place.eq(first).where(node, 0))), None]
+    return [reduced(lowering, call, row, row.sum(place.eq(first).where(node, 0))), None]
 
 
 @TABLE.rule("var")
 def _var(lowering: Lowering, call: Call) -> Value:
-    row = _operand(lowering, call)
-    return _reduced(lowering, call, row, _variance_of(row, _correction(lowering, call)))
+    row = operand(lowering, call)
+    return reduced(lowering, call, row, variance_of(row, _correction(lowering, call)))
 
 
 @TABLE.rule("std")
 def _std(lowering: Lowering, call: Call) -> Value:
-    row = _operand(lowering, call)
-    return _reduced(lowering, call, row, _root(_variance_of(row, _correction(lowering, call))))
+    row = operand(lowering, call)
+    return reduced(lowering, call, row, root(variance_of(row, _correction(lowering, call))))
 
 
-@TABLE.rule("var_mean")
+@TABLE.rule("var_mean", "std_mean")
 def _var_mean(lowering: Lowering, call: Call) -> list[Value]:
-    row = _operand(lowering, call)
-    variance = _reduced(lowering, call, row, _variance_of(row, _correction(lowering, call)))
-    return [variance, _reduced(lowering, call, row, _mean_of(row), output=1)]
+    row = operand(lowering, call)
+    variance = variance_of(row, _correction(lowering, call))
+    spread = root(variance) if call.base_name == "std_mean" else variance
+    return [reduced(lowering, call, row, spread), reduced(lowering, call, row, mean_of(row), output=1)]
 
 
-def _mean_of(row: Along) -> Node:
+def mean_of(row: Along) -> Node:
     """Return the mean along the axes."""
     if row.value.node.width == 1:  # one number for all units
         return row.value.node
@@ -118,11 +140,12 @@ def _mean_of(row: Along) -> Node:
     return mean + off.stop()
 
 
-def _variance_of(row: Along, correction: float) -> Node:
+def variance_of(row: Along, correction: float) -> Node:
+    """Return the variance along the axes, of whose number of elements so much is taken off."""
     if row.count == 1:
         raise NotLowerable("a variance of one unit is rounding alone")
     # The deviations from the mean add up to zero, so no gradient goes by way of the mean.
-    centred = row.node - row.repeat(_mean_of(row).stop())
+    centred = row.node - row.repeat(mean_of(row).stop())
     return row.sum(centred * centred) / row.size(-int(correction))
 
 
@@ -135,20 +158,7 @@ def _correction(lowering: Lowering, call: Call) -> float:
     return correction
 
 
-@TABLE.rule("linalg_vector_norm", "norm")
-def _norm(lowering: Lowering, call: Call) -> Value:
-    given = lowering.arguments(call)
-    order = given.get("ord", given.get("p"))
-    row = _operand(lowering, call)
-    node = row.node
-    if order == 1:
-        return _reduced(lowering, call, row, row.sum(node.abs()))
-    if order not in (2, None):
-        raise NotLowerable(f"a norm of order {order} has no counterpart")
-    return _reduced(lowering, call, row, _root(row.sum(node * node)))
-
-
-def _root(squares: Node) -> Node:
+def root(squares: Node) -> Node:
     """Return the square root of a sum of squares; at 0, where it has no derivative, torch gives 0."""
     zero = squares.eq(0)
     return zero.where(0, zero.where(1, squares).sqrt())
@@ -156,7 +166,7 @@ def _root(squares: Node) -> Node:
 
 @TABLE.rule("_softmax")
 def _softmax(lowering: Lowering, call: Call) -> Value:
-    row = _operand(lowering, call)
+    row = operand(lowering, call)
     return row.value.like(softmax(row))
 
 
@@ -166,63 +176,22 @@ def softmax(row: Along) -> Node:
     return raised / row.repeat(row.sum(raised))
 
 
+@TABLE.rule("_safe_softmax")
+def _safe_softmax(lowering: Lowering, call: Call) -> Value:
+    row = operand(lowering, call)
+    nothing = row.repeat(row.max(row.node).eq(-math.inf))
+    return row.value.like(nothing.where(0, softmax(row)))
+
+
 @TABLE.rule("_log_softmax")
 def _log_softmax(lowering: Lowering, call: Call) -> Value:
-    row = _operand(lowering, call)
+    row = operand(lowering, call)
     lowered = row.node - row.repeat(row.max(row.node).stop())
     return row.value.like(lowered - row.repeat(row.sum(lowered.exp()).log()))
 
 
 @TABLE.rule("logsumexp")
 def _logsumexp(lowering: Lowering, call: Call) -> Value:
-    row = _operand(lowering, call)
+    row = operand(lowering, call)
     top = finite(row.max(row.node)).stop()
-    return _reduced(lowering, call, row, top + row.sum((row.node - row.repeat(top)).exp()).log())
-
-
-@TABLE.rule("native_layer_norm")
-def _layer_norm(lowering: Lowering, call: Call) -> list[Value | None]:
-    given = lowering.arguments(call)
-    value = lowering.value(given["input"])
-    count = len(value.shape)
-    row = Along.dims_of(value, range(count - len(given["normalized_shape"]), count))
-    if value.axis in row.along:
-        raise NotLowerable("layer_norm goes over the batch")
-    normal = _normal(row, float(given["eps"]))
-    return [_scaled(lowering, value.like(normal), given["weight"], given["bias"]), None, None]
-
-
-@TABLE.rule("native_group_norm")
-def _group_norm(lowering: Lowering, call: Call) -> list[Value | None]:
-    given = lowering.arguments(call)
-    value, groups, channels = lowering.value(given["input"]), given["group"], given["C"]
-    if value.axis != 0 or value.joined != 1 or value.shape[1] != channels:
-        raise NotLowerable("group_norm has the batch in another place than first")
-    sizes = {0: groups, 1: value.width // groups}
-    normal = value.like(_normal(Along(value, (0, 1), sizes, (1,)), float(given["eps"])))
-    of_channels = (channels, *[1] * (len(value.shape) - 2))
-    return [_scaled(lowering, normal, given["weight"], given["bias"], of_channels), None, None]
-
-
-def _normal(row: Along, eps: float) -> Node:
-    scale = (_variance_of(row, 0) + eps).rsqrt()
-    return (row.node - row.repeat(_mean_of(row))) * row.repeat(scale)
-
-
-def _scaled(
-    lowering: Lowering, normal: Value, weight: Any, bias: Any, of_channels: tuple[int, ...] | None = None
-) -> Value:
-    """Multiply by a weight and add a bias, of the last dimensions, or of the channels."""
-    node = normal.node
-    for other, op in ((weight, "mul"), (bias, "add")):
-        if other is not None:
-            node = node.graph.pointwise(op, node, _parameter(lowering, other, normal, of_channels))
-    return normal.like(node)
-
-
-def _parameter(lowering: Lowering, other: Any, normal: Value, of_channels: tuple[int, ...] | None) -> Node:
-    if of_channels is None:
-        return lowering.spread(other, *normal.form).node
-    channels = lowering.value(other)  # (B, C), with a row of its own for nobody
-    spread = Value(channels.node, (channels.shape[0], *of_channels), 0)
-    return lowering.aligned(spread, normal.form).node
+    return reduced(lowering, call, row, top + row.sum((row.node - row.repeat(top)).exp()).log())

@@ -8,12 +8,13 @@ from rnnkit_compiler.ir.contraction import Term, einsum
 from rnnkit_compiler.ir.lowering import Lowering
 from rnnkit_compiler.ir.rules.table import Table
 from rnnkit_compiler.ir.values import NotLowerable, Value, joined_axis
+from rnnkit_compiler.ir.whole_numbers import INTEGERS
 from rnnkit_compiler.trace.recording import Call
 
 TABLE = Table(cheap=True)
 
 
-@TABLE.rule("alias", "clone")
+@TABLE.rule("alias", "clone", "lift_fresh_copy")
 def _same(lowering: Lowering, call: Call) -> Value:
     return lowering.value(call.args[0])
 
@@ -32,10 +33,12 @@ def _to_copy(lowering: Lowering, call: Call) -> Value:
         return value
     if after is torch.bool:
         return value.like(value.node.ne(0))
+    if after in INTEGERS:
+        return value if before in (torch.bool, *INTEGERS) else value.like(value.node.trunc())
     raise NotLowerable(f"a conversion from {before} to {after} has no counterpart")
 
 
-@TABLE.rule("view", "_unsafe_view", "_reshape_alias", "unsqueeze", "squeeze")
+@TABLE.rule("view", "_unsafe_view", "_reshape_alias", "_reshape_copy", "unsqueeze", "squeeze")
 def _view(lowering: Lowering, call: Call) -> Value:
     """Give another shape to elements that stay in their order: as many features stay before the batch."""
     value, rows = lowering.value(call.args[0]), lowering.recording.rows

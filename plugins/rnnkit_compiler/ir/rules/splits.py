@@ -27,7 +27,7 @@ def _row_along(value: Value, dim: int) -> Row:
     return Row(value.node, prod(value.dims[:dim]), value.shape[dim], prod(value.dims[dim + 1 :]))
 
 
-def _piece(value: Value, dim: int, start: int, stop: int, keep: bool = True) -> Value:
+def piece(value: Value, dim: int, start: int, stop: int, keep: bool = True) -> Value:
     """Return [start, stop) of a dimension; without the dimension unless `keep`."""
     dim %= len(value.shape)
     row = _row_along(value, dim)
@@ -47,7 +47,7 @@ def _every(value: Value, dim: int, start: int, stop: int, step: int) -> Value:
     return Value(node, shape, value.axis, value.joined, value.outer)
 
 
-@TABLE.rule("split", "split_with_sizes")
+@TABLE.rule("split", "split_with_sizes", "unsafe_split", "unsafe_split_with_sizes")
 def _split(lowering: Lowering, call: Call) -> list[Value | None]:
     given = lowering.arguments(call)
     value, dim = lowering.value(given["self"]), given["dim"]
@@ -57,7 +57,7 @@ def _split(lowering: Lowering, call: Call) -> list[Value | None]:
         sizes = [min(sizes, whole - start) for start in range(0, whole, sizes)]
     starts = [sum(sizes[:k]) for k in range(len(sizes))]
     sliced = zip(starts, sizes, call.outputs, strict=True)
-    return [None if number is None else _piece(value, dim, start, start + size) for start, size, number in sliced]
+    return [None if number is None else piece(value, dim, start, start + size) for start, size, number in sliced]
 
 
 @TABLE.rule("slice")
@@ -68,7 +68,7 @@ def _slice(lowering: Lowering, call: Call) -> Value:
         return value
     size = _row_along(value, dim).size
     start, stop, step = slice(given["start"], given["end"], given["step"]).indices(size)
-    return _piece(value, dim, start, stop) if step == 1 else _every(value, dim % len(value.shape), start, stop, step)
+    return piece(value, dim, start, stop) if step == 1 else _every(value, dim % len(value.shape), start, stop, step)
 
 
 @TABLE.rule("select")
@@ -76,7 +76,7 @@ def _select(lowering: Lowering, call: Call) -> Value:
     given = lowering.arguments(call)
     value = lowering.value(given["self"])
     start = given["index"] % _row_along(value, given["dim"]).size
-    return _piece(value, given["dim"], start, start + 1, keep=False)
+    return piece(value, given["dim"], start, start + 1, keep=False)
 
 
 @TABLE.rule("unbind")
@@ -85,7 +85,7 @@ def _unbind(lowering: Lowering, call: Call) -> list[Value | None]:
     value = lowering.value(given["self"])
     _row_along(value, given["dim"])
     return [
-        None if number is None else _piece(value, given["dim"], k, k + 1, keep=False)
+        None if number is None else piece(value, given["dim"], k, k + 1, keep=False)
         for k, number in enumerate(call.outputs)
     ]
 

@@ -9,7 +9,8 @@ import torch
 from rnnkit_compiler.backends.cpp.code.loops import description
 from rnnkit_compiler.backends.cpp.library import library_of
 from rnnkit_compiler.ir.contraction import Term, einsum, equation_of, extreme
-from rnnkit_compiler.ir.graph import CONTRACTIONS, Graph
+from rnnkit_compiler.ir.graph import Graph
+from rnnkit_compiler.ir.kinds import CONTRACTIONS
 
 from ..reference import contracted
 

@@ -34,6 +34,8 @@ class KernelCode:
         yield "    const Call& call;"
         for k in range(len(self.names.tables.sizes)):
             yield f"    const int d{k};"
+        for k in range(len(self.names.tables.units)):
+            yield f"    const std::int32_t* const i{k};"
         for name in sorted(set(self.names.literals.values()), key=lambda name: int(name[1:])):
             yield f"    const vec {name};"
         yield "    std::int64_t packed_values = 0;"
@@ -53,6 +55,8 @@ class KernelCode:
         yield "        : call(call_)"
         for k in range(len(self.names.tables.sizes)):
             yield f"        , d{k}(int(call.sizes[{k}]))"
+        for k in range(len(self.names.tables.units)):
+            yield f"        , i{k}(call.units[{k}])"
         for expression, name in sorted(self.names.literals.items(), key=lambda item: int(item[1][1:])):
             yield f"        , {name}(broadcast(real({expression})))"
         yield "    {"

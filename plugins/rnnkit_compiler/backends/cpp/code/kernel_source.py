@@ -11,6 +11,8 @@ import torch
 
 from rnnkit_compiler.backends.cpp.code.kernel_code import KernelCode
 from rnnkit_compiler.backends.cpp.code.names import Tables
+from rnnkit_compiler.ir.special import VJPS
+from rnnkit_compiler.ir.units import Units
 from rnnkit_compiler.schedule.buffers import Buffer
 from rnnkit_compiler.schedule.plan import KernelPlan
 
@@ -22,6 +24,7 @@ class Source:
     text: str
     sizes: list[int]
     numbers: list[float]
+    units: list[Units]
     buffers: list[Buffer]
     contractions: list[int]
     columns: dict[str, list[tuple[int, bool, int]]]
@@ -36,13 +39,15 @@ def generate(plan: KernelPlan, names: Sequence[str], title: str, comment: str) -
         kernel.compose()
     bodies = [line for kernel in kernels.values() for line in (*kernel.lines(), "")]
     head = [f"// {title}", "//", *(f"//   {line}".rstrip() for line in comment.splitlines()), ""]
-    head += [f"#define REAL {'double' if plan.step.dtype == torch.float64 else 'float'}", '#include "kernel.h"', ""]
+    head += [f"#define REAL {'double' if plan.step.dtype == torch.float64 else 'float'}", '#include "kernel.h"']
+    head += ['#include "special.h"', ""] if any(f"v{name}(" in line for line in bodies for name in VJPS) else [""]
     entries = [line for name in kernels for line in _entry(name, kernels[name].forward)]
     text = "\n".join([*head, *bodies, *entries]) + "\n"
     return Source(
         text,
         tables.sizes,
         tables.numbers,
+        tables.units,
         tables.buffers,
         tables.contractions,
         {name: kernel.region_code.columns for name, kernel in kernels.items()},

@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from rnnkit_compiler.ir.graph import CONTRACTIONS, Node
+from rnnkit_compiler.ir.graph import Node
+from rnnkit_compiler.ir.kinds import CONTRACTIONS
+from rnnkit_compiler.ir.units import Units
 from rnnkit_compiler.schedule.buffers import (
     STATE_SLOTS,
     WITHOUT_SLOTS,
@@ -25,6 +27,8 @@ class Tables:
 
     sizes: list[int] = field(default_factory=list)
     numbers: list[float] = field(default_factory=list)
+    units: list[Units] = field(default_factory=list)
+    """What gathers take."""
     buffers: list[Buffer] = field(default_factory=list)
     contractions: list[int] = field(default_factory=list)
     """Their descriptions, one behind the other, by the row: see headers/contraction.h."""
@@ -101,7 +105,8 @@ class Names:
     def is_stored(self, node: Node) -> bool:
         """Tell whether the row of a node stands in a buffer by now: from before the step, or from an earlier stage."""
         whole = node.inputs[0] if node.op == "slice" and node not in self.stored else node
-        return node in self.stages.given or whole in self.stages.given or whole in self.stored
+        known = node in self.stages.given or whole in self.stages.given or whole in self.stored or node.op == "concat"
+        return known and place_of(node, self.stages.sources) is not None  # a result may stand where no step reads it
 
     def note(self, node: Node) -> str:
         """Print a node as it reads in the plan, sizes by their names."""
@@ -110,8 +115,12 @@ class Names:
         operands = [self.literal(o) if o.op == "number" else f"%{o.number}" for o in node.inputs]
         shown = {"window": 0, "products": 0}.get(node.op, 1 if node.op in CONTRACTIONS else 2)
         attributes = node.attr[:shown]  # not the sizes
-        operands += [str(item) for item in attributes]
+        operands += [self.units(item) if isinstance(item, Units) else str(item) for item in attributes]
         return f"%{node.number} = {node.op}({', '.join(operands)})"
+
+    def units(self, units: Units) -> str:
+        """Name a table of units."""
+        return f"i{number_of(self.tables.units, units)}"
 
     def literal(self, node: Node) -> str:
         """Name a literal, a vector of equal lanes."""

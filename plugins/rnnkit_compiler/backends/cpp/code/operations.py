@@ -1,10 +1,13 @@
 """Every pointwise operation of the ir in C++.
 
-The operands are vectors named `a`, `b`, `c`; the functions are those of headers/vector.h, headers/elementary.h and
-headers/kernel.h. Truth is a number: `truth` makes 1 or 0 of a mask, and `where` asks whether its first operand is 0.
+The operands are vectors named `a`, `b`, `c`; the functions are those of headers/vector.h, headers/elementary.h,
+headers/special.h and headers/kernel.h. Truth is a number: `truth` makes 1 or 0 of a mask, and `where` asks whether its
+first operand is 0.
 """
 
 from collections.abc import Iterator, Sequence
+
+from rnnkit_compiler.ir.special import VJPS
 
 CODE = {
     "neg": "-a",
@@ -55,6 +58,17 @@ CODE = {
     "ge": "truth(a >= b)",
     "where": "select(a != 0, b, c)",
     "stop": "a",
+    "instead": "a",
+    "remainder": "vremainder(a, b)",
+    "fmod": "vfmod(a, b)",
+    "floordiv": "vfloordiv(a, b)",
+    "hypot": "vhypot(a, b)",
+    "copysign": "vcopysign(a, b)",
+    "fmax": "select(a != a, b, larger_or_second(b, a))",
+    "fmin": "select(a != a, b, smaller_or_second(b, a))",
+    "nextafter": "vnextafter(a, b)",
+    **{name: f"v{name}(a)" for name in VJPS},
+    **{name: f"v{name}(a, b)" for name in ("polygamma", "zeta", "igamma", "igammac")},
 }
 """By the name of the operation."""
 

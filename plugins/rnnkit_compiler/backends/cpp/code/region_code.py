@@ -119,6 +119,13 @@ class RegionCode:
                 at = f"c{k}_ + (std::ptrdiff_t(i) * {len(product.blocks)} * V + {g} * V + v) * VL"
                 inside.append(f"const vec x{block.node.number} = load({at});  // {self.names.note(block.node)}")
         for node in nodes:
+            if node.op == "gather":
+                place = self.names.source(node.inputs[0])
+                at, units = f"({self.names.at(place)})", self.names.units(node.attr[0])
+                value = f"moved<full>({at}, {units} + j, left)"
+                inside.append(f"const vec x{node.number} = {value};  // {self.names.note(node)}")
+                known[node] = f"x{node.number}"
+                continue
             for operand in node.inputs:
                 self._operand(operand, own, known, outside, inside)
             names = [known[operand] for operand in node.inputs]

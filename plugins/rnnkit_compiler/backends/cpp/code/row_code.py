@@ -6,6 +6,7 @@ from typing import NamedTuple
 from rnnkit_compiler.backends.cpp.code.names import Names
 from rnnkit_compiler.backends.cpp.code.operations import expression
 from rnnkit_compiler.ir.graph import Node
+from rnnkit_compiler.ir.kinds import RUNNING
 from rnnkit_compiler.ir.operations import OPERATIONS
 from rnnkit_compiler.schedule.buffers import BufferKind, Store
 from rnnkit_compiler.schedule.stages import Stage
@@ -45,6 +46,9 @@ class RowCode:
         for group in stage.reductions:
             if group[0].op in FOLDS:
                 yield from self._row_loop(group, known)
+            elif group[0].op in RUNNING:
+                yield from self._row_running(group[0], known)
+                continue
             else:
                 (node,) = group
                 yield from self._row_node(node, known)
@@ -129,6 +133,25 @@ class RowCode:
         for node in group:
             folded = f"broadcast({FOLDS[node.op].across}(n{node.number}_lanes))"
             yield f"            const vec n{node.number} = {folded};  // {self.names.note(node)}"
+
+    def _row_running(self, node: Node, known: dict[Node, str]) -> Iterator[str]:
+        """Put aside the running values along a row."""
+        inside: list[str] = []
+        local = dict(known)
+        outside = [line for operand in node.inputs for line in self._inline(operand, local, known, inside)]
+        self.names.remembered.setdefault(node, len(self.names.remembered))
+        reverse, start = node.attr if node.op == "scan" else (False, "-INFINITY")
+        given = ", ".join([*(local[operand] for operand in node.inputs), "left", f"y{node.number}"])
+        value = f"running<{str(reverse).lower()}, full>({given})" if node.op == "scan" else f"peak<full>({given})"
+        loop = f"each_vector{'_back' * reverse}({self.names.size(node.width)}, [&](auto whole, int j, int left)"
+        yield from outside
+        yield f"            double y{node.number} = {start};"
+        yield f"            {loop} __attribute__((always_inline)) {{"
+        yield "                constexpr bool full = decltype(whole)::full;"
+        yield from (f"                {line}" for line in inside)
+        yield f"                const vec x{node.number} = {value};  // {self.names.note(node)}"
+        yield f"                put<full>({self.names.remembered_at(node)} + j, x{node.number}, left);"
+        yield "            });"
 
     def _inline(self, node: Node, local: dict[Node, str], known: dict[Node, str], inside: list[str]) -> list[str]:
         """Write what a loop over a row computes for `node` into `inside`; returns what stands before the loop."""

@@ -265,6 +265,24 @@ LANE_BY_LANE(log10)
 PAIR_BY_PAIR(pow)
 PAIR_BY_PAIR(atan2)
 PAIR_BY_PAIR(fmod)
+PAIR_BY_PAIR(hypot)
+PAIR_BY_PAIR(nextafter)
+
+// ---- What is left by a division, as Python has it: with the sign of the divisor ----
+
+INLINE vec vremainder(vec a, vec b) {
+    const vec left = vfmod(a, b);
+    return select((left != vec{}) & ((left < vec{}) != (b < vec{})), left + b, left);
+}
+
+// a / b rounded down, exactly: 1 / 0.1 is 9, since 0.1 is a little more than a tenth.
+INLINE vec vfloordiv(vec a, vec b) {
+    const vec left = vfmod(a, b), ratio = a / b;
+    const veci borrowed = (left != vec{}) & ((b < vec{}) != (left < vec{}));
+    const vec whole = (a - left) / b - select(borrowed, broadcast(real(1)), vec{});
+    const vec below = vfloor(whole), nearest = below + select(whole - below > real(0.5), broadcast(real(1)), vec{});
+    return select(b == vec{}, ratio, select(whole == vec{}, vcopysign(vec{}, ratio), nearest));
+}
 
 #undef LANE_BY_LANE
 #undef PAIR_BY_PAIR

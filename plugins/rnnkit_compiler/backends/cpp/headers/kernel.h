@@ -16,6 +16,7 @@ struct Call {
     const std::int64_t* sizes;
     const real* numbers;
     const std::int64_t* contractions;  // the descriptions of all of them; see contraction.h
+    const std::int32_t* const* units;  // tables of the units that gathers take, -1 for 0
     void* const* buffers;
     const Matrix* gates;         // columns of the weights, in the order of packing
     const Functions* functions;  // what is compiled once for all kernels
@@ -58,6 +59,39 @@ INLINE vec kept(vec v, int left, real rest) {
     else return select(lane_numbers() < broadcast_integer(left), v, broadcast(rest));
 }
 
+// Units of a row by their numbers, 0 for -1.
+template <bool full>
+INLINE vec moved(const real* row, const std::int32_t* units, int left) {
+    vec v{};
+    for (int lane = 0; lane < VL; ++lane)
+        if ((full || lane < left) && units[lane] >= 0) v[lane] = row[units[lane]];
+    return v;
+}
+
+// The running value of a * y + b along the lanes, onwards from y. In double, as torch adds up.
+template <bool reverse, bool full>
+INLINE vec running(vec a, vec b, int left, double& y) {
+    vec v{};
+    const int count = full ? VL : left;
+    for (int k = 0; k < count; ++k) {
+        const int lane = reverse ? count - 1 - k : k;
+        y = double(a[lane]) * y + double(b[lane]);
+        v[lane] = real(y);
+    }
+    return v;
+}
+
+// The largest so far along the lanes, NaN from the first NaN on.
+template <bool full>
+INLINE vec peak(vec a, int left, double& y) {
+    vec v{};
+    for (int lane = 0; lane < (full ? VL : left); ++lane) {
+        if (!(double(a[lane]) <= y) && y == y) y = a[lane];
+        v[lane] = real(y);
+    }
+    return v;
+}
+
 INLINE vec truth(veci mask) { return select(mask, broadcast(1), broadcast(0)); }
 
 // c (rows, G * V * VL) = A (rows, K) times panel u of G gates of H units, packed at w.
@@ -82,6 +116,14 @@ INLINE void each_vector(int width, Body body) {
     int j = 0;
     for (; j + VL <= width; j += VL) body(Full{}, j, VL);
     if (j < width) body(Partial{}, j, width - j);
+}
+
+// The same from the last vector to the first.
+template <class Body>
+INLINE void each_vector_back(int width, Body body) {
+    int j = width / VL * VL;
+    if (j < width) body(Partial{}, j, width - j);
+    for (j -= VL; j >= 0; j -= VL) body(Full{}, j, VL);
 }
 
 // The part of a call that one thread does: some of the rows, and of each row some of the units.

@@ -1,0 +1,55 @@
+"""The dtypes in a step: one of real numbers, which the kernel computes in, and what it stands for besides."""
+
+from collections.abc import Iterator
+
+import torch
+
+from rnnkit_compiler.ir.values import NotLowerable
+from rnnkit_compiler.ir.whole_numbers import INTEGERS, WholeNumbers
+from rnnkit_compiler.trace.recording import Call, Recording
+from rnnkit_compiler.trace.split import Split
+
+COMPLEX = {torch.complex64: torch.float32, torch.complex128: torch.float64}
+"""Pairs of real numbers."""
+
+
+class Dtypes:
+    """What the dtypes of a recording mean to a kernel.
+
+    Raises:
+        NotLowerable: its states are of several real dtypes, or of one that is no number.
+    """
+
+    def __init__(self, recording: Recording, split: Split) -> None:
+        self._recording = recording
+        self._read = {*recording.results, *(number for call in split.core for number in call.reads)}
+        self.whole = WholeNumbers(recording)
+        dtypes = recording.dtypes
+        states = [dtypes[number] for number in recording.states]
+        found = {COMPLEX.get(dtype, dtype) for dtype in states if dtype not in (torch.bool, *INTEGERS)}
+        if not found:
+            made = (number for call in split.core for number in call.outputs if number is not None)
+            found = {COMPLEX.get(dtypes[number], dtypes[number]) for number in (*split.parts, *made)}
+            found = {dtype for dtype in found if dtype.is_floating_point}
+        if len(found) != 1:
+            raise NotLowerable("its states are of several dtypes")
+        (self.real,) = found
+        if not self.real.is_floating_point:
+            raise NotLowerable(f"its state is {self.real}")
+
+    def is_complex(self, call: Call) -> bool:
+        """Tell whether a call reads or makes complex numbers."""
+        return any(self._recording.dtypes[number].is_complex for number in _numbers(call))
+
+    def check(self, call: Call) -> None:
+        """Raise NotLowerable if a call reads or makes what is of another precision."""
+        for number in self._read.intersection(_numbers(call)):
+            dtype = self._recording.dtypes[number]
+            real = COMPLEX.get(dtype, dtype)
+            if real not in (self.real, torch.bool, *INTEGERS) and self._recording.shapes[number]:
+                raise NotLowerable(f"{call.name} has a tensor of {dtype} beside {self.real}")
+
+
+def _numbers(call: Call) -> Iterator[int]:
+    yield from call.reads
+    yield from (number for number in call.outputs if number is not None)

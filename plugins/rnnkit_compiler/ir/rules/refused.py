@@ -1,0 +1,29 @@
+"""Operations that no kernel does, and why."""
+
+from rnnkit_compiler.ir.lowering import Lowering
+from rnnkit_compiler.ir.rules.table import Rule, Table
+from rnnkit_compiler.ir.values import NotLowerable
+from rnnkit_compiler.trace.recording import Call
+
+TABLE = Table(cheap=False)
+
+REASONS = {
+    **dict.fromkeys(
+        ("sort", "topk", "kthvalue", "median", "nanmedian", "mode"),
+        "puts units into an order that their numbers decide",
+    ),
+    "binary_cross_entropy": "refuses numbers outside of [0, 1], which a kernel does not look for",
+    "index_reduce": "multiplies what meets in one unit",
+}
+"""By the name of the operation: what it does that a kernel does not."""
+
+
+def _refused(reason: str) -> Rule:
+    def lower(lowering: Lowering, call: Call) -> None:
+        raise NotLowerable(f"{call.base_name} {reason}")
+
+    return lower
+
+
+for _name, _reason in REASONS.items():
+    TABLE.rule(_name)(_refused(_reason))

@@ -1,0 +1,89 @@
+"""What runs along an axis of a row: running sums and products, and running extremes."""
+
+from collections.abc import Callable
+
+from rnnkit_compiler.ir.contraction import Term, einsum
+from rnnkit_compiler.ir.graph import Node
+from rnnkit_compiler.ir.lowering import Lowering
+from rnnkit_compiler.ir.rules.along import Along
+from rnnkit_compiler.ir.rules.pointwise import finite
+from rnnkit_compiler.ir.rules.reductions import operand, reduced
+from rnnkit_compiler.ir.rules.table import Table
+from rnnkit_compiler.ir.units import peak, scan, shifted
+from rnnkit_compiler.ir.values import NotLowerable, Value
+from rnnkit_compiler.trace.recording import Call
+
+TABLE = Table(cheap=False)
+
+MOST_RUNS = 32
+"""Of a row, each of which has a loop of its own."""
+
+Running = Callable[[Node, int], Node]
+"""From a row and how many units it has to a number for each of them, or to one for all."""
+
+
+def _runs(row: Along, running: Running) -> Node:
+    """Go along an axis at each place of the others; the axis of what has one number for all is left out."""
+    (axis,), graph = row.along, row.value.node.graph
+    length = row.count
+    count = row.value.width // length
+    if count > MOST_RUNS:
+        raise NotLowerable(f"{count} running values side by side in a row have no counterpart")
+    if count == 1:
+        return running(row.node, length)
+    turned = graph.expand(einsum([Term(row.node, row.axes)], (*row.left, axis), row.sizes), row.value.width)
+    pieces = [running(graph.slice(turned, k * length, length), length) for k in range(count)]
+    if pieces[0].width == 1 and length > 1:
+        return graph.concat(pieces)
+    return einsum([Term(graph.concat(pieces), (*row.left, axis))], row.axes, row.sizes)
+
+
+def _scanned(lowering: Lowering, call: Call, running: Running) -> Value:
+    row = operand(lowering, call)
+    return row.value.like(_runs(row, running))
+
+
+@TABLE.rule("cumsum")
+def _cumsum(lowering: Lowering, call: Call) -> Value:
+    return _scanned(lowering, call, lambda node, width: scan(node.graph.number(1), node, width))
+
+
+@TABLE.rule("cumprod")
+def _cumprod(lowering: Lowering, call: Call) -> Value:
+    return _scanned(lowering, call, _running_product)
+
+
+def _running_product(node: Node, width: int) -> Node:
+    """Return the products of each unit and those before it."""
+    return scan(node, node.graph.number(0), width, start=1.0)
+
+
+@TABLE.rule("prod")
+def _prod(lowering: Lowering, call: Call) -> Value:
+    row = operand(lowering, call)
+
+    def last(node: Node, width: int) -> Node:
+        return node.graph.slice(_running_product(node, width), width - 1, 1)
+
+    return reduced(lowering, call, row, _runs(row, last))
+
+
+@TABLE.rule("cummax", "cummin")
+def _running_extreme(lowering: Lowering, call: Call) -> list[Value | None]:
+    def running(node: Node, width: int) -> Node:
+        top = peak(node, width) if call.base_name == "cummax" else -peak(-node, width)
+        # the last of equal ones has the gradient; a NaN stays
+        new = node.ne(node).maximum(node.eq(top)).stop()
+        return scan(1 - new, new.where(node, 0), width)
+
+    return [_scanned(lowering, call, running), None]
+
+
+@TABLE.rule("logcumsumexp")
+def _logcumsumexp(lowering: Lowering, call: Call) -> Value:
+    def running(node: Node, width: int) -> Node:
+        top = finite(peak(node, width)).stop()  # of those up to each: what is taken off, so that none overflows
+        fall = (shifted(top, width, -1) - top).exp()
+        return top + scan(fall, (node - top).exp(), width).log()
+
+    return _scanned(lowering, call, running)
