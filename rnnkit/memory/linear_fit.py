@@ -94,6 +94,7 @@ class Curves:
         """Return the steps of the shorter trial: more where they are one operation in the graph, and so fast."""
         key = (rows, *self._kinds())
         if key not in self._known_few:
+            self._set_up(rows)
             nodes = set()
             for steps in (2, 4):
                 self.trials.update(rows, steps, steps)
@@ -102,6 +103,11 @@ class Curves:
             each = max(1, rows * state_bytes(self.trials.model))
             self._known_few[key] = max(FEW, RECYCLED // each) if fast else FEW
         return self._known_few[key]
+
+    def _set_up(self, rows: int) -> None:
+        """Let the first calls be over, which compile, and keep what later ones have: no trial is to count that."""
+        self.trials.update(rows, 2, 2)
+        self.trials.still(rows, 2)
 
     def _least(self, steps: int, trial: Callable[[], int]) -> int:
         """Repeat a short trial: what is made in the first one and stays, such as threads, is in it too."""
