@@ -19,6 +19,11 @@ BESIDE_INFINITIES = {
         "units that have no weight are left out, where torch multiplies them by 0",
     ),
     **dict.fromkeys(
+        ("conv1d", "conv2d", "conv3d", "convolution", "_convolution"),
+        "a product with a matrix, in which units beyond a window are multiplied by 0",
+    ),
+    "linalg_vander": "torch divides by infinity on the way back, where a kernel divides by nothing",
+    **dict.fromkeys(
         (row.name for row in ROWS if row.kind == "fourier"), "a product adds up in another order than a fast transform"
     ),
 }
@@ -122,6 +127,15 @@ def same(found, expected):
     return torch.allclose(found, expected, rtol=1e-10, atol=1e-10 * scale, equal_nan=True)
 
 
+def runs_beside_infinities(row):
+    """Tell whether torch's operator does: some refuse NaN, on some processors."""
+    cell = Tried([row])
+    with contextlib.suppress(RuntimeError):
+        results(Loop(), cell, *numbers(cell, "edges"), 1)
+        return True
+    return False
+
+
 def derived_twice(chunk):
     """Leave out what torch has no second derivative of."""
     kept = []
@@ -145,7 +159,10 @@ def test_an_operator_has_the_loops_numbers(chunk):
         if not group:
             continue
         cell, unroller = Tried(group), Compiled(backend=backend)
+        beside = [row for row in group if runs_beside_infinities(row)]
         for kind in ("any", "ties", "edges"):
+            if kind == "edges" and beside != group:
+                cell = Tried(beside)
             found = strays(cell, unroller, kind)
             assert [name for name in found if kind != "edges" or name not in BESIDE_INFINITIES] == [], (backend, kind)
         again = derived_twice(group)
