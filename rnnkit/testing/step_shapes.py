@@ -40,7 +40,17 @@ def odd_steps(cell: Cell, author: Author, batch: int) -> Iterator[str]:
         sentence = f"state_names is {names!r}; it must be a tuple of different words"
         yield located(sentence, author.definition("state_names"))
         return
-    known = dict(cell.named_parameters())
+    known = {name for name, _ in cell.named_parameters()}
+    try:
+        faults = list(_odd_steps(cell, author, batch))
+    except Exception:
+        faults = list(_late_parameters(cell, author, known))  # of a dtype or size of their own, they may be why
+        if not faults:
+            raise
+    yield from faults or _late_parameters(cell, author, known)
+
+
+def _odd_steps(cell: Cell, author: Author, batch: int) -> Iterator[str]:
     for find in (_odd_beginning, _odd_projection, _odd_result, _odd_numbers, _other_batches):
         faults = list(find(cell, CallWatch(author), batch))
         if faults:  # only now under watch, which not every operation bears
@@ -50,6 +60,10 @@ def odd_steps(cell: Cell, author: Author, batch: int) -> Iterator[str]:
                     faults = list(find(cell, watch, batch)) or faults
             yield from faults
             return
+
+
+def _late_parameters(cell: Cell, author: Author, known: set[str]) -> Iterator[str]:
+    """Yield a sentence for each parameter that a step has made."""
     for name, _ in cell.named_parameters():
         if name not in known:
             sentence = f"parameter {name!r} is made as the cell is stepped; make it in __init__, or nothing trains it"

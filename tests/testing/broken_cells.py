@@ -91,6 +91,13 @@ class ParameterInStep(Whole):
         return super().step(p * self.late, state)
 
 
+class ParameterInStepOfAnotherDtype(Whole):
+    def step(self, p, state):
+        if not hasattr(self, "late"):
+            self.late = nn.Parameter(torch.eye(self.hidden_size, dtype=torch.float32))  # here
+        return super().step(p @ self.late, state)
+
+
 class NanAtStart(Whole):
     def step(self, p, state):
         h, c = state
@@ -387,6 +394,7 @@ BROKEN = {
     BatchInCode: ("shapes and state", "3 rows can be stepped and 4 cannot: RuntimeError: shape '[3, -1]' is invalid"),
     BatchDropped: ("shapes and state", "3 rows can be stepped and 1 cannot: ShapeError: "),
     ParameterInStep: ("shapes and state", "parameter 'late' is made as the cell is stepped; make it in __init__"),
+    ParameterInStepOfAnotherDtype: ("shapes and state", "parameter 'late' is made as the cell is stepped"),
     NanAtStart: ("shapes and state", "the output of the first step, from the initial state, is not finite"),
     WritesState: ("purity", "step() writes in place on its state 'c'; compute a new tensor instead"),
     WritesInput: ("purity", "project() writes in place on its input; compute a new tensor instead"),
