@@ -39,7 +39,7 @@ FLOORS = {
         ["schedule"],
         ["backends"],
         ["_program"],
-        ["_advancing"],
+        ["_advancing", "_one_step", "_symbols", "_way"],
         ["compiled"],
     ],
 }

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 import rnnkit
-from rnnkit_compiler._program import Program, tensor_at
+from rnnkit_compiler._program import Program
 from rnnkit_compiler.backends.base.backend import Direct
 from rnnkit_compiler.backends.base.runtime import Unfit
+from rnnkit_compiler.trace.paths import tensor_at
 from rnnkit_compiler.trace.unchanged import Unchanged
 
 

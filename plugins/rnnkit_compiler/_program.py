@@ -1,7 +1,5 @@
 """From a cell to what runs it: recorded, split by what it depends on, handed to the first backend that takes it."""
 
-import inspect
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -9,6 +7,7 @@ from functools import cache
 
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding
 
 import rnnkit
 from rnnkit_compiler._autocast import loop_dtypes
@@ -20,6 +19,8 @@ from rnnkit_compiler.ir.lowering import Lowering
 from rnnkit_compiler.ir.rules import COMPLEX_RULES, RULES, is_cheap
 from rnnkit_compiler.ir.values import NotLowerable
 from rnnkit_compiler.trace.decomposition import decomposed
+from rnnkit_compiler.trace.equation import equation_of
+from rnnkit_compiler.trace.paths import tensor_at
 from rnnkit_compiler.trace.projection import check_projection, of_one_step
 from rnnkit_compiler.trace.record import record, record_projected
 from rnnkit_compiler.trace.recording import Call, NotRecordable, Recording, calls_for
@@ -93,9 +94,23 @@ class Program:
         self, cell: rnnkit.Cell, xs: Tensor, tensors: Sequence[Tensor]
     ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
         """Compute what the steps read of the input, and what is the same at every step, of the weights `tensors`."""
-        parts = self._project(cell, xs)
+        return self._inputs(self._project(cell, xs), xs.shape[:2], tensors)
+
+    def run_symbols(self, cell: rnnkit.Cell, symbols: Tensor, table: Tensor, prepared: rnnkit.Prepared) -> Results:
+        """Unroll over the rows of a table (V, D) that symbols (T, B) name, each of which is projected once."""
+        with fast_products(self.recording.elements * len(table)):
+            projected = rnnkit.parts_of(cell.project(table.unsqueeze(1)))
+        parts = [embedding(symbols, part.flatten(1)).view(*symbols.shape, *part.shape[2:]) for part in projected]
+        weights = [tensor_at(cell, path) for path in self.recording.weights]
+        parts_of_steps, invariants = self._inputs(parts, symbols.shape, weights)
+        tensors = Tensors(parts_of_steps, prepared.state, prepared.masks.initial, invariants)
+        return self.backend.run(tensors, Timeline.of(prepared.xs, prepared.masks))
+
+    def _inputs(
+        self, parts: Sequence[Tensor], size: Sequence[int], tensors: Sequence[Tensor]
+    ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
         made, count = self.once(0, *tensors, *self.recording.constants.values()), len(self.backend.invariants)
-        return self._ahead(parts, made[count:], xs.shape[:2]), made[:count]
+        return self._ahead(parts, made[count:], size), made[:count]
 
     def sums_of_weights(self) -> dict[int, tuple[int, int]] | None:
         """Say which invariants are sums of two weights, all of them by their places; None if others are computed.
@@ -140,18 +155,6 @@ class Program:
         yield from self.backend.explain()
 
 
-def tensor_at(cell: torch.nn.Module, path: str) -> Tensor:
-    """Return the parameter or buffer of a dotted path."""
-    *parents, name = path.split(".")
-    module = cell
-    for parent in parents:
-        module = module._modules[parent]  # type: ignore[assignment]
-    parameter = module._parameters.get(name)
-    tensor = module._buffers[name] if parameter is None else parameter
-    assert tensor is not None
-    return tensor
-
-
 def fast_products(multiplications: int) -> AbstractContextManager[object]:
     """Return what makes a projection fast while it is entered: of the first backend that has something."""
     for candidate in BACKENDS:
@@ -162,7 +165,12 @@ def fast_products(multiplications: int) -> AbstractContextManager[object]:
 
 
 def compose(
-    cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor], backend: str | None = None, narrow: bool = False
+    cell: rnnkit.Cell,
+    xs: Tensor,
+    states: Sequence[Tensor],
+    backend: str | None = None,
+    narrow: bool = False,
+    apart: bool = False,
 ) -> Program:
     """Make the program of a cell for such input (T, B, D) and states.
 
@@ -172,6 +180,7 @@ def compose(
         states: like its states.
         backend: which is wanted; None: the first that takes the step.
         narrow: whether factors of products may be rounded to bfloat16.
+        apart: whether the projection is to stay apart from the steps, and has to go row by row.
 
     Raises:
         NotRecordable: the step cannot be run from a recording.
@@ -180,7 +189,9 @@ def compose(
     devices = dict.fromkeys(tensor.device for tensor in (xs, *states, *cell.parameters(), *cell.buffers()))
     reasons = [_obstacle(candidate, None, devices, states[0].dtype) for candidate in kernels]
     able = [candidate for candidate, reason in zip(kernels, reasons, strict=True) if not reason]
-    whole = _whole(cell, xs, states, narrow) if able else None
+    if apart:
+        check_projection(cell, xs)
+    whole = _whole(cell, xs, states, narrow) if able and not apart else None
     made = None if whole is None else _first(able, whole, devices)
     if whole is not None and isinstance(made, Backend):
         return _program(whole, made, "")
@@ -284,15 +295,3 @@ def _once_each(numbers: Iterable[int]) -> list[str | int]:
     for k, number in enumerate(numbers):
         named.append(f"_tied{k}" if number in named else number)
     return named
-
-
-def equation_of(cell: rnnkit.Cell) -> str:
-    """Return the first indented block of the module's docstring: in rnnkit's own cells, the equation."""
-    module = sys.modules.get(type(cell).__module__)
-    block: list[str] = []
-    for line in (inspect.getdoc(module) or "").splitlines():
-        if line.startswith("    "):
-            block.append(line[4:])
-        elif block and line.strip():
-            break
-    return "\n".join(block)

@@ -13,7 +13,7 @@ stages and buffers, `backends` run it; `_program` asks them in turn.
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from itertools import chain
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,13 +26,17 @@ from rnnkit_compiler import _program
 from rnnkit_compiler._advancing import Advancing
 from rnnkit_compiler._autocast import narrowed, paused, widened
 from rnnkit_compiler._cache import Cache
-from rnnkit_compiler._program import Program, candidates, compose, fast_products, tensor_at
+from rnnkit_compiler._one_step import is_one_step
+from rnnkit_compiler._program import Program, candidates, compose, fast_products
+from rnnkit_compiler._symbols import pays, stand_in
+from rnnkit_compiler._way import Way
 from rnnkit_compiler.backends.base.backend import Refusal, Timeline
 from rnnkit_compiler.backends.cpp.thread_pool import mind_forks
 from rnnkit_compiler.structure.jacobian import state_jacobian
 from rnnkit_compiler.trace.example import example, first_number
 from rnnkit_compiler.trace.fingerprint import Fingerprint
 from rnnkit_compiler.trace.obstacle import obstacle
+from rnnkit_compiler.trace.paths import tensor_at
 from rnnkit_compiler.trace.recording import NotRecordable
 
 BACKENDS = tuple(backend.name for backend in _program.BACKENDS)
@@ -41,9 +45,6 @@ BACKENDS = tuple(backend.name for backend in _program.BACKENDS)
 TORCH = BACKENDS[-1]
 LOOP = "loop"
 """What `backend_of` says where no backend takes the cell."""
-
-FEW_ROWS = 16
-"""Up to which a single step that is differentiated is left to the loop."""
 
 CAPACITY = 512
 """Programs that are kept."""
@@ -78,11 +79,7 @@ class Compiled(rnnkit.Unroller):
         return [cls(), *(cls(backend=backend) for backend in BACKENDS)]
 
     def applies(self, cell: Cell) -> bool:
-        """Tell whether the cell runs in a kernel here, or by the backend that was asked for.
-
-        On other devices than the CPU it is by torch's operations where there is no kernel: at each call they, or the
-        loop.
-        """
+        """Tell whether the cell runs in a kernel, or by the backend asked for; elsewhere than on the CPU, as it can."""
         like = first_number(cell)
         if like is not None and like.is_meta:
             return True  # built without memory, it is filled elsewhere, and may run in a kernel there
@@ -113,11 +110,30 @@ class Compiled(rnnkit.Unroller):
         if self._loop is not None and rnnkit.is_traced():
             return self._loop(cell, xs, state, lengths=lengths, reset=reset)
         compiling = torch.compiler.is_compiling()
-        if self._loop is not None and self.backend is None and not compiling and _is_one_step(cell, xs, state):
+        if self._loop is not None and self.backend is None and not compiling and is_one_step(cell, xs, state):
             mind_forks()
             return self._loop(cell, xs, state, lengths=lengths, reset=reset)
         unroll = _unroll_untraced if compiling else _unroll
         return unroll(self.backend, cell, xs, state, lengths, reset)
+
+    def over_symbols(
+        self,
+        cell: Cell,
+        symbols: Tensor,
+        table: Tensor,
+        state: State | None = None,
+        *,
+        lengths: Tensor | None = None,
+        reset: Tensor | None = None,
+    ) -> tuple[Tensor, State]:
+        """Unroll `cell` over rows of a table, each of which is projected once; see `rnnkit.Unroller`."""
+        if pays(symbols, table):
+            mind_forks()
+            prepared = rnnkit.prepare(cell, stand_in(symbols, table), state, lengths, reset)
+            program = program_for(cell, prepared.xs, prepared.state, self.backend, apart=True)
+            if isinstance(program, Program) and program.backend.name != TORCH:
+                return program.run_symbols(cell, symbols, table, prepared)
+        return super().over_symbols(cell, symbols, table, state, lengths=lengths, reset=reset)
 
     def _on_plain_input(self, cell: Cell) -> "Program | Refusal":
         """Return the program of a cell on plain input, whether autocast is on or not."""
@@ -224,18 +240,6 @@ def _run_by(program: Program, cell: Cell, prepared: rnnkit.Prepared) -> tuple[Te
     return program.run(cell, xs, state, masks.initial, Timeline.of(xs, masks))
 
 
-def _is_one_step(cell: Cell, xs: Tensor, state: State | None) -> bool:
-    """Tell whether a call is one step of few rows that is to be differentiated.
-
-    Autograd is through with its dozen operations before a kernel's call is prepared, forward and back.
-    """
-    if xs.ndim != 3 or xs.shape[0] != 1 or xs.shape[1] > FEW_ROWS or not torch.is_grad_enabled():
-        return False
-    given = state if isinstance(state, tuple) else ()
-    known = chain(cell._parameters.values(), (xs,), given)  # of the cell's own first: mostly one of them is learnt
-    return any(getattr(tensor, "requires_grad", False) for tensor in chain(known, cell.parameters()))
-
-
 def _forced(program: "Program | Refusal", backend: str, cell: Cell) -> Program:
     """Return the program if it is by the backend that was asked for; raises UsageError if it is not, saying why."""
     if isinstance(program, Program) and program.backend.name == backend:
@@ -253,43 +257,38 @@ _unroll_untraced = _disable_dynamo(_unroll)
 _programs: Cache[Program | Refusal] = Cache(CAPACITY)
 
 
-def program_of(
-    cell: Cell, fingerprint: Fingerprint, xs: Tensor, states: Sequence[Tensor], backend: str | None, narrow: bool
-) -> Program | Refusal:
-    """Return the program of a cell for such input and states, made at the first question."""
-    forms = tuple((tensor.shape[1:], tensor.dtype) for tensor in states)
-    way = (torch.get_default_dtype(), candidates(backend), narrow)
-    key = (fingerprint.key, xs.shape[2], xs.dtype, xs.device, forms, *way)
-    program = _programs.get(key, lambda: _make(cell, xs, states, backend, narrow))
-    if isinstance(program, Refusal) or not program.tables:
-        return program
-    # The first one tells which buffers count: there is one for each of what is in them.
-    contents = tuple(tensor_at(cell, path).cpu().numpy().tobytes() for path in program.tables)
-    return _programs.get((key, contents), lambda: _make(cell, xs, states, backend, narrow))
-
-
-def _make(cell: Cell, xs: Tensor, states: Sequence[Tensor], backend: str | None, narrow: bool) -> Program | Refusal:
-    try:
-        return compose(cell, xs, states, backend, narrow)
-    except NotRecordable as error:
-        return Refusal(str(error))
-    except Exception as error:  # of project(), on numbers of our own: the loop says so of the user's, if it is so there
-        return Refusal(f"trying the cell fails ({first_line(error)})")
-
-
-def program_for(
-    cell: Cell, xs: Tensor, states: Sequence[Tensor], backend: str | None = None, narrow: bool = False
-) -> Program | Refusal:
-    """Return the program of a cell for such input, unless something about the call asks for the loop.
-
-    With `narrow` factors of products may be rounded to bfloat16.
-    """
+def program_for(cell: Cell, xs: Tensor, states: Sequence[Tensor], *way: Any, **named: Any) -> Program | Refusal:
+    """Return the program of a cell for such input, unless something about the call asks for the loop; see `Way`."""
     try:
         fingerprint = Fingerprint(cell)
     except Exception as error:  # a module may answer as it likes
         return Refusal(f"looking at the cell fails ({first_line(error)})")
     reason = fingerprint.unseen or obstacle(cell, fingerprint, xs, states)
-    return Refusal(reason) if reason else program_of(cell, fingerprint, xs, states, backend, narrow)
+    return Refusal(reason) if reason else program_of(cell, fingerprint, xs, states, Way(*way, **named))
+
+
+def program_of(
+    cell: Cell, fingerprint: Fingerprint, xs: Tensor, states: Sequence[Tensor], way: Way
+) -> Program | Refusal:
+    """Return the program of a cell for such input and states, made at the first question."""
+    forms = tuple((tensor.shape[1:], tensor.dtype) for tensor in states)
+    how = (torch.get_default_dtype(), candidates(way.backend), *way[1:])
+    key = (fingerprint.key, xs.shape[2], xs.dtype, xs.device, forms, *how)
+    program = _programs.get(key, lambda: _make(cell, xs, states, way))
+    if isinstance(program, Refusal) or not program.tables:
+        return program
+    # The first one tells which buffers count: there is one for each of what is in them.
+    contents = tuple(tensor_at(cell, path).cpu().numpy().tobytes() for path in program.tables)
+    return _programs.get((key, contents), lambda: _make(cell, xs, states, way))
+
+
+def _make(cell: Cell, xs: Tensor, states: Sequence[Tensor], way: Way) -> Program | Refusal:
+    try:
+        return compose(cell, xs, states, *way)
+    except NotRecordable as error:
+        return Refusal(str(error))
+    except Exception as error:  # of project(), on numbers of our own: the loop says so of the user's, if it is so there
+        return Refusal(f"trying the cell fails ({first_line(error)})")
 
 
 @rnnkit.hookimpl

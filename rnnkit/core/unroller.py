@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor
+from torch.nn.functional import embedding
 
 from rnnkit.core.advancer import Advancer
 from rnnkit.core.cell import Cell, State, name_after_class, parameters_of, starting_state
@@ -120,6 +121,28 @@ class Unroller(ABC):
         Raises:
             ShapeError: an input does not fit the cell, see `prepare`.
         """
+
+    def over_symbols(
+        self,
+        cell: Cell,
+        symbols: Tensor,
+        table: Tensor,
+        state: State | None = None,
+        *,
+        lengths: Tensor | None = None,
+        reset: Tensor | None = None,
+    ) -> tuple[Tensor, State]:
+        """Unroll `cell` over the rows of a table that symbols name; with the numbers of a call on these rows.
+
+        Args:
+            cell: what is stepped.
+            symbols: (T, B) integers from 0 to V - 1.
+            table: (V, D).
+            state: as in a call.
+            lengths: as in a call.
+            reset: as in a call.
+        """
+        return self(cell, embedding(symbols, table), state, lengths=lengths, reset=reset)
 
     def products(self, multiplications: int) -> AbstractContextManager[object]:
         """Return what has products with matrices done faster while it is entered: those around a layer, as a readout.

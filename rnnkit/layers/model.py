@@ -67,13 +67,34 @@ class Model(nn.Module):
         self, xs: Tensor, state: States | None = None, *, lengths: Tensor | None = None
     ) -> tuple[Tensor, States]:
         """Return the readout (T, B, output_size) of every step, and the state after the last."""
-        ys, state = self.layer(self.embed(xs), state, lengths=lengths)
+        table = self._table(xs)
+        if table is None:
+            ys, state = self.layer(self.embed(xs), state, lengths=lengths)
+        else:
+            ys, state = self.layer(xs, state, lengths=lengths, table=table)
         with self.layer.unroller.products(ys.numel() * self.readout.out_features):
             return self.readout(ys), state
+
+    def _table(self, xs: Tensor) -> Tensor | None:
+        """Return the embedding's weight, whose rows the layer may take by itself; None if the embedding does more.
+
+        For fewer symbols than the embedding knows there is nothing to be gained.
+        """
+        own = self.embedding
+        if own is None or type(own) is not nn.Embedding or xs.numel() < own.num_embeddings or _is_hooked(own):
+            return None
+        plain = own.padding_idx is own.max_norm is None and not own.sparse and not own.scale_grad_by_freq
+        return own.weight if plain else None
 
     def _repr_html_(self) -> str:
         """Show embedding, cells and readout in a notebook."""
         return model_html(self)
+
+
+def _is_hooked(module: nn.Module) -> bool:
+    """Tell whether something looks at a module's calls, or changes what they return."""
+    own = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+    return any(own) or torch.nn.modules.module._has_any_global_hook()  # type: ignore[no-untyped-call]
 
 
 def last_outputs(outputs: Tensor, lengths: Tensor | None) -> Tensor:

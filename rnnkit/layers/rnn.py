@@ -19,6 +19,7 @@ from rnnkit.layers.stack import Stack
 from rnnkit.layers.state_history import Tap, untap
 from rnnkit.layers.state_layout import StateLayout, States
 from rnnkit.layers.stepper import Stepper
+from rnnkit.layers.symbols import taken
 from rnnkit.layers.torch_names import TorchNames
 from rnnkit.layers.wrapper import resetter
 from rnnkit.plugin.cell_spec import CellChoice, CellLike
@@ -149,6 +150,7 @@ class RNN(TorchNames):
         lengths: Tensor | Sequence[int] | None = None,
         reset: Tensor | None = None,
         return_states: bool = False,
+        table: Tensor | None = None,
     ) -> Any:
         """Run the layer over a batch of sequences.
 
@@ -163,6 +165,7 @@ class RNN(TorchNames):
             reset: (T, B) booleans, whatever `batch_first`: the row starts again before that step.
             return_states: also give the states after every step; the output then has the widest dtype among them, which
                 under autocast is the states'.
+            table: (V, D), as an embedding's weight: the input is then integers (T, B), the numbers of its rows.
 
         Returns:
             The output (T, B, directions * O) in the form of the input, and the last states, laid out as `hx`. With
@@ -172,16 +175,18 @@ class RNN(TorchNames):
         Raises:
             ShapeError: in one sentence, which tensor does not fit and what would; nothing has been computed.
         """
-        others = return_states or torch.is_grad_enabled() or torch.compiler.is_compiling()
+        input, table = (input, None) if table is None else taken(input, table, return_states)
+        others = table is not None or return_states or torch.is_grad_enabled() or torch.compiler.is_compiling()
         if lengths is None and reset is None and not others:
             result = self._shortcuts.run(self, input, hx)
             if result is not None:
                 return result
         self._choose_again()
         sequences = read(input, self.batch_first)
-        check_input(self._cells[0], sequences.values, sequences.steps, parameters_of(self))
+        sequences.table = table
+        check_input(self._cells[0], sequences.numbers, sequences.steps, parameters_of(self))
         if hx is not None:
-            self.layout.check(hx, sequences.rows if sequences.batched else None, sequences.values)
+            self.layout.check(hx, sequences.rows if sequences.batched else None, sequences.numbers)
         sequences.take(lengths, reset)
         if return_states:
             self.layout.check_floating()
@@ -215,14 +220,18 @@ class RNN(TorchNames):
         self, position: int, xs: Tensor, state: State | None, sequences: Sequences, tapped: bool
     ) -> tuple[Tensor, State, State]:
         """Run one cell; return its output, last state and, if tapped, the states over time."""
-        lengths, reset = sequences.lengths, sequences.reset
+        lengths, reset, table = sequences.lengths, sequences.reset, sequences.table
         reverse = position % self.directions == 1
         if reverse:
             xs = flip(xs, lengths)
             reset = None if reset is None else flip_starts(reset, lengths)
         cell = self.equipped(position)
         unroller = self._unroller_for(position, cell)
-        ys, state = unroller(Tap(cell) if tapped else cell, xs, state, lengths=lengths, reset=reset)
+        masks = {"lengths": lengths, "reset": reset}
+        if table is not None and position < self.directions:
+            ys, state = unroller.over_symbols(cell, xs.squeeze(-1), table, state, **masks)
+        else:
+            ys, state = unroller(Tap(cell) if tapped else cell, xs, state, **masks)
         if reverse:
             ys = flip(ys, lengths)
         if not tapped:

@@ -32,6 +32,14 @@ class Sequences(ABC):
     reset: Tensor | None = None
     """(T, B) booleans: a row starts again before that step."""
 
+    table: Tensor | None = None
+    """(V, D): the values are symbols, (..., 1), that name its rows; None: they are the numbers themselves."""
+
+    @property
+    def numbers(self) -> Tensor:
+        """What the cells are fed with, in whatever shape."""
+        return self.values if self.table is None else self.table
+
     @abstractmethod
     def padded(self) -> Tensor:
         """Return the input as (T, B, D)."""

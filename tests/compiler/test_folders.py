@@ -27,7 +27,7 @@ ORDER = (
         "backends.cpp.building",
     ),
     *("backends.cpp.code", *(f"backends.{name}" for name in OWN_BACKENDS if name != "torch"), "_program"),
-    *("_advancing", "compiled"),
+    *("_advancing", "_one_step", "_symbols", "_way", "compiled"),
 )
 """Whatever is named here imports only what stands before it, and itself. Torch's operations step in for kernels."""
 
