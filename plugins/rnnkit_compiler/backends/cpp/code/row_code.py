@@ -27,6 +27,10 @@ FOLDS = {
 }
 
 
+MANY = 6
+"""Operations from which on it takes longer to compute something again than to put it aside and read it."""
+
+
 class RowCode:
     """Writes what a stage does before its regions, some rows at a time.
 
@@ -41,6 +45,7 @@ class RowCode:
 
     def lines(self, stage: Stage) -> Iterator[str]:
         """Return the lines of a stage."""
+        self.names.visited = set()
         if not stage.reductions and not stage.row_stores:
             return
         self._again = self._needed_again(stage)
@@ -62,12 +67,20 @@ class RowCode:
 
     def _needed_again(self, stage: Stage) -> set[Node]:
         """Choose what takes long to compute and is wanted by several loops, or by the regions as well."""
-        groups = [self._computed(group) for group in stage.reductions if group[0].op in FOLDS]
-        groups += [set(region.nodes) for region in stage.regions]
+        groups = [
+            (self._computed(group), {node.inputs[0] for node in group})
+            for group in stage.reductions
+            if group[0].op in FOLDS
+        ]
+        groups += [(set(region.nodes), {store.node for store in region.stores}) for region in stage.regions]
         seen: set[Node] = set()
         again: set[Node] = set()
-        for nodes in groups:
-            again |= {node for node in seen & nodes if node.op in OPERATIONS and OPERATIONS[node.op].heavy}
+        for nodes, wanted in groups:
+            common = seen & nodes
+            read = wanted.union(operand for node in nodes - common for operand in node.inputs) & common
+            for node in sorted(read, key=lambda node: node.number):
+                if _takes_long(node, common - again):
+                    again.add(node)
             seen |= nodes
         return again
 
@@ -182,7 +195,9 @@ class RowCode:
             inside.append(f"const vec x{node.number} = get<full>({self.names.remembered_at(node)} + j, left);")
             local[node] = f"x{node.number}"
         elif self.names.is_stored(node):
-            inside.append(f"const vec x{node.number} = get<full>({self.names.at(self.names.source(node))} + j, left);")
+            source = self.names.source(node)
+            self.names.visited.add(source.buffer)
+            inside.append(f"const vec x{node.number} = get<full>({self.names.at(source)} + j, left);")
             local[node] = f"x{node.number}"
         else:
             for operand in node.inputs:
@@ -202,6 +217,12 @@ class RowCode:
             yield f"            if (call.y_apart) ({self.names.at(store.place)})[0] = {value};"
         else:
             yield f"            ({self.names.at(store.place)})[0] = {value};"
+
+
+def _takes_long(node: Node, nodes: set[Node]) -> bool:
+    """Whether it takes a heavy operation or many others of these nodes to compute a node."""
+    own = [inner for inner in needed([node], set(needed([node])) - nodes) if inner in nodes and inner.op in OPERATIONS]
+    return len(own) >= MANY or any(OPERATIONS[inner.op].heavy for inner in own)
 
 
 def _row_by_row(lines: Iterable[str]) -> Iterator[str]:
