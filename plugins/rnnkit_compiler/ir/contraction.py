@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from rnnkit_compiler.ir.equation import Axes, Equation, parse, refined
-from rnnkit_compiler.ir.graph import Graph, Node
+from rnnkit_compiler.ir.graph import Graph, Node, unexpanded
 
 
 class Term(NamedTuple):
@@ -49,7 +49,7 @@ def einsum(terms: Sequence[Term], result: Axes, sizes: Mapping[int, int]) -> Nod
     graph = terms[0].node.graph
     factor, wide = graph.number(1), []
     for node, axes in terms:
-        single = _unexpanded(node)
+        single = unexpanded(node)
         if single.width == 1:
             factor = single * factor
         else:
@@ -73,7 +73,7 @@ def multiplied(a: Node, b: Node) -> Node:
 
 def extreme(op: str, term: Term, result: Axes, sizes: Mapping[int, int]) -> Node:
     """Return the largest or smallest along the axes that the result lacks; `op` is "amax" or "amin"."""
-    node, graph = _unexpanded(term.node), term.node.graph
+    node, graph = unexpanded(term.node), term.node.graph
     equation = Equation((term.axes,), result, sizes).normal()
     if node.width == 1 or not equation.summed:
         return einsum([term], result, sizes)
@@ -104,10 +104,6 @@ def _make(op: str, nodes: Sequence[Node], equation: Equation) -> Node:
     equation = equation.normal()
     sizes = tuple(equation.sizes[axis] for axis in sorted(equation.sizes))
     return nodes[0].graph.make(op, nodes, equation.width, str(equation), sizes)
-
-
-def _unexpanded(node: Node) -> Node:
-    return node.inputs[0] if node.op == "expand" else node
 
 
 def _several(axes: Axes, sizes: Mapping[int, int]) -> Axes:

@@ -15,10 +15,12 @@ Leaves, and what they stand for:
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import reduce
 from itertools import pairwise
+from operator import add
 from typing import Any
 
 from rnnkit_compiler.ir.kinds import LEAVES
 from rnnkit_compiler.ir.operations import OPERATIONS
+from rnnkit_compiler.ir.simplification import simplified
 from rnnkit_compiler.ir.units import gather
 
 
@@ -111,7 +113,7 @@ class Graph:
     def pointwise(self, op: str, *operands: Any) -> Node:
         """Apply a pointwise operation; operands of width 1 serve every element."""
         nodes = [self.as_node(operand) for operand in operands]
-        simple = _simplified(self, op, nodes)
+        simple = simplified(self, op, nodes)
         if simple is not None:
             return simple
         width = max(node.width for node in nodes)
@@ -169,14 +171,21 @@ class Graph:
     def sum(self, node: Node, width: int) -> Node:
         """Add up the `width` elements of each row; return a single number."""
         if node.op == "concat":
-            total = self.number(0)
+            alike: dict[int, Node] = {}  # of one width: added up element by element, and then once along the row
             for operand in node.inputs:
-                total = total + self.sum(operand, operand.width)
-            return total
+                before = alike.get(operand.width)
+                alike[operand.width] = operand if before is None else before + operand
+            return reduce(add, (self.sum(operand, size) for size, operand in alike.items()))
         if node.width == 1 and width > 1:
             return node * self.size(width)
         if node.op == "expand":
             return node.inputs[0] * self.size(width)
+        if node.op == "neg":
+            return -self.sum(node.inputs[0], width)
+        if node.op == "mul":
+            for factor, other in (node.inputs, node.inputs[::-1]):
+                if _is_uniform(factor) and not _is_uniform(other):
+                    return self.sum(other, width) * unexpanded(factor)
         return self.make("sum", (node,), 1) if node.width > 1 else node
 
     def max(self, node: Node) -> Node:
@@ -220,24 +229,14 @@ class Graph:
         return self.make("products", (node,), count * width, weights, transposed, count)
 
 
-def _simplified(graph: Graph, op: str, nodes: list[Node]) -> Node | None:
-    """Leave out what changes nothing: sums with 0, products with 1 or 0 of our own making."""
-    numbers = [node.attr[0] if node.op == "number" else None for node in nodes]
-    if op == "stop" and nodes[0].op == "number":
-        return nodes[0]
-    if op in ("add", "mul", "sub") and len(nodes) == 2:
-        neutral = 1.0 if op == "mul" else 0.0
-        for k in (1, 0):
-            other = nodes[1 - k]
-            if numbers[k] == neutral and not (op == "sub" and k == 0):
-                return other
-    if op == "sub" and numbers[0] == 0.0:
-        return graph.pointwise("neg", nodes[1])
-    if op == "neg" and nodes[0].op == "neg":
-        return nodes[0].inputs[0]
-    if op == "div" and numbers[1] == 1.0:
-        return nodes[0]
-    return None
+def unexpanded(node: Node) -> Node:
+    """Return what a node repeats, or the node."""
+    return node.inputs[0] if node.op == "expand" else node
+
+
+def _is_uniform(node: Node) -> bool:
+    """Tell whether all elements of a node are known to be the same."""
+    return unexpanded(node).width == 1
 
 
 def _with_offsets(node: Node) -> Iterator[tuple[int, Node]]:

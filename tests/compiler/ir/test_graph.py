@@ -105,10 +105,16 @@ def test_what_changes_nothing_is_left_out(graph):
 
 def test_sums_of_joins_and_of_repeated_numbers(graph):
     a, b, single = leaf(graph), leaf(graph, "part"), leaf(graph, "vector", 1)
-    assert graph.sum(graph.concat([a, b]), 8) is graph.sum(a, 4) + graph.sum(b, 4)
+    narrow = leaf(graph, "part", 3)
+    assert graph.sum(graph.concat([a, b]), 8) is graph.sum(a + b, 4)  # one loop along the row
+    assert graph.sum(graph.concat([a, narrow, b]), 11) is graph.sum(a + b, 4) + graph.sum(narrow, 3)
     assert graph.sum(graph.expand(single, 4), 4) is single * graph.size(4)
     assert graph.sum(single, 5) is single * graph.size(5)
     assert graph.sum(single, 1) is single
+    assert graph.sum(-a, 4) is -graph.sum(a, 4)
+    assert graph.sum(a * single, 4) is graph.sum(a, 4) * single
+    assert graph.sum(-(b * graph.expand(single, 4)), 4) is -(graph.sum(b, 4) * single)
+    assert graph.sum(a * b, 4).op == "sum"
     assert graph.max(graph.concat([a, b])) is graph.max(a).maximum(graph.max(b))
     assert graph.min(graph.concat([a, b])) is graph.min(a).minimum(graph.min(b))
 

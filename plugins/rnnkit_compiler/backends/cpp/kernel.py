@@ -12,7 +12,7 @@ from rnnkit_compiler.backends.cpp.boundary import address_of
 from rnnkit_compiler.backends.cpp.code.kernel_source import Source
 from rnnkit_compiler.backends.cpp.library import library_of
 from rnnkit_compiler.backends.cpp.thread_pool import ThreadPool, thread_pool_of
-from rnnkit_compiler.backends.cpp.whole_products import Multiply
+from rnnkit_compiler.backends.cpp.whole_products import Multiply, side_by_side
 from rnnkit_compiler.backends.cpp.workspace import scratch
 
 LINE = 64
@@ -108,7 +108,8 @@ class Kernel:
     def run(self, launch: Launch) -> None:
         """Run one of the functions over all steps."""
         pointers = self._pointers(*map(launch.locations.get, self.source.buffers))
-        ready = self.describe(launch, pointers, (Multiply * len(launch.products))(*launch.products))
+        products = side_by_side(launch.products)
+        ready = self.describe(launch, pointers, (Multiply * len(products))(*products))
         room = scratch.borrow(ready.room)
         self.place(ready, room)
         ready.function(ctypes.byref(ready.call))

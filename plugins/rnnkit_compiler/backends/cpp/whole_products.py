@@ -1,6 +1,7 @@
 """Products of whole matrices, described for the C interface."""
 
 import ctypes
+from collections.abc import Sequence
 
 from torch import Tensor
 
@@ -62,3 +63,14 @@ def describe(result: int, a: Matrix, b: Matrix) -> Multiply:
     product.a, product.a_rs, product.a_cs = a.location, a.row_stride, a.column_stride
     product.b, product.b_rs, product.b_cs = b.location, b.row_stride, b.column_stride
     return product
+
+
+def side_by_side(products: Sequence[Multiply]) -> list[Multiply]:
+    """Return products, of which none reads what another writes, with those of the same left matrix as neighbours.
+
+    They are done together: a gradient that several weights have in common is made contiguous once.
+    """
+    by_left: dict[tuple[int, ...], list[Multiply]] = {}
+    for product in products:
+        by_left.setdefault((product.a or 0, product.a_rs, product.a_cs), []).append(product)
+    return [product for same in by_left.values() for product in same]

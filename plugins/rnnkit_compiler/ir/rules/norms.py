@@ -6,7 +6,7 @@ from typing import Any
 from rnnkit_compiler.ir.graph import Node
 from rnnkit_compiler.ir.lowering import Lowering
 from rnnkit_compiler.ir.rules.along import Along
-from rnnkit_compiler.ir.rules.reductions import mean_of, operand, reduced, root, variance_of
+from rnnkit_compiler.ir.rules.reductions import moments_of, operand, reduced, root
 from rnnkit_compiler.ir.rules.table import Table
 from rnnkit_compiler.ir.values import NotLowerable, Value
 from rnnkit_compiler.trace.recording import Call
@@ -84,8 +84,8 @@ def _group_norm(lowering: Lowering, call: Call) -> list[Value | None]:
 
 
 def _normal(row: Along, eps: float) -> Node:
-    scale = (variance_of(row, 0) + eps).rsqrt()
-    return (row.node - row.repeat(mean_of(row))) * row.repeat(scale)
+    mean, variance = moments_of(row)
+    return (row.node - row.repeat(mean)) * row.repeat((variance + eps).rsqrt())
 
 
 def _scaled(

@@ -131,13 +131,7 @@ def _var_mean(lowering: Lowering, call: Call) -> list[Value]:
 
 def mean_of(row: Along) -> Node:
     """Return the mean along the axes."""
-    if row.value.node.width == 1:  # one number for all units
-        return row.value.node
-    mean = row.sum(row.node) / row.size()
-    # A sum in lanes rounds; where all numbers are equal, they are their mean to the last bit, as in torch.
-    largest = row.max(row.node)
-    off = largest.eq(row.min(row.node)).where(largest - finite(mean), 0)
-    return mean + off.stop()
+    return _Mean(row).value
 
 
 def variance_of(row: Along, correction: float) -> Node:
@@ -147,6 +141,39 @@ def variance_of(row: Along, correction: float) -> Node:
     # The deviations from the mean add up to zero, so no gradient goes by way of the mean.
     centred = row.node - row.repeat(mean_of(row).stop())
     return row.sum(centred * centred) / row.size(-int(correction))
+
+
+def moments_of(row: Along) -> tuple[Node, Node]:
+    """Return mean and variance along the axes, in two loops over the row rather than three.
+
+    Of equal numbers the variance is not zero, but the square of a rounding of them: for what adds to it.
+    """
+    mean = _Mean(row)
+    if row.count == 1:
+        raise NotLowerable("a variance of one unit is rounding alone")
+    squares = row.sum(mean.deviation * mean.deviation) / row.size()
+    variance = (squares - mean.off * mean.off).maximum(0)
+    centred = row.node - row.repeat(mean.value)
+    # The derivative is that of the squared deviations, in one product for each element.
+    return mean.value, variance.instead(row.sum(row.node * centred.stop()) * 2 / row.size())
+
+
+class _Mean:
+    """The mean along the axes, and what it is found by.
+
+    A sum in lanes rounds, so what the deviations from it add up to is put right: where all numbers are equal, they are
+    their mean to the last bit, as in torch.
+    """
+
+    def __init__(self, row: Along) -> None:
+        node = row.value.node
+        single = node.width == 1  # one number for all units
+        rough = node if single else row.sum(row.node) / row.size()
+        self.deviation = row.node - row.repeat(finite(rough).stop())
+        """From a mean as the sum rounds it."""
+        self.off = row.sum(self.deviation) / row.size()
+        """How much that mean is off."""
+        self.value = node if single else rough + self.off.stop()
 
 
 def _correction(lowering: Lowering, call: Call) -> float:

@@ -59,8 +59,8 @@ struct Call {
 static void part_of_call(void* data, int thread, int threads) {
     const Call& call = *static_cast<const Call*>(data);
     std::vector<real> workspace(LINEAR_WORKSPACE, real(1e30));
-    linear(call.c, call.ldc, call.M, call.N, call.K, call.a, call.b, call.bias, call.row_sums, call.add,
-           workspace.data(), thread, threads);
+    const Right right{call.c, call.ldc, call.N, call.b, call.bias, call.row_sums};
+    linear(&right, 1, call.M, call.K, call.a, call.add, workspace.data(), thread, threads);
 }
 
 // The whole product, by the members of a team one after another.
@@ -69,6 +69,18 @@ extern "C" void multiply_whole(real* c, long ldc, int M, int N, int K, const rea
                                int threads) {
     Call call{c, ldc, M, N, K, {a, rs_a, cs_a}, {b, rs_b, cs_b}, {bias, bias2}, row_sums, add};
     for (int thread = 0; thread < threads; ++thread) part_of_call(&call, thread, threads);
+}
+
+// The products of A with the columns of B, `widths` of them at a time, all of them together.
+extern "C" void multiply_together(real* c, long ldc, int M, int K, const real* a, long rs_a, long cs_a, const real* b,
+                                  long rs_b, long cs_b, const int* widths, int count, real* row_sums, int threads) {
+    std::vector<Right> rights;
+    for (int i = 0; i < count; c += widths[i], b += widths[i] * cs_b, ++i)
+        rights.push_back({c, ldc, widths[i], {b, rs_b, cs_b}, {}, i == count - 1 ? row_sums : nullptr});
+    for (int thread = 0; thread < threads; ++thread) {
+        std::vector<real> workspace(LINEAR_WORKSPACE, real(1e30));
+        linear(rights.data(), count, M, K, {a, rs_a, cs_a}, false, workspace.data(), thread, threads);
+    }
 }
 
 // The same of contiguous rows of A, with B where it lies.

@@ -94,6 +94,15 @@ class Build:
         assert (wide[:, columns:] == 7).all()
         return c
 
+    def multiply_together(self, a, b, widths, sums, threads):
+        """Return a b, by way of one product for each stretch of so many columns; `sums` gets the row sums of a."""
+        c, index = np.full((len(a), b.shape[1]), np.nan, self.dtype), np.asarray(widths, np.int32)
+        self.library.multiply_together(
+            address(c), strides(c)[0], len(a), a.shape[1], address(a), *strides(a), address(b), *strides(b),
+            address(index), len(widths), address(sums), threads,
+        )  # fmt: skip
+        return c
+
 
 def strides(matrix):
     """Return a matrix's strides in values rather than bytes."""
@@ -181,6 +190,15 @@ def test_packing_takes_any_strides(build, depth):
 def test_product_adds_to_what_is_there(build, rows):
     a, w, before = build.draw(rows, 700), build.draw(700, 72), build.draw(rows, 72)
     build.check(build.multiply(a, w, 4, before=before), a, w, before)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("widths", [[64, 64], [5, 130, 1, 300], [17], [16, 700]])
+def test_products_of_one_matrix_with_several(build, widths, threads):
+    a, b = build.draw(110, 530, order="F"), build.draw(530, sum(widths))
+    sums = np.full(110, np.nan, build.dtype)
+    build.check(build.multiply_together(a, b, widths, sums, threads), a, b)
+    assert np.allclose(sums, a.sum(1), atol=1e-3)
 
 
 def test_product_over_nothing_is_zero(build):

@@ -54,6 +54,8 @@ class Names:
         """Expressions of literals, and the name of each."""
         self.stored: set[Node] = set()
         """What the stages before have stored."""
+        self.visited: set[Buffer] = set()
+        """What loops over the rows of this stage have read: it is in a cache."""
         self.remembered: dict[Node, int] = {}
         """What loops over the rows have computed and put aside, each thread for itself: the place of each."""
 

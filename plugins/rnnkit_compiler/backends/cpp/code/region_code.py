@@ -102,7 +102,8 @@ class RegionCode:
         nodes = self._computed(region)
         operands = dict.fromkeys(operand for node in nodes for operand in node.inputs)
         read = (place_of(node, self.names.stages.sources) for node in operands if node not in nodes)
-        fetched = [(place, False) for place in read if place is not None and place.buffer.kind in FETCHED]
+        places = [place for place in read if place is not None and place.buffer not in self.names.visited]
+        fetched = [(place, False) for place in places if place.buffer.kind in FETCHED]
         stored = [store.place for store in region.stores if store.place.buffer.kind in WRITTEN]
         return list(dict.fromkeys([*fetched, *((place, True) for place in stored)]))
 

@@ -23,8 +23,9 @@ struct Multiply {
     real* row_sums;
 };
 
-// Does one thread's share of such a product; `workspace` is for all threads.
-typedef void (*Whole)(const Multiply& product, real* workspace, int thread, int threads);
+// Does one thread's share of such products, of which none reads what another writes; `workspace` is for all threads.
+// Neighbours with the same A are done together.
+typedef void (*Whole)(const Multiply* products, std::int64_t count, real* workspace, int thread, int threads);
 
 // The rows of a buffer: row r begins at first + r * stride. No `first`: ones.
 struct RowsOf {

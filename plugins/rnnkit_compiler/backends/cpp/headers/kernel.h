@@ -165,6 +165,15 @@ struct Share {
     }
 };
 
+constexpr int ROWS_AT_ONCE = VL < 8 ? VL : 8;  // that numbers are computed for, a lane each
+
+// A number of each of `count` rows from the i-th on, which are `width` elements apart.
+INLINE vec of_rows(const Share& s, const real* at, std::ptrdiff_t width, int i, int count) {
+    vec numbers{};
+    for (int lane = 0; lane < count; ++lane) numbers[lane] = at[s.rows[i + lane] * width];
+    return numbers;
+}
+
 // This thread's share of windows of rows: of each of `outer` runs of `size` numbers `length` ones, from `start` on, with
 // zeros where that is outside of the run.
 inline void look_through(const Share& s, real* out, std::ptrdiff_t stride, RowsOf x, int outer, int size, int start,
@@ -295,7 +304,7 @@ inline void multiply_ahead(const Call& call, std::int64_t first, std::int64_t co
         m.c += start * m.ldc;
         m.a += start * m.a_rs;
         m.M = m.M - start < count * call.batch ? m.M - start : count * call.batch;
-        whole_product(call)(m, call.workspace, thread, threads);
+        whole_product(call)(&m, 1, call.workspace, thread, threads);
     }
 }
 
@@ -334,8 +343,7 @@ static void work(void* data, int thread, int threads) {
     kernel.end(s);
     if (!call.after_count) return;
     both.all->wait(threads);
-    for (std::int64_t k = 0; k < call.after_count; ++k)
-        whole_product(call)(call.after[k], call.workspace, thread, threads);
+    whole_product(call)(call.after, call.after_count, call.workspace, thread, threads);
 }
 
 template <class Kernel, bool forward>

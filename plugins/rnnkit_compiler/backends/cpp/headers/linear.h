@@ -61,12 +61,17 @@ static inline Rows contiguous_rows(real* to, Matrix a, int rows, int K) {
     return {to, ROW_STRIDE, nullptr};
 }
 
-// sums[r] (+)= the sum of row r of A.
+// sums[r] (+)= the sum of row r of A, in several sums at a time, to cover the latency of an addition.
 static inline void sum_rows(real* sums, Rows a, int rows, int K, bool add) {
+    constexpr int chains = 4;
     for (int r = 0; r < rows; ++r) {
-        vec sum{};
-        for (int k = 0; k < K; k += VL) sum += load_n(a[r] + k, K - k < VL ? K - k : VL);
-        sums[r] = (add ? sums[r] : real(0)) + hsum(sum);
+        const real* const row = a[r];
+        vec sum[chains]{};
+        int k = 0;
+        for (; k + chains * VL <= K; k += chains * VL)
+            for (int chain = 0; chain < chains; ++chain) sum[chain] += load(row + k + chain * VL);
+        for (; k < K; k += VL) sum[0] += load_n(row + k, K - k < VL ? K - k : VL);
+        sums[r] = (add ? sums[r] : real(0)) + hsum((sum[0] + sum[1]) + (sum[2] + sum[3]));
     }
 }
 
@@ -139,32 +144,67 @@ INLINE Range piece(int total, int grain, int pieces, int index) {
     return {start, (end < total ? end : total) - start};
 }
 
-// This thread's part of C (M, N) = A (M, K) B (K, N) + bias, or C += with `add`. Rows of C are contiguous, ldc apart.
+// A product of A with one of several matrices on its right: C (M, N) = A B + bias. Rows of C are contiguous, ldc apart.
 //
 // `row_sums` (M), unless null, gets the sum of every row of A, or has it added: the gradient of
 // a weight multiplies the transpose of its output's gradient, whose row sums are the gradient of the bias.
-static inline void linear(real* c, std::ptrdiff_t ldc, int M, int N, int K, Matrix a, Matrix b, Bias bias, real* row_sums, bool add, real* workspace, int thread, int threads) {
+struct Right {
+    real* c;
+    std::ptrdiff_t ldc;
+    int N;
+    Matrix b;
+    Bias bias;
+    real* row_sums;
+
+    // Columns, so that each of several begins with a vector.
+    int padded() const { return divide_up(N, VL) * VL; }
+};
+
+// Calls body(right, n, columns) for what `columns` of all matrices on the right, side by side, has of each.
+template <class Body>
+INLINE void each_right(const Right* rights, int count, Range columns, Body body) {
+    for (int i = 0, start = 0; i < count; start += rights[i].padded(), ++i) {
+        const int n = columns.start > start ? columns.start - start : 0, end = columns.start + columns.size - start;
+        const int last = end < rights[i].N ? end : rights[i].N;
+        if (n < last) body(rights[i], n, last - n);
+    }
+}
+
+// This thread's part of the products of A (M, K) with several matrices on its right, or with `add` of C += A B. Rows of A
+// that have to be made contiguous are made so once for all that fit into a block.
+static inline void linear(const Right* rights, int count, int M, int K, Matrix a, bool add, real* workspace, int thread,
+                          int threads) {
     real* const packed = workspace;
     real* const copied = packed + std::ptrdiff_t(BLOCK_DEPTH) * BLOCK_COLUMNS;
     real* const scratch = copied + BLOCK_ROWS * ROW_STRIDE;
+    int N = 0;
+    for (int i = 0; i < count; ++i) N += rights[i].padded();
     const Part part = part_of(M, N, a.cs != 1, thread, threads);
     const int across = divide_up(part.columns, BLOCK_COLUMNS), down = divide_up(part.rows, BLOCK_ROWS);
     const int deep = K ? divide_up(K, BLOCK_DEPTH) : 1;  // a sum over nothing is zero, and put there too
     for (int x = 0; x < across; ++x) {
-        const Range columns = piece(part.columns, WIDTH, across, x);
-        const int n = part.n + columns.start;
+        const Range within = piece(part.columns, WIDTH, across, x), columns{part.n + within.start, within.size};
         for (int z = 0; z < deep; ++z) {
             const Range depth = piece(K, 1, deep, z);
             const bool more = add || z;
-            pack_block(packed, b.at(depth.start, n), depth.size, columns.size);
+            real* to = packed;
+            each_right(rights, count, columns, [&](const Right& right, int n, int size) {
+                pack_block(to, right.b.at(depth.start, n), depth.size, size);
+                to += std::ptrdiff_t(depth.size) * divide_up(size, VL) * VL;
+            });
             for (int y = 0; y < down; ++y) {
                 const Range rows = piece(part.rows, HEIGHT, down, y);
                 const int m = part.m + rows.start;
-                real* const corner = c + m * ldc + n;
                 const Rows of_a = contiguous_rows(copied, a.at(m, depth.start), rows.size, depth.size);
-                if (row_sums && n == 0) sum_rows(row_sums + m, of_a, rows.size, depth.size, more);
-                if (bias && z == 0) put_bias(corner, ldc, bias, n, rows.size, columns.size, add);
-                block_product(corner, ldc, of_a, rows.size, packed, depth.size, columns.size, more || bias, scratch);
+                const real* from = packed;
+                each_right(rights, count, columns, [&](const Right& right, int n, int size) {
+                    real* const corner = right.c + m * right.ldc + n;
+                    if (right.row_sums && n == 0) sum_rows(right.row_sums + m, of_a, rows.size, depth.size, more);
+                    if (right.bias && z == 0) put_bias(corner, right.ldc, right.bias, n, rows.size, size, add);
+                    block_product(corner, right.ldc, of_a, rows.size, from, depth.size, size, more || right.bias,
+                                  scratch);
+                    from += std::ptrdiff_t(depth.size) * divide_up(size, VL) * VL;
+                });
             }
         }
     }

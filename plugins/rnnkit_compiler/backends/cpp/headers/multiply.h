@@ -17,22 +17,45 @@ struct Products {
     Team team;
 };
 
-static void multiply_share(const Multiply& m, real* workspace, int thread, int threads) {
-    linear(m.c, m.ldc, int(m.M), int(m.N), int(m.K), {m.a, m.a_rs, m.a_cs}, {m.b, m.b_rs, m.b_cs}, {m.bias, m.bias2}, m.row_sums,
-           false, workspace + thread * LINEAR_WORKSPACE, thread, threads);
+constexpr int TOGETHER = 8;  // products that share the matrix on their left, at most
+
+// How many products from the first on have the same matrix on their left.
+static int with_the_same_left(const Multiply* m, std::int64_t count) {
+    int same = 1;
+    while (same < count && same < TOGETHER && m[same].a == m->a && m[same].M == m->M && m[same].K == m->K &&
+           m[same].a_rs == m->a_rs && m[same].a_cs == m->a_cs)
+        ++same;
+    return same;
+}
+
+static void multiply_share(const Multiply* m, std::int64_t count, real* workspace, int thread, int threads) {
+    for (int some; count > 0; m += some, count -= some) {
+        some = with_the_same_left(m, count);
+        Right rights[TOGETHER];
+        for (int i = 0; i < some; ++i)
+            rights[i] = {m[i].c, std::ptrdiff_t(m[i].ldc), int(m[i].N), {m[i].b, m[i].b_rs, m[i].b_cs},
+                         {m[i].bias, m[i].bias2}, m[i].row_sums};
+        linear(rights, some, int(m->M), int(m->K), {m->a, m->a_rs, m->a_cs}, false,
+               workspace + thread * LINEAR_WORKSPACE, thread, threads);
+    }
 }
 
 // The same of few rows, where the matrices are such that nothing need be packed.
-static void multiply_share_where_it_lies(const Multiply& m, real* workspace, int thread, int threads) {
-    const Matrix a{m.a, m.a_rs, m.a_cs}, b{m.b, m.b_rs, m.b_cs};
-    if (m.M > FEW_ROWS || a.cs != 1 || m.row_sums || !is_contiguous(b))
-        return multiply_share(m, workspace, thread, threads);
-    linear_where_it_lies(m.c, m.ldc, int(m.M), int(m.N), int(m.K), a, b, {m.bias, m.bias2}, thread, threads);
+static void multiply_share_where_it_lies(const Multiply* m, std::int64_t count, real* workspace, int thread,
+                                         int threads) {
+    for (; count > 0; ++m, --count) {
+        const Matrix a{m->a, m->a_rs, m->a_cs}, b{m->b, m->b_rs, m->b_cs};
+        if (m->M > FEW_ROWS || a.cs != 1 || m->row_sums || !is_contiguous(b))
+            multiply_share(m, 1, workspace, thread, threads);
+        else
+            linear_where_it_lies(m->c, m->ldc, int(m->M), int(m->N), int(m->K), a, b, {m->bias, m->bias2}, thread,
+                                 threads);
+    }
 }
 
 static void multiply_shares(void* data, int thread, int threads) {
     const Products& all = *static_cast<const Products*>(data);
-    for (std::int64_t k = 0; k < all.count; ++k) multiply_share(all.products[k], all.workspace, thread, threads);
+    multiply_share(all.products, all.count, all.workspace, thread, threads);
 }
 
 static void fill(Functions* f) {

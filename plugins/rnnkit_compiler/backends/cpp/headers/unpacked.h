@@ -16,8 +16,6 @@ constexpr int BLOCK_VECTORS = 4;  // columns that are added up side by side, whe
 // Whether W can be read so.
 INLINE bool is_contiguous(Matrix w) { return w.rs == 1 || w.cs == 1; }
 
-INLINE int at_most(int a, int b) { return a < b ? a : b; }
-
 // The dot products of a row (K,) with n <= VL contiguous columns of W, `cs` apart; lanes from n on are zero.
 template <bool full>
 INLINE vec dot_columns(const real* row, const real* w, std::ptrdiff_t cs, int K, int n) {

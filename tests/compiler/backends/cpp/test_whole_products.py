@@ -1,0 +1,12 @@
+"""Products of whole matrices, as they are handed to the library."""
+
+
+def test_products_of_the_same_left_matrix_become_neighbours():
+    from rnnkit_compiler.backends.base.runtime import Matrix
+    from rnnkit_compiler.backends.cpp.whole_products import describe, side_by_side
+
+    def product(left, right):
+        return describe(0, Matrix(left, 4, 8, 8, 1), Matrix(right, 8, 3, 3, 1))
+
+    products = [product(*pair) for pair in ((64, 1), (128, 2), (64, 3), (192, 4), (128, 5))]
+    assert [(p.a, p.b) for p in side_by_side(products)] == [(64, 1), (64, 3), (128, 2), (128, 5), (192, 4)]
