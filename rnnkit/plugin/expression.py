@@ -72,10 +72,11 @@ def split(inside: str, text: str = "") -> list[str]:
         UsageError: brackets or quotes that do not match.
     """
     text = text or inside
-    pieces, depth, quote = [""], 0, ""
+    pieces, depth, quote, escaped = [""], 0, "", False
     for character in inside:
         if quote:
-            quote = "" if character == quote else quote
+            quote = "" if character == quote and not escaped else quote
+            escaped = character == "\\" and not escaped
         elif character in "'\"":
             quote = character
         elif character in OPENING:

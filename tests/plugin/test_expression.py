@@ -20,6 +20,7 @@ READ = {
     "rnn(nonlinearity=relu)": ("rnn", [], {"nonlinearity": "relu"}),
     "rnn(nonlinearity='re,lu)')": ("rnn", [], {"nonlinearity": "re,lu)"}),
     "z(lstm, rate={'h': 0.1, 'c': 0.5}, at=[1, 2])": ("z", ["lstm"], {"rate": {"h": 0.1, "c": 0.5}, "at": [1, 2]}),
+    r"z(rate={'\'\"': 0.5}, at='\\')": ("z", [], {"rate": {"'\"": 0.5}, "at": "\\"}),
     "lstm(bias=false, x=True, y=1e-3, n=-2)": ("lstm", [], {"bias": False, "x": True, "y": 1e-3, "n": -2}),
 }
 MALFORMED = ["(lstm)", "zoneout(lstm", "zoneout(lstm))", "zoneout(rate=1, lstm)", "zoneout(lstm,)", "z(a b)c", "z('a)"]
