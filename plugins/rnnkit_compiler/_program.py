@@ -15,6 +15,7 @@ from rnnkit_compiler._autocast import loop_dtypes
 from rnnkit_compiler.backends.base.backend import Backend, RecordedStep, Refusal, Results, Tensors, Timeline
 from rnnkit_compiler.backends.cpp.backend import Cpp
 from rnnkit_compiler.backends.torch.backend import TorchOperations
+from rnnkit_compiler.backends.triton.backend import Triton
 from rnnkit_compiler.ir.lowered import Lowered
 from rnnkit_compiler.ir.lowering import Lowering
 from rnnkit_compiler.ir.rules import COMPLEX_RULES, RULES, is_cheap
@@ -26,7 +27,7 @@ from rnnkit_compiler.trace.recording import Call, NotRecordable, Recording, call
 from rnnkit_compiler.trace.script import Script
 from rnnkit_compiler.trace.split import Depends, Split, dependence, split
 
-BACKENDS: tuple[type[Backend], ...] = (Cpp, TorchOperations)
+BACKENDS: tuple[type[Backend], ...] = (Cpp, Triton, TorchOperations)
 """What may run the steps, in the order in which they are asked. The last one takes whatever can be recorded."""
 
 

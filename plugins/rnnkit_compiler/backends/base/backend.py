@@ -89,6 +89,9 @@ class RecordedStep:
     narrow: bool
     """Whether factors of products may be rounded to bfloat16, as autocast does, their sums not."""
 
+    kernel: str | None = None
+    """Which of its kinds of kernels a backend is to take, where it has several; None: it chooses."""
+
 
 Fixed = Callable[[Tensor, Tensor], bool]
 """Runs the steps of an input into outputs; False if the input is of memory that may not be touched."""
