@@ -150,8 +150,16 @@ class Backend(ABC):
     name: ClassVar[str]
     """What the user asks for it by."""
 
+    kernels: ClassVar[tuple[str, ...]] = ()
+    """The kinds of kernels that the user may ask for, where it has several."""
+
     invariants: Sequence[int]
     """The numbers in the recording of what it takes as `Tensors.invariants`."""
+
+    @classmethod
+    def volunteers(cls) -> bool:
+        """Tell whether it is asked where no backend is wanted by name."""
+        return True
 
     @classmethod
     @abstractmethod

@@ -11,7 +11,7 @@ from rnnkit_compiler.backends.base.recurrence import Recurrence
 from rnnkit_compiler.backends.torch.backend import TorchOperations
 from rnnkit_compiler.backends.triton.availability import is_interpreted, obstacle_on, triton_version
 from rnnkit_compiler.backends.triton.code.operations import CODE
-from rnnkit_compiler.backends.triton.kernels import SEQUENCE, Kernels
+from rnnkit_compiler.backends.triton.kernels import KINDS, SEQUENCE, Kernels
 from rnnkit_compiler.backends.triton.runtime import TritonRuntime
 from rnnkit_compiler.ir.graph import needed
 from rnnkit_compiler.ir.lowered import Lowered
@@ -34,6 +34,7 @@ class Triton(Backend):
     """
 
     name = "triton"
+    kernels = KINDS
 
     def __init__(self, step: RecordedStep, plan: KernelPlan) -> None:
         self.invariants = plan.step.invariants
@@ -41,6 +42,11 @@ class Triton(Backend):
         self.kind = step.kernel or SEQUENCE
         fallback = TorchOperations(step, self.invariants, defer=False)
         self._recurrence = Recurrence(plan, TritonRuntime(self._kernels, self.kind), fallback, Forms(step))
+
+    @classmethod
+    def volunteers(cls) -> bool:
+        """Tell whether kernels are compiled: who wants them interpreted asks for them by name."""
+        return not is_interpreted()
 
     @classmethod
     def supports(cls, step: RecordedStep | None, device: torch.device, dtype: torch.dtype) -> str:
@@ -77,8 +83,8 @@ class Triton(Backend):
         yield from explain(self._recurrence.plan)
 
     def is_worth_it(self, batch: int) -> bool:
-        """Tell that it is, but where it is interpreted."""
-        return not is_interpreted()
+        """Tell that it is, always."""
+        return True
 
     @classmethod
     def facts(cls) -> Mapping[str, str]:

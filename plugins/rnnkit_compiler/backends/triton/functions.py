@@ -14,8 +14,6 @@ result near zero. NaN gives NaN, infinities their limits. The polynomials are th
 import triton
 import triton.language as tl
 
-# mypy: ignore-errors
-
 
 @triton.jit
 def minimum_and_nan(x, bound):
@@ -158,11 +156,8 @@ def log1p(x):
 @triton.jit
 def with_sign(x, sign):
     """Return |x| with the sign of another number, that of a zero too."""
-    if x.dtype == tl.float64:
-        negative = sign.to(tl.int64, bitcast=True) < 0
-    else:
-        negative = sign.to(tl.int32, bitcast=True) < 0
-    return tl.where(negative, -tl.abs(x), tl.abs(x))
+    bits = tl.int64 if x.dtype == tl.float64 else tl.int32
+    return tl.where(sign.to(bits, bitcast=True) < 0, -tl.abs(x), tl.abs(x))
 
 
 @triton.jit

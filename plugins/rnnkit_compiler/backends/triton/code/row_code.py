@@ -12,7 +12,7 @@ from rnnkit_compiler.schedule.stages import Stage
 
 
 class Fold(NamedTuple):
-    """How blocks of units become one number of a row: what it starts from, the fold of a block, and with those before."""
+    """How blocks of units become one number of a row: what it starts from, the fold of a block, that of two folds."""
 
     neutral: str
     block: str
