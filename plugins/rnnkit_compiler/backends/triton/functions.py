@@ -14,6 +14,10 @@ result near zero. NaN gives NaN, infinities their limits. The polynomials are th
 import triton
 import triton.language as tl
 
+from rnnkit_compiler.backends.triton.availability import is_interpreted
+
+INTERPRETED = tl.constexpr(is_interpreted())
+
 
 @triton.jit
 def minimum_and_nan(x, bound):
@@ -374,6 +378,14 @@ def run_of(lengths, rows, t, batch):
     if lengths is not None:
         return inside & (tl.load(lengths + rows, mask=inside, other=0) > t)
     return inside
+
+
+@triton.jit
+def multiplied(a, b, added, PRECISION: tl.constexpr):
+    """Return a @ b + added."""
+    if INTERPRETED:  # in which products take the bits of bfloat16 for integers
+        return tl.dot(a.to(added.dtype), b.to(added.dtype), added)
+    return tl.dot(a, b, added, input_precision=PRECISION)
 
 
 @triton.jit

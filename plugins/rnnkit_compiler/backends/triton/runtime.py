@@ -9,7 +9,8 @@ from torch import Tensor
 
 from rnnkit_compiler.backends.base import numbered
 from rnnkit_compiler.backends.base.runtime import Launch, Matrix, Runtime, Unfit
-from rnnkit_compiler.backends.triton.kernels import SEQUENCE, At, Kernels, carried
+from rnnkit_compiler.backends.triton.cost import Choice, choose
+from rnnkit_compiler.backends.triton.kernels import At, Kernels, carried
 from rnnkit_compiler.schedule.buffers import Buffer, BufferKind
 from rnnkit_compiler.schedule.layout import Layout
 from rnnkit_compiler.schedule.sharing import Shares, StepWork
@@ -22,11 +23,15 @@ class TritonRuntime(Runtime):
 
     Args:
         kernels: of the step.
-        kind: which way the steps are run.
+        kind: the kind of kernel that is wanted; None: the fastest by the model of `cost`.
     """
 
-    def __init__(self, kernels: Kernels, kind: str) -> None:
-        self.device, self.dtype, self._kernels, self.kind = kernels.device, kernels.dtype, kernels, kind
+    def __init__(self, kernels: Kernels, kind: str | None) -> None:
+        self.device, self.dtype, self._kernels, self._kind = kernels.device, kernels.dtype, kernels, kind
+        self._choices: dict[int, Choice] = {}
+        """By the rows of a batch."""
+        on_gpu = self.device.type == "cuda"
+        self._processors = torch.cuda.get_device_properties(self.device).multi_processor_count if on_gpu else 1
         with torch.inference_mode():
             self._plain = {keys_of(torch.empty(0, device=self.device)).raw_repr()}
         with torch.inference_mode(False):
@@ -69,7 +74,9 @@ class TritonRuntime(Runtime):
     def shares(self, steps: int, batch: int, work: StepWork) -> Shares:
         """Tell how many programs have rows of a batch; those that share the units of these come beside."""
         tiles = self._kernels.tiles["Forward"]
-        return Shares(tiles.programs(batch), 1 if self.kind == SEQUENCE else -(-work.width // tiles.units))
+        if batch not in self._choices:
+            self._choices[batch] = choose(self._kind, work, tiles, batch, self._processors)
+        return Shares(tiles.programs(batch), self._choices[batch].units)
 
     def multiply(
         self, result: Tensor, a: Matrix, b: Matrix, bias: At | None, row_sums: At | None
@@ -94,7 +101,7 @@ class TritonRuntime(Runtime):
         with torch.no_grad():
             _each(() if backward else launch.products)
             self._enter(launch, backward)
-            self._kernels.run(launch, self.kind)
+            self._kernels.run(launch, self._choices[launch.timeline.batch].kind)
             self._leave(launch, backward)
             _each(launch.products if backward else ())
 

@@ -65,7 +65,7 @@ class RegionCode:
             shape = f"d[:, None], j, {depth}, {width}"
             b = f"columns({where.format(shape)}, {block.offset}){narrow}"
             x = f"x{block.node.number}"
-            body.append(f"{x} = tl.dot(a, {b}, {x}, input_precision=PRECISION)  # {self.names.note(block.node)}")
+            body.append(f"{x} = multiplied(a, {b}, {x}, PRECISION)  # {self.names.note(block.node)}")
         yield f"for k in range(0, {depth}, DEPTH):"
         yield from indented(body)
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, assume, given, note, seed, settings
 from hypothesis import strategies as st
 
 import rnnkit
-from rnnkit_compiler.backends.triton import kernels
+from rnnkit_compiler.backends.triton import cost, kernels
 
 from .....slow_cases import slow_but
 from ....odd_cells import EVERY_ODD_CELL
@@ -19,6 +19,8 @@ from ....test_axes import build as in_axes
 from ....test_compiled_law import Call, Compiled, build, differences, noise
 from ....test_odd_cells import build as built
 from ....test_random_cells import quiet, same_programs  # noqa: F401
+
+pytestmark = pytest.mark.usefixtures("trusted", "poisoned")
 
 CALLS = (
     Call(4, 3),
@@ -54,7 +56,7 @@ def held(cell, kind, calls=CALLS):
     [
         pytest.param(name, kind, marks=[] if (name, kind) in FEW else [pytest.mark.slow])
         for name in rnnkit.cells
-        for kind in kernels.KINDS
+        for kind in cost.KINDS
     ],
 )
 def test_every_registered_cell(name, kind, dtype, launched):
@@ -66,7 +68,7 @@ def test_every_registered_cell(name, kind, dtype, launched):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", kernels.KINDS)
+@pytest.mark.parametrize("kind", cost.KINDS)
 @pytest.mark.parametrize("odd", EVERY_ODD_CELL, ids=lambda odd: odd.__name__)
 def test_odd_cells(odd, kind, launched):
     cell = built(odd)
@@ -79,7 +81,7 @@ def test_odd_cells(odd, kind, launched):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", kernels.KINDS)
+@pytest.mark.parametrize("kind", cost.KINDS)
 @pytest.mark.parametrize("name", CASES)
 def test_axes_within_a_row(name, kind):
     assert held(in_axes(name), kind) == []
@@ -118,15 +120,14 @@ def test_random_cells(chunk):
         cell = program.build(dtype, call.seed)
         assume(noise(program.build(torch.float32, call.seed), call) < 1e-3)
         seen["cells"] += 1
-        native = Compiled().backend_of(cell) == "cpp"
-        for kind in kernels.KINDS:
+        seen["refused"] += Compiled().backend_of(cell) == "cpp" and not triton(None).applies(cell)
+        for kind in cost.KINDS:
             if not triton(kind).applies(cell):
-                seen["refused"] += native
                 continue
             seen[kind] += 1
             note(f"dtype={dtype}, parameters drawn from {call.seed}, run by {triton(kind)}")
             assert differences(cell, replace(call, order=1), triton(kind)) == []
 
     law()
-    assert seen["refused"] <= 0.1 * seen["cells"], seen
+    assert seen["refused"] <= 0.2 * seen["cells"], seen
     assert seen["sequence"] >= 0.5 * seen["cells"], seen
