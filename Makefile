@@ -9,6 +9,9 @@ ORACLES := $(VENV)/.oracles
 # For the inner loop: what takes a minute and tells most.
 QUICK := tests/core tests/support tests/cells tests/test_floors.py tests/test_init.py tests/plugin/test_installed.py
 
+# Kernels for GPUs, interpreted on the CPU: in a process of their own, since Triton asks for that when it is imported.
+INTERPRETED := tests/compiler/backends/triton/interpreted
+
 .PHONY: run quick test test-all lint types docs serve format clean
 
 run: $(READY)
@@ -19,9 +22,11 @@ quick: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n auto --dist worksteal
+	TRITON_INTERPRET=1 $(BIN)/python -m pytest -n auto --dist worksteal $(INTERPRETED)
 
 test-all: $(ORACLES)
 	$(BIN)/python -m pytest -n auto --dist worksteal -m ""
+	TRITON_INTERPRET=1 $(BIN)/python -m pytest -n auto --dist worksteal -m "" $(INTERPRETED)
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -43,6 +48,8 @@ format: $(READY)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,docs,data]"
+	# Triton compiles for GPUs, and comes without torch's CUDA build here; where there is none, its tests say so and skip.
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt triton
 	touch $@
 
 # Keras, Flax and Haiku, Optuna and skorch, which only the slow tests use.

@@ -38,8 +38,9 @@ FLOORS = {
         ["ir", "structure", "_autocast"],
         ["schedule"],
         ["backends"],
+        ["_recorded"],
         ["_program"],
-        ["_advancing", "_one_step", "_symbols", "_way"],
+        ["_advancing", "_one_step", "_symbols"],
         ["compiled"],
     ],
 }

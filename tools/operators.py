@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import rnnkit
-from rnnkit_compiler._program import lowered
+from rnnkit_compiler._recorded import lowered
 from rnnkit_compiler.backends.base.backend import Refusal
 from rnnkit_compiler.ir.rules import is_cheap
 from rnnkit_compiler.trace.record import record_projected

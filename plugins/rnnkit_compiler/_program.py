@@ -1,40 +1,62 @@
 """From a cell to what runs it: recorded, split by what it depends on, handed to the first backend that takes it."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import embedding
 
 import rnnkit
+from rnnkit.errors import UsageError
 from rnnkit_compiler._autocast import loop_dtypes
+from rnnkit_compiler._recorded import recorded_projected, recorded_whole
 from rnnkit_compiler.backends.base.backend import Backend, RecordedStep, Refusal, Results, Tensors, Timeline
 from rnnkit_compiler.backends.cpp.backend import Cpp
 from rnnkit_compiler.backends.torch.backend import TorchOperations
-from rnnkit_compiler.ir.lowered import Lowered
-from rnnkit_compiler.ir.lowering import Lowering
-from rnnkit_compiler.ir.rules import COMPLEX_RULES, RULES, is_cheap
-from rnnkit_compiler.ir.values import NotLowerable
-from rnnkit_compiler.trace.decomposition import decomposed
-from rnnkit_compiler.trace.equation import equation_of
+from rnnkit_compiler.backends.triton.backend import Triton
+from rnnkit_compiler.ir.rules import is_cheap
 from rnnkit_compiler.trace.paths import tensor_at
-from rnnkit_compiler.trace.projection import check_projection, of_one_step
-from rnnkit_compiler.trace.record import record, record_projected
-from rnnkit_compiler.trace.recording import Call, NotRecordable, Recording, calls_for
+from rnnkit_compiler.trace.projection import check_projection
+from rnnkit_compiler.trace.recording import Recording, calls_for
 from rnnkit_compiler.trace.script import Script
-from rnnkit_compiler.trace.split import Depends, Split, dependence, split
+from rnnkit_compiler.trace.split import Depends, Split, dependence
 
-BACKENDS: tuple[type[Backend], ...] = (Cpp, TorchOperations)
+BACKENDS: tuple[type[Backend], ...] = (Cpp, Triton, TorchOperations)
 """What may run the steps, in the order in which they are asked. The last one takes whatever can be recorded."""
+
+
+class Wanted(NamedTuple):
+    """What the user asks for."""
+
+    backend: str | None = None
+    """By name; None: the first that takes the step."""
+
+    kernel: str | None = None
+    """Which of the backend's kinds of kernels; None: it chooses."""
+
+
+ANY = Wanted()
+
+
+def checked(backend: str | None, kernel: str | None) -> Wanted:
+    """Return what is asked for; raises UsageError where there is no such thing."""
+    kinds = {candidate.name: candidate.kernels for candidate in BACKENDS}
+    if backend not in (None, *kinds):
+        raise UsageError(f"unroller 'compiled': backend is {backend!r}; it must be one of {', '.join(kinds)}, or None")
+    if kernel is not None and kernel not in kinds.get(backend or "", ()):
+        has = [f"backend={name!r} has {', '.join(own)}" for name, own in kinds.items() if own]
+        raise UsageError(f"unroller 'compiled': kernel={kernel!r} with backend={backend!r}; {'; '.join(has)}")
+    return Wanted(backend, kernel)
 
 
 @cache
 def candidates(backend: str | None) -> tuple[type[Backend], ...]:
     """List the backends that are asked: all, or the one that is wanted and the last one, whose plan tells why not."""
-    wanted = [candidate for candidate in BACKENDS if backend in (None, candidate.name)]
+    wanted = [c for c in BACKENDS if backend == c.name or (backend is None and c.volunteers())]
     return tuple(dict.fromkeys([*wanted, BACKENDS[-1]]))
 
 
@@ -168,7 +190,7 @@ def compose(
     cell: rnnkit.Cell,
     xs: Tensor,
     states: Sequence[Tensor],
-    backend: str | None = None,
+    wanted: Wanted = ANY,
     narrow: bool = False,
     apart: bool = False,
 ) -> Program:
@@ -178,24 +200,27 @@ def compose(
         cell: whose steps are to be run.
         xs: like its input: width, dtype and device are read.
         states: like its states.
-        backend: which is wanted; None: the first that takes the step.
+        wanted: backend and kernel; of any backend the first that takes the step.
         narrow: whether factors of products may be rounded to bfloat16.
         apart: whether the projection is to stay apart from the steps, and has to go row by row.
 
     Raises:
         NotRecordable: the step cannot be run from a recording.
     """
-    *kernels, last = candidates(backend)
+    *kernels, last = candidates(wanted.backend)
     devices = dict.fromkeys(tensor.device for tensor in (xs, *states, *cell.parameters(), *cell.buffers()))
     reasons = [_obstacle(candidate, None, devices, states[0].dtype) for candidate in kernels]
     able = [candidate for candidate, reason in zip(kernels, reasons, strict=True) if not reason]
     if apart:
         check_projection(cell, xs)
-    whole = _whole(cell, xs, states, narrow) if able and not apart else None
+    whole = recorded_whole(cell, xs, states, narrow) if able and not apart else None
+    if whole is not None:
+        whole.kernel = wanted.kernel
     made = None if whole is None else _first(able, whole, devices)
     if whole is not None and isinstance(made, Backend):
         return _program(whole, made, "")
-    step = _projected(cell, xs, states, bool(able), narrow)
+    step = recorded_projected(cell, xs, states, bool(able), narrow)
+    step.kernel = wanted.kernel
     made = _first(able, step, devices)
     if isinstance(made, Backend):
         return _program(step, made, "")
@@ -222,54 +247,6 @@ def _first(backends: Iterable[type[Backend]], step: RecordedStep, devices: Itera
             return made
         reasons.append(made.reason)
     return Refusal("; ".join(dict.fromkeys(reasons)))
-
-
-def _whole(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor], narrow: bool) -> RecordedStep | None:
-    """Record projection and step in one, where all that waits for no state are products of the input."""
-    try:
-        with torch.random.fork_rng(devices=[]):
-            check_projection(cell, xs)
-            recording = record(cell, [xs], states, of_one_step)
-        recording, parted, step = lowered(recording, lambda call: True)
-    except NotRecordable:
-        return None
-    if isinstance(step, Refusal) or step.computes_ahead:
-        return None
-    return _recorded(cell, recording, parted, step, states[0], takes_input=True, narrow=narrow)
-
-
-def _projected(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor], lower: bool, narrow: bool) -> RecordedStep:
-    """Record the step alone; the projection is left to the cell. It is lowered where that is of use."""
-    recording = record_projected(cell, xs, states)
-    step: Lowered | Refusal = Refusal("no kernel may run it")
-    if lower:
-        recording, parted, step = lowered(recording, is_cheap)
-    else:
-        parted = split(recording, is_cheap)
-    return _recorded(cell, recording, parted, step, states[0], takes_input=False, narrow=narrow)
-
-
-def lowered(recording: Recording, cheap: Callable[[Call], bool]) -> tuple[Recording, Split, Lowered | Refusal]:
-    """Split and lower a recording, with what has no counterpart made of simpler operations; as it is if that fails."""
-    simpler = decomposed(recording)
-    try:
-        parted = split(simpler, cheap)
-        return simpler, parted, Lowering(simpler, parted).run(RULES, COMPLEX_RULES)
-    except (NotLowerable, NotRecordable) as reason:
-        return recording, split(recording, cheap), Refusal(str(reason))
-
-
-def _recorded(
-    cell: rnnkit.Cell,
-    recording: Recording,
-    parted: Split,
-    lowered: Lowered | Refusal,
-    like: Tensor,
-    takes_input: bool,
-    narrow: bool,
-) -> RecordedStep:
-    title, comment = cell.name, equation_of(cell)
-    return RecordedStep(recording, parted, lowered, like.device, like.dtype, title, comment, takes_input, narrow)
 
 
 def _program(step: RecordedStep, backend: Backend, reason: str) -> Program:

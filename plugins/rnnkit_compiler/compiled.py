@@ -13,7 +13,6 @@ stages and buffers, `backends` run it; `_program` asks them in turn.
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,9 +26,8 @@ from rnnkit_compiler._advancing import Advancing
 from rnnkit_compiler._autocast import narrowed, paused, widened
 from rnnkit_compiler._cache import Cache
 from rnnkit_compiler._one_step import is_one_step
-from rnnkit_compiler._program import Program, candidates, compose, fast_products
+from rnnkit_compiler._program import ANY, Program, Wanted, candidates, checked, compose, fast_products
 from rnnkit_compiler._symbols import pays, stand_in
-from rnnkit_compiler._way import Way
 from rnnkit_compiler.backends.base.backend import Refusal, Timeline
 from rnnkit_compiler.backends.cpp.thread_pool import mind_forks
 from rnnkit_compiler.structure.jacobian import state_jacobian
@@ -58,18 +56,17 @@ class Compiled(rnnkit.Unroller):
 
     Args:
         backend: "cpp" has the steps run in a kernel, "torch" has the plan run with torch's operations, even where the
-            loop is faster; what cannot be run so is an error that says why. None: what is fastest.
+            loop is faster, "triton" in a kernel for GPUs; what cannot be run so is an error that says why. None: what
+            is fastest.
+        kernel: "sequence", "grid" or "steps" has backend "triton" take that kind of kernel. None: it chooses.
     """
 
     name = "compiled"
     auto_rank = 10
 
-    def __init__(self, *, backend: str | None = None) -> None:
-        if backend not in (None, *BACKENDS):
-            raise UsageError(
-                f"unroller 'compiled': backend is {backend!r}; it must be one of {', '.join(BACKENDS)}, or None"
-            )
-        self.backend = backend
+    def __init__(self, *, backend: str | None = None, kernel: str | None = None) -> None:
+        self._wanted = checked(backend, kernel)
+        self.backend, self.kernel = self._wanted
         loop = rnnkit.unrollers.get("loop")  # looked up here, where no tracer follows
         self._loop = None if loop is None else loop()
 
@@ -114,7 +111,7 @@ class Compiled(rnnkit.Unroller):
             mind_forks()
             return self._loop(cell, xs, state, lengths=lengths, reset=reset)
         unroll = _unroll_untraced if compiling else _unroll
-        return unroll(self.backend, cell, xs, state, lengths, reset)
+        return unroll(self._wanted, cell, xs, state, lengths, reset)
 
     def over_symbols(
         self,
@@ -130,7 +127,7 @@ class Compiled(rnnkit.Unroller):
         if pays(symbols, table):
             mind_forks()
             prepared = rnnkit.prepare(cell, stand_in(symbols, table), state, lengths, reset)
-            program = program_for(cell, prepared.xs, prepared.state, self.backend, apart=True)
+            program = program_for(cell, prepared.xs, prepared.state, self._wanted, apart=True)
             if isinstance(program, Program) and program.backend.name != TORCH:
                 return program.run_symbols(cell, symbols, table, prepared)
         return super().over_symbols(cell, symbols, table, state, lengths=lengths, reset=reset)
@@ -139,7 +136,7 @@ class Compiled(rnnkit.Unroller):
         """Return the program of a cell on plain input, whether autocast is on or not."""
         xs, state = example(cell)
         with paused(xs.device):
-            return program_for(cell, xs, state, self.backend)
+            return program_for(cell, xs, state, self._wanted)
 
     def products(self, multiplications: int) -> AbstractContextManager[object]:
         """Return what has products done by kernels where that is faster."""
@@ -154,7 +151,7 @@ class Compiled(rnnkit.Unroller):
             return None
         with torch.no_grad():
             xs = like.new_zeros(steps, rows, cell.input_size)
-            program = program_for(cell, xs, rnnkit.prepare(cell, xs, None, None, None).state, self.backend)
+            program = program_for(cell, xs, rnnkit.prepare(cell, xs, None, None, None).state, self._wanted)
             direct = None if isinstance(program, Refusal) else program.backend.direct(steps, rows)
         if direct is None or isinstance(program, Refusal) or program.tables:  # what is in tables may change
             return None
@@ -174,7 +171,8 @@ class Compiled(rnnkit.Unroller):
         return LOOP if isinstance(program, Refusal) else program.backend.name
 
     def __repr__(self) -> str:
-        return self.name if self.backend is None else f"{self.name}(backend={self.backend!r})"
+        given = [f"{name}={value!r}" for name, value in self._wanted._asdict().items() if value is not None]
+        return f"{self.name}({', '.join(given)})" if given else self.name
 
     @classmethod
     def facts(cls) -> dict[str, str]:
@@ -194,7 +192,7 @@ class Compiled(rnnkit.Unroller):
 
 
 def _unroll(
-    backend: str | None,
+    wanted: Wanted,
     cell: Cell,
     xs: Tensor,
     state: State | None,
@@ -203,35 +201,35 @@ def _unroll(
 ) -> tuple[Tensor, State]:
     mind_forks()
     prepared = rnnkit.prepare(cell, xs, state, lengths, reset)
-    result = (_cast if rnnkit.casts_automatically(xs.device) else _run)(backend, cell, prepared)
+    result = (_cast if rnnkit.casts_automatically(xs.device) else _run)(wanted, cell, prepared)
     if result is None:
         return rnnkit.unrollers["loop"]()(cell, xs, state, lengths=lengths, reset=reset)
     return result
 
 
-def _run(backend: str | None, cell: Cell, prepared: rnnkit.Prepared) -> tuple[Tensor, State] | None:
+def _run(wanted: Wanted, cell: Cell, prepared: rnnkit.Prepared) -> tuple[Tensor, State] | None:
     """Run the program of a cell; None: there is none that is worth it."""
-    program = _chosen(backend, cell, prepared)
+    program = _chosen(wanted, cell, prepared)
     return None if program is None else _run_by(program, cell, prepared)
 
 
-def _cast(backend: str | None, cell: Cell, prepared: rnnkit.Prepared) -> tuple[Tensor, State] | None:
+def _cast(wanted: Wanted, cell: Cell, prepared: rnnkit.Prepared) -> tuple[Tensor, State] | None:
     """Do so under autocast, which reaches into no kernel."""
     narrow = torch.get_autocast_dtype(prepared.xs.device.type) is torch.bfloat16
     wide = widened(cell, prepared)
     with paused(prepared.xs.device):
-        program = _chosen(backend, cell, wide, narrow)
+        program = _chosen(wanted, cell, wide, narrow)
         result = None if program is None else _run_by(program, cell, wide)
     if program is None or result is None:
         return None
     return narrowed(result, program.loop_dtypes(cell, prepared))
 
 
-def _chosen(backend: str | None, cell: Cell, prepared: rnnkit.Prepared, narrow: bool = False) -> Program | None:
+def _chosen(wanted: Wanted, cell: Cell, prepared: rnnkit.Prepared, narrow: bool = False) -> Program | None:
     xs = prepared.xs
-    program = program_for(cell, xs, prepared.state, backend, narrow)
-    if backend is not None and xs.shape[1]:
-        return _forced(program, backend, cell)
+    program = program_for(cell, xs, prepared.state, wanted, narrow)
+    if wanted.backend is not None and xs.shape[1]:
+        return _forced(program, wanted.backend, cell)
     return None if isinstance(program, Refusal) or not program.backend.is_worth_it(xs.shape[1]) else program
 
 
@@ -257,34 +255,36 @@ _unroll_untraced = _disable_dynamo(_unroll)
 _programs: Cache[Program | Refusal] = Cache(CAPACITY)
 
 
-def program_for(cell: Cell, xs: Tensor, states: Sequence[Tensor], *way: Any, **named: Any) -> Program | Refusal:
-    """Return the program of a cell for such input, unless something about the call asks for the loop; see `Way`."""
+def program_for(
+    cell: Cell, xs: Tensor, states: Sequence[Tensor], wanted: Wanted = ANY, narrow: bool = False, apart: bool = False
+) -> Program | Refusal:
+    """Return the program of a cell for such input, unless something about the call asks for the loop; see `compose`."""
     try:
         fingerprint = Fingerprint(cell)
     except Exception as error:  # a module may answer as it likes
         return Refusal(f"looking at the cell fails ({first_line(error)})")
     reason = fingerprint.unseen or obstacle(cell, fingerprint, xs, states)
-    return Refusal(reason) if reason else program_of(cell, fingerprint, xs, states, Way(*way, **named))
+    return Refusal(reason) if reason else program_of(cell, fingerprint, xs, states, wanted, narrow, apart)
 
 
 def program_of(
-    cell: Cell, fingerprint: Fingerprint, xs: Tensor, states: Sequence[Tensor], way: Way
+    cell: Cell, fingerprint: Fingerprint, xs: Tensor, states: Sequence[Tensor], wanted: Wanted, *way: bool
 ) -> Program | Refusal:
     """Return the program of a cell for such input and states, made at the first question."""
     forms = tuple((tensor.shape[1:], tensor.dtype) for tensor in states)
-    how = (torch.get_default_dtype(), candidates(way.backend), *way[1:])
+    how = (torch.get_default_dtype(), candidates(wanted.backend), wanted.kernel, *way)
     key = (fingerprint.key, xs.shape[2], xs.dtype, xs.device, forms, *how)
-    program = _programs.get(key, lambda: _make(cell, xs, states, way))
+    program = _programs.get(key, lambda: _make(cell, xs, states, wanted, *way))
     if isinstance(program, Refusal) or not program.tables:
         return program
     # The first one tells which buffers count: there is one for each of what is in them.
     contents = tuple(tensor_at(cell, path).cpu().numpy().tobytes() for path in program.tables)
-    return _programs.get((key, contents), lambda: _make(cell, xs, states, way))
+    return _programs.get((key, contents), lambda: _make(cell, xs, states, wanted, *way))
 
 
-def _make(cell: Cell, xs: Tensor, states: Sequence[Tensor], way: Way) -> Program | Refusal:
+def _make(cell: Cell, xs: Tensor, states: Sequence[Tensor], wanted: Wanted, *way: bool) -> Program | Refusal:
     try:
-        return compose(cell, xs, states, *way)
+        return compose(cell, xs, states, wanted, *way)
     except NotRecordable as error:
         return Refusal(str(error))
     except Exception as error:  # of project(), on numbers of our own: the loop says so of the user's, if it is so there

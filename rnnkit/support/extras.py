@@ -11,6 +11,7 @@ GIVES = {
     "parquet": "tables in Parquet files",
     "wandb": "rnnkit run --log wandb: Weights & Biases",
     "mlflow": "rnnkit run --log mlflow",
+    "triton": "kernels for GPUs; torch's builds for these bring it along",
     "notebook": "a progress bar and pictures in Jupyter",
     "onnx": "rnnkit export --format onnx",
     "recipes": "the recipes of docs/own-loop.md",

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import rnnkit
-from rnnkit_compiler._program import lowered
+from rnnkit_compiler._recorded import lowered
 from rnnkit_compiler.ir.lowered import Lowered
 from rnnkit_compiler.ir.rules import is_cheap
 from rnnkit_compiler.trace.record import record_projected

@@ -89,6 +89,9 @@ class RecordedStep:
     narrow: bool
     """Whether factors of products may be rounded to bfloat16, as autocast does, their sums not."""
 
+    kernel: str | None = None
+    """Which of its kinds of kernels a backend is to take, where it has several; None: it chooses."""
+
 
 Fixed = Callable[[Tensor, Tensor], bool]
 """Runs the steps of an input into outputs; False if the input is of memory that may not be touched."""
@@ -147,8 +150,16 @@ class Backend(ABC):
     name: ClassVar[str]
     """What the user asks for it by."""
 
+    kernels: ClassVar[tuple[str, ...]] = ()
+    """The kinds of kernels that the user may ask for, where it has several."""
+
     invariants: Sequence[int]
     """The numbers in the recording of what it takes as `Tensors.invariants`."""
+
+    @classmethod
+    def volunteers(cls) -> bool:
+        """Tell whether it is asked where no backend is wanted by name."""
+        return True
 
     @classmethod
     @abstractmethod

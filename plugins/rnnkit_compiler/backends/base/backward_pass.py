@@ -148,7 +148,8 @@ class BackwardPass(Pass):
         gradients = []
         for k, node in enumerate(self.plan.derivative.vectors):
             if node.op != "number":
-                sums = torch.zeros(self.shares.workers, node.width, dtype=self.dtype, device=self.device)
+                dtype = self.runtime.dtype_of_sums
+                sums = torch.zeros(self.shares.workers, node.width, dtype=dtype, device=self.device)
                 gradients.append(VectorGradient(k, self.enter(numbered.grad_vector(k), sums)))
         return gradients
 
@@ -232,7 +233,7 @@ class BackwardPass(Pass):
         for k, sums in of_vectors:
             place = self.recurrence.of_vector[k]
             if self.needs_invariant[place]:
-                total = sums[0] if len(sums) == 1 else sums.sum(0)
+                total = (sums[0] if len(sums) == 1 else sums.sum(0)).to(self.dtype)
                 add(place, of_unexpanded(total, self.step.vectors[k], self.invariants[place]))
         return grads
 

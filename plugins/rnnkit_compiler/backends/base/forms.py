@@ -13,7 +13,7 @@ from rnnkit_compiler.backends.base.backend import RecordedStep, Results, Tensors
 from rnnkit_compiler.ir.lowered import Lowered
 from rnnkit_compiler.ir.whole_numbers import INTEGERS
 
-EXACT = {torch.float32: 2.0**24, torch.float64: 2.0**53}
+EXACT = {torch.float16: 2.0**11, torch.bfloat16: 2.0**8, torch.float32: 2.0**24, torch.float64: 2.0**53}
 """Up to which every integer is a number of the dtype."""
 
 STATE, SEQUENCE = 1, 2

@@ -68,6 +68,11 @@ class Runtime(ABC):
     device: torch.device
     dtype: torch.dtype
 
+    @property
+    def dtype_of_sums(self) -> torch.dtype:
+        """The dtype in which gradients of vectors are added up over the steps."""
+        return self.dtype
+
     @abstractmethod
     def allocate(self, shape: Sequence[int], dtype: torch.dtype, exact: bool = False) -> Tensor:
         """Return a contiguous tensor; what is in it is undefined.

@@ -1,0 +1,121 @@
+"""The Triton backend: kernels for GPUs, generated from the same stages as those in C++."""
+
+from collections.abc import Iterator, Mapping
+
+import torch
+
+from rnnkit_compiler.backends.base import autograd
+from rnnkit_compiler.backends.base.backend import Backend, RecordedStep, Refusal, Results, Tensors, Timeline
+from rnnkit_compiler.backends.base.forms import Forms
+from rnnkit_compiler.backends.base.recurrence import Recurrence
+from rnnkit_compiler.backends.torch.backend import TorchOperations
+from rnnkit_compiler.backends.triton.availability import is_interpreted, obstacle_on, triton_version
+from rnnkit_compiler.backends.triton.code.operations import CODE
+from rnnkit_compiler.backends.triton.cost import KINDS
+from rnnkit_compiler.backends.triton.kernels import Kernels
+from rnnkit_compiler.backends.triton.runtime import TritonRuntime
+from rnnkit_compiler.backends.triton.trust import Trust, folder, verdicts
+from rnnkit_compiler.ir.graph import needed
+from rnnkit_compiler.ir.lowered import Lowered
+from rnnkit_compiler.ir.operations import OPERATIONS
+from rnnkit_compiler.schedule.explanation import explain
+from rnnkit_compiler.schedule.plan import KernelPlan
+
+DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+
+STATES = (*DTYPES, torch.complex64, torch.complex128, torch.bool, torch.int32, torch.int64)
+"""What a state may be."""
+
+
+class Triton(Backend):
+    """Runs the steps in kernels of Triton's.
+
+    Args:
+        step: one that is lowered.
+        plan: of its kernels.
+    """
+
+    name = "triton"
+    kernels = KINDS
+
+    def __init__(self, step: RecordedStep, plan: KernelPlan) -> None:
+        self.invariants = plan.step.invariants
+        self._kernels = Kernels(plan, step.device, step.title, step.comment, step.narrow)
+        self._kind = step.kernel
+        fallback = TorchOperations(step, self.invariants, defer=False)
+        self._recurrence = Recurrence(plan, TritonRuntime(self._kernels, self._kind), fallback, Forms(step))
+        self._plan = TorchOperations(step, self.invariants, defer=True)
+        rounded = step.narrow or self._kernels.rounds_to_tf32
+        sources = self._sources
+        self._trust = Trust(step.title, sources, step.device, self._by_kernels, fallback.run, rounded)
+
+    @classmethod
+    def volunteers(cls) -> bool:
+        """Tell whether kernels are compiled: who wants them interpreted asks for them by name."""
+        return not is_interpreted()
+
+    @classmethod
+    def supports(cls, step: RecordedStep | None, device: torch.device, dtype: torch.dtype) -> str:
+        """Return why there is no kernel: of the device, or of what the step is made of."""
+        reason = obstacle_on(device)
+        if reason:
+            return reason
+        if dtype not in STATES:
+            return f"its state is {dtype}"
+        if step is None:
+            return ""
+        if isinstance(step.lowered, Refusal):
+            return step.lowered.reason
+        return "" if step.lowered.dtype in DTYPES else f"its numbers are {step.lowered.dtype}"
+
+    @classmethod
+    def make(cls, step: RecordedStep) -> Backend | Refusal:
+        """Plan the kernels; a refusal where an operation has no counterpart in Triton."""
+        assert isinstance(step.lowered, Lowered)
+        plan = KernelPlan(step.lowered)
+        results = [step.lowered.output, *step.lowered.next_states, *plan.gradients]
+        missing = {node.op for node in needed(results) if node.op in OPERATIONS and node.op not in CODE}
+        if missing:
+            return Refusal(f"Triton has no {', '.join(sorted(missing))}")
+        return cls(step, plan)
+
+    def run(self, tensors: Tensors, timeline: Timeline) -> Results:
+        """Step through time in the kernels; in the plan of torch's operations if they are not to be trusted."""
+        if not self._trust.is_earned(tensors):
+            return self._plan.run(tensors, timeline)
+        return self._by_kernels(tensors, timeline)
+
+    def _by_kernels(self, tensors: Tensors, timeline: Timeline) -> Results:
+        return autograd.apply(self._recurrence, tensors, timeline)
+
+    def _sources(self) -> list[str]:
+        """Return all that the kernels' numbers depend on beside the device."""
+        tiles = ", ".join(map(str, self._kernels.tiles.values()))
+        return [*self._kernels.texts(), tiles, str(self._kind)]
+
+    def explain(self) -> Iterator[str]:
+        """Say what is fused, kept and deferred, and what it costs."""
+        yield f"kernel: {self._kind or 'the fastest of ' + ', '.join(KINDS) + ' by the rows of the batch'}"
+        yield f"trust: {self._trust.explain()}"
+        yield from explain(self._recurrence.plan)
+
+    def is_worth_it(self, batch: int) -> bool:
+        """Tell that it is, always."""
+        return True
+
+    @classmethod
+    def facts(cls) -> Mapping[str, str]:
+        """Tell the version of Triton."""
+        found = [*verdicts()]
+        refused = [f"{what}: {reason}" for what, reason in found if reason]
+        counted = f"{len(found)} programs compared with torch's operations, {len(refused)} of them not used"
+        return {"triton": triton_version() or "not installed", "triton kernels": "; ".join([counted, *refused])}
+
+    @classmethod
+    def clear_cache(cls) -> int:
+        """Forget all verdicts; return their bytes."""
+        paths = [*folder().glob("*.json")] if folder().is_dir() else []
+        size = sum(path.stat().st_size for path in paths)
+        for path in paths:
+            path.unlink(missing_ok=True)
+        return size

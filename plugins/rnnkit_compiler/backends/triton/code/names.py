@@ -1,0 +1,147 @@
+"""What generated code calls things: buffers, matrices and tables by their numbers, and where each value is read.
+
+Each stage is a function of its own, so it has its own parameters; what is known over a whole step, as the numbers of a
+row that one stage leaves to the next, is shared by all of them.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from rnnkit_compiler.ir.graph import Node
+from rnnkit_compiler.ir.kinds import CONTRACTIONS
+from rnnkit_compiler.ir.units import Units
+from rnnkit_compiler.schedule.buffers import STATE_SLOTS, Buffer, BufferKind, Place, place_of
+from rnnkit_compiler.schedule.stages import Stages
+
+
+@dataclass
+class Tables:
+    """Integers that kernels read: the units that gathers take, and which matrices a product of pieces takes."""
+
+    units: list[Units] = field(default_factory=list)
+    matrices: list[tuple[int, ...]] = field(default_factory=list)
+
+
+def number_of(values: list[Any], value: object) -> int:
+    """Return the place of a value in a list, to which it is added if it is new."""
+    if value not in values:
+        values.append(value)
+    return values.index(value)
+
+
+@dataclass
+class StepNames:
+    """What is known over a whole step of one kernel."""
+
+    stages: Stages
+    tables: Tables
+    rows: dict[Node, int] = field(default_factory=dict)
+    """Numbers of the row that earlier stages have left in memory: the place of each."""
+
+    running: dict[Node, int] = field(default_factory=dict)
+    """Running values along a row that are put aside: the place of each."""
+
+    widths: list[int] = field(default_factory=list)
+    """Of what is put aside: how many units each has."""
+
+    stored: set[Node] = field(default_factory=set)
+    """What the stages before have stored."""
+
+    def source(self, node: Node) -> Place:
+        """Return where a node is read that is not computed in place."""
+        place = place_of(node, self.stages.sources)
+        assert place is not None
+        return place
+
+    def is_stored(self, node: Node) -> bool:
+        """Tell whether the row of a node stands in a buffer by now: from before the step, or from an earlier stage."""
+        whole = node.inputs[0] if node.op == "slice" and node not in self.stored else node
+        known = node in self.stages.given or whole in self.stages.given or whole in self.stored or node.op == "concat"
+        return known and place_of(node, self.stages.sources) is not None
+
+
+class Names:
+    """The names in one function: its parameters, and where the rows of this step begin in each buffer."""
+
+    def __init__(self, step: StepNames) -> None:
+        self.step = step
+        self.parameters: dict[str, None] = {}
+        """In the order in which they are first used."""
+        self.beginnings: dict[str, str] = {}
+        """Where the rows of this step begin, by name."""
+        self.literals: dict[str, str] = {}
+        """Numbers that must be tensors, by their text."""
+
+    def parameter(self, name: str) -> str:
+        """Return the name of a parameter, which the function has from now on."""
+        self.parameters[name] = None
+        return name
+
+    def begin(self, buffer: Buffer, width: int) -> str:
+        """Name where the rows of this step begin in a buffer; of one that has one row for all, that."""
+        base = self.parameter(str(buffer.home))
+        if buffer.kind is BufferKind.VECTOR:
+            return base
+        if buffer.kind is BufferKind.GRAD_VECTOR:
+            address = f"{base} + tl.program_id(0).to(tl.int64) * {width}"
+        elif buffer.kind is BufferKind.TEMPORARY:
+            address = f"{base} + r * {width}"
+        else:
+            address = f"{base} + ({self._slot(buffer)} * batch + r) * {width}"
+        return self.beginnings.setdefault(address, f"{buffer}_at")
+
+    def _slot(self, buffer: Buffer) -> str:
+        slot = STATE_SLOTS.get(buffer.kind)
+        if slot is None:
+            return "t"
+        slots = self.parameter("slots") if slot.alternating is None else str(slot.alternating)
+        return f"(t % {slots})" if not slot.after else f"((t + {slot.after}) % {slots})"
+
+    def at(self, place: Place, index: str = "") -> str:
+        """Name elements of a place: of this step's rows r, or of the one row."""
+        offset = f" + {place.offset}" if place.offset else ""
+        return self.begin(place.buffer, place.width) + offset + (f" + {index}" if index else "")
+
+    def load(self, node: Node) -> str:
+        """Read what a node is at the units j, or the one number that each row has of it."""
+        place = self.step.source(node)
+        if place.buffer.kind is BufferKind.VECTOR:
+            mask = "" if node.width == 1 else f", mask=j < {node.width}, other=0.0"
+        else:
+            mask = f", mask={'run' if node.width == 1 else 'here'}, other=0.0"
+        return f"tl.load({self.at(place, '' if node.width == 1 else 'j')}{mask}).to(REAL)"
+
+    def aside(self, node: Node, index: str = "j") -> str:
+        """Name running values that are put aside."""
+        k = self.step.running[node]
+        return f"{self.parameter(f'running{k}')} + r * {node.width} + {index}"
+
+    def number(self, node: Node) -> str:
+        """Name a number of the row that an earlier stage has left in memory."""
+        return f"{self.parameter('numbers')} + {self.step.rows[node]} * batch + r"
+
+    def literal(self, node: Node, bare: bool) -> str:
+        """Write a literal, as it is if it may be `bare`, else as a tensor."""
+        value = node.attr[0]
+        text = repr(float(value[1] + value[2] if isinstance(value, tuple) else value))
+        text = text if text[-1].isdigit() or text[-1] == "." else f'float("{text}")'
+        return text if bare else self.literals.setdefault(text, f"q{len(self.literals)}")
+
+    def units(self, units: Units) -> str:
+        """Name a table of units."""
+        return self.parameter(f"units{number_of(self.step.tables.units, units)}")
+
+    def matrix(self, number: int, transposed: bool) -> tuple[str, str, str]:
+        """Name a matrix, and the steps from row to row and from column to column."""
+        rows, columns = (self.parameter(f"w{number}_{axis}") for axis in ("rows", "columns"))
+        return self.parameter(f"w{number}"), *((columns, rows) if transposed else (rows, columns))
+
+    def note(self, node: Node) -> str:
+        """Print a node as it reads in the plan."""
+        if node.op == "slice":
+            return f"%{node.inputs[0].number}[{node.attr[0]}:{node.attr[0] + node.width}]"
+        if not node.inputs:
+            return f"%{node.number} = {node.op} {node.attr[0] if node.attr else ''}".rstrip()
+        operands = [self.literal(o, bare=True) if o.op == "number" else f"%{o.number}" for o in node.inputs]
+        shown = {"window": 0, "products": 0}.get(node.op, 1 if node.op in CONTRACTIONS else 2)
+        return f"%{node.number} = {node.op}({', '.join([*operands, *map(str, node.attr[:shown])])})"

@@ -1,0 +1,78 @@
+"""Every pointwise operation of the ir in Triton.
+
+The operands are tensors named `a`, `b`, `c`; the functions are those of `functions.py`. Truth is a number: `REAL` makes
+1 or 0 of a comparison, and `where` asks whether its first operand is 0.
+"""
+
+import re
+from collections.abc import Sequence
+
+CODE = {
+    "neg": "-a",
+    "add": "a + b",
+    "sub": "a - b",
+    "mul": "a * b",
+    "div": "a / b",
+    "sigmoid": "sigmoid(a)",
+    "tanh": "tanh(a)",
+    "exp": "exp(a)",
+    "expm1": "expm1(a)",
+    "exp2": "exp(a * 0.6931471805599453)",
+    "log2": "log(a) * 1.4426950408889634",
+    "log10": "log(a) * 0.4342944819032518",
+    "log": "log(a)",
+    "log1p": "log1p(a)",
+    "sqrt": "tl.sqrt(a)",
+    "rsqrt": "1.0 / tl.sqrt(a)",
+    "sin": "tl.sin(a)",
+    "cos": "tl.cos(a)",
+    "tan": "tan(a)",
+    "asin": "asin(a)",
+    "acos": "acos(a)",
+    "atan": "atan(a)",
+    "sinh": "sinh(a)",
+    "cosh": "cosh(a)",
+    "asinh": "asinh(a)",
+    "acosh": "acosh(a)",
+    "atanh": "atanh(a)",
+    "erf": "tl.erf(a)",
+    "erfc": "erfc(a)",
+    "abs": "tl.abs(a)",
+    "sign": "sign(a)",
+    "floor": "tl.floor(a)",
+    "ceil": "tl.ceil(a)",
+    "trunc": "trunc(a)",
+    "round": "round_to_even(a)",
+    "relu": "tl.where(a <= 0, 0.0, a)",
+    "maximum": "larger(a, b)",
+    "minimum": "smaller(a, b)",
+    "pow": "power(a, b)",
+    "atan2": "atan2(a, b)",
+    "eq": "(a == b).to(REAL)",
+    "ne": "(a != b).to(REAL)",
+    "lt": "(a < b).to(REAL)",
+    "le": "(a <= b).to(REAL)",
+    "gt": "(a > b).to(REAL)",
+    "ge": "(a >= b).to(REAL)",
+    "where": "tl.where(a != 0, b, c)",
+    "stop": "a",
+    "instead": "a",
+    "remainder": "remainder(a, b)",
+    "fmod": "fmod(a, b)",
+    "floordiv": "floordiv(a, b)",
+    "hypot": "hypot(a, b)",
+    "copysign": "with_sign(a, b)",
+    "fmax": "tl.where(a != a, b, tl.where(b > a, b, a))",
+    "fmin": "tl.where(a != a, b, tl.where(b < a, b, a))",
+}
+"""By the name of the operation."""
+
+INFIX = ("add", "sub", "mul", "div")
+"""Of these, what takes a number as it is written; the others are given a tensor, which has the right dtype."""
+
+
+def expression(op: str, operands: Sequence[str]) -> str:
+    """Write a pointwise operation of operands of these names."""
+    if op == "expand":
+        return operands[0]
+    return re.sub(r"\b[abc]\b", lambda found: operands["abc".index(found[0])], CODE[op])

@@ -1,0 +1,132 @@
+"""The runtime of Triton's kernels: torch's memory, torch's products of whole matrices, launches."""
+
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rnnkit_compiler.backends.base import numbered
+from rnnkit_compiler.backends.base.runtime import Launch, Matrix, Runtime, Unfit
+from rnnkit_compiler.backends.triton.cost import Choice, choose
+from rnnkit_compiler.backends.triton.kernels import At, Kernels, carried
+from rnnkit_compiler.schedule.buffers import Buffer, BufferKind
+from rnnkit_compiler.schedule.layout import Layout
+from rnnkit_compiler.schedule.sharing import Shares, StepWork
+
+keys_of = torch._C._dispatch_keys
+
+
+class TritonRuntime(Runtime):
+    """Locations are tensors and offsets, and a product waits as a function.
+
+    Args:
+        kernels: of the step.
+        kind: the kind of kernel that is wanted; None: the fastest by the model of `cost`.
+    """
+
+    def __init__(self, kernels: Kernels, kind: str | None) -> None:
+        self.device, self.dtype, self._kernels, self._kind = kernels.device, kernels.dtype, kernels, kind
+        self._choices: dict[int, Choice] = {}
+        """By the rows of a batch."""
+        on_gpu = self.device.type == "cuda"
+        self._processors = torch.cuda.get_device_properties(self.device).multi_processor_count if on_gpu else 1
+        with torch.inference_mode():
+            self._plain = {keys_of(torch.empty(0, device=self.device)).raw_repr()}
+        with torch.inference_mode(False):
+            self._plain.add(keys_of(torch.empty(0, device=self.device)).raw_repr())
+
+    @property
+    def dtype_of_sums(self) -> torch.dtype:
+        """The dtype in which gradients of vectors are added up over the steps."""
+        return self._kernels.real
+
+    def allocate(self, shape: Sequence[int], dtype: torch.dtype, exact: bool = False) -> Tensor:
+        """Return a contiguous tensor; what is in it is undefined."""
+        return torch.empty(shape, dtype=dtype, device=self.device)
+
+    def location_of(self, tensor: Tensor, /) -> At:
+        """Return where the numbers of a tensor from outside are.
+
+        Raises:
+            Unfit: it is on another device, a wrapper, or zero or negated by a mark.
+        """
+        if keys_of(tensor).raw_repr() not in self._plain:
+            raise Unfit(f"a tensor is {keys_of(tensor)}")
+        if not tensor.data_ptr() and tensor.numel():
+            raise Unfit("the memory of a tensor was given back")
+        return At(tensor.detach())
+
+    def location_of_own(self, tensor: Tensor, /) -> At:
+        """Return where the numbers of a tensor are that was made for the kernel."""
+        return At(tensor.detach())
+
+    def shifted(self, location: At, elements: int) -> At:
+        """Return the location of an element so many behind."""
+        return At(location.tensor, location.offset + elements)
+
+    def spread(self, memory: Tensor, layout: Layout) -> dict[Buffer, At]:
+        """Return where the buffers of a layout are in a piece of memory."""
+        numbers = self.location_of(memory).tensor.view(self.dtype)
+        return {buffer: At(numbers, offset // self.dtype.itemsize) for buffer, offset in layout.offsets.items()}
+
+    def shares(self, steps: int, batch: int, work: StepWork) -> Shares:
+        """Tell how many programs have rows of a batch; those that share the units of these come beside."""
+        tiles = self._kernels.tiles["Forward"]
+        if batch not in self._choices:
+            self._choices[batch] = choose(self._kind, work, tiles, batch, self._processors)
+        return Shares(tiles.programs(batch), self._choices[batch].units)
+
+    def multiply(
+        self, result: Tensor, a: Matrix, b: Matrix, bias: At | None, row_sums: At | None
+    ) -> Callable[[], None]:
+        """Prepare the product of A (M, K) and B (K, N)."""
+
+        def product() -> None:
+            left, right = (matrix.location.matrix(*matrix[1:]) for matrix in (a, b))
+            rows = result.view(a.rows, b.columns)
+            if bias is None:
+                torch.mm(left, right, out=rows)
+            else:
+                torch.addmm(bias.matrix(1, b.columns, b.columns, 1), left, right, out=rows)
+            if row_sums is not None:
+                row_sums.matrix(1, a.rows, a.rows, 1)[0] = left.sum(1)
+
+        return product
+
+    def launch(self, launch: Launch) -> None:
+        """Run a kernel, and the products that wait for it."""
+        backward = launch.kernel == "Backward"
+        with torch.no_grad():
+            _each(() if backward else launch.products)
+            self._enter(launch, backward)
+            self._kernels.run(launch, self._choices[launch.timeline.batch].kind)
+            self._leave(launch, backward)
+            _each(launch.products if backward else ())
+
+    def _enter(self, launch: Launch, backward: bool) -> None:
+        """Put what is carried where the first step reads it."""
+        slot = launch.timeline.steps % 2 if backward else 0
+        for k, width, buffer in self._carried(backward):
+            rows, first = carried(launch, buffer, slot, width), numbered.first(k)
+            if first in launch.locations:
+                rows.copy_(carried(launch, first, 0, width))
+            else:
+                rows.zero_()
+
+    def _leave(self, launch: Launch, backward: bool) -> None:
+        """Take what is carried from where the last step has left it."""
+        slot = 0 if backward else launch.timeline.steps % launch.slots
+        for k, width, buffer in self._carried(backward):
+            if numbered.last(k) in launch.locations:
+                carried(launch, numbered.last(k), 0, width).copy_(carried(launch, buffer, slot, width))
+
+    def _carried(self, backward: bool) -> list[tuple[int, int, Buffer]]:
+        kind = BufferKind.GRAD_STATE if backward else BufferKind.STATE
+        return [(k, width, Buffer(kind, k)) for k, width in enumerate(self._kernels.plan.step.state_widths)]
+
+
+def _each(products: Sequence[Any]) -> None:
+    for product in chain(products):
+        product()

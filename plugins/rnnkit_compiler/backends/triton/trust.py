@@ -1,0 +1,212 @@
+"""Trust: a program is held to torch's operations on the user's own device before its kernels are used there.
+
+A small random batch goes through both, with rows that end and rows that start again, forward and back. The verdict is
+kept in the cache folder, by all that it may depend on. A wrong kernel, or one that cannot be compiled, costs speed and
+never numbers: torch's operations run instead, and one warning says so.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from rnnkit.errors import first_line
+from rnnkit_compiler.backends.base.backend import Results, Tensors, Timeline
+from rnnkit_compiler.backends.cpp.building.cache import cache_folder
+from rnnkit_compiler.backends.triton.availability import is_interpreted, triton_version
+
+logger = logging.getLogger("rnnkit")
+
+STEPS, BATCH, DRAWS = 3, 5, 3
+"""Of the batch; in each of so many draws a result must stray: at a kink rounding decides about a gradient."""
+
+BOUNDS = {torch.float64: 1e-9, torch.float32: 5e-4, torch.float16: 3e-2, torch.bfloat16: 0.15}
+"""How much of its magnitude a tensor may stray by: some roundings of the dtype."""
+
+ROUNDED = 2e-2
+"""The same of float32 where factors of products are rounded to TF32 or bfloat16."""
+
+Run = Callable[[Tensors, Timeline], Results]
+
+
+class Verdict(NamedTuple):
+    """What was found."""
+
+    what: str
+    """Names the program."""
+
+    reason: str
+    """Why its kernels are not used; empty: they are."""
+
+
+def device_facts(device: torch.device) -> list[str]:
+    """Return all that the result of a compilation depends on beside the source."""
+    facts = [torch.__version__, triton_version() or "", "interpreted" if is_interpreted() else "compiled"]
+    if device.type == "cuda":
+        facts += [torch.cuda.get_device_name(device), str(torch.cuda.get_device_capability(device))]
+        facts += [str(torch.version.cuda or torch.version.hip), _driver()]
+    return facts
+
+
+def _driver() -> str:
+    try:
+        return str(torch._C._cuda_getDriverVersion())  # type: ignore[attr-defined]
+    except (AttributeError, RuntimeError):
+        return "unknown"
+
+
+def folder() -> Path:
+    """Return where verdicts are kept."""
+    return cache_folder() / "triton"
+
+
+def verdicts() -> Iterator[Verdict]:
+    """Read all that are kept."""
+    for path in sorted(folder().glob("*.json")) if folder().is_dir() else ():
+        try:
+            yield Verdict(**json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            continue
+
+
+class Trust:
+    """The verdict on one program on one device.
+
+    Args:
+        title: of the cell.
+        sources: the text of all kernels, and what else their numbers depend on.
+        device: where.
+        kernels: runs the kernels.
+        torch_operations: runs the same with torch's operations.
+        rounded: whether factors of products are rounded to a lower precision than the dtype's.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        sources: Callable[[], Sequence[str]],
+        device: torch.device,
+        kernels: Run,
+        torch_operations: Run,
+        rounded: bool,
+    ) -> None:
+        self._title, self._sources, self._device = title, sources, device
+        self._kernels, self._torch_operations, self._rounded = kernels, torch_operations, rounded
+        self.verdict: Verdict | None = None
+
+    def is_earned(self, tensors: Tensors) -> bool:
+        """Tell whether the kernels may be used: looked up, or found by a trial with invariants like these."""
+        if self.verdict is None:
+            self.verdict = self._kept() or self._found(tensors)
+            if self.verdict.reason:
+                logger.warning("%s: %s; torch's operations run instead", *self.verdict)
+        return not self.verdict.reason
+
+    def explain(self) -> str:
+        """Say what is known of it."""
+        if self.verdict is None:
+            return "not yet compared with torch's operations on this device"
+        return self.verdict.reason or "compared with torch's operations on this device: equal within rounding"
+
+    def _path(self) -> Path:
+        key = "\n".join([*device_facts(self._device), *self._sources()])
+        return folder() / f"{sha256(key.encode()).hexdigest()}.json"
+
+    def _kept(self) -> Verdict | None:
+        try:
+            return Verdict(**json.loads(self._path().read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def _found(self, tensors: Tensors) -> Verdict:
+        name = torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else "the interpreter"
+        what = f"cell {self._title!r} in {_dtype_of(tensors)} on {name}"
+        try:
+            strayed = all(self._strays(tensors, seed) for seed in range(DRAWS))
+            reason = "the kernels' numbers are not those of torch's operations" if strayed else ""
+        except Exception as error:  # of a compiler, a driver, an interpreter: whatever it is, the kernels do not run
+            reason = f"the kernels do not run ({first_line(error)})"
+        verdict = Verdict(what, reason)
+        _keep(self._path(), verdict)
+        return verdict
+
+    def _strays(self, tensors: Tensors, seed: int) -> bool:
+        with torch.inference_mode(False), torch.enable_grad(), torch.autocast(self._device.type, enabled=False):
+            given, timeline = _trial(tensors, seed)
+            found, expected = (_everything(run, given, timeline) for run in (self._kernels, self._torch_operations))
+        return any(_differ(f, e, self._rounded) for f, e in zip(found, expected, strict=True))
+
+
+def _trial(tensors: Tensors, seed: int) -> tuple[Tensors, Timeline]:
+    """Return a small random batch for these invariants."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def drawn(tensor: Tensor, *shape: int) -> Tensor:
+        if not (tensor.is_floating_point() or tensor.is_complex()):
+            return tensor.new_zeros(*shape, *tensor.shape[len(shape) :])
+        numbers = torch.randn(*shape, *tensor.shape[len(shape) :], generator=generator)
+        return numbers.to(tensor.device, tensor.dtype).requires_grad_()
+
+    def copied(tensor: Tensor) -> Tensor:
+        return tensor.detach().clone().requires_grad_(tensor.is_floating_point() or tensor.is_complex())
+
+    parts = [drawn(tensor, STEPS, BATCH) for tensor in tensors.parts]
+    states, initial = ([drawn(tensor, BATCH) for tensor in tensors.states] for _ in range(2))
+    device = tensors.states[0].device
+    lengths = torch.tensor([3, 1, 2, 3, 2], device=device)
+    reset = torch.tensor([[0, 1, 0, 0, 0], [0, 0, 1, 0, 0], [0, 0, 0, 1, 1]], device=device).bool()
+    order = lengths.argsort(descending=True, stable=True)
+    given = Tensors(parts, states, initial, [copied(tensor) for tensor in tensors.invariants])
+    return given, Timeline(STEPS, BATCH, lengths, order, reset)
+
+
+def _everything(run: Run, tensors: Tensors, timeline: Timeline) -> list[Tensor]:
+    """Return outputs, last states and gradients: with lengths and resets, and plain."""
+    plain = Timeline(STEPS, BATCH, None, None, None)
+    found: list[Tensor] = []
+    for given, when in ((tensors, timeline), (tensors._replace(initial=()), plain)):
+        ys, last = run(given, when)
+        results = [ys, *last]
+        found += [tensor.detach() for tensor in results]
+        weighed = [tensor.abs().sum() if tensor.is_complex() else (tensor * tensor).sum() for tensor in results]
+        loss = sum(weight for weight in weighed if weight.requires_grad)
+        wanted = [t for group in given for t in group if t.requires_grad]
+        if wanted and isinstance(loss, Tensor):
+            found += torch.autograd.grad(loss, wanted, allow_unused=True, materialize_grads=True)
+    return found
+
+
+def _differ(found: Tensor, expected: Tensor, rounded: bool) -> bool:
+    """Tell whether two tensors differ by more than rounding, or in where they are not finite."""
+    bound = BOUNDS.get(expected.real.dtype if expected.is_complex() else expected.dtype, 0.0)
+    bound = max(bound, ROUNDED) if rounded and bound else bound
+    found, expected = (
+        tensor.to(torch.complex128 if tensor.is_complex() else torch.float64) for tensor in (found, expected)
+    )
+    finite = expected.isfinite()
+    if not torch.equal(found.isfinite(), finite):
+        return True
+    error = torch.where(finite, found - expected, 0).abs()
+    scale = torch.where(finite, expected, 0).abs()
+    return bool(error.numel()) and float(error.max()) > bound * max(1e-2, float(scale.max()))
+
+
+def _dtype_of(tensors: Tensors) -> str:
+    return str(tensors.states[0].dtype).removeprefix("torch.")
+
+
+def _keep(path: Path, verdict: Verdict) -> None:
+    """Write a verdict, whole or not at all; where that is not possible, it is found again in the next process."""
+    try:
+        path.parent.mkdir(exist_ok=True)
+        scratch = path.with_suffix(f".{os.getpid()}")
+        scratch.write_text(json.dumps(verdict._asdict()), encoding="utf-8")
+        scratch.replace(path)
+    except OSError:
+        return

@@ -1,0 +1,133 @@
+"""The law on interpreted kernels: every registered cell, odd cells, axes within a row, random cells; of each kind."""
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import HealthCheck, Phase, assume, given, note, seed, settings
+from hypothesis import strategies as st
+
+import rnnkit
+from rnnkit_compiler.backends.triton import cost, kernels
+
+from .....slow_cases import slow_but
+from ....odd_cells import EVERY_ODD_CELL
+from ....random_cells import OPERATIONS, alone, calls, programs
+from ....test_axes import CASES
+from ....test_axes import build as in_axes
+from ....test_compiled_law import Call, Compiled, build, differences, noise
+from ....test_odd_cells import build as built
+from ....test_random_cells import quiet, same_programs  # noqa: F401
+
+pytestmark = pytest.mark.usefixtures("trusted", "poisoned")
+
+CALLS = (
+    Call(4, 3),
+    Call(5, 3, lengths=True, reset=True, state=True),
+    Call(3, 18, reset=True, gradients=False),  # more rows than a program has
+)
+INNER = {name: {"inner": "gru"} for name in ("learnt_state", "norm", "residual", "variational", "zoneout")}
+FEW = {("lstm", "sequence"), ("lstm", "grid"), ("layernorm", "steps"), ("mclstm", "sequence")}
+
+
+@pytest.fixture
+def launched(monkeypatch):
+    """Count what kernels run."""
+    found = Counter()
+    run = kernels.Kernels.run
+    monkeypatch.setattr(kernels.Kernels, "run", lambda self, one, kind: (found.update([kind]), run(self, one, kind)))
+    return found
+
+
+def triton(kind):
+    return Compiled(backend="triton", kernel=kind)
+
+
+def held(cell, kind, calls=CALLS):
+    unroller = triton(kind)
+    assert unroller.applies(cell), unroller.refusal(cell)
+    return [line for call in calls for line in differences(cell, call, unroller)]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, pytest.param(torch.float32, marks=pytest.mark.slow)], ids=str)
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        pytest.param(name, kind, marks=[] if (name, kind) in FEW else [pytest.mark.slow])
+        for name in rnnkit.cells
+        for kind in cost.KINDS
+    ],
+)
+def test_every_registered_cell(name, kind, dtype, launched):
+    cell = build(name, INNER.get(name, {}), 4, 20, dtype)
+    if not [*cell.parameters()]:
+        cell = cell.double()  # the law asks these for the dtype
+    assert held(cell, kind) == []
+    assert launched[kind] >= len(CALLS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", cost.KINDS)
+@pytest.mark.parametrize("odd", EVERY_ODD_CELL, ids=lambda odd: odd.__name__)
+def test_odd_cells(odd, kind, launched):
+    cell = built(odd)
+    unroller = triton(kind)
+    if Compiled().backend_of(cell) != "cpp":
+        pytest.skip("no kernel runs it")
+    assert unroller.applies(cell), unroller.refusal(cell)
+    assert held(cell, kind) == []
+    assert launched[kind]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", cost.KINDS)
+@pytest.mark.parametrize("name", CASES)
+def test_axes_within_a_row(name, kind):
+    assert held(in_axes(name), kind) == []
+
+
+def calls_of_one():
+    return Call(1, 1), Call(5, 9, state=True), Call(4, 3, lengths=True, reset=True, state=True)
+
+
+@pytest.mark.parametrize("operation", slow_but({"cumsum", "softmax in heads", "product of blocks"}, OPERATIONS))
+def test_every_operation_alone(operation):
+    cell = alone(operation).build(torch.float64, 0)
+    if Compiled().backend_of(cell) == "cpp":
+        assert held(cell, "sequence", calls_of_one()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("chunk", range(10))
+def test_random_cells(chunk):
+    seen = Counter()
+
+    @seed(chunk)
+    @settings(
+        max_examples=10,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+        print_blob=False,
+        report_multiple_bugs=False,
+    )
+    @given(st.data(), programs(), st.sampled_from((torch.float64, torch.float32)))
+    def law(data, program, dtype):
+        call = data.draw(calls(program), label="call")
+        cell = program.build(dtype, call.seed)
+        assume(noise(program.build(torch.float32, call.seed), call) < 1e-3)
+        seen["cells"] += 1
+        seen["refused"] += Compiled().backend_of(cell) == "cpp" and not triton(None).applies(cell)
+        for kind in cost.KINDS:
+            if not triton(kind).applies(cell):
+                continue
+            seen[kind] += 1
+            note(f"dtype={dtype}, parameters drawn from {call.seed}, run by {triton(kind)}")
+            assert differences(cell, replace(call, order=1), triton(kind)) == []
+
+    law()
+    assert seen["refused"] <= 0.2 * seen["cells"], seen
+    assert seen["sequence"] >= 0.5 * seen["cells"], seen
