@@ -38,6 +38,7 @@ FLOORS = {
         ["ir", "structure", "_autocast"],
         ["schedule"],
         ["backends"],
+        ["_recorded"],
         ["_program"],
         ["_advancing"],
         ["compiled"],
