@@ -11,7 +11,7 @@ from house import FILES, FLOORS, imports, room_of
 
 ROOT = Path(__file__).parents[1]
 CORE = [name for name in FILES if name.split(".")[0] == "rnnkit"]
-PLUGINS_MAY_IMPORT = {"torch", "numpy", "sklearn", "pyarrow", "rnnkit"}
+PLUGINS_MAY_IMPORT = {"torch", "numpy", "sklearn", "pyarrow", "rnnkit", "triton"}
 WHAT_IS_PROVEN = {
     "rnnkit_unrollers": {
         "rnnkit_compiler.structure.jacobian",

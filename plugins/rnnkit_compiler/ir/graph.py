@@ -218,6 +218,10 @@ class Graph:
 
     def product(self, node: Node, weight: int, width: int, transposed: bool = False) -> Node:
         """Multiply each row by an invariant matrix: (K,) by (K, width), or by the transpose of (width, K)."""
+        if node.is_zero:
+            return node
+        if node.op == "number":  # a product reads memory, and a literal stands in none
+            node = self.make("expand", (node,), node.width)
         return self.make("product", (node,), width, weight, transposed)
 
     def products(

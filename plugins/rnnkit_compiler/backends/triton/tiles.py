@@ -8,7 +8,7 @@ LEAST = 16
 """What a product takes at least, in each direction."""
 
 ACCUMULATORS = 4096
-"""Numbers that a program adds up at once, at most: 32 registers for each of 128 threads."""
+"""Numbers that a program adds up at once, at most: 16 registers for each of 256 threads."""
 
 
 class Tiles(NamedTuple):
@@ -33,7 +33,7 @@ def tiles_of(stages: Stages, itemsize: int) -> Tiles:
     most = max(LEAST, min(128, ACCUMULATORS * 4 // itemsize // LEAST // max(1, blocks)))
     units = min(power_of_two(widest), power_of_two(most, down=True))
     depth = min(power_of_two(deepest), 32)
-    return Tiles(LEAST, max(LEAST, units), max(LEAST, depth), 4)
+    return Tiles(LEAST, max(LEAST, units), max(LEAST, depth), 8)
 
 
 def power_of_two(number: int, down: bool = False) -> int:

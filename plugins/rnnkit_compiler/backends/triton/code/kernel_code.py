@@ -37,7 +37,9 @@ class KernelCode:
         self.forward = name != "Backward"
         self.parameters: dict[str, list[str]] = {}
         """What each function takes beside rows, step and blocks, by its name."""
-        self.lines = list(self._functions())
+        lines = list(self._functions())
+        in_vain = {line for node, line in self.step.left.items() if node not in self.step.asked}
+        self.lines = [line for line in lines if line.strip() not in in_vain]
 
     @property
     def stage_functions(self) -> list[str]:

@@ -12,7 +12,9 @@ from rnnkit_compiler.schedule.plan import KernelPlan
 
 HEAD = """import triton
 import triton.language as tl
-from rnnkit_compiler.backends.triton.functions import *  # noqa: F403
+from rnnkit_compiler.backends.triton.functions import *
+from rnnkit_compiler.backends.triton.kernel_parts import *
+from rnnkit_compiler.backends.triton.rare_functions import *
 
 """
 

@@ -52,6 +52,7 @@ class Values:
             return self.names.literal(node, bare)
         if node not in self.known:
             if node in self.names.step.rows:
+                self.names.step.asked.add(node)
                 self.define(node, f"tl.load({self.names.number(node)}, mask=run, other=0.0)", f"n{node.number}")
             elif node in self.names.step.running:
                 self.define(node, f"tl.load({self.names.aside(node)}, mask=here, other=0.0)")

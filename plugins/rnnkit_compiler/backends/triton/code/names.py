@@ -38,6 +38,12 @@ class StepNames:
     rows: dict[Node, int] = field(default_factory=dict)
     """Numbers of the row that earlier stages have left in memory: the place of each."""
 
+    left: dict[Node, str] = field(default_factory=dict)
+    """The line that leaves each of these in memory."""
+
+    asked: set[Node] = field(default_factory=set)
+    """Those that a later stage asks for."""
+
     running: dict[Node, int] = field(default_factory=dict)
     """Running values along a row that are put aside: the place of each."""
 

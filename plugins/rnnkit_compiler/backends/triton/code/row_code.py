@@ -45,7 +45,9 @@ class RowCode:
                 yield from self._single(group[0], values)
             for node in group if self._leaves else ():
                 self.names.step.rows[node] = len(self.names.step.rows)
-                yield f"tl.store({self.names.number(node)}, {values.known[node]}, mask=run)"
+                line = f"tl.store({self.names.number(node)}, {values.known[node]}, mask=run)"
+                self.names.step.left[node] = line
+                yield line
         for store in stage.row_stores:
             yield from self._store(store, values)
 
