@@ -2,8 +2,8 @@
 
     python tools/gpu_kernels.py [CELL ...]   ->  docs/assets/gpu-kernels.md
 
-For each cell, dtype and target the most that the widths H = 64, 128, 256 and 512 take: registers of a thread, bytes that
-it spills, kilobytes of shared memory, and how many warps a multiprocessor of 65,536 registers then has, of 64.
+For each cell, dtype and target the most that the widths H = 64, 128, 256 and 512 take: registers of a thread, bytes it
+spills, kilobytes of shared memory, and how many warps a multiprocessor of 65,536 registers then has, of 64.
 """
 
 import os
