@@ -261,7 +261,7 @@ def test_a_step_that_changes_its_cell_is_run_by_the_loop():
 
 
 def test_a_backend_that_is_not_there_is_refused():
-    with pytest.raises(UsageError, match=r"backend is 'fortran'; it must be one of cpp, torch, or None"):
+    with pytest.raises(UsageError, match=r"backend is 'fortran'; it must be one of cpp, triton, torch, or None"):
         Compiled(backend="fortran")
     assert repr(Compiled(backend="torch")) == "compiled(backend='torch')"
 

@@ -160,6 +160,7 @@ FORMS = {
 @every_way
 @pytest.mark.parametrize("name", ["gru", "rnn"])
 def test_an_output_is_changed_in_place_as_torch_allows_it(name, unroller, options, steps):
+    built(name, unroller)
     found = []
     for in_place in (False, True):
         torch.manual_seed(0)
@@ -188,6 +189,7 @@ def test_data_that_are_exchanged_before_the_way_back_do_not_count(name, unroller
     batch, width = size
     if batch > 3 and str(unroller) in ("newton", "rtrl"):
         pytest.skip("no kernel of its own for large products, and a Jacobian of that size")
+    built(name, unroller)
     found = []
     for exchanged in (False, True):
         torch.manual_seed(0)
