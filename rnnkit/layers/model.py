@@ -76,12 +76,15 @@ class Model(nn.Module):
             return self.readout(ys), state
 
     def _table(self, xs: Tensor) -> Tensor | None:
-        """Return the embedding's weight, whose rows the layer may take by itself; None if the embedding does more.
+        """Return the embedding's weight, whose rows the layer may take by itself; None if more is done to them.
 
         For fewer symbols than the embedding knows there is nothing to be gained.
         """
         own = self.embedding
-        if own is None or type(own) is not nn.Embedding or xs.numel() < own.num_embeddings or _is_hooked(own):
+        if own is None or xs.numel() < own.num_embeddings or not _is_as_made(own, nn.Embedding):
+            return None
+        embeds = type(self).embed is Model.embed and "embed" not in vars(self)
+        if not embeds or not _is_as_made(self.layer, RNN):
             return None
         plain = own.padding_idx is own.max_norm is None and not own.sparse and not own.scale_grad_by_freq
         return own.weight if plain else None
@@ -91,10 +94,11 @@ class Model(nn.Module):
         return model_html(self)
 
 
-def _is_hooked(module: nn.Module) -> bool:
-    """Tell whether something looks at a module's calls, or changes what they return."""
-    own = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
-    return any(own) or torch.nn.modules.module._has_any_global_hook()  # type: ignore[no-untyped-call]
+def _is_as_made(module: nn.Module, kind: type[nn.Module]) -> bool:
+    """Tell whether a module's calls do what its class does, and nothing looks at what they are given or return."""
+    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+    hooked = any(hooks) or torch.nn.modules.module._has_any_global_hook()  # type: ignore[no-untyped-call]
+    return type(module) is kind and "forward" not in vars(module) and not hooked
 
 
 def last_outputs(outputs: Tensor, lengths: Tensor | None) -> Tensor:

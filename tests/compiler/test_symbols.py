@@ -129,6 +129,52 @@ def test_a_model_hands_its_table_on(projected):
     hook.remove()
 
 
+class Positions(rnnkit.Model):
+    def embed(self, xs):
+        embedded = super().embed(xs)
+        return embedded + torch.arange(len(xs))[:, None, None] / 10
+
+
+class Doubling(nn.Module):
+    def __init__(self, layer):
+        super().__init__()
+        self.inner, self.unroller = layer, layer.unroller
+
+    def forward(self, xs, state=None, *, lengths=None):
+        return self.inner(2 * xs, state, lengths=lengths)
+
+
+def patch(model):
+    before = model.embedding.forward
+    model.embedding.forward = lambda xs: 2 * before(xs)
+
+
+def hook(model):
+    model.layer.register_forward_pre_hook(lambda layer, given: (2 * given[0], *given[1:]))
+
+
+CHANGED = {
+    "embed is overridden": (Positions, lambda model: None),
+    "embed is replaced": (rnnkit.Model, lambda model: setattr(model, "embed", lambda xs: 2 * model.embedding(xs))),
+    "the embedding's forward is replaced": (rnnkit.Model, patch),
+    "the layer is hooked": (rnnkit.Model, hook),
+    "the layer is another module": (rnnkit.Model, lambda model: setattr(model, "layer", Doubling(model.layer))),
+}
+
+
+@pytest.mark.parametrize(("kind", "change"), CHANGED.values(), ids=CHANGED)
+def test_what_a_user_does_to_the_rows_is_done(kind, change, projected):
+    torch.manual_seed(0)
+    task = rnnkit.tasks["chars"]()
+    model = kind(task, hidden_size=8)
+    xs = torch.randint(task.input_size, (40, 16))
+    change(model)
+    found, _ = model(xs)
+    expected = model.readout(model.layer(model.embed(xs))[0])
+    torch.testing.assert_close(found, expected)
+    assert not projected
+
+
 def test_what_cannot_be_symbols_is_said():
     layer = build()
     symbols, table = tensors(layer)
