@@ -4,6 +4,7 @@ import torch
 
 import rnnkit
 from rnnkit.testing import differences
+from rnnkit_compiler.backends.cpp.runtime import CpuRuntime
 from rnnkit_compiler.ir.graph import Graph
 
 
@@ -27,8 +28,18 @@ class OfOne(rnnkit.Cell):
         return h, (h,)
 
 
-def test_a_step_that_multiplies_literals():
-    cell = OfOne(2, 3).double()
+def test_a_step_that_multiplies_literals(monkeypatch):
+    """Where nobody has written stands NaN, which is not to be read."""
+    take = CpuRuntime.allocate
+
+    def taken(*given):
+        memory = take(*given)
+        return memory.fill_(torch.nan) if memory.is_floating_point() else memory.fill_(255)
+
+    monkeypatch.setattr(CpuRuntime, "allocate", staticmethod(taken))
+    cell, xs = OfOne(2, 3).double(), torch.randn(4, 3, 2, dtype=torch.float64)
     compiled = rnnkit.unrollers["compiled"]()
     assert compiled.backend_of(cell) == "cpp"
     assert [*differences(compiled, cell, 4, 3, 1e-10)] == []
+    with torch.no_grad():  # where nothing is kept for the way back
+        torch.testing.assert_close(compiled(cell, xs), rnnkit.unrollers["loop"]()(cell, xs))
