@@ -67,7 +67,7 @@ class Model(nn.Module):
         self, xs: Tensor, state: States | None = None, *, lengths: Tensor | None = None
     ) -> tuple[Tensor, States]:
         """Return the readout (T, B, output_size) of every step, and the state after the last."""
-        table = self._table(xs)
+        table = self._table()
         if table is None:
             ys, state = self.layer(self.embed(xs), state, lengths=lengths)
         else:
@@ -75,13 +75,10 @@ class Model(nn.Module):
         with self.layer.unroller.products(ys.numel() * self.readout.out_features):
             return self.readout(ys), state
 
-    def _table(self, xs: Tensor) -> Tensor | None:
-        """Return the embedding's weight, whose rows the layer may take by itself; None if more is done to them.
-
-        For fewer symbols than the embedding knows there is nothing to be gained.
-        """
+    def _table(self) -> Tensor | None:
+        """Return the embedding's weight, whose rows the layer may take by itself; None if more is done to them."""
         own = self.embedding
-        if own is None or xs.numel() < own.num_embeddings or not _is_as_made(own, nn.Embedding):
+        if own is None or not _is_as_made(own, nn.Embedding):
             return None
         embeds = type(self).embed is Model.embed and "embed" not in vars(self)
         if not embeds or not _is_as_made(self.layer, RNN):

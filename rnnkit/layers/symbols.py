@@ -31,9 +31,10 @@ def taken(symbols: Any, table: Any, tapped: bool) -> tuple[Any, Tensor | None]:
     values = symbols.data if packed else symbols
     if not behaves_as_tensor(values) or values.dtype not in (torch.int32, torch.int64):
         what = values.dtype if behaves_as_tensor(values) else f"a {type(values).__name__}"
-        raise KindError(f"the input is {what}; with table= it must be integers, the numbers of its rows")
+        raise KindError(f"the input is {what}; with table= it must be int64 or int32, the numbers of its rows")
     if packed:
         return symbols._replace(data=embedding(values, table)), None
-    if tapped or values.is_nested or values.layout != torch.strided or values.ndim > 2:
+    few = values.numel() < len(table)  # then there is nothing to be gained
+    if few or tapped or values.is_nested or values.layout != torch.strided or values.ndim > 2:
         return embedding(values, table), None
     return values.unsqueeze(-1), table

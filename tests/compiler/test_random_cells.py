@@ -35,11 +35,9 @@ def same_programs(monkeypatch):
     monkeypatch.setattr(providers, "CONSTANTS_CACHE", {})
 
 
-def law_on(cells, start, seen):
-    """Hold that many random cells to the law, and count in `seen` what ran them."""
-
-    @seed(start)
-    @settings(
+def drawing(cells):
+    """Return the settings with which so many cells are drawn: as slow as they are, and the same in every run."""
+    return settings(
         max_examples=cells,
         deadline=None,
         database=None,
@@ -48,6 +46,13 @@ def law_on(cells, start, seen):
         print_blob=False,
         report_multiple_bugs=False,
     )
+
+
+def law_on(cells, start, seen):
+    """Hold that many random cells to the law, and count in `seen` what ran them."""
+
+    @seed(start)
+    @drawing(cells)
     @given(st.data(), programs(), st.sampled_from(DTYPES))
     def law(data, program, dtype):
         call = data.draw(calls(program), label="call")

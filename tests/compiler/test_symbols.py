@@ -179,7 +179,7 @@ def test_what_cannot_be_symbols_is_said():
     layer = build()
     symbols, table = tensors(layer)
     for given, error, words in [
-        ((symbols.double(), table), KindError, "the input is torch.float64; with table= it must be integers"),
+        ((symbols.double(), table), KindError, "the input is torch.float64; with table= it must be int64 or int32"),
         ((symbols, table[0]), ShapeError, "table has shape (3,); it must be (symbols, input_size)"),
         ((symbols, [1.0]), KindError, "table is a list; it must be a tensor (symbols, input_size)"),
         ((symbols, table[:, :2]), ShapeError, "the input has 2 features a step; input_size is 3"),

@@ -118,7 +118,7 @@ def test_validation_takes_what_was_predicted(unroller):
 
 @glibc
 def test_what_a_first_call_sets_up_is_in_no_trial(monkeypatch):
-    """Whatever it takes, and however many nodes its graph has: a graph of as many whatever the steps is a fast one's."""
+    """Whatever it takes, and however many nodes its graph has; a fast graph has as many whatever the steps."""
     tried = []
 
     def trial(self, rows, steps, judged=None):

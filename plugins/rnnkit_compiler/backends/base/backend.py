@@ -93,6 +93,26 @@ class RecordedStep:
     """Which of its kinds of kernels a backend is to take, where it has several; None: it chooses."""
 
 
+def beyond(
+    step: RecordedStep | None, dtype: torch.dtype, states: Sequence[torch.dtype], dtypes: Sequence[torch.dtype]
+) -> str:
+    """Say why a step is beyond a backend whose states and numbers have these dtypes; empty: it is not.
+
+    Args:
+        step: None before it is recorded.
+        dtype: of its first state.
+        states: what a state may be.
+        dtypes: what is computed in.
+    """
+    if dtype not in states:
+        return f"its state is {dtype}"
+    if step is None:
+        return ""
+    if isinstance(step.lowered, Refusal):
+        return step.lowered.reason
+    return "" if step.lowered.dtype in dtypes else f"its numbers are {step.lowered.dtype}"
+
+
 Fixed = Callable[[Tensor, Tensor], bool]
 """Runs the steps of an input into outputs; False if the input is of memory that may not be touched."""
 

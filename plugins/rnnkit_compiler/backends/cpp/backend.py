@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 import torch
 
 from rnnkit_compiler.backends.base import autograd
-from rnnkit_compiler.backends.base.backend import Backend, RecordedStep, Refusal, Results, Tensors, Timeline
+from rnnkit_compiler.backends.base.backend import Backend, RecordedStep, Refusal, Results, Tensors, Timeline, beyond
 from rnnkit_compiler.backends.base.forms import Forms
 from rnnkit_compiler.backends.base.recurrence import Recurrence
 from rnnkit_compiler.backends.base.runtime import Unfit
@@ -62,13 +62,7 @@ class Cpp(Backend):
         """Return why there is no kernel: the tensors are elsewhere, or an operation has no counterpart in the ir."""
         if device.type != "cpu":
             return f"kernels run on the CPU, and there is a tensor on {device}"
-        if dtype not in STATES:
-            return f"its state is {dtype}"
-        if step is None:
-            return ""
-        if isinstance(step.lowered, Refusal):
-            return step.lowered.reason
-        return "" if step.lowered.dtype in DTYPES else f"its numbers are {step.lowered.dtype}"
+        return beyond(step, dtype, STATES, DTYPES)
 
     @classmethod
     def make(cls, step: RecordedStep) -> Backend | Refusal:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import torch
 
 from rnnkit_compiler.backends.base import autograd
-from rnnkit_compiler.backends.base.backend import Backend, RecordedStep, Refusal, Results, Tensors, Timeline
+from rnnkit_compiler.backends.base.backend import Backend, RecordedStep, Refusal, Results, Tensors, Timeline, beyond
 from rnnkit_compiler.backends.base.forms import Forms
 from rnnkit_compiler.backends.base.recurrence import Recurrence
 from rnnkit_compiler.backends.torch.backend import TorchOperations
@@ -46,8 +46,7 @@ class Triton(Backend):
         self._recurrence = Recurrence(plan, TritonRuntime(self._kernels, self._kind), fallback, Forms(step))
         self._plan = TorchOperations(step, self.invariants, defer=True)
         rounded = step.narrow or self._kernels.rounds_to_tf32
-        sources = self._sources
-        self._trust = Trust(step.title, sources, step.device, self._by_kernels, fallback.run, rounded)
+        self._trust = Trust(step.title, self._sources, step.device, self._by_kernels, fallback.run, rounded)
 
     @classmethod
     def volunteers(cls) -> bool:
@@ -57,16 +56,7 @@ class Triton(Backend):
     @classmethod
     def supports(cls, step: RecordedStep | None, device: torch.device, dtype: torch.dtype) -> str:
         """Return why there is no kernel: of the device, or of what the step is made of."""
-        reason = obstacle_on(device)
-        if reason:
-            return reason
-        if dtype not in STATES:
-            return f"its state is {dtype}"
-        if step is None:
-            return ""
-        if isinstance(step.lowered, Refusal):
-            return step.lowered.reason
-        return "" if step.lowered.dtype in DTYPES else f"its numbers are {step.lowered.dtype}"
+        return obstacle_on(device) or beyond(step, dtype, STATES, DTYPES)
 
     @classmethod
     def make(cls, step: RecordedStep) -> Backend | Refusal:

@@ -1,8 +1,8 @@
 """What generated code calls things: sizes and literals by number, buffers by name, and where each value is read."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
+from rnnkit_compiler.backends.base.places import Places, number_of
 from rnnkit_compiler.ir.graph import Node
 from rnnkit_compiler.ir.kinds import CONTRACTIONS
 from rnnkit_compiler.ir.units import Units
@@ -13,7 +13,6 @@ from rnnkit_compiler.schedule.buffers import (
     BufferKind,
     Place,
     Slot,
-    place_of,
 )
 from rnnkit_compiler.schedule.stages import Stages
 
@@ -34,14 +33,7 @@ class Tables:
     """Their descriptions, one behind the other, by the row: see headers/contraction.h."""
 
 
-def number_of(values: list[Any], value: object) -> int:
-    """Return the place of a value in a list, to which it is added if it is new."""
-    if value not in values:
-        values.append(value)
-    return values.index(value)
-
-
-class Names:
+class Names(Places):
     """The names in one kernel."""
 
     def __init__(self, stages: Stages, tables: Tables) -> None:
@@ -52,8 +44,7 @@ class Names:
         """Numbers of the row that are kept over a step: the place of each."""
         self.literals: dict[str, str] = {}
         """Expressions of literals, and the name of each."""
-        self.stored: set[Node] = set()
-        """What the stages before have stored."""
+        self.stored = set()
         self.visited: set[Buffer] = set()
         """What loops over the rows of this stage have read: it is in a cache."""
         self.remembered: dict[Node, int] = {}
@@ -97,18 +88,6 @@ class Names:
     def remembered_at(self, node: Node) -> str:
         """Name the elements of what was put aside for the row i."""
         return f"m{self.remembered[node]}_ + i * {self.size(node.width)}"
-
-    def source(self, node: Node) -> Place:
-        """Return where a node is read that is not computed in place."""
-        place = place_of(node, self.stages.sources)
-        assert place is not None
-        return place
-
-    def is_stored(self, node: Node) -> bool:
-        """Tell whether the row of a node stands in a buffer by now: from before the step, or from an earlier stage."""
-        whole = node.inputs[0] if node.op == "slice" and node not in self.stored else node
-        known = node in self.stages.given or whole in self.stages.given or whole in self.stored or node.op == "concat"
-        return known and place_of(node, self.stages.sources) is not None  # a result may stand where no step reads it
 
     def note(self, node: Node) -> str:
         """Print a node as it reads in the plan, sizes by their names."""

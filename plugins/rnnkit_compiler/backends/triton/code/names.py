@@ -5,12 +5,12 @@ row that one stage leaves to the next, is shared by all of them.
 """
 
 from dataclasses import dataclass, field
-from typing import Any
 
+from rnnkit_compiler.backends.base.places import Places, number_of
 from rnnkit_compiler.ir.graph import Node
 from rnnkit_compiler.ir.kinds import CONTRACTIONS
 from rnnkit_compiler.ir.units import Units
-from rnnkit_compiler.schedule.buffers import STATE_SLOTS, Buffer, BufferKind, Place, place_of
+from rnnkit_compiler.schedule.buffers import STATE_SLOTS, Buffer, BufferKind, Place
 from rnnkit_compiler.schedule.stages import Stages
 
 
@@ -22,15 +22,8 @@ class Tables:
     matrices: list[tuple[int, ...]] = field(default_factory=list)
 
 
-def number_of(values: list[Any], value: object) -> int:
-    """Return the place of a value in a list, to which it is added if it is new."""
-    if value not in values:
-        values.append(value)
-    return values.index(value)
-
-
 @dataclass
-class StepNames:
+class StepNames(Places):
     """What is known over a whole step of one kernel."""
 
     stages: Stages
@@ -51,19 +44,6 @@ class StepNames:
     """Of what is put aside: how many units each has."""
 
     stored: set[Node] = field(default_factory=set)
-    """What the stages before have stored."""
-
-    def source(self, node: Node) -> Place:
-        """Return where a node is read that is not computed in place."""
-        place = place_of(node, self.stages.sources)
-        assert place is not None
-        return place
-
-    def is_stored(self, node: Node) -> bool:
-        """Tell whether the row of a node stands in a buffer by now: from before the step, or from an earlier stage."""
-        whole = node.inputs[0] if node.op == "slice" and node not in self.stored else node
-        known = node in self.stages.given or whole in self.stages.given or whole in self.stored or node.op == "concat"
-        return known and place_of(node, self.stages.sources) is not None
 
 
 class Names:

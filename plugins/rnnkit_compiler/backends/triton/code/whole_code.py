@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 
+from rnnkit_compiler.backends.base.places import number_of
 from rnnkit_compiler.backends.triton.code.loops import indented, own_units
-from rnnkit_compiler.backends.triton.code.names import Names, number_of
+from rnnkit_compiler.backends.triton.code.names import Names
 from rnnkit_compiler.backends.triton.code.region_code import RegionCode
 from rnnkit_compiler.ir.contraction import equation_of
 from rnnkit_compiler.ir.equation import Axes, Equation

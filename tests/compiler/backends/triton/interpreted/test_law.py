@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import HealthCheck, Phase, assume, given, note, seed, settings
+from hypothesis import assume, given, note, seed
 from hypothesis import strategies as st
 
 import rnnkit
@@ -18,7 +18,7 @@ from ....test_axes import CASES
 from ....test_axes import build as in_axes
 from ....test_compiled_law import Call, Compiled, build, differences, noise
 from ....test_odd_cells import build as built
-from ....test_random_cells import quiet, same_programs  # noqa: F401
+from ....test_random_cells import drawing, quiet, same_programs  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("trusted", "poisoned")
 
@@ -105,15 +105,7 @@ def test_random_cells(chunk):
     seen = Counter()
 
     @seed(chunk)
-    @settings(
-        max_examples=10,
-        deadline=None,
-        database=None,
-        phases=[Phase.generate, Phase.shrink],
-        suppress_health_check=list(HealthCheck),
-        print_blob=False,
-        report_multiple_bugs=False,
-    )
+    @drawing(10)
     @given(st.data(), programs(), st.sampled_from((torch.float64, torch.float32)))
     def law(data, program, dtype):
         call = data.draw(calls(program), label="call")
