@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from rnnkit_compiler.ir.graph import Node
 from rnnkit_compiler.ir.lowering import Lowering
 from rnnkit_compiler.ir.rules.pointwise import pointwise, scaled
@@ -97,7 +99,8 @@ pointwise(TABLE, "_prelu_kernel", operands=("self", "weight"))(lambda a, w, **_:
 
 @pointwise(TABLE, "celu")
 def _celu(a: Node, alpha: Any, **_: Any) -> Node:
-    return _elu(a, alpha, 1.0, 1.0 / alpha)
+    rounded = float(np.float32(alpha))  # in the derivative torch rounds it, whatever the dtype
+    return _elu(a, alpha, 1.0, 1.0 / alpha).instead(_elu(a, alpha, 1.0, 1.0 / rounded))
 
 
 @TABLE.rule("glu")
