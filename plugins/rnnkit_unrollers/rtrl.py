@@ -43,7 +43,7 @@ class Rtrl(rnnkit.Unroller):
     the room: ask for it in short sequences only, as a check needs it and the first layer of a model does not.
 
     Second derivatives, transforms of torch.func, autocast and cells that draw in `project` or cannot be recorded are
-    left to the plain loop.
+    left to the plain loop; so is the way back of a step that fails with a batch of derivatives, which is said once.
 
     Memory: input and output, the graph of a stretch, and the influence: B P numbers, for P of the parameters, of a
     recurrence that goes element by element, B H P of others. Time: about the loop's of the former; see `explain`.

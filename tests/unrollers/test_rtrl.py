@@ -157,6 +157,30 @@ def test_the_loop_runs_what_cannot_be_run_again_step_by_step(reruns, kind, reaso
     assert reruns == []
 
 
+class Viewed(rnnkit.Cell):
+    """Views what lies in memory in another order where it is one of a batch."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.weight = torch.nn.Parameter(torch.randn(hidden_size, input_size))
+        self.decay = torch.nn.Parameter(torch.randn(hidden_size))
+
+    def step(self, x, state):
+        z = state[0] * self.decay + x @ self.weight.T
+        view = z.view(-1)
+        h = torch.tanh(z + view.view_as(z))
+        return h, (h,)
+
+
+def test_a_step_that_bears_no_batch_of_derivatives_goes_back_by_the_loop(caplog):
+    cell = Viewed(3, 4).double()
+    for _ in range(2):
+        assert [*differences(rnnkit.unrollers["rtrl"](), cell, 5, 3, 1e-10)] == []
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 1
+    assert "unroller 'rtrl': the step of cell 'viewed' fails with a batch of derivatives (RuntimeError: view" in said[0]
+
+
 def test_second_derivatives_are_the_loop_s():
     cell, xs, found = build(rnnkit.cells["mingru"]), draw(T, B, D), []
     for unroller in (Rtrl(), Loop()):
