@@ -14,7 +14,7 @@ from rnnkit_compiler.backends.base import autograd
 from rnnkit_compiler.backends.base.backend import Backend, Refusal
 from rnnkit_compiler.backends.base.forms import Forms
 from rnnkit_compiler.backends.base.recurrence import Recurrence
-from rnnkit_compiler.backends.base.runtime import Runtime
+from rnnkit_compiler.backends.base.runtime import LaunchingRuntime
 from rnnkit_compiler.backends.torch.backend import TorchOperations
 from rnnkit_compiler.ir.contraction import equation_of
 from rnnkit_compiler.schedule.buffers import STATE_SLOTS, WITHOUT_SLOTS, Buffer, BufferKind, place_of
@@ -66,7 +66,7 @@ class At(NamedTuple):
         return self.tensor.as_strided((rows, columns), (row_stride, column_stride), start)
 
 
-class ReferenceRuntime(Runtime):
+class ReferenceRuntime(LaunchingRuntime):
     def __init__(self, plan):
         self.device, self.dtype, self._plan = torch.device("cpu"), plan.step.dtype, plan
 
@@ -81,10 +81,6 @@ class ReferenceRuntime(Runtime):
 
     def shifted(self, location, elements):
         return At(location.tensor, location.offset + elements)
-
-    def spread(self, memory, layout):
-        numbers = memory.detach().view(self.dtype)
-        return {buffer: At(numbers, offset // self.dtype.itemsize) for buffer, offset in layout.offsets.items()}
 
     def shares(self, steps, batch, work):
         return Shares(1, 1)

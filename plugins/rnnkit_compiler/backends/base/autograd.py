@@ -8,8 +8,8 @@ from torch import Tensor
 
 import rnnkit
 from rnnkit_compiler.backends.base.backend import Results, Tensors, Timeline
-from rnnkit_compiler.backends.base.backward_pass import BackwardPass, SavedTensors
-from rnnkit_compiler.backends.base.forward_pass import ForwardPass
+from rnnkit_compiler.backends.base.backward_pass import BackwardPass, Incoming
+from rnnkit_compiler.backends.base.forward_pass import ForwardPass, Kept
 from rnnkit_compiler.backends.base.recurrence import Recurrence
 from rnnkit_compiler.backends.base.runtime import Unfit
 
@@ -64,12 +64,12 @@ class AllSteps(torch.autograd.Function):
         ctx: Any, recurrence: Recurrence, timeline: Timeline, training: bool, *tensors: Tensor
     ) -> tuple[Tensor, ...]:
         """Run the kernel, keeping what backward reads if training."""
-        call = ForwardPass(recurrence, timeline, tensors, training)
-        ys, last = call.run()
+        call = _forward_pass(recurrence, timeline, tensors, training)
+        ys, last, kept = call.run(timeline, tensors)
         if training:
             ctx.set_materialize_grads(False)
             ctx.recurrence, ctx.timeline = recurrence, timeline
-            ctx.save_for_backward(*tensors, *call.kept_parts, *call.kept, call.memory, call.y_states)
+            ctx.save_for_backward(*tensors, *kept.parts, *kept.rooms, kept.memory, kept.y_states)
             ctx.snapshot = rnnkit.Snapshot(tensors)
             ctx.written = _Written(ys if call.shares_outputs else None)
         return (ys, *last)
@@ -91,21 +91,29 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
     tensors, others = ctx.snapshot.of(saved[: len(needs)]), saved[len(needs) :]
     if not torch.is_grad_enabled() and not rnnkit.watched_by():
         try:
-            kept = SavedTensors(memory, y_states, others[: (count := len(recurrence.plan.reads_parts))], others[count:])
+            kept = Kept(memory, y_states, others[: (count := len(recurrence.plan.reads_parts))], others[count:])
             if ctx.written:
-                kept = _run_again(recurrence, timeline, tensors)
-            call = BackwardPass(recurrence, timeline, tensors, needs, grads)
-            return (None, None, None, *call.run(kept))
+                kept = _forward_pass(recurrence, timeline, tensors, True).run(timeline, tensors).kept
+            incoming = Incoming(needs, grads, bool(torch._C._autograd._get_current_graph_task_keep_graph()))
+            call = _backward_pass(recurrence, timeline, tensors, kept, incoming)
+            return (None, None, None, *call.run(timeline, tensors, kept, incoming))
         except Unfit:
             pass
     return (None, None, None, *_again(recurrence, timeline, tensors, needs, grads))
 
 
-def _run_again(recurrence: Recurrence, timeline: Timeline, tensors: Sequence[Tensor]) -> SavedTensors:
-    """Return what the forward pass kept, made anew: the outputs, which are part of it, were written over."""
-    call = ForwardPass(recurrence, timeline, tensors, training=True)
-    call.run()
-    return SavedTensors(call.memory, call.y_states, call.kept_parts, call.kept)
+def _forward_pass(recurrence: Recurrence, timeline: Timeline, tensors: Sequence[Tensor], training: bool) -> ForwardPass:
+    """Return the pass of calls of this form, prepared by now or not."""
+    form = (training, *recurrence.form(timeline, tensors))
+    return recurrence.forward.get(form, lambda: ForwardPass(recurrence, timeline, tensors, training))
+
+
+def _backward_pass(
+    recurrence: Recurrence, timeline: Timeline, tensors: Sequence[Tensor], kept: Kept, incoming: Incoming
+) -> BackwardPass:
+    absent = [grad is None for grad in incoming.grads]
+    form = (*incoming.needs, incoming.again, *absent, *recurrence.form(timeline, tensors))
+    return recurrence.backward.get(form, lambda: BackwardPass(recurrence, timeline, tensors, kept, incoming))
 
 
 def _again(

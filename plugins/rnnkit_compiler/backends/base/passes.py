@@ -1,74 +1,113 @@
-"""One pass of a kernel over all steps: its tensors, and where their numbers are."""
+"""One pass of a kernel over all steps, prepared once for all calls of a form.
 
-from collections.abc import Sequence
+What a call does in Python beside its kernel takes as long as the kernel of a small layer. So all that two calls have in
+common is found out once: which tensors there will be, and where in them is what the kernel reads and writes. Tensors
+are told by numbers: first those that a call brings, in its order, then those that are made of them or for the pass.
+"""
+
+from collections.abc import Callable, Sequence
 from math import prod
+from typing import TypeAlias
 
+import torch
 from torch import Tensor
 
 from rnnkit_compiler.backends.base import numbered
 from rnnkit_compiler.backends.base.backend import Timeline
 from rnnkit_compiler.backends.base.recurrence import Recurrence
-from rnnkit_compiler.backends.base.runtime import Launch, Location, Matrix, PendingProduct
+from rnnkit_compiler.backends.base.runtime import Matrix, Prepared, Product, Runner, Spot
 from rnnkit_compiler.ir.lowered import Hoisted
 from rnnkit_compiler.schedule.buffers import Buffer
 from rnnkit_compiler.schedule.layout import Layout
 
+Maker: TypeAlias = Callable[[Sequence[Tensor]], Tensor]
+"""Makes a tensor in a call, from those before it."""
+
 
 class Pass:
-    """The tensors of one pass, and where their numbers are."""
+    """The tensors of one pass, and where in them the kernel finds its buffers.
 
-    def __init__(self, recurrence: Recurrence, timeline: Timeline, tensors: Sequence[Tensor]) -> None:
-        self.recurrence, self.timeline = recurrence, timeline
+    Args:
+        recurrence: the step.
+        kernel: "Forward", "Inference" or "Backward".
+        timeline: of a call of the form.
+        tensors: parts, states, initial states and invariants of one.
+        others: how many more tensors a call brings.
+    """
+
+    def __init__(
+        self, recurrence: Recurrence, kernel: str, timeline: Timeline, tensors: Sequence[Tensor], others: int = 0
+    ) -> None:
+        self.recurrence, self.kernel = recurrence, kernel
         self.plan, self.step = recurrence.plan, recurrence.plan.step
         self.runtime = runtime = recurrence.runtime
         self.dtype, self.device = runtime.dtype, runtime.device
         self.steps, self.batch = timeline.steps, timeline.batch
         parts, states = recurrence.given_parts, len(self.step.state_widths)
-        self.parts = tensors[:parts]
-        self.states = tensors[parts : parts + states]
         first = parts + states + (states if timeline.reset is not None else 0)
-        self.initial = tensors[parts + states : first]
-        self.invariants = tensors[first:]
+        numbers = range(len(tensors))
+        self.parts, self.states = numbers[:parts], numbers[parts : parts + states]
+        self.initial, self.invariants = numbers[parts + states : first], numbers[first:]
+        self.shapes = [tensor.shape for tensor in tensors]
         self.shares = recurrence.shares(self.steps, self.batch)
-        self.locations: dict[Buffer, Location] = {}
-        self.matrices = recurrence.invariant_matrices(self.invariants)
+        self.locations: dict[Buffer, Spot] = {}
+        self.matrices = [
+            matrix._replace(location=Spot(first + place, matrix.location))
+            for place, matrix in zip(recurrence.of_matrix, recurrence.matrices_in(tensors[first:]), strict=True)
+        ]
         """The invariant matrices (K, N)."""
-        self._products: list[PendingProduct] = []
-        self._held: list[Tensor] = []
+        self._outside = {matrix.location.tensor for matrix in self.matrices}
+        self._products: list[Product] = []
+        self._makers: list[Maker] = []
+        self._count = len(tensors) + others
+        self._runner: Runner
 
-    def allocate(self, *shape: int, exact: bool = False) -> Tensor:
-        """Return a tensor of the pass's dtype on recycled memory, of no more than it if `exact`."""
-        return self.runtime.allocate(shape, self.dtype, exact)
+    def made(self, maker: Maker) -> int:
+        """Have a tensor made in each call; return its number."""
+        self._makers.append(maker)
+        self._count += 1
+        return self._count - 1
 
-    def admit(self, buffer: Buffer, tensor: Tensor) -> Tensor:
-        """Make a tensor from outside a buffer of the kernel, and return it: contiguous, in the pass's dtype.
+    def room(self, *shape: int, exact: bool = False) -> int:
+        """Have a tensor of the pass's dtype on recycled memory, of no more than it if `exact`."""
+        allocate, dtype = self.runtime.allocate, self.dtype
+        return self.made(lambda tensors: allocate(shape, dtype, exact))
 
-        Raises:
-            Unfit: a kernel may not touch it.
+    def zeros(self, *shape: int, dtype: torch.dtype | None = None) -> int:
+        """Have zeros, of the pass's dtype if none is said."""
+        of_dtype, device = dtype or self.dtype, self.device
+        return self.made(lambda tensors: torch.zeros(shape, dtype=of_dtype, device=device))
+
+    def fresh(self, shape: Sequence[int]) -> int:
+        """Have a tensor of the pass's dtype that goes to the user."""
+        dtype, device = self.dtype, self.device
+        return self.made(lambda tensors: torch.empty(shape, dtype=dtype, device=device))
+
+    def admit(self, buffer: Buffer, number: int, shape: Sequence[int] | None = None) -> int:
+        """Make a tensor from outside a buffer of the kernel, expanded to a shape if one is said.
+
+        Return the number of what it becomes: contiguous, in the pass's dtype.
         """
-        if tensor.dtype != self.dtype or not tensor.is_contiguous():
-            tensor = tensor.to(self.dtype).contiguous()
-        self._held.append(tensor)
-        self.locations[buffer] = self.runtime.location_of(tensor)
-        return tensor
+        fitted = self.made(_fitted(number, self.dtype, shape))
+        self._outside.add(fitted)
+        return self.enter(buffer, fitted)
 
-    def enter(self, buffer: Buffer, tensor: Tensor) -> Tensor:
-        """Make a tensor that was made for the kernel, contiguous and in the pass's dtype, one of its buffers."""
-        self._held.append(tensor)
-        self.locations[buffer] = self.runtime.location_of_own(tensor)
-        return tensor
+    def enter(self, buffer: Buffer, number: int) -> int:
+        """Make a tensor that is contiguous and in the pass's dtype one of the kernel's buffers."""
+        self.locations[buffer] = Spot(number)
+        return number
 
-    def enter_memory(self, memory: Tensor, layout: Layout) -> None:
+    def enter_memory(self, number: int, layout: Layout) -> None:
         """Let the kernel have all buffers of a layout."""
-        self._held.append(memory)
-        self.locations |= self.runtime.spread(memory, layout)
+        size = self.dtype.itemsize
+        self.locations |= {buffer: Spot(number, offset // size) for buffer, offset in layout.offsets.items()}
 
     def enter_vectors(self) -> None:
         """Let the kernel have the invariant vectors."""
         for k, (place, vector) in enumerate(zip(self.recurrence.of_vector, self.step.vectors, strict=True)):
-            tensor = self.invariants[place]
-            whole = tensor if tensor.numel() == prod(vector.shape) else tensor.expand(vector.shape)
-            self.admit(numbered.vector(k), whole)
+            number = self.invariants[place]
+            whole = self.shapes[number].numel() == prod(vector.shape)
+            self.admit(numbered.vector(k), number, None if whole else vector.shape)
 
     def rows(self, buffer: Buffer, width: int, count: int = 1) -> Matrix:
         """Describe a buffer with a slot for each step as a matrix: (T * B, width); (T * B * count, width / count)."""
@@ -77,33 +116,61 @@ class Pass:
 
     def input_of(self, hoisted: Hoisted) -> Matrix:
         """Describe what a product of the input alone multiplies: (T * B, K)."""
-        location = self.locations[numbered.part(hoisted.part)]
-        if hoisted.offset:
-            location = self.runtime.shifted(location, hoisted.offset)
+        location = self.locations[numbered.part(hoisted.part)].shifted(hoisted.offset)
         stride = self.step.part_widths[hoisted.part]
         return Matrix(location, self.steps * self.batch, hoisted.width, stride, 1)
 
     def multiply(
-        self,
-        shape: Sequence[int],
-        a: Matrix,
-        b: Matrix,
-        bias: Location | None = None,
-        row_sums: Location | None = None,
-    ) -> Tensor:
-        """Have a product of whole matrices done with the launch; see `Runtime`. Return its result, of `shape`."""
-        result = self.allocate(*shape)
-        self._held.append(result)
-        self._products.append(self.runtime.multiply(result, a, b, bias, row_sums))
+        self, shape: Sequence[int], a: Matrix, b: Matrix, bias: Spot | None = None, row_sums: Spot | None = None
+    ) -> int:
+        """Have a product of whole matrices done with the run; see `Product`. Return the number of its result."""
+        result = self.room(*shape)
+        self._products.append(Product(result, a, b, bias, row_sums))
         return result
 
     def may_overlay(self, alone: bool) -> bool:
         """Tell whether buffers may lie over each other, for which workers may have to have whole rows."""
         return self.shares.units == 1 or not alone
 
-    def launch(self, kernel: str, slots: int, writes_y: bool) -> None:
-        """Run a kernel, and the products: before a forward pass, and behind a backward one."""
-        shares, products = self.shares, self._products
-        self.runtime.launch(
-            Launch(kernel, self.timeline, self.locations, self.matrices, shares, slots, writes_y, products)
+    def prepare(self, slots: int, writes_y: bool) -> None:
+        """Prepare the run of the kernel, and of the products: before a forward pass, and behind a backward one.
+
+        Raises:
+            Unfit: there is no such kernel here.
+        """
+        self._runner = self.runtime.runner(
+            Prepared(
+                self.kernel,
+                self.steps,
+                self.batch,
+                frozenset(self._outside),
+                self.locations,
+                self.matrices,
+                self.shares,
+                slots,
+                writes_y,
+                self._products,
+            )
         )
+
+    def run_on(self, given: Sequence[Tensor], timeline: Timeline) -> list[Tensor]:
+        """Run the kernel; return all tensors by their numbers.
+
+        Raises:
+            Unfit: a kernel may not touch one of the tensors; nothing has been computed.
+        """
+        tensors = [*given]
+        for make in self._makers:
+            tensors.append(make(tensors))
+        self._runner(tensors, timeline)
+        return tensors
+
+
+def _fitted(number: int, dtype: torch.dtype, shape: Sequence[int] | None) -> Maker:
+    """Return what makes a tensor as a kernel reads it; mostly it is so."""
+
+    def make(tensors: Sequence[Tensor]) -> Tensor:
+        tensor = tensors[number] if shape is None else tensors[number].expand(*shape)
+        return tensor if tensor.dtype is dtype and tensor.is_contiguous() else tensor.to(dtype).contiguous()
+
+    return make

@@ -1,11 +1,14 @@
 """The recurrence: what is the same at every call of a step's kernels."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from math import prod
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from rnnkit_compiler._cache import Cache
+from rnnkit_compiler.backends.base.backend import Timeline
 from rnnkit_compiler.backends.base.forms import Forms, InKernelsForm, Steps
 from rnnkit_compiler.backends.base.runtime import Matrix, Runtime
 from rnnkit_compiler.ir.lowered import Invariant
@@ -13,8 +16,12 @@ from rnnkit_compiler.schedule.layout import Layout, layout_of
 from rnnkit_compiler.schedule.plan import KernelPlan
 from rnnkit_compiler.schedule.sharing import Shares, step_work
 
-MOST_LAYOUTS = 200
-"""Layouts that are kept, one for each kernel and size of a call."""
+if TYPE_CHECKING:
+    from rnnkit_compiler.backends.base.backward_pass import BackwardPass
+    from rnnkit_compiler.backends.base.forward_pass import ForwardPass
+
+MOST_FORMS = 200
+"""Forms of calls that layouts and passes are kept for."""
 
 
 @dataclass
@@ -29,9 +36,10 @@ class Recurrence:
     forms: Forms
     """Of what the step is given and gives."""
 
-    layouts: dict[tuple[str, int, int], Layout] = field(default_factory=dict)
-
     def __post_init__(self) -> None:
+        self.forward: Cache[ForwardPass] = Cache(MOST_FORMS)
+        self.backward: Cache[BackwardPass] = Cache(MOST_FORMS)
+        self._layouts: Cache[Layout] = Cache(MOST_FORMS)
         self.in_kernels_form: Steps = self.fallback
         """The fallback, of what is in the kernel's form."""
         if not self.forms.are_plain:
@@ -47,10 +55,10 @@ class Recurrence:
         self.given_parts = len(step.part_widths) - len(step.hoisted)
         """How many parts come from outside; the others are products of these."""
 
-    def invariant_matrices(self, invariants: Sequence[Tensor]) -> list[Matrix]:
-        """Describe the invariant matrices (K, N); raises Unfit if a kernel may not touch one."""
+    def matrices_in(self, invariants: Sequence[Tensor]) -> list[Matrix]:
+        """Describe the invariant matrices (K, N); locations are elements behind the first of the invariant."""
         pairs = zip(self.of_matrix, self.plan.step.matrices, strict=True)
-        return [_matrix(self.runtime, invariants[place], matrix) for place, matrix in pairs]
+        return [_matrix(invariants[place].stride(), matrix) for place, matrix in pairs]
 
     def shares(self, steps: int, batch: int) -> Shares:
         """Choose how the workers share a call."""
@@ -58,25 +66,26 @@ class Recurrence:
 
     def layout(self, kernel: str, steps: int, batch: int) -> Layout:
         """Return where the private buffers of "Forward", "Inference" or "Backward" lie."""
-        key = (kernel, steps, batch)
-        known = self.layouts.get(key)
-        if known is None:
-            if len(self.layouts) > MOST_LAYOUTS:
-                self.layouts.clear()
-            known = self.layouts[key] = layout_of(self.plan, kernel, steps, batch)
-        return known
+        return self._layouts.get((kernel, steps, batch), lambda: layout_of(self.plan, kernel, steps, batch))
+
+    def form(self, timeline: Timeline, tensors: Sequence[Tensor]) -> tuple[Hashable, ...]:
+        """Return what calls have in common that a pass is prepared for.
+
+        Args:
+            timeline: of a call.
+            tensors: its parts, states, initial states and invariants.
+        """
+        steps, batch, lengths, _, reset = timeline
+        first = len(tensors) - len(self.plan.step.invariants)
+        strides = [tensors[first + place].stride() for place in self.of_matrix]
+        return (steps, batch, lengths is None, reset is None, self.shares(steps, batch), *strides)
 
 
-def _matrix(runtime: Runtime, tensor: Tensor, invariant: Invariant) -> Matrix:
-    """Describe the invariant matrix (K, N) that a tensor is, or a part or the transpose of."""
-    strides = tensor.stride()
+def _matrix(strides: Sequence[int], invariant: Invariant) -> Matrix:
+    """Describe the invariant matrix (K, N) that a tensor of such strides is, or a part or the transpose of."""
     rows, columns = strides[-2:] if len(strides) > 1 else (0, strides[0]) if invariant.transposed else (strides[0], 0)
     if invariant.transposed:
         rows, columns = columns, rows
     depth, width = invariant.shape
-    location = runtime.location_of(tensor)
-    if invariant.block is not None:
-        location = runtime.shifted(location, invariant.block * strides[-3])
-    if invariant.offset:
-        location = runtime.shifted(location, invariant.offset * rows)
-    return Matrix(location, depth, width, rows, columns)
+    start = invariant.offset * rows + (0 if invariant.block is None else invariant.block * strides[-3])
+    return Matrix(start, depth, width, rows, columns)

@@ -1,15 +1,14 @@
 """The runtime: what a backend's kernels need of a device, namely memory, products of whole matrices, and launches."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 
 from rnnkit_compiler.backends.base.backend import Timeline
 from rnnkit_compiler.schedule.buffers import Buffer
-from rnnkit_compiler.schedule.layout import Layout
 from rnnkit_compiler.schedule.sharing import Shares, StepWork
 
 Location = Any
@@ -62,6 +61,59 @@ class Launch(NamedTuple):
     """Done before the first step, in backward after the last."""
 
 
+class Spot(NamedTuple):
+    """Where numbers will be in a call to come."""
+
+    tensor: int
+    """The number of the tensor."""
+
+    offset: int = 0
+    """Elements behind its first one."""
+
+    def shifted(self, elements: int) -> "Spot":
+        """Return the spot so many elements behind."""
+        return Spot(self.tensor, self.offset + elements)
+
+
+class Product(NamedTuple):
+    """A product of whole matrices in calls to come: A (M, K) by B (K, N); locations are spots."""
+
+    result: int
+    """The number of the tensor, contiguous, of M * N elements."""
+
+    a: Matrix
+    b: Matrix
+    bias: Spot | None
+    """Of N numbers that are added to each row."""
+
+    row_sums: Spot | None
+    """Of room for M numbers, the sum of each row of A."""
+
+
+class Prepared(NamedTuple):
+    """One run of a kernel over all steps, in calls to come; see `Launch`. Locations are spots."""
+
+    kernel: str
+    steps: int
+    batch: int
+    outside: frozenset[int]
+    """The tensors that come from outside, which a kernel may not be able to touch."""
+
+    locations: Mapping[Buffer, Spot]
+    matrices: Sequence[Matrix]
+    shares: Shares
+    slots: int
+    writes_y: bool
+    products: Sequence[Product]
+
+
+Runner: TypeAlias = Callable[[Sequence[Tensor], Timeline], None]
+"""Runs what is prepared on the tensors of a call, by their numbers.
+
+It raises Unfit where a kernel may not touch one of them; then nothing has been computed.
+"""
+
+
 class Runtime(ABC):
     """The kernels of one step on one device."""
 
@@ -81,6 +133,22 @@ class Runtime(ABC):
         """
 
     @abstractmethod
+    def shares(self, steps: int, batch: int, work: StepWork) -> Shares:
+        """Choose how the workers share so many steps of a batch."""
+
+    @abstractmethod
+    def runner(self, prepared: Prepared) -> Runner:
+        """Return what runs this in each call to come; several threads may do so at once.
+
+        Raises:
+            Unfit: there is no such kernel here.
+        """
+
+
+class LaunchingRuntime(Runtime):
+    """One that finds out anew at each run where everything is."""
+
+    @abstractmethod
     def location_of(self, tensor: Tensor, /) -> Location:
         """Return where the numbers of a tensor from outside are.
 
@@ -95,18 +163,6 @@ class Runtime(ABC):
     @abstractmethod
     def shifted(self, location: Location, elements: int) -> Location:
         """Return the location of an element so many behind."""
-
-    @abstractmethod
-    def spread(self, memory: Tensor, layout: Layout) -> dict[Buffer, Location]:
-        """Return where the buffers of a layout are in a piece of memory.
-
-        Raises:
-            Unfit: a kernel may not touch it.
-        """
-
-    @abstractmethod
-    def shares(self, steps: int, batch: int, work: StepWork) -> Shares:
-        """Choose how the workers share so many steps of a batch."""
 
     @abstractmethod
     def multiply(
@@ -129,3 +185,33 @@ class Runtime(ABC):
         Raises:
             Unfit: there is no such kernel here.
         """
+
+    def runner(self, prepared: Prepared) -> Runner:
+        """Return what launches the kernel; see `Runtime`."""
+
+        def run(tensors: Sequence[Tensor], timeline: Timeline) -> None:
+            self.launch(self._launch(prepared, tensors, timeline))
+
+        return run
+
+    def _launch(self, prepared: Prepared, tensors: Sequence[Tensor], timeline: Timeline) -> Launch:
+        found: dict[int, Location] = {}
+
+        def at(spot: Spot) -> Location:
+            number = spot.tensor
+            if number not in found:
+                locate = self.location_of if number in prepared.outside else self.location_of_own
+                found[number] = locate(tensors[number])
+            return self.shifted(found[number], spot.offset) if spot.offset else found[number]
+
+        def matrix(planned: Matrix) -> Matrix:
+            return planned._replace(location=at(planned.location))
+
+        locations = {buffer: at(spot) for buffer, spot in prepared.locations.items()}
+        matrices = [*map(matrix, prepared.matrices)]
+        products = [
+            self.multiply(tensors[result], matrix(a), matrix(b), *(None if s is None else at(s) for s in (bias, sums)))
+            for result, a, b, bias, sums in prepared.products
+        ]
+        kernel, shares, slots, writes_y = prepared.kernel, prepared.shares, prepared.slots, prepared.writes_y
+        return Launch(kernel, timeline, locations, matrices, shares, slots, writes_y, products)

@@ -139,7 +139,7 @@ class DirectCall(Direct):
     def _prepare(self, invariants: Sequence[Tensor]) -> None:
         """Have room for what the kernel writes, and describe its run with these matrices."""
         steps, batch = self._timeline.steps, self._timeline.batch
-        matrices = self._recurrence.invariant_matrices(invariants)
+        matrices = [*self._matrices_in(invariants)]
         layout = self._recurrence.layout(NAME, steps, batch)
         shares = self._recurrence.shares(steps, batch)
         launch = Launch(NAME, self._timeline, {}, matrices, shares, SLOTS, True, ())
@@ -156,6 +156,12 @@ class DirectCall(Direct):
         self._products_of_input = [*self._describe(products, matrices, [base + start for start in starts[1:-1]])]
         self._kernel.place(ready, self._room[starts[-1] :])
         self._ready, self._call, self._function = ready, ctypes.byref(ready.call), ready.function
+
+    def _matrices_in(self, invariants: Sequence[Tensor]) -> Iterator[Matrix]:
+        """Describe the invariant matrices (K, N), by their addresses."""
+        found = self._recurrence.matrices_in(invariants)
+        for place, matrix in zip(self._recurrence.of_matrix, found, strict=True):
+            yield matrix._replace(location=address_of(invariants[place]) + matrix.location * self._dtype.itemsize)
 
     def _describe(
         self, products: "ctypes.Array[Multiply]", matrices: Sequence[Matrix], results: Sequence[int]

@@ -2,18 +2,18 @@
 
 import ctypes
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 
+from rnnkit_compiler.backends.base.backend import Timeline
 from rnnkit_compiler.backends.base.runtime import Launch, Matrix
 from rnnkit_compiler.backends.cpp.boundary import address_of
 from rnnkit_compiler.backends.cpp.code.kernel_source import Source
 from rnnkit_compiler.backends.cpp.library import library_of
 from rnnkit_compiler.backends.cpp.thread_pool import ThreadPool, thread_pool_of
-from rnnkit_compiler.backends.cpp.whole_products import Multiply, side_by_side
-from rnnkit_compiler.backends.cpp.workspace import scratch
+from rnnkit_compiler.backends.cpp.whole_products import Multiply
 
 LINE = 64
 """Bytes of a line of the cache, where every piece of room begins."""
@@ -66,8 +66,9 @@ class Ready(NamedTuple):
     call: _Call
     function: Callable[..., None]
     sizes: Sizes
-    held: tuple[Any, ...]
-    """What the description points to."""
+    pointers: Pointers
+    columns: "ctypes.Array[ctypes.c_int64]"
+    products: "ctypes.Array[Multiply]"
 
     @property
     def room(self) -> int:
@@ -94,7 +95,6 @@ class Kernel:
         self._tables = (ctypes.c_void_p * max(1, len(self._units)))(*map(ctypes.addressof, self._units))
         library_ = library_of(dtype, narrow)
         self._workspace, self._products, self._few_rows = library_.workspace, library_.functions, library_.few_rows
-        self._pointers = ctypes.c_void_p * max(1, len(source.buffers))
         self._template = _Call(
             sizes=ctypes.addressof(self._sizes),
             numbers=ctypes.addressof(self._numbers),
@@ -105,21 +105,11 @@ class Kernel:
         """What is the same at every call; null where nothing else is said."""
         self._known_rooms: dict[tuple[str, int, int], tuple[int, int]] = {}
 
-    def run(self, launch: Launch) -> None:
-        """Run one of the functions over all steps."""
-        pointers = self._pointers(*map(launch.locations.get, self.source.buffers))
-        products = side_by_side(launch.products)
-        ready = self.describe(launch, pointers, (Multiply * len(products))(*products))
-        room = scratch.borrow(ready.room)
-        self.place(ready, room)
-        ready.function(ctypes.byref(ready.call))
-        scratch.give_back(room)
-
     def describe(self, launch: Launch, pointers: Pointers, products: "ctypes.Array[Multiply]") -> "Ready":
-        """Describe a run, all but its room; what is pointed to may be exchanged until it runs.
+        """Describe a run, all but its masks and room; what is pointed to may be exchanged until it runs.
 
         Args:
-            launch: what runs; its locations and products are not read.
+            launch: what runs; of it sizes, matrices and shares are read.
             pointers: where the buffers of the source are, in their order.
             products: whole products, done before the first step or, in backward, behind the last.
         """
@@ -131,10 +121,6 @@ class Kernel:
         call.packs = timeline.steps * timeline.batch > self._few_rows or not _are_contiguous(columns)
         call.slots, call.y_apart = launch.slots, launch.writes_y
         call.unit_threads, call.team = shares.units, thread_pool_of(shares.workers)
-        if timeline.lengths is not None and timeline.order is not None:
-            call.lengths, call.order = address_of(timeline.lengths), address_of(timeline.order)
-        if timeline.reset is not None:
-            call.reset = address_of(timeline.reset)
         if name == "Backward":
             call.after, call.after_count = ctypes.addressof(products), count
         else:
@@ -145,7 +131,16 @@ class Kernel:
             self._workspace * shares.workers * self.dtype.itemsize if count else 0,
             scratch_bytes * shares.workers,
         )
-        return Ready(call, self._functions[name], sizes, (pointers, columns, products))
+        return Ready(call, self._functions[name], sizes, pointers, columns, products)
+
+    @staticmethod
+    def mask(ready: "Ready", timeline: Timeline) -> None:
+        """Tell a run which rows run at which step."""
+        call = ready.call
+        if timeline.lengths is not None and timeline.order is not None:
+            call.lengths, call.order = address_of(timeline.lengths), address_of(timeline.order)
+        if timeline.reset is not None:
+            call.reset = address_of(timeline.reset)
 
     @staticmethod
     def place(ready: "Ready", room: Tensor) -> None:

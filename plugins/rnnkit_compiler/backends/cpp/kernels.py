@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from rnnkit_compiler.backends.base.runtime import Launch, Unfit
+from rnnkit_compiler.backends.base.runtime import Unfit
 from rnnkit_compiler.backends.cpp.building.build import build
 from rnnkit_compiler.backends.cpp.building.compilation import CompileError
 from rnnkit_compiler.backends.cpp.code.kernel_source import generate
@@ -30,10 +30,6 @@ class Kernels:
         self._libraries: dict[str, Kernel] = {}
         """By the name of each function in it."""
         self._failures: dict[str, str] = {}
-
-    def run(self, launch: Launch) -> None:
-        """Run a function over all steps; raises Unfit as `library` does."""
-        self.library(launch.kernel).run(launch)
 
     def library(self, name: str) -> Kernel:
         """Return the library of a function, compiled by now or not.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from rnnkit_compiler.backends.base.runtime import Matrix
+from rnnkit_compiler.backends.base.runtime import Matrix, Product
 from rnnkit_compiler.backends.cpp.boundary import address_of
 
 
@@ -65,12 +65,12 @@ def describe(result: int, a: Matrix, b: Matrix) -> Multiply:
     return product
 
 
-def side_by_side(products: Sequence[Multiply]) -> list[Multiply]:
+def side_by_side(products: Sequence[Product]) -> list[Product]:
     """Return products, of which none reads what another writes, with those of the same left matrix as neighbours.
 
     They are done together: a gradient that several weights have in common is made contiguous once.
     """
-    by_left: dict[tuple[int, ...], list[Multiply]] = {}
+    by_left: dict[Matrix, list[Product]] = {}
     for product in products:
-        by_left.setdefault((product.a or 0, product.a_rs, product.a_cs), []).append(product)
+        by_left.setdefault(product.a, []).append(product)
     return [product for same in by_left.values() for product in same]

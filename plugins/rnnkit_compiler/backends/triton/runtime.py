@@ -8,17 +8,16 @@ import torch
 from torch import Tensor
 
 from rnnkit_compiler.backends.base import numbered
-from rnnkit_compiler.backends.base.runtime import Launch, Matrix, Runtime, Unfit
+from rnnkit_compiler.backends.base.runtime import Launch, LaunchingRuntime, Matrix, Unfit
 from rnnkit_compiler.backends.triton.cost import Choice, choose
 from rnnkit_compiler.backends.triton.kernels import At, Kernels, carried
 from rnnkit_compiler.schedule.buffers import Buffer, BufferKind
-from rnnkit_compiler.schedule.layout import Layout
 from rnnkit_compiler.schedule.sharing import Shares, StepWork
 
 keys_of = torch._C._dispatch_keys
 
 
-class TritonRuntime(Runtime):
+class TritonRuntime(LaunchingRuntime):
     """Locations are tensors and offsets, and a product waits as a function.
 
     Args:
@@ -65,11 +64,6 @@ class TritonRuntime(Runtime):
     def shifted(self, location: At, elements: int) -> At:
         """Return the location of an element so many behind."""
         return At(location.tensor, location.offset + elements)
-
-    def spread(self, memory: Tensor, layout: Layout) -> dict[Buffer, At]:
-        """Return where the buffers of a layout are in a piece of memory."""
-        numbers = self.location_of(memory).tensor.view(self.dtype)
-        return {buffer: At(numbers, offset // self.dtype.itemsize) for buffer, offset in layout.offsets.items()}
 
     def shares(self, steps: int, batch: int, work: StepWork) -> Shares:
         """Tell how many programs have rows of a batch; those that share the units of these come beside."""

@@ -8,8 +8,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 import rnnkit
 from rnnkit_compiler import compiled
 from rnnkit_compiler.backends.base.runtime import Unfit
-from rnnkit_compiler.backends.cpp import kernel, linear
+from rnnkit_compiler.backends.cpp import linear
 from rnnkit_compiler.backends.cpp.boundary import address_of, is_plain
+from rnnkit_compiler.backends.cpp.prepared_run import PreparedRun
 from rnnkit_compiler.trace import projection, verification
 
 from ....core_cells import CORE_CELLS
@@ -104,7 +105,7 @@ def guard_lifted(monkeypatch):
     monkeypatch.setattr(compiled, "obstacle", lambda *args: "")
     for module in (verification, projection):
         monkeypatch.setattr(module, "_same", lambda *args: True)  # there are no numbers to compare
-    monkeypatch.setattr(kernel.Kernel, "run", reached)
+    monkeypatch.setattr(PreparedRun, "__call__", reached)
     monkeypatch.setattr(linear, "multiply", reached)
     monkeypatch.setattr(linear, "LEAST", 1)
 
@@ -134,10 +135,8 @@ def test_the_reason_names_the_device():
 def test_the_library_itself_is_reached_on_the_cpu(monkeypatch):
     """The fixture above would notice it."""
     called = []
-    run = kernel.Kernel.run
-    monkeypatch.setattr(
-        kernel.Kernel, "run", lambda *args, **kwargs: (called.append(args[1].kernel), run(*args, **kwargs))
-    )
+    run = PreparedRun.__call__
+    monkeypatch.setattr(PreparedRun, "__call__", lambda self, *given: (called.append(self.name), run(self, *given)))
     layer = rnnkit.RNN("gru", 8, 8, unroller="compiled")
     layer(torch.randn(5, 3, 8))[0].sum().backward()
     assert called == ["Forward", "Backward"]
