@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rnnkit.checkpoints.checkpoint import load_checkpoint, save_checkpoint
     from rnnkit.checkpoints.run_folder import RunFolder
     from rnnkit.core.advancer import Advancer
+    from rnnkit.core.bound import Bound
     from rnnkit.core.cell import Cell, Projected, State, map_parts, parts_of, tensors_replaced, time_slices
     from rnnkit.core.forecast import Forecast, ForecastError
     from rnnkit.core.input_checks import casts_automatically, check_step
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Advancer": "core.advancer",
+    "Bound": "core.bound",
     "Batch": "core.task",
     "Cell": "core.cell",
     "CellLike": "plugin.cell_spec",
@@ -138,6 +140,7 @@ __all__ = [
     "RNN",
     "Advancer",
     "Batch",
+    "Bound",
     "Cell",
     "CellLike",
     "Exported",

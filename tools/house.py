@@ -40,7 +40,7 @@ FLOORS = {
         ["backends"],
         ["_recorded"],
         ["_program"],
-        ["_advancing", "_one_step", "_symbols"],
+        ["_advancing", "_bound", "_symbols"],
         ["compiled"],
     ],
 }

@@ -24,8 +24,8 @@ from rnnkit.errors import UsageError, first_line
 from rnnkit_compiler import _program
 from rnnkit_compiler._advancing import Advancing
 from rnnkit_compiler._autocast import narrowed, paused, widened
+from rnnkit_compiler._bound import BoundProgram
 from rnnkit_compiler._cache import Cache
-from rnnkit_compiler._one_step import is_one_step
 from rnnkit_compiler._program import ANY, Program, Wanted, candidates, checked, compose, fast_products
 from rnnkit_compiler._symbols import pays, stand_in
 from rnnkit_compiler.backends.base.backend import Refusal, Timeline
@@ -106,11 +106,7 @@ class Compiled(rnnkit.Unroller):
         """Unroll `cell` over `xs` (T, B, D); see `rnnkit.Unroller`."""
         if self._loop is not None and rnnkit.is_traced():
             return self._loop(cell, xs, state, lengths=lengths, reset=reset)
-        compiling = torch.compiler.is_compiling()
-        if self._loop is not None and self.backend is None and not compiling and is_one_step(cell, xs, state):
-            mind_forks()
-            return self._loop(cell, xs, state, lengths=lengths, reset=reset)
-        unroll = _unroll_untraced if compiling else _unroll
+        unroll = _unroll_untraced if torch.compiler.is_compiling() else _unroll
         return unroll(self._wanted, cell, xs, state, lengths, reset)
 
     def over_symbols(
@@ -146,16 +142,24 @@ class Compiled(rnnkit.Unroller):
 
     def advancer(self, cell: Cell, steps: int, rows: int) -> Advancing | None:
         """Return what runs the kernel of a cell with next to no preparation; None where no kernel runs it."""
+        if (program := self._kernels_of(cell)) is None or (direct := program.backend.direct(steps, rows)) is None:
+            return None
+        return Advancing(cell, program, direct, (steps, rows))
+
+    def bound(self, cell: Cell) -> BoundProgram | None:
+        """Return what runs the kernels of a cell without another look at it; None where no kernel runs it."""
+        return None if (program := self._kernels_of(cell)) is None else BoundProgram(cell, program)
+
+    @torch.no_grad()  # so that kernels of training are not compiled for its sake
+    def _kernels_of(self, cell: Cell) -> Program | None:
+        """Return the program of a cell that runs in kernels on the CPU, now and later; None where it does not."""
         like = first_number(cell)
         if like is None or not like.is_cpu:
             return None
-        with torch.no_grad():
-            xs = like.new_zeros(steps, rows, cell.input_size)
-            program = program_for(cell, xs, rnnkit.prepare(cell, xs, None, None, None).state, self._wanted)
-            direct = None if isinstance(program, Refusal) else program.backend.direct(steps, rows)
-        if direct is None or isinstance(program, Refusal) or program.tables:  # what is in tables may change
-            return None
-        return Advancing(cell, program, direct, (steps, rows))
+        program = self._on_plain_input(cell)
+        if isinstance(program, Refusal) or program.backend.name == TORCH or program.tables:
+            return None  # what is in tables may change
+        return program
 
     def explain(self, cell: Cell) -> str:
         """Say what is computed ahead, fused and deferred, what it costs, what fell back and why, and the Jacobian."""
@@ -218,10 +222,9 @@ def _cast(wanted: Wanted, cell: Cell, prepared: rnnkit.Prepared) -> tuple[Tensor
     narrow = torch.get_autocast_dtype(prepared.xs.device.type) is torch.bfloat16
     wide = widened(cell, prepared)
     with paused(prepared.xs.device):
-        program = _chosen(wanted, cell, wide, narrow)
-        result = None if program is None else _run_by(program, cell, wide)
-    if program is None or result is None:
-        return None
+        if (program := _chosen(wanted, cell, wide, narrow)) is None:
+            return None
+        result = _run_by(program, cell, wide)
     return narrowed(result, program.loop_dtypes(cell, prepared))
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import embedding
 
 from rnnkit.core.advancer import Advancer
+from rnnkit.core.bound import Bound
 from rnnkit.core.cell import Cell, State, name_after_class, parameters_of, starting_state
 from rnnkit.core.input_checks import check_input, check_lengths, check_reset, check_state, describe, plain_state
 from rnnkit.core.row_masks import running_rows
@@ -156,6 +157,13 @@ class Unroller(ABC):
         """Return what runs a cell over inputs (steps, rows, D) at less cost than a call; None: nothing does.
 
         It gives the numbers of a call. A layer asks for it, for calls without gradients, and so does a stepper.
+        """
+        return None
+
+    def bound(self, cell: Cell) -> Bound | None:
+        """Return what runs a cell with gradients at less cost than a call, of any size; None: nothing does.
+
+        It gives the numbers of a call. A layer asks for it.
         """
         return None
 

@@ -1,4 +1,4 @@
-"""Calls without gradients take a shortcut, which no change escapes: they always give what the loop gives."""
+"""Calls take a shortcut, with gradients and without, which no change escapes: they always give what the loop gives."""
 
 import copy
 import pickle
@@ -12,6 +12,13 @@ from torch.nn.utils import parametrizations
 import rnnkit
 
 XS = torch.randn(1, 2, 3, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture(autouse=True, params=["without gradients", "with gradients"])
+def gradients(request):
+    """Run a test without gradients, and with them."""
+    with torch.set_grad_enabled(request.param == "with gradients"):
+        yield torch.is_grad_enabled()
 
 
 class Scaled(rnnkit.Cell):
@@ -41,14 +48,14 @@ def layer_of(cell="lstm", **options):
 
 
 def shortcut_of(layer, xs=XS):
-    return layer._shortcuts._known.get(xs.shape)
+    shortcuts = layer._shortcuts[torch.is_grad_enabled()]
+    return shortcuts._known.get(shortcuts._kind.form(xs))
 
 
 def warmed(layer, xs=XS, hx=None):
     """Call a layer until it takes the shortcut, and return what it gives then."""
-    with torch.no_grad():
-        for _ in range(3):
-            given = layer(xs, hx)
+    for _ in range(3):
+        given = layer(xs, hx)
     assert shortcut_of(layer, xs) is not None
     return given
 
@@ -56,8 +63,7 @@ def warmed(layer, xs=XS, hx=None):
 def by_the_loop(layer, xs=XS, hx=None):
     other = copy.deepcopy(layer)
     other.unroller = "loop"
-    with torch.no_grad():
-        return other(xs, hx)
+    return other(xs, hx)
 
 
 def assert_same(given, expected):
@@ -75,8 +81,7 @@ def test_the_shortcut_gives_what_the_loop_gives(cell, batch_first, num_layers):
     xs = XS.transpose(0, 1) if batch_first else XS
     assert_same(warmed(layer, xs), by_the_loop(layer, xs))
     hx = layer.layout.unflat([torch.randn_like(t) for t in layer.layout.flat(layer.initial_state(2))])
-    with torch.no_grad():
-        given = layer(xs, hx)
+    given = layer(xs, hx)
     assert_same(given, by_the_loop(layer, xs, hx))
     assert all(a.data_ptr() != b.data_ptr() for a, b in zip(*map(layer.layout.flat, (hx, given[1])), strict=True))
 
@@ -128,8 +133,7 @@ def replace(layer):
 
 def parametrize(layer):
     parametrizations.weight_norm(layer, "weight_hh_l0")
-    with torch.no_grad():
-        layer.parametrizations.weight_hh_l0.original0.mul_(2)
+    layer.parametrizations.weight_hh_l0.original0.data.mul_(2)
 
 
 OF_WEIGHTS = [
@@ -143,8 +147,7 @@ def test_a_change_of_weights_counts_from_the_next_call_on(change):
     layer, hx = layer_of(), (torch.full((1, 2, 4), 0.5), torch.full((1, 2, 4), 0.5))
     before = warmed(layer, hx=hx)
     change(layer)
-    with torch.no_grad():
-        given = layer(XS, hx)
+    given = layer(XS, hx)
     assert not torch.equal(given[0], before[0])
     assert_same(given, by_the_loop(layer, hx=hx))
 
@@ -191,8 +194,7 @@ def a_hook(layer, monkeypatch):
 
 def parametrized_submodule(layer, monkeypatch):
     parametrizations.weight_norm(layer.read_l0, "weight")
-    with torch.no_grad():
-        layer.read_l0.parametrizations.weight.original0.mul_(2)
+    layer.read_l0.parametrizations.weight.original0.data.mul_(2)
 
 
 OF_CELLS = [
@@ -206,8 +208,7 @@ def test_a_change_of_a_cell_counts_from_the_next_call_on(change, monkeypatch):
     layer = layer_of(Scaled)
     before = warmed(layer)
     change(layer, monkeypatch)
-    with torch.no_grad():
-        given = layer(XS)
+    given = layer(XS)
     assert not torch.equal(given[0], before[0])
     assert_same(given, by_the_loop(layer))
 
@@ -217,20 +218,17 @@ def test_settings_of_the_layer_count_from_the_next_call_on():
     xs = torch.randn(2, 2, 3)
     assert_same(warmed(layer, xs), by_the_loop(layer, xs))
     layer.batch_first = True
-    with torch.no_grad():
-        assert_same(layer(xs), by_the_loop(layer, xs))
+    assert_same(layer(xs), by_the_loop(layer, xs))
     layer.batch_first = False
     layer.train()
-    with torch.no_grad():
-        assert not torch.equal(layer(xs)[0], layer(xs)[0])  # dropped
+    assert not torch.equal(layer(xs)[0], layer(xs)[0])  # dropped
 
 
 def test_training_and_evaluation_of_a_cell_are_told_apart():
     layer = layer_of("zoneout(lstm)", rate=0.5).eval()
     warmed(layer)
     layer.train()
-    with torch.no_grad():
-        assert any(not torch.equal(layer(XS)[0], layer(XS)[0]) for _ in range(8))
+    assert any(not torch.equal(layer(XS)[0], layer(XS)[0]) for _ in range(8))
 
 
 def test_calls_of_other_forms_go_the_long_way():
@@ -252,19 +250,76 @@ def test_calls_of_other_forms_go_the_long_way():
         lambda layer: layer(XS.expand(1, 2, 3)),
     ]
     for call in calls:
-        with torch.no_grad():
-            assert_same(call(layer), call(loop))
+        assert_same(call(layer), call(loop))
     for bad in (XS.double(), XS.to("meta")):
-        with torch.no_grad(), pytest.raises(rnnkit.errors.ShapeError):
+        with pytest.raises(rnnkit.errors.ShapeError):
             layer(bad)
-    with torch.no_grad(), pytest.raises(rnnkit.errors.ShapeError, match="hx"):
+    with pytest.raises(rnnkit.errors.ShapeError, match="hx"):
         layer(XS, (torch.zeros(1, 2, 4),))
 
 
-def test_with_gradients_the_shortcut_is_not_taken():
+def test_a_call_with_gradients_takes_no_shortcut_of_one_without():
     layer = layer_of()
-    warmed(layer)
-    assert layer(XS)[0].requires_grad
+    with torch.no_grad():
+        warmed(layer)
+    with torch.enable_grad():
+        assert layer(XS)[0].requires_grad
+
+
+def derivatives(layer, xs, order):
+    """Return gradients of input, states and weights, of a sum over outputs and last states, or those of their sum."""
+    with torch.enable_grad():
+        xs, rows = xs.clone().requires_grad_(), xs.shape[0 if layer.batch_first else 1]
+        hx = [
+            torch.linspace(-1, 1, t.numel(), dtype=t.dtype).view(t.shape)
+            for t in layer.layout.flat(layer.initial_state(rows))
+        ]
+        tensors = [xs, *(h.requires_grad_() for h in hx), *layer.parameters()]
+        ys, last = layer(xs, layer.layout.unflat(hx))
+        total = sum(t.square().sum() for t in (ys, *layer.layout.flat(last)))
+        grads = torch.autograd.grad(total, tensors, create_graph=order == 2)
+        return grads if order == 1 else torch.autograd.grad(sum(g.square().sum() for g in grads), tensors)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("num_layers", [1, 2])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "layernorm", "zoneout(lstm)", Scaled])
+@pytest.mark.covering(2)
+def test_gradients_are_the_loop_s(cell, num_layers, order):
+    layer = layer_of(cell, num_layers=num_layers, batch_first=num_layers == 2).double().eval()
+    with torch.enable_grad():
+        warmed(layer, XS.double())
+    loop = copy.deepcopy(layer)
+    loop.unroller = "loop"
+    for steps, rows in ((1, 1), (5, 2), (2, 5), (5, 2)):
+        xs = torch.randn(steps, rows, 3, dtype=torch.double)
+        given, expected = (derivatives(each, xs, order) for each in (layer, loop))
+        torch.testing.assert_close(given, expected, rtol=1e-9, atol=1e-11)
+
+
+def test_a_weight_that_is_frozen_later_has_no_gradient():
+    layer = layer_of()
+    with torch.enable_grad():
+        warmed(layer)
+        layer.weight_hh_l0.requires_grad_(False)
+        for _ in range(3):
+            layer(XS)[0].sum().backward()
+    assert layer.weight_hh_l0.grad is None
+    assert layer.weight_ih_l0.grad is not None
+
+
+def test_what_was_made_in_inference_mode_goes_the_long_way():
+    layer = layer_of()
+    with torch.enable_grad():
+        warmed(layer)
+        with torch.inference_mode():
+            xs, h = torch.ones(1, 2, 3), torch.ones(1, 2, 4)
+        for given in ((xs, None), (XS, (h, h))):
+            with pytest.raises(RuntimeError, match="nference tensors cannot be saved"):
+                layer(*given)
+        with torch.inference_mode(), torch.enable_grad():
+            assert layer(XS)[0].shape == (1, 2, 4)
+        layer(XS)[0].sum().backward()
 
 
 def test_copies_begin_with_no_shortcut():
@@ -274,21 +329,19 @@ def test_copies_begin_with_no_shortcut():
         assert shortcut_of(other) is None
         assert_same(warmed(other), before)
     half = rnnkit.copy_with_tensors(layer, {name: t.detach() / 2 for name, t in layer.named_parameters()})
-    with torch.no_grad():
-        assert_same(half(XS), by_the_loop(half))
-        assert_same(layer(XS), before)
+    assert_same(half(XS), by_the_loop(half))
+    assert_same(layer(XS), before)
 
 
-def test_a_cell_that_changes_at_every_call_is_not_looked_at_for_ever(monkeypatch):
+def test_a_cell_that_changes_at_every_call_is_not_looked_at_for_ever(monkeypatch, gradients):
     layer = layer_of(Scaled)
     looked = []
-    of = type(layer.unroller)
-    inner = of.advancer
-    monkeypatch.setattr(of, "advancer", lambda self, *given: looked.append(given) or inner(self, *given))
-    with torch.no_grad():
-        for k in range(200):
-            layer._cells[0].factor = 1 + k / 200
-            layer(XS)
+    of, name = type(layer.unroller), "bound" if gradients else "advancer"
+    inner = getattr(of, name)
+    monkeypatch.setattr(of, name, lambda self, *given: looked.append(given) or inner(self, *given))
+    for k in range(200):
+        layer._cells[0].factor = 1 + k / 200
+        layer(XS)
     assert 1 <= len(looked) < 10
 
 
@@ -299,8 +352,7 @@ def test_threads_share_a_layer():
     expected = [by_the_loop(layer, xs) for xs in inputs]
 
     def call(k):
-        with torch.no_grad():
-            return [layer(inputs[k]) for _ in range(50)]
+        return [layer(inputs[k]) for _ in range(50)]
 
     with ThreadPoolExecutor(4) as pool:
         for given, wanted in zip(pool.map(call, range(16)), expected, strict=True):
@@ -311,8 +363,7 @@ def test_threads_share_a_layer():
 def test_learnt_initial_states_are_read_anew():
     layer = layer_of("gru", trainable_state=True)
     before = warmed(layer)
-    with torch.no_grad():
-        layer.initial_h_l0.data.add_(1)
-        given = layer(XS)
+    layer.initial_h_l0.data.add_(1)
+    given = layer(XS)
     assert not torch.equal(given[0], before[0])
     assert_same(given, by_the_loop(layer))

@@ -83,6 +83,7 @@ class Unchanged:
             *map(Tensor.size, tensors),
             *map(Tensor.stride, tensors),
             *[tensor.dtype for tensor in tensors],
+            *[tensor.requires_grad for tensor in tensors],
         ]
 
     def _mutable_values(self, functions: list[FunctionType]) -> Iterator[tuple[Callable[[], Any], str, Hashable]]:

@@ -27,7 +27,8 @@ def apply(recurrence: Recurrence, tensors: Tensors, timeline: Timeline) -> Resul
 def _apply(recurrence: Recurrence, tensors: Tensors, timeline: Timeline) -> Results:
     """Do the same with what is in the kernel's form."""
     everything = (*tensors.parts, *tensors.states, *tensors.initial, *tensors.invariants)
-    training = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in everything)
+    differentiated = torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
+    training = differentiated and any(tensor.requires_grad for tensor in everything)
     try:
         ys, *last = AllSteps.apply(recurrence, timeline, training, *everything)  # type: ignore[no-untyped-call]
     except Unfit:

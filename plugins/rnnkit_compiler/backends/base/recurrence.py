@@ -46,6 +46,7 @@ class Recurrence:
             self.in_kernels_form = InKernelsForm(self.fallback, self.forms)
         step = self.plan.step
         numbers = step.invariants
+        self._invariants = len(numbers)
         self.of_matrix = [numbers.index(matrix.number) for matrix in step.matrices]
         """Which invariant each matrix is, or is a part of."""
         self.of_vector = [numbers.index(vector.number) for vector in step.vectors]
@@ -76,7 +77,7 @@ class Recurrence:
             tensors: its parts, states, initial states and invariants.
         """
         steps, batch, lengths, _, reset = timeline
-        first = len(tensors) - len(self.plan.step.invariants)
+        first = len(tensors) - self._invariants
         strides = [tensors[first + place].stride() for place in self.of_matrix]
         return (steps, batch, lengths is None, reset is None, self.shares(steps, batch), *strides)
 

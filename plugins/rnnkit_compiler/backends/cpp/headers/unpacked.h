@@ -1,5 +1,5 @@
-// The product of a few rows with weights where they lie, for a call of so few rows in all that packing the weights would
-// take longer than multiplying by them: C = A W + bias.
+// Products of calls of so few rows in all that packing their factors would take longer than multiplying by them: a few
+// rows with weights where they lie, C = A W + bias, and the gradient of weights, a sum over few rows.
 //
 // Every weight is read once from memory, in the direction in which it is contiguous: along the summed dimension, as the
 // rows of a weight that is used transposed, or along the columns of C. A block of columns stays in the first cache while
@@ -107,4 +107,48 @@ static void linear_where_it_lies(real* c, std::ptrdiff_t ldc, int M, int N, int 
             store_n(c + r * ldc + at, bias ? x + bias.at(at, left) : x, left);
         });
     }
+}
+
+// ---- A sum over few rows ----
+
+constexpr int FEW_SUMMED = 8;
+
+// Columns [n, n + VL * NV) of `rows` rows of C = A B, of which `left` are there.
+template <int NV, bool full>
+INLINE void sum_of_few(real* c, std::ptrdiff_t ldc, Matrix a, int rows, const real* b, std::ptrdiff_t rs, int K,
+                       int left) {
+    for (int r = 0; r < rows; ++r, c += ldc) {
+        vec sum[NV] = {};
+        for (int k = 0; k < K; ++k) {
+            const vec x = broadcast(a.data[r * a.rs + k * a.cs]);
+#pragma GCC unroll 4
+            for (int v = 0; v < NV; ++v) {
+                const real* at = b + k * rs + v * VL;
+                sum[v] = fma(x, full ? load(at) : load_n(at, at_most(left - v * VL, VL)), sum[v]);
+            }
+        }
+#pragma GCC unroll 4
+        for (int v = 0; v < NV; ++v) {
+            if (full) store(c + v * VL, sum[v]);
+            else store_n(c + v * VL, sum[v], at_most(left - v * VL, VL));
+        }
+    }
+}
+
+// One thread's part of C (M, N) = A (M, K) B (K, N) of few k, of contiguous rows of B.
+static void linear_of_few(real* c, std::ptrdiff_t ldc, int M, int N, int K, Matrix a, Matrix b, real* row_sums,
+                          int thread, int threads) {
+    constexpr int WIDE = BLOCK_VECTORS * VL;
+    const int first = share_start(M, thread, threads), rows = share_start(M, thread + 1, threads) - first;
+    const Matrix own = a.at(first, 0);
+    c += first * ldc;
+    for (int r = 0; row_sums && r < rows; ++r) {
+        real sum = 0;
+        for (int k = 0; k < K; ++k) sum += own.data[r * own.rs + k * own.cs];
+        row_sums[first + r] = sum;
+    }
+    int n = 0;
+    for (; n + WIDE <= N; n += WIDE)
+        sum_of_few<BLOCK_VECTORS, true>(c + n, ldc, own, rows, b.data + n, b.rs, K, WIDE);
+    for (; n < N; n += VL) sum_of_few<1, false>(c + n, ldc, own, rows, b.data + n, b.rs, K, N - n);
 }

@@ -1,0 +1,34 @@
+"""The bound unroller: a cell and its unrolling, all that can be checked being so."""
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor
+
+from rnnkit.core.cell import State
+
+
+class Bound(ABC):
+    """Runs one cell over whole inputs, as its unroller would, with gradients, at less cost a call.
+
+    An unroller makes it, by `Unroller.bound`. Who calls it has checked that tensors are of the right shapes and dtypes
+    and on the right device, and that nothing looks at the call (`rnnkit.watched_by`, `rnnkit.casts_automatically`).
+    """
+
+    @abstractmethod
+    def holds(self) -> bool:
+        """Tell whether the cell still is what this was made for; cheap, to be asked before a call.
+
+        Numbers of parameters and buffers that were overwritten in place are no change: a call reads them anew.
+        """
+
+    @abstractmethod
+    def __call__(self, xs: Tensor, state: State) -> tuple[Tensor, State]:
+        """Unroll the cell.
+
+        Args:
+            xs: (T, B, D).
+            state: before the first step, each (B, ...).
+
+        Returns:
+            ys (T, B, O) and the state after the last step.
+        """

@@ -1,0 +1,80 @@
+"""The shortcuts that a layer has found, and when it looks for one."""
+
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from torch import Tensor
+
+from rnnkit.core.input_checks import casts_automatically
+from rnnkit.core.watching import watched_by
+from rnnkit.layers.advancing_shortcut import AdvancingShortcut
+from rnnkit.layers.bound_shortcut import BoundShortcut
+from rnnkit.layers.shortcut import Shortcut
+
+if TYPE_CHECKING:
+    from rnnkit.layers.rnn import RNN
+    from rnnkit.layers.state_layout import States
+
+Kind: TypeAlias = type[AdvancingShortcut] | type[BoundShortcut]
+
+MOST_FORMS = 8
+"""Forms of input for which shortcuts are kept."""
+
+PATIENCE = 1024
+"""Calls, at most, that go the long way before a shortcut is looked for again where none held."""
+
+
+class Shortcuts:
+    """The shortcuts that a layer has found; a copy of the layer, or one that is read from a file, begins with none.
+
+    Args:
+        kind: of shortcut.
+    """
+
+    def __init__(self, kind: Kind) -> None:
+        self._kind = kind
+        self._known: dict[Hashable, Shortcut | None] = {}
+        self._waits = self._failures = 0
+
+    def __reduce__(self) -> tuple[type["Shortcuts"], tuple[Kind]]:
+        return Shortcuts, (self._kind,)
+
+    def run(self, layer: "RNN", input: Any, hx: Any) -> "tuple[Tensor, States] | None":
+        """Return what a layer would without lengths and resets; None: it is to go the long way."""
+        if type(input) is not Tensor or watched_by() or casts_automatically(input.device):
+            return None
+        form = self._kind.form(input)
+        shortcut = self._known.get(form)
+        if shortcut is None:
+            self._look_for(layer, input, form)
+            return None
+        if not shortcut.fits(input, hx):
+            return None
+        if not shortcut.holds(layer):
+            self._forget(form)
+            return None
+        self._failures = 0
+        return shortcut.run(input, hx)
+
+    def _forget(self, form: Hashable) -> None:
+        """Forget what holds no more, and wait the longer the more often that happens."""
+        self._known.pop(form, None)
+        self._failures += 1
+        self._waits = min(PATIENCE, 2**self._failures)
+
+    def _look_for(self, layer: "RNN", input: Tensor, form: Hashable) -> None:
+        """Look for the shortcut of calls like this one, from the second of them on."""
+        if self._waits:
+            self._waits -= 1
+        elif form not in self._known:
+            if len(self._known) >= MOST_FORMS:
+                self._known.clear()
+            self._known[form] = None
+        else:
+            found = self._known[form] = self._kind.find(layer, input)
+            self._waits = 0 if found else PATIENCE
+
+
+def shortcuts() -> tuple[Shortcuts, Shortcuts]:
+    """Return those of calls without gradients, and of calls with them; none are found yet."""
+    return Shortcuts(AdvancingShortcut), Shortcuts(BoundShortcut)
