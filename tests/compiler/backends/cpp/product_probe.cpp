@@ -90,6 +90,13 @@ extern "C" void multiply_where_it_lies(real* c, long ldc, int M, int N, int K, c
         linear_where_it_lies(c, ldc, M, N, K, {a, rs_a, 1}, {b, rs_b, cs_b}, {bias, bias2}, thread, threads);
 }
 
+// A sum over few rows of B, as the gradient of a weight is one.
+extern "C" void multiply_few(real* c, long ldc, int M, int N, int K, const real* a, long rs_a, long cs_a, const real* b,
+                             long rs_b, real* row_sums, int threads) {
+    for (int thread = 0; thread < threads; ++thread)
+        linear_of_few(c, ldc, M, N, K, {a, rs_a, cs_a}, {b, rs_b, 1}, row_sums, thread, threads);
+}
+
 // C (rows, G * H) = A W by panels of G gates of H units, with W where it lies.
 extern "C" void multiply_panels_where_they_lie(real* C, const real* A, long lda, int rows, const real* W, long rs, long cs,
                                                int K, int G, int H, int V) {

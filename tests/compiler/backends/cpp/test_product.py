@@ -71,6 +71,17 @@ class Build:
         assert (wide[:, columns:] == 7).all()
         return wide[:, :columns]
 
+    def multiply_few(self, a, b, *, sums, threads):
+        """Return a b, in the rows of a wider matrix, by sums over the rows of b; `sums` gets the row sums of a."""
+        rows, columns = len(a), b.shape[1]
+        wide = np.full((rows, columns + 3), 7, self.dtype)
+        self.library.multiply_few(
+            address(wide), strides(wide)[0], rows, columns, len(b), address(a), *strides(a), address(b),
+            strides(b)[0], address(sums), threads,
+        )  # fmt: skip
+        assert (wide[:, columns:] == 7).all()
+        return wide[:, :columns]
+
     def multiply_panels_where_they_lie(self, a, w, gates, vectors):
         """Return a w by way of panels that are not packed."""
         c = np.full((len(a), w.shape[1]), np.nan, self.dtype)
@@ -270,6 +281,18 @@ def test_product_of_few_rows_with_a_matrix_where_it_lies(build, depth, columns, 
         check(once, a, b, np.broadcast_to(bias[0], once.shape))
         twice = build.multiply_where_it_lies(a, b, bias=bias[0].copy(), bias2=bias[1].copy())
         assert (twice == build.multiply_where_it_lies(a, b, bias=bias.sum(0))).all()
+
+
+@pytest.mark.parametrize("columns", [1, 16, 37, 64, 100, 300])
+@pytest.mark.parametrize("rows", [1, 5, 37])
+def test_sum_over_few_rows(build, rows, columns):
+    for depth in (1, 2, 8):
+        wide = build.draw(depth, columns + 3)
+        for a in (build.draw(rows, depth), build.draw(rows, depth, order="F")):
+            sums = np.full(rows, np.nan, build.dtype)
+            check(build.multiply_few(a, wide[:, :columns], sums=sums, threads=min(3, rows)), a, wide[:, :columns])
+            check(sums[:, None], a, np.ones((depth, 1), build.dtype))
+            assert (build.multiply_few(a, wide[:, :columns], sums=None, threads=1)[:, 0] != 7).all()
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
