@@ -96,6 +96,8 @@ class Owner(Guarded):
 
     def standing(self, position: int) -> Cell | None:
         """Return a cell that uses the owner's own tensors and submodules, as they are; None if one is computed."""
+        if self.computes_weights():  # which may draw random numbers, and so is not tried
+            return None
         cell = self._cells[position]
         self._set_mode(cell)
         return None if self._bring_up_to_date(position) else cell

@@ -41,7 +41,7 @@ class Shortcuts:
 
     def run(self, layer: "RNN", input: Any, hx: Any) -> "tuple[Tensor, States] | None":
         """Return what a layer would without lengths and resets; None: it is to go the long way."""
-        if type(input) is not Tensor or watched_by() or casts_automatically(input.device):
+        if type(input) is not Tensor or input.is_nested or watched_by() or casts_automatically(input.device):
             return None
         form = self._kind.form(input)
         shortcut = self._known.get(form)

@@ -224,6 +224,25 @@ def test_settings_of_the_layer_count_from_the_next_call_on():
     assert not torch.equal(layer(xs)[0], layer(xs)[0])  # dropped
 
 
+def test_to_look_for_a_shortcut_draws_no_random_numbers():
+    layer = layer_of()
+    rnnkit.weight_drop(layer, 0.5, "weight_hh")
+    drawn = []
+    for each in (layer, layer, layer, layer):
+        torch.manual_seed(0)
+        each(XS)
+        drawn.append(torch.rand(1))
+    assert len(set(map(float, drawn))) == 1
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_nested_input_of_another_kind_is_refused_as_ever():
+    layer = layer_of()
+    warmed(layer)
+    with pytest.raises(rnnkit.errors.UsageError, match="nested tensor of another kind"):
+        layer(torch.nested.nested_tensor([torch.ones(2, 3), torch.ones(1, 3)]))
+
+
 def test_training_and_evaluation_of_a_cell_are_told_apart():
     layer = layer_of("zoneout(lstm)", rate=0.5).eval()
     warmed(layer)

@@ -16,6 +16,7 @@ from rnnkit_compiler.ir.kinds import CONTRACTIONS
 from rnnkit_compiler.ir.lowered import Lowered
 from rnnkit_compiler.ir.operations import OPERATIONS
 from rnnkit_compiler.ir.pieces import gradient_of_window
+from rnnkit_compiler.ir.row_sums import RowSums
 from rnnkit_compiler.ir.units import scan_gradients, scattered
 
 
@@ -58,12 +59,13 @@ def derive(step: Lowered) -> Derivative:
     gathered[step.output].append(Partial(0, step.output.width, graph.make("grad_y", (), step.output.width)))
     for k, node in enumerate(step.next_states):
         gathered[node].append(Partial(0, node.width, graph.make("grad_state", (), node.width, k)))
+    sums = RowSums(graph, order)
     deferred = []
     leaves: dict[Node, Node] = {}
     for node in reversed(order):
         if not gathered[node] or node.op == "number":
             continue
-        gradient = _total(graph, node, gathered[node])
+        gradient = _total(graph, sums, node, gathered[node])
         if node.op in ("state", "part", "vector"):
             leaves[node] = gradient
         elif node.op == "product":
@@ -138,7 +140,7 @@ def _add(gathered: dict[Node, list[Partial]], node: Node, gradient: Node) -> Non
         gathered[node].append(Partial(0, node.width, gradient))
 
 
-def _total(graph: Graph, node: Node, partials: list[Partial]) -> Node:
+def _total(graph: Graph, sums: RowSums, node: Node, partials: list[Partial]) -> Node:
     """Add up gradients, of which some are of some elements of the node only."""
     cuts = sorted(
         {cut for partial in partials for cut in (partial.offset, partial.offset + partial.width)} | {0, node.width}
@@ -148,6 +150,6 @@ def _total(graph: Graph, node: Node, partials: list[Partial]) -> Node:
         total = graph.number(0)
         for partial in partials:
             if partial.offset <= start and stop <= partial.offset + partial.width:
-                total = total + graph.slice(partial.gradient, start - partial.offset, stop - start)
+                total = sums.add(total, graph.slice(partial.gradient, start - partial.offset, stop - start))
         joined.append(graph.expand(total, stop - start))
     return graph.concat(joined)

@@ -132,29 +132,28 @@ class RegionCode:
             names = [known[operand] for operand in node.inputs]
             inside.append(f"const vec x{node.number} = {expression(node.op, names)};  // {self.names.note(node)}")
             known[node] = f"x{node.number}"
-        sums: list[tuple[str, Place]] = []
+        sums: dict[str, list[Place]] = {}
         for store in region.stores:  # all is read before anything is written, which may be over it
             self._operand(store.node, own, known, outside, inside)
         for store in region.stores:
             value, place = known[store.node], store.place
             if place.buffer.kind is BufferKind.GRAD_VECTOR:
-                name = f"sum{len(sums)}"
-                sums.append((name, place))
-                inside.append(f"{name} += {value};")
+                sums.setdefault(value, []).append(place)  # two biases of one gate have the same
             else:
                 guard = "if (call.y_apart) " if place.buffer.kind is BufferKind.Y else ""
                 inside.append(f"{guard}put<full>({self.names.at(place)} + j, {value}, left);")
         yield "constexpr bool full = decltype(whole)::full;"
         yield from outside
-        for name, _ in sums:
-            yield f"vec {name}{{}};"
+        for k, value in enumerate(sums):
+            yield f"vec sum{k}{{}};"
+            inside.append(f"sum{k} += {value};")
         yield "for (int i = s.first_live; i < s.live; ++i) {"
         yield "    const std::ptrdiff_t r = s.rows[i];"
         yield from (f"    {line}" for line in inside)
         yield "}"
-        for name, place in sums:
-            at = f"{self.names.at_vector(place)} + j"
-            yield f"put<full>({at}, get<full>({at}, left) + {name}, left);"
+        for k, places in enumerate(sums.values()):
+            for at in (f"{self.names.at_vector(place)} + j" for place in places):
+                yield f"put<full>({at}, get<full>({at}, left) + sum{k}, left);"
 
     def _operand(
         self, node: Node, own: set[Node], known: dict[Node, str], outside: list[str], inside: list[str]
