@@ -224,7 +224,8 @@ def compose(
     made = _first(able, step, devices)
     if isinstance(made, Backend):
         return _program(step, made, "")
-    reason = "; ".join(filter(None, [*reasons, made.reason])) if kernels else "the plan is asked for"
+    # why those that are for other devices do not run it says nothing where one for this device was asked
+    reason = made.reason or "; ".join(filter(None, reasons)) if kernels else "the plan is asked for"
     made = _first([last], step, devices)
     assert isinstance(made, Backend)
     return _program(step, made, reason)

@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 
 import torch
 
+from rnnkit_compiler.ir.bits import AND, BITS, LEFT, RIGHT
+from rnnkit_compiler.ir.intervals import PLACES, Interval, kept, place_count
 from rnnkit_compiler.ir.values import MOVES, NotLowerable
 from rnnkit_compiler.trace.recording import Call, Recording, Ref
 
-INTEGERS = (torch.int64, torch.int32)
+INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 SAME = frozenset(
     (
@@ -39,6 +41,10 @@ SAME = frozenset(
     )
 )
 """Operations whose results are no larger than the largest of what they read."""
+
+
+SMALL = 2**8
+"""Up to which integers are exact in every dtype."""
 
 
 class Bound(NamedTuple):
@@ -66,15 +72,24 @@ class Growth(NamedTuple):
     each_step: float
     """By how much the largest that is carried on may grow."""
 
+    settled: float
+    """How large one that is not carried on may be, at any step."""
+
+    limit: float
+    """The largest integer that each of their dtypes has."""
+
     most: Bound
     """Of all that is computed on the way."""
 
     divisors: list[int]
     """The numbers of tensors that integers are divided by, none of which may be 0."""
 
+    states: dict[int, Interval]
+    """Where the integers of the state have to begin so that all indices are in range; by the place of the state."""
+
     def largest(self, given: float, steps: int) -> float:
         """Return the largest integer of a call."""
-        return self.most.carried * (given + steps * self.each_step) + self.most.plus
+        return self.most.carried * (max(given, self.settled) + steps * self.each_step) + self.most.plus
 
 
 class WholeNumbers:
@@ -85,6 +100,12 @@ class WholeNumbers:
         self._bounds: dict[int, Bound] = {}
         self.divisors: list[int] = []
         """Tensors that integers are divided by, none of which may be 0."""
+        self._indices: list[tuple[str, int, Interval]] = []
+        """What units are chosen by, and where it must lie, after the name of the operation."""
+
+    def index(self, call: Call, number: int, allowed: Interval) -> None:
+        """Note that a call takes units by a tensor of integers, which must lie in an interval."""
+        self._indices.append((call.base_name, number, allowed))
 
     def of(self, argument: Any) -> Bound:
         """Return the bound of an argument: a number, or a tensor of integers or booleans."""
@@ -102,13 +123,18 @@ class WholeNumbers:
         Raises:
             NotLowerable: none is known.
         """
+        place = PLACES.get(call.base_name)
         for number in made:
             if number is not None and self._dtypes[number] in INTEGERS:
-                self._bounds[number] = self._bound_of(call)
+                is_place = place is not None and number == call.outputs[place]
+                count = place_count(self._recording, call) if is_place else 0
+                self._bounds[number] = Bound(0, count - 1) if is_place else self._bound_of(call)
 
     def _bound_of(self, call: Call) -> Bound:
         given = call.arguments
         name, numbers = call.base_name, _numbers(given)
+        if self._dtypes[call.output] == torch.uint8 and self._may_be_negative(call):
+            raise NotLowerable(f"{call.name} of torch.uint8, which begins again at 255, has no counterpart")
         if name in SAME:
             return largest([self.of(value) for value in numbers])
         first, second = (self.of(given[word]) if word in given else UNKNOWN for word in ("self", "other"))
@@ -118,13 +144,23 @@ class WholeNumbers:
         if name in ("remainder", "fmod") or (name == "div" and given["rounding_mode"]) or name == "floor_divide":
             self._divide(call, given["other"])
             return second if name == "remainder" else first
+        if name == "bucketize":
+            return Bound(0, prod(self._recording.shapes[given["boundaries"].number]))
         if math.inf in (first.plus, second.plus):
             raise NotLowerable(f"{call.name} of integers that may be of any size has no counterpart")
         if name in ("add", "sub", "rsub"):
             return first + second.times(abs(given["alpha"]))
+        if name in BITS:
+            return _bound_of_bits(name, first, given["other"])
         if name == "mul" and 0 in (first.carried, second.carried):
             return second.times(first.plus) if not first.carried else first.times(second.plus)
         raise NotLowerable(f"{call.name} of integers has no counterpart")
+
+    def _may_be_negative(self, call: Call) -> bool:
+        """Tell whether the result would be below 0 in a dtype that has such numbers."""
+        if call.base_name == "_to_copy":
+            return self._dtypes[call.reads[0]] not in (torch.bool, torch.uint8)
+        return call.base_name in ("sub", "rsub", "neg") or (call.arguments.get("alpha") or 1) < 0
 
     def _divide(self, call: Call, divisor: Any) -> None:
         if isinstance(divisor, Ref) and divisor.number not in self._bounds:
@@ -132,27 +168,66 @@ class WholeNumbers:
         elif isinstance(divisor, Ref) or not divisor:
             raise NotLowerable(f"{call.name} divides integers by what may be 0")
 
-    def growth(self, results: Iterable[tuple[int, int]]) -> Growth | None:
+    def growth(self, results: list[tuple[int, int]]) -> Growth | None:
         """Return how the integers grow, from pairs of a state before and after the step; None: there are none.
 
         Raises:
             NotLowerable: a state may become any integer.
         """
-        each_step = 0.0
+        each_step = settled = 0.0
         for before, after in results:
             if self._dtypes[before] in INTEGERS:
                 bound = self.of(Ref(after))
                 if bound.carried > 1 or bound.plus == math.inf:
                     raise NotLowerable("a state of integers may become as large as it likes")
-                each_step = max(each_step, bound.plus)
+                if bound.carried:
+                    each_step = max(each_step, bound.plus)
+                else:
+                    settled = max(settled, bound.plus)
         known = [bound for bound in self._bounds.values() if bound.plus < math.inf]
-        return Growth(each_step, largest([GIVEN, *known]), self.divisors) if self._bounds else None
+        states, most = self._kept(results), largest(known)
+        carried = any(self._dtypes[before] in INTEGERS for before, _ in results)
+        if not (carried or self.divisors or most.carried) and most.plus <= SMALL:
+            return None
+        return Growth(each_step, settled, self._limit(), largest([GIVEN, most]), self.divisors, states)
+
+    def _limit(self) -> float:
+        """Return the largest integer that each of the dtypes has."""
+        return min(float(torch.iinfo(dtype).max) for dtype in INTEGERS if dtype in self._dtypes)
+
+    def _kept(self, results: list[tuple[int, int]]) -> dict[int, Interval]:
+        """Return where the integers of the state have to begin, by place.
+
+        Raises:
+            NotLowerable: an index may be out of range even so.
+        """
+        if not self._indices:
+            return {}
+        states, intervals = kept(self._recording, results)
+        for name, number, allowed in self._indices:
+            if not intervals.of(Ref(number)).is_within(allowed):
+                raise NotLowerable(
+                    f"{name} takes units by an index that may be out of range, as far as the step tells; "
+                    f"take it modulo {int(allowed.most) + 1}, or clamp it"
+                )
+        places = {before: place for place, (before, _) in enumerate(results)}
+        return {places[before]: interval for before, interval in states.items()}
 
 
 def largest(bounds: Iterable[Bound]) -> Bound:
     """Return a bound of all."""
     listed = [*bounds, Bound(0, 0)]
     return Bound(max(bound.carried for bound in listed), max(bound.plus for bound in listed))
+
+
+def _bound_of_bits(name: str, bound: Bound, other: Any) -> Bound:
+    """Return the bound of an operation on the bits of integers and a literal."""
+    if isinstance(other, Ref):
+        raise NotLowerable(f"{name} of two tensors of integers has no counterpart")
+    kind = BITS[name]
+    if kind in (LEFT, RIGHT):
+        return bound.times(2.0**other) if kind == LEFT else bound
+    return Bound(0, other) if kind == AND and other >= 0 else bound + Bound(0, abs(other))
 
 
 def _numbers(given: Mapping[str, Any]) -> list[Any]:

@@ -13,6 +13,7 @@ from rnnkit_compiler.trace.fingerprint import Fingerprint
 from rnnkit_compiler.trace.projection import Nest, nesting
 from rnnkit_compiler.trace.recorder import Recorder
 from rnnkit_compiler.trace.recording import NotRecordable, Recording
+from rnnkit_compiler.trace.rewritten import Rewriting
 from rnnkit_compiler.trace.rows import joined
 from rnnkit_compiler.trace.verification import ALL, FEW, LARGE, TWO, Run, check_gradients, check_rows, check_values
 
@@ -40,6 +41,18 @@ def record(cell: rnnkit.Cell, parts: Sequence[Tensor], states: Sequence[Tensor],
         NotRecordable: the step reads values, draws numbers, overwrites what others see, fails, or the like.
     """
     examples = _examples(cell, parts, states)
+    try:
+        return _record(cell, examples, nest)
+    except NotRecordable as reason:
+        rewriting = Rewriting()
+        with rewriting:
+            try:
+                return _record(cell, examples, nest)
+            except NotRecordable as other:
+                raise (other if rewriting.rewrote else reason) from None
+
+
+def _record(cell: rnnkit.Cell, examples: "_Examples", nest: Nest) -> Recording:
     random_state = torch.get_rng_state()
     try:
         with torch.inference_mode(False), torch.enable_grad():

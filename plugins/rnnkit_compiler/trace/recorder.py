@@ -182,10 +182,17 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return self._emit(aten._to_copy.default, (source,), {"dtype": dtype})[0]
         return self._emit(aten.clone.default, (source,), {})[0]
 
+    def _result(self, tensor: Tensor) -> int:
+        """Return the number of a result, without the mark of a conjugate, which a state does not carry on."""
+        ref = self._ref(tensor)
+        if not tensor.is_conj():
+            return ref.number
+        return self._rename(tensor, self._emit(aten.resolve_conj.default, (ref,), {})[0])
+
     def leave(self, y: Tensor, states: Sequence[Tensor]) -> None:
         """Note the results, and refuse what has a gradient of its own making."""
-        self.recording.output = self._ref(y).number
-        self.recording.next_states = [self._ref(state).number for state in states]
+        self.recording.output = self._result(y)
+        self.recording.next_states = [self._result(state) for state in states]
         _check_graph([y, *states])
         if any(tensor._backward_hooks for tensor in self.tensors):
             raise NotRecordable("step() puts hooks on tensors")

@@ -106,7 +106,7 @@ def _gradients(results: Sequence[Tensor], leaves: Sequence[Tensor]) -> list[Tens
     if not roots or not wanted:
         return [None] * len(wanted)
     # As one number: gradients that are handed to autograd have it import a library that takes half a second.
-    real = [torch.view_as_real(root) if root.is_complex() else root for root in roots]
+    real = [torch.view_as_real(root.resolve_conj()) if root.is_complex() else root for root in roots]
     total = sum(
         (root * torch.arange(root.numel(), device="cpu").cos().to(root).view(root.shape)).sum() for root in real
     )

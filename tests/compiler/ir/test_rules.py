@@ -57,6 +57,16 @@ def each(*functions):
     return lambda h, p, w: tuple(function(h) for function in functions)
 
 
+def whole(h, p):
+    """Return integers."""
+    return (h > p).long() * 5 + (h < 1).long() * 2 + 1
+
+
+def boundaries(z, right=False):
+    """Return in which of some intervals numbers are."""
+    return torch.bucketize(z.detach().contiguous(), torch.tensor([-1.0, 0.5, 3.0], dtype=z.dtype), right=right)
+
+
 def quietly_cut(z):
     """Overwrite a tensor whose gradient goes on as it was."""
     with torch.no_grad():
@@ -129,16 +139,32 @@ TABLE = {
         "above 0", lambda h, p, w: (h.detach() // 0.1 + p, torch.div(h, 0.1 + 0 * p, rounding_mode="floor"))
     ),
     "logical_xor": Row("real", lambda h, p, w: (torch.logical_xor(h, p), torch.logical_xor(h > p, h < 1))),
-    "bitwise_xor": Row("real", lambda h, p, w: ((h > p) ^ (h < 1),)),
+    "bitwise_xor": Row("real", lambda h, p, w: ((h > p) ^ (h < 1), whole(h, p) ^ 5)),
     instead.NAME: Row("real", lambda h, p, w: (quietly_cut(h * p), quietly_cut((h + p)[:, :3]))),
     "_neg_view": Row("forms", lambda h, p, w: (torch.complex(h, p).conj().imag,)),
     "zero": Row("forms", lambda h, p, w: (h + (h * p).zero_(),)),
     "logical_not": Row("real", lambda h, p, w: (torch.logical_not(h), torch.logical_not(h > p))),
     "logical_and": Row("real", lambda h, p, w: (torch.logical_and(h, p), torch.logical_and(h > p, h < 1))),
     "logical_or": Row("real", lambda h, p, w: (torch.logical_or(h, p), torch.logical_or(h < p, h > 1))),
+    "__lshift__": Row("real", lambda h, p, w: (whole(h, p) << 3,)),
+    "__rshift__": Row("real", lambda h, p, w: ((whole(h, p) - 4) >> 1,)),
+    "bitwise_left_shift": Row("real", lambda h, p, w: (torch.bitwise_left_shift(whole(h, p), 2),)),
+    "bitwise_right_shift": Row("real", lambda h, p, w: (torch.bitwise_right_shift(whole(h, p), 2),)),
+    "all": Row("forms", lambda h, p, w: ((h > p).all(1), h.all(1, keepdim=True), two(h).all(2))),
+    "any": Row("forms", lambda h, p, w: ((h > p).any(1), h.any(1, keepdim=True), two(h).any(2))),
+    "argmax": Row("forms", lambda h, p, w: ((h * p).argmax(1), two(h + p).argmax(1, keepdim=True))),
+    "argmin": Row("forms", lambda h, p, w: ((h * p).argmin(1), two(h + p).argmin(2))),
+    "bucketize": Row(
+        "real",
+        lambda h, p, w: (torch.bucketize(h.detach(), w[0].detach().sort().values), boundaries(h), boundaries(p, True)),
+    ),
+    "embedding": Row(
+        "forms", lambda h, p, w: (F.embedding(h.argmax(1), w), F.embedding(two(h).argmax(2), w[:3]), w[h.argmin(1) - 6])
+    ),
+    "_cdist_forward": Row("forms", lambda h, p, w: (torch.cdist(two(h), two(p)), torch.cdist(two(h), two(p), 1.0))),
     "bitwise_not": Row("real", lambda h, p, w: (~(h > p),)),
-    "bitwise_and": Row("real", lambda h, p, w: ((h > p) & (h < 1),)),
-    "bitwise_or": Row("real", lambda h, p, w: ((h > p) | (h < 1),)),
+    "bitwise_and": Row("real", lambda h, p, w: ((h > p) & (h < 1), whole(h, p) & 6, whole(h, p) & 0)),
+    "bitwise_or": Row("real", lambda h, p, w: ((h > p) | (h < 1), whole(h, p) | 6)),
     "lerp": Row("real", lambda h, p, w: (torch.lerp(h, p, 0.3), torch.lerp(h, p, w[0]), torch.lerp(h, p, p))),
     "addcmul": Row("real", lambda h, p, w: (torch.addcmul(h, p, h, value=0.5), torch.addcmul(p, h, w[0]))),
     "addcdiv": Row("above 0", lambda h, p, w: (torch.addcdiv(p, p, h, value=0.5), torch.addcdiv(h, p, w[0]))),

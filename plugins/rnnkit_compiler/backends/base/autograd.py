@@ -141,9 +141,5 @@ def _again(
     ]
     wanted = [tensor for tensor, need in zip(tensors, needs, strict=True) if need]
     results, given = [result for result, _ in pairs], [grad for _, grad in pairs]
-    computed = iter(
-        torch.autograd.grad(
-            results, wanted, given, create_graph=create_graph, allow_unused=True, materialize_grads=True
-        )
-    )
+    computed = iter(torch.autograd.grad(results, wanted, given, create_graph=create_graph, allow_unused=True))
     return [next(computed) if need else None for need in needs]

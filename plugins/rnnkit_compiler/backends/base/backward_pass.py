@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from rnnkit_compiler.backends.base import numbered
@@ -129,7 +128,10 @@ class BackwardPass(Pass):
 
     def _enter_gradients_of_states(self) -> list[int | None]:
         """Have room for the gradients of the states before the first step."""
-        rooms = [self.fresh(self.shapes[number]) if self.needs[number] else None for number in self.states]
+        reached = [
+            self.needs[k] and not grad.is_zero for k, grad in zip(self.states, self.plan.derivative.states, strict=True)
+        ]
+        rooms = [self.fresh(self.shapes[k]) if here else None for k, here in zip(self.states, reached, strict=True)]
         return [None if room is None else self.enter(numbered.last(k), room) for k, room in enumerate(rooms)]
 
     def _enter_gradients(self, rooms: Sequence[int]) -> list[int | None]:
@@ -223,7 +225,7 @@ class BackwardPass(Pass):
         for hoisted, grad in self._of_inputs:
             if hoisted.part == k:
                 total = with_columns(total, known[grad], hoisted, part)
-        return torch.zeros_like(part) if total is None else total.view(part.shape)
+        return None if total is None else total.view(part.shape)
 
     def _gradients_of_invariants(self, known: Sequence[Tensor]) -> list[Tensor | None]:
         """Return the gradients of the invariants, of which matrices and vectors may be parts."""

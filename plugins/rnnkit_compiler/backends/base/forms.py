@@ -66,15 +66,23 @@ class Forms:
         return {self.output, *self.states, *self.parts} == {self.real} and self._growth is None
 
     def fit(self, tensors: Tensors, timeline: Timeline) -> bool:
-        """Tell whether no integer of a call can become so large that a kernel would round it, or divides by 0."""
+        """Tell whether a kernel has the numbers of the integers: none can become so large that it would be rounded.
+
+        Nor is one divided by 0, or units taken by one that is out of range, which are errors of torch's.
+        """
         if self._growth is None:
             return True
+        for place, (least, most) in self._growth.states.items():
+            for states in filter(None, (tensors.states, tensors.initial)):
+                state = states[place]
+                if bool((state < least).any()) or bool((state > most).any()):
+                    return False
         given = [tensors.invariants[k] for k in self._invariants]
         given += [tensor for tensor in (*tensors.parts, *tensors.states, *tensors.initial) if _is_whole(tensor)]
         largest = max((float(tensor.abs().max()) for tensor in given if tensor.numel()), default=0.0)
         if any(not bool(tensors.invariants[k].all()) for k in self._divisors):
             return False
-        return self._growth.largest(largest, timeline.steps) < EXACT[self.real]
+        return self._growth.largest(largest, timeline.steps) < min(EXACT[self.real], self._growth.limit + 1)
 
     def tensors_to_kernel(self, tensors: Tensors) -> Tensors:
         """Return what the steps work on in the kernel's form."""

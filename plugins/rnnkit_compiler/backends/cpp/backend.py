@@ -23,12 +23,13 @@ from rnnkit_compiler.backends.cpp.thread_pool import thread_facts
 from rnnkit_compiler.backends.cpp.workspace import scratch, shared
 from rnnkit_compiler.backends.torch.backend import TorchOperations
 from rnnkit_compiler.ir.lowered import Lowered
+from rnnkit_compiler.ir.whole_numbers import INTEGERS
 from rnnkit_compiler.schedule.explanation import explain
 from rnnkit_compiler.schedule.plan import KernelPlan
 
 DTYPES = (torch.float32, torch.float64)
 
-STATES = (*DTYPES, torch.complex64, torch.complex128, torch.bool, torch.int32, torch.int64)
+STATES = (*DTYPES, torch.complex64, torch.complex128, torch.bool, *INTEGERS)
 """What a state may be."""
 
 

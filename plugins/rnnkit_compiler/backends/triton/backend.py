@@ -18,12 +18,13 @@ from rnnkit_compiler.backends.triton.trust import Trust, folder, verdicts
 from rnnkit_compiler.ir.graph import needed
 from rnnkit_compiler.ir.lowered import Lowered
 from rnnkit_compiler.ir.operations import OPERATIONS
+from rnnkit_compiler.ir.whole_numbers import INTEGERS
 from rnnkit_compiler.schedule.explanation import explain
 from rnnkit_compiler.schedule.plan import KernelPlan
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
-STATES = (*DTYPES, torch.complex64, torch.complex128, torch.bool, torch.int32, torch.int64)
+STATES = (*DTYPES, torch.complex64, torch.complex128, torch.bool, *INTEGERS)
 """What a state may be."""
 
 

@@ -19,9 +19,20 @@ TABLE.rules |= fourier.TABLE.rules
 Function = Callable[..., Any]
 
 BY_PARTS = (
-    *("alias", "clone", "detach", "_reshape_alias", "view", "_unsafe_view", "expand", "unsqueeze", "squeeze"),
+    *(
+        "alias",
+        "clone",
+        "resolve_conj",
+        "detach",
+        "_reshape_alias",
+        "view",
+        "_unsafe_view",
+        "expand",
+        "unsqueeze",
+        "squeeze",
+    ),
     *("t", "transpose", "permute", "split", "split_with_sizes", "slice", "select", "unbind", "cat", "stack"),
-    *("sum", "mean", *moves.TABLE.rules),
+    *("sum", "mean", "resolve_conj", *moves.TABLE.rules),
 )
 """Operations that do the same to real and imaginary parts."""
 

@@ -34,7 +34,8 @@ FAR_BELOW = -1e30
 
 
 @TABLE.rule(*SUMS)
-def _sums(lowering: Lowering, call: Call) -> Value:
+def sums(lowering: Lowering, call: Call) -> Value:
+    """Lower a call that adds up units which no number decides."""
     if lowering.arguments(call).get("reduce", "sum") != "sum":
         raise NotLowerable(f"{call.name} by another reduction than a sum has no counterpart")
     joined, responses = _tried(lowering, call, 0.0)

@@ -170,6 +170,11 @@ def _blocks(
     return made if bias is None else made + bias
 
 
+def blocks_of(lowering: Lowering, node: Node, ref: Ref, counts: tuple[int, int, int, int]) -> Node:
+    """Multiply (blocks, pieces, rows) of a row by an invariant (blocks, rows, columns), or (rows, columns)."""
+    return _blocks(lowering, node, ref, counts, False, None)
+
+
 @TABLE.rule("mm", "bmm", "mv")
 def _mm(lowering: Lowering, call: Call) -> Value:
     return product_of(lowering, call, call.args[0], call.args[1])

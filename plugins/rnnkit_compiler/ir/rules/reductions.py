@@ -101,12 +101,41 @@ def _extreme(lowering: Lowering, call: Call) -> Any:
     row = operand(lowering, call)
     node = row.node
     largest = row.max(node) if call.base_name == "max" else row.min(node)
-    found = node.eq(row.repeat(largest)).maximum(node.ne(node)).stop()
+    place = place_of(lowering, row, largest)
+    chosen = row.repeat_of(places(lowering, row), row.along).eq(row.repeat(place))
+    found = [row.sum(chosen.where(node, 0)), place]
+    return [
+        None if number is None else reduced(lowering, call, row, each, k)
+        for k, (number, each) in enumerate(zip(call.outputs, found, strict=True))
+    ]
+
+
+def places(lowering: Lowering, row: Along) -> Node:
+    """Return the numbers from 0 on, one for each place along an axis."""
     (axis,) = row.along
-    places = lowering.added.constant(torch.arange(row.sizes[axis], device="cpu"))
-    place = row.repeat_of(lowering.value(places).node, (axis,))
-    first = row.repeat(row.min(found.where(place, float(row.sizes[axis]))))
-    return [reduced(lowering, call, row, row.sum(place.eq(first).where(node, 0))), None]
+    return lowering.value(lowering.added.constant(torch.arange(row.sizes[axis], device="cpu"))).node
+
+
+def place_of(lowering: Lowering, row: Along, extreme: Node) -> Node:
+    """Return the place of the first element along an axis that is the extreme; of a NaN, if there is one."""
+    node, (axis,) = row.node, row.along
+    found = node.eq(row.repeat(extreme)).maximum(node.ne(node)).stop()
+    place = row.repeat_of(places(lowering, row), row.along)
+    return row.min(found.where(place, float(row.sizes[axis] - 1)))
+
+
+@TABLE.rule("argmax", "argmin")
+def _argmax(lowering: Lowering, call: Call) -> Value:
+    row = operand(lowering, call)
+    extreme = row.max(row.node) if call.base_name == "argmax" else row.min(row.node)
+    return reduced(lowering, call, row, place_of(lowering, row, extreme))
+
+
+@TABLE.rule("all", "any")
+def _all(lowering: Lowering, call: Call) -> Value:
+    row = operand(lowering, call)
+    true = row.node.ne(0)
+    return reduced(lowering, call, row, (row.min(true) if call.base_name == "all" else row.max(true)).stop())
 
 
 @TABLE.rule("var")

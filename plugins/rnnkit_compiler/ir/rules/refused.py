@@ -8,10 +8,7 @@ from rnnkit_compiler.trace.recording import Call
 TABLE = Table(cheap=False)
 
 REASONS = {
-    **dict.fromkeys(
-        ("sort", "topk", "kthvalue", "median", "nanmedian", "mode"),
-        "puts units into an order that their numbers decide",
-    ),
+    **dict.fromkeys(("nanmedian", "mode"), "counts units by their numbers"),
     "binary_cross_entropy": "refuses numbers outside of [0, 1], which a kernel does not look for",
     "index_reduce": "multiplies what meets in one unit",
 }

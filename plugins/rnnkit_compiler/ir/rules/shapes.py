@@ -14,7 +14,7 @@ from rnnkit_compiler.trace.recording import Call
 TABLE = Table(cheap=True)
 
 
-@TABLE.rule("alias", "clone", "lift_fresh_copy")
+@TABLE.rule("alias", "clone", "lift_fresh_copy", "resolve_conj")
 def _same(lowering: Lowering, call: Call) -> Value:
     return lowering.value(call.args[0])
 

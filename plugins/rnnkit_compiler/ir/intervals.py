@@ -1,0 +1,272 @@
+"""Intervals: between which numbers integers lie, as far as the operations of a step say.
+
+What a row chooses by a number must be there: torch raises an error where it is not, which a kernel cannot. So before a
+kernel takes such a step it is proven that every index is in range, whatever the numbers are, given that the integers of
+the state are where the step itself keeps them; and that is looked at when a call begins.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from math import prod
+from typing import Any, NamedTuple
+
+import torch
+
+from rnnkit_compiler.ir.values import MOVES
+from rnnkit_compiler.trace.recording import Call, Recording, Ref
+
+
+class Interval(NamedTuple):
+    """The numbers from the least to the most."""
+
+    least: float
+    most: float
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether it ends on both sides."""
+        return math.isfinite(self.least) and math.isfinite(self.most)
+
+    def joined(self, other: "Interval") -> "Interval":
+        """Return the least interval that has both."""
+        return Interval(min(self.least, other.least), max(self.most, other.most))
+
+    def is_within(self, other: "Interval") -> bool:
+        """Tell whether another has all of it."""
+        return other.least <= self.least and self.most <= other.most
+
+
+ANY = Interval(-math.inf, math.inf)
+TRUTH = Interval(0, 1)
+NOTHING = Interval(0, 0)
+
+PLACES = {"argmax": 0, "argmin": 0, "max": 1, "min": 1, "median": 1, "kthvalue": 1, "topk": 1, "sort": 1}
+"""What returns places along a dimension, and which of its results these are."""
+
+VIEWS = frozenset(
+    (
+        *("alias", "clone", "detach", "_reshape_alias", "view", "_unsafe_view", "expand", "unsqueeze", "squeeze", "t"),
+        *("transpose", "permute", "split", "split_with_sizes", "unsafe_split", "slice", "select", "unbind", "amax"),
+        *("amin", "max", "min", "_to_copy"),
+    )
+)
+"""What takes numbers out of its operand."""
+
+
+def place_count(recording: Recording, call: Call) -> int:
+    """Return how many places there are along the dimension that a call looks along."""
+    given = call.arguments
+    shape, dim = recording.shapes[given["self"].number], given["dim"]
+    return prod(shape) if dim is None else shape[dim] if shape else 1
+
+
+class Intervals:
+    """The intervals of a recording's integers and booleans.
+
+    Args:
+        recording: of the step.
+        states: where the integers of the state are taken to lie, by number.
+    """
+
+    def __init__(self, recording: Recording, states: Mapping[int, Interval]) -> None:
+        self._recording = recording
+        self._known = dict(states)
+        for call in recording.calls:
+            for k, number in enumerate(call.outputs):
+                if number is not None and not _is_real(recording.dtypes[number]):
+                    self._known[number] = self._result(call, k, recording.dtypes[number])
+
+    def of(self, argument: Any) -> Interval:
+        """Return where an argument lies: a number, or a tensor."""
+        if not isinstance(argument, Ref):
+            return Interval(float(argument), float(argument))
+        constant = self._recording.constants.get(argument.number)
+        if constant is not None and constant.numel() and not constant.is_complex():
+            return Interval(float(constant.min()), float(constant.max()))
+        if self._recording.dtypes[argument.number] == torch.bool:
+            return TRUTH
+        return self._known.get(argument.number, ANY)
+
+    def _result(self, call: Call, k: int, dtype: torch.dtype) -> Interval:
+        name = call.base_name
+        if dtype == torch.bool:
+            return TRUTH
+        if PLACES.get(name) == k and call.several == (name not in ("argmax", "argmin")):
+            return Interval(0, place_count(self._recording, call) - 1)
+        if name == "bucketize":
+            return Interval(0, prod(self._recording.shapes[call.arguments["boundaries"].number]))
+        rule = _RULES.get(name)
+        if rule is not None:
+            return rule(self, call.arguments)
+        if name in MOVES:  # some of which fill with zeros
+            given = [call.arguments.get(word) for word in ("self", "src", "source", "value", "values")]
+            found = NOTHING
+            for value in given:
+                found = found if value is None else found.joined(self.of(value))
+            return found
+        return self.of(call.arguments["self"]) if name in VIEWS else ANY
+
+
+def _is_real(dtype: torch.dtype) -> bool:
+    return dtype.is_floating_point or dtype.is_complex
+
+
+Given = Mapping[str, Any]
+
+
+def _sum(own: Intervals, given: Given, sign: int = 1) -> Interval:
+    a, b, alpha = own.of(given["self"]), own.of(given["other"]), given.get("alpha", 1) * sign
+    low, high = sorted((b.least * alpha, b.most * alpha))
+    return Interval(a.least + low, a.most + high)
+
+
+def _difference(own: Intervals, given: Given) -> Interval:
+    return _sum(own, given, -1)
+
+
+def _product(own: Intervals, given: Given) -> Interval:
+    a, b = own.of(given["self"]), own.of(given["other"])
+    if not (a.is_bounded and b.is_bounded):
+        return ANY
+    corners = [x * y for x in a for y in b]
+    return Interval(min(corners), max(corners))
+
+
+def _remainder(own: Intervals, given: Given) -> Interval:
+    a, divisor = own.of(given["self"]), given["other"]
+    if isinstance(divisor, Ref) or divisor <= 0:
+        return ANY
+    whole = Interval(0, divisor - 1)
+    return a if a.is_within(whole) else whole
+
+
+def _fmod(own: Intervals, given: Given) -> Interval:
+    whole = _remainder(own, given)
+    return whole if own.of(given["self"]).least >= 0 or not whole.is_bounded else Interval(-whole.most, whole.most)
+
+
+def _quotient(own: Intervals, given: Given) -> Interval:
+    a, divisor = own.of(given["self"]), given["other"]
+    if isinstance(divisor, Ref) or divisor <= 0 or not a.is_bounded:
+        return ANY
+    return Interval(math.floor(a.least / divisor), math.floor(a.most / divisor) + (a.most < 0))
+
+
+def _chosen(own: Intervals, given: Given) -> Interval:
+    return own.of(given["self"]).joined(own.of(given["other"]))
+
+
+def _filled(own: Intervals, given: Given) -> Interval:
+    return own.of(given["self"]).joined(own.of(given["value"]))
+
+
+def _joined(own: Intervals, given: Given) -> Interval:
+    found = [own.of(tensor) for tensor in given["tensors"]]
+    return Interval(min(one.least for one in found), max(one.most for one in found))
+
+
+def _larger(own: Intervals, given: Given) -> Interval:
+    a, b = own.of(given["self"]), own.of(given["other"])
+    return Interval(max(a.least, b.least), max(a.most, b.most))
+
+
+def _smaller(own: Intervals, given: Given) -> Interval:
+    a, b = own.of(given["self"]), own.of(given["other"])
+    return Interval(min(a.least, b.least), min(a.most, b.most))
+
+
+def _clamped(own: Intervals, given: Given) -> Interval:
+    least, most = own.of(given["self"])
+    if given.get("min") is not None:
+        low = own.of(given["min"])
+        least, most = max(least, low.least), max(most, low.most)
+    if given.get("max") is not None:
+        high = own.of(given["max"])
+        least, most = min(least, high.least), min(most, high.most)
+    return Interval(least, most)
+
+
+def _negative(own: Intervals, given: Given) -> Interval:
+    least, most = own.of(given["self"])
+    return Interval(-most, -least)
+
+
+def _size(own: Intervals, given: Given) -> Interval:
+    least, most = own.of(given["self"])
+    return Interval(max(least, -most, 0), max(-least, most))
+
+
+def _to_the_right(own: Intervals, given: Given) -> Interval:
+    a, by = own.of(given["self"]), given["other"]
+    return ANY if isinstance(by, Ref) or not a.is_bounded else Interval(int(a.least) >> by, int(a.most) >> by)
+
+
+def _masked(own: Intervals, given: Given) -> Interval:
+    mask = given["other"]
+    return ANY if isinstance(mask, Ref) or mask < 0 else Interval(0, mask)
+
+
+def _full(own: Intervals, given: Given) -> Interval:
+    return own.of(given["fill_value"])
+
+
+_RULES: dict[str, Callable[[Intervals, Given], Interval]] = {
+    "add": _sum,
+    "sub": _difference,
+    "mul": _product,
+    "remainder": _remainder,
+    "fmod": _fmod,
+    "floor_divide": _quotient,
+    "div": _quotient,
+    "where": _chosen,
+    "masked_fill": _filled,
+    "fill": lambda own, given: own.of(given["value"]),
+    "cat": _joined,
+    "stack": _joined,
+    "maximum": _larger,
+    "minimum": _smaller,
+    **dict.fromkeys(("clamp", "clamp_min", "clamp_max"), _clamped),
+    "neg": _negative,
+    "abs": _size,
+    "__rshift__": _to_the_right,
+    "bitwise_right_shift": _to_the_right,
+    "bitwise_and": _masked,
+    **dict.fromkeys(("full", "full_like", "new_full"), _full),
+    **dict.fromkeys(("zeros", "zeros_like", "new_zeros", "zero"), lambda own, given: NOTHING),
+    **dict.fromkeys(("ones", "ones_like", "new_ones"), lambda own, given: Interval(1, 1)),
+}
+"""By the name of the operation."""
+
+
+class Kept(NamedTuple):
+    """Where the integers of the state stay, if they begin there."""
+
+    states: dict[int, Interval]
+    """By the number of the state."""
+
+    intervals: Intervals
+    """Of all integers, then."""
+
+
+def kept(recording: Recording, pairs: list[tuple[int, int]]) -> Kept:
+    """Find where a step keeps the integers of its state.
+
+    Args:
+        recording: of the step.
+        pairs: a state before the step, and after it.
+    """
+    whole = [(before, after) for before, after in pairs if not _is_real(recording.dtypes[before])]
+    found = Intervals(recording, {})
+    taken = {before: _beginning(found.of(Ref(after))) for before, after in whole}
+    taken = {before: interval for before, interval in taken.items() if interval.is_bounded}
+    while True:
+        found = Intervals(recording, taken)
+        stays = {before for before, after in whole if found.of(Ref(after)).is_within(taken.get(before, ANY))}
+        if stays >= taken.keys():
+            return Kept(taken, found)
+        taken = {before: interval for before, interval in taken.items() if before in stays}
+
+
+def _beginning(after: Interval) -> Interval:
+    """Return where a state is taken to lie that a step leaves in an interval: what only grows begins at 0."""
+    return after._replace(least=0) if after.least == -math.inf and after.most >= 0 else after
