@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
 import rnnkit
 from rnnkit.core.cell import building
@@ -136,3 +137,43 @@ def test_small_integers_go_as_far_as_they_do():
         found, expected = (unroller(cell, xs) for unroller in (Compiled(), Loop()))
         assert torch.equal(found[1][1], expected[1][1])
         torch.testing.assert_close(found[0], expected[0])
+
+
+class ForgetsItsState(Chooses):
+    """Has a state, a parameter and an input that no output depends on, in turn."""
+
+    unused = "state"
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.lost = nn.Parameter(torch.ones(hidden_size))
+
+    def step(self, p, state):
+        (h,) = state
+        if self.unused == "input":
+            p = p.detach()
+        new = torch.tanh(p + self.lost.detach() if self.unused == "state" else h + p)
+        return new, (new,)
+
+
+class ForgetsItsInput(ForgetsItsState):
+    unused = "input"
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("kind", [ForgetsItsState, ForgetsItsInput], ids=lambda kind: kind.__name__)
+def test_what_no_output_depends_on_has_no_gradient(kind, order):
+    cell = build(kind)
+    assert Compiled().backend_of(cell) == "cpp"
+    missing = []
+    for unroller in (Loop(), Compiled()):
+        torch.manual_seed(1)
+        leaves = [torch.randn(4, 2, 3), torch.randn(2, 6)]
+        xs, h = (leaf.double().requires_grad_() for leaf in leaves)
+        ys, last = unroller(cell, xs, (h,))
+        wanted = [xs, h, *cell.parameters()]
+        total = ys.sin().sum() + last[0].sum()
+        grads = torch.autograd.grad(total, wanted, create_graph=order == 2, allow_unused=True)
+        missing.append([grad is None for grad in grads])
+    assert missing[0] == missing[1]
+    assert any(missing[0])
