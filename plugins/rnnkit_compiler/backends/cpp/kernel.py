@@ -11,7 +11,7 @@ from rnnkit_compiler.backends.base.backend import Timeline
 from rnnkit_compiler.backends.base.runtime import Launch, Matrix
 from rnnkit_compiler.backends.cpp.boundary import address_of
 from rnnkit_compiler.backends.cpp.code.kernel_source import Source
-from rnnkit_compiler.backends.cpp.library import library_of
+from rnnkit_compiler.backends.cpp.library import functions_with_contractions, library_of
 from rnnkit_compiler.backends.cpp.thread_pool import ThreadPool, thread_pool_of
 from rnnkit_compiler.backends.cpp.whole_products import Multiply
 
@@ -94,7 +94,9 @@ class Kernel:
         self._units = [(ctypes.c_int32 * len(units))(*units) for units in source.units]
         self._tables = (ctypes.c_void_p * max(1, len(self._units)))(*map(ctypes.addressof, self._units))
         library_ = library_of(dtype, narrow)
-        self._workspace, self._products, self._few_rows = library_.workspace, library_.functions, library_.few_rows
+        self._workspace, self._few_rows = library_.workspace, library_.few_rows
+        contracts = bool(source.contractions)
+        self._products = functions_with_contractions(dtype, narrow) if contracts else library_.functions
         self._template = _Call(
             sizes=ctypes.addressof(self._sizes),
             numbers=ctypes.addressof(self._numbers),

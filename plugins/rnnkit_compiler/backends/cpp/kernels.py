@@ -7,7 +7,7 @@ from rnnkit_compiler.backends.cpp.building.build import build
 from rnnkit_compiler.backends.cpp.building.compilation import CompileError
 from rnnkit_compiler.backends.cpp.code.kernel_source import generate
 from rnnkit_compiler.backends.cpp.kernel import Kernel
-from rnnkit_compiler.backends.cpp.library import library_of
+from rnnkit_compiler.backends.cpp.library import functions_with_contractions, library_of
 from rnnkit_compiler.schedule.plan import KernelPlan
 
 TRAINING = ("Forward", "Backward")
@@ -55,10 +55,12 @@ class Kernels:
             CompileError: there is no compiler, or it fails.
         """
         source = generate(self._plan, names, self._title, self._comment)
-        with ThreadPoolExecutor(1) as pool:  # so that both are compiled at the same time, the first time
-            of_dtype = pool.submit(library_of, self.dtype, self._narrow)
+        shared = [library_of, *([functions_with_contractions] if source.contractions else [])]
+        with ThreadPoolExecutor(len(shared)) as pool:  # so that all are compiled at the same time, the first time
+            of_dtype = [pool.submit(each, self.dtype, self._narrow) for each in shared]
             library = build(source.text)
-            of_dtype.result()
+            for compiled in of_dtype:
+                compiled.result()
         kernel = Kernel(library, source, self.dtype, self._narrow)
         self._libraries |= dict.fromkeys(names, kernel)
         return kernel

@@ -1,4 +1,4 @@
-"""What is compiled once for all kernels of a dtype: whole products, and the parts of products that kernels call."""
+"""What is compiled once for all kernels of a dtype: whole products, parts of products that they call, contractions."""
 
 import ctypes
 from functools import cache
@@ -8,16 +8,23 @@ import torch
 
 from rnnkit_compiler.backends.cpp.building.build import build
 
-SOURCE = """// Products, compiled once for all kernels.
+SETTING = """// {what}, compiled once for all kernels.
 #define REAL {real}{narrow}
-#include "multiply.h"
+"""
 
-extern "C" int paired() {{ return PAIRED; }}
+PRODUCTS = """#include "multiply.h"
 
-extern "C" std::int64_t workspace() {{ return LINEAR_WORKSPACE; }}
-extern "C" std::int64_t few_rows() {{ return FEW_ROWS; }}
-extern "C" void multiply(Products* all) {{ run(all->team, multiply_shares, all); }}
-extern "C" void functions(Functions* f) {{ fill(f); }}
+extern "C" int paired() { return PAIRED; }
+
+extern "C" std::int64_t workspace() { return LINEAR_WORKSPACE; }
+extern "C" std::int64_t few_rows() { return FEW_ROWS; }
+extern "C" void multiply(Products* all) { run(all->team, multiply_shares, all); }
+extern "C" void functions(Functions* f) { fill(f); }
+"""
+
+CONTRACTIONS = """#include "contraction.h"
+
+extern "C" void contractions(Functions* f) { f->contract = contract_share; }
 """
 
 
@@ -60,10 +67,24 @@ def library_of(dtype: torch.dtype, narrow: bool = False) -> Library:
     Raises:
         CompileError: there is no compiler, or it fails.
     """
-    real, rounded = ("double", "") if dtype == torch.float64 else ("float", "\n#define BFLOAT16" if narrow else "")
-    library = build(SOURCE.format(real=real, narrow=rounded))
+    library = build(_source("Products", PRODUCTS, dtype, narrow))
     library.workspace.restype = library.few_rows.restype = ctypes.c_int64
     library.multiply.restype = library.functions.restype = None
     functions = Functions()
     library.functions(ctypes.byref(functions))
     return Library(library, library.workspace(), functions, library.few_rows(), library.paired() == 2)
+
+
+@cache
+def functions_with_contractions(dtype: torch.dtype, narrow: bool = False) -> Functions:
+    """Return the functions of a dtype for kernels that have contractions; see `library_of`."""
+    library = build(_source("Contractions", CONTRACTIONS, dtype, narrow))
+    library.contractions.restype = None
+    functions = Functions.from_buffer_copy(library_of(dtype, narrow).functions)
+    library.contractions(ctypes.byref(functions))
+    return functions
+
+
+def _source(what: str, text: str, dtype: torch.dtype, narrow: bool) -> str:
+    real, rounded = ("double", "") if dtype == torch.float64 else ("float", "\n#define BFLOAT16" if narrow else "")
+    return SETTING.format(what=what, real=real, narrow=rounded) + text

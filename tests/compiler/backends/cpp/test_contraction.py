@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rnnkit_compiler.backends.cpp.code.loops import description
-from rnnkit_compiler.backends.cpp.library import library_of
+from rnnkit_compiler.backends.cpp.library import functions_with_contractions
 from rnnkit_compiler.ir.contraction import Term, einsum, equation_of, extreme
 from rnnkit_compiler.ir.graph import Graph
 from rnnkit_compiler.ir.kinds import CONTRACTIONS
@@ -37,7 +37,7 @@ def rows_of(tensor):
 def run(node, operands, shares):
     """Have the kernels' function contract rows 2, 0 and 1, each share of it after the other."""
     dtype = operands[0].dtype
-    contract = ctypes.CFUNCTYPE(None, *ARGUMENTS)(library_of(dtype).functions.contract)
+    contract = ctypes.CFUNCTYPE(None, *ARGUMENTS)(functions_with_contractions(dtype).contract)
     numbers = description(node)
     out = torch.full((BATCH, node.width + SPARE), float("nan"), dtype=dtype)
     rows = (ctypes.c_int * BATCH)(2, 0, 1)

@@ -1,0 +1,66 @@
+"""Measure the compiler on narrower vectors: docs/assets/instruction-sets.md, a column for AVX2 and one for AVX-512.
+
+    python tools/instruction_sets.py [--pairs 15]
+
+On a processor with AVX-512 both sides are held to AVX2 by the settings that torch, oneDNN, MKL and the C++ compiler
+have for it. One thread, forward and backward, float32, default allocator; a process for each cell and column.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from rnnkit.benchmark.sizes import DEFAULT, ODD
+from rnnkit.benchmark.timing import Ratio, mean_ratio
+
+PAGE = Path(__file__).parents[1] / "docs" / "assets" / "instruction-sets.md"
+CELLS = ("lstm", "peephole", "layernorm")
+LARGEST = 256
+"""Hidden units up to which sizes are measured: beyond, the products of both sides take nearly all the time."""
+
+NARROW = {
+    "RNNKIT_CXX": "c++ -mno-avx512f",
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+}
+SETS = {"AVX2": NARROW, "AVX-512": {}}
+
+
+def measured(cell: str, settings: dict[str, str], pairs: int) -> tuple[dict[str, Ratio], str]:
+    """Return how many times as long nn.LSTM takes, by size, and on what torch says that it runs."""
+    sizes = [size for size in (*DEFAULT, *ODD) if size.hidden_size <= LARGEST]
+    words = ["bench", "--cell", cell, "--sizes", ",".join(map(str, sizes)), "--pairs", str(pairs), "--memory", "none"]
+    command = [sys.executable, "-m", "rnnkit", *words, "--json"]
+    environment = {**os.environ, **settings, "OMP_NUM_THREADS": "1"}
+    output = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
+    lines = [line for line in map(json.loads, output.splitlines()) if line["event"] == "size"]
+    return {line["size"]: Ratio(**next(iter(line["rivals"].values()))) for line in lines}, lines[0]["processor"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pairs", type=int, default=15)
+    pairs = parser.parse_args().pairs
+    lines = [f"| cell | B, T, I, H | {' | '.join(SETS)} |", f"| --- | --- |{' ---: |' * len(SETS)}"]
+    said = ""
+    for cell in CELLS:
+        found = {name: measured(cell, settings, pairs) for name, settings in SETS.items()}
+        for name, (_, processor) in found.items():
+            assert name.replace("-", "") in processor, f"{name} is asked for, and torch runs on {processor}"
+        for size in found["AVX2"][0]:
+            ratios = [str(by_size[size]) for by_size, _ in found.values()]
+            lines.append(f"| {cell} | {size.replace('x', ', ')} | {' | '.join(ratios)} |")
+        means = [str(mean_ratio([*by_size.values()])) for by_size, _ in found.values()]
+        lines.append(f"| {cell} | geometric mean | {' | '.join(means)} |")
+        print("\n".join(lines[-len(found["AVX2"][0]) - 1 :]), file=sys.stderr)
+        said = found["AVX-512"][1]
+    caption = f"How many times as long nn.LSTM takes; forward and backward, float32, one thread, {pairs} pairs; {said}."
+    PAGE.write_text("\n".join([*lines, "", caption]) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
