@@ -31,6 +31,10 @@ MANY = 6
 """Operations from which on it takes longer to compute something again than to put it aside and read it."""
 
 
+SHORT = 8
+"""Lines of a loop over a row up to which it has two vectors for a sum: with one, each addition waits for the last."""
+
+
 class RowCode:
     """Writes what a stage does before its regions, some rows at a time.
 
@@ -146,21 +150,25 @@ class RowCode:
             self.names.remembered[node] = len(self.names.remembered)
             inside.append(f"put<full>({self.names.remembered_at(node)} + j, {local[node]}, left);")
         yield from outside
+        turns = 2 if len(inside) <= SHORT else 1
         for node in group:
-            yield f"            vec n{node.number}_lanes = broadcast({FOLDS[node.op].neutral});"
+            yield f"            Lanes<{turns}> n{node.number}_lanes({FOLDS[node.op].neutral});"
         width = self.names.size(group[0].inputs[0].width)
-        yield f"            each_vector({width}, [&](auto whole, int j, int left) __attribute__((always_inline)) {{"
+        each = "each_vector" if turns == 1 else "every_other_vector"
+        taken = "auto whole, int j, int left" if turns == 1 else "auto whole, auto turn, int j, int left"
+        yield f"            {each}({width}, [&]({taken}) __attribute__((always_inline)) {{"
         yield "                constexpr bool full = decltype(whole)::full;"
         yield "                (void)j, (void)left;"
         yield from (f"                {line}" for line in inside)
         for node in group:
-            lanes, fold = f"n{node.number}_lanes", FOLDS[node.op]
+            lanes, fold = f"n{node.number}_lanes.of[{'0' if turns == 1 else 'turn'}]", FOLDS[node.op]
             value = f"kept<full>({local[node.inputs[0]]}, left, {fold.neutral})"
             yield f"                {lanes} = {fold.step.format(lanes, value)};"
         yield "            });"
         for node in group:
-            folded = f"{FOLDS[node.op].across}(n{node.number}_lanes)"
-            yield f"            {self._row_value(node)} = {folded};  // {self.names.note(node)}"
+            lanes, fold = f"n{node.number}_lanes.of", FOLDS[node.op]
+            all_of_them = f"{lanes}[0]" if turns == 1 else fold.step.format(f"{lanes}[0]", f"{lanes}[1]")
+            yield f"            {self._row_value(node)} = {fold.across}({all_of_them});  // {self.names.note(node)}"
 
     def _row_running(self, node: Node) -> Iterator[str]:
         """Put aside the running values along a row."""

@@ -118,6 +118,26 @@ INLINE void each_vector(int width, Body body) {
     if (j < width) body(Partial{}, j, width - j);
 }
 
+// The same, with two that take turns: a sum for each, so that an addition need not wait for the one before it.
+template <class Body>
+INLINE void every_other_vector(int width, Body body) {
+    const std::integral_constant<int, 0> first{};
+    const std::integral_constant<int, 1> second{};
+    int j = 0;
+    for (; j + 2 * VL <= width; j += 2 * VL) body(Full{}, first, j, VL), body(Full{}, second, j + VL, VL);
+    if (j + VL <= width) body(Full{}, first, j, VL), j += VL;
+    if (j < width) body(Partial{}, second, j, width - j);
+}
+
+// Vectors in which numbers of a row are added up, or the largest of them kept.
+template <int count>
+struct Lanes {
+    vec of[count];
+    explicit Lanes(real neutral) {
+        for (vec& v : of) v = broadcast(neutral);
+    }
+};
+
 // The same from the last vector to the first.
 template <class Body>
 INLINE void each_vector_back(int width, Body body) {
