@@ -10,6 +10,7 @@ from rnnkit_compiler.backends.base.forms import Forms
 from rnnkit_compiler.backends.base.recurrence import Recurrence
 from rnnkit_compiler.backends.torch.backend import TorchOperations
 from rnnkit_compiler.backends.triton.availability import is_interpreted, obstacle_on, triton_version
+from rnnkit_compiler.backends.triton.code.legend import legend
 from rnnkit_compiler.backends.triton.code.operations import CODE
 from rnnkit_compiler.backends.triton.cost import KINDS
 from rnnkit_compiler.backends.triton.kernels import Kernels
@@ -40,7 +41,8 @@ class Triton(Backend):
 
     def __init__(self, step: RecordedStep, plan: KernelPlan) -> None:
         self.invariants = plan.step.invariants
-        self._kernels = Kernels(plan, step.device, step.title, step.comment, step.narrow)
+        comment = "\n".join([step.comment, "", *legend(plan, step.recording.weights)])
+        self._kernels = Kernels(plan, step.device, step.title, comment, step.narrow)
         self._kind = step.kernel
         fallback = TorchOperations(step, self.invariants, defer=False)
         self._recurrence = Recurrence(plan, TritonRuntime(self._kernels, self._kind), fallback, Forms(step))

@@ -2,40 +2,32 @@
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from types import ModuleType
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from rnnkit_compiler.backends.base import numbered
 from rnnkit_compiler.backends.base.runtime import Launch, Matrix, Unfit
+from rnnkit_compiler.backends.triton.availability import is_interpreted
+from rnnkit_compiler.backends.triton.chunks import Chunks, may_be_recorded
 from rnnkit_compiler.backends.triton.code.kernel_source import KernelText, Source, generate
-from rnnkit_compiler.backends.triton.cost import GRID, STEPS
+from rnnkit_compiler.backends.triton.cost import GRID, STEPS, Offered
+from rnnkit_compiler.backends.triton.form import Form, settled
+from rnnkit_compiler.backends.triton.held import holds_weights
+from rnnkit_compiler.backends.triton.launching import Run
 from rnnkit_compiler.backends.triton.loading import load, quiet
-from rnnkit_compiler.backends.triton.tiles import Tiles, tiles_of
+from rnnkit_compiler.backends.triton.tiles import grid_tiles, tiles_of
 from rnnkit_compiler.ir.units import NONE
 from rnnkit_compiler.schedule.buffers import Buffer
 from rnnkit_compiler.schedule.plan import KernelPlan
+from rnnkit_compiler.schedule.stages import Stages
 
 TRAINING = ("Forward", "Backward")
 INFERENCE = ("Inference",)
-
-
-class At(NamedTuple):
-    """Element `offset` of a tensor's memory."""
-
-    tensor: Tensor
-    offset: int = 0
-
-    def matrix(self, rows: int, columns: int, row_stride: int, column_stride: int) -> Tensor:
-        """Return the numbers as a matrix."""
-        start = self.tensor.storage_offset() + self.offset
-        return self.tensor.as_strided((rows, columns), (row_stride, column_stride), start)
-
-    def begin(self) -> Tensor:
-        """Return a tensor that begins there."""
-        return self.matrix(1, 1, 1, 1) if self.offset else self.tensor
 
 
 class Loaded(NamedTuple):
@@ -61,12 +53,21 @@ class Kernels:
         self._title, self._comment, self._narrow = title, comment, narrow
         self._loaded: dict[str, Loaded] = {}
         self._tables: dict[object, Tensor] = {}
+        self._forms: dict[tuple[str, str, bool], Form] = {}
+        """By kernel, kind, and whether its weights may be held."""
+        self._chunks = Chunks()
+        on_gpu = device.type == "cuda"
+        self.processors = torch.cuda.get_device_properties(device).multi_processor_count if on_gpu else 1
+        self._stages = {"Forward": plan.forward, "Inference": plan.inference, "Backward": plan.backward}
         itemsize = max(4, self.dtype.itemsize)  # low precision is added up in float32
-        self.tiles = {
-            "Forward": tiles_of(plan.forward, itemsize),
-            "Inference": tiles_of(plan.inference, itemsize),
-            "Backward": tiles_of(plan.backward, itemsize),
-        }
+        self.tiles = {name: tiles_of(stages, itemsize) for name, stages in self._stages.items()}
+        self.grid_tiles = {name: grid_tiles(stages, itemsize, self.processors) for name, stages in self._stages.items()}
+
+    @property
+    def offered(self) -> Offered:
+        """What the cost model chooses from: it goes by the forward kernel."""
+        tiles, grid = self.tiles["Forward"], self.grid_tiles["Forward"]
+        return Offered(tiles, grid, holds_weights(self._stages["Forward"], grid, self.dtype.itemsize))
 
     @property
     def real(self) -> torch.dtype:
@@ -94,11 +95,44 @@ class Kernels:
 
     def run(self, launch: Launch, kind: str) -> None:
         """Run a kernel over all steps."""
+        with quiet():
+            if kind == STEPS and may_be_recorded(launch.timeline, self.device):
+                self._chunks.run(launch, self._buffers(launch), self._steps_of)
+            else:
+                run = self._run(launch, kind)
+                run.all_steps(self._form(run, launch, kind))
+
+    def _run(self, launch: Launch, kind: str) -> Run:
         module, source = self.loaded(launch.kernel)
-        text, tiles = source.kernels[launch.kernel], self.tiles[launch.kernel]
-        arguments = self._arguments(launch, source, text)
-        blocks = (*tiles[:3], "tf32" if self.rounds_to_tf32 else "ieee")
-        Run(module, text, tiles, launch, arguments, blocks).all_steps(kind)
+        text = source.kernels[launch.kernel]
+        precision = "tf32" if self.rounds_to_tf32 else "ieee"
+        return Run(module, text, launch, self._arguments(launch, source, text), kind, precision)
+
+    def _steps_of(self, launch: Launch) -> Callable[[range], None]:
+        """Return what launches some steps, in a form that is settled by now."""
+        run = self._run(launch, STEPS)
+        return partial(run.step_through, form=self._form(run, launch, STEPS))
+
+    def _buffers(self, launch: Launch) -> dict[Buffer, int]:
+        """List what a kernel reads and writes, and how many numbers of each a row has."""
+        own = self.loaded(launch.kernel).source.kernels[launch.kernel].buffers
+        return own | {numbered.initial(k): width for k, width in enumerate(self.plan.step.state_widths)}
+
+    def _form(self, run: Run, launch: Launch, kind: str) -> Form:
+        """Return the form of a kernel, settled when it is first launched; interpreted, the first one does."""
+        first = self._first_form(launch, kind)
+        key = launch.kernel, kind, first.holds_weights
+        if key not in self._forms:
+            self._forms[key] = first if is_interpreted() else settled(first, run.spilled)
+        return self._forms[key]
+
+    def _first_form(self, launch: Launch, kind: str) -> Form:
+        name = launch.kernel
+        if kind != GRID:
+            return Form(self.tiles[name])
+        tiles, stages = self.grid_tiles[name], self._stages[name]
+        has_single_blocks = launch.shares.units * tiles.units >= widest_product(stages)
+        return Form(tiles, has_single_blocks and holds_weights(stages, tiles, self.dtype.itemsize))
 
     def _arguments(self, launch: Launch, source: Source, text: KernelText) -> dict[str, Any]:
         """Return what each name stands for."""
@@ -143,68 +177,7 @@ def _offsets(matrices: Sequence[Matrix]) -> list[int]:
     return numbers
 
 
-class Run:
-    """One run of a kernel."""
-
-    def __init__(
-        self,
-        module: ModuleType,
-        text: KernelText,
-        tiles: Tiles,
-        launch: Launch,
-        arguments: Mapping[str, Any],
-        blocks: tuple[Any, ...],
-    ) -> None:
-        self.module, self.text, self.tiles, self.launch = module, text, tiles, launch
-        self.arguments, self.blocks = arguments, blocks
-        self.name, self.timeline = launch.kernel.lower(), launch.timeline
-        self.programs = tiles.programs(launch.timeline.batch)
-
-    def all_steps(self, kind: str) -> None:
-        """Step through time."""
-        with quiet():
-            if kind == STEPS:
-                self._step_by_step()
-            else:
-                self._at_once(kind)
-
-    def _at_once(self, kind: str) -> None:
-        timeline, shares = self.timeline, self.launch.shares
-        device = self.arguments["numbers"].device
-        meeting = torch.zeros(self.programs, dtype=torch.int32, device=device)
-        numbers = (timeline.lengths, meeting, timeline.steps, timeline.batch, self.launch.slots)
-        options = {"launch_cooperative_grid": True} if kind == GRID else {}
-        units = shares.units if kind == GRID else 1
-        function = getattr(self.module, self.name)[(self.programs, units)]
-        function(*self._given(self.name), *numbers, *self.blocks, kind == GRID, num_warps=self.tiles.warps, **options)
-
-    def _step_by_step(self) -> None:
-        steps, forward = range(self.timeline.steps), self.name != "backward"
-        functions = [*self._functions_of_a_step(forward)]
-        for t in steps if forward else reversed(steps):
-            for name in functions:
-                self._launch(name, t)
-
-    def _functions_of_a_step(self, forward: bool) -> Iterator[str]:
-        restart = [f"{self.name}_restart"] if self.timeline.reset is not None else []
-        yield from restart if forward else ()
-        yield from self.text.stages
-        if self.timeline.lengths is not None:
-            yield f"{self.name}_ended"
-        yield from () if forward else restart
-
-    def _launch(self, name: str, t: int) -> None:
-        timeline, units = self.timeline, self.launch.shares.units
-        numbers = (timeline.lengths, t, timeline.batch, self.launch.slots)
-        function = getattr(self.module, name)[(self.programs, units)]
-        function(*self._given(name), *numbers, *self.blocks, num_warps=self.tiles.warps)
-
-    def _given(self, name: str) -> list[Any]:
-        return [self.arguments.get(parameter) for parameter in self.text.parameters[name]]
-
-
-def carried(launch: Launch, buffer: Buffer, slot: int, width: int) -> Tensor:
-    """Return all rows of a slot of what is carried from step to step (B, width)."""
-    at, rows = launch.locations[buffer], launch.timeline.batch
-    matrix: Tensor = At(at.tensor, at.offset + slot * rows * width).matrix(rows, width, width, 1)
-    return matrix
+def widest_product(stages: Stages) -> int:
+    """Return the units of the widest region with a product."""
+    regions = [region for stage in stages.stages for region in stage.regions if region.products]
+    return max((region.width for region in regions), default=1)
