@@ -47,9 +47,9 @@ def record(body: Callable[[], None]) -> Replay:
     return replay
 
 
-def may_be_recorded(timeline: Timeline, device: torch.device) -> bool:
-    """Tell whether a call has chunks, on a device that records: what is recorded by others already stays as it is."""
-    return device.type == "cuda" and timeline.steps >= CHUNK and not torch.cuda.is_current_stream_capturing()
+def may_be_recorded(steps: int, device: torch.device) -> bool:
+    """Tell whether steps are recorded on a device: what others are recording already stays as it is."""
+    return steps > 0 and device.type == "cuda" and not torch.cuda.is_current_stream_capturing()
 
 
 class Span(NamedTuple):
@@ -66,19 +66,21 @@ class Chunk:
     Args:
         launch: one like those whose steps it is to run.
         buffers: what the kernel reads and writes, and how many numbers of each a row has.
+        size: how many steps.
     """
 
-    def __init__(self, launch: Launch, buffers: dict[Buffer, int]) -> None:
+    def __init__(self, launch: Launch, buffers: dict[Buffer, int], size: int) -> None:
+        self._size = size
         self._widths = {buffer: width for buffer, width in buffers.items() if buffer in launch.locations}
         self._is_forward = launch.kernel != "Backward"
         timeline = launch.timeline
         lengths = None if timeline.lengths is None else torch.empty_like(timeline.lengths)
-        reset = None if timeline.reset is None else torch.empty_like(timeline.reset[:CHUNK])
+        reset = None if timeline.reset is None else torch.empty_like(timeline.reset[: self._size])
         self.launch = launch._replace(
-            timeline=Timeline(CHUNK, timeline.batch, lengths, None, reset),
+            timeline=Timeline(self._size, timeline.batch, lengths, None, reset),
             locations={buffer: At(self._room(launch, buffer)) for buffer in self._widths},
             matrices=[_room_for(matrix) for matrix in launch.matrices],
-            slots=launch.slots if launch.slots == 2 else CHUNK + 1,
+            slots=launch.slots if launch.slots == 2 else self._size + 1,
             products=(),
         )
         self.replay: Replay | None = None
@@ -100,11 +102,11 @@ class Chunk:
         if own.lengths is not None and timeline.lengths is not None:
             own.lengths.copy_(timeline.lengths - t)
         if own.reset is not None and timeline.reset is not None:
-            own.reset.copy_(timeline.reset[t : t + CHUNK])
+            own.reset.copy_(timeline.reset[t : t + self._size])
         for buffer, span in self._spans(launch, t, self._incoming):
             self._own_slots(buffer, span).copy_(self._slots(launch, buffer, span))
         if self.replay is None:
-            self.replay = record(lambda: steps(range(CHUNK)))
+            self.replay = record(lambda: steps(range(self._size)))
         self.replay()
         for buffer, span in self._spans(launch, t, self._outgoing):
             self._slots(launch, buffer, span).copy_(self._own_slots(buffer, span))
@@ -112,21 +114,21 @@ class Chunk:
     def _incoming(self, kind: BufferKind, t: int, slots: int) -> Span | None:
         """Say what a chunk reads of those buffers that have slots."""
         if kind is BufferKind.STATE:
-            return Span(t % slots, 0, 1) if self._is_forward else Span(t, 0, CHUNK + 1)
+            return Span(t % slots, 0, 1) if self._is_forward else Span(t, 0, self._size + 1)
         if kind is BufferKind.GRAD_STATE:
-            return Span((t + CHUNK) % 2, CHUNK % 2, 1)
+            return Span((t + self._size) % 2, self._size % 2, 1)
         reads = kind is BufferKind.PART if self._is_forward else kind in READ_BACKWARD
-        return Span(t, 0, CHUNK) if reads else None
+        return Span(t, 0, self._size) if reads else None
 
     def _outgoing(self, kind: BufferKind, t: int, slots: int) -> Span | None:
         """Say what a chunk writes of those buffers that have slots."""
         if kind is BufferKind.STATE:
-            last = Span((t + CHUNK) % 2, CHUNK % 2, 1)
-            all_ = Span(t, 0, CHUNK + 1)  # the first one too: a row that starts again has written it
+            last = Span((t + self._size) % 2, self._size % 2, 1)
+            all_ = Span(t, 0, self._size + 1)  # the first one too: a row that starts again has written it
             return (last if slots == 2 else all_) if self._is_forward else None
         if kind is BufferKind.GRAD_STATE:
             return Span(t % 2, 0, 1)
-        return Span(t, 0, CHUNK) if kind in (WRITTEN_FORWARD if self._is_forward else WRITTEN_BACKWARD) else None
+        return Span(t, 0, self._size) if kind in (WRITTEN_FORWARD if self._is_forward else WRITTEN_BACKWARD) else None
 
     def _spans(
         self, launch: Launch, t: int, span_of: Callable[[BufferKind, int, int], Span | None]
@@ -150,20 +152,29 @@ class Chunk:
 
     def _room(self, launch: Launch, buffer: Buffer) -> Tensor:
         """Return memory for a buffer of a chunk."""
-        slots = {BufferKind.STATE: min(launch.slots, CHUNK + 1), BufferKind.GRAD_STATE: 2}
-        count = 1 if buffer.kind in (*CONSTANT, BufferKind.TEMPORARY) else slots.get(buffer.kind, CHUNK)
+        slots = {BufferKind.STATE: min(launch.slots, self._size + 1), BufferKind.GRAD_STATE: 2}
+        count = 1 if buffer.kind in (*CONSTANT, BufferKind.TEMPORARY) else slots.get(buffer.kind, self._size)
         like: Tensor = launch.locations[buffer].tensor
         return like.new_empty(count * _rows(launch, buffer), self._widths[buffer])
 
 
 class Chunks:
-    """The chunks of a step's kernels, by all that is recorded with them."""
+    """The chunks of a step's kernels, by all that is recorded with them.
 
-    def __init__(self) -> None:
+    Args:
+        size: steps of each.
+    """
+
+    def __init__(self, size: int = CHUNK) -> None:
+        self._size = size
         self._chunks: OrderedDict[tuple[Any, ...], Chunk] = OrderedDict()
         self._steps: dict[Chunk, Callable[[range], None]] = {}
         self._lock = Lock()
         """Rooms are used by one call at a time."""
+
+    def whole(self, steps: int) -> int:
+        """Return how many of the steps of a call are in whole chunks."""
+        return steps // self._size * self._size
 
     def run(
         self, launch: Launch, buffers: dict[Buffer, int], steps_of: Callable[[Launch], Callable[[range], None]]
@@ -175,8 +186,8 @@ class Chunks:
             buffers: what the kernel reads and writes, and how many numbers of each a row has.
             steps_of: returns what launches some steps of a call.
         """
-        whole = launch.timeline.steps // CHUNK * CHUNK
-        starts, rest = range(0, whole, CHUNK), range(whole, launch.timeline.steps)
+        whole = self.whole(launch.timeline.steps)
+        starts, rest = range(0, whole, self._size), range(whole, launch.timeline.steps)
         with self._lock:
             chunk = self._chunk_for(launch, buffers, steps_of)
             if launch.kernel == "Backward":
@@ -196,7 +207,7 @@ class Chunks:
         turned = tuple(matrix.row_stride < matrix.column_stride for matrix in launch.matrices)
         key = (launch.kernel, launch.shares, *forms, turned, frozenset(launch.locations), current_stream())
         if key not in self._chunks:
-            chunk = self._chunks[key] = Chunk(launch, buffers)
+            chunk = self._chunks[key] = Chunk(launch, buffers, self._size)
             self._steps[chunk] = steps_of(chunk.launch)
             if len(self._chunks) > MOST:
                 del self._steps[self._chunks.popitem(last=False)[1]]

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from rnnkit_compiler.backends.base import numbered
 from rnnkit_compiler.backends.base.runtime import Launch, Matrix, Runtime, Unfit
+from rnnkit_compiler.backends.triton.chunks import CHUNK, Chunks
 from rnnkit_compiler.backends.triton.cost import Choice, choose
 from rnnkit_compiler.backends.triton.kernels import Kernels
 from rnnkit_compiler.backends.triton.locations import At, carried
@@ -24,11 +25,13 @@ class TritonRuntime(Runtime):
 
     Args:
         kernels: of the step.
-        kind: the kind of kernel that is wanted; None: the fastest by the model of `cost`.
+        kind: of kernels that are run.
+        chunk: steps that are recorded as one where they are launched one by one.
     """
 
-    def __init__(self, kernels: Kernels, kind: str | None) -> None:
+    def __init__(self, kernels: Kernels, kind: str, chunk: int = CHUNK) -> None:
         self.device, self.dtype, self._kernels, self._kind = kernels.device, kernels.dtype, kernels, kind
+        self._chunks = Chunks(chunk)
         self._choices: dict[int, Choice] = {}
         """By the rows of a batch."""
         with torch.inference_mode():
@@ -101,7 +104,7 @@ class TritonRuntime(Runtime):
         with torch.no_grad():
             _each(() if backward else launch.products)
             self._enter(launch, backward)
-            self._kernels.run(launch, self._choices[launch.timeline.batch].kind)
+            self._kernels.run(launch, self._kind, self._chunks)
             self._leave(launch, backward)
             _each(launch.products if backward else ())
 

@@ -7,7 +7,7 @@ import torch
 
 import rnnkit
 from rnnkit_compiler import compiled
-from rnnkit_compiler.backends.triton import chunks, launching
+from rnnkit_compiler.backends.triton import backend, chunks, kernels, launching
 
 from ....test_compiled_law import Call, Compiled, build, differences
 
@@ -55,11 +55,9 @@ def recorder(monkeypatch):
     """Record chunks of four steps; each test has programs of its own."""
     recorder = Recorder(monkeypatch)
     monkeypatch.setattr(compiled, "_programs", type(compiled._programs)(compiled.CAPACITY))
-    monkeypatch.setattr(chunks, "CHUNK", 4)
+    monkeypatch.setattr(backend, "CHUNK", 4)
     monkeypatch.setattr(chunks, "record", recorder.record)
-    monkeypatch.setattr(
-        "rnnkit_compiler.backends.triton.kernels.may_be_recorded", lambda timeline, _: timeline.steps >= 4
-    )
+    monkeypatch.setattr(kernels, "may_be_recorded", lambda steps, device: steps > 0)
     return recorder
 
 
@@ -74,7 +72,10 @@ CALLS = (
 
 @pytest.mark.parametrize(
     "name",
-    ["lstm", *(pytest.param(name, marks=pytest.mark.slow) for name in ("layernorm", "peephole", "mlstm", "lmu"))],
+    [
+        "rnn",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("lstm", "layernorm", "peephole", "mlstm", "lmu")),
+    ],
 )
 def test_the_law_holds(name, recorder):
     cell = build(name, {}, 4, 20, torch.float64)
@@ -102,6 +103,7 @@ def test_no_length_is_recorded(recorder):
     assert recorder.counted["recorded"] == 2, "a call without a whole chunk is launched"
 
 
+@pytest.mark.slow
 def test_weights_are_those_of_the_call(recorder):
     layer = rnnkit.RNN("lstm", 3, 5, unroller=STEPS, dtype=torch.float64)
     xs = torch.randn(8, 2, 3, dtype=torch.float64)
