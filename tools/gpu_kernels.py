@@ -1,19 +1,27 @@
 """Compiles the kernels of the Triton backend for GPUs that are not here, and writes what they take of each.
 
-    python tools/gpu_kernels.py [CELL ...]   ->  docs/assets/gpu-kernels.md
+    python tools/gpu_kernels.py [--known] [--first] [CELL ...]   ->  docs/assets/gpu-kernels.json and .md
 
-For each cell, dtype and target the most that the widths H = 64, 128, 256 and 512 take: registers of a thread, bytes it
-spills, kilobytes of shared memory, and how many warps a multiprocessor of 65,536 registers then has, of 64.
+All cells, widths, dtypes and targets: some thousand compilations of a second each. Each is kept in the cache folder by
+its source, so that an interrupted run goes on where it was, and a change of the generator compiles again what it has
+changed. First come those in which each cell has every width and every target once, with all kinds of kernels; then
+`sequence` for all the others. The form of each kernel, tiles and what stays on chip, is settled as on a device.
 """
 
+import argparse
+import contextlib
+import hashlib
+import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+import gpu_kernels_table
 import torch
 import triton
 from triton.backends.compiler import GPUTarget
@@ -21,107 +29,243 @@ from triton.compiler import ASTSource
 
 import rnnkit
 from rnnkit.core.cell import building
+from rnnkit.errors import first_line
 from rnnkit_compiler import compiled
 from rnnkit_compiler._recorded import recorded_projected, recorded_whole
+from rnnkit_compiler.backends.base.backend import Refusal
+from rnnkit_compiler.backends.cpp.building.cache import cache_folder
+from rnnkit_compiler.backends.triton import functions, kernel_parts, rare_functions
 from rnnkit_compiler.backends.triton.code.kernel_source import generate
+from rnnkit_compiler.backends.triton.cost import GRID, KINDS, SEQUENCE, STEPS
+from rnnkit_compiler.backends.triton.form import Form, settled
+from rnnkit_compiler.backends.triton.held import holds_weights
+from rnnkit_compiler.backends.triton.launching import TOO_MUCH
 from rnnkit_compiler.backends.triton.loading import load
-from rnnkit_compiler.backends.triton.tiles import tiles_of
+from rnnkit_compiler.backends.triton.tiles import grid_tiles, tiles_of
 from rnnkit_compiler.schedule.plan import KernelPlan
 
-CELLS = ("lstm", "gru", "rnn", "peephole")
 WIDTHS = (64, 128, 256, 512)
 DTYPES = {"float32": ("*fp32", torch.float32), "bfloat16": ("*bf16", torch.bfloat16)}
-TARGETS = {
-    **{f"sm_{number}": GPUTarget("cuda", number, 32) for number in (80, 90, 100)},
-    "gfx942": GPUTarget("hip", "gfx942", 64),
-}
-PAGE = Path(__file__).parents[1] / "docs" / "assets" / "gpu-kernels.md"
-CUOBJDUMP = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
+KERNELS = ("Forward", "Backward")
 
 
-class Taken(NamedTuple):
-    registers: int
-    spilled: int
+class Target(NamedTuple):
+    """A GPU: what Triton calls it, its multiprocessors, and the kilobytes that a program may share."""
+
+    gpu: GPUTarget
+    processors: int
     shared: int
 
 
-def plan_of(name, width, dtype):
-    with building(None, dtype):
-        cell = rnnkit.cells[name](64, width)
+TARGETS = {
+    "sm_80": Target(GPUTarget("cuda", 80, 32), 108, 163),
+    "sm_90": Target(GPUTarget("cuda", 90, 32), 132, 227),
+    "sm_100": Target(GPUTarget("cuda", 100, 32), 148, 227),
+    "gfx942": Target(GPUTarget("hip", "gfx942", 64), 304, 64),
+}
+INNER = {name: {"inner": "gru"} for name in ("learnt_state", "norm", "residual", "variational", "zoneout")}
+ASSETS = Path(__file__).parents[1] / "docs" / "assets"
+RESULTS = ASSETS / "gpu-kernels.json"
+CUOBJDUMP = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
+
+
+LIBRARY = [Path(module.__file__).read_text(encoding="utf-8") for module in (functions, kernel_parts, rare_functions)]
+"""What kernels call."""
+
+
+class Taken(NamedTuple):
+    """What a kernel takes: registers of a thread, bytes that it spills, bytes that a program shares, warps."""
+
+    registers: int
+    spilled: int
+    shared: int
+    warps: int
+
+
+class Case(NamedTuple):
+    """A kernel of a cell for a target."""
+
+    cell: str
+    width: int
+    dtype: str
+    target: str
+    kernel: str
+    kind: str
+
+
+class UnknownError(BaseException):
+    """It was not compiled before: no failure of a compilation, and not to be taken for one."""
+
+
+@lru_cache(maxsize=1)
+def source_of(name, width, dtype):
+    """Return the plan of a cell of so many units, and the source of its kernels; the reason where it has none."""
+    with building(None, DTYPES[dtype][1]):
+        cell = rnnkit.cells[name](64, width, **INNER.get(name, {}))
     xs, states = compiled.example(cell)
     step = recorded_whole(cell, xs, states, False) or recorded_projected(cell, xs, states, True, False)
-    return step, KernelPlan(step.lowered)
+    if isinstance(step.lowered, Refusal):
+        return None, step.lowered.reason
+    plan = KernelPlan(step.lowered)
+    return plan, generate(plan, KERNELS, step.title, step.comment, False)
 
 
-def signature_of(function, tiles, pointer):
+class Compiler:
+    """Compiles the functions of one source for one target; what is known is not compiled again."""
+
+    def __init__(self, text, pointer, target, kept):
+        self.pointer, self.target, self._kept = pointer, target, kept
+        self.module = load(text)
+        self._code = "\n".join([without_comments(text), *LIBRARY])
+
+    def taken(self, name, form, kind):
+        """Return what a function takes in a form."""
+        key = "\n".join([self._code, name, str(form), kind, self.pointer, self.target, triton.__version__])
+        digest = hashlib.sha256(key.encode()).hexdigest()
+        if digest not in self._kept:
+            if self._kept.is_all:
+                raise UnknownError
+            self._kept.add(digest, self._compiled(getattr(self.module, name), form, kind))
+        return Taken(*self._kept[digest])
+
+    def _compiled(self, function, form, kind):
+        types, constants, aligned = signature_of(function, form, kind, self.pointer)
+        source = ASTSource(fn=function, signature=types, constexprs=constants, attrs=aligned)
+        options = {"num_warps": form.tiles.warps, "launch_cooperative_grid": kind == GRID}
+        gpu = TARGETS[self.target].gpu
+        kernel = triton.compile(source, target=gpu, options=options)
+        shared = kernel.metadata.shared
+        if gpu.backend == "hip":
+            found = dict(re.findall(r"\.(vgpr_count|vgpr_spill_count):\s+(\d+)", kernel.asm["amdgcn"]))
+            return Taken(int(found["vgpr_count"]), 4 * int(found["vgpr_spill_count"]), shared, form.tiles.warps)
+        with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+            file.write(kernel.asm["cubin"])
+            file.flush()
+            command = [CUOBJDUMP, "--dump-resource-usage", file.name]
+            told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        registers, stack = re.search(r"REG:(\d+) STACK:(\d+)", told).groups()
+        return Taken(int(registers), int(stack), shared, form.tiles.warps)
+
+
+class Kept:
+    """What was compiled before, in a file to which each new result is added."""
+
+    def __init__(self, path, is_all=False):
+        self._path, self._results = path, {}
+        self.is_all = is_all
+        """Whether nothing is to be compiled that is not there."""
+        with contextlib.suppress(FileNotFoundError):
+            for line in path.read_text(encoding="utf-8").splitlines():
+                with contextlib.suppress(ValueError):  # of a line that another run is writing
+                    self._results.update(json.loads(line))
+
+    def __contains__(self, digest):
+        return digest in self._results
+
+    def __getitem__(self, digest):
+        return self._results[digest]
+
+    def add(self, digest, taken):
+        self._results[digest] = [*taken]
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({digest: [*taken]}) + "\n")
+
+
+def without_comments(text):
+    """Return the functions of a source without what the compiler does not read."""
+    lines = (line.split("  # ")[0] for line in text[text.index("REAL = ") :].splitlines())
+    return "\n".join(line for line in lines if '"""' not in line)
+
+
+def signature_of(function, form, kind, pointer):
     """Return the types, the constants and the alignments of a kernel's arguments."""
-    blocks = {"ROWS": tiles.rows, "UNITS": tiles.units, "DEPTH": tiles.depth, "PRECISION": "tf32", "GRID": False}
+    tiles = form.tiles
+    blocks = {"ROWS": tiles.rows, "UNITS": tiles.units, "DEPTH": tiles.depth, "PRECISION": "tf32"}
+    blocks |= {"GRID": kind == GRID, "HELD": form.holds_weights}
     types, constants, aligned = {}, {}, {}
     for place, name in enumerate(function.arg_names):
-        if name in blocks or name in ("y", "lengths", "resets") or name.endswith("_columns"):
+        absent = name in ("y", "lengths", "resets") or name.startswith("held_")
+        if name in blocks or absent or name.endswith("_columns"):
             types[name], constants[place,] = "constexpr", blocks.get(name, 1 if name.endswith("_columns") else None)
         elif name in ("steps", "batch", "slots", "t") or name.endswith("_rows"):
             types[name] = "i32"
         else:
             own = {"meeting": "*i32", "units": "*i32", "matrices": "*i64", "numbers": "*fp32", "running": "*fp32"}
-            kind = name.rstrip("0123456789")
-            types[name] = own.get(kind, "*fp32" if kind == "grad_vector" else pointer)
+            kind_of = name.rstrip("0123456789")
+            types[name] = own.get(kind_of, "*fp32" if kind_of == "grad_vector" else pointer)
             aligned[place,] = [["tt.divisibility", 16]]
     return types, constants, aligned
 
 
-def taken_by(function, tiles, pointer, target):
-    types, constants, aligned = signature_of(function, tiles, pointer)
-    source = ASTSource(fn=function, signature=types, constexprs=constants, attrs=aligned)
-    kernel = triton.compile(source, target=target, options={"num_warps": tiles.warps})
-    if target.backend == "hip":
-        found = dict(re.findall(r"\.(vgpr_count|vgpr_spill_count):\s+(\d+)", kernel.asm["amdgcn"]))
-        return Taken(int(found["vgpr_count"]), 4 * int(found["vgpr_spill_count"]), kernel.metadata.shared)
-    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
-        file.write(kernel.asm["cubin"])
-        file.flush()
-        told = subprocess.run(
-            [CUOBJDUMP, "--dump-resource-usage", file.name], capture_output=True, text=True, check=True
-        )
-    registers, stack = re.search(r"REG:(\d+) STACK:(\d+)", told.stdout).groups()
-    return Taken(int(registers), int(stack), kernel.metadata.shared)
+def first_form(stages, kind, itemsize, processors):
+    """Return the form that a kernel is first compiled in, as on a device with so many multiprocessors."""
+    if kind != GRID:
+        return Form(tiles_of(stages, 4))
+    tiles = grid_tiles(stages, 4, processors)
+    return Form(tiles, holds_weights(stages, tiles, itemsize))
 
 
-def most(name, kernel, dtype, target):
-    """Return the most that a kernel takes at any width, launched once and a stage at a time."""
-    pointer, real = DTYPES[dtype]
-    once, apart = [], []
-    for width in WIDTHS:
-        step, plan = plan_of(name, width, real)
-        source = generate(plan, ("Forward", "Backward"), step.title, step.comment, False)
-        module, tiles = load(source.text), tiles_of(getattr(plan, kernel.lower()), 4)
-        once.append(taken_by(getattr(module, kernel.lower()), tiles, pointer, target))
-        stages = source.kernels[kernel].stages
-        apart += [taken_by(getattr(module, stage), tiles, pointer, target) for stage in stages]
-    return Taken(*map(max, zip(*once, strict=True))), Taken(*map(max, zip(*apart, strict=True))), tiles.warps
+def result_of(case, kept):
+    """Return the form of a kernel and what it takes; the reason where there is none."""
+    pointer, dtype = DTYPES[case.dtype]
+    plan, source = source_of(case.cell, case.width, case.dtype)
+    if plan is None:
+        return {"none": source}
+    target, stages = TARGETS[case.target], getattr(plan, case.kernel.lower())
+    compiler = Compiler(source.text, pointer, case.target, kept)
+    names = source.kernels[case.kernel].stages if case.kind == STEPS else [case.kernel.lower()]
+
+    def taken(form):
+        return Taken(*map(max, zip(*(compiler.taken(name, form, case.kind) for name in names), strict=True)))
+
+    def spilled_by(form):
+        found = taken(form)
+        return TOO_MUCH if found.shared > target.shared * 1024 else found.spilled
+
+    try:
+        form = settled(first_form(stages, case.kind, dtype.itemsize, target.processors), spilled_by)
+    except UnknownError:
+        raise
+    except Exception as error:
+        return {"failed": f"{type(error).__name__}: {first_line(error)}"}
+    return {"form": [*form.tiles, form.holds_weights], "taken": [*taken(form)]}
 
 
-def warps_of(registers, warps):
-    """Return how many warps are resident, by registers alone."""
-    return min(64, 65536 // (32 * -(-registers // 8) * 8) // warps * warps)
+def cases(names, first):
+    """List all kernels; at first those in which each cell has every width and every target once."""
+    sizes = [(w, d, t) for w in range(len(WIDTHS)) for d in range(len(DTYPES)) for t in range(len(TARGETS))]
+    for is_first in (True, False)[: 1 if first else 2]:
+        for turn, name in enumerate(rnnkit.cells):
+            for w, d, t in sizes if name in names else ():
+                if ((w + turn) % len(TARGETS) == t and (w + turn // 4) % 2 == d) == is_first:
+                    where = name, WIDTHS[w], [*DTYPES][d], [*TARGETS][t]
+                    kinds = KINDS if is_first else (SEQUENCE,)
+                    yield from (Case(*where, kernel, kind) for kernel in KERNELS for kind in kinds)
 
 
-def main(names):
-    lines = ["| cell | kernel | dtype | target | registers | spilled | shared | warps | `steps`: registers | spilled |"]
-    lines.append("| --- " * 10 + "|")
-    for name in names:
-        for kernel in ("Forward", "Backward"):
-            for dtype in DTYPES:
-                for target_name, target in TARGETS.items():
-                    once, apart, warps = most(name, kernel, dtype, target)
-                    resident = str(warps_of(once.registers, warps)) if target.backend == "cuda" else ""
-                    cells = [name, kernel.lower(), dtype, target_name, once.registers, once.spilled]
-                    cells += [f"{once.shared / 1024:.0f} KB", resident, apart.registers, apart.spilled]
-                    lines.append(f"| {' | '.join(map(str, cells))} |")
-                    print(lines[-1], file=sys.stderr, flush=True)
-    PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+def main():
+    """Compile what is asked for, and write it and the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("cells", nargs="*", default=[*rnnkit.cells], metavar="CELL")
+    parser.add_argument("--known", action="store_true", help="compile nothing, and write what is known")
+    parser.add_argument("--first", action="store_true", help="not the rest of the widths and targets of each cell")
+    asked = parser.parse_args()
+    kept, results = Kept(cache_folder() / "gpu-kernels.jsonl", asked.known), {}
+    for case in cases(asked.cells, asked.first):
+        with contextlib.suppress(UnknownError):
+            results[" ".join(map(str, case))] = found = result_of(case, kept)
+            print(*case, found, file=sys.stderr, flush=True)
+    write(results)
+
+
+def write(results):
+    """Write all results, and the table."""
+    rows = ",\n".join(f"{json.dumps(key)}: {json.dumps(results[key])}" for key in sorted(results))
+    RESULTS.write_text(f"{{\n{rows}\n}}\n", encoding="utf-8")
+    table = gpu_kernels_table.table(results)
+    (ASSETS / "gpu-kernels.md").write_text(table, encoding="utf-8")
 
 
 if __name__ == "__main__":
     os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")
-    main(sys.argv[1:] or CELLS)
+    main()

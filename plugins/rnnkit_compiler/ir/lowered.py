@@ -66,6 +66,9 @@ class Lowered:
     tables: list[int]
     """The numbers of buffers that units are taken by: the step holds for what is in them now."""
 
+    names: dict[Node, str]
+    """What the author of the step calls some of the nodes, for those who read what is generated."""
+
     @property
     def computes_ahead(self) -> bool:
         """Whether there is a product at every step that waits for no state, so that it could be ahead."""

@@ -82,6 +82,7 @@ class Lowering:
             growth,
             self.added.sources,
             self.constants.tables,
+            {self.values[number].node: name for number, name in recording.names.items() if number in self.values},
         )
 
     def _output(self, number: int) -> tuple[Node, tuple[int, ...]]:

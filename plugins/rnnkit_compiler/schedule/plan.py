@@ -208,7 +208,12 @@ def _without_stops(step: Lowered, derivative: Derivative) -> tuple[Lowered, Deri
     results = [step.output, *step.next_states, *derivative.states, *derivative.parts, *derivative.vectors, *deferred]
     new = step.graph.rebuilt(results)
     return (
-        replace(step, output=new[step.output], next_states=[new[node] for node in step.next_states]),
+        replace(
+            step,
+            output=new[step.output],
+            next_states=[new[node] for node in step.next_states],
+            names={new[node]: name for node, name in step.names.items() if node in new},
+        ),
         Derivative(
             [new[node] for node in derivative.states],
             [new[node] for node in derivative.parts],

@@ -69,12 +69,25 @@ class ColumnBlock(NamedTuple):
     offset: int
     """The first column."""
 
+    @property
+    def depth(self) -> int:
+        """How many elements of a row, or of a piece of one, the product reads."""
+        if self.node.op == "products":
+            return int(self.node.inputs[0].width // self.node.attr[2])
+        whole = self.node if self.node.op == "product" else self.node.inputs[0]
+        return int(whole.inputs[0].width)
+
 
 class Product(NamedTuple):
     """The column blocks that the rows of one buffer are multiplied by in one region."""
 
     operand: Place
     blocks: tuple[ColumnBlock, ...]
+
+    @property
+    def depth(self) -> int:
+        """How many elements of a row, or of a piece of one, it reads."""
+        return self.blocks[0].depth
 
 
 class WholeRows(NamedTuple):

@@ -170,6 +170,8 @@ def _run(cell: rnnkit.Cell, examples: _Examples, rows: tuple[int, ...], nest: Ne
         raise NotRecordable("step() changes the cell")
     y, after = result
     recorder.leave(y, after)
+    own = [*zip(recording.states, cell.state_names, strict=True)]
+    recording.names |= [(recording.output, "y"), *zip(recording.next_states, cell.state_names, strict=True), *own]
     return Run(recording, recorder.tensors, rows)
 
 

@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from rnnkit_compiler.trace.instead import instead
 from rnnkit_compiler.trace.memory import Memory, View
+from rnnkit_compiler.trace.naming import author_frame, names_in
 from rnnkit_compiler.trace.recording import Call, NotRecordable, Recording, Ref, map_tensors
 
 aten = torch.ops.aten
@@ -79,6 +80,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         kwargs = dict(kwargs or {})
+        self.recording.names |= names_in(author_frame(), self._numbers)
         if func in EMPTY:
             func = EMPTY[func]
             kwargs.pop("memory_format", None)

@@ -89,6 +89,8 @@ class Recording:
     next_states: list[int] = field(default_factory=list)
     tables: dict[int, Tensor] = field(default_factory=dict)
     """Buffers of integers and booleans as they are now: by some of them, units may be taken."""
+    names: dict[int, str] = field(default_factory=dict)
+    """What the author calls some of the tensors."""
 
     @cached_property
     def elements(self) -> int:

@@ -36,6 +36,7 @@ def joined(one: Recording, other: Recording) -> Recording:
         one.dtypes,
         one.output,
         one.next_states,
+        names=one.names,
     )
 
 

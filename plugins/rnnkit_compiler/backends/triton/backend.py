@@ -1,6 +1,8 @@
 """The Triton backend: kernels for GPUs, generated from the same stages as those in C++."""
 
 from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import NamedTuple
 
 import torch
 
@@ -10,8 +12,10 @@ from rnnkit_compiler.backends.base.forms import Forms
 from rnnkit_compiler.backends.base.recurrence import Recurrence
 from rnnkit_compiler.backends.torch.backend import TorchOperations
 from rnnkit_compiler.backends.triton.availability import is_interpreted, obstacle_on, triton_version
+from rnnkit_compiler.backends.triton.chunks import CHUNK
+from rnnkit_compiler.backends.triton.code.legend import legend
 from rnnkit_compiler.backends.triton.code.operations import CODE
-from rnnkit_compiler.backends.triton.cost import KINDS
+from rnnkit_compiler.backends.triton.cost import KINDS, SEQUENCE, choose
 from rnnkit_compiler.backends.triton.kernels import Kernels
 from rnnkit_compiler.backends.triton.runtime import TritonRuntime
 from rnnkit_compiler.backends.triton.trust import Trust, folder, verdicts
@@ -28,6 +32,17 @@ STATES = (*DTYPES, torch.complex64, torch.complex128, torch.bool, *INTEGERS)
 """What a state may be."""
 
 
+CHUNK_OF_A_TRIAL = 2
+"""Steps that are recorded as one in a trial, so that a chunk of it is tried, and what is left of a call."""
+
+
+class Compared(NamedTuple):
+    """The kernels of a kind, and whether they are to be trusted."""
+
+    recurrence: Recurrence
+    trust: Trust
+
+
 class Triton(Backend):
     """Runs the steps in kernels of Triton's.
 
@@ -41,13 +56,28 @@ class Triton(Backend):
 
     def __init__(self, step: RecordedStep, plan: KernelPlan) -> None:
         self.invariants = plan.step.invariants
-        self._kernels = Kernels(plan, step.device, step.title, step.comment, step.narrow)
-        self._kind = step.kernel
-        fallback = TorchOperations(step, self.invariants, defer=False)
-        self._recurrence = Recurrence(plan, TritonRuntime(self._kernels, self._kind), fallback, Forms(step))
+        self._step, self._schedule = step, plan
+        comment = "\n".join([step.comment, "", *legend(plan, step.recording.weights)])
+        self._kernels = Kernels(plan, step.device, step.title, comment, step.narrow)
+        self._fallback = TorchOperations(step, self.invariants, defer=False)
         self._plan = TorchOperations(step, self.invariants, defer=True)
-        rounded = step.narrow or self._kernels.rounds_to_tf32
-        self._trust = Trust(step.title, self._sources, step.device, self._by_kernels, fallback.run, rounded)
+        self._by_kind = cache(self._compared)
+
+    def _compared(self, kind: str) -> Compared:
+        """Return what runs the steps in kernels of a kind, and the trust in it."""
+        steps, fallback = self._step, self._fallback
+        used, tried = (
+            Recurrence(self._schedule, TritonRuntime(self._kernels, kind, chunk), fallback, Forms(steps))
+            for chunk in (CHUNK, CHUNK_OF_A_TRIAL)
+        )
+
+        def kernels(tensors: Tensors, timeline: Timeline) -> Results:
+            return autograd.apply(tried, tensors, timeline)
+
+        rounded = steps.narrow or self._kernels.rounds_to_tf32
+        title = f"cell {steps.title!r} by kernel {kind!r}"
+        trust = Trust(title, lambda: [*self._kernels.texts(), kind], steps.device, kernels, fallback.run, rounded)
+        return Compared(used, trust)
 
     @classmethod
     def volunteers(cls) -> bool:
@@ -72,23 +102,25 @@ class Triton(Backend):
 
     def run(self, tensors: Tensors, timeline: Timeline) -> Results:
         """Step through time in the kernels; in the plan of torch's operations if they are not to be trusted."""
-        if not self._trust.is_earned(tensors):
+        recurrence, trust = self._by_kind(self._kind(timeline.batch))
+        if not trust.is_earned(tensors):
             return self._plan.run(tensors, timeline)
-        return self._by_kernels(tensors, timeline)
+        return autograd.apply(recurrence, tensors, timeline)
 
-    def _by_kernels(self, tensors: Tensors, timeline: Timeline) -> Results:
-        return autograd.apply(self._recurrence, tensors, timeline)
-
-    def _sources(self) -> list[str]:
-        """Return all that the kernels' numbers depend on beside the device."""
-        tiles = ", ".join(map(str, self._kernels.tiles.values()))
-        return [*self._kernels.texts(), tiles, str(self._kind)]
+    def _kind(self, batch: int) -> str:
+        """Return the kind of kernels that is wanted, or the fastest for so many rows by the cost model."""
+        if self._step.kernel is not None:
+            return self._step.kernel
+        work = self._by_kind(SEQUENCE).recurrence.work
+        return choose(None, work, self._kernels.offered, batch, self._kernels.processors).kind
 
     def explain(self) -> Iterator[str]:
         """Say what is fused, kept and deferred, and what it costs."""
-        yield f"kernel: {self._kind or 'the fastest of ' + ', '.join(KINDS) + ' by the rows of the batch'}"
-        yield f"trust: {self._trust.explain()}"
-        yield from explain(self._recurrence.plan)
+        wanted = self._step.kernel
+        yield f"kernel: {wanted or 'the fastest of ' + ', '.join(KINDS) + ' by the rows of the batch'}"
+        for kind in KINDS if wanted is None else (wanted,):
+            yield f"trust in {kind}: {self._by_kind(kind).trust.explain()}"
+        yield from explain(self._schedule)
 
     def is_worth_it(self, batch: int) -> bool:
         """Tell that it is, always."""

@@ -53,6 +53,54 @@ def columns(matrix, d, j, depth, width, row_stride, column_stride, offset):
 
 
 @triton.jit
+def stack(
+    matrix,
+    j,
+    depth,
+    width,
+    row_stride,
+    column_stride,
+    first,
+    apart,
+    BLOCKS: tl.constexpr,
+    LAYERS: tl.constexpr,
+    PIECES: tl.constexpr,
+    DEPTH: tl.constexpr,
+):
+    """Read columns j (1, N) of blocks of a matrix as (LAYERS, DEPTH, N): a layer is a piece of the depth of a block."""
+    layer = tl.arange(0, LAYERS)[:, None, None]
+    block, unit = layer // PIECES, j[None, :, :]
+    d = layer % PIECES * DEPTH + tl.arange(0, DEPTH)[None, :, None]
+    at = d.to(tl.int64) * row_stride + (first + block * apart + unit).to(tl.int64) * column_stride
+    return tl.load(matrix + at, mask=(d < depth) & (unit < width) & (block < BLOCKS), other=0.0)
+
+
+@triton.jit
+def rows_of_stack(rows, run, depth, LAYERS: tl.constexpr, PIECES: tl.constexpr, DEPTH: tl.constexpr):
+    """Read the elements of rows (M, 1) that each layer of a stack is multiplied by: (LAYERS, M, DEPTH)."""
+    d = tl.arange(0, PIECES)[:, None, None] * DEPTH + tl.arange(0, DEPTH)[None, None, :]
+    a = tl.load(rows[None, :, :] + d, mask=run[None, :, :] & (d < depth), other=0.0)
+    return tl.broadcast_to(a[None, :, :, :], (LAYERS // PIECES, PIECES, rows.shape[0], DEPTH)).reshape(
+        LAYERS, rows.shape[0], DEPTH
+    )
+
+
+@triton.jit
+def multiplied_stacks(a, b, REAL: tl.constexpr, PRECISION: tl.constexpr):
+    """Return the product of each layer."""
+    if INTERPRETED:
+        return tl.dot(a.to(REAL), b.to(REAL))
+    return tl.dot(a, b, input_precision=PRECISION, out_dtype=REAL)
+
+
+@triton.jit
+def block_of_stack(layers, block, LAYERS: tl.constexpr, PIECES: tl.constexpr):
+    """Return the product of one block: the sum of those of its pieces."""
+    own = tl.arange(0, LAYERS)[:, None, None] // PIECES == block
+    return tl.sum(tl.where(own, layers, 0.0), 0)
+
+
+@triton.jit
 def meet(meeting, GRID: tl.constexpr):
     """Wait until all of a program, and of those that share its rows if there are any, have come here."""
     tl.debug_barrier()

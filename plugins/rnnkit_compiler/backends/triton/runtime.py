@@ -9,8 +9,10 @@ from torch import Tensor
 
 from rnnkit_compiler.backends.base import numbered
 from rnnkit_compiler.backends.base.runtime import Launch, LaunchingRuntime, Matrix, Unfit
+from rnnkit_compiler.backends.triton.chunks import CHUNK, Chunks
 from rnnkit_compiler.backends.triton.cost import Choice, choose
-from rnnkit_compiler.backends.triton.kernels import At, Kernels, carried
+from rnnkit_compiler.backends.triton.kernels import Kernels
+from rnnkit_compiler.backends.triton.locations import At, carried
 from rnnkit_compiler.schedule.buffers import Buffer, BufferKind
 from rnnkit_compiler.schedule.sharing import Shares, StepWork
 
@@ -22,15 +24,15 @@ class TritonRuntime(LaunchingRuntime):
 
     Args:
         kernels: of the step.
-        kind: the kind of kernel that is wanted; None: the fastest by the model of `cost`.
+        kind: of kernels that are run.
+        chunk: steps that are recorded as one where they are launched one by one.
     """
 
-    def __init__(self, kernels: Kernels, kind: str | None) -> None:
+    def __init__(self, kernels: Kernels, kind: str, chunk: int = CHUNK) -> None:
         self.device, self.dtype, self._kernels, self._kind = kernels.device, kernels.dtype, kernels, kind
+        self._chunks = Chunks(chunk)
         self._choices: dict[int, Choice] = {}
         """By the rows of a batch."""
-        on_gpu = self.device.type == "cuda"
-        self._processors = torch.cuda.get_device_properties(self.device).multi_processor_count if on_gpu else 1
         with torch.inference_mode():
             self._plain = {keys_of(torch.empty(0, device=self.device)).raw_repr()}
         with torch.inference_mode(False):
@@ -67,10 +69,11 @@ class TritonRuntime(LaunchingRuntime):
 
     def shares(self, steps: int, batch: int, work: StepWork) -> Shares:
         """Tell how many programs have rows of a batch; those that share the units of these come beside."""
-        tiles = self._kernels.tiles["Forward"]
         if batch not in self._choices:
-            self._choices[batch] = choose(self._kind, work, tiles, batch, self._processors)
-        return Shares(tiles.programs(batch), self._choices[batch].units)
+            kernels = self._kernels
+            self._choices[batch] = choose(self._kind, work, kernels.offered, batch, kernels.processors)
+        choice = self._choices[batch]
+        return Shares(choice.tiles.programs(batch), choice.units)
 
     def multiply(
         self, result: Tensor, a: Matrix, b: Matrix, bias: At | None, row_sums: At | None
@@ -95,7 +98,7 @@ class TritonRuntime(LaunchingRuntime):
         with torch.no_grad():
             _each(() if backward else launch.products)
             self._enter(launch, backward)
-            self._kernels.run(launch, self._choices[launch.timeline.batch].kind)
+            self._kernels.run(launch, self._kind, self._chunks)
             self._leave(launch, backward)
             _each(launch.products if backward else ())
 

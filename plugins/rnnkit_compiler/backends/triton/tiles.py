@@ -1,14 +1,30 @@
-"""Tiles: how many rows, units and elements of a product a program works on at once."""
+"""Tiles: how many rows, units and elements of a product a program works on at once.
 
+Registers bound them. The first choice goes by an estimate of the values that a region has at hand at once; what the
+compiler then says a kernel spills makes the tiles smaller, on a device and in the table of the documentation alike.
+"""
+
+from collections.abc import Callable, Iterator
+from math import ceil
 from typing import NamedTuple
 
-from rnnkit_compiler.schedule.stages import Stages
+from rnnkit_compiler.ir.graph import Node
+from rnnkit_compiler.schedule.stages import Product, Region, Stages
 
 LEAST = 16
 """What a product takes at least, in each direction."""
 
+LANES = 32
+"""Threads of a warp."""
+
+WARPS = 8
+"""Of a program, at most; a product gives each of them eight columns or more."""
+
 ACCUMULATORS = 4096
 """Numbers that a program adds up at once, at most: 16 registers for each of 256 threads."""
+
+AT_HAND = 128
+"""Registers of a thread for the values that are at hand at once, of 255."""
 
 
 class Tiles(NamedTuple):
@@ -23,17 +39,84 @@ class Tiles(NamedTuple):
         """Return how many programs have the rows of a batch."""
         return -(-batch // self.rows)
 
+    @property
+    def smaller(self) -> Iterator["Tiles"]:
+        """The tiles to try next where a kernel spills: first of products, then of units, of which each has fewer."""
+        tiles = self
+        if tiles.depth > LEAST:
+            tiles = tiles._replace(depth=LEAST)
+            yield tiles
+        while tiles.units > LEAST:
+            tiles = tiles._replace(units=tiles.units // 2)
+            yield tiles
+
 
 def tiles_of(stages: Stages, itemsize: int) -> Tiles:
     """Choose the tiles of a kernel by its widest region: no key of a compilation holds the batch."""
     regions = [region for stage in stages.stages for region in stage.regions]
-    widest = max((region.width for region in regions), default=1)
     blocks = max((sum(len(p.blocks) for p in region.products) for region in regions), default=0)
-    deepest = max((p.operand.width for region in regions for p in region.products), default=1)
+    deepest = max((product.depth for product in products_of(stages)), default=1)
     most = max(LEAST, min(128, ACCUMULATORS * 4 // itemsize // LEAST // max(1, blocks)))
-    units = min(power_of_two(widest), power_of_two(most, down=True))
-    depth = min(power_of_two(deepest), 32)
-    return Tiles(LEAST, max(LEAST, units), max(LEAST, depth), 8)
+    units = max(LEAST, min(power_of_two(widest(stages)), power_of_two(most, down=True)))
+    at_hand = max((values_at_hand(region) for region in regions), default=0) * itemsize // 4
+    while units > 64 and at_hand * LEAST * units // (LANES * WARPS) > AT_HAND:
+        units //= 2
+    return Tiles(LEAST, units, max(LEAST, min(power_of_two(deepest), 32)), warps_for(units))
+
+
+def grid_tiles(stages: Stages, itemsize: int, processors: int) -> Tiles:
+    """Choose the tiles of a kernel whose programs share the units of a row: as few units as there are programs for."""
+    first = tiles_of(stages, itemsize)
+    units = LEAST
+    while units < first.units and ceil(widest(stages) / units) > processors:
+        units *= 2
+    return first._replace(units=units, warps=WARPS)
+
+
+def fitted(first: Tiles, spilled_by: Callable[[Tiles], int]) -> Tiles:
+    """Return the first tiles with which a kernel spills nothing; if there are none, those with which it spills least.
+
+    Args:
+        first: what is tried first; then what is smaller.
+        spilled_by: bytes that a thread spills.
+    """
+    spilled: dict[Tiles, int] = {}
+    for tiles in (first, *first.smaller):
+        spilled[tiles] = spilled_by(tiles)
+        if not spilled[tiles]:
+            return tiles
+    return min(spilled, key=lambda tiles: spilled[tiles])
+
+
+def products_of(stages: Stages) -> list[Product]:
+    """List the products of rows by columns of weights."""
+    return [product for stage in stages.stages for region in stage.regions for product in region.products]
+
+
+def widest(stages: Stages) -> int:
+    """Return the units of the widest region."""
+    return max((region.width for stage in stages.stages for region in stage.regions), default=1)
+
+
+def values_at_hand(region: Region) -> int:
+    """Return how many values a region has at hand at once, at most, in the order in which it computes them."""
+    order: list[Node] = [block.node for product in region.products for block in product.blocks]
+    order += region.nodes
+    last = {
+        operand: k for k, node in enumerate(order) for operand in node.inputs if k >= len(order) - len(region.nodes)
+    }
+    last |= {store.node: len(order) for store in region.stores}
+    first: dict[Node, int] = {}
+    for k, node in enumerate(order):
+        for value in (*node.inputs, node):
+            first.setdefault(value, k)
+    spans = [(first.get(node, 0), until) for node, until in last.items() if node.op != "number"]
+    return max((sum(begin <= k <= until for begin, until in spans) for k in range(len(order) + 1)), default=0)
+
+
+def warps_for(units: int) -> int:
+    """Return the warps for a block of units: eight columns of a product for each, as far as that goes."""
+    return max(1, min(WARPS, units // 8))
 
 
 def power_of_two(number: int, down: bool = False) -> int:

@@ -1,6 +1,7 @@
 """Trust: a program is held to torch's operations on the user's own device before its kernels are used there.
 
-A small random batch goes through both, with rows that end and rows that start again, forward and back. The verdict is
+A small random batch goes through both, with rows that end and rows that start again, forward and back, and without
+gradients. The verdict is
 kept in the cache folder, by all that it may depend on. A wrong kernel, or one that cannot be compiled, costs speed and
 never numbers: torch's operations run instead, and one warning says so.
 """
@@ -23,8 +24,11 @@ from rnnkit_compiler.backends.triton.availability import is_interpreted, triton_
 
 logger = logging.getLogger("rnnkit")
 
-STEPS, BATCH, DRAWS = 3, 5, 3
-"""Of the batch; in each of so many draws a result must stray: at a kink rounding decides about a gradient."""
+STEPS, BATCH, DRAWS = 3, 18, 3
+"""Of the batch, which has more rows than a program; and how many are drawn.
+
+A result must stray in each of the draws: at a kink rounding decides about a gradient.
+"""
 
 BOUNDS = {torch.float64: 1e-9, torch.float32: 5e-4, torch.float16: 3e-2, torch.bfloat16: 0.15}
 """How much of its magnitude a tensor may stray by: some roundings of the dtype."""
@@ -69,17 +73,16 @@ def folder() -> Path:
 def verdicts() -> Iterator[Verdict]:
     """Read all that are kept."""
     for path in sorted(folder().glob("*.json")) if folder().is_dir() else ():
-        try:
-            yield Verdict(**json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
-            continue
+        verdict = _read(path)
+        if verdict is not None:
+            yield verdict
 
 
 class Trust:
     """The verdict on one program on one device.
 
     Args:
-        title: of the cell.
+        title: of the cell and the kind of kernels.
         sources: the text of all kernels, and what else their numbers depend on.
         device: where.
         kernels: runs the kernels.
@@ -119,14 +122,11 @@ class Trust:
         return folder() / f"{sha256(key.encode()).hexdigest()}.json"
 
     def _kept(self) -> Verdict | None:
-        try:
-            return Verdict(**json.loads(self._path().read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
-            return None
+        return _read(self._path())
 
     def _found(self, tensors: Tensors) -> Verdict:
         name = torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else "the interpreter"
-        what = f"cell {self._title!r} in {_dtype_of(tensors)} on {name}"
+        what = f"{self._title} in {_dtype_of(tensors)} on {name}"
         try:
             strayed = all(self._strays(tensors, seed) for seed in range(DRAWS))
             reason = "the kernels' numbers are not those of torch's operations" if strayed else ""
@@ -159,15 +159,16 @@ def _trial(tensors: Tensors, seed: int) -> tuple[Tensors, Timeline]:
     parts = [drawn(tensor, STEPS, BATCH) for tensor in tensors.parts]
     states, initial = ([drawn(tensor, BATCH) for tensor in tensors.states] for _ in range(2))
     device = tensors.states[0].device
-    lengths = torch.tensor([3, 1, 2, 3, 2], device=device)
-    reset = torch.tensor([[0, 1, 0, 0, 0], [0, 0, 1, 0, 0], [0, 0, 0, 1, 1]], device=device).bool()
+    row = torch.arange(BATCH, device=device)
+    lengths = 1 + row % STEPS
+    reset = (row + torch.arange(STEPS, device=device).unsqueeze(1)) % 5 == 1
     order = lengths.argsort(descending=True, stable=True)
     given = Tensors(parts, states, initial, [copied(tensor) for tensor in tensors.invariants])
     return given, Timeline(STEPS, BATCH, lengths, order, reset)
 
 
 def _everything(run: Run, tensors: Tensors, timeline: Timeline) -> list[Tensor]:
-    """Return outputs, last states and gradients: with lengths and resets, and plain."""
+    """Return outputs, last states and gradients: with lengths and resets, and plain; and outputs of inference."""
     plain = Timeline(STEPS, BATCH, None, None, None)
     found: list[Tensor] = []
     for given, when in ((tensors, timeline), (tensors._replace(initial=()), plain)):
@@ -179,7 +180,9 @@ def _everything(run: Run, tensors: Tensors, timeline: Timeline) -> list[Tensor]:
         wanted = [t for group in given for t in group if t.requires_grad]
         if wanted and isinstance(loss, Tensor):
             found += torch.autograd.grad(loss, wanted, allow_unused=True, materialize_grads=True)
-    return found
+    with torch.no_grad():
+        ys, last = run(tensors, timeline)
+    return [*found, ys, *last]
 
 
 def _differ(found: Tensor, expected: Tensor, rounded: bool) -> bool:
@@ -199,6 +202,15 @@ def _differ(found: Tensor, expected: Tensor, rounded: bool) -> bool:
 
 def _dtype_of(tensors: Tensors) -> str:
     return str(tensors.states[0].dtype).removeprefix("torch.")
+
+
+def _read(path: Path) -> Verdict | None:
+    """Read a verdict; None where there is none that can be read, so that it is found again."""
+    try:
+        verdict = Verdict(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+    return verdict if all(isinstance(text, str) for text in verdict) else None
 
 
 def _keep(path: Path, verdict: Verdict) -> None:

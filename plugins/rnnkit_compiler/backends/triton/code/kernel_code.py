@@ -33,7 +33,7 @@ class KernelCode:
 
     def __init__(self, name: str, plan: KernelPlan, stages: Stages, tables: Tables, narrow: bool) -> None:
         self.name, self.plan, self.stages, self._narrow = name.lower(), plan, stages, narrow
-        self.step = StepNames(stages, tables)
+        self.step = StepNames(stages, tables, called=plan.step.names)
         self.forward = name != "Backward"
         self.parameters: dict[str, list[str]] = {}
         """What each function takes beside rows, step and blocks, by its name."""
@@ -51,12 +51,16 @@ class KernelCode:
         for number, stage in enumerate(self.stages.stages):
             names = Names(self.step)
             body = [*self._stage(stage, names, leaves=number < last)]
-            yield from self._function(f"{self.name}_{number}", names, body, f"Stage {number} of step t.")
+            yield from self._function(f"{self.name}_{number}", names, body, f"Step t{self._part(number)}.")
         names = Names(self.step)
         yield from self._function(f"{self.name}_restart", names, [*self._restart(names)], "Rows that start again.")
         names = Names(self.step)
         yield from self._function(f"{self.name}_ended", names, [*self._ended(names)], "Rows that have ended.")
         yield from self._all_steps()
+
+    def _part(self, number: int) -> str:
+        count = len(self.stages.stages)
+        return "" if count == 1 else f", stage {number + 1} of {count}"
 
     def _function(self, name: str, names: Names, body: list[str], about: str) -> Iterator[str]:
         names.parameters.pop("slots", None)
@@ -132,15 +136,19 @@ class KernelCode:
         return [y, *(operands if self.name == "forward" else ())]
 
     def _all_steps(self) -> Iterator[str]:
-        """Write the kernel that is launched once: `GRID` says whether programs share the units of a row."""
-        union = dict.fromkeys(p for own in self.parameters.values() for p in own)
+        """Write the kernel that is launched once.
+
+        `GRID` says whether programs share the units of a row; `HELD`, whether each keeps its columns of the weights.
+        """
+        union = dict.fromkeys(p for own in self.parameters.values() for p in own if p not in self.step.held)
         self.parameters[self.name] = [*union]
         order = [f"{self.name}_restart", *self.stage_functions] if self.forward else [*self.stage_functions]
         given = ", ".join([*union, "lengths, meeting, steps, batch, slots"])
         yield JIT
-        yield f"def {self.name}({given}, {BLOCKS}, GRID: tl.constexpr):"
+        yield f"def {self.name}({given}, {BLOCKS}, GRID: tl.constexpr, HELD: tl.constexpr):"
         yield f'    """All steps, {"onwards" if self.forward else "from the last one back"}."""'
-        yield "    for n in range(steps):"
+        yield from indented(self._held())
+        yield "    for n in tl.range(steps, num_stages=1):  # no step is begun before the one before it has ended"
         yield f"        t = {'n' if self.forward else 'steps - 1 - n'}"
         for name in order:
             yield from indented(indented(self._called(name)))
@@ -149,6 +157,15 @@ class KernelCode:
         if not self.forward:
             yield from indented(indented(self._called(f"{self.name}_restart")))
         yield from ("", "")
+
+    def _held(self) -> Iterator[str]:
+        """Read what stays on chip."""
+        for name in self.step.held:
+            yield f"{name} = None"
+        if self.step.held:
+            yield "if HELD:  # this program's columns of the weights, which stay on chip over all steps"
+            yield "    j = tl.program_id(1) * UNITS + tl.arange(0, UNITS)[None, :]"
+            yield from indented(f"{name} = {columns}" for name, columns in self.step.held.items())
 
     def _called(self, name: str) -> Iterable[str]:
         given = ", ".join([*self.parameters[name], "lengths, t, batch, slots", PASSED])

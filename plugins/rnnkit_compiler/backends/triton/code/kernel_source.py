@@ -8,6 +8,7 @@ import torch
 from rnnkit_compiler.backends.triton.code.kernel_code import KernelCode
 from rnnkit_compiler.backends.triton.code.names import Tables
 from rnnkit_compiler.ir.units import Units
+from rnnkit_compiler.schedule.buffers import Buffer
 from rnnkit_compiler.schedule.plan import KernelPlan
 
 HEAD = """import triton
@@ -35,6 +36,9 @@ class KernelText:
     running: list[int]
     """How many units what is put aside has."""
 
+    buffers: dict[Buffer, int]
+    """What it reads and writes, and how many numbers of each a row has."""
+
 
 @dataclass
 class Source:
@@ -58,7 +62,9 @@ def generate(plan: KernelPlan, names: Sequence[str], title: str, comment: str, n
     body = [line for code in codes.values() for line in code.lines]
     text = "\n".join([*head, f"{HEAD}REAL = tl.constexpr({real})", "", "", *body])
     kernels = {
-        name: KernelText(code.stage_functions, code.parameters, len(code.step.rows), code.step.widths)
+        name: KernelText(
+            code.stage_functions, code.parameters, len(code.step.rows), code.step.widths, code.step.buffers
+        )
         for name, code in codes.items()
     }
     return Source(f"{text.rstrip()}\n", kernels, tables.units, tables.matrices)

@@ -16,7 +16,7 @@ def indented(lines: Iterable[str]) -> Iterator[str]:
 
 def own_units(width: int) -> Iterator[str]:
     """Begin a loop over the blocks of units that this program has; what is in it comes behind."""
-    yield f"for u in range(tl.program_id(1) * UNITS, {width}, tl.num_programs(1) * UNITS):"
+    yield f"for u in tl.range(tl.program_id(1) * UNITS, {width}, tl.num_programs(1) * UNITS, num_stages=1):"
     yield from indented(_block(width))
 
 
@@ -43,8 +43,9 @@ class Values:
 
     def define(self, node: Node, value: str, name: str = "") -> None:
         """Make a node known as the value of an expression."""
-        self.known[node] = name or f"x{node.number}"
-        self.lines.append(f"{self.known[node]} = {value}  # {self.names.note(node)}")
+        self.known[node] = name or self.names.step.variable(node)
+        note = f"  # {self.names.note(node)}" if node.is_leaf or not node.is_pointwise else ""
+        self.lines.append(f"{self.known[node]} = {value}{note}")
 
     def operand(self, node: Node, bare: bool = False) -> str:
         """Return the name of what is computed already or read: a literal, a number of the row, or from a buffer."""

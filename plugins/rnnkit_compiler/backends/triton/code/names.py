@@ -45,6 +45,19 @@ class StepNames(Places):
 
     stored: set[Node] = field(default_factory=set)
 
+    buffers: dict[Buffer, int] = field(default_factory=dict)
+    """Those that are read or written, and how many numbers of each a row has."""
+
+    held: dict[str, str] = field(default_factory=dict)
+    """Columns of weights that may stay on chip over all steps: how they are read, by the names that they have there."""
+
+    called: dict[Node, str] = field(default_factory=dict)
+    """What the author of the step calls some of the nodes."""
+
+    def variable(self, node: Node) -> str:
+        """Name the variable of a node: as its author calls it, if that is known, and by its number in the plan."""
+        return f"{self.called[node]}_{node.number}" if node in self.called else f"x{node.number}"
+
 
 class Names:
     """The names in one function: its parameters, and where the rows of this step begin in each buffer."""
@@ -66,6 +79,7 @@ class Names:
     def begin(self, buffer: Buffer, width: int) -> str:
         """Name where the rows of this step begin in a buffer; of one that has one row for all, that."""
         base = self.parameter(str(buffer.home))
+        self.step.buffers[buffer.home] = width
         if buffer.kind is BufferKind.VECTOR:
             return base
         if buffer.kind is BufferKind.GRAD_VECTOR:
@@ -123,11 +137,15 @@ class Names:
         return self.parameter(f"w{number}"), *((columns, rows) if transposed else (rows, columns))
 
     def note(self, node: Node) -> str:
-        """Print a node as it reads in the plan."""
+        """Print a node by the names of its operands; a leaf by what it is."""
         if node.op == "slice":
-            return f"%{node.inputs[0].number}[{node.attr[0]}:{node.attr[0] + node.width}]"
+            whole = node.inputs[0]
+            cut = f"({self.note(whole)})" if whole.op == "product" else self.step.variable(whole)
+            return f"{cut}[{node.attr[0]}:{node.attr[0] + node.width}]"
+        if node.op == "product":
+            return f"{self.step.variable(node.inputs[0])} w{node.attr[0]}{'ᵀ' * node.attr[1]}"
         if not node.inputs:
-            return f"%{node.number} = {node.op} {node.attr[0] if node.attr else ''}".rstrip()
-        operands = [self.literal(o, bare=True) if o.op == "number" else f"%{o.number}" for o in node.inputs]
+            return f"{node.op} {node.attr[0] if node.attr else ''}".rstrip()
+        operands = [self.literal(o, bare=True) if o.op == "number" else self.step.variable(o) for o in node.inputs]
         shown = {"window": 0, "products": 0}.get(node.op, 1 if node.op in CONTRACTIONS else 2)
-        return f"%{node.number} = {node.op}({', '.join([*operands, *map(str, node.attr[:shown])])})"
+        return f"{node.op}({', '.join([*operands, *map(str, node.attr[:shown])])})"

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from rnnkit_compiler.backends.triton.code.loops import Values, indented, own_units
 from rnnkit_compiler.backends.triton.code.names import Names
+from rnnkit_compiler.backends.triton.held import stacks_of
 from rnnkit_compiler.ir.graph import Node
-from rnnkit_compiler.schedule.buffers import Buffer, BufferKind, Place, Store
+from rnnkit_compiler.schedule.buffers import Buffer, BufferKind, Store
 from rnnkit_compiler.schedule.stages import ColumnBlock, Product, Region
 
 
@@ -25,8 +26,8 @@ class RegionCode:
         """Return the lines of a region."""
         inside = values.inside()
         for product in region.products:
-            inside.lines += self.product(product, region.width)
-            inside.known |= {block.node: f"x{block.node.number}" for block in product.blocks}
+            inside.lines += self.held_product(product, region.width)
+            inside.known |= {block.node: self.names.step.variable(block.node) for block in product.blocks}
         for node in self._computed(region):
             if node.op == "gather":
                 inside.define(node, self._gathered(node, inside))
@@ -42,7 +43,7 @@ class RegionCode:
         self.names.step.stored.update(store.node for store in region.stores)
 
     def product(self, product: Product, width: int, further: str = "", matrix: str = "") -> Iterator[str]:
-        """Multiply rows by column blocks of matrices.
+        """Multiply rows by column blocks of matrices, `DEPTH` elements of them at a time.
 
         Args:
             product: what is multiplied by what.
@@ -50,24 +51,56 @@ class RegionCode:
             further: how much further on the rows begin.
             matrix: the matrix and its strides, where they are looked up.
         """
-        depth = depth_of(product.blocks[0])
         for block in product.blocks:
-            yield f"x{block.node.number} = tl.zeros((ROWS, UNITS), REAL)"
-        rows = self.names.at(product.operand) + further
-        rows += " + r * 0" if product.operand.buffer.kind is BufferKind.VECTOR else ""
-        narrow = ".to(tl.bfloat16)" if self._narrow else ""
+            yield f"{self.names.step.variable(block.node)} = tl.zeros((ROWS, UNITS), REAL)"
+        rows, mask = self._rows_at(product, further), f"run & (d[None, :] < {product.depth})"
         body = ["d = k + tl.arange(0, DEPTH)"]
-        mask = f"run & (d[None, :] < {depth})"
-        body.append(f"a = tl.load({rows} + d[None, :], mask={mask}, other=0.0){narrow}")
-        for block in product.blocks:
-            name, row_stride, column_stride = self.names.matrix(block.matrix, block.transposed)
-            where = matrix or f"{name}, {{}}, {row_stride}, {column_stride}"
-            shape = f"d[:, None], j, {depth}, {width}"
-            b = f"columns({where.format(shape)}, {block.offset}){narrow}"
-            x = f"x{block.node.number}"
-            body.append(f"{x} = multiplied(a, {b}, {x}, PRECISION)  # {self.names.note(block.node)}")
-        yield f"for k in range(0, {depth}, DEPTH):"
+        body.append(f"a = tl.load({rows} + d[None, :], mask={mask}, other=0.0){self._cast}")
+        body += [self._added(block, self._columns(block, width, matrix)) for block in product.blocks]
+        yield f"for k in range(0, {product.depth}, DEPTH):"
         yield from indented(body)
+
+    def held_product(self, product: Product, width: int) -> Iterator[str]:
+        """Multiply rows by column blocks of matrices, which may be on chip from before the first step on."""
+        lines = [*self.product(product, width)]
+        zeros, loop = lines[: len(product.blocks)], lines[len(product.blocks) :]
+        held: list[str] = []
+        for stack in stacks_of(product):
+            first = stack.blocks[0]
+            name = self.names.parameter(f"held_{self.names.step.variable(first.node)}")
+            matrix, row_stride, column_stride = self.names.matrix(first.matrix, first.transposed)
+            shape = f"{first.depth}, {width}, {row_stride}, {column_stride}, {first.offset}, {stack.apart}"
+            sizes = f"{stack.layers}, {stack.pieces}, {stack.depth}"
+            self.names.step.held[name] = f"stack({matrix}, j, {shape}, {len(stack.blocks)}, {sizes}){self._cast}"
+            rows = f"rows_of_stack({self._rows_at(product)}, run, {first.depth}, {sizes}){self._cast}"
+            held.append(f"layers = multiplied_stacks({rows}, {name}, REAL, PRECISION)")
+            for k, block in enumerate(stack.blocks):
+                value = f"block_of_stack(layers, {k}, {stack.layers}, {stack.pieces})"
+                held.append(f"{self.names.step.variable(block.node)} = {value}  # {self.names.note(block.node)}")
+        yield from zeros
+        yield f"if {name} is not None:"
+        yield from indented(held)
+        yield "else:"
+        yield from indented(loop)
+
+    def _rows_at(self, product: Product, further: str = "") -> str:
+        """Say where the rows begin."""
+        single = " + r * 0" if product.operand.buffer.kind is BufferKind.VECTOR else ""
+        return self.names.at(product.operand) + further + single
+
+    def _columns(self, block: ColumnBlock, width: int, matrix: str) -> str:
+        """Read elements d of the columns of a block."""
+        name, row_stride, column_stride = self.names.matrix(block.matrix, block.transposed)
+        where = matrix or f"{name}, {{}}, {row_stride}, {column_stride}"
+        return f"columns({where.format(f'd[:, None], j, {block.depth}, {width}')}, {block.offset}){self._cast}"
+
+    def _added(self, block: ColumnBlock, columns: str) -> str:
+        x = self.names.step.variable(block.node)
+        return f"{x} = multiplied(a, {columns}, {x}, PRECISION)  # {self.names.note(block.node)}"
+
+    @property
+    def _cast(self) -> str:
+        return ".to(tl.bfloat16)" if self._narrow else ""
 
     def _computed(self, region: Region) -> list[Node]:
         """List what is left to be computed, in order: not the running values, which are put aside."""
@@ -92,17 +125,3 @@ class RegionCode:
             yield f"    tl.store({at}, {value}, mask=here)"
         else:
             yield f"tl.store({at}, {value}, mask=here)"
-
-
-def depth_of(block: ColumnBlock) -> int:
-    """Return how many elements of a row, or of a piece of one, a product reads."""
-    node = block.node
-    if node.op == "products":
-        return int(node.inputs[0].width // node.attr[2])
-    whole = node if node.op == "product" else node.inputs[0]
-    return int(whole.inputs[0].width)
-
-
-def single(place: Place, block: ColumnBlock) -> Product:
-    """Return the product with one block."""
-    return Product(place, (block,))

@@ -44,7 +44,7 @@ class WholeCode:
             self._load(whole, k, _address({**result, **summed}, axes, equation))
             for k, axes in enumerate(equation.operands)
         ]
-        name = f"x{node.number}"
+        name = self.names.step.variable(node)
         yield from own_units(node.width)
         inside = [f"{name} = tl.full((ROWS, UNITS), {start}, REAL)"]
         term = joined.format(name, " * ".join(factors))
@@ -65,8 +65,9 @@ class WholeCode:
         inside = [f"place = j % {seen} + {start * inner}"]
         mask = f"here & (place >= 0) & (place < {run})"
         value = self._load(whole, 0, f"j // {seen} * {run} + place", mask)
-        inside.append(f"x{whole.node.number} = {value}  # {self.names.note(whole.node)}")
-        inside.append(f"tl.store({self.names.at(whole.place, 'j')}, x{whole.node.number}, mask=here)")
+        name = self.names.step.variable(whole.node)
+        inside.append(f"{name} = {value}  # {self.names.note(whole.node)}")
+        inside.append(f"tl.store({self.names.at(whole.place, 'j')}, {name}, mask=here)")
         yield from indented(inside)
 
     def _products(self, whole: WholeRows) -> Iterator[str]:
@@ -75,7 +76,7 @@ class WholeCode:
         width, (place,) = whole.node.width // count, whole.operands
         first = numbers if isinstance(numbers, int) else numbers[0]
         product = Product(place, (ColumnBlock(whole.node, first, transposed, 0),))
-        depth = whole.node.inputs[0].width // count
+        depth = product.depth
         body = [*own_units(width)]
         matrix = ""
         if not isinstance(numbers, int):
@@ -86,7 +87,7 @@ class WholeCode:
             matrix = "w, {}, w_rows, w_columns"
         lines = [*self._region_code.product(product, width, f" + piece * {depth}", matrix)]
         at = self.names.at(whole.place, f"piece * {width} + j")
-        body += indented([*lines, f"tl.store({at}, x{whole.node.number}, mask=here)"])
+        body += indented([*lines, f"tl.store({at}, {self.names.step.variable(whole.node)}, mask=here)"])
         yield f"for piece in range({count}):"
         yield from indented(body)
 

@@ -26,56 +26,123 @@ def fresh(monkeypatch, tmp_path):
     return again
 
 
-def run(cell="lstm"):
+def run(cell="lstm", kernel="sequence", **masks):
     torch.manual_seed(0)
-    layer = rnnkit.RNN(cell, 3, 5, unroller=Compiled(backend="triton"), dtype=torch.float64)
-    xs = torch.randn(6, 4, 3, dtype=torch.float64, requires_grad=True)
-    ys = layer(xs)[0]
-    return layer, [ys, *torch.autograd.grad(ys.sin().sum(), [xs, *layer.parameters()])]
+    layer = rnnkit.RNN(cell, 3, 5, unroller=Compiled(backend="triton", kernel=kernel), dtype=torch.float64)
+    return layer, everything(layer, **masks)
 
 
-def expected(layer):
-    layer.unroller = "loop"
+def expected(layer, **masks):
     torch.manual_seed(0)
-    other = rnnkit.RNN("lstm", 3, 5, unroller="loop", dtype=torch.float64)
+    return everything(rnnkit.RNN("lstm", 3, 5, unroller="loop", dtype=torch.float64), **masks)
+
+
+def everything(layer, **masks):
+    """Return outputs, all gradients, and outputs without gradients."""
     xs = torch.randn(6, 4, 3, dtype=torch.float64, requires_grad=True)
-    ys = other(xs)[0]
-    return [ys, *torch.autograd.grad(ys.sin().sum(), [xs, *other.parameters()])]
+    ys = layer(xs, **masks)[0]
+    with torch.no_grad():
+        inferred = layer(xs, **masks)[0]
+    return [ys, *torch.autograd.grad(ys.sin().sum(), [xs, *layer.parameters()]), inferred]
 
 
-def plant(monkeypatch, right, wrong):
+def plant(monkeypatch, name, right, wrong):
+    """Have some text of a function of the generated source be another."""
     generate = kernels.generate
 
     def planted(*given):
         source = generate(*given)
-        assert right in source.text
-        source.text = source.text.replace(right, wrong)
+        head, found, body = source.text.partition(f"def {name}(")
+        if found:
+            own, further, rest = body.partition("\n@triton.jit")
+            assert right in own
+            source.text = head + found + own.replace(right, wrong, 1) + further + rest
         return source
 
     monkeypatch.setattr(kernels, "generate", planted)
 
 
+NUMBERS = "the kernels' numbers are not those of torch's operations"
 WRONG = {
-    "a gate": ("sigmoid(x20)", "tanh(x20)"),
-    "what has ended": ("run = (r < batch) & (run == 0)", "run = r < 0"),
-    "a mask": ("here = run & (j < 5)", "here = run & (j < 4)"),
-    "does not compile": ("x28 = tanh(x26)", "x28 = tanh_of(x26)"),
+    "forward": ("forward_0", "sigmoid(", "tanh(", NUMBERS),
+    "backward alone": ("backward_0", "1.0 - ", "1.5 - ", NUMBERS),
+    "inference alone": ("inference_0", "sigmoid(", "tanh(", NUMBERS),
+    "rows that have ended alone": ("forward_ended", "run = (r < batch) & (run == 0)", "run = r < 0", NUMBERS),
+    "gradients of rows that have ended alone": ("backward_ended", "run = (r < batch)", "run = (r < 0)", NUMBERS),
+    "rows that start again alone": ("forward_restart", "!= 0", "== 2", NUMBERS),
+    "gradients of rows that start again alone": ("backward_restart", "!= 0", "== 2", NUMBERS),
+    "a mask": ("forward_0", "here = run & (j < 5)", "here = run & (j < 4)", NUMBERS),
+    "more rows than a program has": ("forward_0", "tl.program_id(0) * ROWS", "0", NUMBERS),
+    "does not compile": ("forward_0", "tanh(c_26)", "tanh_of(c_26)", "the kernels do not run (InterpreterError"),
 }
+FEW = {"inference alone", "gradients of rows that have ended alone", "does not compile"}
 
 
-@pytest.mark.parametrize("kind", WRONG)
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=[] if kind in FEW else pytest.mark.slow) for kind in WRONG])
 def test_a_wrong_kernel_costs_speed_and_no_numbers(kind, fresh, monkeypatch, caplog):
-    plant(monkeypatch, *WRONG[kind])
+    *planted, reason = WRONG[kind]
+    plant(monkeypatch, *planted)
+    masks = {"lengths": torch.tensor([6, 2, 4, 3]), "reset": torch.eye(6, 4, dtype=torch.bool)}
     with caplog.at_level(logging.WARNING):
-        layer, found = run()
-        run()
-    (said,) = [record.getMessage() for record in caplog.records]
-    assert said.startswith("cell 'lstm' in float64 on the interpreter: the kernels")
-    assert said.endswith("torch's operations run instead")
-    for one, other in zip(found, expected(layer), strict=True):
+        layer, found = run(**masks)
+        run(**masks)
+        fresh()
+        run(**masks)
+    first, again = [record.getMessage() for record in caplog.records]
+    assert first == again, "it is said once in a process"
+    assert first.startswith("cell 'lstm' by kernel 'sequence' in float64 on the interpreter: " + reason)
+    assert first.endswith("; torch's operations run instead")
+    assert first.count(". ") == 0
+    for one, other in zip(found, expected(layer, **masks), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
     told = backend.Triton.facts()["triton kernels"]
     assert told.startswith("1 programs compared with torch's operations, 1 of them not used; cell 'lstm'")
+    assert f"trust in sequence: {reason}" in Compiled(backend="triton", kernel="sequence").explain(layer.cells[0])
+
+
+@pytest.mark.slow
+def test_each_kind_of_kernel_is_compared_by_itself(fresh, monkeypatch, caplog):
+    plant(monkeypatch, "forward_0", "block_of_stack(layers, 0", "block_of_stack(layers, 1")
+    with caplog.at_level(logging.WARNING):
+        run(kernel="sequence")
+        assert not caplog.records
+        run(kernel="grid")
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith("cell 'lstm' by kernel 'grid'"), "weights on chip are those of the grid alone"
+
+
+def test_a_verdict_that_cannot_be_read_is_found_again(fresh, caplog):
+    run()
+    (kept,) = trust.folder().glob("*.json")
+    for text in ("", "{", "[]", '{"what": 1, "reason": 2}', '{"other": ""}'):
+        kept.write_text(text)
+        told = backend.Triton.facts()["triton kernels"]
+        assert told == "0 programs compared with torch's operations, 0 of them not used"
+    fresh()
+    run()
+    assert json.loads(kept.read_text())["reason"] == ""
+    assert not caplog.records
+
+
+@pytest.mark.slow
+def test_a_verdict_that_cannot_be_kept_is_found_in_each_process(fresh, monkeypatch, caplog):
+    monkeypatch.setattr(trust, "_keep", lambda path, verdict: _to_a_full_disk(monkeypatch, path, verdict))
+    layer, _ = run()
+    assert not [*trust.folder().glob("*.json")]
+    assert "equal within rounding" in Compiled(backend="triton", kernel="sequence").explain(layer.cells[0])
+    assert not caplog.records
+
+
+KEEP = trust._keep
+
+
+def _to_a_full_disk(monkeypatch, path, verdict):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trust.Path, "write_text", full)
+        KEEP(path, verdict)
 
 
 def test_a_right_one_is_used_and_the_verdict_kept(fresh, monkeypatch, caplog):
@@ -84,7 +151,7 @@ def test_a_right_one_is_used_and_the_verdict_kept(fresh, monkeypatch, caplog):
     monkeypatch.setattr(trust.Trust, "_strays", lambda *given: (trials.append(1), strays(*given))[1])
     layer, _ = run()
     assert len(trials) == 1
-    assert "equal within rounding" in Compiled(backend="triton").explain(layer.cells[0])
+    assert "equal within rounding" in Compiled(backend="triton", kernel="sequence").explain(layer.cells[0])
     (kept,) = trust.folder().glob("*.json")
     assert json.loads(kept.read_text())["reason"] == ""
     fresh()
