@@ -33,7 +33,7 @@ FLOORS = {
     ],
     "rnnkit_compiler": [
         ["_forks"],
-        ["_cache"],
+        ["_cache", "_devices"],
         ["trace"],
         ["ir", "structure", "_autocast"],
         ["schedule"],

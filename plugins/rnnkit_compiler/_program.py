@@ -60,6 +60,18 @@ def candidates(backend: str | None) -> tuple[type[Backend], ...]:
     return tuple(dict.fromkeys([*wanted, BACKENDS[-1]]))
 
 
+def who_runs(device: torch.device) -> str:
+    """Say which backend is the first to take cells on a device; of the last one, why none before it does."""
+    *kernels, last = candidates(None)
+    reasons = []
+    for candidate in kernels:
+        reason = candidate.supports(None, device, torch.float32)
+        if not reason:
+            return candidate.name
+        reasons.append(reason)
+    return f"{last.name}, or the loop: {'; '.join(reasons)}"
+
+
 @dataclass
 class Program:
     """A step, recorded and split, and the backend that runs it."""
@@ -175,6 +187,16 @@ class Program:
         yield "once a sequence, of the input alone: " + ", ".join([project, *(call.name for call in ahead)])
         yield f"at every step: {len(stepped)} operations, {len(recurrent)} of them on the state"
         yield from self.backend.explain()
+
+
+def forced(program: "Program | Refusal", backend: str, cell: rnnkit.Cell) -> Program:
+    """Return the program if it is by the backend that was asked for; raises UsageError if it is not, saying why."""
+    if isinstance(program, Program) and program.backend.name == backend:
+        return program
+    raise UsageError(
+        f"unroller 'compiled': backend={backend!r} cannot run cell {cell.name!r}: {program.reason}; "
+        "leave backend out to have what can"
+    )
 
 
 def fast_products(multiplications: int) -> AbstractContextManager[object]:

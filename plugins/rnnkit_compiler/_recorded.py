@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 
-import torch
 from torch import Tensor
 
 import rnnkit
@@ -14,6 +13,7 @@ from rnnkit_compiler.ir.values import NotLowerable
 from rnnkit_compiler.trace.decomposition import decomposed
 from rnnkit_compiler.trace.equation import equation_of
 from rnnkit_compiler.trace.projection import check_projection, of_one_step
+from rnnkit_compiler.trace.random_states import kept
 from rnnkit_compiler.trace.record import record, record_projected
 from rnnkit_compiler.trace.recording import Call, NotRecordable, Recording
 from rnnkit_compiler.trace.split import Split, split
@@ -22,7 +22,7 @@ from rnnkit_compiler.trace.split import Split, split
 def recorded_whole(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor], narrow: bool) -> RecordedStep | None:
     """Record projection and step in one, where all that waits for no state are products of the input."""
     try:
-        with torch.random.fork_rng(devices=[]):
+        with kept(xs):
             check_projection(cell, xs)
             recording = record(cell, [xs], states, of_one_step)
         recording, parted, step = lowered(recording, lambda call: True)

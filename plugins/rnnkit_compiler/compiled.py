@@ -20,8 +20,8 @@ from torch._compile import _disable_dynamo
 
 import rnnkit
 from rnnkit import Cell, State
-from rnnkit.errors import UsageError, first_line
-from rnnkit_compiler import _program
+from rnnkit.errors import first_line
+from rnnkit_compiler import _devices, _program
 from rnnkit_compiler._advancing import Advancing
 from rnnkit_compiler._autocast import narrowed, paused, widened
 from rnnkit_compiler._bound import BoundProgram
@@ -83,9 +83,7 @@ class Compiled(rnnkit.Unroller):
         runs = self.backend_of(cell)
         if self.backend is not None:
             return runs == self.backend
-        if runs == TORCH:
-            return like is not None and not like.is_cpu
-        return runs != LOOP
+        return runs != LOOP and (runs != TORCH or (like is not None and not _devices.is_host(like.device)))
 
     def refusal(self, cell: Cell, use: str = "first") -> str:
         """Say why no kernel runs the cell, or not the backend that was asked for."""
@@ -125,7 +123,8 @@ class Compiled(rnnkit.Unroller):
             prepared = rnnkit.prepare(cell, stand_in(symbols, table), state, lengths, reset)
             program = program_for(cell, prepared.xs, prepared.state, self._wanted, apart=True)
             if isinstance(program, Program) and program.backend.name != TORCH:
-                return program.run_symbols(cell, symbols, table, prepared)
+                with _devices.current(prepared.xs.device):
+                    return program.run_symbols(cell, symbols, table, prepared)
         return super().over_symbols(cell, symbols, table, state, lengths=lengths, reset=reset)
 
     def _on_plain_input(self, cell: Cell) -> "Program | Refusal":
@@ -180,8 +179,9 @@ class Compiled(rnnkit.Unroller):
 
     @classmethod
     def facts(cls) -> dict[str, str]:
-        """Tell what each backend found on this machine: the compiler, whether kernels can be had, and so on."""
-        return {name: fact for backend in _program.BACKENDS for name, fact in backend.facts().items()}
+        """Tell what each backend found on this machine, the compiler for one, and what runs cells on each GPU."""
+        found = {name: fact for backend in _program.BACKENDS for name, fact in backend.facts().items()}
+        return found | {f"on {device}": _program.who_runs(device) for device in _devices.accelerators()}
 
     @classmethod
     def clear_cache(cls) -> int:
@@ -232,23 +232,14 @@ def _chosen(wanted: Wanted, cell: Cell, prepared: rnnkit.Prepared, narrow: bool 
     xs = prepared.xs
     program = program_for(cell, xs, prepared.state, wanted, narrow)
     if wanted.backend is not None and xs.shape[1]:
-        return _forced(program, wanted.backend, cell)
+        return _program.forced(program, wanted.backend, cell)
     return None if isinstance(program, Refusal) or not program.backend.is_worth_it(xs.shape[1]) else program
 
 
 def _run_by(program: Program, cell: Cell, prepared: rnnkit.Prepared) -> tuple[Tensor, State]:
     xs, state, masks = prepared
-    return program.run(cell, xs, state, masks.initial, Timeline.of(xs, masks))
-
-
-def _forced(program: "Program | Refusal", backend: str, cell: Cell) -> Program:
-    """Return the program if it is by the backend that was asked for; raises UsageError if it is not, saying why."""
-    if isinstance(program, Program) and program.backend.name == backend:
-        return program
-    raise UsageError(
-        f"unroller 'compiled': backend={backend!r} cannot run cell {cell.name!r}: {program.reason}; "
-        "leave backend out to have what can"
-    )
+    with _devices.current(xs.device):
+        return program.run(cell, xs, state, masks.initial, Timeline.of(xs, masks))
 
 
 _unroll_untraced = _disable_dynamo(_unroll)
@@ -286,6 +277,14 @@ def program_of(
 
 
 def _make(cell: Cell, xs: Tensor, states: Sequence[Tensor], wanted: Wanted, *way: bool) -> Program | Refusal:
+    made = _composed(cell, xs, states, wanted, *way)
+    if wanted.backend is None and (isinstance(made, Refusal) or made.backend.name == TORCH):
+        instead = "the loop runs" if isinstance(made, Refusal) else "torch's operations run"
+        _devices.say_once(xs.device, made.reason, f"no kernel for cell {cell.name!r} on {xs.device}", instead)
+    return made
+
+
+def _composed(cell: Cell, xs: Tensor, states: Sequence[Tensor], wanted: Wanted, *way: bool) -> Program | Refusal:
     try:
         return compose(cell, xs, states, wanted, *way)
     except NotRecordable as error:

@@ -24,6 +24,8 @@ LOW = (torch.float16, torch.bfloat16)
 FASTEST_ON = ("cuda",)
 """Types of devices on which `auto` takes these kernels; torch calls ROCm's "cuda" too."""
 
+RESTARTS = "rows start again in mid-sequence"
+
 ORDINARY = (Tensor, torch.nn.Parameter, torch.nn.Buffer)
 
 
@@ -33,8 +35,9 @@ class Vendor(rnnkit.Unroller):
     On a CPU equal to torch.nn bit for bit, a layer and direction at a time. `auto` takes it on CUDA (ROCm included).
     Rows of different lengths are packed for the kernel.
 
-    Other cells, resets after the first step, second derivatives and transforms of torch.func are left to the plain
-    loop. Under autocast on a GPU it computes in the low precision throughout, as torch.nn does there.
+    Other cells, second derivatives and transforms of torch.func are left to the plain loop, and so are resets after the
+    first step, but for CUDA, where `compiled` runs these. Under autocast on a GPU it computes in the low precision
+    throughout, as torch.nn does there.
 
     Memory: what torch's kernel keeps for the backward pass. Time: torch.nn's.
     """
@@ -62,6 +65,11 @@ class Vendor(rnnkit.Unroller):
         unroll = _unroll_untraced if torch.compiler.is_compiling() else _unroll
         return unroll(cell, xs, state, lengths, reset)
 
+    @classmethod
+    def facts(cls) -> dict[str, str]:
+        """Tell whose kernels run the cells that torch has kernels for on each GPU of this machine."""
+        return {f"on cuda:{index}": _library_of_gpu() for index in range(torch.cuda.device_count())}
+
     def explain(self, cell: Cell) -> str:
         """Say which kernel computes the cell and what goes to the loop, or why all of it does."""
         subject = subject_of(cell)
@@ -71,10 +79,11 @@ class Vendor(rnnkit.Unroller):
         reason = _obstacle_of(subject, weights_of(subject).values())
         if reason:
             return f"kernel: none, the loop runs\n{reason}"
-        library = _library(device)
+        library, on_gpu = _library(device), device.type in FASTEST_ON
         return (
             f"kernel: torch's {subject.kind} for whole sequences{library}\n"
-            "to the loop go: resets after the first step, second derivatives, transforms of torch.func"
+            f"to the loop go: {'' if on_gpu else 'resets after the first step, '}second derivatives, transforms of "
+            f"torch.func{'; to compiled: resets after the first step' if on_gpu else ''}"
         )
 
 
@@ -83,8 +92,11 @@ def _unroll(
 ) -> tuple[Tensor, State]:
     subject = subject_of(cell)
     prepared, before, masks = rnnkit.prepare(cell, xs, state, lengths, reset)
-    if subject.obstacle or _obstacle_of_call(subject, prepared, before, masks):
+    if subject.obstacle:
         return Loop()(cell, xs, state, lengths=lengths, reset=reset)
+    if obstacle := _obstacle_of_call(subject, prepared, before, masks):
+        instead = _instead(obstacle, xs.device)
+        return _in_dtype_of_kernels(*instead(cell, xs, state, lengths=lengths, reset=reset))
     if masks.restart is not None:
         before = rnnkit.choose_rows(masks.restart[0], masks.initial, before)
     weights = weights_of(subject)
@@ -103,6 +115,22 @@ _unroll_untraced = _disable_dynamo(_unroll)
 """The same for `torch.compile`, which leaves it as it is: nothing in it would become faster."""
 
 
+def _instead(obstacle: str, device: torch.device) -> rnnkit.Unroller:
+    """Return what runs a call that no kernel of torch's takes: the loop, but of rows that start again on a GPU."""
+    compiled = rnnkit.unrollers.get("compiled") if obstacle == RESTARTS and device.type in FASTEST_ON else None
+    return Loop() if compiled is None else compiled()
+
+
+def _in_dtype_of_kernels(ys: Tensor, state: State) -> tuple[Tensor, State]:
+    """Return results in the dtype that the kernels' have under autocast on a GPU, whoever has computed them."""
+    device = ys.device
+    if device.type not in FASTEST_ON or not rnnkit.casts_automatically(device):
+        return ys, state
+    low = torch.get_autocast_dtype(device.type)
+    ys, *last = (tensor if tensor.dtype == torch.float64 else tensor.to(low) for tensor in (ys, *state))
+    return ys, tuple(last)
+
+
 def _obstacle_of_call(subject: Subject, xs: Tensor, state: State, masks: Masks) -> str:
     """Tell what in a call asks for the loop; empty: nothing."""
     if watcher := rnnkit.watched_by():
@@ -114,7 +142,7 @@ def _obstacle_of_call(subject: Subject, xs: Tensor, state: State, masks: Masks) 
     if not xs.shape[1]:
         return "there is nothing to step"
     if masks.restart is not None and bool(masks.restart[1:].any()):
-        return "rows start again in mid-sequence"
+        return RESTARTS
     return _obstacle_of(subject, (xs, *state, *weights_of(subject).values()))
 
 
@@ -146,8 +174,14 @@ def _obstacle_of(subject: Subject, tensors: Any) -> str:
 
 def _library(device: torch.device) -> str:
     if device.type == "cuda":
-        return ", by MIOpen" if torch.version.hip else ", by cuDNN"
+        return f", by {_library_of_gpu()}"
     return ", by oneDNN where it has one" if device.type == "cpu" else f" on {device.type}"
+
+
+def _library_of_gpu() -> str:
+    if not torch.backends.cudnn.is_available():  # type: ignore[no-untyped-call]
+        return "torch's own kernels"
+    return f"{'MIOpen' if torch.version.hip else 'cuDNN'} {torch.backends.cudnn.version()}"  # type: ignore[no-untyped-call]
 
 
 class Pass(torch.autograd.Function):

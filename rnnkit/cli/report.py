@@ -47,13 +47,17 @@ def report(settings: "Settings", training: "Training", record: "Record", path: P
         if sample is not None:
             print_json({"event": "sample", "text": sample})
         print_json({"event": "gradients", "norms": norms})
-        print_json({"event": "end", "folder": str(path), "steps": record.step, "seconds": record.seconds})
+        left_out = {"skipped": record.skipped} if record.skipped else {}
+        end = {"folder": str(path), "steps": record.step, "seconds": record.seconds}
+        print_json({"event": "end", **end, **left_out})
         return
     speed = record.tokens / record.seconds
     echo_wrapped(
         f"{settings.cell} on {settings.task}, unroller {model.layer.unroller}: {record.step} steps in "
         f"{record.seconds:.1f} s, {speed:,.0f} tokens/s\n"
     )
+    if record.skipped:
+        echo_wrapped(f"{record.skipped} of {record.step} updates were left out, as gradients overflowed float16\n")
     figures = {f"{settings.cell} (this run)": record.validation.metric, **baselines}
     print_table(
         ["validation", task.metric_name],

@@ -99,9 +99,14 @@ def bytes_until(path: AnyPath, step: int) -> int:
 
 
 def as_plain(record: Record) -> dict[str, Any]:
-    """Return a record as plain values, its validation as a table if it has one; figures that JSON lacks become None."""
+    """Return a record as plain values, its validation as a table if it has one; figures that JSON lacks become None.
+
+    Where no update was left out, nothing is said of it.
+    """
     values = asdict(record)
     del values["validation"]
+    if not record.skipped:
+        del values["skipped"]
     values = _finite(values)
     return values if record.validation is None else {**values, "validation": _finite(record.validation._asdict())}
 

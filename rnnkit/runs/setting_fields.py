@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from rnnkit.errors import UsageError, nearest
 from rnnkit.training.choices import CLIPPED_BY, SCHEDULES
 
-DTYPES = ("float32", "float64", "bfloat16")
+DTYPES = ("float32", "float64", "bfloat16", "float16")
 
 TABLES = ("cell", "task", "unroller", "optimizer")
 """Whose own options there are tables for: `cell_options` and so on, in `--set` "cell." and so on."""
@@ -132,7 +132,7 @@ class Fields:
     device: str = setting("cpu", "cpu, cuda, cuda:1, ...")
     dtype: str = setting(
         "float32",
-        "Precision; bfloat16 computes in it where that is safe, the weights stay float32.",
+        "Precision; bfloat16 and float16 compute in it where that is safe, the weights stay float32.",
         choices=DTYPES,
     )
     cell_options: dict[str, Any] = field(default_factory=dict, metadata={"rule": Rule()})

@@ -27,8 +27,11 @@ CONFIG = "config.toml"
 REMEDY = "give the folder of a run, such as runs/chars-lstm-..., or put a copy of the file back"
 """What is to be done where that file is missing."""
 
-WEIGHT_DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.float32}
-"""By name of a dtype, that of the weights; "bfloat16" is one to compute in, by autocast."""
+AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+"""By name, the dtypes to compute in, by autocast, with weights in float32."""
+
+WEIGHT_DTYPES = {"float32": torch.float32, "float64": torch.float64, **dict.fromkeys(AUTOCAST, torch.float32)}
+"""By name of a dtype, that of the weights."""
 
 
 @dataclass
@@ -101,7 +104,7 @@ class Settings(Fields):
             warmup=self.warmup,
             average=self.average or None,
             patience=self.patience or None,
-            autocast=torch.bfloat16 if self.dtype == "bfloat16" else None,
+            autocast=AUTOCAST.get(self.dtype),
             seed=self.seed,
             validate_every=self.validate_every or None,
             processes=processes,

@@ -11,6 +11,7 @@ from rnnkit.core.task import Batch, Task
 from rnnkit.layers.model import Model, last_outputs
 from rnnkit.training.divergence import check_gradients, check_loss
 from rnnkit.training.evaluation import Carried, detached, mapped, to_device
+from rnnkit.training.loss_scaling import LossScaling
 from rnnkit.training.process_group import Processes
 from rnnkit.training.window_stream import WindowBatch
 
@@ -33,14 +34,21 @@ class Passes:
         processes: those that learn together; gradients are averaged over them.
         accumulate: windows whose mean loss one update learns from.
         autocast: what to compute in where that is safe; None: in the weights' dtype.
+        scaling: of what is differentiated.
     """
 
     def __init__(
-        self, model: nn.Module, task: Task, processes: Processes, accumulate: int, autocast: torch.dtype | None
+        self,
+        model: nn.Module,
+        task: Task,
+        processes: Processes,
+        accumulate: int,
+        autocast: torch.dtype | None,
+        scaling: LossScaling,
     ) -> None:
         self._model, self._task, self._processes = model, task, processes
         self._parallel = processes.parallel(model)
-        self._accumulate, self._autocast = accumulate, autocast
+        self._accumulate, self._autocast, self._scaling = accumulate, autocast, scaling
         # The state before step `at` of the batch at hand, and the one after the last window.
         self._state: Carried = None
         self._at = 0
@@ -95,7 +103,7 @@ class Passes:
         outputs, targets = self._judged(part, batch, outputs)
         loss = loss_of(self._task, outputs, targets)
         check_loss(f"{about}: the loss", loss.detach(), self._model, {**self._seen, "the output": outputs})
-        (loss / self._accumulate).backward()  # type: ignore[no-untyped-call]
+        self._scaling.scaled(loss / self._accumulate).backward()  # type: ignore[no-untyped-call]
         self._carried = detached(after)
         if part.following is not None and part.following.start == window.stop:
             self._state, self._at = self._carried, window.stop

@@ -81,9 +81,15 @@ def further_figures(model: nn.Module, task: Task) -> dict[str, float]:
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
-    """Move a batch to where the model is."""
-    lengths = None if batch.lengths is None else batch.lengths.to(device)
-    return batch._replace(xs=batch.xs.to(device), targets=batch.targets.to(device), lengths=lengths)
+    """Move a batch to where the model is: at once what lies in pinned memory, without waiting.
+
+    Lengths stay: where they are on the CPU, as `torch.nn.utils.rnn.pack_padded_sequence` takes them, nobody has to wait
+    for the device to read them.
+    """
+    ahead = device.type != "cpu"  # copies to the CPU are read before they would be done
+    return batch._replace(
+        xs=batch.xs.to(device, non_blocking=ahead), targets=batch.targets.to(device, non_blocking=ahead)
+    )
 
 
 def mapped(change: Callable[[Tensor], Tensor], state: Carried) -> Carried:

@@ -17,8 +17,9 @@ from rnnkit.core.task import Batch
 from rnnkit.errors import LostError, ResourceError, UsageError
 from rnnkit.training.evaluation import Carried, detached, mapped
 
-PATIENCE = timedelta(seconds=20)
-"""How long a process waits for what another one has to tell."""
+GLOO = "gloo"
+PATIENCE, ON_DEVICES = timedelta(seconds=20), timedelta(minutes=10)
+"""How long a process waits for what another one has to tell: on the CPU, and where the first steps compile kernels."""
 
 
 class Processes:
@@ -81,7 +82,7 @@ class Group(Processes):
     def __init__(self) -> None:
         self.rank, self.size = distributed.get_rank(), distributed.get_world_size()
         self._parallel: list[nn.Module] = []
-        on_cpu = distributed.get_backend() == "gloo"
+        on_cpu = distributed.get_backend() == GLOO
         self._device = torch.device("cpu") if on_cpu else torch.accelerator.current_accelerator()
 
     def parallel(self, model: nn.Module) -> nn.Module:
@@ -186,25 +187,27 @@ def process_group(device: str) -> Iterator[Processes]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or "RANK" not in os.environ:
         yield Processes()
         return
+    backend = _backend(device)
+    patience = PATIENCE if backend == GLOO else ON_DEVICES
     try:
-        distributed.init_process_group(_backend(device), timeout=PATIENCE)
+        distributed.init_process_group(backend, timeout=patience)
         group = Group()
         yield group
     except RuntimeError as error:
-        reason = lost(error)
+        reason = lost(error, patience)
         if reason is None:
             raise
         raise reason from None
     group.close()
 
 
-def lost(error: RuntimeError) -> ResourceError | None:
-    """Say what an error of torch's has to do with the other processes; None: nothing."""
+def lost(error: RuntimeError, patience: timedelta = PATIENCE) -> ResourceError | None:
+    """Say what an error of torch's has to do with the other processes, which were waited for; None: nothing."""
     about = str(error)
     if not (isinstance(error, distributed.DistError) or "gloo" in about or "pair closure" in about):
         return None
     if "imed out" in about or "imeout" in about:
-        waited = f"{PATIENCE.total_seconds():.0f} s"
+        waited = f"{patience.total_seconds():.0f} s"
         return ResourceError(f"another process of this run has not answered for {waited}; go on with --resume")
     return LostError("another process of this run has ended; go on with --resume")
 
@@ -220,7 +223,7 @@ def _backend(device: str) -> str:
     kind, _, number = device.partition(":")
     accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     if number or accelerator is None or kind != accelerator.type:
-        return "gloo"
+        return GLOO
     own, count = int(os.environ.get("LOCAL_RANK", "0")), torch.accelerator.device_count()
     if own >= count:
         raise ResourceError(

@@ -25,3 +25,5 @@ class Record:
     """The learning rate of this update."""
     validation: Evaluation | None = None
     """On the steps where it is due."""
+    skipped: int = 0
+    """Updates so far that were left out, as their gradients overflowed float16; that of this one is then no number."""

@@ -38,6 +38,8 @@ def check_state(state: Any, like: Mapping[str, Any], optimizer: torch.optim.Opti
         if not _is_carried(state[name]):
             raise ValueError(f"{name} is not made of tensors")
     _check_random(state["random"], like["random"])
+    if "scaling" in state and not (state["scaling"]["scale"] > 0 and math.isfinite(state["scaling"]["scale"])):
+        raise ValueError(f"losses were scaled by {state['scaling']['scale']}, which makes no sense")
     check_optimizer(state["optimizer"], optimizer)
 
 

@@ -17,8 +17,10 @@ from rnnkit.training.bptt import Passes
 from rnnkit.training.clipping import check_clip, clip_gradients
 from rnnkit.training.divergence import check_loss
 from rnnkit.training.evaluation import Evaluation, evaluate
+from rnnkit.training.loss_scaling import LossScaling, check_autocast
 from rnnkit.training.optimizers import make_optimizer
 from rnnkit.training.process_group import Processes, check_shares
+from rnnkit.training.process_random import random_states, set_random_states
 from rnnkit.training.record import Record
 from rnnkit.training.saving import folder_of, read_training, write_training
 from rnnkit.training.schedule import Schedule
@@ -53,8 +55,9 @@ class Training:
         warmup: updates over which the learning rate rises.
         average: decay of an exponential mean of the weights, which is then what validation judges; None: none.
         patience: validations without a better metric before training ends early; None: never.
-        autocast: torch.bfloat16: `torch.autocast` computes in it where that is safe; weights, and what a cell adds up
-            in their dtype, keep it. Validation does without. None: no autocast.
+        autocast: torch.bfloat16 or torch.float16: `torch.autocast` computes in it where that is safe; weights, and what
+            a cell adds up in their dtype, keep it. In float16 losses are scaled, and an update whose gradients overflow
+            is left out, see `LossScaling`. Validation does without. None: no autocast.
         seed: of the data's order, and of torch for whatever the model draws. The same seed gives the same bits.
         validate_every: updates between validations; None: only at the end.
         processes: those that train together, each on its share of the rows; None: this one alone. See
@@ -99,8 +102,7 @@ class Training:
         check_clip(clip, clip_by)
         if weight_decay != 0:
             check_positive("weight_decay", weight_decay)
-        if autocast not in (None, torch.bfloat16):  # gradients in float16 would have to be scaled
-            raise UsageError(f"autocast is {autocast!r}; it must be None or torch.bfloat16")
+        check_autocast(autocast)
         check_seed(seed)
         if validate_every is None and (patience is not None or schedule == "plateau"):
             raise UsageError("patience and the schedule plateau wait for validations; give validate_every too")
@@ -118,7 +120,8 @@ class Training:
         """Validations since the best one."""
         given = locals()
         self.settings: dict[str, Any] = {name: given[name] for name in BUILT_ALIKE}
-        self._passes = Passes(model, task, self.processes, accumulate, autocast)
+        self._scaling = LossScaling(self._device, autocast)
+        self._passes = Passes(model, task, self.processes, accumulate, autocast, self._scaling)
         self._clip, self._clip_by = clip, clip_by
         self._accumulate, self._seed = accumulate, seed
         self._stream = Stream(task, batch_size, truncate, seed)
@@ -140,7 +143,7 @@ class Training:
         if self.step == 0:
             torch.manual_seed(self._seed + self.processes.rank)
         elif self._random is not None:  # whatever has been drawn since the state was loaded
-            self._set_random(self._random)
+            self._draw_from(self._random)
         self._random = None
         self.model.train()
         began = time.perf_counter() - self.seconds
@@ -149,7 +152,8 @@ class Training:
             self.seconds = time.perf_counter() - began
             validation = self._validate() if self._is_due() else None
             began = time.perf_counter() - self.seconds
-            yield Record(self.step, loss, metric, norm, self.tokens, self.seconds, rate, validation)
+            skipped = self._scaling.skipped
+            yield Record(self.step, loss, metric, norm, self.tokens, self.seconds, rate, validation, skipped)
 
     def state(self) -> dict[str, Any]:
         """Return all that training goes on from but the weights: nested values and tensors.
@@ -168,7 +172,8 @@ class Training:
             "averaged": None if self.averaged is None else self.averaged.n_averaged,
             "stream": self._stream.state(),
             **self._passes.state(),
-            "random": self._get_random(),
+            **self._scaling.state(),
+            "random": random_states(self.processes, self._device),
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -187,8 +192,9 @@ class Training:
         if self.averaged is not None:
             self.averaged.n_averaged.copy_(state["averaged"])
         self._passes.load_state(state)
+        self._scaling.load_state(state)
         self._random = state["random"]
-        self._set_random(state["random"])
+        self._draw_from(state["random"])
 
     def save(self, path: AnyPath) -> None:
         """Write a checkpoint of the step that training is at: whole or not at all, the last two and the best kept.
@@ -228,21 +234,27 @@ class Training:
             for number, part in enumerate(islice(self._stream, self._accumulate), 1)
         ]
         self.tokens += sum(window.tokens for window in figures)
-        norm = self._check_and_clip()
-        self.optimizer.step()
-        if self.averaged is not None:
-            self.averaged.update_parameters(self.model)
+        norm = self._apply_gradients()
         totals = (sum(window.loss for window in figures), sum(window.metric for window in figures))
         loss, metric = self.processes.mean(*(total / len(figures) for total in totals))
         return loss, metric, norm, rate
 
-    def _check_and_clip(self) -> float:
-        """Raise before the optimiser sees a gradient that is not finite, then clip; return the norm before that."""
+    def _apply_gradients(self) -> float:
+        """Clip the gradients and let the optimiser use them; return their norm before that.
+
+        One that is not finite the optimiser never sees: the update is left out where losses are scaled, else it raises.
+        """
+        self._scaling.unscale(self.optimizer)
         parameters = [parameter for parameter in self.model.parameters() if parameter.grad is not None]
         norm = float(nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]))
+        if self._scaling.skips(norm):
+            return norm
         self._passes.check(f"step {self.step}", norm)
         if self._clip is not None:
             clip_gradients(parameters, norm, self._clip, self._clip_by)
+        self.optimizer.step()
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.model)
         return norm
 
     def _set_rate(self) -> float:
@@ -272,19 +284,5 @@ class Training:
     def _device(self) -> torch.device:
         return next(self.model.parameters()).device
 
-    def _get_random(self) -> dict[str, list[Tensor]]:
-        """Return torch's random states, one of each process."""
-        states = {"cpu": self.processes.all_gather(torch.get_rng_state())}
-        if self._device.type == "cuda":
-            states["cuda"] = self.processes.all_gather(torch.cuda.get_rng_state(self._device))
-        return states
-
-    def _set_random(self, states: dict[str, list[Tensor]]) -> None:
-        """Set torch's random states; a process that was not there before begins with one of its own."""
-        rank = self.processes.rank
-        if rank >= len(states["cpu"]):
-            torch.manual_seed(self._seed + rank)
-            return
-        torch.set_rng_state(states["cpu"][rank])
-        if self._device.type == "cuda" and "cuda" in states:
-            torch.cuda.set_rng_state(states["cuda"][rank], self._device)
+    def _draw_from(self, states: dict[str, list[Tensor]]) -> None:
+        set_random_states(states, self.processes, self._device, self._seed)

@@ -41,7 +41,7 @@ def test_a_validation_is_a_table_of_its_own():
     plain = as_plain(record(3, validation=Evaluation(1.5, math.inf)))
     assert plain["validation"] == {"loss": 1.5, "metric": None}
     assert "validation" not in as_plain(record(3))
-    assert set(as_plain(record(3))) == set(Record.__dataclass_fields__) - {"validation"}
+    assert set(as_plain(record(3))) == set(Record.__dataclass_fields__) - {"validation", "skipped"}
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf], ids=str)

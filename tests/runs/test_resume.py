@@ -105,6 +105,7 @@ CASES = {
     "nested": {"cell": "two", "truncate": (2, 3)},
     "one target": {"task": Last},
     "bfloat16": {"autocast": torch.bfloat16, "cell": "lstm", "truncate": (2, 4)},
+    "float16": {"autocast": torch.float16, "average": 0.9, "clip": 10.0},
     "validation": {"validate_every": 2},
     "patience": {"patience": 2, "validate_every": 1, "lr": 3.0, "optimizer": "sgd"},
     "value": {"clip": 1e-3, "clip_by": "value"},
@@ -196,12 +197,17 @@ def test_records_may_be_taken_in_several_goes(name):
     assert same_bits(pieces, whole)
 
 
-@pytest.mark.parametrize("case", [CASES["patience"], CASES["plateau"]], ids=["patience", "plateau"])
+MEANT = ["patience", "plateau", "float16"]
+
+
+@pytest.mark.parametrize("case", [CASES[name] for name in MEANT], ids=MEANT)
 def test_the_cases_meet_what_they_are_about(case):
     training = make(case)
     records = list(training.records())
     if "patience" in case:
         assert 2 < len(records) < STEPS
+    elif "autocast" in case:
+        assert 0 < records[-1].skipped < STEPS - 2
     else:
         assert records[-1].lr < records[0].lr
 

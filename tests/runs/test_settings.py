@@ -127,7 +127,7 @@ def test_what_is_written_is_toml_with_every_setting():
         ("average", 1.0, "below 1"),
         ("average", 2, "below 1"),
         ("seed", 2**63, "2**63 - 1"),
-        ("dtype", "float16", "float32, float64, bfloat16"),
+        ("dtype", "float8", "float32, float64, bfloat16, float16"),
         ("clip_by", "size", "one of norm, value"),
         ("schedule", "cosin", "one of constant, cosine, plateau (did you mean 'cosine'?)"),
         ("dropout", 1.5, "at most 1"),

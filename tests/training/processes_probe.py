@@ -1,6 +1,7 @@
 """What two processes do together, for test_processes.py: each writes what it saw to FOLDER/RANK.json."""
 
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -18,6 +19,7 @@ CASES = {
     "full, float32": ("gru", "adding", "float32", {}),
     "truncated, accumulated": ("lstm", "chars", "float64", {"truncate": (3, 5), "accumulate": 2}),
     "clipped by value, averaged": ("rnn", "adding", "float64", {"clip": 0.01, "clip_by": "value", "average": 0.9}),
+    "losses scaled": ("gru", "adding", "float16", {"autocast": torch.float16}),
     "a weight without part in some windows": ("learnt_state(gru)", "chars", "float64", {"truncate": (8, 8)}),
 }
 
@@ -26,7 +28,8 @@ def training(case, processes=None, dropout=0.0):
     cell, task, dtype, options = CASES[case]
     task = rnnkit.tasks[task](**TASKS[task])
     torch.manual_seed(0)
-    model = rnnkit.Model(task, cell, 6, num_layers=2, dropout=dropout, unroller="loop").to(getattr(torch, dtype))
+    model = rnnkit.Model(task, cell, 6, num_layers=2, dropout=dropout, unroller="loop")
+    model = model.to(torch.float32 if dtype == "float16" else getattr(torch, dtype))
     return rnnkit.Training(
         model, task, steps=STEPS, batch_size=4, lr=0.05, validate_every=4, processes=processes, **options
     )
@@ -37,7 +40,8 @@ def curve(training, steps=STEPS):
     seen = []
     for record in training.records():
         validation = list(record.validation) if record.validation else []
-        seen.append([record.loss, record.metric, record.gradient_norm, record.tokens, *validation])
+        norm = record.gradient_norm if math.isfinite(record.gradient_norm) else -1.0
+        seen.append([record.loss, record.metric, norm, record.tokens, record.skipped, *validation])
         if record.step == steps:
             break
     return seen

@@ -7,6 +7,7 @@ import torch
 
 import rnnkit
 from rnnkit.errors import DataError
+from rnnkit.training.evaluation import to_device
 
 
 @pytest.fixture(scope="module")
@@ -37,3 +38,10 @@ def test_nothing_to_evaluate_on(task):
     model = rnnkit.Model(task, "gru", 4)
     with pytest.raises(DataError, match="task 'chars' gives no batch to evaluate on"):
         rnnkit.evaluate(model, task, [])
+
+
+def test_lengths_stay_where_packing_reads_them():
+    batch = rnnkit.Batch(torch.zeros(3, 2, 1), torch.zeros(3, 2, 1), torch.tensor([3, 1]))
+    moved = to_device(batch, torch.device("meta"))
+    assert (moved.xs.device.type, moved.targets.device.type, moved.lengths.device.type) == ("meta", "meta", "cpu")
+    assert to_device(batch._replace(lengths=None), torch.device("meta")).lengths is None

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from rnnkit.errors import LostError, ResourceError, UsageError
+from rnnkit.training import process_group as process_group_module
 from rnnkit.training.process_group import Processes, lost, process_group
 
 PROBE = Path(__file__).with_name("processes_probe.py")
@@ -18,7 +19,7 @@ spec = importlib.util.spec_from_file_location("processes_probe", PROBE)
 probe = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(probe)
 
-TOLERANCE = {"float64": 1e-12, "float32": 1e-6}
+TOLERANCE = {"float64": 1e-12, "float32": 1e-6, "float16": 2e-2}
 
 
 @pytest.fixture(scope="module")
@@ -128,3 +129,51 @@ SAID = {
 @pytest.mark.parametrize("said", SAID)
 def test_what_gloo_says_of_the_others_is_known(said):
     assert type(lost(RuntimeError(said))) is SAID[said]
+
+
+class Accelerators:
+    """GPUs that there are not: as many as wanted, one of them the current one."""
+
+    def __init__(self, monkeypatch, count):
+        self.current = 0
+        monkeypatch.setenv("LOCAL_RANK", "1")
+        known = {
+            "is_available": lambda: True,
+            "current_accelerator": lambda: torch.device("cuda"),
+            "device_count": lambda: count,
+            "set_device_index": lambda index: setattr(self, "current", index),
+        }
+        for name, function in known.items():
+            monkeypatch.setattr(torch.accelerator, name, function)
+
+
+@pytest.mark.parametrize(
+    ("device", "backend", "current"), [("cuda", "nccl", 1), ("cuda:0", "gloo", 0), ("cpu", "gloo", 0)]
+)
+def test_each_process_has_a_device_of_its_own_and_the_device_s_backend(device, backend, current, monkeypatch):
+    machine = Accelerators(monkeypatch, 2)
+    assert (process_group_module._backend(device), machine.current) == (backend, current)
+
+
+def test_fewer_devices_than_processes_are_said_in_a_sentence(monkeypatch):
+    Accelerators(monkeypatch, 1)
+    with pytest.raises(ResourceError, match="there are 1, fewer than processes; start fewer, or share one: cuda:0"):
+        process_group_module._backend("cuda")
+
+
+@pytest.mark.parametrize(("device", "patience"), [("cuda", "600 s"), ("cpu", "20 s")])
+def test_the_patience_is_that_of_the_backend(device, patience, monkeypatch):
+    """By gloo in place of NCCL, which has no device here; then the other process does not answer."""
+    Accelerators(monkeypatch, 2)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    begun = []
+
+    def begin(backend, timeout):
+        begun.append((backend, f"{timeout.total_seconds():.0f} s"))
+        raise torch.distributed.DistBackendError("Watchdog caught collective operation timeout")
+
+    monkeypatch.setattr(torch.distributed, "init_process_group", begin)
+    with pytest.raises(ResourceError, match=f"has not answered for {patience}"), process_group(device):
+        pass
+    assert begun == [("nccl" if device == "cuda" else "gloo", patience)]

@@ -287,16 +287,17 @@ def test_autocast_computes_in_bfloat16_and_adds_up_in_float32():
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 @pytest.mark.parametrize("truncate", [None, (2, 4)])
-def test_autocast_trains_nearly_as_float32_does(cell, truncate):
+@pytest.mark.parametrize(("dtype", "nearly"), [(torch.bfloat16, 0.1), (torch.float16, 0.2)])  # some left out
+def test_autocast_trains_nearly_as_float32_does(cell, truncate, dtype, nearly):
     options = {"steps": 60, "lr": 0.02, "truncate": truncate, "batch_size": 8}
     runs = []
-    for autocast in (None, torch.bfloat16):
+    for autocast in (None, dtype):
         model = build(Singles(), cell, torch.float32)
         runs.append(learn(model, Singles(), autocast=autocast, **options))
     exact, rough = runs
     assert rough[-1].loss < 0.5 * rough[0].loss
     assert rough[0].loss == pytest.approx(exact[0].loss, rel=0.02)
-    assert rough[-1].validation.loss == pytest.approx(exact[-1].validation.loss, rel=0.1)
+    assert rough[-1].validation.loss == pytest.approx(exact[-1].validation.loss, rel=nearly)
     assert [record.loss for record in rough] != [record.loss for record in exact]
 
 
@@ -309,7 +310,7 @@ REFUSED = {
     "schedule": ["cosin", "plateau"],
     "warmup": [-1, 2, 0.5],
     "average": [0.0, 1.0, -0.5, math.nan, "much"],
-    "autocast": ["bfloat16", torch.float16, torch.int64, 16],
+    "autocast": ["bfloat16", torch.float32, torch.int64, 16],
     "optimizer": ["adma"],
 }
 

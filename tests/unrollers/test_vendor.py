@@ -10,6 +10,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 import rnnkit
 from rnnkit.core.cell import building
+from rnnkit_unrollers import vendor
 from rnnkit_unrollers._kernels import Kernel
 from rnnkit_unrollers.loop import Loop
 from rnnkit_unrollers.vendor import Vendor
@@ -326,6 +327,21 @@ def test_autocast_on_a_device_whose_kernels_know_it(name, monkeypatch):
     assert torch.equal(once, torch.autograd.grad(expected.float().sum(), xs)[0])
     (again,) = torch.autograd.grad(ys.float().sum(), xs, create_graph=True)
     torch.testing.assert_close(again.detach(), once, rtol=0.1, atol=0.05)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("name", list(ORACLES))
+def test_under_autocast_on_a_gpu_results_have_its_dtype_whoever_computes_them(name, dtype, monkeypatch):
+    """As those of torch.nn have there, rows that start again or not; the CPU stands for a GPU."""
+    monkeypatch.setattr(vendor, "FASTEST_ON", ("cpu",))
+    layer = rnnkit.RNN(name, D, H, unroller="vendor")
+    for reset in (None, masked(3)):
+        with torch.autocast("cpu", dtype=dtype):
+            ys, last = layer(torch.randn(T, B, D), reset=reset)
+        assert {tensor.dtype for tensor in (ys, *(last if name == "lstm" else (last,)))} == {dtype}
+    double = rnnkit.RNN(name, D, H, unroller="vendor", dtype=torch.float64)
+    with torch.autocast("cpu", dtype=dtype):
+        assert double(X, reset=masked(3))[0].dtype == torch.float64
 
 
 @pytest.mark.filterwarnings("error")

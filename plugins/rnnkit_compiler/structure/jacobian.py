@@ -15,6 +15,7 @@ from rnnkit_compiler.structure.stages import Stage, stages_of
 from rnnkit_compiler.trace.example import example
 from rnnkit_compiler.trace.fingerprint import Fingerprint
 from rnnkit_compiler.trace.obstacle import obstacle
+from rnnkit_compiler.trace.random_states import kept
 from rnnkit_compiler.trace.record import record, record_projected
 from rnnkit_compiler.trace.recording import NotRecordable, Recording
 
@@ -100,7 +101,7 @@ def acting_on(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor]) -> Mappin
 
 def _found_owners(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor]) -> Mapping[str, Tensor] | Unproven:
     try:
-        with torch.random.fork_rng(devices=[]):
+        with kept(xs):
             recording = record(cell, [xs], states, _step_of_a_sequence)
     except NotRecordable as error:
         return Unproven(str(error))

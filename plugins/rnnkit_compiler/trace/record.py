@@ -11,6 +11,7 @@ from rnnkit.errors import first_line
 from rnnkit_compiler.trace.example import to_try
 from rnnkit_compiler.trace.fingerprint import Fingerprint
 from rnnkit_compiler.trace.projection import Nest, nesting
+from rnnkit_compiler.trace.random_states import kept
 from rnnkit_compiler.trace.recorder import Recorder
 from rnnkit_compiler.trace.recording import NotRecordable, Recording
 from rnnkit_compiler.trace.rewritten import Rewriting
@@ -53,9 +54,8 @@ def record(cell: rnnkit.Cell, parts: Sequence[Tensor], states: Sequence[Tensor],
 
 
 def _record(cell: rnnkit.Cell, examples: "_Examples", nest: Nest) -> Recording:
-    random_state = torch.get_rng_state()
     try:
-        with torch.inference_mode(False), torch.enable_grad():
+        with kept(examples.parts[0]), torch.inference_mode(False), torch.enable_grad():
             few, all_ = (_run(cell, examples, rows, nest) for rows in (FEW, ALL))
             recording = joined(few.recording, all_.recording)
             recording.tables = _tables(recording, examples.weights)
@@ -67,14 +67,12 @@ def _record(cell: rnnkit.Cell, examples: "_Examples", nest: Nest) -> Recording:
         raise
     except Exception as error:  # whatever it is: where the step is to blame, the loop says so of the user's own tensors
         raise NotRecordable(f"recording step() fails ({first_line(error)})") from error
-    finally:
-        torch.set_rng_state(random_state)
     return recording
 
 
 def record_projected(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor]) -> Recording:
     """Record one step of `cell`, from what it makes of `xs` (T, B, D); the projection is not in the recording."""
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
+    with kept(xs), torch.no_grad():
         projected = to_try(cell).project(xs[:1].detach())
     return record(cell, rnnkit.parts_of(projected), states, nesting(projected))
 
