@@ -77,9 +77,13 @@ class Cell(Guarded, ABC):
     def initial_state(self, batch_size: int) -> State:
         """Return the state before the first step: zeros (B, width) for each of `state_sizes`.
 
-        A cell whose state has more dimensions, or is learnt, overrides this.
+        They have the dtype of the cell's first real parameter, of the first of another kind where there is none. A cell
+        whose state has more dimensions, is complex beside real weights, or is learnt, overrides this.
         """
-        like = next(chain(parameters_of(self), self.buffers()), None)
+        real = (t for t in chain(parameters_of(self), self.buffers()) if t.dtype.is_floating_point)
+        like = next(real, None)
+        if like is None:
+            like = next(chain(parameters_of(self), self.buffers()), None)
         dtype, device = (None, None) if like is None else (like.dtype, like.device)
         return tuple(torch.zeros(batch_size, size, dtype=dtype, device=device) for size in self.state_sizes)
 

@@ -123,3 +123,18 @@ def test_a_cell_that_torch_parametrizes_keeps_its_name():
     torch.nn.utils.parametrize.register_parametrization(cell, "weight_hh", torch.nn.Identity())
     assert type(cell) is not rnnkit.cells["lstm"]
     assert cell.name == "lstm"
+
+
+def test_the_state_of_a_cell_with_real_and_complex_parameters_is_real():
+    class Turns(rnnkit.Cell):
+        def __init__(self, input_size, hidden_size):
+            super().__init__(input_size, hidden_size)
+            self.angles = torch.nn.Parameter(torch.randn(hidden_size, dtype=torch.complex64))
+            self.read = torch.nn.Linear(input_size + hidden_size, hidden_size)
+
+        def step(self, p, state):
+            h = torch.tanh(self.read(torch.cat([p, state[0]], 1))) * self.angles.abs()
+            return h, (h,)
+
+    assert [h.dtype for h in Turns(3, 4).initial_state(2)] == [torch.float32]
+    assert rnnkit.RNN(Turns, 3, 4)(torch.randn(5, 2, 3))[0].shape == (5, 2, 4)
