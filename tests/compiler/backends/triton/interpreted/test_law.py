@@ -36,7 +36,9 @@ def launched(monkeypatch):
     """Count what kernels run."""
     found = Counter()
     run = kernels.Kernels.run
-    monkeypatch.setattr(kernels.Kernels, "run", lambda self, one, kind: (found.update([kind]), run(self, one, kind)))
+    monkeypatch.setattr(
+        kernels.Kernels, "run", lambda self, one, kind, *others: (found.update([kind]), run(self, one, kind, *others))
+    )
     return found
 
 
