@@ -104,6 +104,17 @@ def test_an_index_that_is_out_of_range_is_an_error_as_in_the_loop(begin):
             unroller(cell, xs, state)
 
 
+@pytest.mark.slow
+def test_what_is_infinite_in_a_table_stays_in_its_row():
+    cell = build(Tabled)
+    with torch.no_grad():
+        cell.table.weight[1, 2] = -math.inf
+    xs = torch.randn(5, 2, 3, dtype=torch.float64)
+    found, expected = (unroller(cell, xs)[0] for unroller in (Compiled(), Loop()))
+    assert expected.isfinite().all()
+    torch.testing.assert_close(found, expected)
+
+
 class Unbounded(Counts):
     """Its index may be anything, as far as it says."""
 

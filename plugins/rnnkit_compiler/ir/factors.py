@@ -40,6 +40,12 @@ class Factors:
             self.matrices.append(invariant)
         return self.matrices.index(invariant)
 
+    def source(self, number: int) -> int:
+        """Return the number of the invariant that one is the transpose of, or its own."""
+        while number in self._transposes:
+            number = self._transposes[number]
+        return number
+
     def product(
         self,
         node: Node,

@@ -87,6 +87,9 @@ class Growth(NamedTuple):
     states: dict[int, Interval]
     """Where the integers of the state have to begin so that all indices are in range; by the place of the state."""
 
+    finite: list[int]
+    """The numbers of invariants whose rows are chosen by a product, in which no infinity may stand."""
+
     def largest(self, given: float, steps: int) -> float:
         """Return the largest integer of a call."""
         return self.most.carried * (max(given, self.settled) + steps * self.each_step) + self.most.plus
@@ -102,6 +105,9 @@ class WholeNumbers:
         """Tensors that integers are divided by, none of which may be 0."""
         self._indices: list[tuple[str, int, Interval]] = []
         """What units are chosen by, and where it must lie, after the name of the operation."""
+
+        self.finite: list[int] = []
+        """Invariants whose rows are chosen by a product, where an infinity would reach the other rows."""
 
     def index(self, call: Call, number: int, allowed: Interval) -> None:
         """Note that a call takes units by a tensor of integers, which must lie in an interval."""
@@ -187,9 +193,9 @@ class WholeNumbers:
         known = [bound for bound in self._bounds.values() if bound.plus < math.inf]
         states, most = self._kept(results), largest(known)
         carried = any(self._dtypes[before] in INTEGERS for before, _ in results)
-        if not (carried or self.divisors or most.carried) and most.plus <= SMALL:
+        if not (carried or self.divisors or most.carried or self.finite) and most.plus <= SMALL:
             return None
-        return Growth(each_step, settled, self._limit(), largest([GIVEN, most]), self.divisors, states)
+        return Growth(each_step, settled, self._limit(), largest([GIVEN, most]), self.divisors, states, self.finite)
 
     def _limit(self) -> float:
         """Return the largest integer that each of the dtypes has."""

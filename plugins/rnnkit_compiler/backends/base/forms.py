@@ -57,8 +57,9 @@ class Forms:
         self.parts = [dtypes[number] for number in step.split.parts]
         self.output = dtypes[recording.output]
         self._invariants = [k for k, number in enumerate(lowered.invariants) if dtypes[number] in INTEGERS]
-        divisors = () if lowered.growth is None else lowered.growth.divisors
+        divisors, finite = ((), ()) if lowered.growth is None else (lowered.growth.divisors, lowered.growth.finite)
         self._divisors = [k for k, number in enumerate(lowered.invariants) if number in divisors]
+        self._finite = [k for k, number in enumerate(lowered.invariants) if number in finite]
 
     @property
     def are_plain(self) -> bool:
@@ -68,7 +69,8 @@ class Forms:
     def fit(self, tensors: Tensors, timeline: Timeline) -> bool:
         """Tell whether a kernel has the numbers of the integers: none can become so large that it would be rounded.
 
-        Nor is one divided by 0, or units taken by one that is out of range, which are errors of torch's.
+        Nor is one divided by 0, or units taken by one that is out of range, which are errors of torch's; nor does an
+        infinity stand in a table whose rows are chosen by a product.
         """
         if self._growth is None:
             return True
@@ -77,6 +79,8 @@ class Forms:
                 state = states[place]
                 if bool((state < least).any()) or bool((state > most).any()):
                     return False
+        if not all(bool(tensors.invariants[k].isfinite().all()) for k in self._finite):
+            return False
         given = [tensors.invariants[k] for k in self._invariants]
         given += [tensor for tensor in (*tensors.parts, *tensors.states, *tensors.initial) if _is_whole(tensor)]
         largest = max((float(tensor.abs().max()) for tensor in given if tensor.numel()), default=0.0)

@@ -14,6 +14,7 @@ from rnnkit_compiler.ir.equation import Axes
 from rnnkit_compiler.ir.graph import Node
 from rnnkit_compiler.ir.intervals import Interval
 from rnnkit_compiler.ir.lowering import Lowering
+from rnnkit_compiler.ir.rules.constants import counted
 from rnnkit_compiler.ir.rules.moves import moved
 from rnnkit_compiler.ir.rules.pools import sums
 from rnnkit_compiler.ir.rules.products import blocks_of
@@ -25,12 +26,6 @@ TABLE = Table(cheap=False)
 
 MOST_COMPARISONS = 1 << 14
 """For each row, of indices with places."""
-
-
-def places(lowering: Lowering, count: int) -> Node:
-    """Return the numbers from 0 on, one for each place."""
-    constant = lowering.added.constant(torch.arange(count, device="cpu"))
-    return lowering.value(constant).node
 
 
 class _Choice(NamedTuple):
@@ -66,7 +61,7 @@ class _Choice(NamedTuple):
 
     def mask(self) -> Node:
         """Tell of each place and each that is named whether they are the same, with all axes."""
-        place = self.of(places(self.lowering, self.sizes[self.dim]), (self.dim,))
+        place = self.of(counted(self.lowering, self.sizes[self.dim]), (self.dim,))
         return self.of(self.named, self.named_axes).eq(place)
 
     def taken(self) -> Node:
@@ -81,7 +76,7 @@ class _Choice(NamedTuple):
         if add:
             return own + einsum([Term(mask.where(new, 0), self.every)], self.axes, self.sizes)
         if self.sizes[self.every[-1]] > 1:  # the last one counts
-            order = self.of(places(self.lowering, self.sizes[self.every[-1]]), (self.every[-1],))
+            order = self.of(counted(self.lowering, self.sizes[self.every[-1]]), (self.every[-1],))
             last = extreme("amax", Term(mask.where(order, -1), self.every), self.axes, self.sizes)
             mask = mask * order.eq(self.of(last, self.axes))
         hit = einsum([Term(mask, self.every)], self.axes, self.sizes)
@@ -249,8 +244,9 @@ def _rows_by(lowering: Lowering, call: Call, table: Ref, index: Value) -> Node:
     def of(node: Node, axes: Axes, every: Axes = (named, place)) -> Node:
         return einsum([Term(node, axes)], every, sizes)
 
-    mask = of(index.full(), (named,)).eq(of(places(lowering, count), (place,)))
+    mask = of(index.full(), (named,)).eq(of(counted(lowering, count), (place,)))
     if len(shape) == 2:
+        lowering.dtypes.whole.finite.append(lowering.factors.source(table.number))
         return blocks_of(lowering, mask, table, (1, index.width, count, wide))
     every = (named, place, unit)
     rows = of(lowering.value(table).node, (place, unit), every)

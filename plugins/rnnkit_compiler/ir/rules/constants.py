@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+import torch
+
+from rnnkit_compiler.ir.graph import Node
 from rnnkit_compiler.ir.lowering import Lowering
 from rnnkit_compiler.ir.rules.table import Rule, Table
 from rnnkit_compiler.ir.values import Value
@@ -12,6 +15,11 @@ TABLE = Table(cheap=True)
 
 FILLED = Table(cheap=False)
 """Fills, which are made ahead where they are of the input alone."""
+
+
+def counted(lowering: Lowering, count: int, start: int = 0) -> Node:
+    """Return whole numbers from `start` on, the same for every row."""
+    return lowering.value(lowering.added.constant(torch.arange(start, start + count, device="cpu"))).node
 
 
 def _constant(value_of: Callable[[dict[str, Any]], Any]) -> Rule:

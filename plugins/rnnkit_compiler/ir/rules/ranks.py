@@ -2,14 +2,13 @@
 
 from typing import Any, NamedTuple
 
-import torch
-
 from rnnkit_compiler.ir.contraction import Term, einsum
 from rnnkit_compiler.ir.equation import Axes
 from rnnkit_compiler.ir.graph import Node
 from rnnkit_compiler.ir.lowering import Lowering
 from rnnkit_compiler.ir.rules.along import Along
-from rnnkit_compiler.ir.rules.reductions import along, places, reduced
+from rnnkit_compiler.ir.rules.constants import counted
+from rnnkit_compiler.ir.rules.reductions import along, reduced
 from rnnkit_compiler.ir.rules.table import Table
 from rnnkit_compiler.ir.values import NotLowerable, Value
 from rnnkit_compiler.trace.recording import Call
@@ -52,7 +51,7 @@ class _Order(NamedTuple):
         others = tuple(self.more if axis == self.axis else axis for axis in row.axes)
         here, there = (einsum([Term(row.node.stop(), axes)], every, sizes) for axes in (row.axes, others))
         at, beside = (
-            einsum([Term(places(self.lowering, row), (axis,))], every, sizes) for axis in (self.axis, self.more)
+            einsum([Term(counted(self.lowering, row.count), (axis,))], every, sizes) for axis in (self.axis, self.more)
         )
         here_nan, there_nan = here.ne(here), there.ne(there)
         equal = here.eq(there).maximum(here_nan * there_nan)
@@ -66,18 +65,13 @@ class _Order(NamedTuple):
     def first(self, count: int, start: int = 0) -> tuple[Node, Node]:
         """Return the elements of `count` ranks from `start` on, in order, and their places; axes as the row's."""
         row, sizes, every = self.row, self.with_more(count), (*self.row.axes, self.more)
-        wanted = einsum([Term(_numbers(self.lowering, start, count), (self.more,))], every, sizes)
+        wanted = einsum([Term(counted(self.lowering, count, start), (self.more,))], every, sizes)
         hit = einsum([Term(self.ranks(), row.axes)], every, sizes).eq(wanted)
         number = einsum([Term(row.node, row.axes)], every, sizes)
-        place = einsum([Term(places(self.lowering, row), (self.axis,))], every, sizes)
+        place = einsum([Term(counted(self.lowering, row.count), (self.axis,))], every, sizes)
         left: Axes = tuple(self.more if axis == self.axis else axis for axis in row.axes)
         elements, at = (einsum([Term(hit.where(each, 0), every)], left, sizes) for each in (number, place))
         return elements, at
-
-
-def _numbers(lowering: Lowering, start: int, count: int) -> Node:
-    constant = lowering.added.constant(torch.arange(start, start + count, device="cpu"))
-    return lowering.value(constant).node
 
 
 def _order(lowering: Lowering, call: Call, dim: Any, falls: bool, wanted: int | None = None) -> _Order:

@@ -3,11 +3,10 @@
 import math
 from typing import Any
 
-import torch
-
 from rnnkit_compiler.ir.graph import Node
 from rnnkit_compiler.ir.lowering import Lowering
 from rnnkit_compiler.ir.rules.along import Along
+from rnnkit_compiler.ir.rules.constants import counted
 from rnnkit_compiler.ir.rules.pointwise import finite
 from rnnkit_compiler.ir.rules.table import Table
 from rnnkit_compiler.ir.values import NotLowerable, Value
@@ -102,7 +101,7 @@ def _extreme(lowering: Lowering, call: Call) -> Any:
     node = row.node
     largest = row.max(node) if call.base_name == "max" else row.min(node)
     place = place_of(lowering, row, largest)
-    chosen = row.repeat_of(places(lowering, row), row.along).eq(row.repeat(place))
+    chosen = row.repeat_of(counted(lowering, row.count), row.along).eq(row.repeat(place))
     found = [row.sum(chosen.where(node, 0)), place]
     return [
         None if number is None else reduced(lowering, call, row, each, k)
@@ -110,17 +109,11 @@ def _extreme(lowering: Lowering, call: Call) -> Any:
     ]
 
 
-def places(lowering: Lowering, row: Along) -> Node:
-    """Return the numbers from 0 on, one for each place along an axis."""
-    (axis,) = row.along
-    return lowering.value(lowering.added.constant(torch.arange(row.sizes[axis], device="cpu"))).node
-
-
 def place_of(lowering: Lowering, row: Along, extreme: Node) -> Node:
     """Return the place of the first element along an axis that is the extreme; of a NaN, if there is one."""
     node, (axis,) = row.node, row.along
     found = node.eq(row.repeat(extreme)).maximum(node.ne(node)).stop()
-    place = row.repeat_of(places(lowering, row), row.along)
+    place = row.repeat_of(counted(lowering, row.count), row.along)
     return row.min(found.where(place, float(row.sizes[axis] - 1)))
 
 
