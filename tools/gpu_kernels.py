@@ -28,7 +28,6 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 import rnnkit
-from rnnkit.core.cell import building
 from rnnkit.errors import first_line
 from rnnkit_compiler import compiled
 from rnnkit_compiler._recorded import recorded_projected, recorded_whole
@@ -100,8 +99,7 @@ class UnknownError(BaseException):
 @lru_cache(maxsize=1)
 def source_of(name, width, dtype):
     """Return the plan of a cell of so many units, and the source of its kernels; the reason where it has none."""
-    with building(None, DTYPES[dtype][1]):
-        cell = rnnkit.cells[name](64, width, **INNER.get(name, {}))
+    cell = rnnkit.cells[name](64, width, **INNER.get(name, {})).to(DTYPES[dtype][1])
     xs, states = compiled.example(cell)
     step = recorded_whole(cell, xs, states, False) or recorded_projected(cell, xs, states, True, False)
     if isinstance(step.lowered, Refusal):
@@ -260,8 +258,8 @@ def main():
 
 def write(results):
     """Write all results, and the table."""
-    rows = ",\n".join(f"{json.dumps(key)}: {json.dumps(results[key])}" for key in sorted(results))
-    RESULTS.write_text(f"{{\n{rows}\n}}\n", encoding="utf-8")
+    rows = ",\n".join(f"  {json.dumps(key)}: {json.dumps(results[key])}" for key in sorted(results))
+    RESULTS.write_text(f'{{"triton": "{triton.__version__}",\n"kernels": {{\n{rows}\n}}}}\n', encoding="utf-8")
     table = gpu_kernels_table.table(results)
     (ASSETS / "gpu-kernels.md").write_text(table, encoding="utf-8")
 

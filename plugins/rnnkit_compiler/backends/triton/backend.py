@@ -98,6 +98,10 @@ class Triton(Backend):
         missing = {node.op for node in needed(results) if node.op in OPERATIONS and node.op not in CODE}
         if missing:
             return Refusal(f"Triton has no {', '.join(sorted(missing))}")
+        dtype = step.lowered.dtype
+        if dtype.itemsize < 4 and any(node.op == "nextafter" for node in needed(results)):
+            name = str(dtype).removeprefix("torch.")
+            return Refusal(f"Triton has no nextafter in {name}, which is computed in float32")
         return cls(step, plan)
 
     def run(self, tensors: Tensors, timeline: Timeline) -> Results:

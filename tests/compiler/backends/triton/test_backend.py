@@ -17,7 +17,6 @@ from rnnkit_compiler.backends.triton.form import Form, settled
 from rnnkit_compiler.backends.triton.held import holds_weights, stacks_of
 from rnnkit_compiler.backends.triton.tiles import Tiles, fitted, grid_tiles, products_of
 from rnnkit_compiler.ir.operations import OPERATIONS
-from rnnkit_compiler.ir.special import VJPS
 from rnnkit_compiler.schedule.sharing import StepWork
 
 Compiled = rnnkit.unrollers["compiled"]
@@ -83,19 +82,40 @@ def test_one_recognises_the_equation():
     assert "# h = o * tanh(c)" in text.replace("#   ", "# ")
 
 
-def test_what_has_no_counterpart_is_refused():
-    assert set(OPERATIONS) - set(CODE) == {*VJPS, "nextafter"}
-
-    class Lgamma(rnnkit.Cell):
-        def step(self, x, state):
-            h = torch.lgamma(state[0] + x.sum(1, keepdim=True) + 9)
-            return h, (h,)
-
-    cell = Lgamma(2, 3)
-    step = compiled._program.recorded_whole(cell, *compiled.example(cell), narrow=False)
-    made = backend.Triton.make(step)
+def test_what_has_no_counterpart_is_refused(monkeypatch):
+    assert {*OPERATIONS} == {*CODE}
+    monkeypatch.delitem(CODE, "digamma")
+    monkeypatch.delitem(CODE, "lgamma")
+    made = backend.Triton.make(recorded(Elementwise(torch.lgamma)))
     assert isinstance(made, Refusal)
     assert made.reason == "Triton has no digamma, lgamma"
+
+
+def test_the_next_number_is_that_of_the_dtype():
+    cell = Elementwise(lambda h: torch.nextafter(h, h + 1))
+    assert not isinstance(backend.Triton.make(recorded(cell)), Refusal)
+    made = backend.Triton.make(recorded(cell.to(torch.bfloat16), torch.bfloat16))
+    assert isinstance(made, Refusal)
+    assert made.reason == "Triton has no nextafter in bfloat16, which is computed in float32"
+
+
+class Elementwise(rnnkit.Cell):
+    """Its state goes through a function."""
+
+    def __init__(self, function):
+        super().__init__(2, 3)
+        self.function = function
+        self.weight = torch.nn.Parameter(torch.ones(3))
+
+    def step(self, x, state):
+        h = self.function(self.weight * state[0] + x.sum(1, keepdim=True) + 9)
+        return h, (h,)
+
+
+def recorded(cell, dtype=torch.float32):
+    xs, states = compiled.example(cell)
+    given = xs.to(dtype), [state.to(dtype) for state in states]
+    return compiled._program.recorded_whole(cell, *given, narrow=False)
 
 
 def work(width):

@@ -16,6 +16,7 @@ import triton.language as tl
 from rnnkit_compiler.backends.triton.functions import *
 from rnnkit_compiler.backends.triton.kernel_parts import *
 from rnnkit_compiler.backends.triton.rare_functions import *
+from rnnkit_compiler.backends.triton.special_functions import *
 
 """
 

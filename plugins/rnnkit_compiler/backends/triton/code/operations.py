@@ -1,11 +1,16 @@
 """Every pointwise operation of the ir in Triton.
 
-The operands are tensors named `a`, `b`, `c`; the functions are those of `functions.py`. Truth is a number: `REAL` makes
-1 or 0 of a comparison, and `where` asks whether its first operand is 0.
+The operands are tensors named `a`, `b`, `c`; the functions are those of `functions.py`, `rare_functions.py` and
+`special_functions.py`. Truth is a number: `REAL` makes 1 or 0 of a comparison, and `where` asks whether its first
+operand is 0.
 """
 
 import re
 from collections.abc import Sequence
+
+OF_ONE = ("lgamma", "digamma", "erfinv", "erfcx", "ndtri", "log_ndtr", "i0", "i0e", "i1", "i1e")
+OF_TWO = ("polygamma", "zeta", "igamma", "igammac")
+"""Special functions, which Triton's files call as the operations are called."""
 
 CODE = {
     "neg": "-a",
@@ -64,6 +69,9 @@ CODE = {
     "copysign": "with_sign(a, b)",
     "fmax": "tl.where(a != a, b, tl.where(b > a, b, a))",
     "fmin": "tl.where(a != a, b, tl.where(b < a, b, a))",
+    "nextafter": "nextafter(a, b)",
+    **{name: f"{name}(a)" for name in OF_ONE},
+    **{name: f"{name}(a, b)" for name in OF_TWO},
 }
 """By the name of the operation."""
 

@@ -1,0 +1,92 @@
+"""Kernels compile for GPUs that are not here, and take what the table of the documentation says of them."""
+
+import json
+
+import pytest
+import torch
+
+from rnnkit_compiler.backends.triton.availability import is_interpreted, triton_version
+
+NONE = (
+    "Triton is not installed" if triton_version() is None else "its kernels are interpreted" if is_interpreted() else ""
+)
+pytestmark = pytest.mark.skipif(bool(NONE), reason=NONE or "-")
+
+
+@pytest.fixture
+def gpu_kernels(monkeypatch, tmp_path):
+    """The tool, with caches of its own."""
+    monkeypatch.setenv("TRITON_DEFAULT_FP_FUSION", "1")
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path / "triton"))
+    import gpu_kernels
+
+    return gpu_kernels
+
+
+@pytest.fixture
+def kept(gpu_kernels, tmp_path):
+    return gpu_kernels.Kept(tmp_path / "kept.jsonl")
+
+
+FEW = (
+    "rnn 64 float32 sm_100 Forward sequence",
+    "gru 64 bfloat16 gfx942 Backward grid",
+    "lstm 256 bfloat16 sm_90 Forward grid",
+)
+
+
+@pytest.mark.parametrize("name", FEW)
+def test_the_table_is_what_the_compiler_says(name, gpu_kernels, kept):
+    committed = json.loads(gpu_kernels.RESULTS.read_text(encoding="utf-8"))
+    cell, width, *rest = name.split()
+    found = gpu_kernels.result_of(gpu_kernels.Case(cell, int(width), *rest), kept)
+    assert found["taken"][1] == 0
+    if triton_version() != committed["triton"]:
+        pytest.skip(f"the table is of Triton {committed['triton']}")
+    assert found == committed["kernels"][name]
+
+
+def test_no_kernel_of_the_table_spills_and_each_compiles(gpu_kernels):
+    kernels = json.loads(gpu_kernels.RESULTS.read_text(encoding="utf-8"))["kernels"]
+    assert {result.get("failed") for result in kernels.values()} == {None}
+    spilled = {name: result["taken"][1] for name, result in kernels.items() if result.get("taken", [0, 0])[1]}
+    assert spilled == {}
+
+
+def test_what_is_known_is_not_compiled_again(gpu_kernels, kept, monkeypatch, tmp_path):
+    case = gpu_kernels.Case("rnn", 64, "float32", "sm_90", "Forward", "sequence")
+    found = gpu_kernels.result_of(case, kept)
+    monkeypatch.setattr(gpu_kernels.triton, "compile", None)
+    known = gpu_kernels.Kept(tmp_path / "kept.jsonl", is_all=True)
+    assert gpu_kernels.result_of(case, known) == found
+    with pytest.raises(gpu_kernels.UnknownError):
+        gpu_kernels.result_of(case._replace(width=128), known)
+
+
+def test_float64_compiles(gpu_kernels, kept, monkeypatch):
+    monkeypatch.setitem(gpu_kernels.DTYPES, "float64", ("*fp64", torch.float64))
+    found = gpu_kernels.result_of(gpu_kernels.Case("rnn", 64, "float64", "sm_90", "Forward", "sequence"), kept)
+    assert found["taken"][1] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("real", ["fp32", "fp64"])
+@pytest.mark.parametrize("target", ["sm_90", "gfx942"])
+def test_every_operation_compiles(real, target, gpu_kernels):
+    from rnnkit_compiler.backends.triton.code.kernel_source import HEAD
+    from rnnkit_compiler.backends.triton.code.operations import CODE, expression
+    from rnnkit_compiler.backends.triton.loading import load
+
+    for name in CODE:
+        value = expression(name, [f"tl.load({p} + j)" for p in "pqr"])
+        text = f"""{HEAD}REAL = tl.constexpr(tl.float{real[2:]})
+
+
+@triton.jit
+def kernel(p, q, r, out, N: tl.constexpr):
+    j = tl.arange(0, N)[None, :]
+    tl.store(out + j, {value})
+"""
+        signature = {**dict.fromkeys(("p", "q", "r", "out"), f"*{real}"), "N": "constexpr"}
+        source = gpu_kernels.ASTSource(fn=load(text).kernel, signature=signature, constexprs={(4,): 64})
+        gpu_kernels.triton.compile(source, target=gpu_kernels.TARGETS[target].gpu)
