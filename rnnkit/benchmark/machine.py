@@ -4,32 +4,43 @@ import ctypes
 import platform
 import re
 import sys
-import time
 from collections.abc import Callable
+from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from rnnkit.benchmark.clock import WALL, clock_of
+from rnnkit.benchmark.workload import CPU
 from rnnkit.errors import ResourceError
 
-PRODUCT = 1024
-"""Rows, columns and depth of the product that the peak is measured by."""
+PRODUCT, PRODUCT_ON_DEVICES = 1024, 8192
+"""Rows, columns and depth of the product that the peak is measured by: on the CPU, and what keeps a GPU busy."""
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 NEVER = -1
 
+DRIVER = Path("/sys/module/nvidia/version")
+TRITON = ("triton", "pytorch-triton", "pytorch-triton-rocm")
+"""Distributions by which it may have come."""
 
-def product_peak(dtype: torch.dtype, repeats: int = 15) -> float:
+
+def product_peak(dtype: torch.dtype, repeats: int = 15, device: torch.device = CPU) -> float:
     """Measure floating-point operations a second of the best matrix product that torch offers, with its threads."""
-    a, b = (torch.randn(PRODUCT, PRODUCT, dtype=dtype) for _ in range(2))
-    best = min(min(seconds_of(lambda f=f: f(a, b)) for _ in range(repeats)) for f in _products(dtype))  # type: ignore[misc]
-    return 2 * PRODUCT**3 / best
+    side, clock = PRODUCT if device.type == "cpu" else PRODUCT_ON_DEVICES, clock_of(device)
+    a, b = (torch.randn(side, side, dtype=dtype, device=device) for _ in range(2))
+    products = _products(dtype, device)
+    best = min(min(clock.take(lambda f=f: f(a, b)).seconds for _ in range(repeats)) for f in products)  # type: ignore[misc]
+    return 2 * side**3 / best
 
 
-def _products(dtype: torch.dtype) -> list[Callable[[Tensor, Tensor], Tensor]]:
-    """Return the ways to a matrix product: BLAS, and for float32 oneDNN, which often is the faster one."""
+def _products(dtype: torch.dtype, device: torch.device) -> list[Callable[[Tensor, Tensor], Tensor]]:
+    """Return the ways to a matrix product: BLAS, and on the CPU for float32 oneDNN, which often is the faster one."""
     products: list[Callable[[Tensor, Tensor], Tensor]] = [torch.mm]
+    if device.type != "cpu":
+        return products
     if dtype == torch.float32 and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         fused = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
         if fused is not None:
@@ -39,9 +50,7 @@ def _products(dtype: torch.dtype) -> list[Callable[[Tensor, Tensor], Tensor]]:
 
 def seconds_of(function: Callable[[], object]) -> float:
     """Time one call."""
-    began = time.perf_counter()
-    function()
-    return time.perf_counter() - began
+    return WALL.take(function).seconds
 
 
 def trim() -> None:
@@ -85,11 +94,33 @@ def _glibc() -> ctypes.CDLL | None:
     return library if hasattr(library, "gnu_get_libc_version") else None
 
 
-def machine() -> dict[str, str | int]:
-    """Name what is measured on."""
+def machine(device: torch.device = CPU) -> dict[str, str | int]:
+    """Name what is measured on: the processor, and the device if it is another."""
     return {
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
         "system": platform.system(),
+        **({} if device.type == "cpu" else _of_device(device)),
     }
+
+
+def _of_device(device: torch.device) -> dict[str, str | int]:
+    """Name a device, its driver, and what is between that and torch."""
+    if device.type != "cuda":
+        return {"device": device.type}
+    found: dict[str, str | int | None] = {
+        "device": torch.cuda.get_device_name(device),
+        "driver": DRIVER.read_text().strip() if DRIVER.is_file() else None,
+        "ROCm" if torch.version.hip else "CUDA": torch.version.hip or torch.version.cuda,
+        "MIOpen" if torch.version.hip else "cuDNN": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
+        "Triton": next((metadata.version(name) for name in TRITON if find_spec("triton") and _has(name)), None),
+    }
+    return {name: "unknown" if fact is None else fact for name, fact in found.items()}
+
+
+def _has(distribution: str) -> bool:
+    try:
+        return bool(metadata.version(distribution))
+    except metadata.PackageNotFoundError:
+        return False

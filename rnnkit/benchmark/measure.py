@@ -1,7 +1,7 @@
 """The measurement: a cell and unroller against each rival, size by size."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any, Literal
 
@@ -9,11 +9,12 @@ import torch
 
 from rnnkit.benchmark import flops
 from rnnkit.benchmark.candidates import SAME_CELL, Build, ours, rival
+from rnnkit.benchmark.clock import Call, Clock, clock_of
 from rnnkit.benchmark.machine import product_peak
 from rnnkit.benchmark.memory import fresh_memory, peak_memory
 from rnnkit.benchmark.process import Conditions
 from rnnkit.benchmark.sizes import Size
-from rnnkit.benchmark.timing import Ratio, interleaved, mean_ratio, ratio
+from rnnkit.benchmark.timing import Ratio, in_turns, mean_ratio, ratio
 from rnnkit.benchmark.workload import Workload, one_pass
 from rnnkit.core.unroller import Unroller
 from rnnkit.errors import UsageError, check_whole
@@ -58,14 +59,25 @@ class Outcome:
     rival_bytes: dict[str, int | None]
     """The same memory of each rival."""
 
+    wall: float | None = None
+    """Median of a pass by the wall's clock, where `seconds` and `rivals` are by events that a device has passed."""
+
+    rival_walls: dict[str, Ratio] = field(default_factory=dict)
+    """How many times as long a rival takes by that clock."""
+
     def scaled(self, label: str) -> Ratio:
         """Return how many times as long a rival takes for each of its operations as ours for each of its own."""
         return self.rivals[label].times(self.flops / self.rival_flops[label])
 
     def as_plain(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
+        """Return plain values, for JSON; those of events where there are any."""
+        values = asdict(self)
+        if self.wall is None:
+            del values["wall"], values["rival_walls"]
+        else:
+            values["rival_walls"] = {label: ratio._asdict() for label, ratio in self.rival_walls.items()}
         return {
-            **asdict(self),
+            **values,
             "size": str(self.size),
             "rivals": {label: ratio._asdict() for label, ratio in self.rivals.items()},
             "scaled": {label: self.scaled(label)._asdict() for label in self.rivals},
@@ -102,13 +114,13 @@ def compete(
     if len(named) < len(against):
         raise UsageError("a rival is named twice; name each once")
     builds = [ours(cell, unroller), *(build for _, build in named.values())]
-    peaks = {dtype: product_peak(dtype) for dtype in {workload.dtype for workload in workloads}}
+    peaks = {kind: product_peak(kind[0], device=kind[1]) for kind in {(w.dtype, w.device) for w in workloads}}
     for workload in workloads:
         torch.manual_seed(0)
         xs = workload.input()
-        modules = [build(workload.size).to(workload.dtype) for build in builds]
+        modules = [build(workload.size).to(workload.device, workload.dtype) for build in builds]
         passes = [one_pass(module, xs, workload.training) for module in modules]
-        times = interleaved(passes, pairs)
+        times, walls = _times(passes, pairs, clock_of(workload.device))
         taken = _memory(memory, passes, builds, workload, conditions or Conditions())
         seconds, work = median(times[0]), flops.of_cell(cell, workload)
         yield Outcome(
@@ -121,7 +133,7 @@ def compete(
             pairs=pairs,
             seconds=seconds,
             flops=work,
-            share=work / seconds / peaks[workload.dtype],
+            share=work / seconds / peaks[workload.dtype, workload.device],
             bytes=taken[0],
             rivals={label: ratio(theirs, times[0]) for label, theirs in zip(named, times[1:], strict=True)},
             rival_flops={
@@ -129,14 +141,23 @@ def compete(
                 for (label, (name, _)), module in zip(named.items(), modules[1:], strict=True)
             },
             rival_bytes=dict(zip(named, taken[1:], strict=True)),
+            wall=median(walls[0]) if walls else None,
+            rival_walls={label: ratio(theirs, walls[0]) for label, theirs in zip(named, walls[1:], strict=False)},
         )
+
+
+def _times(passes: Sequence[Call], pairs: int, clock: Clock) -> tuple[list[list[float]], list[list[float]]]:
+    """Return the seconds of each pass, and by the wall's clock too where that is another one."""
+    taken = in_turns(passes, pairs, clock=clock)
+    seconds = [[one.seconds for one in row] for row in taken]
+    return seconds, [[one.wall for one in row] for row in taken] if clock.has_events else []
 
 
 def _memory(
     where: Memory, passes: Sequence[Any], builds: Sequence[Build], workload: Workload, conditions: Conditions
 ) -> list[int | None]:
     if where == "pass":
-        return [peak_memory(run) for run in passes]
+        return [peak_memory(run, device=workload.device) for run in passes]
     if where == "process":
         return [fresh_memory(build, workload, conditions) for build in builds]
     return [None] * len(passes)

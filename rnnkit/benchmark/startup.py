@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from rnnkit.benchmark.candidates import ours
+from rnnkit.benchmark.clock import clock_of
 from rnnkit.benchmark.machine import seconds_of
 from rnnkit.benchmark.process import Conditions, in_new_process
 from rnnkit.benchmark.sizes import Size
@@ -99,16 +100,18 @@ def startups(
 
 def _start(cell: CellLike, unroller: str | Unroller, workload: Workload, conditions: Conditions) -> Start:
     conditions.settle()
-    xs = workload.input()
-    other = nn.LSTM(workload.size.input_size, workload.size.hidden_size).to(workload.dtype)
+    xs, clock = workload.input(), clock_of(workload.device)
+    other = nn.LSTM(workload.size.input_size, workload.size.hidden_size).to(workload.device, workload.dtype)
     one_pass(other, xs, workload.training)()
     plugins = seconds_of(installed)
+    clock.wait()
     gc.collect()  # what imports left is gone through once in any case, by whoever allocates next
     marks = [time.perf_counter()]
-    layer = ours(cell, unroller)(workload.size).to(workload.dtype)
+    layer = ours(cell, unroller)(workload.size).to(workload.device, workload.dtype)
     run = one_pass(layer, xs, workload.training)
     for _ in range(1 + LATER):
         run()
+        clock.wait()
         marks.append(time.perf_counter())
     first, *later = (after - before for before, after in pairwise(marks))
     return Start(str(layer.unroller), plugins, first, min(later))

@@ -1,10 +1,11 @@
 """Timing by interleaved pairs: what slows the machine down slows both sides down."""
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+
+from rnnkit.benchmark.clock import WALL, Call, Clock, Taken
 
 RESAMPLES = 2000
 
@@ -24,17 +25,20 @@ class Ratio(NamedTuple):
         return Ratio(*(factor * bound for bound in self))
 
 
-def interleaved(functions: Sequence[Callable[[], object]], rounds: int, warm_up: int = 2) -> list[list[float]]:
-    """Time each function in turn, round after round; seconds of each, without those of the first `warm_up` rounds.
+def interleaved(functions: Sequence[Call], rounds: int, warm_up: int = 2) -> list[list[float]]:
+    """Time each function on the CPU in turn; seconds of each, see `in_turns`."""
+    return [[taken.seconds for taken in row] for row in in_turns(functions, rounds, warm_up)]
+
+
+def in_turns(functions: Sequence[Call], rounds: int, warm_up: int = 2, clock: Clock = WALL) -> list[list[Taken]]:
+    """Time each function in turn, round after round; what each took, without the first `warm_up` rounds.
 
     Every second round goes backward, so that none always comes after the same other one.
     """
-    times: list[list[float]] = [[] for _ in functions]
+    times: list[list[Taken]] = [[] for _ in functions]
     for k in range(warm_up + rounds):
         for function, taken in list(zip(functions, times, strict=True))[:: -1 if k % 2 else 1]:
-            began = time.perf_counter()
-            function()
-            taken.append(time.perf_counter() - began)
+            taken.append(clock.take(function))
     return [taken[warm_up:] for taken in times]
 
 

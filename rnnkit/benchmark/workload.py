@@ -11,10 +11,12 @@ from rnnkit.benchmark.sizes import Size
 
 Input = Tensor | PackedSequence
 
+CPU = torch.device("cpu")
+
 
 @dataclass(frozen=True)
 class Workload:
-    """A size, in training or without gradients, in a dtype, with rows of one length or of many."""
+    """A size, in training or without gradients, in a dtype, with rows of one length or of many, on a device."""
 
     size: Size
     training: bool = True
@@ -23,6 +25,8 @@ class Workload:
     dtype: torch.dtype = torch.float32
     ragged: bool = False
     """The input is a PackedSequence, its rows T/4 to T steps long."""
+
+    device: torch.device = CPU
 
     def lengths(self) -> list[int]:
         """Return the steps of each row: T, or if ragged whole numbers from T/4 to T, the same ones every time."""
@@ -33,8 +37,8 @@ class Workload:
         return torch.randint(max(1, steps // 4), steps + 1, (batch,), generator=generator).tolist()
 
     def input(self) -> Input:
-        """Draw the input: (T, B, D), or packed."""
-        xs = torch.randn(self.size.steps, self.size.batch, self.size.input_size, dtype=self.dtype)
+        """Draw the input: (T, B, D), or packed; on every device the same numbers."""
+        xs = torch.randn(self.size.steps, self.size.batch, self.size.input_size, dtype=self.dtype).to(self.device)
         return pack_padded_sequence(xs, torch.tensor(self.lengths()), enforce_sorted=False) if self.ragged else xs
 
     def cut(self, steps: int) -> "Workload":
@@ -44,7 +48,7 @@ class Workload:
 
 def one_pass(module: nn.Module, xs: Input, training: bool) -> Callable[[], object]:
     """Return a pass through a module: as in training, with the gradients of input and weights, or without any."""
-    given = torch.ones(())
+    given = torch.ones((), device=(xs.data if isinstance(xs, PackedSequence) else xs).device)
 
     def train() -> None:
         inputs = _leaf(xs)

@@ -20,10 +20,13 @@ def print_outcomes(outcomes: "list[Outcome]", averages: "dict[str, Ratio]", fact
     setting = [first.cell, f"unroller {first.unroller}", "forward and backward" if first.training else "forward"]
     setting += [first.dtype, *(["ragged rows"] if first.ragged else []), f"{first.pairs} rounds"]
     echo_wrapped(f"{', '.join(setting)}; {_listed(facts)}\n")
-    headings = ["BxTxIxH", "ms", "of the peak", "MiB"]
+    by_events = first.wall is not None
+    headings = ["BxTxIxH", "ms", *(["ms by the wall"] if by_events else []), "of the peak", "MiB"]
     for label in averages:
-        headings += [f"{label} takes", *(["for each flop"] if _scaled(outcomes, label) else []), "MiB "]
-    less = ["MiB ", "for each flop", "of the peak", "MiB"]
+        headings.append(f"{label} takes")
+        headings += ["by the wall"] if by_events else []
+        headings += [*(["for each flop"] if _scaled(outcomes, label) else []), "MiB "]
+    less = ["MiB ", "for each flop", "of the peak", "MiB", "by the wall", "ms by the wall"]
     print_table(headings, [_row(outcome, outcomes) for outcome in outcomes], right=headings[1:], less=less)
     for label, mean in averages.items():
         echo_wrapped(f"geometric mean: {label} takes {mean} times as long")
@@ -39,10 +42,12 @@ def print_startups(startups: "list[Startup]", facts: dict[str, Any]) -> None:
 
 
 def _row(outcome: "Outcome", outcomes: "list[Outcome]") -> list[str]:
-    row = [str(outcome.size), _ms(outcome.seconds), f"{outcome.share:.1%}", _mib(outcome.bytes)]
+    wall = [] if outcome.wall is None else [_ms(outcome.wall)]
+    row = [str(outcome.size), _ms(outcome.seconds), *wall, f"{outcome.share:.1%}", _mib(outcome.bytes)]
     for label, ratio in outcome.rivals.items():
+        waited = [] if outcome.wall is None else [str(outcome.rival_walls[label])]
         scaled = [str(outcome.scaled(label))] if _scaled(outcomes, label) else []
-        row += [str(ratio), *scaled, _mib(outcome.rival_bytes[label])]
+        row += [str(ratio), *waited, *scaled, _mib(outcome.rival_bytes[label])]
     return row
 
 

@@ -88,10 +88,15 @@ def unroller_option(default: str) -> Callable[[Any], Any]:
     )
 
 
+def device_option(help: str, default: str | None = None) -> Callable[[Any], Any]:
+    """Make `--device DEVICE`; `usable_device` tells whether there is one."""
+    return click.option("--device", default=default, show_default=default is not None, metavar="DEVICE", help=help)
+
+
 def trained(command: Callable[..., Any]) -> Callable[..., Any]:
     """Make the argument RUN, and `--best` and `--device`, of a command that uses what was trained."""
     for decorate in (
-        click.option("--device", metavar="DEVICE", help="Where to compute. [default: where it was trained]"),
+        device_option("Where to compute. [default: where it was trained]"),
         click.option("--best", is_flag=True, help="As it was at its best validation, not at its end."),
         click.argument("folder", metavar="RUN", type=click.Path(path_type=Path)),
     ):

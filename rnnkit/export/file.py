@@ -27,6 +27,7 @@ from rnnkit.layers.rnn import RNN
 from rnnkit.support.atomic_files import tried_file
 from rnnkit.support.own_files import check_not_own
 from rnnkit.support.paths import AnyPath, as_path
+from rnnkit.support.random_states import drawn_apart
 from rnnkit.training.evaluation import evaluating
 
 FORMATS: dict[str, Format] = {"pt2": Pt2(), "onnx": Onnx()}
@@ -90,7 +91,7 @@ def export_model(
     state = state or step
     units = _units_on_cpu(units)
     eager = Interface(_on_cpu(model), units=units)
-    with evaluating(eager), _quietly(), torch.random.fork_rng(devices=[]):
+    with evaluating(eager), _quietly(), drawn_apart():
         torch.manual_seed(0)
         called = Interface(eager.model, step=step, units=units)
         inputs, outputs = _interface_of(called, state, units)

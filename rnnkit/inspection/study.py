@@ -15,6 +15,7 @@ from rnnkit.inspection.coordinates import integer_states, real
 from rnnkit.inspection.passage import embedded, own_last_steps
 from rnnkit.inspection.subject import Subject, subject_of
 from rnnkit.inspection.wording import count, listed
+from rnnkit.support.random_states import drawn_apart, gpus_in_use
 
 LossLike: TypeAlias = Callable[[Tensor], Tensor] | None
 
@@ -82,12 +83,10 @@ class Study(NamedTuple):
 @contextmanager
 def undisturbed(seed: int) -> Iterator[None]:
     """Let torch's generators and its gradient mode be our own for a while, whatever the caller has set."""
-    on_gpu = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
-    devices = list(range(torch.cuda.device_count())) if on_gpu else []
-    with torch.random.fork_rng(devices), torch.inference_mode(False), torch.enable_grad():
+    with drawn_apart(), torch.inference_mode(False), torch.enable_grad():
         # Not by `torch.manual_seed`, which would seed a GPU that is first used after us.
         torch.default_generator.manual_seed(seed)
-        if on_gpu:
+        if gpus_in_use():
             torch.cuda.manual_seed_all(seed)
         yield
 

@@ -80,8 +80,8 @@ class Subject(NamedTuple):
 def subject_of(given: Any, options: dict[str, Any]) -> Subject:
     """Return the subject that a name, class, cell, layer or model stands for.
 
-    Cells given by name or class are built in float64, with the parameters that torch's generator draws now. What is
-    given is left alone: its tensors, gradients and mode. The copy is in evaluation.
+    Cells given by name or class are built in float64, on the device if `options` name one, with the parameters that
+    torch's generator draws now. What is given is left alone: its tensors, gradients and mode; the copy evaluates.
 
     Raises:
         UnknownNameError: no cell of that name.
@@ -91,7 +91,7 @@ def subject_of(given: Any, options: dict[str, Any]) -> Subject:
         sizes = {"input_size": INPUT_SIZE, "hidden_size": HIDDEN_SIZE}
         sizes |= {name: options.pop(name) for name in sizes if name in options}
         choice = choose(given)
-        with building(None, torch.float64):
+        with building(options.pop("device", None), torch.float64):
             cell = choice.build(sizes["input_size"], sizes["hidden_size"], options)
         return _of_cell(cell, given if isinstance(given, str) else str(choice))
     if not isinstance(given, Cell | RNN | Model):

@@ -11,14 +11,16 @@ SIZE = 8
 """Of the layer that is tried: what is kept serves all sizes."""
 
 
-def use_first(cell: CellLike, unroller: str | type[Unroller] | Unroller = "auto") -> str:
-    """Run a small layer forward and back, and once without gradients; return what ran it.
+def use_first(
+    cell: CellLike, unroller: str | type[Unroller] | Unroller = "auto", device: torch.device | str = "cpu"
+) -> str:
+    """Run a small layer on a device forward and back, and once without gradients; return what ran it.
 
     Raises:
         RnnkitError: as the layer does.
     """
-    layer = RNN(cell, SIZE, SIZE, unroller=unroller)
-    xs = torch.zeros(2, 2, SIZE)
+    layer = RNN(cell, SIZE, SIZE, unroller=unroller, device=device)
+    xs = torch.zeros(2, 2, SIZE, device=device)
     layer(xs)[0].sum().backward()
     with torch.no_grad():
         layer(xs)

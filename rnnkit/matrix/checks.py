@@ -12,6 +12,7 @@ from rnnkit.layers.rnn import RNN
 from rnnkit.matrix.comparison import Comparison
 from rnnkit.matrix.problem import Problem, Tensors
 from rnnkit.matrix.truth import DIRECTIONS, Truth
+from rnnkit.support.random_states import drawn_apart
 
 DIFFERENCE, ROUNDING = 1e-6, 1e-10
 """How far from a central difference, and from what differs by rounding in float64 alone."""
@@ -109,7 +110,7 @@ CHECK: dict[str, Check] = {"first": first, "second": second, "vmap": vmap, "jvp"
 @contextmanager
 def surroundings(seed: int) -> Iterator[None]:
     """Keep the random state, and torch's own words on what it has made out of date, from whoever asked."""
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+    with drawn_apart(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".torch.jit.script. is deprecated", DeprecationWarning)
         torch.manual_seed(seed)
         yield

@@ -13,6 +13,7 @@ from rnnkit.matrix.case import Case, seed_of
 from rnnkit.matrix.layout import Layout
 from rnnkit.matrix.plain_loop import PlainLoop
 from rnnkit.plugin.cell_spec import choose
+from rnnkit.support.random_states import drawn_apart
 
 STEPS, ROWS, INPUT, HIDDEN = 4, 3, 3, 4
 """T, B, D and H of every problem."""
@@ -39,7 +40,7 @@ class Problem:
 
     def __init__(self, case: Case, seed: int = 0) -> None:
         self.seed = seed_of(case.problem, seed)
-        with torch.random.fork_rng(devices=[]):
+        with drawn_apart():
             torch.manual_seed(self.seed)
             self.layer = _layer(case)
             self.layout = Layout.drawn(case.layout, STEPS, ROWS)

@@ -4,8 +4,6 @@ from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-import torch
-
 from rnnkit.core.task import Task
 from rnnkit.errors import DataError, DivergedError
 from rnnkit.racing.equal_cost import Size, equal_sizes
@@ -16,6 +14,7 @@ from rnnkit.racing.trial import Result, wants_memory
 from rnnkit.racing.workers import Progress, Workers, workers
 from rnnkit.runs.data_record import DataRecord
 from rnnkit.runs.settings import Settings
+from rnnkit.support.random_states import drawn_apart
 
 TICK = 0.3
 """Seconds after which something is told at the latest, so that whoever reads can end the race."""
@@ -135,7 +134,7 @@ def rehearse(settings: Settings, task: Task) -> None:
     """
     steps = max(2, settings.steps)  # with an end, and its validation, that is not reached
     settings = replace(settings, batch=min(ROWS, settings.batch), steps=steps, validate_every=steps)
-    with torch.random.fork_rng([]):
+    with drawn_apart():
         try:
             with suppress(DivergedError):
                 next(settings.make_training(settings.make_model(task), task).records())

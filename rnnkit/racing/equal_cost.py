@@ -20,6 +20,7 @@ from rnnkit.plugin.resolve import reference_unroller
 from rnnkit.racing.defaults import TOLERANCE
 from rnnkit.racing.settings import RaceSettings
 from rnnkit.runs.settings import Settings
+from rnnkit.support.random_states import drawn_apart
 
 LARGEST = 2**15
 """Hidden sizes above are not tried."""
@@ -97,7 +98,7 @@ def parameters(settings: Settings, task: Task, hidden: int) -> int:
 
 def flops(settings: Settings, task: Task, hidden: int) -> int:
     """Return the work of one more time step of one row: three steps are counted, and two are taken off."""
-    with building("cpu", None), torch.random.fork_rng([]):
+    with building("cpu", None), drawn_apart():
         model = _model(settings, task, hidden)
         short, long = (_counted(model, task, steps) for steps in (2, 3))
     return long - short

@@ -11,6 +11,7 @@ from rnnkit import errors
 from rnnkit.errors import PluginError, ResourceError, RnnkitError, UsageError
 from rnnkit.racing.trial import KILLED, Result, Trial
 from rnnkit.racing.worker import Tasks, messages, packed
+from rnnkit.support.random_states import drawn_apart
 from rnnkit.support.worker_process import Fate, WorkerProcess
 
 TRIES = 2
@@ -67,7 +68,7 @@ class Here:
         assert trial is not None
         torch.set_num_threads(1)
         try:
-            with torch.random.fork_rng([]):
+            with drawn_apart():
                 *_, last = messages(trial, self._tasks)
         finally:
             torch.set_num_threads(threads)

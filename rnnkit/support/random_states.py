@@ -1,6 +1,8 @@
 """The random states that code draws from which is handed no generator: torch's, NumPy's and Python's own."""
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,6 +55,18 @@ class RandomStates(NamedTuple):
         version, words, gauss = plain["python"]
         numpy = (kind, keys.numpy().astype(np.uint32), *rest)
         return cls(plain["cpu"], plain["cuda"], numpy, (version, tuple(words.tolist()), gauss))
+
+
+def gpus_in_use() -> list[int]:
+    """Return the indices of the GPUs that this process may have drawn on."""
+    return [*range(torch.cuda.device_count())] if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def drawn_apart() -> Iterator[None]:
+    """Let what is drawn in a while be missing from nobody's draws: torch's states are put back, of GPUs in use too."""
+    with torch.random.fork_rng(gpus_in_use()):
+        yield
 
 
 def seed_all(seed: int) -> None:

@@ -9,6 +9,7 @@ import torch
 
 from rnnkit.errors import CheckError, RnnkitError, one_line
 from rnnkit.support import html_page
+from rnnkit.support.random_states import drawn_apart
 from rnnkit.testing.author import Place
 from rnnkit.testing.certificate import Certificate
 
@@ -103,7 +104,7 @@ def keep_promises(
     """
     kept: dict[str, list[str]] = {}
     raised: Exception | None = None
-    with torch.random.fork_rng(devices=[]):
+    with drawn_apart():
         for label, promise in promises.items():
             if any(kept.get(other) for other in needs.get(label, ())):
                 continue

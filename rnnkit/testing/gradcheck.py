@@ -15,6 +15,7 @@ from rnnkit.errors import RnnkitError, UsageError, one_line
 from rnnkit.layers.rnn import RNN
 from rnnkit.plugin.cell_spec import CellLike, choose
 from rnnkit.plugin.resolve import resolve_unroller, willing
+from rnnkit.support.random_states import drawn_apart
 from rnnkit.testing.central_differences import BatchedDifferences, differences_one_by_one
 from rnnkit.testing.gradient_probe import GradientProbe
 from rnnkit.testing.gradient_report import GradientReport, Row
@@ -36,6 +37,7 @@ def gradcheck(
     hidden_size: int = 4,
     lengths: Sequence[int] | None = None,
     seed: int = 0,
+    device: torch.device | str | None = None,
     **cell_options: Any,
 ) -> GradientReport:
     """Compare autograd's gradients with central differences, in float64, element by element.
@@ -58,6 +60,7 @@ def gradcheck(
         hidden_size: H, for a name or class.
         lengths: steps of each row, at most `steps`; None: all.
         seed: of weights, inputs and states.
+        device: where to compute; None: where the subject is, or torch's default.
         **cell_options: of the cell's own, for a name or class; one called as an argument here goes with a built cell.
 
     Returns:
@@ -68,9 +71,9 @@ def gradcheck(
     """
     if order not in (1, 2):
         raise UsageError(f"order is {order!r}; it must be 1 or 2")
-    with torch.random.fork_rng(devices=[]):
+    with drawn_apart():
         torch.manual_seed(seed)
-        module, strays = _in_float64(subject, input_size, hidden_size, cell_options)
+        module, strays = _in_float64(subject, input_size, hidden_size, device, cell_options)
         subjects: tuple[Cell, ...] = tuple(module.cells) if isinstance(module, RNN) else (module,)
         cell, through = subjects[0], willing(resolve_unroller(unroller, *subjects), *subjects)
         rows, notes, raised = tuple[Row, ...](), tuple[str, ...](), None
@@ -104,7 +107,11 @@ def _excused(rows: tuple[Row, ...], cell: Cell) -> tuple[tuple[Row, ...], tuple[
 
 
 def _in_float64(
-    subject: CellLike | Cell | RNN, input_size: int, hidden_size: int, options: dict[str, Any]
+    subject: CellLike | Cell | RNN,
+    input_size: int,
+    hidden_size: int,
+    device: torch.device | str | None,
+    options: dict[str, Any],
 ) -> tuple[Cell | RNN, dict[str, torch.dtype]]:
     """Return a float64 copy, and the dtypes of parameters that did not follow the others by themselves."""
     if isinstance(subject, Cell | RNN):
@@ -115,12 +122,12 @@ def _in_float64(
         expected = max(dtypes, key=lambda dtype: (dtypes[dtype], dtype.itemsize), default=torch.float64)
     else:
         choice = choose(subject)
-        with building(None, torch.float64):
+        with building(device, torch.float64):
             module = choice.build(input_size, hidden_size, options)
         expected = torch.float64
     tensors = [*module.named_parameters(), *module.named_buffers()]
     strays = {name: t.dtype for name, t in tensors if t.is_floating_point() and t.dtype != expected}
-    return module.double(), strays
+    return module.double() if device is None else module.to(device, torch.float64), strays
 
 
 def _rows(probe: GradientProbe, order: int, strays: dict[str, torch.dtype]) -> Iterator[Row]:

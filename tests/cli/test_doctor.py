@@ -53,10 +53,15 @@ def users_own_caches_stay(monkeypatch):
 
 def test_cells_are_used_ahead_of_time(monkeypatch):
     used = []
-    monkeypatch.setattr("rnnkit.layers.first_use.use_first", lambda cell: used.append(cell) or "by hand")
+
+    def use_first(cell, device):
+        used.append((cell, str(device)))
+        return "by hand"
+
+    monkeypatch.setattr("rnnkit.layers.first_use.use_first", use_first)
     result = CliRunner().invoke(main, ["doctor", "--compile", "lstm,zoneout(gru, rate=0.1)"])
     assert result.exit_code == 0, result.output
-    assert used == ["lstm", "zoneout(gru, rate=0.1)"]
+    assert used == [("lstm", "cpu"), ("zoneout(gru, rate=0.1)", "cpu")]
     assert "by hand" in result.output
     result = CliRunner().invoke(main, ["doctor", "--compile", "lstm", "--json"])
     assert '{"used": {"lstm": "by hand"}}' in result.output

@@ -1,4 +1,4 @@
-"""Of the corpus: 19 command lines."""
+"""Of the corpus: 27 command lines."""
 
 from .scene import RESUME, TRAIN, Item, Scene
 
@@ -44,7 +44,33 @@ ARGUMENTS = (
     Item("no units", given("--hidden", 0), 2, ("'--hidden': 0", "1")),
     Item("k2 below k1", given("--tbptt", "5,3"), 2, ("'--tbptt': '5,3'",)),
     Item("a learning rate of NaN", given("--lr", "nan"), 2, ("'--lr': 'nan'",)),
-    Item("float16 on a CPU", given("--dtype", "float16"), 2, ("'--dtype': 'float16'", "'float32'")),
+    Item("a precision that there is not", given("--dtype", "float8"), 2, ("'--dtype': 'float8'", "'float16'")),
+    Item(
+        "a backend that there is not",
+        given("--unroller", "compiled", "--set", "unroller.backend=cuda"),
+        2,
+        ("backend is 'cuda'", "cpp, triton, torch"),
+    ),
+    Item(
+        "a kernel without its backend",
+        given("--unroller", "compiled", "--set", "unroller.kernel=grid"),
+        2,
+        ("kernel='grid' with backend=None", "backend='triton' has sequence, grid, steps"),
+    ),
+    Item("a device that there is not", checked("--device", "gpu"), 2, ("device 'gpu'", "try cpu or cuda")),
+    Item("a device for the matrix", checked("--matrix", "--device", "cuda"), 2, ("--device cuda", "on the CPU")),
+    Item(
+        "float16 measured on a CPU",
+        lambda scene: ("bench", "--dtype", "float16"),
+        2,
+        ("--dtype float16", "give --device too"),
+    ),
+    Item(
+        "a device to show all of them",
+        lambda scene: ("doctor", "--device", "cuda"),
+        2,
+        ("--device goes with --compile",),
+    ),
     Item("a projection wider than the state", given("--set", "cell.proj_size=3"), 2, ("proj_size", "3")),
     Item("options that contradict each other", given("--text", "text.txt"), 2, ("'adding'", "no option 'text'")),
     Item("a run resumed with other settings", changed, 2, ("hidden is 4",)),

@@ -1,4 +1,4 @@
-"""Of the corpus: 10 ways in which the machine lacks something."""
+"""Of the corpus: 12 ways in which the machine lacks something."""
 
 from .scene import RESUME, TRAIN, Item, Scene
 
@@ -55,6 +55,18 @@ RESOURCES = (
     Item("a folder that becomes read-only", read_only, 8, ("run", "Permission denied", *ON)),
     Item("a limit on memory", no_memory, 8, ("out of memory", "lower --batch, --seq-len or --hidden")),
     Item("no CUDA device", no_cuda, 8, ("device 'cuda' is not usable here",)),
+    Item(
+        "no CUDA device to measure on",
+        lambda scene: ("bench", "--device", "cuda"),
+        8,
+        ("device 'cuda' is not usable here",),
+    ),
+    Item(
+        "no CUDA device to look on",
+        lambda scene: ("inspect", "--cell", "lstm", "--device", "cuda:1"),
+        8,
+        ("device 'cuda:1' is not usable here",),
+    ),
     Item("no more memory on the device", no_memory_on_the_device, 8, ("out of memory", "lower --batch")),
     Item("too many open files", no_more_files, 8, ("run", "Too many open files")),
 )

@@ -1,4 +1,4 @@
-"""The corpus: 235 inputs that are no good. Each gets one line that names what is wrong and what to do, and soon."""
+"""The corpus: 245 inputs that are no good. Each gets one line that names what is wrong and what to do, and soon."""
 
 import html
 import json
@@ -100,8 +100,8 @@ def learnt(server, tmp_path_factory):
 
 
 def test_the_corpus_is_whole():
-    assert [len(items) for items in CORPUS.values()] == [36, 16, 16, 18, 27, 30, 26, 31, 10, 21, 6]
-    assert len({(chapter, item.name) for chapter, item in ITEMS}) == 237
+    assert [len(items) for items in CORPUS.values()] == [36, 16, 16, 18, 27, 30, 26, 31, 12, 27, 6]
+    assert len({(chapter, item.name) for chapter, item in ITEMS}) == 245
 
 
 def cases():

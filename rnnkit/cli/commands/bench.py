@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import click
 
 from rnnkit.cli.bench_tables import print_outcomes, print_startups
-from rnnkit.cli.options import cell_option, set_option, unroller_option
+from rnnkit.cli.options import cell_option, device_option, set_option, unroller_option
 from rnnkit.cli.output import json_option, print_json
 from rnnkit.cli.question_progress import shown
 from rnnkit.errors import UsageError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rnnkit.benchmark.workload import Workload
 
 Item = TypeVar("Item")
+LOW = ("bfloat16", "float16")
 MODES = {"train": (True,), "forward": (False,), "both": (True, False)}
 
 
@@ -32,6 +33,7 @@ class Options(NamedTuple):
     mode: str
     lengths: str
     dtype: str
+    device: str
     pairs: int
     threads: int | None
     allocator: str
@@ -67,11 +69,13 @@ class Options(NamedTuple):
 )
 @click.option(
     "--dtype",
-    type=click.Choice(["float32", "float64"]),
+    type=click.Choice(["float32", "float64", *LOW]),
     default="float32",
     show_default=True,
-    help="Of weights and input.",
+    metavar="NAME",
+    help="Of weights and input: float32, float64; on GPUs bfloat16 and float16 too.",
 )
+@device_option("Where to compute; on a GPU by its own events and by the wall's clock.", "cpu")
 @click.option("--pairs", type=click.IntRange(min=2), default=30, show_default=True, help="Rounds that are timed.")
 @click.option("--threads", type=click.IntRange(min=1), help="Of torch. [default: torch's]")
 @click.option(
@@ -119,19 +123,26 @@ def bench(**words: Any) -> None:
         check_plot(options.plot)
     conditions = Conditions(options.threads, options.allocator == "keep")
     conditions.settle()
-    facts = {**machine(), "allocator": options.allocator}
+    facts = {**machine(workloads[0].device), "allocator": options.allocator}
     (_start if options.startup else _race)(options, unroller, workloads, conditions, facts)
 
 
 def _courses(options: Options) -> "list[Workload]":
     """Return what is measured: every size, in training, in the forward pass or in both."""
+    import torch
+
     from rnnkit.benchmark.sizes import DEFAULT, parse_sizes
     from rnnkit.benchmark.workload import Workload
-    from rnnkit.runs.settings import WEIGHT_DTYPES
+    from rnnkit.runs.settings import usable_device
 
     sizes = DEFAULT if options.sizes is None else parse_sizes(options.sizes)
-    weights, ragged = WEIGHT_DTYPES[options.dtype], options.lengths == "ragged"
-    return [Workload(size, training, weights, ragged) for training in MODES[options.mode] for size in sizes]
+    device = usable_device(options.device)
+    if device.type == "cpu" and options.dtype in LOW:
+        raise UsageError(
+            f"--dtype {options.dtype}: torch's own layers have no kernels in it on a CPU; give --device too"
+        )
+    weights, ragged = getattr(torch, options.dtype), options.lengths == "ragged"
+    return [Workload(size, training, weights, ragged, device) for training in MODES[options.mode] for size in sizes]
 
 
 def _race(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rnnkit.cli.name_lists import Names
+from rnnkit.cli.options import device_option
 from rnnkit.cli.output import echo_wrapped, json_option, print_json, print_table
 from rnnkit.cli.streams import echo
 from rnnkit.errors import PluginError, UsageError, one_line
@@ -35,27 +36,32 @@ SHORT = 3
     allow_from_autoenv=False,
     help="Have what these cells' first use would wait for made now, and kept: kernels, where the package is installed.",
 )
+@device_option("Of --compile: for which device. [default: cpu]")
 @json_option
-def doctor(clear_cache: bool, cells: tuple[str, ...] | None, as_json: bool) -> None:
+def doctor(clear_cache: bool, cells: tuple[str, ...] | None, device: str | None, as_json: bool) -> None:
     """Show versions, devices, unrollers and plugins, and what is wrong with them (exit 4 if a plugin is broken).
 
     A second table has the extras: what each gives, and which packages are installed or how to install what is missing.
     """
     if clear_cache and cells:
         raise UsageError("--clear-cache and --compile exclude each other; call rnnkit doctor twice")
+    if device is not None and not cells:
+        raise UsageError("--device goes with --compile; without it all devices are shown")
     if cells:
-        _use_first(cells, as_json)
+        _use_first(cells, device or "cpu", as_json)
         return
     problems = _clear(as_json) if clear_cache else _examine(as_json)
     if problems:
         raise PluginError(f"{problems[0]}{f' (and {len(problems) - 1} more)' if len(problems) > 1 else ''}")
 
 
-def _use_first(cells: tuple[str, ...], as_json: bool) -> None:
-    """Use each cell once, and print what ran it."""
+def _use_first(cells: tuple[str, ...], device: str, as_json: bool) -> None:
+    """Use each cell once on a device, and print what ran it."""
     from rnnkit.layers.first_use import use_first
+    from rnnkit.runs.settings import usable_device
 
-    told = {cell: use_first(cell) for cell in cells}
+    where = usable_device(device)
+    told = {cell: use_first(cell, device=where) for cell in cells}
     if as_json:
         print_json({"used": told})
     else:

@@ -11,7 +11,7 @@ import click
 
 from rnnkit.cli.blame import blamed
 from rnnkit.cli.name_lists import Names
-from rnnkit.cli.options import complete_names, set_option
+from rnnkit.cli.options import complete_names, device_option, set_option
 from rnnkit.cli.output import echo_wrapped, json_option, print_table
 from rnnkit.cli.signals import ending_with, patience
 from rnnkit.cli.streams import echo
@@ -41,6 +41,7 @@ class Options(NamedTuple):
     input_size: int | None
     hidden: int | None
     seed: int
+    device: str
     assignments: tuple[str, ...]
     as_json: bool
     quiet: bool
@@ -106,6 +107,7 @@ SIZES = {"steps": 5, "batch": 2, "input_size": 3, "hidden": 4}
 )
 @click.option("--hidden", type=click.IntRange(min=1), help="Hidden size. [default: 4]")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of weights and input.")
+@device_option("Where to compute, in float64; the matrix is computed on the CPU.", "cpu")
 @set_option("cell", "unroller")
 @json_option
 @click.option("--quiet", is_flag=True, help="Show no progress.")
@@ -155,6 +157,10 @@ def _check_matrix(options: Options) -> None:
     from rnnkit.cli.matrix_report import report
     from rnnkit.matrix.course import Course, check_names
 
+    if options.device != "cpu":
+        raise UsageError(
+            f"--device {options.device}: the matrix is computed on the CPU; leave it out, or check one cell"
+        )
     if options.assignments:
         raise UsageError("--matrix checks every cell and unroller with its defaults; leave out --set")
     for name, given in zip(SIZES, (options.steps, options.batch, options.input_size, options.hidden), strict=True):
@@ -217,7 +223,7 @@ def _examine(course: "Course", jobs: int, options: Options) -> None:
 def _checked(cell: str, unroller: str, options: Options, own: dict[str, dict[str, Any]]) -> "GradientReport":
     """Check a cell through an unroller; `own` are the options of their own."""
     from rnnkit.plugin.cell_spec import choose
-    from rnnkit.runs.settings import Settings
+    from rnnkit.runs.settings import Settings, usable_device
     from rnnkit.testing.gradcheck import gradcheck as check
 
     choose(cell).accepted(own["cell"])
@@ -234,6 +240,7 @@ def _checked(cell: str, unroller: str, options: Options, own: dict[str, dict[str
         input_size=sizes["input_size"],
         hidden_size=sizes["hidden"],
         seed=options.seed,
+        device=usable_device(options.device),
         **own["cell"],
     )
 

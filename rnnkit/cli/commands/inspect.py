@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from rnnkit.cli.options import complete_names, set_option
+from rnnkit.cli.options import complete_names, device_option, set_option
 from rnnkit.cli.output import json_option, print_json, print_table
 from rnnkit.cli.question_progress import shown
 from rnnkit.cli.streams import echo, tell
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rnnkit.inspection.result import Inspection
 
 PAGE, NUMBERS = "index.html", "inspection.json"
-OF_A_RUN, OF_A_CELL = ("text", "best", "device"), ("steps", "hidden", "input_size", "assignments")
+OF_A_RUN, OF_A_CELL = ("text", "best"), ("steps", "hidden", "input_size", "assignments")
 SPELT = {"input_size": "--input", "assignments": "--set"}
 """Options that are called otherwise here than on the command line."""
 
@@ -68,7 +68,7 @@ class Subject(NamedTuple):
 )
 @click.option("--text", help="Of a run that writes text: look at this text. [default: a batch of the task]")
 @click.option("--best", is_flag=True, help="Of a run: as it was at its best validation, not at its end.")
-@click.option("--device", metavar="DEVICE", help="Of a run: where to compute. [default: where it was trained]")
+@device_option("Where to compute. [default: where a run was trained; of a cell, cpu]")
 @click.option("--steps", type=click.IntRange(min=2), help="Of a cell: time steps. [default: 64]")
 @click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True, help="Rows.")
 @click.option("--hidden", type=click.IntRange(min=1), help="Of a cell: hidden size. [default: 32]")
@@ -138,6 +138,7 @@ def _cell(options: Options) -> Subject:
     from rnnkit.core.cell import building
     from rnnkit.inspection.overview import Target
     from rnnkit.plugin.cell_spec import choose
+    from rnnkit.runs.settings import usable_device
 
     assert options.cell is not None
     sizes = {"input_size": options.input_size or 8, "hidden_size": options.hidden or 32}
@@ -145,6 +146,7 @@ def _cell(options: Options) -> Subject:
     own = by_table(options.assignments, ("cell",))["cell"]
     choice = choose(options.cell)
     choice.accepted(own)
+    where = {} if options.device is None else {"device": usable_device(options.device)}
     with building("meta", None):
         choice.build(
             sizes["input_size"], sizes["hidden_size"], own
@@ -153,7 +155,7 @@ def _cell(options: Options) -> Subject:
         "cell": f"{options.cell}, new, input size {sizes['input_size']}, hidden size {sizes['hidden_size']}",
         "inputs": f"standard normal, {drawn['steps']} steps of {drawn['batch_size']} rows, seed {options.seed}",
     }
-    return Subject(Target(options.cell, drawn=drawn, options={**sizes, **own}), options.cell, facts)
+    return Subject(Target(options.cell, drawn=drawn, options={**sizes, **where, **own}), options.cell, facts)
 
 
 def _run(options: Options, folder: Path) -> Subject:
