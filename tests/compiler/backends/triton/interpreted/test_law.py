@@ -36,7 +36,12 @@ def launched(monkeypatch):
     """Count what kernels run."""
     found = Counter()
     run = kernels.Kernels.run
-    monkeypatch.setattr(kernels.Kernels, "run", lambda self, one, kind: (found.update([kind]), run(self, one, kind)))
+
+    def counted(self, launch, kind, chunks):
+        found.update([kind])
+        run(self, launch, kind, chunks)
+
+    monkeypatch.setattr(kernels.Kernels, "run", counted)
     return found
 
 
@@ -65,6 +70,16 @@ def test_every_registered_cell(name, kind, dtype, launched):
         cell = cell.double()  # the law asks these for the dtype
     assert held(cell, kind) == []
     assert launched[kind] >= len(CALLS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("name", rnnkit.cells)
+def test_every_registered_cell_in_low_precision(name, dtype, launched):
+    cell = build(name, INNER.get(name, {}), 4, 20, torch.float32).to(dtype)
+    calls = CALLS if [*cell.parameters()] else ()
+    assert held(cell, "grid", calls) == []
+    assert launched["grid"] >= len(calls)
 
 
 @pytest.mark.slow
