@@ -171,12 +171,12 @@ def strays_in_float64(cell: Cell, call: Call, unroller: rnnkit.Unroller) -> dict
     }
 
 
-def strays_in_float32(cell: Cell, call: Call, unroller: rnnkit.Unroller) -> dict[str, str]:
-    """Say which results are further from the float64 loop's than twice the float32 loop's, and than 8 roundings."""
-    problem = draw(cell, call, torch.float32)
+def strays_in(dtype: torch.dtype, cell: Cell, call: Call, unroller: rnnkit.Unroller) -> dict[str, str]:
+    """Say which results are further from the float64 loop's than twice the loop's of a dtype, and than 8 roundings."""
+    problem = draw(cell, call, dtype)
     truth = results(Loop(), copy.deepcopy(cell).double(), problem.to(torch.float64), call)
     own, found = (errors(results(one, cell, problem, call), truth) for one in (Loop(), unroller))
-    floor = {name: 8 * torch.finfo(torch.float32).eps * scale for name, scale in scales(truth, 0.1).items()}
+    floor = {name: 8 * torch.finfo(dtype).eps * scale for name, scale in scales(truth, 0.1).items()}
     return {
         name: f"{name} is {error:.1e} from the float64 loop's {largest(truth[name]):.1e}, the loop {own[name]:.1e}"
         for name, error in found.items()
@@ -193,10 +193,10 @@ def differences(cell: Cell, call: Call, unroller: rnnkit.Unroller | None = None)
     dtype = next((t.dtype for t in cell.parameters()), torch.float64)
     if dtype == torch.float64:
         return list(strays_in_float64(cell, call, unroller).values())
-    strayed = strays_in_float32(cell, call, unroller)
+    strayed = strays_in(dtype, cell, call, unroller)
     for attempt in range(1, DRAWS):
         if strayed:
-            again = strays_in_float32(cell, replace(call, seed=call.seed + 1000 * attempt), unroller)
+            again = strays_in(dtype, cell, replace(call, seed=call.seed + 1000 * attempt), unroller)
             strayed = {name: sentence for name, sentence in strayed.items() if name in again}
     return list(strayed.values())
 

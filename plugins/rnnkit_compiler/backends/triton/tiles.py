@@ -41,10 +41,13 @@ class Tiles(NamedTuple):
 
     @property
     def smaller(self) -> Iterator["Tiles"]:
-        """The tiles to try next where a kernel spills: first of products, then of units, of which each has fewer."""
+        """The tiles to try next where a kernel spills: less of a product at once, more threads, fewer units."""
         tiles = self
         if tiles.depth > LEAST:
             tiles = tiles._replace(depth=LEAST)
+            yield tiles
+        if tiles.warps < WARPS:
+            tiles = tiles._replace(warps=WARPS)
             yield tiles
         while tiles.units > LEAST:
             tiles = tiles._replace(units=tiles.units // 2)

@@ -149,6 +149,8 @@ def test_tiles_that_spill_are_made_smaller():
     first = Tiles(16, 64, 32, 8)
     assert fitted(first, lambda tiles: 0) == first
     assert fitted(first, lambda tiles: 8 * (tiles.depth > 16)) == first._replace(depth=16)
+    few = Tiles(16, 32, 16, 4)
+    assert fitted(few, lambda tiles: 8 * (tiles.warps < 8)) == few._replace(warps=8)
     assert fitted(first, lambda tiles: tiles.units - 16) == Tiles(16, 16, 16, 8)
     assert fitted(first, lambda tiles: 8 + tiles.depth) == first._replace(depth=16), "the least, where all spill"
 

@@ -29,8 +29,8 @@ def kept(gpu_kernels, tmp_path):
 
 
 FEW = (
-    "rnn 64 float32 sm_100 Forward sequence",
-    "gru 64 bfloat16 gfx942 Backward grid",
+    "rnn 128 float32 sm_90 Forward sequence",
+    "gru 128 bfloat16 gfx942 Backward grid",
     "lstm 256 bfloat16 sm_90 Forward grid",
 )
 

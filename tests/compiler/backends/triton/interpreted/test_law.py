@@ -36,9 +36,12 @@ def launched(monkeypatch):
     """Count what kernels run."""
     found = Counter()
     run = kernels.Kernels.run
-    monkeypatch.setattr(
-        kernels.Kernels, "run", lambda self, one, kind, *others: (found.update([kind]), run(self, one, kind, *others))
-    )
+
+    def counted(self, launch, kind, chunks):
+        found.update([kind])
+        run(self, launch, kind, chunks)
+
+    monkeypatch.setattr(kernels.Kernels, "run", counted)
     return found
 
 
@@ -67,6 +70,16 @@ def test_every_registered_cell(name, kind, dtype, launched):
         cell = cell.double()  # the law asks these for the dtype
     assert held(cell, kind) == []
     assert launched[kind] >= len(CALLS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("name", rnnkit.cells)
+def test_every_registered_cell_in_low_precision(name, dtype, launched):
+    cell = build(name, INNER.get(name, {}), 4, 20, torch.float32).to(dtype)
+    calls = CALLS if [*cell.parameters()] else ()
+    assert held(cell, "grid", calls) == []
+    assert launched["grid"] >= len(calls)
 
 
 @pytest.mark.slow
@@ -123,5 +136,5 @@ def test_random_cells(chunk):
             assert differences(cell, replace(call, order=1), triton(kind)) == []
 
     law()
-    assert seen["refused"] <= 0.2 * seen["cells"], seen
-    assert seen["sequence"] >= 0.5 * seen["cells"], seen
+    assert seen["refused"] == 0, seen
+    assert seen["sequence"] >= 0.8 * seen["cells"], seen
