@@ -10,9 +10,12 @@ ORACLES := $(VENV)/.oracles
 QUICK := tests/core tests/support tests/cells tests/test_floors.py tests/test_init.py tests/plugin/test_installed.py
 
 # Kernels for GPUs, interpreted on the CPU: in a process of their own, since Triton asks for that when it is imported.
-INTERPRETED := tests/compiler/backends/triton/interpreted
+INTERPRETED := tests/compiler/backends/triton/interpreted tests/gpu/test_kernels.py
 
-.PHONY: run quick test test-all lint types docs serve format clean
+# Of the tests that need a GPU, so many at a time: compiling kernels keeps the CPU busy.
+GPU_WORKERS ?= 4
+
+.PHONY: run quick test test-all test-gpu lint types docs serve format clean
 
 run: $(READY)
 	$(BIN)/rnnkit run --cell lstm
@@ -27,6 +30,10 @@ test: $(READY)
 test-all: $(ORACLES)
 	$(BIN)/python -m pytest -n auto --dist worksteal -m ""
 	TRITON_INTERPRET=1 $(BIN)/python -m pytest -n auto --dist worksteal -m "" $(INTERPRETED)
+
+# What needs a GPU; where there is none, each test is skipped and says why. cuBLAS gives the same bits twice by that variable.
+test-gpu: $(READY)
+	CUBLAS_WORKSPACE_CONFIG=:4096:8 $(BIN)/python -m pytest -n $(GPU_WORKERS) --timeout 900 -rs -m gpu tests/gpu
 
 lint: $(READY)
 	$(BIN)/ruff check .

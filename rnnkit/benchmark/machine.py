@@ -22,7 +22,7 @@ PRODUCT, PRODUCT_ON_DEVICES = 1024, 8192
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 NEVER = -1
 
-DRIVER = Path("/sys/module/nvidia/version")
+DRIVERS = (Path("/sys/module/nvidia/version"), Path("/sys/module/amdgpu/version"))
 TRITON = ("triton", "pytorch-triton", "pytorch-triton-rocm")
 """Distributions by which it may have come."""
 
@@ -111,7 +111,7 @@ def _of_device(device: torch.device) -> dict[str, str | int]:
         return {"device": device.type}
     found: dict[str, str | int | None] = {
         "device": torch.cuda.get_device_name(device),
-        "driver": DRIVER.read_text().strip() if DRIVER.is_file() else None,
+        "driver": next((path.read_text().strip() for path in DRIVERS if path.is_file()), None),
         "ROCm" if torch.version.hip else "CUDA": torch.version.hip or torch.version.cuda,
         "MIOpen" if torch.version.hip else "cuDNN": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
         "Triton": next((metadata.version(name) for name in TRITON if find_spec("triton") and _has(name)), None),

@@ -80,11 +80,11 @@ class Passes:
         """Raise ShapeError for states that our own kind of model does not take; others' are their own affair."""
         if not isinstance(self._model, Model):
             return
-        like = torch.empty(0, dtype=self._model.readout.weight.dtype)  # on the CPU, as what was saved
+        like = torch.empty(0, dtype=self._model.readout.weight.dtype, device="cpu")
         with nullcontext() if self._autocast is None else torch.autocast("cpu", self._autocast):
             for carried in (state["state"], state["carried"]):
                 if carried is not None:
-                    self._model.layer.layout.check(carried, rows, like)
+                    self._model.layer.layout.check(mapped(Tensor.cpu, carried), rows, like)
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take what `state` gave: of it, this process's rows, to where the model is."""

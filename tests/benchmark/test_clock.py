@@ -133,7 +133,7 @@ def test_device_driver_and_versions_are_told(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"The Fast One at {device}")
     monkeypatch.setattr(torch.backends.cudnn, "version", lambda: 91002)
     monkeypatch.setattr(torch.version, "cuda", "13.0")
-    monkeypatch.setattr(machine, "DRIVER", tmp_path / "version")
+    monkeypatch.setattr(machine, "DRIVERS", (tmp_path / "none", tmp_path / "version"))
     monkeypatch.setattr(machine.metadata, "version", lambda name: "3.9.0")
     monkeypatch.setattr(machine, "find_spec", lambda name: True)
     assert machine.machine(gpu)["driver"] == "unknown"
