@@ -7,12 +7,12 @@ is launched step by step. No length of a sequence is in any key.
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from threading import Lock
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from rnnkit_compiler._forks import fork_safe_lock
 from rnnkit_compiler.backends.base.backend import Timeline
 from rnnkit_compiler.backends.base.runtime import Launch, Matrix
 from rnnkit_compiler.backends.triton.locations import At, slots_of
@@ -169,7 +169,7 @@ class Chunks:
         self._size = size
         self._chunks: OrderedDict[tuple[Any, ...], Chunk] = OrderedDict()
         self._steps: dict[Chunk, Callable[[range], None]] = {}
-        self._lock = Lock()
+        self._lock = fork_safe_lock()
         """Rooms are used by one call at a time."""
 
     def whole(self, steps: int) -> int:
