@@ -41,6 +41,15 @@ class Hoisted(NamedTuple):
     """Which vector is added."""
 
 
+class Connected(NamedTuple):
+    """What autograd connects with a result of the step, though the derivative may be 0 everywhere."""
+
+    parts: list[bool]
+    states: list[bool]
+    invariants: frozenset[int]
+    """Their numbers, among others."""
+
+
 @dataclass
 class Lowered:
     """One step in the intermediate form."""
@@ -65,6 +74,8 @@ class Lowered:
 
     tables: list[int]
     """The numbers of buffers that units are taken by: the step holds for what is in them now."""
+
+    connected: Connected
 
     @property
     def computes_ahead(self) -> bool:
