@@ -186,3 +186,12 @@ def test_what_no_output_depends_on_has_no_gradient(kind, order):
     assert missing[0] == missing[1]
     assert any(missing[0])
     assert not all(missing[0])
+
+
+class PlaceOfTheRunningMaximum(Chooses):
+    def choose(self, z):
+        return z + 0.1 * z.cummax(1).indices
+
+
+def test_where_a_running_extreme_lies_is_left_to_the_plan():
+    assert "the places that cummax finds have no counterpart" in Compiled().refusal(build(PlaceOfTheRunningMaximum))
