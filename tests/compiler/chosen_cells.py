@@ -82,6 +82,30 @@ class Binned(Chooses):
         return torch.where(some, z, -z) + count[:, :1]
 
 
+class Overwrites(Chooses):
+    """Puts several units into one, of which the last stays."""
+
+    def choose(self, z):
+        place = (z.detach() > 0).long() + 1
+        return z + torch.zeros_like(z).scatter(1, place, z.square()) + z.gather(1, place.sum(1, keepdim=True) % 6)
+
+
+class Spline(Chooses):
+    """Interpolates between values of its own."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.knots = nn.Parameter(torch.randn(5))
+
+    def choose(self, z):
+        u = 2 * torch.tanh(z) + 2
+        left = u.floor().long().clamp(0, 3)
+        order = z.topk(3, 1).indices.sort(1).values
+        positive = (z > 0).sum(1, keepdim=True).clamp(min=1, max=6) - 1
+        ends = z.gather(1, positive) + z.gather(1, order).cumsum(1).sum(1, keepdim=True)
+        return torch.lerp(self.knots[left], self.knots[left + 1], u - left) + ends
+
+
 class Counts(Chooses):
     """Has a counter in its state too."""
 
@@ -105,6 +129,19 @@ class Tabled(Counts):
 
     def at(self, z, k):
         return z + self.table(k) + self.scales[k].sum((1, 2)).unsqueeze(1) + self.recur.weight.index_select(0, k)
+
+
+class TabledTwice(Counts):
+    """Looks up by two indices at once."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.table = nn.Parameter(torch.randn(3, hidden_size, hidden_size))
+        self.numbers = nn.Parameter(torch.randn(3, hidden_size))
+
+    def at(self, z, k):
+        place = z.argmax(1)
+        return z + self.table[k, place - 1] + self.numbers[k, place].unsqueeze(1)
 
 
 class Turned(Counts):
@@ -171,5 +208,5 @@ class Conjugate(rnnkit.Cell):
 
 EVERY_CHOOSING_CELL = [
     *(HardAttention, StraightThrough, PlaceOfTheLargest, Codebook, Routed, InOrder, Binned),
-    *(Tabled, Turned, Bitwise, Small, Unsigned, Ring, Conjugate),
+    *(Overwrites, Spline, Tabled, TabledTwice, Turned, Bitwise, Small, Unsigned, Ring, Conjugate),
 ]

@@ -171,8 +171,16 @@ class ForgetsItsInput(ForgetsItsState):
     unused = "input"
 
 
+class Rounds(ForgetsItsState):
+    """Has results that depend on all, with derivative 0: torch's gradients are zeros then, not missing."""
+
+    def step(self, p, state):
+        h = (p + state[0] + self.lost).round()
+        return h, (h.sign(),)
+
+
 @pytest.mark.parametrize("order", [1, 2])
-@pytest.mark.parametrize("kind", [ForgetsItsState, ForgetsItsInput], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", [ForgetsItsState, ForgetsItsInput, Rounds], ids=lambda kind: kind.__name__)
 def test_what_no_output_depends_on_has_no_gradient(kind, order):
     cell = build(kind)
     assert Compiled().backend_of(cell) == "cpp"
@@ -188,3 +196,13 @@ def test_what_no_output_depends_on_has_no_gradient(kind, order):
         missing.append([grad is None for grad in grads])
     assert missing[0] == missing[1]
     assert any(missing[0])
+    assert not all(missing[0])
+
+
+class PlaceOfTheRunningMaximum(Chooses):
+    def choose(self, z):
+        return z + 0.1 * z.cummax(1).indices
+
+
+def test_where_a_running_extreme_lies_is_left_to_the_plan():
+    assert "the places that cummax finds have no counterpart" in Compiled().refusal(build(PlaceOfTheRunningMaximum))

@@ -43,11 +43,14 @@ NOTHING = Interval(0, 0)
 PLACES = {"argmax": 0, "argmin": 0, "max": 1, "min": 1, "median": 1, "kthvalue": 1, "topk": 1, "sort": 1}
 """What returns places along a dimension, and which of its results these are."""
 
+BOUNDARIES = {"bucketize": "boundaries", "searchsorted": "sorted_sequence"}
+"""What counts how many boundaries are below a number, and which of its arguments these are."""
+
 VIEWS = frozenset(
     (
         *("alias", "clone", "detach", "_reshape_alias", "view", "_unsafe_view", "expand", "unsqueeze", "squeeze", "t"),
         *("transpose", "permute", "split", "split_with_sizes", "unsafe_split", "slice", "select", "unbind", "amax"),
-        *("amin", "max", "min", "_to_copy"),
+        *("amin", "max", "min", "sort", "topk", "kthvalue", "median", "_to_copy"),
     )
 )
 """What takes numbers out of its operand."""
@@ -93,8 +96,10 @@ class Intervals:
             return TRUTH
         if PLACES.get(name) == k and call.several == (name not in ("argmax", "argmin")):
             return Interval(0, place_count(self._recording, call) - 1)
-        if name == "bucketize":
-            return Interval(0, prod(self._recording.shapes[call.arguments["boundaries"].number]))
+        if name in BOUNDARIES:
+            return Interval(0, prod(self._recording.shapes[call.arguments[BOUNDARIES[name]].number]))
+        if name == "sum":
+            return self._total(call)
         rule = _RULES.get(name)
         if rule is not None:
             return rule(self, call.arguments)
@@ -105,6 +110,12 @@ class Intervals:
                 found = found if value is None else found.joined(self.of(value))
             return found
         return self.of(call.arguments["self"]) if name in VIEWS else ANY
+
+    def _total(self, call: Call) -> Interval:
+        """Return where a sum lies of as many numbers as each row has at most."""
+        own, shape = self.of(call.arguments["self"]), self._recording.shapes[call.arguments["self"].number]
+        count = prod(size for size in shape if size % self._recording.rows)
+        return Interval(min(own.least, own.least * count), max(own.most, own.most * count))
 
 
 def _is_real(dtype: torch.dtype) -> bool:

@@ -41,6 +41,15 @@ class Hoisted(NamedTuple):
     """Which vector is added."""
 
 
+class Connected(NamedTuple):
+    """What autograd connects with a result of the step, though the derivative may be 0 everywhere."""
+
+    parts: list[bool]
+    states: list[bool]
+    invariants: frozenset[int]
+    """Their numbers, among others."""
+
+
 @dataclass
 class Lowered:
     """One step in the intermediate form."""
@@ -68,6 +77,8 @@ class Lowered:
 
     names: dict[Node, str]
     """What the author of the step calls some of the nodes, for those who read what is generated."""
+
+    connected: Connected
 
     @property
     def computes_ahead(self) -> bool:

@@ -17,8 +17,9 @@ from rnnkit_compiler.ir.contraction import Term, einsum
 from rnnkit_compiler.ir.dtypes import Dtypes
 from rnnkit_compiler.ir.factors import Factors
 from rnnkit_compiler.ir.graph import Graph, Node
-from rnnkit_compiler.ir.lowered import Invariant, Lowered
+from rnnkit_compiler.ir.lowered import Connected, Invariant, Lowered
 from rnnkit_compiler.ir.values import TRUTH, Form, NotLowerable, Pair, Value, batch_axis, joined_axis, written
+from rnnkit_compiler.trace.connection import connected
 from rnnkit_compiler.trace.recording import Call, Recording, Ref
 from rnnkit_compiler.trace.split import Split
 
@@ -83,7 +84,13 @@ class Lowering:
             self.added.sources,
             self.constants.tables,
             {self.values[number].node: name for number, name in recording.names.items() if number in self.values},
+            self._connected(),
         )
+
+    def _connected(self) -> Connected:
+        found = connected(self.recording)
+        parts, states = ([number in found for number in each] for each in (self.split.parts, self.recording.states))
+        return Connected(parts, states, found)
 
     def _output(self, number: int) -> tuple[Node, tuple[int, ...]]:
         """Return the output and its features; complex ones have one dimension more, of two, in front."""

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 
 from rnnkit_compiler.ir.bits import AND, BITS, LEFT, RIGHT
-from rnnkit_compiler.ir.intervals import PLACES, Interval, kept, place_count
+from rnnkit_compiler.ir.intervals import BOUNDARIES, PLACES, Interval, kept, place_count
 from rnnkit_compiler.ir.values import MOVES, NotLowerable
 from rnnkit_compiler.trace.recording import Call, Recording, Ref
 
@@ -37,11 +37,13 @@ SAME = frozenset(
         ),
         *("where", "maximum", "minimum", "clamp", "clamp_min", "clamp_max", "masked_fill", "neg", "abs", "_to_copy"),
         *("fill", "zero", "zeros_like", "new_zeros", "zeros", "ones_like", "new_ones", "ones", "full_like", "new_full"),
-        *("full", "amax", "amin", "max", "min"),
+        *("full", "amax", "amin", "max", "min", "sort", "topk", "kthvalue", "median"),
     )
 )
 """Operations whose results are no larger than the largest of what they read."""
 
+
+SUMS = ("add", "sub", "rsub")
 
 SMALL = 2**8
 """Up to which integers are exact in every dtype."""
@@ -141,20 +143,26 @@ class WholeNumbers:
         name, numbers = call.base_name, _numbers(given)
         if self._dtypes[call.output] == torch.uint8 and self._may_be_negative(call):
             raise NotLowerable(f"{call.name} of torch.uint8, which begins again at 255, has no counterpart")
+        if name == "clamp" and _limits(given):
+            return largest([self.of(limit) for limit in _limits(given)])
         if name in SAME:
             return largest([self.of(value) for value in numbers])
         first, second = (self.of(given[word]) if word in given else UNKNOWN for word in ("self", "other"))
-        if name in ("sum", "cumsum"):
+        if name in ("sum", "cumsum", "count_nonzero"):
+            first = Bound(0, 1) if name == "count_nonzero" else first
             shape = self._recording.shapes[given["self"].number]
             return first.times(prod(size for size in shape if size % self._recording.rows))
         if name in ("remainder", "fmod") or (name == "div" and given["rounding_mode"]) or name == "floor_divide":
             self._divide(call, given["other"])
             return second if name == "remainder" else first
-        if name == "bucketize":
-            return Bound(0, prod(self._recording.shapes[given["boundaries"].number]))
-        if math.inf in (first.plus, second.plus):
-            raise NotLowerable(f"{call.name} of integers that may be of any size has no counterpart")
-        if name in ("add", "sub", "rsub"):
+        if name in BOUNDARIES:
+            return Bound(0, prod(self._recording.shapes[given[BOUNDARIES[name]].number]))
+        if name in (*SUMS, "mul", *BITS) and math.inf in (first.plus, second.plus):
+            raise NotLowerable(
+                f"{call.name} of integers that may be of any size has no counterpart; clamp what was a real number "
+                "once it is an integer"
+            )
+        if name in SUMS:
             return first + second.times(abs(given["alpha"]))
         if name in BITS:
             return _bound_of_bits(name, first, given["other"])
@@ -234,6 +242,12 @@ def _bound_of_bits(name: str, bound: Bound, other: Any) -> Bound:
     if kind in (LEFT, RIGHT):
         return bound.times(2.0**other) if kind == LEFT else bound
     return Bound(0, other) if kind == AND and other >= 0 else bound + Bound(0, abs(other))
+
+
+def _limits(given: Mapping[str, Any]) -> list[Any]:
+    """Return what a number is clamped to, on both sides; nothing if it is on one side alone, or by tensors."""
+    limits = [given.get("min"), given.get("max")]
+    return [] if any(limit is None or isinstance(limit, Ref) for limit in limits) else limits
 
 
 def _numbers(given: Mapping[str, Any]) -> list[Any]:

@@ -141,6 +141,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if self._has_gradient[number] == tensor.requires_grad or number in self._resolved:
             return Ref(number)
         if tensor.requires_grad:
+            _check_graph([tensor])
             raise NotRecordable("step() has a gradient that its operations do not show")
         return Ref(self._rename(tensor, self._detached(number)))
 

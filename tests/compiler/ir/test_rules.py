@@ -159,6 +159,14 @@ TABLE = {
         "real",
         lambda h, p, w: (torch.bucketize(h.detach(), w[0].detach().sort().values), boundaries(h), boundaries(p, True)),
     ),
+    "searchsorted": Row(
+        "real",
+        lambda h, p, w: (
+            torch.searchsorted(w[0].detach().sort().values, h.detach().contiguous()),
+            torch.searchsorted(w[0].detach().sort().values, p.detach().contiguous(), side="right"),
+        ),
+    ),
+    "count_nonzero": Row("forms", lambda h, p, w: (h.relu().count_nonzero(1), two(h > p).count_nonzero(2))),
     "embedding": Row(
         "forms", lambda h, p, w: (F.embedding(h.argmax(1), w), F.embedding(two(h).argmax(2), w[:3]), w[h.argmin(1) - 6])
     ),

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from rnnkit_compiler.backends.base import numbered
@@ -128,9 +129,8 @@ class BackwardPass(Pass):
 
     def _enter_gradients_of_states(self) -> list[int | None]:
         """Have room for the gradients of the states before the first step."""
-        reached = [
-            self.needs[k] and not grad.is_zero for k, grad in zip(self.states, self.plan.derivative.states, strict=True)
-        ]
+        connected = self.step.connected.states
+        reached = [self.needs[number] and connected[k] for k, number in enumerate(self.states)]
         rooms = [self.fresh(self.shapes[k]) if here else None for k, here in zip(self.states, reached, strict=True)]
         return [None if room is None else self.enter(numbered.last(k), room) for k, room in enumerate(rooms)]
 
@@ -225,7 +225,9 @@ class BackwardPass(Pass):
         for hoisted, grad in self._of_inputs:
             if hoisted.part == k:
                 total = with_columns(total, known[grad], hoisted, part)
-        return None if total is None else total.view(part.shape)
+        if total is None:
+            return torch.zeros_like(part) if self.step.connected.parts[k] else None
+        return total.view(part.shape)
 
     def _gradients_of_invariants(self, known: Sequence[Tensor]) -> list[Tensor | None]:
         """Return the gradients of the invariants, of which matrices and vectors may be parts."""
@@ -242,6 +244,9 @@ class BackwardPass(Pass):
                 total = (of_workers[0] if len(of_workers) == 1 else of_workers.sum(0)).to(self.dtype)
                 whole = of_unexpanded(total, self.step.vectors[k], known[self.invariants[place]])
                 grads[place] = whole if before is None else before + whole
+        for place, number in enumerate(self.step.invariants):
+            if grads[place] is None and self.needs_invariant[place] and number in self.step.connected.invariants:
+                grads[place] = torch.zeros_like(known[self.invariants[place]])
         return grads
 
 

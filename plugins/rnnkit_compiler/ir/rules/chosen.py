@@ -5,6 +5,7 @@ that is a product: of a row of zeros and a one with the matrix.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 from typing import Any, NamedTuple
 
 import torch
@@ -12,7 +13,7 @@ import torch
 from rnnkit_compiler.ir.contraction import Term, einsum, extreme
 from rnnkit_compiler.ir.equation import Axes
 from rnnkit_compiler.ir.graph import Node
-from rnnkit_compiler.ir.intervals import Interval
+from rnnkit_compiler.ir.intervals import BOUNDARIES, Interval
 from rnnkit_compiler.ir.lowering import Lowering
 from rnnkit_compiler.ir.rules.constants import counted
 from rnnkit_compiler.ir.rules.moves import moved
@@ -78,9 +79,12 @@ class _Choice(NamedTuple):
         if self.sizes[self.every[-1]] > 1:  # the last one counts
             order = self.of(counted(self.lowering, self.sizes[self.every[-1]]), (self.every[-1],))
             last = extreme("amax", Term(mask.where(order, -1), self.every), self.axes, self.sizes)
-            mask = mask * order.eq(self.of(last, self.axes))
+            each, mask = mask, mask * order.eq(self.of(last, self.axes))
         hit = einsum([Term(mask, self.every)], self.axes, self.sizes)
-        return hit.where(einsum([Term(mask.where(new, 0), self.every)], self.axes, self.sizes), own)
+        put = einsum([Term(mask.where(new, 0), self.every)], self.axes, self.sizes)
+        if self.sizes[self.every[-1]] > 1:  # torch's gradient is also of those that are overwritten
+            put = put.instead(einsum([Term(each.where(new, 0), self.every)], self.axes, self.sizes))
+        return hit.where(put, own)
 
 
 def _along_one_axis(lowering: Lowering, call: Call, given: Mapping[str, Any]) -> _Choice:
@@ -168,8 +172,10 @@ def _rows(lowering: Lowering, call: Call) -> Value:
 def _index(lowering: Lowering, call: Call) -> Value:
     given = lowering.arguments(call)
     table, indices = given["self"], given["indices"]
-    if not lowering.is_value(table) and len(indices) == 1 and indices[0] is not None:
-        return _rows_of(lowering, call, table, indices[0], wraps=True)
+    if not lowering.is_value(table) and None not in indices:
+        if len(indices) == 1:
+            return _rows_of(lowering, call, table, indices[0], wraps=True)
+        return _rows_by_several(lowering, call, table, indices)
     choice = _of_each_row(lowering, call, table, indices)
     return Value(choice.taken(), *lowering.form(call, "index hides the batch"))
 
@@ -231,6 +237,22 @@ def _rows_of(lowering: Lowering, call: Call, table: Ref, ref: Ref, wraps: bool) 
     )
 
 
+def _rows_by_several(lowering: Lowering, call: Call, table: Ref, indices: Sequence[Ref]) -> Value:
+    """Return what stands in an invariant (V, W, ...) at `table[i, j]`: rows of it as (V * W, ...)."""
+    shape = lowering.shape(table)
+    counts, wide = shape[: len(indices)], shape[len(indices) :]
+    if len({lowering.shape(ref) for ref in indices}) > 1 or not all(map(lowering.is_value, indices)) or not prod(shape):
+        raise NotLowerable(f"{call.name} takes rows by indices of several shapes, or by constants among others")
+    place = lowering.graph.number(0)
+    for ref, count in zip(indices, counts, strict=True):
+        lowering.dtypes.whole.index(call, ref.number, Interval(-count, count - 1))
+        place = place * float(count) + _from_the_front(lowering.by_itself(ref).node, count)
+    form, dtype = (prod(counts), *wide), lowering.recording.dtypes[table.number]
+    rows = lowering.added.once(torch.ops.aten.reshape.default, (table, list(form)), form, dtype)
+    index = lowering.by_itself(indices[0]).like(place)
+    return Value(_rows_by(lowering, call, Ref(rows), index), *lowering.form(call, f"{call.name} hides the batch"))
+
+
 def _rows_by(lowering: Lowering, call: Call, table: Ref, index: Value) -> Node:
     shape = lowering.shape(table)
     count, wide = shape[0], torch.Size(shape[1:]).numel()
@@ -254,16 +276,16 @@ def _rows_by(lowering: Lowering, call: Call, table: Ref, index: Value) -> Node:
     return einsum([Term(chosen, every)], (named, unit), sizes)
 
 
-@TABLE.rule("bucketize")
+@TABLE.rule(*BOUNDARIES)
 def _bucketize(lowering: Lowering, call: Call) -> Value:
     """Count the boundaries that are smaller; beside a NaN all."""
-    given = lowering.arguments(call)
-    value, boundaries = lowering.value(given["self"]), given["boundaries"]
-    if lowering.is_value(boundaries):
-        raise NotLowerable("bucketize by boundaries that a row computes has no counterpart")
+    given, name = lowering.arguments(call), call.base_name
+    value, boundaries = lowering.value(given["self"]), given[BOUNDARIES[name]]
+    if lowering.is_value(boundaries) or len(lowering.shape(boundaries)) != 1 or given.get("sorter") is not None:
+        raise NotLowerable(f"{name} by boundaries that a row computes, or that are not in order, has no counterpart")
     (count,) = lowering.shape(boundaries)
     sizes, every = {0: value.width, 1: count}, (0, 1)
     number = einsum([Term(value.full(), (0,))], every, sizes)
     boundary = einsum([Term(lowering.value(boundaries).node, (1,))], every, sizes)
-    below = number.ge(boundary) if given["right"] else number.gt(boundary)
+    below = number.ge(boundary) if given["right"] or given.get("side") == "right" else number.gt(boundary)
     return value.like(einsum([Term(below.maximum(number.ne(number)).stop(), every)], (0,), sizes))

@@ -131,6 +131,12 @@ def _all(lowering: Lowering, call: Call) -> Value:
     return reduced(lowering, call, row, (row.min(true) if call.base_name == "all" else row.max(true)).stop())
 
 
+@TABLE.rule("count_nonzero")
+def _count_nonzero(lowering: Lowering, call: Call) -> Value:
+    row = operand(lowering, call)
+    return reduced(lowering, call, row, row.sum(row.node.ne(0)).stop())
+
+
 @TABLE.rule("var")
 def _var(lowering: Lowering, call: Call) -> Value:
     row = operand(lowering, call)

@@ -76,6 +76,9 @@ def _running_extreme(lowering: Lowering, call: Call) -> list[Value | None]:
         new = node.ne(node).maximum(node.eq(top)).stop()
         return scan(1 - new, new.where(node, 0), width)
 
+    read = (number for other in lowering.split.core for number in other.reads)
+    if call.outputs[1] in (*read, lowering.recording.output, *lowering.recording.next_states):
+        raise NotLowerable(f"the places that {call.base_name} finds have no counterpart")
     return [_scanned(lowering, call, running), None]
 
 
