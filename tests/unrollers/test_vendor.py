@@ -244,6 +244,7 @@ RESTARTS = {
 }
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("lengths", [None, [6, 2, 3, 3]], ids=["all to the end", "lengths"])
 @pytest.mark.parametrize("reset", RESTARTS.values(), ids=RESTARTS)
 @pytest.mark.parametrize("cell", [*ORACLES, "learnt_state(lstm)", "lstm(proj_size=2)"])
