@@ -10,7 +10,7 @@ ORACLES := $(VENV)/.oracles
 QUICK := tests/core tests/support tests/cells tests/test_floors.py tests/test_init.py tests/plugin/test_installed.py
 
 # Kernels for GPUs, interpreted on the CPU: in a process of their own, since Triton asks for that when it is imported.
-INTERPRETED := tests/compiler/backends/triton/interpreted tests/gpu/test_kernels.py
+INTERPRETED := tests/compiler/backends/triton/interpreted
 
 # Of the tests that need a GPU, so many at a time: compiling kernels keeps the CPU busy.
 GPU_WORKERS ?= 4
@@ -29,7 +29,7 @@ test: $(READY)
 
 test-all: $(ORACLES)
 	$(BIN)/python -m pytest -n auto --dist worksteal -m ""
-	TRITON_INTERPRET=1 $(BIN)/python -m pytest -n auto --dist worksteal -m "" $(INTERPRETED)
+	TRITON_INTERPRET=1 $(BIN)/python -m pytest -n auto --dist worksteal -m "" $(INTERPRETED) tests/gpu/test_kernels.py
 
 # What needs a GPU; where there is none, each test is skipped and says why. cuBLAS gives the same bits twice by that variable.
 test-gpu: $(READY)

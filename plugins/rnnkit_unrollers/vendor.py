@@ -14,6 +14,7 @@ from torch._compile import _disable_dynamo
 import rnnkit
 from rnnkit import Cell, Masks, State
 from rnnkit_unrollers._kernels import Kernel, Subject, shapes_of, subject_of, weights_of
+from rnnkit_unrollers._pieces import cut
 from rnnkit_unrollers._replay import Gradients, gradient
 from rnnkit_unrollers.loop import Loop, run
 
@@ -24,7 +25,8 @@ LOW = (torch.float16, torch.bfloat16)
 FASTEST_ON = ("cuda",)
 """Types of devices on which `auto` takes these kernels; torch calls ROCm's "cuda" too."""
 
-RESTARTS = "rows start again in mid-sequence"
+KERNELS = "triton"
+"""The backend of `compiled` that lets rows start again in mid-sequence on a GPU."""
 
 ORDINARY = (Tensor, torch.nn.Parameter, torch.nn.Buffer)
 
@@ -35,9 +37,9 @@ class Vendor(rnnkit.Unroller):
     On a CPU equal to torch.nn bit for bit, a layer and direction at a time. `auto` takes it on CUDA (ROCm included).
     Rows of different lengths are packed for the kernel.
 
-    Other cells, second derivatives and transforms of torch.func are left to the plain loop, and so are resets after the
-    first step, but for CUDA, where `compiled` runs these. Under autocast on a GPU it computes in the low precision
-    throughout, as torch.nn does there.
+    Rows that start again are cut into pieces, which are packed as well; on CUDA they are left to `compiled` where it
+    has kernels. Other cells, second derivatives and transforms of torch.func are left to the plain loop. Under autocast
+    on a GPU it computes in the low precision throughout, as torch.nn does there.
 
     Memory: what torch's kernel keeps for the backward pass. Time: torch.nn's.
     """
@@ -82,8 +84,8 @@ class Vendor(rnnkit.Unroller):
         library, on_gpu = _library(device), device.type in FASTEST_ON
         return (
             f"kernel: torch's {subject.kind} for whole sequences{library}\n"
-            f"to the loop go: {'' if on_gpu else 'resets after the first step, '}second derivatives, transforms of "
-            f"torch.func{'; to compiled: resets after the first step' if on_gpu else ''}"
+            "to the loop go: second derivatives, transforms of torch.func"
+            f"{'; to compiled, where it has kernels: resets after the first step' if on_gpu else ''}"
         )
 
 
@@ -94,20 +96,28 @@ def _unroll(
     prepared, before, masks = rnnkit.prepare(cell, xs, state, lengths, reset)
     if subject.obstacle:
         return Loop()(cell, xs, state, lengths=lengths, reset=reset)
-    if obstacle := _obstacle_of_call(subject, prepared, before, masks):
-        instead = _instead(obstacle, xs.device)
-        return _in_dtype_of_kernels(*instead(cell, xs, state, lengths=lengths, reset=reset))
+    if _obstacle_of_call(subject, prepared, before, masks):
+        return _in_dtype_of_kernels(*Loop()(cell, xs, state, lengths=lengths, reset=reset))
+    if masks.restart is not None and bool(masks.restart[1:].any()):
+        return _restarting(subject, prepared, before, masks) or _in_dtype_of_kernels(
+            *_without_kernels_of_torch(xs.device)(cell, xs, state, lengths=lengths, reset=reset)
+        )
     if masks.restart is not None:
         before = rnnkit.choose_rows(masks.restart[0], masks.initial, before)
-    weights = weights_of(subject)
     ends = None if masks.live is None or lengths is None else torch.as_tensor(lengths).to("cpu", torch.int64)
-    kernel = Kernel(subject, tuple(weights), ends)
-    tensors = (prepared, *before, *weights.values())
-    differentiated = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
-    if not differentiated:
-        ys, *last = kernel(tensors, differentiated)
+    return _by_kernel(subject, prepared, before, ends, masks.live)
+
+
+def _by_kernel(
+    subject: Subject, xs: Tensor, state: State, lengths: Tensor | None, live: Tensor | None
+) -> tuple[Tensor, State]:
+    """Run a kernel over rows that start once; `lengths` (B,) and `live` (T, B) say the same of their ends."""
+    weights = weights_of(subject)
+    kernel, tensors = Kernel(subject, tuple(weights), lengths), (xs, *state, *weights.values())
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+        ys, *last = Pass.apply(kernel, live, *tensors)  # type: ignore[no-untyped-call]
     else:
-        ys, *last = Pass.apply(kernel, masks.live, *tensors)  # type: ignore[no-untyped-call]
+        ys, *last = kernel(tensors, train=False)
     return ys, tuple(last)
 
 
@@ -115,9 +125,20 @@ _unroll_untraced = _disable_dynamo(_unroll)
 """The same for `torch.compile`, which leaves it as it is: nothing in it would become faster."""
 
 
-def _instead(obstacle: str, device: torch.device) -> rnnkit.Unroller:
-    """Return what runs a call that no kernel of torch's takes: the loop, but of rows that start again on a GPU."""
-    compiled = rnnkit.unrollers.get("compiled") if obstacle == RESTARTS and device.type in FASTEST_ON else None
+def _restarting(subject: Subject, xs: Tensor, state: State, masks: Masks) -> tuple[Tensor, State] | None:
+    """Run a kernel over rows that start again, piece by piece; None: others had better run them."""
+    compiled = rnnkit.unrollers.get("compiled") if xs.device.type in FASTEST_ON else None
+    if compiled is not None and compiled(backend=KERNELS).applies(subject.cell):  # type: ignore[call-arg]
+        return None
+    pieces = cut(xs, state, masks)
+    if pieces is None:
+        return None
+    return pieces.joined(*_by_kernel(subject, pieces.xs, pieces.state, pieces.lengths, pieces.live))
+
+
+def _without_kernels_of_torch(device: torch.device) -> rnnkit.Unroller:
+    """Return what runs rows that start again: on a GPU whatever is made for the cell, elsewhere the loop."""
+    compiled = rnnkit.unrollers.get("compiled") if device.type in FASTEST_ON else None
     return Loop() if compiled is None else compiled()
 
 
@@ -141,8 +162,6 @@ def _obstacle_of_call(subject: Subject, xs: Tensor, state: State, masks: Masks) 
         return "autocast is on, which on a CPU reaches into one of these kernels alone"
     if not xs.shape[1]:
         return "there is nothing to step"
-    if masks.restart is not None and bool(masks.restart[1:].any()):
-        return RESTARTS
     return _obstacle_of(subject, (xs, *state, *weights_of(subject).values()))
 
 

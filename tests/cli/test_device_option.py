@@ -73,6 +73,7 @@ def test_a_cell_that_is_built_is_checked_where_it_says():
     assert next(cell.parameters()).dtype == torch.float32
 
 
+@pytest.mark.slow
 def test_a_new_cell_is_looked_at_where_it_says(cli, built, tmp_path):
     words = ("inspect", "--cell", "gru", "--steps", 4, "--hidden", 3, "--only", "flow", "--quiet")
     told = [cli(*words, *where, "--out", tmp_path / name) for name, where in (("a", ()), ("b", ("--device", "cpu:0")))]

@@ -23,6 +23,7 @@ from rnnkit_unrollers import vendor
 from rnnkit_unrollers._kernels import Kernel
 
 T, B, D, H = 6, 4, 3, 5
+X = torch.zeros(T, B, D)
 GPUS = [torch.device("cuda", 0), torch.device("cuda", 1)]
 
 
@@ -98,7 +99,7 @@ def masks():
 def held_to_the_loop(cell, **given):
     """Run a layer by `auto` and by the loop, forward and back; return the one by `auto`."""
     torch.manual_seed(0)
-    layer, xs, found = rnnkit.RNN(cell, D, H), torch.randn(T, B, D), []
+    layer, xs, found = rnnkit.RNN(cell, D, H), torch.randn(len(given.get("reset", X)), B, D), []
     own = layer.unroller
     for unroller in (own, "loop"):
         layer.unroller = unroller
@@ -110,6 +111,9 @@ def held_to_the_loop(cell, **given):
     return layer
 
 
+OFTEN = {"reset": torch.ones(20, B, dtype=torch.bool).index_fill(1, torch.tensor([0]), False)}
+"""One row runs on while the others start again at every step: pieces of torch's kernel would mostly be padding."""
+
 CHAIN = {
     "torch's kernel": ("lstm", {}, "", "vendor", ["vendor"]),
     "torch's kernel, rows of different lengths": ("gru", {"lengths": [6, 2, 5, 3]}, "", "vendor", ["vendor"]),
@@ -117,7 +121,8 @@ CHAIN = {
     "a cell that torch has not": ("peephole", masks(), "", "compiled", ["triton"]),
     "a wrapper": ("zoneout(lstm)", {}, "", "compiled", ["triton"]),
     "no Triton": ("peephole", masks(), "Triton is not installed", "compiled", ["torch"]),
-    "no Triton, rows that start again": ("lstm", masks(), "Triton is not installed", "vendor", ["torch"]),
+    "no Triton, rows that start again": ("lstm", masks(), "Triton is not installed", "vendor", ["vendor"]),
+    "no Triton, rows that start again too often": ("lstm", OFTEN, "Triton is not installed", "vendor", ["torch"]),
     "a step that reads values": (Reading, {}, "", "loop", []),
 }
 
@@ -163,7 +168,8 @@ def test_explain_says_what_would_run(gpu):
     kernel, rest = head("lstm")
     assert kernel.startswith("kernel: torch's lstm for whole sequences")
     assert rest == (
-        "to the loop go: second derivatives, transforms of torch.func; to compiled: resets after the first step"
+        "to the loop go: second derivatives, transforms of torch.func; "
+        "to compiled, where it has kernels: resets after the first step"
     )
     assert head("peephole")[0] == "backend: triton"
     gpu.lacks = "Triton is not installed"

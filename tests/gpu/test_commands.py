@@ -20,6 +20,7 @@ def test_the_command_checks_there_too(device, cli):
     assert done.exit_code == 0, done.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["train", "forward"])
 def test_a_measurement(way, device, cli):
     words = ("bench", "--cell", "peephole", "--sizes", "2x4x3x5", "--pairs", 2, "--against", "torch,loop")
@@ -45,6 +46,7 @@ def test_doctor_says_what_runs_there(device, cli):
     assert done.exit_code == 0, done.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("only", ["flow,gates", "jacobian,memory,truncation,saliency,exploding,lyapunov,trajectory"])
 @pytest.mark.parametrize("cell", ["peephole", "lstm"])
 def test_a_cell_is_inspected_there(cell, only, device, cli, tmp_path):

@@ -43,6 +43,7 @@ def test_it_goes_on_to_the_same_bits(cell, autocast, device, tmp_path):
     assert all(torch.equal(one, other) for one, other in pairs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_a_run_from_the_command_line(dtype, device, cli, tmp_path):
     words = ("run", "--task", "adding", "--seq-len", 8, "--batch", 8, "--hidden", 8, "--quiet", "--json")

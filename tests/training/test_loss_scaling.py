@@ -11,6 +11,7 @@ from torch.nn import functional as F
 import rnnkit
 from rnnkit.errors import CheckpointError, DivergedError
 from rnnkit.training.loss_scaling import LossScaling
+from rnnkit.training.optimizers import make_optimizer
 from rnnkit.training.training import Training
 
 FIRST = 2.0**16
@@ -93,9 +94,9 @@ def test_what_overflows_at_the_least_scale_has_diverged():
 def test_a_norm_that_overflows_alone_has_diverged():
     """All gradients are finite: no scale would help."""
     scaling = LossScaling(torch.device("cpu"), torch.float16)
-    weight = torch.nn.Parameter(torch.ones(1))
-    optimizer = torch.optim.SGD([weight], lr=1.0)
-    scaling.scaled(weight.sum()).backward()
+    model = torch.nn.Linear(1, 1)
+    optimizer = make_optimizer("sgd", model, 1.0)
+    scaling.scaled(model.weight.sum()).backward()
     scaling.unscale(optimizer)
     assert not scaling.skips(math.inf)
     assert scaling.skipped == 0

@@ -202,7 +202,6 @@ SURROUNDINGS = {
     "jvp": lambda cell: torch.func.jvp(lambda xs: Vendor()(cell, xs)[0], (X,), (X,)),
     "grad": lambda cell: torch.func.grad(lambda xs: Vendor()(cell, xs)[0].sum())(X),
     "jacrev": lambda cell: torch.func.jacrev(lambda xs: Vendor()(cell, xs)[0])(X),
-    "a reset in mid-sequence": lambda cell: Vendor()(cell, X, reset=masked(3)),
     "no rows": lambda cell: Vendor()(cell, X[:, :0]),
     "autocast": lambda cell: torch.autocast("cpu", dtype=torch.bfloat16)(lambda: Vendor()(cell, X))(),
     "a subclass": lambda cell: Vendor()(cell, X.as_subclass(Marked)),
@@ -234,6 +233,61 @@ def test_a_reset_before_the_first_step_is_a_state_of_the_kernel(name, calls):
     gradients = [torch.autograd.grad(ys.square().sum() + last[0].sum(), weights) for ys, last in (found, expected)]
     torch.testing.assert_close(*gradients)
     assert all(gradient.any() for gradient in gradients[0])
+
+
+RESTARTS = {
+    "one row": masked(3),
+    "drawn": torch.rand(T, B, generator=torch.Generator().manual_seed(0)) < 0.3,
+    "the last step": masked(T - 1),
+    "from the first step on": masked(0) | masked(2),
+    "past the end of a row": masked(4),
+}
+
+
+@pytest.mark.covering(2)
+@pytest.mark.parametrize("lengths", [None, [6, 2, 3, 3]], ids=["all to the end", "lengths"])
+@pytest.mark.parametrize("reset", RESTARTS.values(), ids=RESTARTS)
+@pytest.mark.parametrize("cell", [*ORACLES, "learnt_state(lstm)", "lstm(proj_size=2)"])
+def test_rows_that_start_again_are_pieces_of_a_batch(cell, reset, lengths, calls):
+    cell, found = build(cell), []
+    torch.manual_seed(1)
+    begun = tuple(torch.randn(B, size, dtype=torch.float64) for size in cell.state_sizes)
+    for unroller in (Vendor(), Loop()):
+        xs, state = X.clone().requires_grad_(), tuple(tensor.clone().requires_grad_() for tensor in begun)
+        ys, last = unroller(cell, xs, state, lengths=lengths, reset=reset)
+        loss = ys.sin().sum() + sum((k + 2) * tensor.cos().sum() for k, tensor in enumerate(last))
+        leaves = [xs, *state, *cell.parameters()]
+        first = torch.autograd.grad(loss, leaves, retain_graph=True, allow_unused=True)
+        again = torch.autograd.grad(loss, xs, create_graph=True)[0].square().sum()
+        found.append([ys, *last, *first, *torch.autograd.grad(again, leaves, allow_unused=True)])
+    assert len(calls) == 1
+    for one, other in zip(*found, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None:
+            torch.testing.assert_close(one, other)
+
+
+@every_kind
+def test_pieces_that_would_mostly_be_padding_are_the_loop_s(name, calls, monkeypatch):
+    """One row runs on, and three start again at every step."""
+    reset = torch.ones(T, B, dtype=torch.bool).index_fill(1, torch.tensor([0]), False)
+    cell = build(name)
+    for most, kernels in ((8, [name]), (4, [])):
+        calls.clear()
+        monkeypatch.setattr("rnnkit_unrollers._pieces.MOST", most)
+        torch.testing.assert_close(Vendor()(cell, X, reset=reset), Loop()(cell, X, reset=reset))
+        assert calls == kernels
+
+
+@every_kind
+def test_what_stands_past_a_row_s_end_reaches_nothing_of_its_pieces(name):
+    cell, xs = build(name), X.clone()
+    xs[2:, 1] = torch.nan
+    given = {"lengths": [6, 2, 3, 3], "reset": masked(1)}
+    (ys, last), (expected, of_loop) = (unroller(cell, xs, **given) for unroller in (Vendor(), Loop()))
+    torch.testing.assert_close((ys, last), (expected, of_loop))
+    gradient = torch.autograd.grad(ys.sum(), cell.weight_ih)[0]
+    assert gradient.isfinite().all()
 
 
 @every_kind
