@@ -4,8 +4,9 @@
 
 All cells, widths, dtypes and targets: some thousand compilations of a second each. Each is kept in the cache folder by
 its source, so that an interrupted run goes on where it was, and a change of the generator compiles again what it has
-changed. First come those in which each cell has every width and every target once, with all kinds of kernels; then
-`sequence` for all the others. The form of each kernel, tiles and what stays on chip, is settled as on a device.
+changed. First come those in which each cell has every width and every target once, `sequence` and then the other kinds;
+then `sequence` for all the other sizes. The form of each kernel, tiles and what stays on chip, is settled as it is on a
+device.
 """
 
 import argparse
@@ -35,7 +36,7 @@ from rnnkit_compiler.backends.base.backend import Refusal
 from rnnkit_compiler.backends.cpp.building.cache import cache_folder
 from rnnkit_compiler.backends.triton import functions, kernel_parts, rare_functions
 from rnnkit_compiler.backends.triton.code.kernel_source import generate
-from rnnkit_compiler.backends.triton.cost import GRID, KINDS, SEQUENCE, STEPS
+from rnnkit_compiler.backends.triton.cost import GRID, SEQUENCE, STEPS
 from rnnkit_compiler.backends.triton.form import Form, settled, spilled_of
 from rnnkit_compiler.backends.triton.held import holds_weights
 from rnnkit_compiler.backends.triton.launching import TOO_MUCH
@@ -235,14 +236,14 @@ def result_of(case, kept):
 
 
 def cases(names, first):
-    """List all kernels; at first those in which each cell has every width and every target once."""
+    """List all kernels: first `sequence` of each cell with every width and every target once, then the other kinds."""
     sizes = [(w, d, t) for w in range(len(WIDTHS)) for d in range(len(DTYPES)) for t in range(len(TARGETS))]
-    for is_first in (True, False)[: 1 if first else 2]:
+    parts = ((True, (SEQUENCE,)), (True, (GRID, STEPS)), (False, (SEQUENCE,)))
+    for is_first, kinds in parts[: 2 if first else 3]:
         for turn, name in enumerate(rnnkit.cells):
             for w, d, t in sizes if name in names else ():
                 if ((w + turn) % len(TARGETS) == t and (w + turn // 4) % 2 == d) == is_first:
                     where = name, WIDTHS[w], [*DTYPES][d], [*TARGETS][t]
-                    kinds = KINDS if is_first else (SEQUENCE,)
                     yield from (Case(*where, kernel, kind) for kernel in KERNELS for kind in kinds)
 
 

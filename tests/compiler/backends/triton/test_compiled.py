@@ -105,7 +105,7 @@ def test_unseen_cells_compile(cell, dtype, gpu_kernels, kept):
     for target in gpu_kernels.TARGETS:
         compiler = gpu_kernels.Compiler(source.text, pointer, target, kept)
         for kernel, stages in (("forward", plan.forward), ("backward", plan.backward)):
-            for kind in gpu_kernels.KINDS[:2]:
+            for kind in (gpu_kernels.SEQUENCE, gpu_kernels.GRID):
                 form = gpu_kernels.first_form(stages, kind, real.itemsize, 132)
                 spilled = gpu_kernels.settled(form, lambda form: compiler.taken(kernel, form, kind).spilled)  # noqa: B023
                 assert compiler.taken(kernel, spilled, kind).spilled == 0
