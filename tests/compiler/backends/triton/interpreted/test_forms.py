@@ -24,7 +24,7 @@ def test_a_kernel_is_run_in_the_form_that_spills_nothing(monkeypatch):
     monkeypatch.setattr(launching.Run, "spilled", lambda self, form: asked.append(form) or form.tiles.units - 16)
     monkeypatch.setattr(launching.Run, "all_steps", lambda self, form: (run.append(form), all_steps(self, form)))
     unroller = rnnkit.unrollers["compiled"](backend="triton", kernel="sequence")
-    layer = rnnkit.RNN("gru", 4, 40, unroller=unroller, dtype=torch.float64)
+    layer = rnnkit.RNN("rnn", 4, 40, unroller=unroller, dtype=torch.float64)
     found = trained(layer)
     assert {form.tiles.units for form in run} == {16}
     assert len(run) == 2, "a kernel forward, one back"
