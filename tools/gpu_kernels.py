@@ -4,8 +4,9 @@
 
 All cells, widths, dtypes and targets: some thousand compilations of a second each. Each is kept in the cache folder by
 its source, so that an interrupted run goes on where it was, and a change of the generator compiles again what it has
-changed. First come those in which each cell has every width and every target once, with all kinds of kernels; then
-`sequence` for all the others. The form of each kernel, tiles and what stays on chip, is settled as on a device.
+changed. First come those in which each cell has every width and every target once, `sequence` and then the other kinds;
+then `sequence` for all the other sizes. The form of each kernel, tiles and what stays on chip, is settled as it is on a
+device.
 """
 
 import argparse
@@ -35,8 +36,8 @@ from rnnkit_compiler.backends.base.backend import Refusal
 from rnnkit_compiler.backends.cpp.building.cache import cache_folder
 from rnnkit_compiler.backends.triton import functions, kernel_parts, rare_functions
 from rnnkit_compiler.backends.triton.code.kernel_source import generate
-from rnnkit_compiler.backends.triton.cost import GRID, KINDS, SEQUENCE, STEPS
-from rnnkit_compiler.backends.triton.form import Form, settled
+from rnnkit_compiler.backends.triton.cost import GRID, SEQUENCE, STEPS
+from rnnkit_compiler.backends.triton.form import Form, settled, spilled_of
 from rnnkit_compiler.backends.triton.held import holds_weights
 from rnnkit_compiler.backends.triton.launching import TOO_MUCH
 from rnnkit_compiler.backends.triton.loading import load
@@ -98,8 +99,12 @@ class UnknownError(BaseException):
 
 @lru_cache(maxsize=1)
 def source_of(name, width, dtype):
-    """Return the plan of a cell of so many units, and the source of its kernels; the reason where it has none."""
-    cell = rnnkit.cells[name](64, width, **INNER.get(name, {})).to(DTYPES[dtype][1])
+    """Return the plan of a registered cell of so many units, and the source of its kernels."""
+    return source_for(rnnkit.cells[name](64, width, **INNER.get(name, {})).to(DTYPES[dtype][1]))
+
+
+def source_for(cell):
+    """Return the plan of a cell, and the source of its kernels; None and the reason where it has none."""
     xs, states = compiled.example(cell)
     step = recorded_whole(cell, xs, states, False) or recorded_projected(cell, xs, states, True, False)
     if isinstance(step.lowered, Refusal):
@@ -118,7 +123,8 @@ class Compiler:
 
     def taken(self, name, form, kind):
         """Return what a function takes in a form."""
-        key = "\n".join([self._code, name, str(form), kind, self.pointer, self.target, triton.__version__])
+        form_key = str(form).replace(", all_registers=False", "")
+        key = "\n".join([self._code, name, form_key, kind, self.pointer, self.target, triton.__version__])
         digest = hashlib.sha256(key.encode()).hexdigest()
         if digest not in self._kept:
             if self._kept.is_all:
@@ -129,7 +135,7 @@ class Compiler:
     def _compiled(self, function, form, kind):
         types, constants, aligned = signature_of(function, form, kind, self.pointer)
         source = ASTSource(fn=function, signature=types, constexprs=constants, attrs=aligned)
-        options = {"num_warps": form.tiles.warps, "launch_cooperative_grid": kind == GRID}
+        options = {**form.options, "launch_cooperative_grid": kind == GRID}
         gpu = TARGETS[self.target].gpu
         kernel = triton.compile(source, target=gpu, options=options)
         shared = kernel.metadata.shared
@@ -142,7 +148,7 @@ class Compiler:
             command = [CUOBJDUMP, "--dump-resource-usage", file.name]
             told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         registers, stack = re.search(r"REG:(\d+) STACK:(\d+)", told).groups()
-        return Taken(int(registers), int(stack), shared, form.tiles.warps)
+        return Taken(int(registers), spilled_of(int(stack), kernel.asm["ptx"]), shared, form.tiles.warps)
 
 
 class Kept:
@@ -226,18 +232,18 @@ def result_of(case, kept):
         raise
     except Exception as error:
         return {"failed": f"{type(error).__name__}: {first_line(error)}"}
-    return {"form": [*form.tiles, form.holds_weights], "taken": [*taken(form)]}
+    return {"form": [*form.tiles, *form[1:]], "taken": [*taken(form)]}
 
 
 def cases(names, first):
-    """List all kernels; at first those in which each cell has every width and every target once."""
+    """List all kernels: first `sequence` of each cell with every width and every target once, then the other kinds."""
     sizes = [(w, d, t) for w in range(len(WIDTHS)) for d in range(len(DTYPES)) for t in range(len(TARGETS))]
-    for is_first in (True, False)[: 1 if first else 2]:
+    parts = ((True, (SEQUENCE,)), (True, (GRID, STEPS)), (False, (SEQUENCE,)))
+    for is_first, kinds in parts[: 2 if first else 3]:
         for turn, name in enumerate(rnnkit.cells):
             for w, d, t in sizes if name in names else ():
                 if ((w + turn) % len(TARGETS) == t and (w + turn // 4) % 2 == d) == is_first:
                     where = name, WIDTHS[w], [*DTYPES][d], [*TARGETS][t]
-                    kinds = KINDS if is_first else (SEQUENCE,)
                     yield from (Case(*where, kernel, kind) for kernel in KERNELS for kind in kinds)
 
 

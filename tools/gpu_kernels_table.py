@@ -38,7 +38,7 @@ def most(kernels):
 
 def held(kernels):
     """Say up to which width the weights of forward and backward kernels stay on chip."""
-    widths = [int(key.split()[1]) for key, r in kernels if r["form"][-1]]
+    widths = [int(key.split()[1]) for key, r in kernels if r["form"][4]]
     return f"up to {max(widths)}" if widths else "no"
 
 

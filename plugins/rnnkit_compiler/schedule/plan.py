@@ -33,7 +33,7 @@ class KernelPlan:
             if state_of(deferred) is None and deferred.operand not in self.operands:
                 self.operands.append(deferred.operand)
         results = [self.step.output, *self.step.next_states]
-        self.saved = choose_saved(results, self.gradients)
+        self.saved = choose_saved(results, self.gradients, rounded=self.step.dtype.itemsize < 4)
 
     @cached_property
     def y_state(self) -> int | None:

@@ -7,20 +7,23 @@ from rnnkit_compiler.ir.graph import Node, needed
 from rnnkit_compiler.ir.operations import OPERATIONS
 
 
-def choose_saved(results: Sequence[Node], gradients: Sequence[Node]) -> list[Node]:
+def choose_saved(results: Sequence[Node], gradients: Sequence[Node], rounded: bool = False) -> list[Node]:
     """Choose what to keep: what backward reads, unless it follows from what it reads anyway by little work.
 
     Args:
         results: of the forward step.
         gradients: all that backward computes.
+        rounded: whether what is kept has fewer digits than what is computed: then what is asked to be equal, as a
+            number to the largest of its row, is kept itself, since computed again it may be another.
     """
     forward = set(needed(results))
     backward = [node for node in needed(gradients, forward) if node not in forward]
     read = {operand for node in backward for operand in node.inputs if operand in forward}
     read = {_unrepeated(node) for node in read} | {node for node in gradients if node in forward}
+    exact = {_unrepeated(operand) for node in backward if rounded and node.op == "eq" for operand in node.inputs}
     saved: list[Node] = []
     for node in sorted(read, key=lambda node: node.number):  # the same order in every process
-        if not node.is_leaf and not _follows(node, set(saved)):
+        if not node.is_leaf and (node in exact or not _follows(node, set(saved))):
             saved.append(node)
     return saved
 

@@ -1,21 +1,30 @@
 """The form of a kernel: what its text leaves open, settled by what the compiler says that it spills."""
 
 import logging
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
 from rnnkit.errors import first_line
-from rnnkit_compiler.backends.triton.tiles import Tiles, fitted
+from rnnkit_compiler.backends.triton.tiles import Tiles
 
 logger = logging.getLogger("rnnkit")
 
 
 class Form(NamedTuple):
-    """Tiles, and what stays on chip."""
+    """Tiles, what stays on chip, and how registers are given out."""
 
     tiles: Tiles
     holds_weights: bool = False
     """Whether a program of a grid keeps its columns of the weights in its registers over all steps."""
+
+    all_registers: bool = False
+    """Whether a thread may have all registers there are: else the compiler may spill some so that more fit at once."""
+
+    @property
+    def options(self) -> dict[str, int]:
+        """What the compiler is told."""
+        return {"num_warps": self.tiles.warps, **({"maxnreg": 255} if self.all_registers else {})}
 
 
 def settled(first: Form, spilled_by: Callable[[Form], int]) -> Form:
@@ -30,7 +39,25 @@ def settled(first: Form, spilled_by: Callable[[Form], int]) -> Form:
     """
     if first.holds_weights and _holds(first, spilled_by):
         return first
-    return Form(fitted(first.tiles, lambda tiles: spilled_by(Form(tiles))))
+    tiles = (first.tiles, *first.tiles.smaller)
+    spilled: dict[Form, int] = {}
+    for form in (*map(Form, tiles), *(Form(one, all_registers=True) for one in (tiles[0], tiles[-1]))):
+        spilled[form] = spilled_by(form)
+        if not spilled[form]:
+            return form
+    return min(spilled, key=lambda form: spilled[form])
+
+
+def spilled_of(local: int, ptx: str) -> int:
+    """Return the bytes that a thread spills, of those that it has in local memory.
+
+    Args:
+        local: bytes of a thread that are in local memory.
+        ptx: the code that registers were given to: arrays that it declares, as sines of large angles need one, are no
+            spilled registers.
+    """
+    declared = sum(map(int, re.findall(r"\.local [^;]*\[(\d+)\];", ptx)))
+    return max(0, local - declared)
 
 
 def _holds(form: Form, spilled_by: Callable[[Form], int]) -> bool:

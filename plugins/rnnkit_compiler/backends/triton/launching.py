@@ -9,7 +9,7 @@ import torch
 from rnnkit_compiler.backends.base.runtime import Launch
 from rnnkit_compiler.backends.triton.code.kernel_source import KernelText
 from rnnkit_compiler.backends.triton.cost import GRID, SEQUENCE, STEPS
-from rnnkit_compiler.backends.triton.form import Form
+from rnnkit_compiler.backends.triton.form import Form, spilled_of
 
 TOO_MUCH = 1 << 30
 """Bytes that what does not fit a device at all is said to spill."""
@@ -86,7 +86,9 @@ class Run:
         shares = self._launch.shares
         programs = (tiles.programs(self._timeline.batch), 1 if self._kind == SEQUENCE else shares.units)
         constants = [*tiles[:3], self._precision]
-        options = {"num_warps": tiles.warps}
+        options: dict[str, Any] = form.options
+        if torch.version.hip is not None:  # whose compiler takes all registers anyway, and does not know the word
+            options.pop("maxnreg", None)
         if self._kind != STEPS:
             constants += [self._kind == GRID, form.holds_weights]
         if self._kind == GRID:
@@ -104,4 +106,4 @@ def _spilled(kernel: Any) -> int:
         if type(error).__name__ == "OutOfResources":  # of the device: a smaller form may fit
             return TOO_MUCH
         raise
-    return 4 * int(kernel.n_spills)
+    return spilled_of(4 * int(kernel.n_spills), kernel.asm.get("ptx", ""))

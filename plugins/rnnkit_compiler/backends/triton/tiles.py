@@ -4,7 +4,7 @@ Registers bound them. The first choice goes by an estimate of the values that a 
 compiler then says a kernel spills makes the tiles smaller, on a device and in the table of the documentation alike.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from math import ceil
 from typing import NamedTuple
 
@@ -74,21 +74,6 @@ def grid_tiles(stages: Stages, itemsize: int, processors: int) -> Tiles:
     while units < first.units and ceil(widest(stages) / units) > processors:
         units *= 2
     return first._replace(units=units, warps=WARPS)
-
-
-def fitted(first: Tiles, spilled_by: Callable[[Tiles], int]) -> Tiles:
-    """Return the first tiles with which a kernel spills nothing; if there are none, those with which it spills least.
-
-    Args:
-        first: what is tried first; then what is smaller.
-        spilled_by: bytes that a thread spills.
-    """
-    spilled: dict[Tiles, int] = {}
-    for tiles in (first, *first.smaller):
-        spilled[tiles] = spilled_by(tiles)
-        if not spilled[tiles]:
-            return tiles
-    return min(spilled, key=lambda tiles: spilled[tiles])
 
 
 def products_of(stages: Stages) -> list[Product]:

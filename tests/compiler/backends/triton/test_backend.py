@@ -1,6 +1,7 @@
 """What asks for the Triton backend and is refused, the source that it writes, and the choice of a kernel."""
 
 import re
+from typing import ClassVar
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from rnnkit_compiler.backends.triton.code.operations import CODE
 from rnnkit_compiler.backends.triton.cost import GRID, SEQUENCE, STEPS, Offered, choose, time_of
 from rnnkit_compiler.backends.triton.form import Form, settled
 from rnnkit_compiler.backends.triton.held import holds_weights, stacks_of
-from rnnkit_compiler.backends.triton.tiles import Tiles, fitted, grid_tiles, products_of
+from rnnkit_compiler.backends.triton.tiles import Tiles, grid_tiles, products_of
 from rnnkit_compiler.ir.operations import OPERATIONS
 from rnnkit_compiler.schedule.sharing import StepWork
 
@@ -145,14 +146,21 @@ def test_weights_on_chip_are_not_read_again():
     assert times[0] < times[1]
 
 
-def test_tiles_that_spill_are_made_smaller():
+def test_forms_that_spill_are_made_smaller():
     first = Tiles(16, 64, 32, 8)
-    assert fitted(first, lambda tiles: 0) == first
-    assert fitted(first, lambda tiles: 8 * (tiles.depth > 16)) == first._replace(depth=16)
+
+    def found(tiles, spilled_by):
+        return settled(Form(tiles), spilled_by)
+
+    assert found(first, lambda form: 0) == Form(first)
+    assert found(first, lambda form: 8 * (form.tiles.depth > 16)) == Form(first._replace(depth=16))
     few = Tiles(16, 32, 16, 4)
-    assert fitted(few, lambda tiles: 8 * (tiles.warps < 8)) == few._replace(warps=8)
-    assert fitted(first, lambda tiles: tiles.units - 16) == Tiles(16, 16, 16, 8)
-    assert fitted(first, lambda tiles: 8 + tiles.depth) == first._replace(depth=16), "the least, where all spill"
+    assert found(few, lambda form: 8 * (form.tiles.warps < 8)) == Form(few._replace(warps=8))
+    assert found(first, lambda form: form.tiles.units - 16) == Form(Tiles(16, 16, 16, 8))
+    assert found(first, lambda form: 8 * (not form.all_registers)) == Form(first, all_registers=True)
+    least = found(first, lambda form: 8 + form.tiles.depth + form.all_registers)
+    assert least == Form(first._replace(depth=16)), "the least, where all spill"
+    assert Form(first, all_registers=True).options == {"num_warps": 8, "maxnreg": 255}
 
 
 @pytest.mark.parametrize("spilled", [0, 8, RuntimeError("no such product")], ids=str)
@@ -183,12 +191,13 @@ def test_a_stack_has_a_layer_for_each_warp():
     assert (len(stack.blocks), stack.pieces, stack.depth) == (1, 8, 64)
 
 
-def test_what_a_kernel_says_it_spills():
+def test_what_a_kernel_says_it_spills(monkeypatch):
     class OutOfResources(Exception):  # noqa: N818 - as Triton calls it
         pass
 
     class Kernel:
         n_spills = 3
+        asm: ClassVar = {"ptx": "add.f32 %f1, %f2, %f3;"}
 
         def __init__(self, error=None):
             self.error = error
@@ -198,6 +207,8 @@ def test_what_a_kernel_says_it_spills():
                 raise self.error
 
     assert launching._spilled(Kernel()) == 12
+    monkeypatch.setitem(Kernel.asm, "ptx", ".local .align 4 .b8 \t__local_depot0[8];\n.reg .b32 %r<9>;")
+    assert launching._spilled(Kernel()) == 4, "an array of its own is not spilled"
     assert launching._spilled(Kernel(OutOfResources())) == launching.TOO_MUCH
     with pytest.raises(RuntimeError, match="driver"):
         launching._spilled(Kernel(RuntimeError("driver")))

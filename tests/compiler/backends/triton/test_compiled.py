@@ -7,6 +7,8 @@ import torch
 
 from rnnkit_compiler.backends.triton.availability import is_interpreted, triton_version
 
+from .unseen_cells import EVERY_UNSEEN_CELL, Rotor
+
 NONE = (
     "Triton is not installed" if triton_version() is None else "its kernels are interpreted" if is_interpreted() else ""
 )
@@ -90,3 +92,20 @@ def kernel(p, q, r, out, N: tl.constexpr):
         signature = {**dict.fromkeys(("p", "q", "r", "out"), f"*{real}"), "N": "constexpr"}
         source = gpu_kernels.ASTSource(fn=load(text).kernel, signature=signature, constexprs={(4,): 64})
         gpu_kernels.triton.compile(source, target=gpu_kernels.TARGETS[target].gpu)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("cell", EVERY_UNSEEN_CELL)
+def test_unseen_cells_compile(cell, dtype, gpu_kernels, kept):
+    if cell is Rotor and dtype == "bfloat16":
+        pytest.skip("torch has no complex numbers of 16 bits")
+    pointer, real = gpu_kernels.DTYPES[dtype]
+    plan, source = gpu_kernels.source_for(cell().to(real))
+    for target in gpu_kernels.TARGETS:
+        compiler = gpu_kernels.Compiler(source.text, pointer, target, kept)
+        for kernel, stages in (("forward", plan.forward), ("backward", plan.backward)):
+            for kind in (gpu_kernels.SEQUENCE, gpu_kernels.GRID):
+                form = gpu_kernels.first_form(stages, kind, real.itemsize, 132)
+                spilled = gpu_kernels.settled(form, lambda form: compiler.taken(kernel, form, kind).spilled)  # noqa: B023
+                assert compiler.taken(kernel, spilled, kind).spilled == 0

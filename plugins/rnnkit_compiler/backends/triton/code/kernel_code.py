@@ -33,7 +33,9 @@ class KernelCode:
 
     def __init__(self, name: str, plan: KernelPlan, stages: Stages, tables: Tables, narrow: bool) -> None:
         self.name, self.plan, self.stages, self._narrow = name.lower(), plan, stages, narrow
-        self.step = StepNames(stages, tables, called=plan.step.names)
+        dtype = plan.step.dtype
+        low = f"tl.{str(dtype).removeprefix('torch.')}" if dtype.itemsize < 4 else ""
+        self.step = StepNames(stages, tables, called=plan.step.names, low=low)
         self.forward = name != "Backward"
         self.parameters: dict[str, list[str]] = {}
         """What each function takes beside rows, step and blocks, by its name."""

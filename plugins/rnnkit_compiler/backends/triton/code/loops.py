@@ -65,7 +65,8 @@ class Values:
         """Compute a pointwise node of operands that are known or read."""
         numbers = sum(operand.op == "number" for operand in node.inputs)
         bare = node.op in INFIX and numbers < len(node.inputs)
-        self.define(node, expression(node.op, [self.operand(operand, bare) for operand in node.inputs]), name)
+        operands = [self.operand(operand, bare) for operand in node.inputs]
+        self.define(node, expression(node.op, operands, self.names.step.low), name)
 
     def inline(self, node: Node) -> str:
         """Return the name of a node which is computed here, down to what is known or stands in a buffer."""

@@ -54,6 +54,9 @@ class StepNames(Places):
     called: dict[Node, str] = field(default_factory=dict)
     """What the author of the step calls some of the nodes."""
 
+    low: str = ""
+    """Triton's name of the dtype that numbers are kept in, where that is not the one they are computed in."""
+
     def variable(self, node: Node) -> str:
         """Name the variable of a node: as its author calls it, if that is known, and by its number in the plan."""
         return f"{self.called[node]}_{node.number}" if node in self.called else f"x{node.number}"

@@ -79,8 +79,19 @@ INFIX = ("add", "sub", "mul", "div")
 """Of these, what takes a number as it is written; the others are given a tensor, which has the right dtype."""
 
 
-def expression(op: str, operands: Sequence[str]) -> str:
-    """Write a pointwise operation of operands of these names."""
+COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
+"""In low precision these compare what is rounded to it, as torch does: what is kept is so, and equals what it was."""
+
+
+def expression(op: str, operands: Sequence[str], low: str = "") -> str:
+    """Write a pointwise operation of operands of these names.
+
+    Args:
+        op: names it.
+        operands: one for each of `a`, `b` and `c`.
+        low: Triton's name of the dtype that numbers are kept in, where that is not the one they are computed in.
+    """
     if op == "expand":
         return operands[0]
-    return re.sub(r"\b[abc]\b", lambda found: operands["abc".index(found[0])], CODE[op])
+    given = [f"{operand}.to({low}).to(REAL)" for operand in operands] if low and op in COMPARISONS else operands
+    return re.sub(r"\b[abc]\b", lambda found: given["abc".index(found[0])], CODE[op])

@@ -85,7 +85,7 @@ def test_the_law_holds(name, recorder):
 
 
 def test_no_length_is_recorded(recorder):
-    layer = rnnkit.RNN("gru", 3, 5, unroller=STEPS, dtype=torch.float64)
+    layer = rnnkit.RNN("rnn", 3, 5, unroller=STEPS, dtype=torch.float64)
 
     def trained(steps):
         xs = torch.randn(steps, 2, 3, dtype=torch.float64, requires_grad=True)

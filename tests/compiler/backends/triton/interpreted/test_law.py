@@ -138,3 +138,27 @@ def test_random_cells(chunk):
     law()
     assert seen["refused"] == 0, seen
     assert seen["sequence"] >= 0.8 * seen["cells"], seen
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("chunk", range(3))
+def test_random_cells_in_low_precision(chunk):
+    seen = Counter()
+
+    @seed(chunk)
+    @drawing(12)
+    @given(st.data(), programs(), st.sampled_from((torch.bfloat16, torch.float16)))
+    def law(data, program, dtype):
+        call = data.draw(calls(program), label="call")
+        cell = program.build(torch.float32, call.seed)
+        assume(noise(cell, call) < 1e-4)
+        cell = cell.to(dtype)
+        seen["cells"] += 1
+        if triton("sequence").applies(cell):  # not what torch itself has in higher precision alone
+            seen["run"] += 1
+            note(f"dtype={dtype}, parameters drawn from {call.seed}")
+            assert differences(cell, replace(call, order=1), triton("sequence")) == []
+
+    law()
+    assert seen["run"] >= 0.7 * seen["cells"], seen

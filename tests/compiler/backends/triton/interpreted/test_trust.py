@@ -75,7 +75,7 @@ WRONG = {
     "more rows than a program has": ("forward_0", "tl.program_id(0) * ROWS", "0", NUMBERS),
     "does not compile": ("forward_0", "tanh(c_26)", "tanh_of(c_26)", "the kernels do not run (InterpreterError"),
 }
-FEW = {"inference alone", "gradients of rows that have ended alone", "does not compile"}
+FEW = {"gradients of rows that have ended alone", "does not compile"}
 
 
 @pytest.mark.parametrize("kind", [pytest.param(kind, marks=[] if kind in FEW else pytest.mark.slow) for kind in WRONG])
@@ -112,14 +112,14 @@ def test_each_kind_of_kernel_is_compared_by_itself(fresh, monkeypatch, caplog):
 
 
 def test_a_verdict_that_cannot_be_read_is_found_again(fresh, caplog):
-    run()
+    run("rnn")
     (kept,) = trust.folder().glob("*.json")
     for text in ("", "{", "[]", '{"what": 1, "reason": 2}', '{"other": ""}'):
         kept.write_text(text)
         told = backend.Triton.facts()["triton kernels"]
         assert told == "0 programs compared with torch's operations, 0 of them not used"
     fresh()
-    run()
+    run("rnn")
     assert json.loads(kept.read_text())["reason"] == ""
     assert not caplog.records
 
@@ -127,7 +127,7 @@ def test_a_verdict_that_cannot_be_read_is_found_again(fresh, caplog):
 @pytest.mark.slow
 def test_a_verdict_that_cannot_be_kept_is_found_in_each_process(fresh, monkeypatch, caplog):
     monkeypatch.setattr(trust, "_keep", lambda path, verdict: _to_a_full_disk(monkeypatch, path, verdict))
-    layer, _ = run()
+    layer, _ = run("rnn")
     assert not [*trust.folder().glob("*.json")]
     assert "equal within rounding" in Compiled(backend="triton", kernel="sequence").explain(layer.cells[0])
     assert not caplog.records
@@ -149,23 +149,23 @@ def test_a_right_one_is_used_and_the_verdict_kept(fresh, monkeypatch, caplog):
     trials = []
     strays = trust.Trust._strays
     monkeypatch.setattr(trust.Trust, "_strays", lambda *given: (trials.append(1), strays(*given))[1])
-    layer, _ = run()
+    layer, _ = run("rnn")
     assert len(trials) == 1
     assert "equal within rounding" in Compiled(backend="triton", kernel="sequence").explain(layer.cells[0])
     (kept,) = trust.folder().glob("*.json")
     assert json.loads(kept.read_text())["reason"] == ""
     fresh()
-    run()
+    run("rnn")
     assert len(trials) == 1
     monkeypatch.setattr(trust, "device_facts", lambda device: ["another driver"])
     fresh()
-    run()
+    run("rnn")
     assert len(trials) == 2
     assert not caplog.records
 
 
 def test_a_trial_leaves_the_random_state_alone(fresh):
-    layer = rnnkit.RNN("gru", 3, 5, unroller=Compiled(backend="triton"))
+    layer = rnnkit.RNN("rnn", 3, 5, unroller=Compiled(backend="triton"))
     xs = torch.randn(2, 2, 3)
     before = torch.get_rng_state()
     layer(xs)
@@ -174,7 +174,7 @@ def test_a_trial_leaves_the_random_state_alone(fresh):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_inference_is_tried_too(dtype, fresh):
-    layer = rnnkit.RNN("peephole", 3, 5, unroller=Compiled(backend="triton"), dtype=dtype)
+    layer = rnnkit.RNN("rnn", 3, 5, unroller=Compiled(backend="triton"), dtype=dtype)
     with torch.inference_mode():
         ys = layer(torch.randn(2, 2, 3, dtype=dtype))[0]
     assert ys.isfinite().all()

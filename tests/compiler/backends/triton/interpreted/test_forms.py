@@ -1,0 +1,37 @@
+"""The form of a kernel is settled once, at its first launch, and the numbers do not depend on it."""
+
+import pytest
+import torch
+
+import rnnkit
+from rnnkit_compiler import compiled
+from rnnkit_compiler.backends.triton import kernels, launching
+
+pytestmark = pytest.mark.usefixtures("trusted", "poisoned")
+
+
+def trained(layer):
+    xs = torch.randn(3, 2, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1), requires_grad=True)
+    ys = layer(xs)[0]
+    return [ys, *torch.autograd.grad(ys.sin().sum(), [xs, *layer.parameters()])]
+
+
+def test_a_kernel_is_run_in_the_form_that_spills_nothing(monkeypatch):
+    asked, run = [], []
+    all_steps = launching.Run.all_steps
+    monkeypatch.setattr(compiled, "_programs", type(compiled._programs)(compiled.CAPACITY))
+    monkeypatch.setattr(kernels, "is_interpreted", lambda: False)
+    monkeypatch.setattr(launching.Run, "spilled", lambda self, form: asked.append(form) or form.tiles.units - 16)
+    monkeypatch.setattr(launching.Run, "all_steps", lambda self, form: (run.append(form), all_steps(self, form)))
+    unroller = rnnkit.unrollers["compiled"](backend="triton", kernel="sequence")
+    layer = rnnkit.RNN("rnn", 4, 40, unroller=unroller, dtype=torch.float64)
+    found = trained(layer)
+    assert {form.tiles.units for form in run} == {16}
+    assert len(run) == 2, "a kernel forward, one back"
+    assert [form.tiles.units for form in asked[:4]] == [32, 32, 32, 16], "less of a product, more threads, fewer units"
+    count = len(asked)
+    trained(layer)
+    assert len(asked) == count, "they are settled"
+    layer.unroller = "loop"
+    for one, other in zip(found, trained(layer), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
