@@ -42,16 +42,14 @@ def gradcheck(
 ) -> GradientReport:
     """Compare autograd's gradients with central differences, in float64, element by element.
 
-    The scalar that is differentiated weighs every output and every final state with random numbers, so that no
-    error cancels another. Order 2 takes a random combination of the first gradients, differentiates it by double
-    backward, and compares that with differences of the combination.
+    The scalar that is differentiated weighs every output and every final state with random numbers, so that no error
+    cancels another. Order 2 differentiates a random combination of the first gradients by double backward.
 
     The differences of a tensor are taken in one batched pass of the loop, where the module can be run so and the
     unroller gives the loop's numbers; else, and before a gradient is called wrong, one by one through the unroller.
 
     Args:
-        subject: what `rnnkit.RNN` takes as a cell, built small in float64; or a Cell or layer, of which a float64 copy
-            is checked.
+        subject: what `rnnkit.RNN` takes as a cell, built small in float64; or a Cell or layer, checked as a copy.
         unroller: through which to differentiate, a layer too.
         order: 1 or 2.
         steps: T.
