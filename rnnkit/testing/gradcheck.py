@@ -125,7 +125,7 @@ def _in_float64(
         expected = torch.float64
     tensors = [*module.named_parameters(), *module.named_buffers()]
     strays = {name: t.dtype for name, t in tensors if t.is_floating_point() and t.dtype != expected}
-    return module.double() if device is None else module.to(device, torch.float64), strays
+    return module.double().to(device), strays
 
 
 def _rows(probe: GradientProbe, order: int, strays: dict[str, torch.dtype]) -> Iterator[Row]:
