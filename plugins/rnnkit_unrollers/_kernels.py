@@ -3,10 +3,11 @@
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
+from torch.backends.cudnn.rnn import get_cudnn_mode
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 import rnnkit
@@ -19,6 +20,9 @@ PLAIN = {("rnnkit_cells.lstm", "LSTM"): "lstm", ("rnnkit_cells.gru", "GRU"): "gr
 """Module and name of the classes whose equations torch's kernels compute, and what they are registered as."""
 
 GATES = {"lstm": 4, "gru": 3, "rnn": 1}
+
+HAVING_CUDNN = ("cuda",)
+"""Types of devices on which there may be cuDNN, or MIOpen."""
 
 STEP = ("project", "step", "advance", "seen", "_reset_after", "__getattr__", "__getattribute__")
 """Whatever a plain cell computes with; a class derived from it may change the rest, its initial state for one."""
@@ -80,6 +84,29 @@ def shapes_of(subject: Subject, names: Sequence[str]) -> list[tuple[int, ...]]:
         "weight_hr": (cell.output_size, cell.hidden_size),
     }
     return [expected[name] for name in names]
+
+
+def flatten(subject: Subject) -> None:
+    """Lay the weights out in one piece of memory, as cuDNN reads them: else it copies them at every call.
+
+    As torch.nn does with its own: where cuDNN takes all of them, and none is another one's memory. The parameters stay
+    the same ones.
+    """
+    weights, cell = [*weights_of(subject).values()], cast("Any", subject.cell)
+    if not torch.backends.cudnn.is_available():  # type: ignore[no-untyped-call]
+        return
+    acceptable = torch.backends.cudnn.is_acceptable
+    for weight in weights:
+        if not isinstance(weight, torch.nn.Parameter) or weight.dtype != weights[0].dtype:
+            return
+        if weight.device.type not in HAVING_CUDNN or not acceptable(weight):  # type: ignore[no-untyped-call]
+            return
+    if len({weight.data_ptr() for weight in weights}) < len(weights) or not torch._use_cudnn_rnn_flatten_weight():
+        return
+    mode = get_cudnn_mode(_function(subject).upper())  # type: ignore[no-untyped-call]
+    sizes = (cell.input_size, mode, cell.hidden_size, cell.proj_size or 0)
+    with torch.cuda.device_of(weights[0]), torch.no_grad():  # type: ignore[no-untyped-call]
+        torch._cudnn_rnn_flatten_weight(weights, len(weights), *sizes, 1, False, False)
 
 
 class Kernel(NamedTuple):

@@ -13,7 +13,7 @@ from torch._compile import _disable_dynamo
 
 import rnnkit
 from rnnkit import Cell, Masks, State
-from rnnkit_unrollers._kernels import Kernel, Subject, shapes_of, subject_of, weights_of
+from rnnkit_unrollers._kernels import Kernel, Subject, flatten, shapes_of, subject_of, weights_of
 from rnnkit_unrollers._pieces import cut
 from rnnkit_unrollers._replay import Gradients, gradient
 from rnnkit_unrollers.loop import Loop, run
@@ -66,6 +66,12 @@ class Vendor(rnnkit.Unroller):
             return Loop()(cell, xs, state, lengths=lengths, reset=reset)
         unroll = _unroll_untraced if torch.compiler.is_compiling() else _unroll
         return unroll(cell, xs, state, lengths, reset)
+
+    def arrange(self, cell: Cell) -> None:
+        """Put the weights into one piece of memory where cuDNN reads them so."""
+        subject = subject_of(cell)
+        if not subject.obstacle:
+            flatten(subject)
 
     @classmethod
     def facts(cls) -> dict[str, str]:

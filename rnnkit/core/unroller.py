@@ -171,6 +171,12 @@ class Unroller(ABC):
         """Say how this unroller runs `cell`, in one line or several: what is fused, what is not and why."""
         return "steps through time with torch's operations"
 
+    def arrange(self, cell: Cell) -> None:  # noqa: B027  (most read them anywhere)
+        """Lay out the parameters of `cell` in memory as this unroller reads them fastest; they and their numbers stay.
+
+        A layer asks for it when it is built, has moved, or gets another unroller.
+        """
+
     @classmethod
     def facts(cls) -> dict[str, str]:
         """Say what `rnnkit doctor` shows of it: what it needs of the machine and keeps on disk, and what it lacks."""

@@ -51,7 +51,11 @@ class TorchNames(Choosing):
         return [name for names in self._all_weights for name in names]
 
     def flatten_parameters(self) -> None:
-        """Do nothing: there is no flat copy of the weights; here for code written for torch.nn.LSTM."""
+        """Lay out the parameters as the unroller reads them fastest; for code written for torch.nn.LSTM.
+
+        It is done already when the layer is built, and when it moves.
+        """
+        self._arrange()
 
     def get_expected_hidden_size(self, input: Tensor, batch_sizes: Tensor | None) -> tuple[int, ...]:
         """Return the shape of the first state for an input, or for the data of a packed one and its batch sizes."""

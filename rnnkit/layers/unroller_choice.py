@@ -34,6 +34,7 @@ class Choosing(Owner):
             self._choose()
         else:  # what "auto" has chosen and is put back, as after a trial of another, stays the choice of "auto"
             self._unroller = willing(resolve_unroller(unroller), *map(self.equipped, range(len(self._cells))))
+        self._arrange()
 
     def _choose(self) -> None:
         """Let "auto" choose for the cells as they are now."""
@@ -57,7 +58,14 @@ class Choosing(Owner):
         """Move or convert, then choose again."""
         super()._apply(fn, recurse)
         self._choose_again()
+        self._arrange()
         return self
+
+    def _arrange(self) -> None:
+        """Have the unroller lay out the parameters of each cell as it reads them fastest, but for computed ones."""
+        if type(self._unroller).arrange is not Unroller.arrange:
+            for cell in filter(None, map(self.standing, range(len(self._cells)))):
+                self._unroller.arrange(cell)
 
     def _unroller_for(self, position: int, cell: Cell) -> Unroller:
         """Return the unroller for a cell that was equipped: the loop where weights are expanded, each row its own."""

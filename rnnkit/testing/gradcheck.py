@@ -42,14 +42,14 @@ def gradcheck(
 ) -> GradientReport:
     """Compare autograd's gradients with central differences, in float64, element by element.
 
-    The scalar that is differentiated weighs every output and every final state with random numbers, so that no
-    error cancels another. Order 2 differentiates a random combination of the first gradients by double backward.
+    The scalar that is differentiated weighs every output and every final state with random numbers, so that no error
+    cancels another. Order 2 differentiates a random combination of the first gradients by double backward.
 
     The differences of a tensor are taken in one batched pass of the loop, where the module can be run so and the
     unroller gives the loop's numbers; else, and before a gradient is called wrong, one by one through the unroller.
 
     Args:
-        subject: what `rnnkit.RNN` takes as a cell, built small; or a Cell or layer, of which a copy is checked.
+        subject: what `rnnkit.RNN` takes as a cell, built small in float64; or a Cell or layer, checked as a copy.
         unroller: through which to differentiate, a layer too.
         order: 1 or 2.
         steps: T.
@@ -59,7 +59,7 @@ def gradcheck(
         lengths: steps of each row, at most `steps`; None: all.
         seed: of weights, inputs and states.
         device: where to compute; None: where the subject is, or torch's default.
-        **cell_options: for a name or class; one that is called as an argument here goes with a built cell.
+        **cell_options: of the cell's own, for a name or class; one called as an argument here goes with a built cell.
 
     Returns:
         The report. A wrong gradient does not raise; see `GradientReport.raise_if_failed`.
@@ -125,7 +125,7 @@ def _in_float64(
         expected = torch.float64
     tensors = [*module.named_parameters(), *module.named_buffers()]
     strays = {name: t.dtype for name, t in tensors if t.is_floating_point() and t.dtype != expected}
-    return module.double() if device is None else module.to(device, torch.float64), strays
+    return module.double().to(device), strays
 
 
 def _rows(probe: GradientProbe, order: int, strays: dict[str, torch.dtype]) -> Iterator[Row]:

@@ -83,7 +83,7 @@ def answer(cli, tmp_path, monkeypatch):
         (("--seed", "99999999999999999999"), "99999999999999999999"),
         (("--device", "nope"), "device 'nope'"),
         (("--device", ""), "device ''"),
-        (("--dtype", "float16"), "'float16'"),
+        (("--dtype", "float8"), "'float8'"),
         (("--set", "garbage"), "--set 'garbage'"),
         (("--set", "=1"), "--set '=1'"),
         (("--set", "hiden=1"), "--set has an unknown setting 'hiden' (did you mean 'hidden'?)"),

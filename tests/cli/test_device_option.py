@@ -106,3 +106,18 @@ def test_draws_of_a_check_leave_the_random_states_of_gpus_in_use(monkeypatch):
     assert rnnkit.gradcheck("gru", steps=2).ok
     assert {index: state.tolist() for index, state in gpus.items()} == {0: [1], 1: [2]}
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_complex_parameters_stay_complex_on_a_device():
+    class Turning(rnnkit.Cell):
+        def __init__(self, input_size, hidden_size):
+            super().__init__(input_size, hidden_size)
+            self.read = torch.nn.Parameter(torch.randn(input_size, hidden_size))
+            self.turn = torch.nn.Parameter(torch.randn(hidden_size, dtype=torch.complex128))
+
+        def step(self, x, state):
+            h = torch.tanh((self.turn * (state[0] + x @ self.read)).abs())
+            return h, (h,)
+
+    report = rnnkit.gradcheck(Turning(2, 3).double(), steps=2, device="cpu")
+    assert report.ok, report.failures

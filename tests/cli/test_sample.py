@@ -229,7 +229,7 @@ def test_a_run_without_checkpoints(run, cli):
         ("hidden = 8", "hidden = 9", 5),
         ("hidden = 8", 'hidden = "eight"', 5),
         ("hidden = 8", "hiden = 8", 5),
-        ('dtype = "float32"', 'dtype = "float16"', 5),
+        ('dtype = "float32"', 'dtype = "float8"', 5),
         ('cell = "lstm"', "cell = 3", 5),
         ("[task_options]", "[task_option]", 5),
         ("layers = 1", "layers = 0", 5),

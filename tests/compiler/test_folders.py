@@ -17,6 +17,7 @@ ORDER = (
     *(
         "_forks",
         "_cache",
+        "_devices",
         "trace",
         "_autocast",
         "structure",

@@ -3,8 +3,10 @@
 import pytest
 import torch
 
+import rnnkit
 from rnnkit.training.process_group import Processes
 from rnnkit.training.process_random import random_states, set_random_states
+from rnnkit.training.training import Training
 
 GPU, OTHER = torch.device("cuda", 0), torch.device("cuda", 1)
 
@@ -54,3 +56,25 @@ def test_each_process_has_its_own_and_a_new_one_begins_with_the_seed(gpus):
     found = torch.rand(3)
     torch.manual_seed(6)
     assert torch.equal(found, torch.rand(3))
+
+
+def test_a_training_saves_the_state_of_its_gpu_and_takes_it_up(gpus, monkeypatch, tmp_path):
+    def build():
+        task = rnnkit.tasks["adding"](seq_len=4)
+        return Training(rnnkit.Model(task, "gru", 3, unroller="loop"), task, steps=3, batch_size=2)
+
+    monkeypatch.setattr(Training, "_device", GPU)  # says where the model is, which it is not
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: None)
+    training = build()
+    records = training.records()
+    next(records)
+    gpus[GPU] = state(9)  # as an update there would leave it
+    training.save(tmp_path / "run")
+    gpus[GPU] = state(77)
+    again = build()
+    assert again.resume(tmp_path / "run") == 1
+    assert torch.equal(gpus[GPU], state(9))
+    gpus[GPU] = state(78)  # whoever draws before it goes on
+    next(again.records())
+    assert torch.equal(gpus[GPU], state(9))
+    assert torch.equal(gpus[OTHER], state(2))

@@ -413,3 +413,84 @@ def test_torch_s_hints_about_speed_are_no_errors():
 def test_in_a_compiled_model(name):
     layer, xs = rnnkit.RNN(name, D, H, unroller="vendor"), torch.randn(T, B, D)
     assert torch.equal(torch.compile(layer, backend="eager")(xs)[0], layer(xs)[0])
+
+
+class Flattened:
+    """Stands for cuDNN's own way to put weights into one piece of memory, on a CPU; notes what it is asked for."""
+
+    def __init__(self, monkeypatch):
+        self.calls = []
+        monkeypatch.setattr("rnnkit_unrollers._kernels.HAVING_CUDNN", ("cpu",))
+        monkeypatch.setattr("rnnkit_unrollers._kernels.get_cudnn_mode", lambda mode: mode)
+        monkeypatch.setattr(torch.backends.cudnn, "is_available", lambda: True)
+        monkeypatch.setattr(torch.backends.cudnn, "is_acceptable", lambda tensor: tensor.device.type == "cpu")
+        monkeypatch.setattr(torch, "_use_cudnn_rnn_flatten_weight", lambda: True)
+        monkeypatch.setattr(torch, "_cudnn_rnn_flatten_weight", self)
+
+    def __call__(self, weights, stride, *sizes):
+        self.calls.append((len(weights), stride, *sizes))
+        whole = torch.cat([weight.flatten() for weight in weights])
+        for weight, part in zip(weights, whole.split([weight.numel() for weight in weights]), strict=True):
+            weight.set_(part.view_as(weight))
+
+
+@pytest.fixture
+def flattened(monkeypatch):
+    return Flattened(monkeypatch)
+
+
+def is_in_one_piece(layer, suffix):
+    parts = [tensor for name, tensor in layer.named_parameters() if name.endswith(suffix)]
+    return len({part.untyped_storage().data_ptr() for part in parts}) == 1
+
+
+ASKED = {
+    "lstm": (4, 4, D, "LSTM", H, 0, 1, False, False),
+    "gru": (4, 4, D, "GRU", H, 0, 1, False, False),
+    "rnn": (4, 4, D, "RNN_TANH", H, 0, 1, False, False),
+    "rnn(nonlinearity=relu, bias=False)": (2, 2, D, "RNN_RELU", H, 0, 1, False, False),
+    "lstm(proj_size=2)": (5, 5, D, "LSTM", H, 2, 1, False, False),
+}
+
+
+@pytest.mark.parametrize("cell", ASKED)
+def test_weights_lie_as_cudnn_reads_them(cell, flattened):
+    torch.manual_seed(0)
+    layer = rnnkit.RNN(cell, D, H, unroller="vendor")
+    assert flattened.calls == [ASKED[cell]]
+    assert is_in_one_piece(layer, "_l0")
+    torch.manual_seed(0)
+    other, xs = rnnkit.RNN(cell, D, H, unroller="loop"), torch.randn(T, B, D)
+    assert all(map(torch.equal, layer.parameters(), other.parameters()))
+    found = [(ys := one(xs)[0], *torch.autograd.grad(ys.sin().sum(), one.parameters())) for one in (layer, other)]
+    torch.testing.assert_close(*found)
+
+
+def test_weights_are_laid_out_anew_wherever_a_layer_moves(flattened):
+    layer = rnnkit.RNN("gru", D, H, num_layers=2, bidirectional=True, unroller="vendor")
+    parameters = [*layer.parameters()]
+    assert len(flattened.calls) == 4
+    for act in (layer.double, layer.flatten_parameters, lambda: setattr(layer, "unroller", "vendor")):
+        flattened.calls.clear()
+        act()
+        assert len(flattened.calls) == 4
+        assert all(is_in_one_piece(layer, suffix) for suffix in ("_l0", "_l0_reverse", "_l1", "_l1_reverse"))
+    assert all(one is other for one, other in zip(parameters, layer.parameters(), strict=True))
+    flattened.calls.clear()
+    layer.unroller = "loop"
+    layer.to("meta")
+    assert not flattened.calls
+
+
+def test_what_cudnn_would_not_read_so_stays_where_it_is(flattened):
+    tied = rnnkit.RNN("lstm", D, H, unroller="loop")
+    tied.bias_hh_l0.data = tied.bias_ih_l0.data
+    computed = nn.utils.parametrizations.weight_norm(rnnkit.RNN("lstm", D, H, unroller="loop"), "weight_hh_l0")
+    mixed = rnnkit.RNN("lstm", D, H, unroller="loop")
+    mixed.bias_hh_l0 = nn.Parameter(mixed.bias_hh_l0.double())
+    for layer in (tied, computed, mixed, rnnkit.RNN("peephole", D, H, unroller="loop")):
+        layer.unroller = "vendor"
+        layer.flatten_parameters()
+    assert not flattened.calls
+    rnnkit.RNN("lstm", D, H, unroller="vendor", device="meta")
+    assert not flattened.calls
