@@ -18,7 +18,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -117,9 +117,13 @@ class Compiler:
     """Compiles the functions of one source for one target; what is known is not compiled again."""
 
     def __init__(self, text, pointer, target, kept):
-        self.pointer, self.target, self._kept = pointer, target, kept
-        self.module = load(text)
+        self.text, self.pointer, self.target, self._kept = text, pointer, target, kept
         self._code = "\n".join([without_comments(text), *LIBRARY])
+
+    @cached_property
+    def module(self):
+        """The functions."""
+        return load(self.text)
 
     def taken(self, name, form, kind):
         """Return what a function takes in a form."""
