@@ -150,7 +150,7 @@ def _trial(tensors: Tensors, seed: int) -> tuple[Tensors, Timeline]:
     def drawn(tensor: Tensor, *shape: int) -> Tensor:
         if not (tensor.is_floating_point() or tensor.is_complex()):
             return tensor.new_zeros(*shape, *tensor.shape[len(shape) :])
-        numbers = torch.randn(*shape, *tensor.shape[len(shape) :], generator=generator)
+        numbers = torch.randn(*shape, *tensor.shape[len(shape) :], generator=generator, device="cpu")
         return numbers.to(tensor.device, tensor.dtype).requires_grad_()
 
     def copied(tensor: Tensor) -> Tensor:
