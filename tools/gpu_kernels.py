@@ -270,7 +270,7 @@ def write(results):
     """Write all results, and the table."""
     rows = ",\n".join(f"  {json.dumps(key)}: {json.dumps(results[key])}" for key in sorted(results))
     RESULTS.write_text(f'{{"triton": "{triton.__version__}",\n"kernels": {{\n{rows}\n}}}}\n', encoding="utf-8")
-    table = gpu_kernels_table.table(results)
+    table = gpu_kernels_table.table(results, rnnkit.cells)
     (ASSETS / "gpu-kernels.md").write_text(table, encoding="utf-8")
 
 

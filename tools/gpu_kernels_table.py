@@ -3,27 +3,32 @@
 KINDS = ("sequence", "grid", "steps")
 
 
-def table(results):
-    """Return the table.
+def table(results, names):
+    """Return the table, and below it which cells are not in it yet.
 
     Args:
         results: of tools/gpu_kernels.py, by "CELL WIDTH DTYPE TARGET KERNEL KIND".
+        names: of all cells.
     """
     cells = {}
     for key, result in results.items():
         cells.setdefault(key.split()[0], {})[key] = result
     lines = ["| cell | kernels | `sequence` | `grid` | `steps` | held on chip |", "| --- " * 6 + "|"]
     lines += [f"| {name} | {' | '.join(row(found))} |" for name, found in sorted(cells.items())]
+    missing = [name for name in sorted(names) if name not in cells]
+    lines += ["", f"Not compiled yet: {', '.join(f'`{name}`' for name in missing)}."] if missing else []
     return "\n".join(lines) + "\n"
 
 
 def row(found):
     """Return how many kernels of a cell were compiled, and of each kind the most that one takes."""
-    refused = {result["none"] for result in found.values() if "none" in result}
-    if refused:
-        return [f"none: {min(refused)}", "", "", "", ""]
-    by_kind = {kind: [(key, r) for key, r in found.items() if key.endswith(f" {kind}")] for kind in KINDS}
-    return [str(len(found)), *(most(by_kind[kind]) for kind in KINDS), held(by_kind["grid"])]
+    refused = {int(key.split()[1]): result["none"] for key, result in found.items() if "none" in result}
+    kernels = {key: result for key, result in found.items() if "none" not in result}
+    by_kind = {kind: [(key, r) for key, r in kernels.items() if key.endswith(f" {kind}")] for kind in KINDS}
+    width = min(refused, default=0)
+    none = f"none from H = {width} on: {refused[width]}" if refused else ""
+    count = ", ".join(filter(None, [str(len(kernels)) if kernels else "", none]))
+    return [count, *(most(by_kind[kind]) for kind in KINDS), held(by_kind["grid"])]
 
 
 def most(kernels):
@@ -37,7 +42,9 @@ def most(kernels):
 
 
 def held(kernels):
-    """Say up to which width the weights of forward and backward kernels stay on chip."""
+    """Say up to which width the weights of a forward or backward kernel stay on chip."""
+    if not kernels:
+        return ""
     widths = [int(key.split()[1]) for key, r in kernels if r["form"][4]]
     return f"up to {max(widths)}" if widths else "no"
 

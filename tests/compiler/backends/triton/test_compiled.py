@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+import rnnkit
 from rnnkit_compiler.backends.triton.availability import is_interpreted, triton_version
 
 from .unseen_cells import EVERY_UNSEEN_CELL, Rotor
@@ -53,6 +54,12 @@ def test_no_kernel_of_the_table_spills_and_each_compiles(gpu_kernels):
     assert {result.get("failed") for result in kernels.values()} == {None}
     spilled = {name: result["taken"][1] for name, result in kernels.items() if result.get("taken", [0, 0])[1]}
     assert spilled == {}
+
+
+def test_the_page_shows_what_is_committed(gpu_kernels):
+    kernels = json.loads(gpu_kernels.RESULTS.read_text(encoding="utf-8"))["kernels"]
+    page = (gpu_kernels.ASSETS / "gpu-kernels.md").read_text(encoding="utf-8")
+    assert page == gpu_kernels.gpu_kernels_table.table(kernels, rnnkit.cells)
 
 
 def test_what_is_known_is_not_compiled_again(gpu_kernels, kept, monkeypatch, tmp_path):
