@@ -9,7 +9,7 @@ from torch import Tensor
 
 from rnnkit.core.advancer import Advancer
 from rnnkit.core.cell import Cell, State, begins_with_zeros, starting_state
-from rnnkit.layers.shortcut import Shortcut, is_simple, size
+from rnnkit.layers.shortcut import Shortcut, each_cell, is_simple, size
 
 if TYPE_CHECKING:
     from rnnkit.layers.rnn import RNN
@@ -43,15 +43,8 @@ class AdvancingShortcut(Shortcut):
         """Return the shortcut for calls with such inputs, which a layer has taken before; None: there is none."""
         if not is_simple(layer) or input.ndim != 3 or prod(input.shape[:2]) > MOST_ROWS:
             return None
-        cells, advancers = [], []
-        for position in range(layer.num_layers):
-            cell = layer.standing(position)
-            advancer = None if cell is None else layer.unroller.advancer(cell, *size(layer, input))
-            if cell is None or advancer is None:
-                return None
-            cells.append(cell)
-            advancers.append(advancer)
-        return cls(layer, input, cells, advancers)
+        found = each_cell(layer, lambda cell: layer.unroller.advancer(cell, *size(layer, input)))
+        return None if found is None else cls(layer, input, *found)
 
     def fits(self, input: Tensor, hx: Any) -> bool:
         """Tell whether this is what an input of the right shape and its states are like."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from rnnkit.core.bound import Bound
 from rnnkit.core.cell import Cell, State, begins_with_zeros, starting_state
 from rnnkit.core.input_checks import check_state, plain_state
-from rnnkit.layers.shortcut import Shortcut, is_simple
+from rnnkit.layers.shortcut import Shortcut, each_cell, is_simple
 
 if TYPE_CHECKING:
     from rnnkit.layers.rnn import RNN
@@ -37,15 +37,8 @@ class BoundShortcut(Shortcut):
         """Return the shortcut for calls with such inputs, which a layer has taken before; None: there is none."""
         if not is_simple(layer) or input.ndim != 3:
             return None
-        cells, bounds = [], []
-        for position in range(layer.num_layers):
-            cell = layer.standing(position)
-            bound = None if cell is None else layer.unroller.bound(cell)
-            if cell is None or bound is None:
-                return None
-            cells.append(cell)
-            bounds.append(bound)
-        return cls(layer, input, cells, bounds)
+        found = each_cell(layer, layer.unroller.bound)
+        return None if found is None else cls(layer, input, *found)
 
     def fits(self, input: Tensor, hx: Any) -> bool:
         """Tell whether this is what an input of the right form and its states are like."""

@@ -6,10 +6,10 @@ changed, and that is quick to tell.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from operator import is_
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from torch import Tensor
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 class _Holding(Protocol):
     def holds(self) -> bool:
         """Tell whether the cell still is what this was made for."""
+
+
+Running = TypeVar("Running", bound=_Holding)
 
 
 class Shortcut(ABC):
@@ -57,6 +60,19 @@ class Shortcut(ABC):
             and all(map(is_, _values(self._tables), self._held))
             and all(one.holds() for one in self._of_cells)
         )
+
+
+def each_cell(layer: "RNN", ask: Callable[[Cell], Running | None]) -> tuple[list[Cell], list[Running]] | None:
+    """Return a layer's cells, and what runs each, as `ask` answers; None: a weight is computed, or nothing runs one."""
+    cells, running = [], []
+    for position in range(layer.num_layers):
+        cell = layer.standing(position)
+        runs = None if cell is None else ask(cell)
+        if cell is None or runs is None:
+            return None
+        cells.append(cell)
+        running.append(runs)
+    return cells, running
 
 
 def is_simple(layer: "RNN") -> bool:

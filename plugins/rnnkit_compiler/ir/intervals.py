@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from rnnkit_compiler.ir.values import MOVES
+from rnnkit_compiler.ir.values import MOVES, VIEWS
 from rnnkit_compiler.trace.recording import Call, Recording, Ref
 
 
@@ -46,14 +46,14 @@ PLACES = {"argmax": 0, "argmin": 0, "max": 1, "min": 1, "median": 1, "kthvalue":
 BOUNDARIES = {"bucketize": "boundaries", "searchsorted": "sorted_sequence"}
 """What counts how many boundaries are below a number, and which of its arguments these are."""
 
-VIEWS = frozenset(
-    (
-        *("alias", "clone", "detach", "_reshape_alias", "view", "_unsafe_view", "expand", "unsqueeze", "squeeze", "t"),
-        *("transpose", "permute", "split", "split_with_sizes", "unsafe_split", "slice", "select", "unbind", "amax"),
-        *("amin", "max", "min", "sort", "topk", "kthvalue", "median", "_to_copy"),
-    )
-)
+TAKING = frozenset((*VIEWS, "amax", "amin", "max", "min", "sort", "topk", "kthvalue", "median", "_to_copy"))
 """What takes numbers out of its operand."""
+
+
+def place_of(call: Call) -> int | None:
+    """Return the number of what a call returns of places along a dimension; None: it returns none."""
+    place = PLACES.get(call.base_name, len(call.outputs))
+    return call.outputs[place] if place < len(call.outputs) else None
 
 
 def place_count(recording: Recording, call: Call) -> int:
@@ -75,9 +75,9 @@ class Intervals:
         self._recording = recording
         self._known = dict(states)
         for call in recording.calls:
-            for k, number in enumerate(call.outputs):
+            for number in call.outputs:
                 if number is not None and not _is_real(recording.dtypes[number]):
-                    self._known[number] = self._result(call, k, recording.dtypes[number])
+                    self._known[number] = self._result(call, number)
 
     def of(self, argument: Any) -> Interval:
         """Return where an argument lies: a number, or a tensor."""
@@ -90,17 +90,17 @@ class Intervals:
             return TRUTH
         return self._known.get(argument.number, ANY)
 
-    def _result(self, call: Call, k: int, dtype: torch.dtype) -> Interval:
+    def _result(self, call: Call, number: int) -> Interval:
         name = call.base_name
-        if dtype == torch.bool:
+        if self._recording.dtypes[number] == torch.bool:
             return TRUTH
-        if PLACES.get(name) == k and call.several == (name not in ("argmax", "argmin")):
+        if number == place_of(call):
             return Interval(0, place_count(self._recording, call) - 1)
         if name in BOUNDARIES:
             return Interval(0, prod(self._recording.shapes[call.arguments[BOUNDARIES[name]].number]))
         if name == "sum":
             return self._total(call)
-        rule = _RULES.get(name)
+        rule = _RULES.get(f"{name}imum" if "other" in call.arguments and name in ("max", "min") else name)
         if rule is not None:
             return rule(self, call.arguments)
         if name in MOVES:  # some of which fill with zeros
@@ -109,7 +109,7 @@ class Intervals:
             for value in given:
                 found = found if value is None else found.joined(self.of(value))
             return found
-        return self.of(call.arguments["self"]) if name in VIEWS else ANY
+        return self.of(call.arguments["self"]) if name in TAKING else ANY
 
     def _total(self, call: Call) -> Interval:
         """Return where a sum lies of as many numbers as each row has at most."""
@@ -133,6 +133,10 @@ def _sum(own: Intervals, given: Given, sign: int = 1) -> Interval:
 
 def _difference(own: Intervals, given: Given) -> Interval:
     return _sum(own, given, -1)
+
+
+def _difference_from(own: Intervals, given: Given) -> Interval:
+    return _sum(own, {"self": given["other"], "other": given["self"], "alpha": given["alpha"]}, -1)
 
 
 def _product(own: Intervals, given: Given) -> Interval:
@@ -224,6 +228,7 @@ def _full(own: Intervals, given: Given) -> Interval:
 _RULES: dict[str, Callable[[Intervals, Given], Interval]] = {
     "add": _sum,
     "sub": _difference,
+    "rsub": _difference_from,
     "mul": _product,
     "remainder": _remainder,
     "fmod": _fmod,
@@ -243,6 +248,7 @@ _RULES: dict[str, Callable[[Intervals, Given], Interval]] = {
     "bitwise_right_shift": _to_the_right,
     "bitwise_and": _masked,
     **dict.fromkeys(("full", "full_like", "new_full"), _full),
+    "scalar_tensor": lambda own, given: own.of(given["s"]),
     **dict.fromkeys(("zeros", "zeros_like", "new_zeros", "zero"), lambda own, given: NOTHING),
     **dict.fromkeys(("ones", "ones_like", "new_ones"), lambda own, given: Interval(1, 1)),
 }

@@ -18,24 +18,19 @@ MOVES = (
 """Operations whose results are made of units of their operands, and zeros."""
 
 
+VIEWS = (
+    *("alias", "clone", "detach", "_reshape_alias", "view", "_unsafe_view", "expand", "unsqueeze", "squeeze", "t"),
+    *("transpose", "permute", "split", "split_with_sizes", "unsafe_split", "slice", "select", "unbind"),
+)
+"""Operations that hand on the elements of their operand, or some of them."""
+
 TRUTH = frozenset(
     (
         *("eq", "ne", "lt", "le", "gt", "ge", "where", "_to_copy", "masked_fill", "fill", "zero"),
         *("isnan", "isinf", "isposinf", "isneginf", "signbit", "any", "all"),
         *(f"{kind}_{op}" for kind in ("logical", "bitwise") for op in ("not", "and", "or", "xor")),
-        *("alias", "clone", "detach", "_reshape_alias", "view", "_unsafe_view", "expand", "unsqueeze", "squeeze", "t"),
-        *(
-            "transpose",
-            "permute",
-            "split",
-            "split_with_sizes",
-            "unsafe_split",
-            "slice",
-            "select",
-            "unbind",
-            "cat",
-            "stack",
-        ),
+        *VIEWS,
+        *("cat", "stack"),
         *MOVES,
         *("zeros", "zeros_like", "new_zeros", "ones", "ones_like", "new_ones"),
     )

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import torch
 
 from rnnkit_compiler.ir.bits import AND, BITS, LEFT, RIGHT
-from rnnkit_compiler.ir.intervals import BOUNDARIES, PLACES, Interval, kept, place_count
-from rnnkit_compiler.ir.values import MOVES, NotLowerable
+from rnnkit_compiler.ir.intervals import BOUNDARIES, Interval, kept, place_count, place_of
+from rnnkit_compiler.ir.values import MOVES, VIEWS, NotLowerable
 from rnnkit_compiler.trace.recording import Call, Recording, Ref
 
 INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
@@ -22,19 +22,8 @@ INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 SAME = frozenset(
     (
         *MOVES,
-        *("alias", "clone", "detach", "_reshape_alias", "view", "_unsafe_view", "expand", "unsqueeze", "squeeze", "t"),
-        *(
-            "transpose",
-            "permute",
-            "split",
-            "split_with_sizes",
-            "unsafe_split",
-            "slice",
-            "select",
-            "unbind",
-            "cat",
-            "stack",
-        ),
+        *VIEWS,
+        *("cat", "stack"),
         *("where", "maximum", "minimum", "clamp", "clamp_min", "clamp_max", "masked_fill", "neg", "abs", "_to_copy"),
         *("fill", "zero", "zeros_like", "new_zeros", "zeros", "ones_like", "new_ones", "ones", "full_like", "new_full"),
         *("full", "amax", "amin", "max", "min", "sort", "topk", "kthvalue", "median"),
@@ -131,10 +120,9 @@ class WholeNumbers:
         Raises:
             NotLowerable: none is known.
         """
-        place = PLACES.get(call.base_name)
         for number in made:
             if number is not None and self._dtypes[number] in INTEGERS:
-                is_place = place is not None and number == call.outputs[place]
+                is_place = number == place_of(call)
                 count = place_count(self._recording, call) if is_place else 0
                 self._bounds[number] = Bound(0, count - 1) if is_place else self._bound_of(call)
 

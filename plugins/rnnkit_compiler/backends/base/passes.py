@@ -166,11 +166,13 @@ class Pass:
         return tensors
 
 
+def fitted(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return a tensor as a kernel reads it: contiguous, in its dtype; mostly it is so."""
+    return tensor if tensor.dtype is dtype and tensor.is_contiguous() else tensor.to(dtype).contiguous()
+
+
 def _fitted(number: int, dtype: torch.dtype, shape: Sequence[int] | None) -> Maker:
-    """Return what makes a tensor as a kernel reads it; mostly it is so."""
-
-    def make(tensors: Sequence[Tensor]) -> Tensor:
-        tensor = tensors[number] if shape is None else tensors[number].expand(*shape)
-        return tensor if tensor.dtype is dtype and tensor.is_contiguous() else tensor.to(dtype).contiguous()
-
-    return make
+    """Return what fits a tensor of a call, expanded to a shape if one is said."""
+    if shape is None:
+        return lambda tensors: fitted(tensors[number], dtype)
+    return lambda tensors: fitted(tensors[number].expand(*shape), dtype)

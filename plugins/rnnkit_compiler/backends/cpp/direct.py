@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rnnkit_compiler.backends.base import numbered
 from rnnkit_compiler.backends.base.backend import Direct, Fixed, Timeline
+from rnnkit_compiler.backends.base.passes import fitted
 from rnnkit_compiler.backends.base.recurrence import Recurrence
 from rnnkit_compiler.backends.base.runtime import Launch, Matrix, Unfit
 from rnnkit_compiler.backends.cpp.boundary import address_of
@@ -75,14 +76,14 @@ class DirectCall(Direct):
         if matrices != self._matrices or threads() != self._threads:
             self._prepare(invariants)
             self._matrices, self._threads = matrices, threads()
-        pointers, held = self._pointers, [*map(self._fitted, parts)]
+        pointers, held = self._pointers, [fitted(part, self._dtype) for part in parts]
         for place, tensor in zip(self._of_parts, held, strict=True):
             pointers[place] = address_of(tensor)
         for k, (place, which) in enumerate(zip(self._of_vectors, self._recurrence.of_vector, strict=True)):
             vector = invariants[which]
             whole = vector if vector.numel() == self._sizes[k] else vector.expand(self._shapes[k])
-            held.append(fitted := self._fitted(whole))
-            pointers[place] = fitted.data_ptr()
+            held.append(fitted(whole, self._dtype))
+            pointers[place] = held[-1].data_ptr()
         for product, part, offset, bias in self._products_of_input:
             product.a = (pointers[part] or 0) + offset
             if bias is not None:
@@ -95,7 +96,9 @@ class DirectCall(Direct):
         read = {which for k, which in enumerate(of_vector) if numbered.vector(k) in known}
         read.update(self._recurrence.of_matrix)
         vectors = [invariants[which] for which in of_vector]
-        whole = all(v.numel() == size and v is self._fitted(v) for v, size in zip(vectors, self._sizes, strict=True))
+        whole = all(
+            v.numel() == size and v is fitted(v, self._dtype) for v, size in zip(vectors, self._sizes, strict=True)
+        )
         # Of several threads each run asks whether they are there: a fork has lost them.
         alone = self._recurrence.shares(self._timeline.steps, self._timeline.batch).workers == 1
         if read & sums.keys() or not whole or not alone or len(self._of_parts) != 1:
@@ -129,12 +132,6 @@ class DirectCall(Direct):
 
         run.holds = self  # type: ignore[attr-defined]  # the room
         return run
-
-    def _fitted(self, tensor: Tensor) -> Tensor:
-        """Return a tensor as a kernel reads it: contiguous, in its dtype; mostly it is so."""
-        if tensor.dtype is self._dtype and tensor.is_contiguous():
-            return tensor
-        return tensor.to(self._dtype).contiguous()
 
     def _prepare(self, invariants: Sequence[Tensor]) -> None:
         """Have room for what the kernel writes, and describe its run with these matrices."""

@@ -10,7 +10,7 @@ from rnnkit_compiler.ir.rules import fourier, moves, products, reductions, shape
 from rnnkit_compiler.ir.rules.pointwise import scaled
 from rnnkit_compiler.ir.rules.table import Rule, Table
 from rnnkit_compiler.ir.units import gather
-from rnnkit_compiler.ir.values import NotLowerable, Pair, Value
+from rnnkit_compiler.ir.values import VIEWS, NotLowerable, Pair, Value
 from rnnkit_compiler.trace.recording import Call, Ref
 
 TABLE = Table(cheap=True)
@@ -18,22 +18,7 @@ TABLE.rules |= fourier.TABLE.rules
 
 Function = Callable[..., Any]
 
-BY_PARTS = (
-    *(
-        "alias",
-        "clone",
-        "resolve_conj",
-        "detach",
-        "_reshape_alias",
-        "view",
-        "_unsafe_view",
-        "expand",
-        "unsqueeze",
-        "squeeze",
-    ),
-    *("t", "transpose", "permute", "split", "split_with_sizes", "slice", "select", "unbind", "cat", "stack"),
-    *("sum", "mean", "resolve_conj", *moves.TABLE.rules),
-)
+BY_PARTS = (*VIEWS, "cat", "stack", "sum", "mean", "resolve_conj", *moves.TABLE.rules)
 """Operations that do the same to real and imaginary parts."""
 
 
