@@ -5,13 +5,13 @@ of a call reads is copied there, the graph is replayed, and what it has written 
 is launched step by step. No length of a sequence is in any key.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from rnnkit_compiler._cache import Cache
 from rnnkit_compiler._forks import fork_safe_lock
 from rnnkit_compiler.backends.base.backend import Timeline
 from rnnkit_compiler.backends.base.runtime import Launch, Matrix
@@ -25,6 +25,9 @@ MOST = 8
 """Graphs that a step's kernels keep, the most recently used ones."""
 
 Replay = Callable[[], None]
+
+StepsOf = Callable[[Launch], Callable[[range], None]]
+"""Returns what launches some steps of a call."""
 
 CONSTANT = (BufferKind.VECTOR, BufferKind.INITIAL, BufferKind.GRAD_VECTOR)
 """The same memory at every step of a call."""
@@ -67,9 +70,10 @@ class Chunk:
         launch: one like those whose steps it is to run.
         buffers: what the kernel reads and writes, and how many numbers of each a row has.
         size: how many steps.
+        steps_of: launches some of them.
     """
 
-    def __init__(self, launch: Launch, buffers: dict[Buffer, int], size: int) -> None:
+    def __init__(self, launch: Launch, buffers: dict[Buffer, int], size: int, steps_of: StepsOf) -> None:
         self._size = size
         self._widths = {buffer: width for buffer, width in buffers.items() if buffer in launch.locations}
         self._is_forward = launch.kernel != "Backward"
@@ -83,6 +87,7 @@ class Chunk:
             slots=launch.slots if launch.slots == 2 else self._size + 1,
             products=(),
         )
+        self._steps = steps_of(self.launch)
         self.replay: Replay | None = None
 
     def begin(self, launch: Launch) -> None:
@@ -96,7 +101,7 @@ class Chunk:
         if not self._is_forward:
             self._copy_constant(self.launch, launch, ADDED_UP)
 
-    def run(self, launch: Launch, t: int, steps: Callable[[range], None]) -> None:
+    def run(self, launch: Launch, t: int) -> None:
         """Run the steps of a call from t on; they are recorded if they have not been."""
         timeline, own = launch.timeline, self.launch.timeline
         if own.lengths is not None and timeline.lengths is not None:
@@ -106,7 +111,7 @@ class Chunk:
         for buffer, span in self._spans(launch, t, self._incoming):
             self._own_slots(buffer, span).copy_(self._slots(launch, buffer, span))
         if self.replay is None:
-            self.replay = record(lambda: steps(range(self._size)))
+            self.replay = record(lambda: self._steps(range(self._size)))
         self.replay()
         for buffer, span in self._spans(launch, t, self._outgoing):
             self._slots(launch, buffer, span).copy_(self._own_slots(buffer, span))
@@ -167,8 +172,7 @@ class Chunks:
 
     def __init__(self, size: int = CHUNK) -> None:
         self._size = size
-        self._chunks: OrderedDict[tuple[Any, ...], Chunk] = OrderedDict()
-        self._steps: dict[Chunk, Callable[[range], None]] = {}
+        self._chunks: Cache[Chunk] = Cache(MOST)
         self._lock = fork_safe_lock()
         """Rooms are used by one call at a time."""
 
@@ -176,9 +180,7 @@ class Chunks:
         """Return how many of the steps of a call are in whole chunks."""
         return steps // self._size * self._size
 
-    def run(
-        self, launch: Launch, buffers: dict[Buffer, int], steps_of: Callable[[Launch], Callable[[range], None]]
-    ) -> None:
+    def run(self, launch: Launch, buffers: dict[Buffer, int], steps_of: StepsOf) -> None:
         """Run all steps of a call, whole chunks of them by graphs.
 
         Args:
@@ -194,25 +196,17 @@ class Chunks:
                 steps_of(launch)(rest)
             chunk.begin(launch)
             for t in starts if launch.kernel != "Backward" else reversed(starts):
-                chunk.run(launch, t, self._steps[chunk])
+                chunk.run(launch, t)
             chunk.end(launch)
             if launch.kernel != "Backward":
                 steps_of(launch)(rest)
 
-    def _chunk_for(
-        self, launch: Launch, buffers: dict[Buffer, int], steps_of: Callable[[Launch], Callable[[range], None]]
-    ) -> Chunk:
+    def _chunk_for(self, launch: Launch, buffers: dict[Buffer, int], steps_of: StepsOf) -> Chunk:
         timeline = launch.timeline
         forms = timeline.batch, timeline.lengths is None, timeline.reset is None, launch.writes_y, launch.slots == 2
         turned = tuple(matrix.row_stride < matrix.column_stride for matrix in launch.matrices)
         key = (launch.kernel, launch.shares, *forms, turned, frozenset(launch.locations), current_stream())
-        if key not in self._chunks:
-            chunk = self._chunks[key] = Chunk(launch, buffers, self._size)
-            self._steps[chunk] = steps_of(chunk.launch)
-            if len(self._chunks) > MOST:
-                del self._steps[self._chunks.popitem(last=False)[1]]
-        self._chunks.move_to_end(key)
-        return self._chunks[key]
+        return self._chunks.get(key, lambda: Chunk(launch, buffers, self._size, steps_of))
 
 
 def current_stream() -> int:
