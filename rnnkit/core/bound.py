@@ -26,7 +26,7 @@ class Bound(ABC):
         """Unroll the cell.
 
         Args:
-            xs: (T, B, D).
+            xs: (T, B, D), real numbers.
             state: before the first step, each (B, ...).
 
         Returns:

@@ -41,7 +41,12 @@ class AdvancingShortcut(Shortcut):
     @classmethod
     def find(cls, layer: "RNN", input: Tensor) -> Optional["AdvancingShortcut"]:
         """Return the shortcut for calls with such inputs, which a layer has taken before; None: there is none."""
-        if not is_simple(layer) or input.ndim != 3 or prod(input.shape[:2]) > MOST_ROWS:
+        if (
+            not is_simple(layer)
+            or input.ndim != 3
+            or not input.is_floating_point()
+            or prod(input.shape[:2]) > MOST_ROWS
+        ):
             return None
         found = each_cell(layer, lambda cell: layer.unroller.advancer(cell, *size(layer, input)))
         return None if found is None else cls(layer, input, *found)

@@ -35,7 +35,7 @@ class BoundShortcut(Shortcut):
     @classmethod
     def find(cls, layer: "RNN", input: Tensor) -> Optional["BoundShortcut"]:
         """Return the shortcut for calls with such inputs, which a layer has taken before; None: there is none."""
-        if not is_simple(layer) or input.ndim != 3:
+        if not is_simple(layer) or input.ndim != 3 or not input.is_floating_point():
             return None
         found = each_cell(layer, layer.unroller.bound)
         return None if found is None else cls(layer, input, *found)

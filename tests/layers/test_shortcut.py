@@ -243,6 +243,28 @@ def test_nested_input_of_another_kind_is_refused_as_ever():
         layer(torch.nested.nested_tensor([torch.ones(2, 3), torch.ones(1, 3)]))
 
 
+class Complex(rnnkit.Cell):
+    """Takes real input or complex, with a complex state."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.decay = torch.nn.Parameter(torch.rand(hidden_size))
+        self.turn = torch.nn.Parameter(torch.randn(hidden_size, dtype=torch.complex64))
+
+    def initial_state(self, batch_size):
+        return (torch.zeros(batch_size, self.hidden_size, dtype=torch.complex64),)
+
+    def step(self, x, state):
+        h = 0.5 * state[0] * self.decay * self.turn + x.sum(1, keepdim=True) * self.turn
+        return h, (h,)
+
+
+def test_complex_input_goes_the_long_way():
+    layer, xs = layer_of(Complex), torch.complex(XS, -XS)
+    for _ in range(4):
+        assert_same(layer(xs), by_the_loop(layer, xs))
+
+
 def test_training_and_evaluation_of_a_cell_are_told_apart():
     layer = layer_of("zoneout(lstm)", rate=0.5).eval()
     warmed(layer)
