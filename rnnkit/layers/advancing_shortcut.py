@@ -9,7 +9,7 @@ from torch import Tensor
 
 from rnnkit.core.advancer import Advancer
 from rnnkit.core.cell import Cell, State, begins_with_zeros, starting_state
-from rnnkit.layers.shortcut import Shortcut, each_cell, is_simple, size
+from rnnkit.layers.shortcut import Shortcut, each_cell, is_of_rows, is_simple, size
 
 if TYPE_CHECKING:
     from rnnkit.layers.rnn import RNN
@@ -41,12 +41,7 @@ class AdvancingShortcut(Shortcut):
     @classmethod
     def find(cls, layer: "RNN", input: Tensor) -> Optional["AdvancingShortcut"]:
         """Return the shortcut for calls with such inputs, which a layer has taken before; None: there is none."""
-        if (
-            not is_simple(layer)
-            or input.ndim != 3
-            or not input.is_floating_point()
-            or prod(input.shape[:2]) > MOST_ROWS
-        ):
+        if not is_simple(layer) or not is_of_rows(input) or prod(input.shape[:2]) > MOST_ROWS:
             return None
         found = each_cell(layer, lambda cell: layer.unroller.advancer(cell, *size(layer, input)))
         return None if found is None else cls(layer, input, *found)

@@ -9,7 +9,7 @@ from torch import Tensor
 from rnnkit.core.bound import Bound
 from rnnkit.core.cell import Cell, State, begins_with_zeros, starting_state
 from rnnkit.core.input_checks import check_state, plain_state
-from rnnkit.layers.shortcut import Shortcut, each_cell, is_simple
+from rnnkit.layers.shortcut import Shortcut, each_cell, is_of_rows, is_simple
 
 if TYPE_CHECKING:
     from rnnkit.layers.rnn import RNN
@@ -35,7 +35,7 @@ class BoundShortcut(Shortcut):
     @classmethod
     def find(cls, layer: "RNN", input: Tensor) -> Optional["BoundShortcut"]:
         """Return the shortcut for calls with such inputs, which a layer has taken before; None: there is none."""
-        if not is_simple(layer) or input.ndim != 3 or not input.is_floating_point():
+        if not is_simple(layer) or not is_of_rows(input):
             return None
         found = each_cell(layer, layer.unroller.bound)
         return None if found is None else cls(layer, input, *found)

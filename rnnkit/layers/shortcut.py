@@ -81,6 +81,11 @@ def is_simple(layer: "RNN") -> bool:
     return not (layer.bidirectional or layer.residual or dropped or layer.layout.by_layer)
 
 
+def is_of_rows(input: Tensor) -> bool:
+    """Tell whether an input has steps and rows of real numbers: what was found for real ones does not hold else."""
+    return input.ndim == 3 and input.is_floating_point()
+
+
 def size(layer: "RNN", input: Tensor) -> tuple[int, int]:
     """Return the steps and rows of an input."""
     first, second = input.shape[:2]

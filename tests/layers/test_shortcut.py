@@ -338,6 +338,35 @@ def test_gradients_are_the_loop_s(cell, num_layers, order):
         torch.testing.assert_close(given, expected, rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.parametrize("num_layers", [1, 2])
+def test_any_number_of_rows_begins_with_zeros(num_layers):
+    layer = layer_of("gru", num_layers=num_layers)
+    with torch.enable_grad():
+        warmed(layer)
+        for rows in (2, 5, 1, 5):
+            xs = torch.randn(3, rows, 3)
+            assert_same(layer(xs), by_the_loop(layer, xs))
+
+
+class Asks(rnnkit.Cell):
+    """Does something else where its weight is learnt."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.read = torch.nn.Linear(input_size + hidden_size, hidden_size)
+
+    def step(self, x, state):
+        h = torch.tanh(self.read(torch.cat([x, state[0]], 1)))
+        return (h if self.read.weight.requires_grad else -h), (h,)
+
+
+def test_whether_a_weight_is_learnt_counts_from_the_next_call_on():
+    layer = layer_of(Asks)
+    before = warmed(layer)
+    layer.read_l0.weight.requires_grad_(False)
+    torch.testing.assert_close(layer(XS)[0], -before[0])
+
+
 def test_a_weight_that_is_frozen_later_has_no_gradient():
     layer = layer_of()
     with torch.enable_grad():
