@@ -21,6 +21,7 @@ Run = Callable[[Tensor, Tensor], bool]
 """Advances one cell over (1, B, D), its state in place and its output into the second; False: it may not touch one."""
 
 _place = Tensor.data_ptr
+_any_autocast = torch._C._is_any_autocast_enabled  # on whatever device: asked first, since it takes half the time
 
 
 class Stepper:
@@ -68,11 +69,11 @@ class Stepper:
         runs = self._runs
         if runs is None or type(x) is not Tensor or x.shape != self._shape or x.dtype is not self._dtype:
             return self._call_layer(x, out)
-        if not x.is_contiguous() or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():
+        if not x.is_contiguous() or torch.compiler.is_compiling():
             return self._call_layer(x, out)
-        if self.layer.training is not self._training or self._places != [
-            *map(_place, chain.from_iterable(self._tables))
-        ]:
+        if _any_autocast() and torch.is_autocast_enabled("cpu"):
+            return self._call_layer(x, out)
+        if self.layer.training is not self._training or self._places != [*map(_place, self._tensors)]:
             return self._call_layer(x, out)
         y = torch.empty_like(self._like) if out is None else self._fitting(out)
         for run, between in runs:
@@ -125,8 +126,9 @@ class Stepper:
         self._shape, self._dtype, self._training = (self.batch_size, layer.input_size), weight.dtype, layer.training
         self._like = torch.empty(self.batch_size, layer.output_size, dtype=weight.dtype, device=weight.device)
         self._states = [_own(tensor, weight) for tensor in self._states]
-        self._tables = [*_tables_of(layer)]
-        self._places = [*map(_place, chain.from_iterable(self._tables))]
+        tables = [*_tables_of(layer)]
+        self._tensors = tables[0] if len(tables) == 1 else _Joined(tables)
+        self._places = [*map(_place, self._tensors)]
         self._reason = ""
         self._runs = self._find_runs()
 
@@ -160,9 +162,7 @@ class Stepper:
         if not behaves_as_tensor(x) or x.ndim != 2 or len(x) != self.batch_size:
             given = tuple(x.shape) if behaves_as_tensor(x) else f"a {type(x).__name__}"
             raise ShapeError(f"x is {given}; a stepper of {self.batch_size} rows takes {(*self._shape,)}")
-        if self.layer.training is not self._training or self._places != [
-            *map(_place, chain.from_iterable(self._tables))
-        ]:
+        if self.layer.training is not self._training or self._places != [*map(_place, self._tensors)]:
             self._prepare()
         y = None if out is None else self._fitting(out)
         with torch.no_grad():
@@ -196,6 +196,16 @@ def _tables_of(layer: "RNN") -> Iterator[Iterable[Any]]:
             tensors = [tensor for tensor in table.values() if tensor is not None]
             if tensors:
                 yield table.values() if len(tensors) == len(table) else tensors
+
+
+class _Joined:
+    """Tables one after the other, as they are at each look."""
+
+    def __init__(self, tables: Sequence[Iterable[Any]]) -> None:
+        self._tables = tables
+
+    def __iter__(self) -> Iterator[Any]:
+        return chain.from_iterable(self._tables)
 
 
 def _checked(rows: Any, batch_size: int) -> Tensor:

@@ -16,29 +16,44 @@ constexpr int BLOCK_VECTORS = 4;  // columns that are added up side by side, whe
 // Whether W can be read so.
 INLINE bool is_contiguous(Matrix w) { return w.rs == 1 || w.cs == 1; }
 
+constexpr int BURST = VL / 2;  // vectors of a column that are read one after the other
+
+// sum[i] += the dot products of DEPTH vectors of a row and of column i of W; every column is read in one burst.
+template <int DEPTH, bool full>
+INLINE void add_dots(vec (&sum)[VL], const real* row, const real* w, std::ptrdiff_t cs, int n) {
+    vec x[DEPTH];
+#pragma GCC unroll 16
+    for (int d = 0; d < DEPTH; ++d) x[d] = keep(load(row + d * VL));
+#pragma GCC unroll 16
+    for (int i = 0; i < VL; ++i, w += cs)
+        if (full || i < n)
+#pragma GCC unroll 16
+            for (int d = 0; d < DEPTH; ++d) sum[i] = fma(x[d], load(w + d * VL), sum[i]);
+}
+
+// Lane i of the first vector of a square becomes the sum of the lanes of vector i.
+template <int half = VL / 2>
+INLINE void sum_lanes(vec* square) {
+#pragma GCC unroll 16
+    for (int i = 0; i < half; ++i) {
+        swap_corners<half>(square[i], square[i + half], std::make_integer_sequence<int, VL>{});
+        square[i] += square[i + half];
+    }
+    if constexpr (half > 1) sum_lanes<half / 2>(square);
+}
+
 // The dot products of a row (K,) with n <= VL contiguous columns of W, `cs` apart; lanes from n on are zero.
 template <bool full>
 INLINE vec dot_columns(const real* row, const real* w, std::ptrdiff_t cs, int K, int n) {
     vec sum[VL] = {};
     int k = 0;
-    for (; k + VL <= K; k += VL) {
-        const vec x = load(row + k);
-        const real* column = w + k;
-#pragma GCC unroll 16
-        for (int i = 0; i < VL; i += 2, column += 2 * cs) {
-            if (full || i < n) sum[i] = fma(x, load(column), sum[i]);
-            if (full || i + 1 < n) sum[i + 1] = fma(x, load(column + cs), sum[i + 1]);
-        }
-    }
+    for (; k + BURST * VL <= K; k += BURST * VL) add_dots<BURST, full>(sum, row + k, w + k, cs, n);
+    for (; k + VL <= K; k += VL) add_dots<1, full>(sum, row + k, w + k, cs, n);
     if (k < K) {
         const vec x = load_n(row + k, K - k);
         for (int i = 0; i < (full ? VL : n); ++i) sum[i] = fma(x, load_n(w + i * cs + k, K - k), sum[i]);
     }
-    transpose(sum);
-#pragma GCC unroll 4
-    for (int half = VL / 2; half; half /= 2)
-#pragma GCC unroll 16
-        for (int i = 0; i < half; ++i) sum[i] += sum[i + half];
+    sum_lanes(sum);
     return sum[0];
 }
 
