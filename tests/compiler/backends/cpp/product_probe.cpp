@@ -13,10 +13,11 @@ extern "C" int vectors(int G, int H, int threads) { return choose_vectors(G, H, 
 
 // The product of one panel, with its width known to the compiler or not.
 static void multiply_panel(real* c, Rows a, int rows, const real* panel, int K, int NV, bool add, bool known) {
-    if (known && NV == 4) product<4>(c, NV * VL, a, rows, panel, K, add);
-    else if (known && NV == 5) product<5>(c, NV * VL, a, rows, panel, K, add);
-    else if (known && NV == 6) product<6>(c, NV * VL, a, rows, panel, K, add);
-    else product(c, NV * VL, a, rows, panel, K, NV, add);
+    const Start start{add ? c : nullptr, NV * VL};
+    if (known && NV == 4) product<4>(c, NV * VL, a, rows, panel, K, start);
+    else if (known && NV == 5) product<5>(c, NV * VL, a, rows, panel, K, start);
+    else if (known && NV == 6) product<6>(c, NV * VL, a, rows, panel, K, start);
+    else product(c, NV * VL, a, rows, panel, K, NV, start);
 }
 
 // C (rows, G * H) = A W, or C += A W, where A has K columns and `list` says which of its rows are meant. W is packed in
@@ -53,21 +54,20 @@ struct Call {
     Matrix a, b;
     Bias bias;
     real* row_sums;
-    int add;
 };
 
 static void part_of_call(void* data, int thread, int threads) {
     const Call& call = *static_cast<const Call*>(data);
     std::vector<real> workspace(LINEAR_WORKSPACE, real(1e30));
     const Right right{call.c, call.ldc, call.N, call.b, call.bias, call.row_sums};
-    linear(&right, 1, call.M, call.K, call.a, call.add, workspace.data(), thread, threads);
+    linear(&right, 1, call.M, call.K, call.a, workspace.data(), thread, threads);
 }
 
 // The whole product, by the members of a team one after another.
 extern "C" void multiply_whole(real* c, long ldc, int M, int N, int K, const real* a, long rs_a, long cs_a,
-                               const real* b, long rs_b, long cs_b, const real* bias, const real* bias2, real* row_sums, int add,
+                               const real* b, long rs_b, long cs_b, const real* bias, const real* bias2, real* row_sums,
                                int threads) {
-    Call call{c, ldc, M, N, K, {a, rs_a, cs_a}, {b, rs_b, cs_b}, {bias, bias2}, row_sums, add};
+    Call call{c, ldc, M, N, K, {a, rs_a, cs_a}, {b, rs_b, cs_b}, {bias, bias2}, row_sums};
     for (int thread = 0; thread < threads; ++thread) part_of_call(&call, thread, threads);
 }
 
@@ -79,7 +79,7 @@ extern "C" void multiply_together(real* c, long ldc, int M, int K, const real* a
         rights.push_back({c, ldc, widths[i], {b, rs_b, cs_b}, {}, i == count - 1 ? row_sums : nullptr});
     for (int thread = 0; thread < threads; ++thread) {
         std::vector<real> workspace(LINEAR_WORKSPACE, real(1e30));
-        linear(rights.data(), count, M, K, {a, rs_a, cs_a}, false, workspace.data(), thread, threads);
+        linear(rights.data(), count, M, K, {a, rs_a, cs_a}, workspace.data(), thread, threads);
     }
 }
 

@@ -5,7 +5,7 @@
 
 #include "product.h"
 
-typedef void (*Product)(real* c, std::ptrdiff_t ldc, Rows a, int rows, const real* panel, int K, bool add);
+typedef void (*Product)(real* c, std::ptrdiff_t ldc, Rows a, int rows, const real* panel, int K, Start start);
 typedef void (*Pack)(real* to, const Matrix* gates, int K, int G, int H, int V, int share, int shares);
 typedef void (*Panel)(real* c, Rows a, int rows, const Matrix* gates, int u, int K, int G, int H, int V);
 

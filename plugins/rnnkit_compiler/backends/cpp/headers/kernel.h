@@ -103,7 +103,7 @@ INLINE void multiply_panel(const Call& call, real* c, Rows a, int rows, const re
     for (int s = 0; s < sub_panels(NV); ++s) {
         const int start = sub_panel_start(NV, s), width = sub_panel_start(NV, s + 1) - start;
         call.functions->products[width - 1](c + start * VL, NV * VL, a, rows, panel + std::ptrdiff_t(K) * start * VL, K,
-                                            false);
+                                            Start{});
     }
 }
 

@@ -86,38 +86,28 @@ struct Bias {
     }
 };
 
-// Puts the bias, from column `from` on, where the product is added, or adds it to what is there.
-static inline void put_bias(real* c, std::ptrdiff_t ldc, Bias bias, int from, int rows, int columns, bool add) {
-    for (int r = 0; r < rows; ++r, c += ldc)
-        for (int n = 0; n < columns; n += VL) {
-            const int count = columns - n < VL ? columns - n : VL;
-            const vec b = bias.at(from + n, count);
-            store_n(c + n, add ? b + load_n(c + n, count) : b, count);
-        }
-}
-
-// c (rows, columns) (+)= A times one panel of NV vectors, where columns <= NV * VL.
+// c (rows, columns) = start + A times one panel of NV vectors, where columns <= NV * VL.
 template <int NV>
 static void panel_product(real* c, std::ptrdiff_t ldc, Rows a, int rows, const real* panel, int K, int columns,
-                          bool add, real* scratch) {
-    if (columns == NV * VL) return product<NV>(c, ldc, a, rows, panel, K, add);
+                          Start start, real* scratch) {
+    if (columns == NV * VL) return product<NV>(c, ldc, a, rows, panel, K, start);
     product<NV>(scratch, NV * VL, a, rows, panel, K);
     for (int r = 0; r < rows; ++r)
         for (int n = 0; n < columns; n += VL) {
             const int count = columns - n < VL ? columns - n : VL;
             const vec sum = load(scratch + r * NV * VL + n);
-            store_n(c + r * ldc + n, add ? sum + load_n(c + r * ldc + n, count) : sum, count);
+            store_n(c + r * ldc + n, start ? sum + load_n(start[r] + n, count) : sum, count);
         }
 }
 
-// C (rows, columns) (+)= a block of A times a packed block of B.
+// C (rows, columns) = start + a block of A times a packed block of B.
 static inline void block_product(real* c, std::ptrdiff_t ldc, Rows a, int rows, const real* packed, int K, int columns,
-                                 bool add, real* scratch) {
+                                 Start start, real* scratch) {
     for (int n = 0; n < columns; n += WIDTH, packed += std::ptrdiff_t(K) * WIDTH) {
         const int left = columns - n < WIDTH ? columns - n : WIDTH;
         constexpr decltype(&panel_product<1>) of_width[] = {panel_product<1>, panel_product<2>, panel_product<3>,
                                                             panel_product<4>};
-        of_width[divide_up(left, VL) - 1](c + n, ldc, a, rows, packed, K, left, add, scratch);
+        of_width[divide_up(left, VL) - 1](c + n, ldc, a, rows, packed, K, left, start.at(0, n), scratch);
     }
 }
 
@@ -146,8 +136,8 @@ INLINE Range piece(int total, int grain, int pieces, int index) {
 
 // A product of A with one of several matrices on its right: C (M, N) = A B + bias. Rows of C are contiguous, ldc apart.
 //
-// `row_sums` (M), unless null, gets the sum of every row of A, or has it added: the gradient of
-// a weight multiplies the transpose of its output's gradient, whose row sums are the gradient of the bias.
+// `row_sums` (M), unless null, gets the sum of every row of A: the gradient of a weight multiplies the transpose of its
+// output's gradient, whose row sums are the gradient of the bias.
 struct Right {
     real* c;
     std::ptrdiff_t ldc;
@@ -170,10 +160,11 @@ INLINE void each_right(const Right* rights, int count, Range columns, Body body)
     }
 }
 
-// This thread's part of the products of A (M, K) with several matrices on its right, or with `add` of C += A B. Rows of A
-// that have to be made contiguous are made so once for all that fit into a block.
-static inline void linear(const Right* rights, int count, int M, int K, Matrix a, bool add, real* workspace, int thread,
+// This thread's part of the products of A (M, K) with several matrices on its right. Rows of A that have to be made
+// contiguous are made so once for all that fit into a block.
+static inline void linear(const Right* rights, int count, int M, int K, Matrix a, real* workspace, int thread,
                           int threads) {
+    real biases[BLOCK_COLUMNS];
     real* const packed = workspace;
     real* const copied = packed + std::ptrdiff_t(BLOCK_DEPTH) * BLOCK_COLUMNS;
     real* const scratch = copied + BLOCK_ROWS * ROW_STRIDE;
@@ -186,24 +177,26 @@ static inline void linear(const Right* rights, int count, int M, int K, Matrix a
         const Range within = piece(part.columns, WIDTH, across, x), columns{part.n + within.start, within.size};
         for (int z = 0; z < deep; ++z) {
             const Range depth = piece(K, 1, deep, z);
-            const bool more = add || z;
             real* to = packed;
+            real* bias = biases;
             each_right(rights, count, columns, [&](const Right& right, int n, int size) {
                 pack_block(to, right.b.at(depth.start, n), depth.size, size);
                 to += std::ptrdiff_t(depth.size) * divide_up(size, VL) * VL;
+                for (int i = 0; i < size; i += VL, bias += VL)
+                    if (right.bias) store(bias, right.bias.at(n + i, at_most(size - i, VL)));
             });
             for (int y = 0; y < down; ++y) {
                 const Range rows = piece(part.rows, HEIGHT, down, y);
                 const int m = part.m + rows.start;
                 const Rows of_a = contiguous_rows(copied, a.at(m, depth.start), rows.size, depth.size);
-                const real* from = packed;
+                const real *from = packed, *of_bias = biases;
                 each_right(rights, count, columns, [&](const Right& right, int n, int size) {
                     real* const corner = right.c + m * right.ldc + n;
-                    if (right.row_sums && n == 0) sum_rows(right.row_sums + m, of_a, rows.size, depth.size, more);
-                    if (right.bias && z == 0) put_bias(corner, right.ldc, right.bias, n, rows.size, size, add);
-                    block_product(corner, right.ldc, of_a, rows.size, from, depth.size, size, more || right.bias,
-                                  scratch);
-                    from += std::ptrdiff_t(depth.size) * divide_up(size, VL) * VL;
+                    if (right.row_sums && n == 0) sum_rows(right.row_sums + m, of_a, rows.size, depth.size, z);
+                    const Start start = z ? Start{corner, right.ldc} : right.bias ? Start{of_bias, 0} : Start{};
+                    block_product(corner, right.ldc, of_a, rows.size, from, depth.size, size, start, scratch);
+                    const int padded = divide_up(size, VL) * VL;
+                    from += std::ptrdiff_t(depth.size) * padded, of_bias += padded;
                 });
             }
         }

@@ -215,6 +215,17 @@ struct Rows {
     const real* operator[](int r) const { return list ? list[r] : first + r * stride; }
 };
 
+// What the rows of a product are added to: row r begins at first + r * stride, where a stride of 0 is one row for all, a
+// bias. No `first`: nothing.
+struct Start {
+    const real* first;
+    std::ptrdiff_t stride;
+
+    explicit operator bool() const { return first; }
+    Start at(std::ptrdiff_t r, std::ptrdiff_t n) const { return first ? Start{first + r * stride + n, stride} : *this; }
+    const real* operator[](std::ptrdiff_t r) const { return first + r * stride; }
+};
+
 // The value, in a register where the compiler would rather read it from memory again for each use.
 INLINE vec keep(vec value) {
 #if defined(__x86_64__)
@@ -252,11 +263,11 @@ INLINE void add_outer(vec (&sum)[ROWS][NV], const Factor* const (&a)[ROWS], int 
     }
 }
 
-// One register tile, ROWS rows by NV vectors: c[r] (+)= sum over the factors k < K of a[r][k] * w[k].
+// One register tile, ROWS rows by NV vectors: c[r] = start[r] + the sum over the factors k < K of a[r][k] * w[k].
 //
 // A tile of few vectors has several sums of each, over every 2nd, 4th or 8th k, to cover the latency of an addition.
 template <int NV, int ROWS>
-NOINLINE void tile(real* c, std::ptrdiff_t ldc, const Factor* const* rows, const real* w, int K, bool add) {
+NOINLINE void tile(real* c, std::ptrdiff_t ldc, const Factor* const* rows, const real* w, int K, Start start) {
     constexpr int chains = ROWS * NV >= 8 ? 1 : ROWS * NV >= 4 ? 2 : ROWS * NV >= 2 ? 4 : 8;
     const Factor* a[ROWS];
     vec sum[chains][ROWS][NV];
@@ -265,7 +276,7 @@ NOINLINE void tile(real* c, std::ptrdiff_t ldc, const Factor* const* rows, const
         a[r] = rows[r];
 #pragma GCC unroll 16
         for (int v = 0; v < NV; ++v) {
-            sum[0][r][v] = add ? load(c + r * ldc + v * VL) : vec{};
+            sum[0][r][v] = start ? load(start[r] + v * VL) : vec{};
 #pragma GCC unroll 16
             for (int chain = 1; chain < chains; ++chain) sum[chain][r][v] = vec{};
         }
@@ -286,7 +297,7 @@ NOINLINE void tile(real* c, std::ptrdiff_t ldc, const Factor* const* rows, const
         }
 }
 
-typedef void (*Tile)(real*, std::ptrdiff_t, const Factor* const*, const real*, int, bool);
+typedef void (*Tile)(real*, std::ptrdiff_t, const Factor* const*, const real*, int, Start);
 
 // The tile of NV vectors and `rows` rows.
 template <int NV, int... less>
@@ -323,7 +334,7 @@ INLINE void read_factors(FactorRows<ROWS, DEPTH>& to, Rows a, int first, int row
 
 // The product of one sub-panel of NV vectors, in blocks of its rows that stay in the cache over all rows of A.
 template <int NV>
-static void sub_product(real* c, std::ptrdiff_t ldc, Rows a, int rows, const real* w, int K, bool add) {
+static void sub_product(real* c, std::ptrdiff_t ldc, Rows a, int rows, const real* w, int K, Start start) {
     constexpr int most = tile_rows(NV), block = BLOCK_BYTES / (NV * VECTOR_BYTES);
     const int factors = divide_up(K, PAIRED), tiles = divide_up(rows, most);
     const int blocks = (rows <= most && PAIRED == 1) || factors <= block ? 1 : divide_up(factors, block);
@@ -332,32 +343,34 @@ static void sub_product(real* c, std::ptrdiff_t ldc, Rows a, int rows, const rea
         const int f = share_start(factors, b, blocks), depth = share_start(factors, b + 1, blocks) - f;
         const int k = f * PAIRED, numbers = K - k < depth * PAIRED ? K - k : depth * PAIRED;
         const real* from = w + std::ptrdiff_t(f) * NV * VL;
+        const Start before = b ? Start{c, ldc} : start;
         for (int t = 0; t < tiles; ++t) {
             const int r = share_start(rows, t, tiles), count = share_start(rows, t + 1, tiles) - r;
             read_factors(of_a, a, r, count, k, numbers);
             const Tile multiply = tile_of<NV>(count, std::make_integer_sequence<int, most>{});
-            multiply(c + r * ldc, ldc, of_a.begin, from, depth, add || b);
+            multiply(c + r * ldc, ldc, of_a.begin, from, depth, before.at(r, 0));
         }
     }
 }
 
-// c (rows, NV * VL) = A (rows, K) times one panel, or c += with `add`. Row r of c begins at c + r * ldc.
+// c (rows, NV * VL) = start + A (rows, K) times one panel. Row r of c begins at c + r * ldc.
 template <int NV>
-static void product(real* c, std::ptrdiff_t ldc, Rows a, int rows, const real* panel, int K, bool add = false) {
+static void product(real* c, std::ptrdiff_t ldc, Rows a, int rows, const real* panel, int K, Start start = {}) {
     constexpr int parts = sub_panels(NV), widest = divide_up(NV, parts), wide = NV % parts ? NV % parts : parts;
-    for (int s = 0; s < wide; ++s, c += widest * VL, panel += std::ptrdiff_t(K) * widest * VL)
-        sub_product<widest>(c, ldc, a, rows, panel, K, add);
+    int n = 0;
+    for (int s = 0; s < wide; ++s, n += widest * VL)
+        sub_product<widest>(c + n, ldc, a, rows, panel + std::ptrdiff_t(K) * n, K, start.at(0, n));
     if constexpr (wide < parts)
-        for (int s = wide; s < parts; ++s, c += (widest - 1) * VL, panel += std::ptrdiff_t(K) * (widest - 1) * VL)
-            sub_product<widest - 1>(c, ldc, a, rows, panel, K, add);
+        for (int s = wide; s < parts; ++s, n += (widest - 1) * VL)
+            sub_product<widest - 1>(c + n, ldc, a, rows, panel + std::ptrdiff_t(K) * n, K, start.at(0, n));
 }
 
 // The same for a width that is known at run time only.
 static inline void product(real* c, std::ptrdiff_t ldc, Rows a, int rows, const real* panel, int K, int NV,
-                           bool add = false) {
+                           Start start = {}) {
     constexpr decltype(&sub_product<1>) of_width[] = {sub_product<1>, sub_product<2>, sub_product<3>, sub_product<4>};
     for (int s = 0; s < sub_panels(NV); ++s) {
-        const int start = sub_panel_start(NV, s), width = sub_panel_start(NV, s + 1) - start;
-        of_width[width - 1](c + start * VL, ldc, a, rows, panel + std::ptrdiff_t(K) * start * VL, K, add);
+        const int vector = sub_panel_start(NV, s), width = sub_panel_start(NV, s + 1) - vector, n = vector * VL;
+        of_width[width - 1](c + n, ldc, a, rows, panel + std::ptrdiff_t(K) * n, K, start.at(0, n));
     }
 }
