@@ -1,4 +1,4 @@
-"""Calls with gradients of a cell that is as it was: what `Unroller.bound` gives for a cell that runs in kernels."""
+"""Calls of a cell that is as it was: what `Unroller.bound` gives for a cell that runs in kernels."""
 
 from torch import Tensor
 

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from rnnkit.layers.state_layout import States
 
 MOST_ROWS = 64
-"""Rows of all steps together; beyond, what a call costs beside its arithmetic is nothing."""
+"""Rows of all steps together; beyond, the room that is kept for the next call would be large."""
+
+
+def is_of_few_rows(input: Tensor) -> bool:
+    """Tell whether an input has so few rows that a call with it must cost next to nothing beside its arithmetic."""
+    return prod(input.shape[:2]) <= MOST_ROWS
 
 
 class AdvancingShortcut(Shortcut):
@@ -41,7 +46,7 @@ class AdvancingShortcut(Shortcut):
     @classmethod
     def find(cls, layer: "RNN", input: Tensor) -> Optional["AdvancingShortcut"]:
         """Return the shortcut for calls with such inputs, which a layer has taken before; None: there is none."""
-        if not is_simple(layer) or not is_of_rows(input) or prod(input.shape[:2]) > MOST_ROWS:
+        if not is_simple(layer) or not is_of_rows(input):
             return None
         found = each_cell(layer, lambda cell: layer.unroller.advancer(cell, *size(layer, input)))
         return None if found is None else cls(layer, input, *found)

@@ -1,4 +1,4 @@
-"""The shortcut of calls with gradients: each cell bound to its unroller."""
+"""The shortcut of calls with gradients, and of long ones without: each cell bound to its unroller."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Optional
@@ -42,7 +42,7 @@ class BoundShortcut(Shortcut):
 
     def fits(self, input: Tensor, hx: Any) -> bool:
         """Tell whether this is what an input of the right form and its states are like."""
-        if not (self._is_plain(input) and input.numel()) or torch.is_inference_mode_enabled():
+        if not (self._is_plain(input) and input.numel()):
             return False
         states = (hx,) if isinstance(hx, Tensor) else hx
         if states is None:

@@ -14,7 +14,7 @@ from rnnkit.core.unroller import Unroller
 from rnnkit.errors import UsageError, check_flag, check_rate, check_whole
 from rnnkit.layers.layer_view import layer_html
 from rnnkit.layers.sequence import Sequences, flip, flip_starts, read
-from rnnkit.layers.shortcuts import shortcuts
+from rnnkit.layers.shortcuts import Shortcuts
 from rnnkit.layers.stack import Stack
 from rnnkit.layers.state_history import Tap, untap
 from rnnkit.layers.state_layout import StateLayout, States
@@ -116,7 +116,7 @@ class RNN(TorchNames):
         self.layout = StateLayout(self._cells, self.directions, stack.by_layer)
         self._name_as_torch(stack.label)
         self.unroller = unroller
-        self._shortcuts = shortcuts()
+        self._shortcuts = Shortcuts()
         if self.num_layers == 1:
             _warn_of_one_layer(dropout=dropout, residual=residual)
 
@@ -178,7 +178,7 @@ class RNN(TorchNames):
         input, table = (input, None) if table is None else taken(input, table, return_states)
         others = table is not None or return_states or torch.compiler.is_compiling()
         if lengths is None and reset is None and not others:
-            result = self._shortcuts[torch.is_grad_enabled()].run(self, input, hx)
+            result = self._shortcuts.run(self, input, hx)
             if result is not None:
                 return result
         self._choose_again()

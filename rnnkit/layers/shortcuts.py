@@ -3,11 +3,12 @@
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import torch
 from torch import Tensor
 
 from rnnkit.core.input_checks import casts_automatically
 from rnnkit.core.watching import watched_by
-from rnnkit.layers.advancing_shortcut import AdvancingShortcut
+from rnnkit.layers.advancing_shortcut import AdvancingShortcut, is_of_few_rows
 from rnnkit.layers.bound_shortcut import BoundShortcut
 from rnnkit.layers.shortcut import Shortcut
 
@@ -25,7 +26,30 @@ PATIENCE = 1024
 
 
 class Shortcuts:
-    """The shortcuts that a layer has found; a copy of the layer, or one that is read from a file, begins with none.
+    """The shortcuts that a layer has found; a copy of the layer, or one that is read from a file, begins with none."""
+
+    def __init__(self) -> None:
+        self._of_few_rows, self._of_many_rows = Known(AdvancingShortcut), Known(BoundShortcut)
+        self._with_gradients = Known(BoundShortcut)
+
+    def __reduce__(self) -> tuple[type["Shortcuts"], tuple[()]]:
+        return Shortcuts, ()
+
+    def run(self, layer: "RNN", input: Any, hx: Any) -> "tuple[Tensor, States] | None":
+        """Return what a layer would without lengths and resets; None: it is to go the long way."""
+        if type(input) is not Tensor or input.is_nested or watched_by() or casts_automatically(input.device):
+            return None
+        return self.of(input).run(layer, input, hx)
+
+    def of(self, input: Tensor) -> "Known":
+        """Return those for calls like one now with an input."""
+        if torch.is_grad_enabled() and not torch.is_inference_mode_enabled():
+            return self._with_gradients
+        return self._of_few_rows if is_of_few_rows(input) else self._of_many_rows
+
+
+class Known:
+    """The shortcuts of one kind that were found.
 
     Args:
         kind: of shortcut.
@@ -36,13 +60,8 @@ class Shortcuts:
         self._known: dict[Hashable, Shortcut | None] = {}
         self._waits = self._failures = 0
 
-    def __reduce__(self) -> tuple[type["Shortcuts"], tuple[Kind]]:
-        return Shortcuts, (self._kind,)
-
-    def run(self, layer: "RNN", input: Any, hx: Any) -> "tuple[Tensor, States] | None":
-        """Return what a layer would without lengths and resets; None: it is to go the long way."""
-        if type(input) is not Tensor or input.is_nested or watched_by() or casts_automatically(input.device):
-            return None
+    def run(self, layer: "RNN", input: Tensor, hx: Any) -> "tuple[Tensor, States] | None":
+        """Return what a layer would; None: it is to go the long way."""
         form = self._kind.form(input)
         shortcut = self._known.get(form)
         if shortcut is None:
@@ -73,8 +92,3 @@ class Shortcuts:
         else:
             found = self._known[form] = self._kind.find(layer, input)
             self._waits = 0 if found else PATIENCE
-
-
-def shortcuts() -> tuple[Shortcuts, Shortcuts]:
-    """Return those of calls without gradients, and of calls with them; none are found yet."""
-    return Shortcuts(AdvancingShortcut), Shortcuts(BoundShortcut)

@@ -14,9 +14,11 @@ import rnnkit
 XS = torch.randn(1, 2, 3, generator=torch.Generator().manual_seed(1))
 
 
-@pytest.fixture(autouse=True, params=["without gradients", "with gradients"])
-def gradients(request):
-    """Run a test without gradients, and with them."""
+@pytest.fixture(autouse=True, params=["without gradients", "without gradients, of many rows", "with gradients"])
+def gradients(request, monkeypatch):
+    """Run a test without gradients, of few rows and as if they were many, and with gradients."""
+    if "many" in request.param:
+        monkeypatch.setattr("rnnkit.layers.advancing_shortcut.MOST_ROWS", 0)
     with torch.set_grad_enabled(request.param == "with gradients"):
         yield torch.is_grad_enabled()
 
@@ -48,7 +50,7 @@ def layer_of(cell="lstm", **options):
 
 
 def shortcut_of(layer, xs=XS):
-    shortcuts = layer._shortcuts[torch.is_grad_enabled()]
+    shortcuts = layer._shortcuts.of(xs)
     return shortcuts._known.get(shortcuts._kind.form(xs))
 
 
@@ -387,9 +389,10 @@ def test_what_was_made_in_inference_mode_goes_the_long_way():
         for given in ((xs, None), (XS, (h, h))):
             with pytest.raises(RuntimeError, match="nference tensors cannot be saved"):
                 layer(*given)
+        more = torch.ones(1, 5, 3)
         with torch.inference_mode(), torch.enable_grad():
-            assert layer(XS)[0].shape == (1, 2, 4)
-        layer(XS)[0].sum().backward()
+            warmed(layer, more)
+        layer(more)[0].sum().backward()
 
 
 def test_copies_begin_with_no_shortcut():
@@ -403,12 +406,12 @@ def test_copies_begin_with_no_shortcut():
     assert_same(layer(XS), before)
 
 
-def test_a_cell_that_changes_at_every_call_is_not_looked_at_for_ever(monkeypatch, gradients):
+def test_a_cell_that_changes_at_every_call_is_not_looked_at_for_ever(monkeypatch):
     layer = layer_of(Scaled)
-    looked = []
-    of, name = type(layer.unroller), "bound" if gradients else "advancer"
-    inner = getattr(of, name)
-    monkeypatch.setattr(of, name, lambda self, *given: looked.append(given) or inner(self, *given))
+    looked, of = [], type(layer.unroller)
+    for name in ("bound", "advancer"):
+        inner = getattr(of, name)
+        monkeypatch.setattr(of, name, lambda self, *given, do=inner: looked.append(given) or do(self, *given))
     for k in range(200):
         layer._cells[0].factor = 1 + k / 200
         layer(XS)

@@ -81,6 +81,11 @@ class Lowered:
     connected: Connected
 
     @property
+    def given_parts(self) -> int:
+        """How many parts come from outside; the others are products of these."""
+        return len(self.part_widths) - len(self.hoisted)
+
+    @property
     def computes_ahead(self) -> bool:
         """Whether there is a product at every step that waits for no state, so that it could be ahead."""
         waiting: set[Node] = set()

@@ -26,7 +26,7 @@ def explain(plan: KernelPlan) -> Iterator[str]:
     states = sum(step.state_widths)
     yield f"kept for the backward pass, for each row and step: {saved} numbers beside the states' {states}"
     for k in plan.kept:
-        if k >= len(step.part_widths) - len(step.hoisted):
+        if k >= step.given_parts:
             yield f"written over part {k}, a product of the input: what is kept"
     for buffer, overlay in plan.written_over.items():
         yield f"written over {overlay.over}: {buffer}"

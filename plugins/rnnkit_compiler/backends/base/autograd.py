@@ -30,7 +30,10 @@ def _apply(recurrence: Recurrence, tensors: Tensors, timeline: Timeline) -> Resu
     differentiated = torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
     training = differentiated and any(tensor.requires_grad for tensor in everything)
     try:
-        ys, *last = AllSteps.apply(recurrence, timeline, training, *everything)  # type: ignore[no-untyped-call]
+        if not training and not rnnkit.watched_by():
+            ys, last, _ = _forward_pass(recurrence, timeline, everything, False).run(timeline, everything)
+        else:
+            ys, *last = AllSteps.apply(recurrence, timeline, training, *everything)  # type: ignore[no-untyped-call]
     except Unfit:
         return recurrence.in_kernels_form.run(tensors, timeline)
     return ys, tuple(last)

@@ -102,7 +102,8 @@ class ForwardPass(Pass):
         for hoisted in self.step.hoisted:
             matrix = self.matrices[hoisted.matrix]
             bias = None if hoisted.bias is None else self.locations[numbered.vector(hoisted.bias)]
-            product = self.multiply((self.steps, self.batch, matrix.columns), self.input_of(hoisted), matrix, bias)
+            shape = (self.product_slots, self.batch, matrix.columns)
+            product = self.multiply(shape, self.input_of(hoisted), matrix, bias)
             parts.append(self.enter(numbered.part(len(parts)), product))
         if self.kernel == "Forward":
             self._enter_kept(parts)

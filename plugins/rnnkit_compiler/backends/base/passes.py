@@ -50,6 +50,7 @@ class Pass:
         self.initial, self.invariants = numbers[parts + states : first], numbers[first:]
         self.shapes = [tensor.shape for tensor in tensors]
         self.shares = recurrence.shares(self.steps, self.batch)
+        self.product_slots = runtime.product_slots(self.steps, self.batch) if kernel == "Inference" else self.steps
         self.locations: dict[Buffer, Spot] = {}
         self.matrices = [
             matrix._replace(location=Spot(first + place, matrix.location))
@@ -148,6 +149,7 @@ class Pass:
                 self.matrices,
                 self.shares,
                 slots,
+                self.product_slots,
                 writes_y,
                 self._products,
             )

@@ -53,8 +53,7 @@ class Recurrence:
         ahead = {hoisted.matrix for hoisted in step.hoisted}
         sizes = [prod(matrix.shape) for k, matrix in enumerate(step.matrices) if k not in ahead]
         self.work = step_work(self.plan.inference, sum(sizes), step.dtype.itemsize)
-        self.given_parts = len(step.part_widths) - len(step.hoisted)
-        """How many parts come from outside; the others are products of these."""
+        self.given_parts = step.given_parts
 
     def matrices_in(self, invariants: Sequence[Tensor]) -> list[Matrix]:
         """Describe the invariant matrices (K, N); locations are elements behind the first of the invariant."""

@@ -54,6 +54,9 @@ class Launch(NamedTuple):
     slots: int
     """Of the buffers of states."""
 
+    product_slots: int
+    """Of products of the input alone, which are done before the steps that read them: T, or those of a stretch."""
+
     writes_y: bool
     """Whether the output is written to a buffer of its own; else it is a state."""
 
@@ -103,6 +106,7 @@ class Prepared(NamedTuple):
     matrices: Sequence[Matrix]
     shares: Shares
     slots: int
+    product_slots: int
     writes_y: bool
     products: Sequence[Product]
 
@@ -135,6 +139,10 @@ class Runtime(ABC):
     @abstractmethod
     def shares(self, steps: int, batch: int, work: StepWork) -> Shares:
         """Choose how the workers share so many steps of a batch."""
+
+    def product_slots(self, steps: int, batch: int) -> int:
+        """Return the steps for which products of the input alone are kept, where backward reads none of them."""
+        return steps
 
     @abstractmethod
     def runner(self, prepared: Prepared) -> Runner:
@@ -213,5 +221,7 @@ class LaunchingRuntime(Runtime):
             self.multiply(tensors[result], matrix(a), matrix(b), *(None if s is None else at(s) for s in (bias, sums)))
             for result, a, b, bias, sums in prepared.products
         ]
-        kernel, shares, slots, writes_y = prepared.kernel, prepared.shares, prepared.slots, prepared.writes_y
-        return Launch(kernel, timeline, locations, matrices, shares, slots, writes_y, products)
+        slots = (prepared.slots, prepared.product_slots)
+        return Launch(
+            prepared.kernel, timeline, locations, matrices, prepared.shares, *slots, prepared.writes_y, products
+        )

@@ -14,7 +14,7 @@ from rnnkit_compiler.backends.base.passes import fitted
 from rnnkit_compiler.backends.base.recurrence import Recurrence
 from rnnkit_compiler.backends.base.runtime import Launch, Matrix, Unfit
 from rnnkit_compiler.backends.cpp.boundary import address_of
-from rnnkit_compiler.backends.cpp.kernel import LINE, Kernel, aligned
+from rnnkit_compiler.backends.cpp.kernel import LINE, Kernel, aligned, steps_ahead
 from rnnkit_compiler.backends.cpp.thread_pool import threads
 from rnnkit_compiler.backends.cpp.whole_products import Multiply, describe
 from rnnkit_compiler.schedule.buffers import Buffer
@@ -139,11 +139,12 @@ class DirectCall(Direct):
         matrices = [*self._matrices_in(invariants)]
         layout = self._recurrence.layout(NAME, steps, batch)
         shares = self._recurrence.shares(steps, batch)
-        launch = Launch(NAME, self._timeline, {}, matrices, shares, SLOTS, True, ())
+        ahead = steps_ahead(steps, batch)
+        launch = Launch(NAME, self._timeline, {}, matrices, shares, SLOTS, ahead, True, ())
         products = (Multiply * len(self._step.hoisted))()
         ready = self._kernel.describe(launch, self._pointers, products)
         widths = [matrices[hoisted.matrix].columns for hoisted in self._step.hoisted]
-        sizes = [layout.size, *(steps * batch * width * self._dtype.itemsize for width in widths), ready.room]
+        sizes = [layout.size, *(ahead * batch * width * self._dtype.itemsize for width in widths), ready.room]
         starts = [0, *accumulate(map(aligned, sizes))]
         self._room = torch.empty(starts.pop() + LINE, dtype=torch.uint8, device="cpu")
         base = aligned(self._room.data_ptr())

@@ -18,6 +18,10 @@ from rnnkit_compiler.backends.cpp.whole_products import Multiply
 LINE = 64
 """Bytes of a line of the cache, where every piece of room begins."""
 
+ROWS_AHEAD = 512
+"""Rows for which whole products are done at a time: so few that what they give is still in a cache when it is read, and
+so many that packing the matrix again pays."""
+
 Pointers: TypeAlias = "ctypes.Array[ctypes.c_void_p]"
 
 
@@ -38,6 +42,8 @@ class _Call(ctypes.Structure):
         ("after", ctypes.c_void_p),
         ("before_count", ctypes.c_int64),
         ("after_count", ctypes.c_int64),
+        ("ahead", ctypes.c_int64),
+        ("product_slots", ctypes.c_int64),
         ("workspace", ctypes.c_void_p),
         ("packed", ctypes.c_void_p),
         ("scratch", ctypes.c_void_p),
@@ -122,6 +128,8 @@ class Kernel:
         call.buffers, call.gates = ctypes.addressof(pointers), ctypes.addressof(columns)
         call.packs = timeline.steps * timeline.batch > self._few_rows or not _are_contiguous(columns)
         call.slots, call.y_apart = launch.slots, launch.writes_y
+        call.ahead = steps_ahead(timeline.steps, timeline.batch) if count else max(1, timeline.steps)
+        call.product_slots = launch.product_slots
         call.unit_threads, call.team = shares.units, thread_pool_of(shares.workers)
         if name == "Backward":
             call.after, call.after_count = ctypes.addressof(products), count
@@ -171,6 +179,11 @@ class Kernel:
             self._rooms[name](ctypes.byref(call), ctypes.byref(values), ctypes.byref(bytes_))
             known = self._known_rooms[key] = (values.value, bytes_.value)
         return known
+
+
+def steps_ahead(steps: int, batch: int) -> int:
+    """Return for how many steps whole products are done before they are taken."""
+    return max(1, min(steps, -(-ROWS_AHEAD // max(1, batch))))
 
 
 def _are_contiguous(columns: "ctypes.Array[ctypes.c_int64]") -> bool:

@@ -33,8 +33,8 @@ class PreparedRun:
         products = (Multiply * len(ordered))(*map(self._described, ordered))
         pointers = (ctypes.c_void_p * max(1, len(kernel.source.buffers)))()
         matrices = [self._from_zero(matrix) for matrix in prepared.matrices]
-        shares, slots, writes_y = prepared.shares, prepared.slots, prepared.writes_y
-        launch = Launch(prepared.kernel, timeline, {}, matrices, shares, slots, writes_y, ())
+        shares, slots = prepared.shares, (prepared.slots, prepared.product_slots)
+        launch = Launch(prepared.kernel, timeline, {}, matrices, shares, *slots, prepared.writes_y, ())
         self._ready = kernel.describe(launch, pointers, products)
         self._call = ctypes.byref(self._ready.call)
         self._exchanges = [

@@ -17,7 +17,7 @@ class KernelCode:
 
     def __init__(self, name: str, plan: KernelPlan, stages: Stages, tables: Tables, forward: bool) -> None:
         self.name, self.plan, self.stages, self.forward = name, plan, stages, forward
-        self.names = Names(stages, tables)
+        self.names = Names(stages, tables, plan.step.given_parts)
         self.row_code, self.region_code = RowCode(self.names), RegionCode(self.names)
         self.whole_code = WholeCode(self.names, self.region_code)
         self.methods: list[str] = []

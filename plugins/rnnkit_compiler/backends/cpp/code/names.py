@@ -36,8 +36,8 @@ class Tables:
 class Names(Places):
     """The names in one kernel."""
 
-    def __init__(self, stages: Stages, tables: Tables) -> None:
-        self.stages, self.tables = stages, tables
+    def __init__(self, stages: Stages, tables: Tables, given_parts: int) -> None:
+        self.stages, self.tables, self.given_parts = stages, tables, given_parts
         self.buffers: dict[Buffer, int] = {}
         """Buffers that the step reads or writes, and their widths."""
         self.rows: dict[Node, int] = {}
@@ -69,8 +69,14 @@ class Names(Places):
             return f"{base} + (s.row_share * s.unit_shares + s.unit_share) * {size}"
         if buffer.kind in WITHOUT_SLOTS:
             return base
+        return f"{base} + {self._slot_of_step(buffer)} * batch * {size}"
+
+    def _slot_of_step(self, buffer: Buffer) -> str:
+        """Write which slot of a buffer belongs to this step."""
+        if buffer.kind is BufferKind.PART and buffer.index >= self.given_parts:
+            return "(t % call.product_slots)"
         slot = STATE_SLOTS.get(buffer.kind)
-        return f"{base} + {'t' if slot is None else _slot(slot)} * batch * {size}"
+        return "t" if slot is None else _slot(slot)
 
     def at(self, place: Place) -> str:
         """Name an element of a buffer's row r."""

@@ -23,6 +23,8 @@ struct Call {
     const Multiply* before;      // whole products that are done before the first step
     const Multiply* after;       // and behind the last
     std::int64_t before_count, after_count;
+    std::int64_t ahead;          // steps for which the former are done at a time
+    std::int64_t product_slots;  // of what they give: as many, each stretch over the one before, or all steps
     real* workspace;             // for them
     real* packed;                // room for all packed gates
     char* scratch;               // room for every thread
@@ -305,13 +307,6 @@ inline bool restarts(const Call& call, std::int64_t t, int r) { return call.rese
 //     ended(share, t)              what becomes of the rows that have ended
 //     restart(share, t)            what becomes of those that start again
 
-// Steps for which whole products are done before they are taken: so many that what they give is still in the second
-// cache when it is read, and that packing the matrix again pays.
-inline std::int64_t steps_ahead(const Call& call) {
-    constexpr int ROWS = 512;
-    return call.before_count ? divide_up(ROWS, int(call.batch)) : call.steps;
-}
-
 inline Whole whole_product(const Call& call) {
     return call.packs ? call.functions->multiply : call.functions->multiply_where_it_lies;
 }
@@ -321,7 +316,7 @@ inline void multiply_ahead(const Call& call, std::int64_t first, std::int64_t co
     const std::int64_t start = first * call.batch;
     for (std::int64_t k = 0; k < call.before_count; ++k) {
         Multiply m = call.before[k];
-        m.c += start * m.ldc;
+        m.c += first % call.product_slots * call.batch * m.ldc;
         m.a += start * m.a_rs;
         m.M = m.M - start < count * call.batch ? m.M - start : count * call.batch;
         whole_product(call)(&m, 1, call.workspace, thread, threads);
@@ -337,11 +332,11 @@ static void work(void* data, int thread, int threads) {
     Share s = take_share(call, thread, threads, both.some, kernel.scratch_bytes);
     if (call.packs) kernel.pack(thread, threads);
     kernel.begin(s);
-    const std::int64_t ahead = steps_ahead(call);
     for (std::int64_t n = 0; n < call.steps; ++n) {
         const std::int64_t t = forward ? n : call.steps - 1 - n;
-        if (n % ahead == 0) {
-            multiply_ahead(call, n, ahead, thread, threads);
+        if (n % call.ahead == 0) {
+            if (n && call.product_slots < call.steps) both.all->wait(threads);  // for those that still read
+            multiply_ahead(call, n, call.ahead, thread, threads);
             both.all->wait(threads);
         }
         if (call.lengths) {

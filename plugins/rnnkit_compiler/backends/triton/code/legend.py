@@ -22,7 +22,7 @@ def legend(plan: KernelPlan, weights: Mapping[str, int]) -> Iterator[str]:
     paths = {number: path for path, number in weights.items()}
     states = {node.attr[0]: name for node, name in step.names.items() if node.op == "state"}
     yield ", ".join(f"state{k}: {states.get(k, '?')} ({width})" for k, width in enumerate(step.state_widths))
-    for k, hoisted in enumerate(step.hoisted, len(step.part_widths) - len(step.hoisted)):
+    for k, hoisted in enumerate(step.hoisted, step.given_parts):
         bias = "" if hoisted.bias is None else f" + vector{hoisted.bias}"
         yield f"part{k}: part{hoisted.part} w{hoisted.matrix}{bias}, of all steps, before the first"
     for letter, entries in (("w", step.matrices), ("vector", step.vectors)):
