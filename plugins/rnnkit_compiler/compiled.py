@@ -233,7 +233,7 @@ def _chosen(wanted: Wanted, cell: Cell, prepared: rnnkit.Prepared, narrow: bool 
     program = program_for(cell, xs, prepared.state, wanted, narrow)
     if wanted.backend is not None and xs.shape[1]:
         return _program.forced(program, wanted.backend, cell)
-    return None if isinstance(program, Refusal) or not program.backend.is_worth_it(xs.shape[1]) else program
+    return None if isinstance(program, Refusal) or not program.backend.is_worth_it(*xs.shape[:2]) else program
 
 
 def _run_by(program: Program, cell: Cell, prepared: rnnkit.Prepared) -> tuple[Tensor, State]:

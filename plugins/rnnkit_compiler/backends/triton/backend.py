@@ -1,7 +1,7 @@
 """The Triton backend: kernels for GPUs, generated from the same stages as those in C++."""
 
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 import torch
@@ -9,16 +9,16 @@ import torch
 from rnnkit_compiler.backends.base import autograd
 from rnnkit_compiler.backends.base.backend import Backend, RecordedStep, Refusal, Results, Tensors, Timeline, beyond
 from rnnkit_compiler.backends.base.forms import Forms
+from rnnkit_compiler.backends.base.graphs import CHUNK
 from rnnkit_compiler.backends.base.recurrence import Recurrence
 from rnnkit_compiler.backends.torch.backend import TorchOperations
 from rnnkit_compiler.backends.triton.availability import is_interpreted, obstacle_on, triton_version
-from rnnkit_compiler.backends.triton.chunks import CHUNK
 from rnnkit_compiler.backends.triton.code.legend import legend
 from rnnkit_compiler.backends.triton.code.operations import CODE
-from rnnkit_compiler.backends.triton.cost import KINDS, SEQUENCE, choose
+from rnnkit_compiler.backends.triton.cost import KINDS, SEQUENCE, ranked
 from rnnkit_compiler.backends.triton.kernels import Kernels
 from rnnkit_compiler.backends.triton.runtime import TritonRuntime
-from rnnkit_compiler.backends.triton.trust import Trust, folder, verdicts
+from rnnkit_compiler.backends.triton.trust import INSTEAD, Trust, folder, verdicts
 from rnnkit_compiler.ir.graph import needed
 from rnnkit_compiler.ir.lowered import Lowered
 from rnnkit_compiler.ir.operations import OPERATIONS
@@ -31,6 +31,9 @@ DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 STATES = (*DTYPES, torch.complex64, torch.complex128, torch.bool, *INTEGERS)
 """What a state may be."""
 
+
+MOST_BATCHES = 1024
+"""Numbers of rows that the ranks of kernels are kept for."""
 
 CHUNK_OF_A_TRIAL = 2
 """Steps that are recorded as one in a trial, so that a chunk of it is tried, and what is left of a call."""
@@ -62,6 +65,7 @@ class Triton(Backend):
         self._fallback = TorchOperations(step, self.invariants, defer=False)
         self._plan = TorchOperations(step, self.invariants, defer=True)
         self._by_kind = cache(self._compared)
+        self._kinds = lru_cache(MOST_BATCHES)(self._ranked)
 
     def _compared(self, kind: str) -> Compared:
         """Return what runs the steps in kernels of a kind, and the trust in it."""
@@ -105,18 +109,20 @@ class Triton(Backend):
         return cls(step, plan)
 
     def run(self, tensors: Tensors, timeline: Timeline) -> Results:
-        """Step through time in the kernels; in the plan of torch's operations if they are not to be trusted."""
-        recurrence, trust = self._by_kind(self._kind(timeline.batch))
-        if not trust.is_earned(tensors):
-            return self._plan.run(tensors, timeline)
-        return autograd.apply(recurrence, tensors, timeline)
+        """Step through time in the first kind of kernels that is to be trusted; if none is, by torch's operations."""
+        kinds = self._kinds(timeline.batch)
+        for kind, next_one in zip(kinds, (*kinds[1:], None), strict=True):
+            recurrence, trust = self._by_kind(kind)
+            if trust.is_earned(tensors, INSTEAD if next_one is None else f"kernel {next_one!r} is tried instead"):
+                return autograd.apply(recurrence, tensors, timeline)
+        return self._plan.run(tensors, timeline)
 
-    def _kind(self, batch: int) -> str:
-        """Return the kind of kernels that is wanted, or the fastest for so many rows by the cost model."""
+    def _ranked(self, batch: int) -> tuple[str, ...]:
+        """Return the kind of kernels that is wanted, or all, the fastest for so many rows by the cost model first."""
         if self._step.kernel is not None:
-            return self._step.kernel
+            return (self._step.kernel,)
         work = self._by_kind(SEQUENCE).recurrence.work
-        return choose(None, work, self._kernels.offered, batch, self._kernels.processors).kind
+        return tuple(choice.kind for choice in ranked(work, self._kernels.offered, batch, self._kernels.processors))
 
     def explain(self) -> Iterator[str]:
         """Say what is fused, kept and deferred, and what it costs."""
@@ -126,7 +132,7 @@ class Triton(Backend):
             yield f"trust in {kind}: {self._by_kind(kind).trust.explain()}"
         yield from explain(self._schedule)
 
-    def is_worth_it(self, batch: int) -> bool:
+    def is_worth_it(self, steps: int, batch: int) -> bool:
         """Tell that it is, always."""
         return True
 

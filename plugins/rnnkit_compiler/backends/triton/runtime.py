@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from rnnkit_compiler.backends.base import numbered
+from rnnkit_compiler.backends.base.graphs import CHUNK
 from rnnkit_compiler.backends.base.runtime import Launch, LaunchingRuntime, Matrix, Unfit
-from rnnkit_compiler.backends.triton.chunks import CHUNK, Chunks
+from rnnkit_compiler.backends.triton.chunks import Chunks
 from rnnkit_compiler.backends.triton.cost import Choice, choose
 from rnnkit_compiler.backends.triton.kernels import Kernels
 from rnnkit_compiler.backends.triton.locations import At, carried

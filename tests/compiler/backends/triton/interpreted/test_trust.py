@@ -8,7 +8,7 @@ import torch
 
 import rnnkit
 from rnnkit_compiler import compiled
-from rnnkit_compiler.backends.triton import backend, kernels, trust
+from rnnkit_compiler.backends.triton import backend, cost, kernels, trust
 
 Compiled = rnnkit.unrollers["compiled"]
 
@@ -109,6 +109,23 @@ def test_each_kind_of_kernel_is_compared_by_itself(fresh, monkeypatch, caplog):
         run(kernel="grid")
     (said,) = [record.getMessage() for record in caplog.records]
     assert said.startswith("cell 'lstm' by kernel 'grid'"), "weights on chip are those of the grid alone"
+
+
+def test_another_kind_runs_before_torch_s_operations_do(fresh, monkeypatch, caplog):
+    plant(monkeypatch, "forward_0", "block_of_stack(layers, 0", "block_of_stack(layers, 1")  # of the grid alone
+    monkeypatch.setattr(cost, "time_of", lambda choice, *_: {"grid": 1, "sequence": 2, "steps": 3}[choice.kind])
+    with caplog.at_level(logging.WARNING):
+        layer, found = run(kernel=None)
+        run(kernel=None)
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith("cell 'lstm' by kernel 'grid' in float64 on the interpreter: " + NUMBERS)
+    assert said.endswith("; kernel 'sequence' is tried instead")
+    for one, other in zip(found, expected(layer), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
+    told = Compiled(backend="triton").explain(layer.cells[0])
+    assert f"trust in grid: {NUMBERS}" in told
+    assert "trust in sequence: compared with torch's operations on this device: equal" in told
+    assert "trust in steps: not yet compared" in told
 
 
 def test_a_verdict_that_cannot_be_read_is_found_again(fresh, caplog):
