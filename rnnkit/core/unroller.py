@@ -11,6 +11,7 @@ from rnnkit.core.advancer import Advancer
 from rnnkit.core.bound import Bound
 from rnnkit.core.cell import Cell, State, name_after_class, parameters_of, starting_state
 from rnnkit.core.input_checks import check_input, check_lengths, check_reset, check_state, describe, plain_state
+from rnnkit.core.rival import Rival
 from rnnkit.core.row_masks import running_rows
 from rnnkit.errors import ShapeError
 
@@ -166,6 +167,18 @@ class Unroller(ABC):
         It gives the numbers of a call. A layer asks for it.
         """
         return None
+
+    def beats(self, cell: Cell, xs: Tensor, state: State, masks: dict[str, Tensor | None], rival: Rival) -> bool:
+        """Tell whether it runs a call in less time than another way; by default it does not say so.
+
+        Args:
+            cell: what is stepped.
+            xs: (T, B, D), the input.
+            state: before the first step.
+            masks: `lengths` and `reset`, as of a call.
+            rival: the other way.
+        """
+        return False
 
     def explain(self, cell: Cell) -> str:
         """Say how this unroller runs `cell`, in one line or several: what is fused, what is not and why."""

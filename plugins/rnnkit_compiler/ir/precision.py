@@ -72,18 +72,18 @@ class Precisions:
         """Return the largest that a number of a call's result may be; None: it may be any, or no whole one."""
         name, given = call.base_name, call.arguments
         found = [self._size_of(value) for value in numbers_of(given)]
-        sizes = [size for size in found if size is not None]
+        sizes: list[float] = [size for size in found if size is not None]
         if len(sizes) < len(found):
             return None
         if name in SAME:
             return max(sizes, default=1.0)
         if name in SUMS and len(sizes) == 2 and float(given["alpha"]).is_integer():
-            return sizes[0] + sizes[1] * abs(given["alpha"])
+            return sizes[0] + sizes[1] * abs(float(given["alpha"]))
         if name == "mul" and len(sizes) == 2:
             return sizes[0] * sizes[1]
         if name == "sum" and sizes:
             shape = self._recording.shapes[given["self"].number]
-            return sizes[0] * prod(size for size in shape if size % self._recording.rows)
+            return sizes[0] * float(prod(size for size in shape if size % self._recording.rows))
         return None
 
     def _size_of(self, value: Any) -> float | None:

@@ -15,7 +15,7 @@ from rnnkit_compiler.backends.torch.backend import TorchOperations
 from rnnkit_compiler.backends.triton.availability import is_interpreted, obstacle_on, triton_version
 from rnnkit_compiler.backends.triton.code.legend import legend
 from rnnkit_compiler.backends.triton.code.operations import CODE
-from rnnkit_compiler.backends.triton.cost import KINDS, SEQUENCE, ranked
+from rnnkit_compiler.backends.triton.cost import KINDS, SEQUENCE, choose, ranked, time_of
 from rnnkit_compiler.backends.triton.kernels import Kernels
 from rnnkit_compiler.backends.triton.runtime import TritonRuntime
 from rnnkit_compiler.backends.triton.trust import INSTEAD, Trust, folder, verdicts
@@ -123,6 +123,12 @@ class Triton(Backend):
             return (self._step.kernel,)
         work = self._by_kind(SEQUENCE).recurrence.work
         return tuple(choice.kind for choice in ranked(work, self._kernels.offered, batch, self._kernels.processors))
+
+    def nanoseconds(self, steps: int, batch: int) -> float:
+        """Return the time of the kind of kernels that comes first, by the cost model."""
+        work, processors = self._by_kind(SEQUENCE).recurrence.work, self._kernels.processors
+        choice = choose(self._kinds(batch)[0], work, self._kernels.offered, batch, processors)
+        return steps * time_of(choice, work, batch, processors)
 
     def explain(self) -> Iterator[str]:
         """Say what is fused, kept and deferred, and what it costs."""
