@@ -90,7 +90,7 @@ def is_faster(cell: Cell, xs: Tensor, run: Run, nanoseconds: float, rival: rnnki
     by_model = nanoseconds < rival.nanoseconds
     if max(nanoseconds, rival.nanoseconds) > CLEAR * min(nanoseconds, rival.nanoseconds):
         return by_model
-    weights = [parameter for parameter in cell.parameters() if parameter.requires_grad]
+    weights: list[Tensor] = [parameter for parameter in cell.parameters() if parameter.requires_grad]
     training = torch.is_grad_enabled() and bool(weights or xs.requires_grad)
     sizes = ", ".join(f"{1 << (size - 1).bit_length()}" for size in xs.shape[:2])
     how = "training" if training else "inference"

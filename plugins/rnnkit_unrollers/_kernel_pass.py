@@ -17,13 +17,23 @@ def by_kernel(
     subject: Subject, xs: Tensor, state: State, lengths: Tensor | None, live: Tensor | None
 ) -> tuple[Tensor, State]:
     """Run a kernel over rows that start once; `lengths` (B,) and `live` (T, B) say the same of their ends."""
-    weights = weights_of(subject)
-    kernel, tensors = Kernel(subject, tuple(weights), lengths), (xs, *state, *weights.values())
+    ys, (last,) = stack_by_kernel([subject], xs, [state], lengths, live)
+    return ys, last
+
+
+def stack_by_kernel(
+    subjects: Sequence[Subject], xs: Tensor, states: Sequence[State], lengths: Tensor | None, live: Tensor | None
+) -> tuple[Tensor, list[State]]:
+    """Do the same with subjects one on top of the other, of which `states` are those before the first step."""
+    weights = [weights_of(subject) for subject in subjects]
+    kernel = Kernel(tuple(subjects), tuple(weights[0]), lengths)
+    flat = [tensor for state in states for tensor in state]
+    tensors = (xs, *flat, *(tensor for own in weights for tensor in own.values()))
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
         ys, *last = Pass.apply(kernel, live, *tensors)  # type: ignore[no-untyped-call]
     else:
         ys, *last = kernel(tensors, train=False)
-    return ys, tuple(last)
+    return ys, [tuple(last[k : k + kernel.states]) for k in range(0, len(last), kernel.states)]
 
 
 class Pass(torch.autograd.Function):
@@ -60,12 +70,13 @@ def _through_the_loop(ctx: Any, gradients: Sequence[Tensor | None]) -> Gradients
     # By views, so that each has the gradient of its own uses alone: a learnt state is made of a weight.
     with torch.enable_grad():
         tensors = [tensor.view_as(tensor) for tensor in ctx.saved_tensors]
-    state, weights = tuple(tensors[1 : 1 + kernel.states]), tensors[1 + kernel.states :]
-    cell = kernel.subject.cell
-    ys: list[Tensor] = []
-    held = rnnkit.tensors_replaced(cell, dict(zip(kernel.names, weights, strict=True)))
-    casting = torch.autocast(tensors[0].device.type, dtype=ctx.autocast, enabled=ctx.autocast is not None)
-    with held, casting, torch.enable_grad():
-        last = run(cell, cell.project(tensors[0]), state, Masks(ctx.live, None, ()), ys.append)
-        outputs = [torch.stack(ys), *last]
-    return gradient(outputs, gradients, tensors, create_graph=again)
+    xs, states, weights = kernel.apart(tensors)
+    casting = torch.autocast(xs.device.type, dtype=ctx.autocast, enabled=ctx.autocast is not None)
+    last: list[Tensor] = []
+    for subject, state, own in zip(kernel.subjects, states, weights, strict=True):
+        cell, ys = subject.cell, list[Tensor]()
+        held = rnnkit.tensors_replaced(cell, dict(zip(kernel.names, own, strict=True)))
+        with held, casting, torch.enable_grad():
+            last += run(cell, cell.project(xs), tuple(state), Masks(ctx.live, None, ()), ys.append)
+            xs = torch.stack(ys)
+    return gradient([xs, *last], gradients, tensors, create_graph=again)

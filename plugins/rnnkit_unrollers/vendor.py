@@ -4,6 +4,7 @@ They compute `lstm`, `gru` and `rnn` as torch.nn has them, and only once derived
 loop does, second derivatives included.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -14,8 +15,8 @@ import rnnkit
 from rnnkit import Cell, Masks, State
 from rnnkit.errors import UsageError
 from rnnkit_unrollers._cost import nanoseconds
-from rnnkit_unrollers._kernel_pass import by_kernel
-from rnnkit_unrollers._kernels import Subject, flatten, shapes_of, subject_of, weights_of
+from rnnkit_unrollers._kernel_pass import by_kernel, stack_by_kernel
+from rnnkit_unrollers._kernels import Subject, flatten, shapes_of, subject_of, subjects_of, weights_of
 from rnnkit_unrollers._pieces import cut, cuts_of
 from rnnkit_unrollers.loop import Loop
 
@@ -35,7 +36,8 @@ ORDINARY = (Tensor, torch.nn.Parameter, torch.nn.Buffer)
 class Vendor(rnnkit.Unroller):
     """Hands `lstm`, `gru` and `rnn` to torch's kernels: the numbers and the speed of torch.nn on every device.
 
-    On a CPU equal to torch.nn bit for bit, a layer and direction at a time. `auto` takes it on CUDA (ROCm included).
+    On a CPU equal to torch.nn bit for bit, a direction at a time; several layers alike, without dropout between them,
+    in one call. `auto` takes it on CUDA (ROCm included).
     Rows of different lengths are packed for the kernel.
 
     Rows that start again are cut into pieces, which are packed as well; on CUDA they are left to `compiled` where its
@@ -78,11 +80,33 @@ class Vendor(rnnkit.Unroller):
         unroll = _unroll_untraced if torch.compiler.is_compiling() else _unroll
         return unroll(self.restarts, cell, xs, state, lengths, reset)
 
+    def stacked(
+        self, cells: Sequence[Cell], xs: Tensor, states: Sequence[State | None], lengths: Tensor | None
+    ) -> tuple[Tensor, list[State]] | None:
+        """Unroll cells of one kind and size in one call of a kernel; see `rnnkit.Unroller`."""
+        subjects = [] if rnnkit.is_traced() or torch.compiler.is_compiling() else subjects_of(cells)
+        if not subjects:
+            return None
+        xs, before, masks = rnnkit.prepare(cells[0], xs, states[0], lengths, None)
+        fed = xs[..., :1].expand(*xs.shape[:2], subjects[0].cell.output_size)  # like the input of the others
+        above = zip(cells[1:], states[1:], strict=True)
+        befores = [before, *(rnnkit.prepare(cell, fed, given, None, None).state for cell, given in above)]
+        for subject, state, given in zip(subjects, befores, (xs, *[fed] * len(cells)), strict=False):
+            if _obstacle_of_call(subject, given, state, masks):
+                return None
+        return stack_by_kernel(subjects, xs, befores, _ends(masks, lengths), masks.live)
+
     def arrange(self, cell: Cell) -> None:
         """Put the weights into one piece of memory where cuDNN reads them so."""
-        subject = subject_of(cell)
-        if not subject.obstacle:
-            flatten(subject)
+        self.arrange_stack([cell])
+
+    def arrange_stack(self, cells: Sequence[Cell]) -> None:
+        """Put the weights of all cells that one call runs into one piece of memory where cuDNN reads them so."""
+        subjects = subjects_of(cells)
+        if subjects:
+            flatten(subjects)
+        elif len(cells) > 1:
+            super().arrange_stack(cells)
 
     def __repr__(self) -> str:
         return self.name if self.restarts is None else f"{self.name}(restarts={self.restarts!r})"
@@ -134,7 +158,7 @@ def _unroll(
         return Loop()(cell, xs, state, lengths=lengths, reset=reset)
     if _obstacle_of_call(subject, prepared, before, masks):
         return _in_dtype_of_kernels(*Loop()(cell, xs, state, lengths=lengths, reset=reset))
-    ends = None if masks.live is None or lengths is None else torch.as_tensor(lengths).to("cpu", torch.int64)
+    ends = _ends(masks, lengths)
     if masks.restart is not None and bool(masks.restart[1:].any()):
         return _restarting(restarts, cell, Call(subject, prepared, before, masks, ends))
     if masks.restart is not None:
@@ -144,6 +168,11 @@ def _unroll(
 
 _unroll_untraced = _disable_dynamo(_unroll)
 """The same for `torch.compile`, which leaves it as it is: nothing in it would become faster."""
+
+
+def _ends(masks: Masks, lengths: Tensor | None) -> Tensor | None:
+    """Return the steps of each row (B,) on the CPU; None: all run to the end."""
+    return None if masks.live is None or lengths is None else torch.as_tensor(lengths).to("cpu", torch.int64)
 
 
 def _restarting(restarts: str | None, cell: Cell, call: Call) -> tuple[Tensor, State]:

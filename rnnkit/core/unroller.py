@@ -1,6 +1,7 @@
 """The unroller: how a cell is stepped over a sequence and differentiated."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar, NamedTuple
 
@@ -146,6 +147,22 @@ class Unroller(ABC):
         """
         return self(cell, embedding(symbols, table), state, lengths=lengths, reset=reset)
 
+    def stacked(
+        self, cells: Sequence[Cell], xs: Tensor, states: Sequence[State | None], lengths: Tensor | None
+    ) -> tuple[Tensor, list[State]] | None:
+        """Unroll cells one on top of the other in one call; None: a layer is to run each by itself.
+
+        Args:
+            cells: each is fed with the output of the one before.
+            xs: (T, B, D), the input of the first.
+            states: of each cell, as in a call.
+            lengths: as in a call.
+
+        Returns:
+            ys (T, B, O) of the last cell, and of each the state after the last step.
+        """
+        return None
+
     def products(self, multiplications: int) -> AbstractContextManager[object]:
         """Return what has products with matrices done faster while it is entered: those around a layer, as a readout.
 
@@ -189,6 +206,11 @@ class Unroller(ABC):
 
         A layer asks for it when it is built, has moved, or gets another unroller.
         """
+
+    def arrange_stack(self, cells: Sequence[Cell]) -> None:
+        """Do so for cells one on top of the other, which `stacked` may run in one call."""
+        for cell in cells:
+            self.arrange(cell)
 
     @classmethod
     def facts(cls) -> dict[str, str]:
