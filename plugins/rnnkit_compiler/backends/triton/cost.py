@@ -62,6 +62,11 @@ def time_of(choice: Choice, work: StepWork, batch: int, processors: int) -> floa
     return ceil(programs / processors) * program + work.stages * between
 
 
+def is_crowded(choice: Choice, work: StepWork) -> bool:
+    """Tell whether programs of a grid have several blocks of units each, for which they read weights at every step."""
+    return choice.kind == GRID and choice.units * choice.tiles.units < work.width
+
+
 def choose(kind: str | None, work: StepWork, offered: Offered, batch: int, processors: int) -> Choice:
     """Return the fastest choice, of one kind if that is wanted; a grid that does not fit has fewer programs a row."""
     wanted = [choice for choice in _choices(work, offered, batch, processors) if kind in (None, choice.kind)]
