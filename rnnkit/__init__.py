@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rnnkit.core.input_checks import casts_automatically, check_step
     from rnnkit.core.labelling import Labelling, LabelScore
     from rnnkit.core.prediction import Prediction, Predictor
+    from rnnkit.core.rival import Rival
     from rnnkit.core.row_masks import choose_rows, hold_ended, running_rows
     from rnnkit.core.snapshot import Snapshot
     from rnnkit.core.task import Batch, Task
@@ -79,6 +80,7 @@ _HOMES = {
     "RaceResult": "racing.result",
     "Record": "training.record",
     "Registry": "plugin.registry",
+    "Rival": "core.rival",
     "RnnkitError": "errors",
     "RunFolder": "checkpoints.run_folder",
     "RunHistory": "runs.history",
@@ -159,6 +161,7 @@ __all__ = [
     "RaceResult",
     "Record",
     "Registry",
+    "Rival",
     "RnnkitError",
     "RunFolder",
     "RunHistory",

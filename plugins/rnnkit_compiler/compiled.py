@@ -21,12 +21,13 @@ from torch._compile import _disable_dynamo
 import rnnkit
 from rnnkit import Cell, State
 from rnnkit.errors import first_line
-from rnnkit_compiler import _devices, _program
+from rnnkit_compiler import _devices, _program, _rivals
 from rnnkit_compiler._advancing import Advancing
 from rnnkit_compiler._autocast import narrowed, paused, widened
 from rnnkit_compiler._bound import BoundProgram
 from rnnkit_compiler._cache import Cache
-from rnnkit_compiler._program import ANY, Program, Wanted, candidates, checked, compose, fast_products
+from rnnkit_compiler._making import made
+from rnnkit_compiler._program import ANY, Program, Wanted, candidates, checked, fast_products
 from rnnkit_compiler._symbols import pays, stand_in
 from rnnkit_compiler.backends.base.backend import Refusal, Timeline
 from rnnkit_compiler.backends.cpp.thread_pool import mind_forks
@@ -35,7 +36,6 @@ from rnnkit_compiler.trace.example import example, first_number
 from rnnkit_compiler.trace.fingerprint import Fingerprint
 from rnnkit_compiler.trace.obstacle import obstacle
 from rnnkit_compiler.trace.paths import tensor_at
-from rnnkit_compiler.trace.recording import NotRecordable
 
 BACKENDS = tuple(backend.name for backend in _program.BACKENDS)
 """What may run the steps: a kernel, or torch's operations."""
@@ -149,6 +149,14 @@ class Compiled(rnnkit.Unroller):
         """Return what runs the kernels of a cell without another look at it; None where no kernel runs it."""
         return None if (program := self._kernels_of(cell)) is None else BoundProgram(cell, program)
 
+    def beats(self, cell: Cell, xs: Tensor, state: State, masks: dict[str, Tensor | None], rival: rnnkit.Rival) -> bool:
+        """Tell whether kernels take less time than another way, by the models of both or by what was measured."""
+        program = program_for(cell, xs, state, self._wanted)
+        own = None if isinstance(program, Refusal) else program.backend.nanoseconds(*xs.shape[:2])
+        if own is None:
+            return False
+        return _rivals.is_faster(cell, xs, lambda xs: self(cell, xs, state, **masks), own, rival)
+
     @torch.no_grad()  # so that kernels of training are not compiled for its sake
     def _kernels_of(self, cell: Cell) -> Program | None:
         """Return the program of a cell that runs in kernels on the CPU, now and later; None where it does not."""
@@ -181,12 +189,13 @@ class Compiled(rnnkit.Unroller):
     def facts(cls) -> dict[str, str]:
         """Tell what each backend found on this machine, the compiler for one, and what runs cells on each GPU."""
         found = {name: fact for backend in _program.BACKENDS for name, fact in backend.facts().items()}
+        found |= {f"measured {k}": measured.text for k, measured in enumerate(_rivals.measurements(), 1)}
         return found | {f"on {device}": _program.who_runs(device) for device in _devices.accelerators()}
 
     @classmethod
     def clear_cache(cls) -> int:
-        """Remove all stored kernels; return their bytes."""
-        return sum(backend.clear_cache() for backend in _program.BACKENDS)
+        """Remove all stored kernels and measurements; return their bytes."""
+        return _rivals.clear() + sum(backend.clear_cache() for backend in _program.BACKENDS)
 
     @classmethod
     def release_memory(cls) -> None:
@@ -233,7 +242,7 @@ def _chosen(wanted: Wanted, cell: Cell, prepared: rnnkit.Prepared, narrow: bool 
     program = program_for(cell, xs, prepared.state, wanted, narrow)
     if wanted.backend is not None and xs.shape[1]:
         return _program.forced(program, wanted.backend, cell)
-    return None if isinstance(program, Refusal) or not program.backend.is_worth_it(xs.shape[1]) else program
+    return None if isinstance(program, Refusal) or not program.backend.is_worth_it(*xs.shape[:2]) else program
 
 
 def _run_by(program: Program, cell: Cell, prepared: rnnkit.Prepared) -> tuple[Tensor, State]:
@@ -268,29 +277,12 @@ def program_of(
     forms = tuple((tensor.shape[1:], tensor.dtype) for tensor in states)
     how = (torch.get_default_dtype(), candidates(wanted.backend), wanted.kernel, *way)
     key = (fingerprint.key, xs.shape[2], xs.dtype, xs.device, forms, *how)
-    program = _programs.get(key, lambda: _make(cell, xs, states, wanted, *way))
+    program = _programs.get(key, lambda: made(cell, xs, states, wanted, *way))
     if isinstance(program, Refusal) or not program.tables:
         return program
     # The first one tells which buffers count: there is one for each of what is in them.
     contents = tuple(tensor_at(cell, path).cpu().numpy().tobytes() for path in program.tables)
-    return _programs.get((key, contents), lambda: _make(cell, xs, states, wanted, *way))
-
-
-def _make(cell: Cell, xs: Tensor, states: Sequence[Tensor], wanted: Wanted, *way: bool) -> Program | Refusal:
-    made = _composed(cell, xs, states, wanted, *way)
-    if wanted.backend is None and (isinstance(made, Refusal) or made.backend.name == TORCH):
-        instead = "the loop runs" if isinstance(made, Refusal) else "torch's operations run"
-        _devices.say_once(xs.device, made.reason, f"no kernel for cell {cell.name!r} on {xs.device}", instead)
-    return made
-
-
-def _composed(cell: Cell, xs: Tensor, states: Sequence[Tensor], wanted: Wanted, *way: bool) -> Program | Refusal:
-    try:
-        return compose(cell, xs, states, wanted, *way)
-    except NotRecordable as error:
-        return Refusal(str(error))
-    except Exception as error:  # of project(), on numbers of our own: the loop says so of the user's, if it is so there
-        return Refusal(f"trying the cell fails ({first_line(error)})")
+    return _programs.get((key, contents), lambda: made(cell, xs, states, wanted, *way))
 
 
 @rnnkit.hookimpl

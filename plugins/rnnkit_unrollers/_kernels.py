@@ -86,13 +86,35 @@ def shapes_of(subject: Subject, names: Sequence[str]) -> list[tuple[int, ...]]:
     return [expected[name] for name in names]
 
 
-def flatten(subject: Subject) -> None:
-    """Lay the weights out in one piece of memory, as cuDNN reads them: else it copies them at every call.
+def subjects_of(cells: Sequence[Cell]) -> list[Subject]:
+    """Return cells one on top of the other as torch's kernels take them in one call; none where they do not."""
+    subjects = [subject_of(cell) for cell in cells]
+    if any(subject.obstacle for subject in subjects):
+        return []
+    above: Any
+    first: Any = subjects[0].cell
+    for subject in subjects[1:]:
+        above = subject.cell
+        alike = _alike(subject) == _alike(subjects[0]) and above.input_size == first.output_size
+        if not alike or above is first:
+            return []
+    return subjects
+
+
+def _alike(subject: Subject) -> tuple[Any, ...]:
+    """Return what the cells of one call have in common."""
+    cell: Any = subject.cell
+    return _function(subject), cell.hidden_size, cell.output_size, tuple(weights_of(subject))
+
+
+def flatten(subjects: Sequence[Subject]) -> None:
+    """Lay the weights out in one piece of memory, as cuDNN reads them in one call: else it copies them each time.
 
     As torch.nn does with its own: where cuDNN takes all of them, and none is another one's memory. The parameters stay
     the same ones.
     """
-    weights, cell = [*weights_of(subject).values()], cast("Any", subject.cell)
+    weights = [weight for subject in subjects for weight in weights_of(subject).values()]
+    cell = cast("Any", subjects[0].cell)
     if not torch.backends.cudnn.is_available():  # type: ignore[no-untyped-call]
         return
     acceptable = torch.backends.cudnn.is_acceptable
@@ -103,33 +125,51 @@ def flatten(subject: Subject) -> None:
             return
     if len({weight.data_ptr() for weight in weights}) < len(weights) or not torch._use_cudnn_rnn_flatten_weight():
         return
-    mode = get_cudnn_mode(_function(subject).upper())  # type: ignore[no-untyped-call]
+    mode = get_cudnn_mode(_function(subjects[0]).upper())  # type: ignore[no-untyped-call]
     sizes = (cell.input_size, mode, cell.hidden_size, cell.proj_size or 0)
     with torch.cuda.device_of(weights[0]), torch.no_grad():  # type: ignore[no-untyped-call]
-        torch._cudnn_rnn_flatten_weight(weights, len(weights), *sizes, 1, False, False)
+        torch._cudnn_rnn_flatten_weight(weights, len(weights) // len(subjects), *sizes, len(subjects), False, False)
 
 
 class Kernel(NamedTuple):
     """One call of a kernel of torch's, but for its tensors."""
 
-    subject: Subject
+    subjects: tuple[Subject, ...]
+    """One on top of the other."""
+
     names: tuple[str, ...]
-    """Of the weights."""
+    """Of the weights of each."""
 
     lengths: Tensor | None
     """(B,) on the CPU; None: all rows run to the end."""
 
     @property
+    def subject(self) -> Subject:
+        """The first one, which the others are like."""
+        return self.subjects[0]
+
+    @property
     def states(self) -> int:
-        """How many tensors the state has."""
+        """How many tensors the state of each has."""
         return 2 if self.subject.kind == "lstm" else 1
 
+    def apart(self, tensors: Sequence[Tensor]) -> tuple[Tensor, list[Sequence[Tensor]], list[Sequence[Tensor]]]:
+        """Return the input, and of each subject state and weights."""
+        layers, states = len(self.subjects), self.states
+        weights, first = len(self.names), 1 + layers * states
+        return (
+            tensors[0],
+            [tensors[1 + k * states : 1 + (k + 1) * states] for k in range(layers)],
+            [tensors[first + k * weights : first + (k + 1) * weights] for k in range(layers)],
+        )
+
     def __call__(self, tensors: Sequence[Tensor], train: bool) -> tuple[Tensor, ...]:
-        """Run over input (T, B, D), state, each (B, ...), and weights; return ys (T, B, O) and the last state.
+        """Run over input (T, B, D), states, each (B, ...), and weights; return ys (T, B, O) and the last states.
 
         `train`: whether to keep what the backward pass reads.
         """
-        xs, states, weights = tensors[0], tensors[1 : 1 + self.states], tensors[1 + self.states :]
+        first = 1 + len(self.subjects) * self.states
+        xs, states, weights = tensors[0], tensors[1:first], tensors[first:]
         with quiet(self.subject, xs):
             if self.lengths is None:
                 return self._run((xs,), states, weights, train)
@@ -150,15 +190,21 @@ class Kernel(NamedTuple):
     def _run(
         self, inputs: tuple[Tensor, ...], states: Sequence[Tensor], weights: Sequence[Tensor], train: bool
     ) -> tuple[Tensor, ...]:
-        """Call the kernel as torch.nn does for one layer in one direction; `inputs` are padded, or data and sizes."""
+        """Call the kernel as torch.nn does for layers in one direction; `inputs` are padded, or data and sizes."""
         function: Callable[..., tuple[Tensor, ...]] = getattr(torch._VF, _function(self.subject))
-        before = [state.unsqueeze(0) for state in states]
+        layers = len(self.subjects)
+        before = [_joined(states[k :: self.states]) for k in range(self.states)]
         hx = before if self.subject.kind == "lstm" else before[0]
         # Whether there are biases, layers, dropout, whether in training, whether in both directions.
-        options = ("bias_ih" in self.names, 1, 0.0, train, False)
+        options = ("bias_ih" in self.names, layers, 0.0, train, False)
         batch_first = (False,) if len(inputs) == 1 else ()
         ys, *last = function(*inputs, hx, list(weights), *options, *batch_first)
-        return ys, *(state.squeeze(0) for state in last)
+        return ys, *(state[k] for k in range(layers) for state in last)
+
+
+def _joined(states: Sequence[Tensor]) -> Tensor:
+    """Return the states of all layers, each (B, ...), as one tensor."""
+    return states[0].unsqueeze(0) if len(states) == 1 else torch.stack([*states])
 
 
 def _function(subject: Subject) -> str:

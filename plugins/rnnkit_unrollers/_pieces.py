@@ -50,23 +50,63 @@ class Pieces(NamedTuple):
         return rows, tuple(tensor.index_select(0, self.last) for tensor in last)
 
 
-def cut(xs: Tensor, state: State, masks: Masks) -> Pieces | None:
-    """Cut rows where they start again; None: the pieces would take too much memory.
+class Cuts(NamedTuple):
+    """Where rows are cut: of each piece, in the order of rows and time, all on the CPU."""
+
+    restart: Tensor
+    """(T, B), of the call."""
+
+    rows: Tensor
+    """(P,) whose it is."""
+
+    starts: Tensor
+    """(P,) its first step."""
+
+    counts: Tensor
+    """(P,) its steps."""
+
+    is_last: Tensor
+    """(P,) booleans: whether it is the last one of its row."""
+
+    @property
+    def longest(self) -> int:
+        """The steps of the longest piece."""
+        return int(self.counts.max())
+
+    @property
+    def fit(self) -> bool:
+        """Whether the pieces, padded to the longest, take no more memory than they may."""
+        return self.longest * len(self.rows) <= MOST * self.restart.numel()
+
+
+def cuts_of(masks: Masks) -> Cuts:
+    """Find where rows are cut; those of starts are there."""
+    assert masks.restart is not None
+    restart = masks.restart.cpu()
+    steps, batch = restart.shape
+    ends = torch.full((batch,), steps, device="cpu") if masks.live is None else masks.live.sum(0).cpu()
+    begin = restart.clone()
+    begin[0] = True
+    begin &= running_rows(ends, steps)
+    rows, starts = begin.t().nonzero().unbind(1)
+    is_last = torch.ones(len(rows), dtype=torch.bool, device="cpu")
+    is_last[:-1] = rows[1:] != rows[:-1]
+    stops = torch.where(is_last, ends[rows], starts.roll(-1))
+    return Cuts(restart, rows, starts, stops - starts, is_last)
+
+
+def cut(xs: Tensor, state: State, masks: Masks, cuts: Cuts) -> Pieces:
+    """Cut rows where they start again.
 
     Args:
         xs: (T, B, D).
         state: before the first step, each (B, ...).
-        masks: of the call; those of starts are there.
+        masks: of the call.
+        cuts: where.
     """
-    assert masks.restart is not None
     steps, batch = xs.shape[:2]
-    restart = masks.restart.cpu()
-    ends = torch.full((batch,), steps, device="cpu") if masks.live is None else masks.live.sum(0).cpu()
-    rows, starts, counts, is_last = _found(restart, ends)
-    longest = int(counts.max())
-    if longest * len(rows) > MOST * steps * batch:
-        return None
-    k = torch.arange(longest, device="cpu").unsqueeze(1)
+    restart, rows, starts, counts, is_last = cuts
+    k = torch.arange(cuts.longest, device="cpu").unsqueeze(1)
     sources = (starts + k).clamp(max=steps - 1) * batch + rows
     live = k < counts
     places = torch.zeros(steps * batch, dtype=torch.int64, device="cpu")
@@ -84,15 +124,3 @@ def cut(xs: Tensor, state: State, masks: Masks) -> Pieces | None:
         masks.live,
         is_last.nonzero().flatten().to(xs.device),
     )
-
-
-def _found(restart: Tensor, ends: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return of each piece, in the order of rows and time, its row, start and steps, and whether it is the last."""
-    begin = restart.clone()
-    begin[0] = True
-    begin &= running_rows(ends, len(begin))
-    rows, starts = begin.t().nonzero().unbind(1)
-    is_last = torch.ones(len(rows), dtype=torch.bool, device="cpu")
-    is_last[:-1] = rows[1:] != rows[:-1]
-    stops = torch.where(is_last, ends[rows], starts.roll(-1))
-    return rows, starts, stops - starts, is_last

@@ -5,7 +5,7 @@ loop does, second derivatives included.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,10 +13,12 @@ from torch._compile import _disable_dynamo
 
 import rnnkit
 from rnnkit import Cell, Masks, State
-from rnnkit_unrollers._kernels import Kernel, Subject, flatten, shapes_of, subject_of, weights_of
-from rnnkit_unrollers._pieces import cut
-from rnnkit_unrollers._replay import Gradients, gradient
-from rnnkit_unrollers.loop import Loop, run
+from rnnkit.errors import UsageError
+from rnnkit_unrollers._cost import nanoseconds
+from rnnkit_unrollers._kernel_pass import by_kernel, stack_by_kernel
+from rnnkit_unrollers._kernels import Subject, flatten, shapes_of, subject_of, subjects_of, weights_of
+from rnnkit_unrollers._pieces import cut, cuts_of
+from rnnkit_unrollers.loop import Loop
 
 FULL = (torch.float32, torch.float64)
 LOW = (torch.float16, torch.bfloat16)
@@ -25,8 +27,8 @@ LOW = (torch.float16, torch.bfloat16)
 FASTEST_ON = ("cuda",)
 """Types of devices on which `auto` takes these kernels; torch calls ROCm's "cuda" too."""
 
-KERNELS = "triton"
-"""The backend of `compiled` that lets rows start again in mid-sequence on a GPU."""
+PIECES, COMPILED = "pieces", "compiled"
+"""Where rows that start again in mid-sequence run."""
 
 ORDINARY = (Tensor, torch.nn.Parameter, torch.nn.Buffer)
 
@@ -34,17 +36,28 @@ ORDINARY = (Tensor, torch.nn.Parameter, torch.nn.Buffer)
 class Vendor(rnnkit.Unroller):
     """Hands `lstm`, `gru` and `rnn` to torch's kernels: the numbers and the speed of torch.nn on every device.
 
-    On a CPU equal to torch.nn bit for bit, a layer and direction at a time. `auto` takes it on CUDA (ROCm included).
+    On a CPU equal to torch.nn bit for bit, a direction at a time; several layers alike, without dropout between them,
+    in one call. `auto` takes it on CUDA (ROCm included).
     Rows of different lengths are packed for the kernel.
 
-    Rows that start again are cut into pieces, which are packed as well; on CUDA they are left to `compiled` where it
-    has kernels. Other cells, second derivatives and transforms of torch.func are left to the plain loop. Under autocast
-    on a GPU it computes in the low precision throughout, as torch.nn does there.
+    Rows that start again are cut into pieces, which are packed as well; on CUDA they are left to `compiled` where its
+    kernels take less time, by a model or by what was measured there. Other cells, second derivatives and transforms of
+    torch.func are left to the plain loop. Under autocast on a GPU it computes in the low precision throughout, as
+    torch.nn does there.
 
     Memory: what torch's kernel keeps for the backward pass. Time: torch.nn's.
+
+    Args:
+        restarts: "pieces" has rows that start again cut into pieces, as long as these take no more memory than they
+            may, "compiled" has `compiled` run them (the loop where no GPU is). None: what takes less time.
     """
 
     name = "vendor"
+
+    def __init__(self, *, restarts: str | None = None) -> None:
+        if restarts not in (None, PIECES, COMPILED):
+            raise UsageError(f"unroller 'vendor': restarts is {restarts!r}; it must be {PIECES}, {COMPILED}, or None")
+        self.restarts = restarts
 
     def rank(self, cell: Cell) -> int | None:
         """Come before all others on CUDA, for the cells that torch has kernels for; elsewhere only by name."""
@@ -65,13 +78,38 @@ class Vendor(rnnkit.Unroller):
         if rnnkit.is_traced():
             return Loop()(cell, xs, state, lengths=lengths, reset=reset)
         unroll = _unroll_untraced if torch.compiler.is_compiling() else _unroll
-        return unroll(cell, xs, state, lengths, reset)
+        return unroll(self.restarts, cell, xs, state, lengths, reset)
+
+    def stacked(
+        self, cells: Sequence[Cell], xs: Tensor, states: Sequence[State | None], lengths: Tensor | None
+    ) -> tuple[Tensor, list[State]] | None:
+        """Unroll cells of one kind and size in one call of a kernel; see `rnnkit.Unroller`."""
+        subjects = [] if rnnkit.is_traced() or torch.compiler.is_compiling() else subjects_of(cells)
+        if not subjects:
+            return None
+        xs, before, masks = rnnkit.prepare(cells[0], xs, states[0], lengths, None)
+        fed = xs[..., :1].expand(*xs.shape[:2], subjects[0].cell.output_size)  # like the input of the others
+        above = zip(cells[1:], states[1:], strict=True)
+        befores = [before, *(rnnkit.prepare(cell, fed, given, None, None).state for cell, given in above)]
+        for subject, state, given in zip(subjects, befores, (xs, *[fed] * len(cells)), strict=False):
+            if _obstacle_of_call(subject, given, state, masks):
+                return None
+        return stack_by_kernel(subjects, xs, befores, _ends(masks, lengths), masks.live)
 
     def arrange(self, cell: Cell) -> None:
         """Put the weights into one piece of memory where cuDNN reads them so."""
-        subject = subject_of(cell)
-        if not subject.obstacle:
-            flatten(subject)
+        self.arrange_stack([cell])
+
+    def arrange_stack(self, cells: Sequence[Cell]) -> None:
+        """Put the weights of all cells that one call runs into one piece of memory where cuDNN reads them so."""
+        subjects = subjects_of(cells)
+        if subjects:
+            flatten(subjects)
+        elif len(cells) > 1:
+            super().arrange_stack(cells)
+
+    def __repr__(self) -> str:
+        return self.name if self.restarts is None else f"{self.name}(restarts={self.restarts!r})"
 
     @classmethod
     def facts(cls) -> dict[str, str]:
@@ -91,12 +129,28 @@ class Vendor(rnnkit.Unroller):
         return (
             f"kernel: torch's {subject.kind} for whole sequences{library}\n"
             "to the loop go: second derivatives, transforms of torch.func"
-            f"{'; to compiled, where it has kernels: resets after the first step' if on_gpu else ''}"
+            f"{'; to compiled, where its kernels take less time: resets after the first step' if on_gpu else ''}"
         )
 
 
+class Call(NamedTuple):
+    """A call that a kernel runs, checked."""
+
+    subject: Subject
+    xs: Tensor
+    state: State
+    masks: Masks
+    ends: Tensor | None
+    """(B,) on the CPU: the steps of each row; None: all run to the end."""
+
+
 def _unroll(
-    cell: Cell, xs: Tensor, state: State | None, lengths: Tensor | None, reset: Tensor | None
+    restarts: str | None,
+    cell: Cell,
+    xs: Tensor,
+    state: State | None,
+    lengths: Tensor | None,
+    reset: Tensor | None,
 ) -> tuple[Tensor, State]:
     subject = subject_of(cell)
     prepared, before, masks = rnnkit.prepare(cell, xs, state, lengths, reset)
@@ -104,42 +158,41 @@ def _unroll(
         return Loop()(cell, xs, state, lengths=lengths, reset=reset)
     if _obstacle_of_call(subject, prepared, before, masks):
         return _in_dtype_of_kernels(*Loop()(cell, xs, state, lengths=lengths, reset=reset))
+    ends = _ends(masks, lengths)
     if masks.restart is not None and bool(masks.restart[1:].any()):
-        return _restarting(subject, prepared, before, masks) or _in_dtype_of_kernels(
-            *_without_kernels_of_torch(xs.device)(cell, xs, state, lengths=lengths, reset=reset)
-        )
+        return _restarting(restarts, cell, Call(subject, prepared, before, masks, ends))
     if masks.restart is not None:
         before = rnnkit.choose_rows(masks.restart[0], masks.initial, before)
-    ends = None if masks.live is None or lengths is None else torch.as_tensor(lengths).to("cpu", torch.int64)
-    return _by_kernel(subject, prepared, before, ends, masks.live)
-
-
-def _by_kernel(
-    subject: Subject, xs: Tensor, state: State, lengths: Tensor | None, live: Tensor | None
-) -> tuple[Tensor, State]:
-    """Run a kernel over rows that start once; `lengths` (B,) and `live` (T, B) say the same of their ends."""
-    weights = weights_of(subject)
-    kernel, tensors = Kernel(subject, tuple(weights), lengths), (xs, *state, *weights.values())
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
-        ys, *last = Pass.apply(kernel, live, *tensors)  # type: ignore[no-untyped-call]
-    else:
-        ys, *last = kernel(tensors, train=False)
-    return ys, tuple(last)
+    return by_kernel(subject, prepared, before, ends, masks.live)
 
 
 _unroll_untraced = _disable_dynamo(_unroll)
 """The same for `torch.compile`, which leaves it as it is: nothing in it would become faster."""
 
 
-def _restarting(subject: Subject, xs: Tensor, state: State, masks: Masks) -> tuple[Tensor, State] | None:
-    """Run a kernel over rows that start again, piece by piece; None: others had better run them."""
-    compiled = rnnkit.unrollers.get("compiled") if xs.device.type in FASTEST_ON else None
-    if compiled is not None and compiled(backend=KERNELS).applies(subject.cell):  # type: ignore[call-arg]
-        return None
-    pieces = cut(xs, state, masks)
-    if pieces is None:
-        return None
-    return pieces.joined(*_by_kernel(subject, pieces.xs, pieces.state, pieces.lengths, pieces.live))
+def _ends(masks: Masks, lengths: Tensor | None) -> Tensor | None:
+    """Return the steps of each row (B,) on the CPU; None: all run to the end."""
+    return None if masks.live is None or lengths is None else torch.as_tensor(lengths).to("cpu", torch.int64)
+
+
+def _restarting(restarts: str | None, cell: Cell, call: Call) -> tuple[Tensor, State]:
+    """Run rows that start again: piece by piece in a kernel of torch's, or by what starts them where they do."""
+    subject, xs, state, masks, ends = call
+    cuts = cuts_of(masks)
+
+    def in_pieces(xs: Tensor) -> tuple[Tensor, State]:
+        pieces = cut(xs, state, masks, cuts)
+        return pieces.joined(*by_kernel(subject, pieces.xs, pieces.state, pieces.lengths, pieces.live))
+
+    others = _without_kernels_of_torch(xs.device)
+    given = {"lengths": ends, "reset": masks.restart}
+    if cuts.fit and restarts is None and xs.device.type in FASTEST_ON:
+        name = f"in pieces of up to {1 << (cuts.longest - 1).bit_length()} steps by torch's kernel"
+        rival = rnnkit.Rival(name, nanoseconds(subject, xs, cuts), in_pieces)
+        restarts = COMPILED if others.beats(cell, xs, state, given, rival) else PIECES
+    if cuts.fit and restarts != COMPILED:
+        return in_pieces(xs)
+    return _in_dtype_of_kernels(*others(cell, xs, state, lengths=ends, reset=masks.restart))
 
 
 def _without_kernels_of_torch(device: torch.device) -> rnnkit.Unroller:
@@ -207,51 +260,6 @@ def _library_of_gpu() -> str:
     if not torch.backends.cudnn.is_available():  # type: ignore[no-untyped-call]
         return "torch's own kernels"
     return f"{'MIOpen' if torch.version.hip else 'cuDNN'} {torch.backends.cudnn.version()}"  # type: ignore[no-untyped-call]
-
-
-class Pass(torch.autograd.Function):
-    """A kernel forward and back; where its backward is differentiated or transformed, the loop in its place."""
-
-    @staticmethod
-    def forward(ctx: Any, kernel: Kernel, live: Tensor | None, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """Run the kernel; `live` (T, B) tells which rows have not ended, None: all run to the end."""
-        ctx.kernel, ctx.live = kernel, live
-        ctx.set_materialize_grads(False)
-        ctx.save_for_backward(*tensors)
-        device = tensors[0].device
-        ctx.autocast = torch.get_autocast_dtype(device.type) if rnnkit.casts_automatically(device) else None
-        # Detached they share the version counters: in-place changes are found out as they are with torch.nn.
-        ctx.leaves = tuple(tensor.detach().requires_grad_(tensor.requires_grad) for tensor in tensors)
-        with torch.enable_grad():
-            ctx.results = kernel(ctx.leaves, train=True)
-        return tuple(result.detach() for result in ctx.results)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        """Run the kernel's own backward, or take the loop's."""
-        if torch.is_grad_enabled() or rnnkit.watched_by(*gradients):
-            return None, None, *_through_the_loop(ctx, gradients)
-        needed = ctx.needs_input_grad[2:]
-        leaves = [leaf if wanted else leaf.detach() for leaf, wanted in zip(ctx.leaves, needed, strict=True)]
-        keep = torch._C._autograd._get_current_graph_task_keep_graph()
-        return None, None, *gradient(ctx.results, gradients, leaves, retain_graph=keep)
-
-
-def _through_the_loop(ctx: Any, gradients: Sequence[Tensor | None]) -> Gradients:
-    """Return the gradients of the plain loop, recorded by autograd if it records."""
-    kernel, again = ctx.kernel, torch.is_grad_enabled()
-    # By views, so that each has the gradient of its own uses alone: a learnt state is made of a weight.
-    with torch.enable_grad():
-        tensors = [tensor.view_as(tensor) for tensor in ctx.saved_tensors]
-    state, weights = tuple(tensors[1 : 1 + kernel.states]), tensors[1 + kernel.states :]
-    cell = kernel.subject.cell
-    ys: list[Tensor] = []
-    held = rnnkit.tensors_replaced(cell, dict(zip(kernel.names, weights, strict=True)))
-    casting = torch.autocast(tensors[0].device.type, dtype=ctx.autocast, enabled=ctx.autocast is not None)
-    with held, casting, torch.enable_grad():
-        last = run(cell, cell.project(tensors[0]), state, Masks(ctx.live, None, ()), ys.append)
-        outputs = [torch.stack(ys), *last]
-    return gradient(outputs, gradients, tensors, create_graph=again)
 
 
 @rnnkit.hookimpl

@@ -1,6 +1,7 @@
 """The unroller: how a cell is stepped over a sequence and differentiated."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar, NamedTuple
 
@@ -11,6 +12,7 @@ from rnnkit.core.advancer import Advancer
 from rnnkit.core.bound import Bound
 from rnnkit.core.cell import Cell, State, name_after_class, parameters_of, starting_state
 from rnnkit.core.input_checks import check_input, check_lengths, check_reset, check_state, describe, plain_state
+from rnnkit.core.rival import Rival
 from rnnkit.core.row_masks import running_rows
 from rnnkit.errors import ShapeError
 
@@ -145,6 +147,22 @@ class Unroller(ABC):
         """
         return self(cell, embedding(symbols, table), state, lengths=lengths, reset=reset)
 
+    def stacked(
+        self, cells: Sequence[Cell], xs: Tensor, states: Sequence[State | None], lengths: Tensor | None
+    ) -> tuple[Tensor, list[State]] | None:
+        """Unroll cells one on top of the other in one call; None: a layer is to run each by itself.
+
+        Args:
+            cells: each is fed with the output of the one before.
+            xs: (T, B, D), the input of the first.
+            states: of each cell, as in a call.
+            lengths: as in a call.
+
+        Returns:
+            ys (T, B, O) of the last cell, and of each the state after the last step.
+        """
+        return None
+
     def products(self, multiplications: int) -> AbstractContextManager[object]:
         """Return what has products with matrices done faster while it is entered: those around a layer, as a readout.
 
@@ -167,6 +185,18 @@ class Unroller(ABC):
         """
         return None
 
+    def beats(self, cell: Cell, xs: Tensor, state: State, masks: dict[str, Tensor | None], rival: Rival) -> bool:
+        """Tell whether it runs a call in less time than another way; by default it does not say so.
+
+        Args:
+            cell: what is stepped.
+            xs: (T, B, D), the input.
+            state: before the first step.
+            masks: `lengths` and `reset`, as of a call.
+            rival: the other way.
+        """
+        return False
+
     def explain(self, cell: Cell) -> str:
         """Say how this unroller runs `cell`, in one line or several: what is fused, what is not and why."""
         return "steps through time with torch's operations"
@@ -176,6 +206,11 @@ class Unroller(ABC):
 
         A layer asks for it when it is built, has moved, or gets another unroller.
         """
+
+    def arrange_stack(self, cells: Sequence[Cell]) -> None:
+        """Do so for cells one on top of the other, which `stacked` may run in one call."""
+        for cell in cells:
+            self.arrange(cell)
 
     @classmethod
     def facts(cls) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """The layer: any cell where `nn.LSTM` stands."""
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +14,8 @@ from rnnkit.errors import UsageError, check_flag, check_rate, check_whole
 from rnnkit.layers.layer_view import layer_html
 from rnnkit.layers.sequence import Sequences, flip, flip_starts, read
 from rnnkit.layers.shortcuts import Shortcuts
-from rnnkit.layers.stack import Stack
+from rnnkit.layers.stack import Stack, warn_of_one_layer
+from rnnkit.layers.stacked_call import in_one_call, is_plain_stack
 from rnnkit.layers.state_history import Tap, untap
 from rnnkit.layers.state_layout import StateLayout, States
 from rnnkit.layers.stepper import Stepper
@@ -118,7 +118,7 @@ class RNN(TorchNames):
         self.unroller = unroller
         self._shortcuts = Shortcuts()
         if self.num_layers == 1:
-            _warn_of_one_layer(dropout=dropout, residual=residual)
+            warn_of_one_layer(dropout=dropout, residual=residual)
 
     def _build(self, stack: Stack, options: dict[str, Any]) -> int:
         """Build and adopt the cells; return the width of the output."""
@@ -202,6 +202,9 @@ class RNN(TorchNames):
         self, xs: Tensor, states: list[State] | list[None], sequences: Sequences, tapped: bool
     ) -> tuple[Tensor, list[State], list[State]]:
         """Run all layers; return the output and, of each cell, the last state and, if tapped, the states over time."""
+        whole = None if tapped else in_one_call(self, xs, states, sequences)
+        if whole is not None:
+            return *whole, []
         last: list[State] = []
         history: list[State] = []
         for layer in range(self.num_layers):
@@ -216,6 +219,10 @@ class RNN(TorchNames):
             xs = ys + xs if layer and self.residual else ys
         return xs, last, history
 
+    @property
+    def _is_stack(self) -> bool:
+        return is_plain_stack(self)
+
     def _unroll(
         self, position: int, xs: Tensor, state: State | None, sequences: Sequences, tapped: bool
     ) -> tuple[Tensor, State, State]:
@@ -226,7 +233,7 @@ class RNN(TorchNames):
             xs = flip(xs, lengths)
             reset = None if reset is None else flip_starts(reset, lengths)
         cell = self.equipped(position)
-        unroller = self._unroller_for(position, cell)
+        unroller = self.unroller_for(position, cell)
         masks = {"lengths": lengths, "reset": reset}
         if table is not None and position < self.directions:
             ys, state = unroller.over_symbols(cell, xs.squeeze(-1), table, state, **masks)
@@ -287,14 +294,3 @@ class RNN(TorchNames):
     def _repr_html_(self) -> str:
         """Show the cells and parameters in a notebook."""
         return layer_html(self)
-
-
-def _warn_of_one_layer(*, dropout: float, residual: bool) -> None:
-    """Say what has no effect in a single layer; of dropout in torch's words, for filters that know them."""
-    sentences = {
-        "dropout option adds dropout after all but last recurrent layer, so non-zero dropout expects num_layers "
-        f"greater than 1, but got dropout={dropout} and num_layers=1": dropout,
-        "residual=True acts between layers, and there is only one; set num_layers > 1": residual,
-    }
-    for sentence in filter(sentences.get, sentences):
-        warnings.warn(sentence, UserWarning, stacklevel=3)

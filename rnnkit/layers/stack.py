@@ -1,5 +1,6 @@
 """The stack: which cell, and how wide, in each layer."""
 
+import warnings
 from typing import Any, NamedTuple
 
 from rnnkit.errors import UsageError, check_whole
@@ -47,3 +48,14 @@ class Stack(NamedTuple):
             bool(lists),
             f"[{', '.join(names)}]" if "cell" in lists else names[0],
         )
+
+
+def warn_of_one_layer(*, dropout: float, residual: bool) -> None:
+    """Say what has no effect in a single layer; of dropout in torch's words, for filters that know them."""
+    sentences = {
+        "dropout option adds dropout after all but last recurrent layer, so non-zero dropout expects num_layers "
+        f"greater than 1, but got dropout={dropout} and num_layers=1": dropout,
+        "residual=True acts between layers, and there is only one; set num_layers > 1": residual,
+    }
+    for sentence in filter(sentences.get, sentences):
+        warnings.warn(sentence, UserWarning, stacklevel=3)

@@ -63,11 +63,22 @@ class Choosing(Owner):
 
     def _arrange(self) -> None:
         """Have the unroller lay out the parameters of each cell as it reads them fastest, but for computed ones."""
-        if type(self._unroller).arrange is not Unroller.arrange:
-            for cell in filter(None, map(self.standing, range(len(self._cells)))):
+        if type(self._unroller).arrange is Unroller.arrange:
+            return
+        standing = [*map(self.standing, range(len(self._cells)))]
+        cells = [cell for cell in standing if cell is not None]
+        if self._is_stack and len(cells) == len(standing):
+            self._unroller.arrange_stack(cells)
+        else:
+            for cell in cells:
                 self._unroller.arrange(cell)
 
-    def _unroller_for(self, position: int, cell: Cell) -> Unroller:
+    @property
+    def _is_stack(self) -> bool:
+        """Whether the output of each cell, as it is, is the input of the next."""
+        return False
+
+    def unroller_for(self, position: int, cell: Cell) -> Unroller:
         """Return the unroller for a cell that was equipped: the loop where weights are expanded, each row its own."""
         if cell is not self._cells[position] and any(map(_is_expanded, parameters_of(cell))):
             return reference_unroller()

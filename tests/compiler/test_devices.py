@@ -13,7 +13,8 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import rnnkit
-from rnnkit_compiler import _devices, _program, compiled
+from rnnkit.errors import UsageError
+from rnnkit_compiler import _devices, _program, _rivals, compiled
 from rnnkit_compiler.backends.cpp.backend import Cpp
 from rnnkit_compiler.backends.torch.backend import TorchOperations
 from rnnkit_compiler.backends.triton import trust
@@ -31,8 +32,12 @@ class StandIn(TorchOperations):
     """Runs steps as a kernel would, by name."""
 
     name = "triton"
+    time = 1.0
 
-    def is_worth_it(self, batch):
+    def nanoseconds(self, steps, batch):
+        return steps * self.time
+
+    def is_worth_it(self, steps, batch):
         return True
 
 
@@ -53,7 +58,7 @@ class Gpu:
         self._note(monkeypatch, Kernel, "__call__", "vendor")
         self._note(monkeypatch, StandIn, "run", "triton", inherited=True)
         self._note(monkeypatch, TorchOperations, "run", "torch")
-        monkeypatch.setattr(TorchOperations, "is_worth_it", lambda self, batch: True)
+        monkeypatch.setattr(TorchOperations, "is_worth_it", lambda *_: True)
 
     def forget(self):
         """Let every cell be asked for anew."""
@@ -134,6 +139,38 @@ def test_the_chain(case, gpu):
     assert (str(layer.unroller), gpu.ran) == (unroller, ran)
 
 
+@pytest.mark.parametrize(
+    ("restarts", "nanoseconds", "measured", "ran"),
+    [
+        (None, 1.0, None, ["triton"]),
+        (None, 1e12, None, ["vendor"]),
+        (None, 1e5, (1.0, 2.0), ["triton"]),
+        (None, 1e5, (2.0, 1.0), ["vendor"]),
+        ("pieces", 1.0, None, ["vendor"]),
+        ("compiled", 1e12, None, ["triton"]),
+    ],
+)
+def test_rows_that_start_again_go_where_it_takes_less_time(restarts, nanoseconds, measured, ran, gpu, monkeypatch):
+    """By the models, by what was measured where these are close, or as it is asked for; the numbers are the loop's."""
+    monkeypatch.setattr(StandIn, "time", nanoseconds / T)
+    asked = []
+    monkeypatch.setattr(_rivals, "_known", {})
+    monkeypatch.setattr(_rivals, "_read", lambda path: asked.append(path) or _rivals.Measured("", *measured))
+    torch.manual_seed(0)
+    layer = rnnkit.RNN("lstm", D, H, unroller=vendor.Vendor(restarts=restarts))
+    xs = torch.randn(T, B, D)
+    found = layer(xs, **masks())
+    assert (gpu.ran, bool(asked)) == (ran, measured is not None)
+    layer.unroller = "loop"
+    torch.testing.assert_close(found, layer(xs, **masks()))
+
+
+def test_what_rows_that_start_again_may_be_run_by():
+    with pytest.raises(UsageError, match="restarts is 'loop'; it must be pieces, compiled, or None"):
+        vendor.Vendor(restarts="loop")
+    assert str(vendor.Vendor(restarts="pieces")) == "vendor(restarts='pieces')"
+
+
 def test_what_is_fallen_back_on_is_said_once_for_each_reason(gpu, caplog):
     gpu.lacks = "Triton is not installed"
     with caplog.at_level(logging.WARNING, "rnnkit"):
@@ -169,7 +206,7 @@ def test_explain_says_what_would_run(gpu):
     assert kernel.startswith("kernel: torch's lstm for whole sequences")
     assert rest == (
         "to the loop go: second derivatives, transforms of torch.func; "
-        "to compiled, where it has kernels: resets after the first step"
+        "to compiled, where its kernels take less time: resets after the first step"
     )
     assert head("peephole")[0] == "backend: triton"
     gpu.lacks = "Triton is not installed"

@@ -83,11 +83,12 @@ def test_what_auto_takes(name, device):
 
 
 @pytest.mark.parametrize("form", ["packed", "packed, unsorted", "padded"])
+@pytest.mark.parametrize("bidirectional", [True, False], ids=["both directions", "one direction"])
 @pytest.mark.parametrize("name", TORCH_HAS)
-def test_equal_to_torch(name, form, device):
+def test_equal_to_torch(name, bidirectional, form, device):
     torch.manual_seed(0)
-    theirs = TORCH_HAS[name](4, 20, num_layers=2, bidirectional=True).to(device)
-    ours = rnnkit.RNN(name, 4, 20, num_layers=2, bidirectional=True, device=device)
+    theirs = TORCH_HAS[name](4, 20, num_layers=2, bidirectional=bidirectional).to(device)
+    ours = rnnkit.RNN(name, 4, 20, num_layers=2, bidirectional=bidirectional, device=device)
     ours.load_state_dict(theirs.state_dict())
     xs = torch.randn(6, 4, 4, device=device)
     if form != "padded":

@@ -57,6 +57,12 @@ ARGUMENTS = (
         2,
         ("kernel='grid' with backend=None", "backend='triton' has sequence, grid, steps"),
     ),
+    Item(
+        "rows that are to start again by what there is not",
+        given("--unroller", "vendor", "--set", "unroller.restarts=loop"),
+        2,
+        ("restarts is 'loop'", "pieces, compiled, or None"),
+    ),
     Item("a device that there is not", checked("--device", "gpu"), 2, ("device 'gpu'", "try cpu or cuda")),
     Item("a device for the matrix", checked("--matrix", "--device", "cuda"), 2, ("--device cuda", "on the CPU")),
     Item(

@@ -100,8 +100,8 @@ def learnt(server, tmp_path_factory):
 
 
 def test_the_corpus_is_whole():
-    assert [len(items) for items in CORPUS.values()] == [36, 16, 16, 18, 27, 30, 26, 31, 12, 27, 6]
-    assert len({(chapter, item.name) for chapter, item in ITEMS}) == 245
+    assert [len(items) for items in CORPUS.values()] == [36, 16, 16, 18, 27, 30, 26, 31, 12, 28, 6]
+    assert len({(chapter, item.name) for chapter, item in ITEMS}) == 246
 
 
 def cases():

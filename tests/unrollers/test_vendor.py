@@ -175,6 +175,76 @@ def test_only_what_torch_has_goes_to_a_kernel(calls):
         torch.testing.assert_close(found, expected)
 
 
+@pytest.fixture
+def layers(monkeypatch):
+    """Return a list that gets the number of layers of every call of a kernel."""
+    made, run = [], Kernel.__call__
+
+    def counting(self, *arguments, **options):
+        made.append(len(self.subjects))
+        return run(self, *arguments, **options)
+
+    monkeypatch.setattr(Kernel, "__call__", counting)
+    return made
+
+
+STACKS = {
+    "two": ("lstm", {"num_layers": 2}, {}, [2]),
+    "three of no biases": ("gru", {"num_layers": 3, "bias": False}, {}, [3]),
+    "projected": ("lstm", {"num_layers": 2, "proj_size": 2}, {}, [2]),
+    "relu": ("rnn", {"num_layers": 2, "nonlinearity": "relu"}, {}, [2]),
+    "of different lengths": ("gru", {"num_layers": 2}, {"lengths": [6, 2, 3, 3]}, [2]),
+    "learnt states": ("lstm", {"num_layers": 2, "trainable_state": True}, {"lengths": [2, 6, 3, 3]}, [2]),
+    "a list of cells": (["gru", "gru"], {}, {}, [2]),
+    "another kind": (["gru", "rnn"], {}, {}, [1, 1]),
+    "another width": (["gru", "gru"], {"hidden_size": [H, H + 1]}, {}, [1, 1]),
+    "a cell that torch has not": (["lstm", "peephole"], {}, {}, [1]),
+    "both directions": ("gru", {"num_layers": 2, "bidirectional": True}, {}, [1] * 4),
+    "residual": ("gru", {"num_layers": 2, "residual": True}, {}, [1, 1]),
+    "dropout": ("gru", {"num_layers": 2, "dropout": 0.5}, {}, [1, 1]),
+    "rows that start again": ("gru", {"num_layers": 2}, {"reset": torch.eye(T, B, dtype=torch.bool)}, [1, 1]),
+    "states over time": ("gru", {"num_layers": 2}, {"return_states": True}, []),
+}
+
+
+@pytest.mark.parametrize("case", STACKS)
+def test_layers_alike_are_one_call(case, layers):
+    cell, options, given, calls = STACKS[case]
+    options = {"hidden_size": H, "dtype": torch.float64} | options
+    torch.manual_seed(0)
+    layer, found = rnnkit.RNN(cell, D, **options).eval(), []
+    xs = torch.randn(T, B, D, dtype=torch.float64)
+    for unroller in ("vendor", "loop"):
+        layer.unroller = unroller
+        x = xs.clone().requires_grad_()
+        ys, last, *_ = layer(x, **given)
+        assert layers == calls
+        leaves = [x, *layer.parameters()]
+        loss = ys.sin().sum() + sum(state.cos().sum() for state in flattened_states(last))
+        first = torch.autograd.grad(loss, leaves, retain_graph=True)
+        again = torch.autograd.grad(loss, x, create_graph=True)[0].square().sum()
+        second = torch.autograd.grad(again, leaves, allow_unused=True)
+        found.append([ys, *flattened_states(last), *first, *(torch.zeros(()) if g is None else g for g in second)])
+    torch.testing.assert_close(*found)
+
+
+def flattened_states(state):
+    own = isinstance(state, torch.Tensor)
+    return [state] if own else [tensor for each in state for tensor in flattened_states(each)]
+
+
+def test_a_stack_takes_what_hooks_and_computed_weights_ask_for(layers):
+    torch.manual_seed(0)
+    layer = rnnkit.RNN("lstm", D, H, num_layers=2, unroller="vendor", dtype=torch.float64)
+    xs = torch.randn(T, B, D, dtype=torch.float64)
+    normed = nn.utils.parametrizations.weight_norm(layer, "weight_hh_l1")
+    expected = normed(xs)
+    assert layers == [2], "computed for the time of the call"
+    normed.unroller = "loop"
+    torch.testing.assert_close(expected, normed(xs))
+    torch.testing.assert_close(torch.func.vmap(lambda x: layer(x)[0])(xs.unsqueeze(0))[0], layer(xs)[0])
+
+
 X = torch.randn(T, B, D, dtype=torch.float64)
 
 
@@ -480,6 +550,16 @@ def test_weights_are_laid_out_anew_wherever_a_layer_moves(flattened):
     layer.unroller = "loop"
     layer.to("meta")
     assert not flattened.calls
+
+
+def test_weights_of_layers_that_one_call_runs_are_in_one_piece(flattened):
+    layer = rnnkit.RNN("lstm", D, H, num_layers=3, proj_size=2, unroller="vendor")
+    assert flattened.calls == [(15, 5, D, "LSTM", H, 2, 3, False, False)]
+    assert is_in_one_piece(layer, "")
+    flattened.calls.clear()
+    rnnkit.RNN("gru", D, H, num_layers=2, dropout=0.5, unroller="vendor")
+    rnnkit.RNN(["gru", "rnn"], D, H, unroller="vendor")
+    assert [call[0] for call in flattened.calls] == [4] * 4, "of each layer that is a call of its own"
 
 
 def test_what_cudnn_would_not_read_so_stays_where_it_is(flattened):

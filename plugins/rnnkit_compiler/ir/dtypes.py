@@ -4,13 +4,11 @@ from collections.abc import Iterator
 
 import torch
 
+from rnnkit_compiler.ir.precision import COMPLEX, Precisions
 from rnnkit_compiler.ir.values import NotLowerable
 from rnnkit_compiler.ir.whole_numbers import INTEGERS, WholeNumbers
 from rnnkit_compiler.trace.recording import Call, Recording
 from rnnkit_compiler.trace.split import Split
-
-COMPLEX = {torch.complex64: torch.float32, torch.complex128: torch.float64}
-"""Pairs of real numbers."""
 
 
 class Dtypes:
@@ -22,7 +20,6 @@ class Dtypes:
 
     def __init__(self, recording: Recording, split: Split) -> None:
         self._recording = recording
-        self._read = {*recording.results, *(number for call in split.core for number in call.reads)}
         self.whole = WholeNumbers(recording)
         dtypes = recording.dtypes
         states = [dtypes[number] for number in recording.states]
@@ -36,18 +33,11 @@ class Dtypes:
         (self.real,) = found
         if not self.real.is_floating_point:
             raise NotLowerable(f"its state is {self.real}")
+        self.precisions = Precisions(recording, split, self.real, self.whole)
 
     def is_complex(self, call: Call) -> bool:
         """Tell whether a call reads or makes complex numbers."""
         return any(self._recording.dtypes[number].is_complex for number in _numbers(call))
-
-    def check(self, call: Call) -> None:
-        """Raise NotLowerable if a call reads or makes what is of another precision."""
-        for number in self._read.intersection(_numbers(call)):
-            dtype = self._recording.dtypes[number]
-            real = COMPLEX.get(dtype, dtype)
-            if real not in (self.real, torch.bool, *INTEGERS) and self._recording.shapes[number]:
-                raise NotLowerable(f"{call.name} has a tensor of {dtype} beside {self.real}")
 
 
 def _numbers(call: Call) -> Iterator[int]:

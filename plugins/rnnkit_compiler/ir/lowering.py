@@ -98,12 +98,14 @@ class Lowering:
         output = self.value(Ref(number)) if pair is None else pair[0]
         if output.axis != 0 or output.joined != 1:
             raise NotLowerable("the output's first dimension is not the batch")
+        if not self.dtypes.precisions.is_right_output(number):
+            raise NotLowerable(f"the output is {self.recording.dtypes[number]}, and the state {self.dtypes.real}")
         return (output.full(), output.features) if pair is None else (pair.node(), (2, *output.features))
 
     def _lower(self, call: Call, rules: Rules, complex_rules: Rules) -> None:
         if self.is_index(call):
             return
-        self.dtypes.check(call)
+        self.dtypes.precisions.check(call)
         is_complex = self.dtypes.is_complex(call)
         known, name = complex_rules if is_complex else rules, call.base_name
         rule = known.get(name, known.get(name.removesuffix("_copy")))

@@ -4,9 +4,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-from rnnkit_compiler.ir.dtypes import COMPLEX
 from rnnkit_compiler.ir.graph import Node
 from rnnkit_compiler.ir.lowering import Lowering
+from rnnkit_compiler.ir.precision import COMPLEX
 from rnnkit_compiler.ir.values import Form, NotLowerable, Pair
 from rnnkit_compiler.trace.recording import Ref
 

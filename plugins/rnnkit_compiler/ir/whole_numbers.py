@@ -128,7 +128,7 @@ class WholeNumbers:
 
     def _bound_of(self, call: Call) -> Bound:
         given = call.arguments
-        name, numbers = call.base_name, _numbers(given)
+        name, numbers = call.base_name, numbers_of(given)
         if self._dtypes[call.output] == torch.uint8 and self._may_be_negative(call):
             raise NotLowerable(f"{call.name} of torch.uint8, which begins again at 255, has no counterpart")
         if name == "clamp" and _limits(given):
@@ -238,7 +238,7 @@ def _limits(given: Mapping[str, Any]) -> list[Any]:
     return [] if any(limit is None or isinstance(limit, Ref) for limit in limits) else limits
 
 
-def _numbers(given: Mapping[str, Any]) -> list[Any]:
+def numbers_of(given: Mapping[str, Any]) -> list[Any]:
     """Return the tensors and numbers that an operation reads, but for what says where."""
     words = ("self", "other", "min", "max", "value", "values", "src", "source", "tensors", "fill_value", "input")
     found: list[Any] = []

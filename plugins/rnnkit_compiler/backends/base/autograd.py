@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 import rnnkit
+from rnnkit_compiler.backends.base.again import again
 from rnnkit_compiler.backends.base.backend import Results, Tensors, Timeline
 from rnnkit_compiler.backends.base.backward_pass import BackwardPass, Incoming
 from rnnkit_compiler.backends.base.forward_pass import ForwardPass, Kept
@@ -127,22 +128,9 @@ def _again(
     needs: Sequence[bool],
     grads: Sequence[Tensor | None],
 ) -> list[Tensor | None]:
-    """Return gradients by torch's operations, which run the steps again; they can be differentiated if asked for."""
-    create_graph = torch.is_grad_enabled()
+    """Return gradients by torch's operations, which run the steps again."""
     parts, states = recurrence.given_parts, len(recurrence.plan.step.state_widths)
     first = parts + states + (states if timeline.reset is not None else 0)
-    # By views: second derivatives reach what the tensors came from, and a gradient ends at each of them, though one may
-    # have been computed from another.
-    with torch.enable_grad():
-        tensors = [tensor.view_as(tensor) if need else tensor for tensor, need in zip(tensors, needs, strict=True)]
-        before, initial = tensors[parts : parts + states], tensors[parts + states : first]
-        ys, last = recurrence.in_kernels_form.run(Tensors(tensors[:parts], before, initial, tensors[first:]), timeline)
-    pairs = [
-        (result, grad)
-        for result, grad in zip((ys, *last), grads, strict=True)
-        if result.requires_grad and grad is not None
-    ]
-    wanted = [tensor for tensor, need in zip(tensors, needs, strict=True) if need]
-    results, given = [result for result, _ in pairs], [grad for _, grad in pairs]
-    computed = iter(torch.autograd.grad(results, wanted, given, create_graph=create_graph, allow_unused=True))
-    return [next(computed) if need else None for need in needs]
+    before, initial = tensors[parts : parts + states], tensors[parts + states : first]
+    given = Tensors(tensors[:parts], before, initial, tensors[first:])
+    return again(recurrence.in_kernels_form, given, timeline, needs, grads)

@@ -206,8 +206,12 @@ class Backend(ABC):
         """Say what it does at each step, line by line."""
 
     @abstractmethod
-    def is_worth_it(self, batch: int) -> bool:
-        """Tell whether it beats the plain loop at this number of rows."""
+    def is_worth_it(self, steps: int, batch: int) -> bool:
+        """Tell whether it beats the plain loop at these numbers of steps and rows."""
+
+    def nanoseconds(self, steps: int, batch: int) -> float | None:
+        """Return what a call of so many steps and rows takes forward, by a model; None: there is none."""
+        return None
 
     def direct(self, steps: int, batch: int) -> Direct | None:
         """Return what runs calls of so many steps and rows with next to no preparation; None: there is nothing."""

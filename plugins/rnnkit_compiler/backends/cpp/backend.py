@@ -92,7 +92,7 @@ class Cpp(Backend):
         """Say what is fused, kept and deferred, and what it costs."""
         return explain(self._recurrence.plan)
 
-    def is_worth_it(self, batch: int) -> bool:
+    def is_worth_it(self, steps: int, batch: int) -> bool:
         """Tell that it is, always."""
         return True
 

@@ -1,7 +1,7 @@
 """The Triton backend: kernels for GPUs, generated from the same stages as those in C++."""
 
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 import torch
@@ -9,28 +9,32 @@ import torch
 from rnnkit_compiler.backends.base import autograd
 from rnnkit_compiler.backends.base.backend import Backend, RecordedStep, Refusal, Results, Tensors, Timeline, beyond
 from rnnkit_compiler.backends.base.forms import Forms
+from rnnkit_compiler.backends.base.graphs import CHUNK
 from rnnkit_compiler.backends.base.recurrence import Recurrence
 from rnnkit_compiler.backends.torch.backend import TorchOperations
 from rnnkit_compiler.backends.triton.availability import is_interpreted, obstacle_on, triton_version
-from rnnkit_compiler.backends.triton.chunks import CHUNK
 from rnnkit_compiler.backends.triton.code.legend import legend
 from rnnkit_compiler.backends.triton.code.operations import CODE
-from rnnkit_compiler.backends.triton.cost import KINDS, SEQUENCE, choose
+from rnnkit_compiler.backends.triton.cost import GRID, KINDS, SEQUENCE, Choice, choose, is_crowded, ranked, time_of
 from rnnkit_compiler.backends.triton.kernels import Kernels
 from rnnkit_compiler.backends.triton.runtime import TritonRuntime
-from rnnkit_compiler.backends.triton.trust import Trust, folder, verdicts
+from rnnkit_compiler.backends.triton.trust import INSTEAD, Trust, folder, verdicts
 from rnnkit_compiler.ir.graph import needed
 from rnnkit_compiler.ir.lowered import Lowered
 from rnnkit_compiler.ir.operations import OPERATIONS
 from rnnkit_compiler.ir.whole_numbers import INTEGERS
 from rnnkit_compiler.schedule.explanation import explain
 from rnnkit_compiler.schedule.plan import KernelPlan
+from rnnkit_compiler.schedule.sharing import StepWork
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 STATES = (*DTYPES, torch.complex64, torch.complex128, torch.bool, *INTEGERS)
 """What a state may be."""
 
+
+MOST_BATCHES = 1024
+"""Numbers of rows that the ranks of kernels are kept for."""
 
 CHUNK_OF_A_TRIAL = 2
 """Steps that are recorded as one in a trial, so that a chunk of it is tried, and what is left of a call."""
@@ -62,21 +66,23 @@ class Triton(Backend):
         self._fallback = TorchOperations(step, self.invariants, defer=False)
         self._plan = TorchOperations(step, self.invariants, defer=True)
         self._by_kind = cache(self._compared)
+        self._choices = lru_cache(MOST_BATCHES)(self._ranked)
 
-    def _compared(self, kind: str) -> Compared:
-        """Return what runs the steps in kernels of a kind, and the trust in it."""
+    def _compared(self, kind: str, crowded: bool) -> Compared:
+        """Return what runs the steps in kernels of a kind, and the trust in it; `crowded` as `is_crowded` has it."""
         steps, fallback = self._step, self._fallback
         used, tried = (
-            Recurrence(self._schedule, TritonRuntime(self._kernels, kind, chunk), fallback, Forms(steps))
-            for chunk in (CHUNK, CHUNK_OF_A_TRIAL)
+            Recurrence(self._schedule, TritonRuntime(self._kernels, kind, *how), fallback, Forms(steps))
+            for how in ((CHUNK, False), (CHUNK_OF_A_TRIAL, crowded))
         )
 
         def kernels(tensors: Tensors, timeline: Timeline) -> Results:
             return autograd.apply(tried, tensors, timeline)
 
         rounded = steps.narrow or self._kernels.rounds_to_tf32
-        title = f"cell {steps.title!r} by kernel {kind!r}"
-        trust = Trust(title, lambda: [*self._kernels.texts(), kind], steps.device, kernels, fallback.run, rounded)
+        own = f"{kind!r}{', several blocks a program' if crowded else ''}"
+        title = f"cell {steps.title!r} by kernel {own}"
+        trust = Trust(title, lambda: [*self._kernels.texts(), own], steps.device, kernels, fallback.run, rounded)
         return Compared(used, trust)
 
     @classmethod
@@ -105,28 +111,39 @@ class Triton(Backend):
         return cls(step, plan)
 
     def run(self, tensors: Tensors, timeline: Timeline) -> Results:
-        """Step through time in the kernels; in the plan of torch's operations if they are not to be trusted."""
-        recurrence, trust = self._by_kind(self._kind(timeline.batch))
-        if not trust.is_earned(tensors):
-            return self._plan.run(tensors, timeline)
-        return autograd.apply(recurrence, tensors, timeline)
+        """Step through time in the first kind of kernels that is to be trusted; if none is, by torch's operations."""
+        choices = self._choices(timeline.batch)
+        for choice, next_one in zip(choices, (*choices[1:], None), strict=True):
+            recurrence, trust = self._by_kind(choice.kind, is_crowded(choice, self._work))
+            instead = INSTEAD if next_one is None else f"kernel {next_one.kind!r} is tried instead"
+            if trust.is_earned(tensors, instead):
+                return autograd.apply(recurrence, tensors, timeline)
+        return self._plan.run(tensors, timeline)
 
-    def _kind(self, batch: int) -> str:
-        """Return the kind of kernels that is wanted, or the fastest for so many rows by the cost model."""
-        if self._step.kernel is not None:
-            return self._step.kernel
-        work = self._by_kind(SEQUENCE).recurrence.work
-        return choose(None, work, self._kernels.offered, batch, self._kernels.processors).kind
+    @property
+    def _work(self) -> StepWork:
+        return self._by_kind(SEQUENCE, False).recurrence.work
+
+    def _ranked(self, batch: int) -> list[Choice]:
+        """Return the kind of kernels that is wanted, or all, the fastest for so many rows by the cost model first."""
+        given = self._work, self._kernels.offered, batch, self._kernels.processors
+        return ranked(*given) if self._step.kernel is None else [choose(self._step.kernel, *given)]
+
+    def nanoseconds(self, steps: int, batch: int) -> float:
+        """Return the time of the kind of kernels that comes first, by the cost model."""
+        return steps * time_of(self._choices(batch)[0], self._work, batch, self._kernels.processors)
 
     def explain(self) -> Iterator[str]:
         """Say what is fused, kept and deferred, and what it costs."""
         wanted = self._step.kernel
         yield f"kernel: {wanted or 'the fastest of ' + ', '.join(KINDS) + ' by the rows of the batch'}"
         for kind in KINDS if wanted is None else (wanted,):
-            yield f"trust in {kind}: {self._by_kind(kind).trust.explain()}"
+            yield f"trust in {kind}: {self._by_kind(kind, False).trust.explain()}"
+            if kind == GRID:
+                yield f"trust in {kind}, several blocks a program: {self._by_kind(kind, True).trust.explain()}"
         yield from explain(self._schedule)
 
-    def is_worth_it(self, batch: int) -> bool:
+    def is_worth_it(self, steps: int, batch: int) -> bool:
         """Tell that it is, always."""
         return True
 

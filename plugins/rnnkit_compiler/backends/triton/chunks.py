@@ -1,9 +1,4 @@
-"""Chunks: the launches of a fixed number of steps, recorded once as a CUDA graph and replayed for calls of any length.
-
-A graph holds the addresses of what it was recorded on. So it has rooms of its own, for a chunk of steps: what a chunk
-of a call reads is copied there, the graph is replayed, and what it has written is copied back. What is left of a call
-is launched step by step. No length of a sequence is in any key.
-"""
+"""Chunks: the launches of a fixed number of steps of a kernel, recorded as a CUDA graph; see `graphs`."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -11,20 +6,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from rnnkit_compiler._cache import Cache
-from rnnkit_compiler._forks import fork_safe_lock
 from rnnkit_compiler.backends.base.backend import Timeline
+from rnnkit_compiler.backends.base.graphs import Recorded, Replay, current_stream, record
 from rnnkit_compiler.backends.base.runtime import Launch, Matrix
 from rnnkit_compiler.backends.triton.locations import At, slots_of
 from rnnkit_compiler.schedule.buffers import Buffer, BufferKind
-
-CHUNK = 32
-"""Steps of a graph."""
-
-MOST = 8
-"""Graphs that a step's kernels keep, the most recently used ones."""
-
-Replay = Callable[[], None]
 
 StepsOf = Callable[[Launch], Callable[[range], None]]
 """Returns what launches some steps of a call."""
@@ -39,20 +25,6 @@ READ_BACKWARD = (BufferKind.PART, BufferKind.GRAD_Y, BufferKind.KEPT, BufferKind
 WRITTEN_FORWARD = (BufferKind.Y, BufferKind.KEPT, BufferKind.SAVED, BufferKind.OPERAND)
 WRITTEN_BACKWARD = (BufferKind.GRAD_PART, BufferKind.GRAD_PRODUCT)
 """Buffers with a slot for each step, but for states."""
-
-
-def record(body: Callable[[], None]) -> Replay:
-    """Record what a function launches on the device; return what launches it all again."""
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-        body()
-    replay: Replay = graph.replay
-    return replay
-
-
-def may_be_recorded(steps: int, device: torch.device) -> bool:
-    """Tell whether steps are recorded on a device: what others are recording already stays as it is."""
-    return steps > 0 and device.type == "cuda" and not torch.cuda.is_current_stream_capturing()
 
 
 class Span(NamedTuple):
@@ -163,22 +135,8 @@ class Chunk:
         return like.new_empty(count * _rows(launch, buffer), self._widths[buffer])
 
 
-class Chunks:
-    """The chunks of a step's kernels, by all that is recorded with them.
-
-    Args:
-        size: steps of each.
-    """
-
-    def __init__(self, size: int = CHUNK) -> None:
-        self._size = size
-        self._chunks: Cache[Chunk] = Cache(MOST)
-        self._lock = fork_safe_lock()
-        """Rooms are used by one call at a time."""
-
-    def whole(self, steps: int) -> int:
-        """Return how many of the steps of a call are in whole chunks."""
-        return steps // self._size * self._size
+class Chunks(Recorded[Chunk]):
+    """The chunks of a step's kernels."""
 
     def run(self, launch: Launch, buffers: dict[Buffer, int], steps_of: StepsOf) -> None:
         """Run all steps of a call, whole chunks of them by graphs.
@@ -189,8 +147,8 @@ class Chunks:
             steps_of: returns what launches some steps of a call.
         """
         whole = self.whole(launch.timeline.steps)
-        starts, rest = range(0, whole, self._size), range(whole, launch.timeline.steps)
-        with self._lock:
+        starts, rest = range(0, whole, self.size), range(whole, launch.timeline.steps)
+        with self.lock:
             chunk = self._chunk_for(launch, buffers, steps_of)
             if launch.kernel == "Backward":
                 steps_of(launch)(rest)
@@ -206,12 +164,7 @@ class Chunks:
         forms = timeline.batch, timeline.lengths is None, timeline.reset is None, launch.writes_y, launch.slots == 2
         turned = tuple(matrix.row_stride < matrix.column_stride for matrix in launch.matrices)
         key = (launch.kernel, launch.shares, *forms, turned, frozenset(launch.locations), current_stream())
-        return self._chunks.get(key, lambda: Chunk(launch, buffers, self._size, steps_of))
-
-
-def current_stream() -> int:
-    """Return what tells apart the streams of a device on which calls may overlap."""
-    return int(torch.cuda.current_stream().cuda_stream) if torch.cuda.is_available() else 0
+        return self.kept.get(key, lambda: Chunk(launch, buffers, self.size, steps_of))
 
 
 def _rows(launch: Launch, buffer: Buffer) -> int:

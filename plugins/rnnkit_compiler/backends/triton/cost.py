@@ -62,15 +62,30 @@ def time_of(choice: Choice, work: StepWork, batch: int, processors: int) -> floa
     return ceil(programs / processors) * program + work.stages * between
 
 
+def is_crowded(choice: Choice, work: StepWork) -> bool:
+    """Tell whether programs of a grid have several blocks of units each, for which they read weights at every step."""
+    return choice.kind == GRID and choice.units * choice.tiles.units < work.width
+
+
 def choose(kind: str | None, work: StepWork, offered: Offered, batch: int, processors: int) -> Choice:
     """Return the fastest choice, of one kind if that is wanted; a grid that does not fit has fewer programs a row."""
+    wanted = [choice for choice in _choices(work, offered, batch, processors) if kind in (None, choice.kind)]
+    return min(wanted, key=lambda choice: time_of(choice, work, batch, processors))
+
+
+def ranked(work: StepWork, offered: Offered, batch: int, processors: int) -> list[Choice]:
+    """Return a choice of each kind that runs so many rows, the fastest first."""
+    times = {choice: time_of(choice, work, batch, processors) for choice in _choices(work, offered, batch, processors)}
+    return sorted((choice for choice, time in times.items() if time < float("inf")), key=lambda choice: times[choice])
+
+
+def _choices(work: StepWork, offered: Offered, batch: int, processors: int) -> list[Choice]:
+    """Return a choice of each kind."""
     tiles, grid = offered.tiles, offered.grid_tiles
     blocks = max(1, ceil(work.width / grid.units))
     fitting = max(1, min(blocks, processors // max(1, grid.programs(batch))))
-    choices = [
+    return [
         Choice(SEQUENCE, tiles, 1),
         Choice(GRID, grid, fitting, offered.holds_weights and fitting == blocks),
         Choice(STEPS, tiles, max(1, ceil(work.width / tiles.units))),
     ]
-    wanted = [choice for choice in choices if kind in (None, choice.kind)]
-    return min(wanted, key=lambda choice: time_of(choice, work, batch, processors))

@@ -3,12 +3,16 @@
 import logging
 import re
 from collections.abc import Callable
+from math import ceil
 from typing import NamedTuple
 
 from rnnkit.errors import first_line
 from rnnkit_compiler.backends.triton.tiles import Tiles
 
 logger = logging.getLogger("rnnkit")
+
+ALIGNMENT = 8
+"""Bytes that a thread's local memory is a multiple of."""
 
 
 class Form(NamedTuple):
@@ -57,7 +61,7 @@ def spilled_of(local: int, ptx: str) -> int:
             spilled registers.
     """
     declared = sum(map(int, re.findall(r"\.local [^;]*\[(\d+)\];", ptx)))
-    return max(0, local - declared)
+    return max(0, local - ceil(declared / ALIGNMENT) * ALIGNMENT)
 
 
 def _holds(form: Form, spilled_by: Callable[[Form], int]) -> bool:

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from rnnkit_compiler.backends.base import numbered
+from rnnkit_compiler.backends.base.graphs import may_be_recorded
 from rnnkit_compiler.backends.base.runtime import Launch, Matrix, Unfit
 from rnnkit_compiler.backends.triton.availability import is_interpreted
-from rnnkit_compiler.backends.triton.chunks import Chunks, may_be_recorded
+from rnnkit_compiler.backends.triton.chunks import Chunks
 from rnnkit_compiler.backends.triton.code.kernel_source import KernelText, Source, generate
 from rnnkit_compiler.backends.triton.cost import GRID, STEPS, Offered
 from rnnkit_compiler.backends.triton.form import Form, settled

@@ -91,7 +91,7 @@ class Run:
             options.pop("maxnreg", None)
         if self._kind != STEPS:
             constants += [self._kind == GRID, form.holds_weights]
-        if self._kind == GRID:
+        if self._kind == GRID and shares.units > 1:  # programs that wait for each other all have to be there
             options["launch_cooperative_grid"] = True
         if compile_only:
             return function.warmup(*given, *numbers, *constants, grid=programs, **options)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from rnnkit_compiler.backends.base import numbered
 from rnnkit_compiler.backends.base.runtime import Launch, LaunchingRuntime, Matrix, Unfit
-from rnnkit_compiler.backends.triton.chunks import CHUNK, Chunks
+from rnnkit_compiler.backends.triton.chunks import Chunks
 from rnnkit_compiler.backends.triton.cost import Choice, choose
 from rnnkit_compiler.backends.triton.kernels import Kernels
 from rnnkit_compiler.backends.triton.locations import At, carried
@@ -26,11 +26,12 @@ class TritonRuntime(LaunchingRuntime):
         kernels: of the step.
         kind: of kernels that are run.
         chunk: steps that are recorded as one where they are launched one by one.
+        is_crowded: have fewer programs share the units than could, as there are for many rows.
     """
 
-    def __init__(self, kernels: Kernels, kind: str, chunk: int = CHUNK) -> None:
+    def __init__(self, kernels: Kernels, kind: str, chunk: int, is_crowded: bool) -> None:
         self.device, self.dtype, self._kernels, self._kind = kernels.device, kernels.dtype, kernels, kind
-        self._chunks = Chunks(chunk)
+        self._chunks, self._is_crowded = Chunks(chunk), is_crowded
         self._choices: dict[int, Choice] = {}
         """By the rows of a batch."""
         with torch.inference_mode():
@@ -73,7 +74,8 @@ class TritonRuntime(LaunchingRuntime):
             kernels = self._kernels
             self._choices[batch] = choose(self._kind, work, kernels.offered, batch, kernels.processors)
         choice = self._choices[batch]
-        return Shares(choice.tiles.programs(batch), choice.units)
+        units = max(1, choice.units // 2) if self._is_crowded else choice.units
+        return Shares(choice.tiles.programs(batch), units)
 
     def multiply(
         self, result: Tensor, a: Matrix, b: Matrix, bias: At | None, row_sums: At | None

@@ -3,7 +3,7 @@
 A small random batch goes through both, with rows that end and rows that start again, forward and back, and without
 gradients. The verdict is
 kept in the cache folder, by all that it may depend on. A wrong kernel, or one that cannot be compiled, costs speed and
-never numbers: torch's operations run instead, and one warning says so.
+never numbers: another kind of kernel or torch's operations run instead, and one warning says so.
 """
 
 import json
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from rnnkit.errors import first_line
 from rnnkit_compiler.backends.base.backend import Results, Tensors, Timeline
+from rnnkit_compiler.backends.base.comparison import differ
 from rnnkit_compiler.backends.cpp.building.cache import cache_folder
 from rnnkit_compiler.backends.triton.availability import is_interpreted, triton_version
 
@@ -30,11 +31,7 @@ STEPS, BATCH, DRAWS = 3, 18, 3
 A result must stray in each of the draws: at a kink rounding decides about a gradient.
 """
 
-BOUNDS = {torch.float64: 1e-9, torch.float32: 5e-4, torch.float16: 3e-2, torch.bfloat16: 0.15}
-"""How much of its magnitude a tensor may stray by: some roundings of the dtype."""
-
-ROUNDED = 2e-2
-"""The same of float32 where factors of products are rounded to TF32 or bfloat16."""
+INSTEAD = "torch's operations run instead"
 
 Run = Callable[[Tensors, Timeline], Results]
 
@@ -103,12 +100,17 @@ class Trust:
         self._kernels, self._torch_operations, self._rounded = kernels, torch_operations, rounded
         self.verdict: Verdict | None = None
 
-    def is_earned(self, tensors: Tensors) -> bool:
-        """Tell whether the kernels may be used: looked up, or found by a trial with invariants like these."""
+    def is_earned(self, tensors: Tensors, instead: str = INSTEAD) -> bool:
+        """Tell whether the kernels may be used: looked up, or found by a trial with invariants like these.
+
+        Args:
+            tensors: of the call.
+            instead: what is done if they may not, for the one warning that says so.
+        """
         if self.verdict is None:
             self.verdict = self._kept() or self._found(tensors)
             if self.verdict.reason:
-                logger.warning("%s: %s; torch's operations run instead", *self.verdict)
+                logger.warning("%s: %s; %s", *self.verdict, instead)
         return not self.verdict.reason
 
     def explain(self) -> str:
@@ -140,7 +142,7 @@ class Trust:
         with torch.inference_mode(False), torch.enable_grad(), torch.autocast(self._device.type, enabled=False):
             given, timeline = _trial(tensors, seed)
             found, expected = (_everything(run, given, timeline) for run in (self._kernels, self._torch_operations))
-        return any(_differ(f, e, self._rounded) for f, e in zip(found, expected, strict=True))
+        return any(differ(f, e, self._rounded) for f, e in zip(found, expected, strict=True))
 
 
 def _trial(tensors: Tensors, seed: int) -> tuple[Tensors, Timeline]:
@@ -183,21 +185,6 @@ def _everything(run: Run, tensors: Tensors, timeline: Timeline) -> list[Tensor]:
     with torch.no_grad():
         ys, last = run(tensors, timeline)
     return [*found, ys, *last]
-
-
-def _differ(found: Tensor, expected: Tensor, rounded: bool) -> bool:
-    """Tell whether two tensors differ by more than rounding, or in where they are not finite."""
-    bound = BOUNDS.get(expected.real.dtype if expected.is_complex() else expected.dtype, 0.0)
-    bound = max(bound, ROUNDED) if rounded and bound else bound
-    found, expected = (
-        tensor.to(torch.complex128 if tensor.is_complex() else torch.float64) for tensor in (found, expected)
-    )
-    finite = expected.isfinite()
-    if not torch.equal(found.isfinite(), finite):
-        return True
-    error = torch.where(finite, found - expected, 0).abs()
-    scale = torch.where(finite, expected, 0).abs()
-    return bool(error.numel()) and float(error.max()) > bound * max(1e-2, float(scale.max()))
 
 
 def _dtype_of(tensors: Tensors) -> str:

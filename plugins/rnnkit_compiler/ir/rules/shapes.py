@@ -29,7 +29,7 @@ def _detach(lowering: Lowering, call: Call) -> Value:
 def _to_copy(lowering: Lowering, call: Call) -> Value:
     value = lowering.value(call.args[0])
     before, after = (lowering.recording.dtypes[number] for number in (call.reads[0], call.output))
-    if before == after or (not before.is_floating_point and after.is_floating_point):
+    if after.is_floating_point and not before.is_complex:  # from another precision: one that is told to be right
         return value
     if after is torch.bool:
         return value.like(value.node.ne(0))

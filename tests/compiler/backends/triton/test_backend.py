@@ -1,6 +1,7 @@
 """What asks for the Triton backend and is refused, the source that it writes, and the choice of a kernel."""
 
 import re
+from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
@@ -9,16 +10,17 @@ import torch
 import rnnkit
 from rnnkit.errors import UsageError
 from rnnkit_compiler import compiled
-from rnnkit_compiler.backends.base.backend import Refusal
+from rnnkit_compiler.backends.base.backend import Refusal, Timeline
+from rnnkit_compiler.backends.base.runtime import Launch
 from rnnkit_compiler.backends.triton import availability, backend, launching
 from rnnkit_compiler.backends.triton.code.kernel_source import generate
 from rnnkit_compiler.backends.triton.code.operations import CODE
-from rnnkit_compiler.backends.triton.cost import GRID, SEQUENCE, STEPS, Offered, choose, time_of
+from rnnkit_compiler.backends.triton.cost import GRID, SEQUENCE, STEPS, Offered, choose, ranked, time_of
 from rnnkit_compiler.backends.triton.form import Form, settled
 from rnnkit_compiler.backends.triton.held import holds_weights, stacks_of
 from rnnkit_compiler.backends.triton.tiles import Tiles, grid_tiles, products_of
 from rnnkit_compiler.ir.operations import OPERATIONS
-from rnnkit_compiler.schedule.sharing import StepWork
+from rnnkit_compiler.schedule.sharing import Shares, StepWork
 
 Compiled = rnnkit.unrollers["compiled"]
 
@@ -136,6 +138,36 @@ def test_the_choice_of_a_kernel():
     assert choose(GRID, work(256), offered, 64, 1).units == 1
 
 
+def test_the_kinds_are_ranked_by_their_time():
+    offered = Offered(Tiles(16, 64, 32, 8), Tiles(16, 16, 32, 8), holds_weights=False)
+    for batch in (16, 256, 8192):
+        kinds = [choice.kind for choice in ranked(work(512), offered, batch, 132)]
+        assert kinds[0] == choose(None, work(512), offered, batch, 132).kind
+        assert {*kinds} == ({SEQUENCE, STEPS} if batch == 8192 else {SEQUENCE, GRID, STEPS}), (
+            "no grid that does not fit"
+        )
+
+
+def test_programs_that_wait_for_none_need_not_be_there_at_once():
+    """A grid of more rows than fit at once, asked for by name: its programs have whole rows each."""
+    offered = Offered(Tiles(16, 64, 32, 8), Tiles(16, 16, 32, 8), holds_weights=False)
+    launched = []
+
+    class Function:
+        def __getitem__(self, programs):
+            return lambda *_, **options: launched.append((programs, options.get("launch_cooperative_grid", False)))
+
+    for batch in (64, 8192):
+        choice = choose(GRID, work(512), offered, batch, 132)
+        shares = Shares(choice.tiles.programs(batch), choice.units)
+        timeline = Timeline(1, batch, None, None, None)
+        launch = Launch("Forward", timeline, {}, (), shares, 2, True, ())
+        text = SimpleNamespace(parameters={"forward": ()})
+        run = launching.Run(SimpleNamespace(forward=Function()), text, launch, {}, GRID, "ieee")
+        run._start("forward", [], Form(choice.tiles))
+    assert launched == [((4, 32), True), ((512, 1), False)]
+
+
 def test_weights_on_chip_are_not_read_again():
     tiles = Tiles(16, 16, 32, 8)
     held, read = (Offered(Tiles(16, 64, 32, 8), tiles, holds) for holds in (True, False))
@@ -209,6 +241,9 @@ def test_what_a_kernel_says_it_spills(monkeypatch):
     assert launching._spilled(Kernel()) == 12
     monkeypatch.setitem(Kernel.asm, "ptx", ".local .align 4 .b8 \t__local_depot0[8];\n.reg .b32 %r<9>;")
     assert launching._spilled(Kernel()) == 4, "an array of its own is not spilled"
+    monkeypatch.setitem(Kernel.asm, "ptx", ".local .align 4 .b8 \t__local_depot0[12];")
+    monkeypatch.setattr(Kernel, "n_spills", 4)
+    assert launching._spilled(Kernel()) == 0, "nor is what it is filled up by to a multiple of eight"
     assert launching._spilled(Kernel(OutOfResources())) == launching.TOO_MUCH
     with pytest.raises(RuntimeError, match="driver"):
         launching._spilled(Kernel(RuntimeError("driver")))

@@ -11,6 +11,7 @@ from rnnkit_compiler.backends.triton.code.names import Names, StepNames, Tables
 from rnnkit_compiler.backends.triton.code.region_code import RegionCode
 from rnnkit_compiler.backends.triton.code.row_code import RowCode
 from rnnkit_compiler.backends.triton.code.whole_code import WholeCode
+from rnnkit_compiler.ir.graph import Node, needed
 from rnnkit_compiler.schedule.buffers import Buffer, BufferKind
 from rnnkit_compiler.schedule.plan import KernelPlan
 from rnnkit_compiler.schedule.stages import Stage, Stages
@@ -18,6 +19,27 @@ from rnnkit_compiler.schedule.stages import Stage, Stages
 JIT = '@triton.jit(do_not_specialize=["t", "steps", "batch", "slots"])'
 BLOCKS = "ROWS: tl.constexpr, UNITS: tl.constexpr, DEPTH: tl.constexpr, PRECISION: tl.constexpr"
 PASSED = "ROWS, UNITS, DEPTH, PRECISION"
+
+
+def tells_equal(plan: KernelPlan) -> bool:
+    """Tell whether a step or its derivative asks whether two values are equal, as that of the largest of a row does.
+
+    That of the larger of two asks as well; there another answer is one at a kink.
+    """
+    nodes = needed([plan.step.output, *plan.step.next_states, *plan.gradients])
+    at_kinks = {frozenset(node.inputs) for node in nodes if node.op in ("maximum", "minimum")}
+    asked = (node for node in nodes if node.op in ("eq", "ne") and all(o.op != "number" for o in node.inputs))
+    return any(len({*node.inputs}) > 1 and frozenset(node.inputs) not in at_kinks for node in asked)
+
+
+def kept_by(stages: Stages) -> frozenset[Node]:
+    """List what stages keep, in low precision if numbers are.
+
+    Two ways to the same value, one by what was kept and one by what it was made of, then give the same number.
+    """
+    stores = [store for stage in stages.stages for store in stage.row_stores]
+    stores += [store for stage in stages.stages for region in stage.regions for store in region.stores]
+    return frozenset(store.node for store in stores if store.place.buffer.kind is not BufferKind.GRAD_VECTOR)
 
 
 class KernelCode:
@@ -35,7 +57,8 @@ class KernelCode:
         self.name, self.plan, self.stages, self._narrow = name.lower(), plan, stages, narrow
         dtype = plan.step.dtype
         low = f"tl.{str(dtype).removeprefix('torch.')}" if dtype.itemsize < 4 else ""
-        self.step = StepNames(stages, tables, called=plan.step.names, low=low)
+        rounded = kept_by(stages) if low and tells_equal(plan) else frozenset()
+        self.step = StepNames(stages, tables, called=plan.step.names, low=low, rounded=rounded)
         self.forward = name != "Backward"
         self.parameters: dict[str, list[str]] = {}
         """What each function takes beside rows, step and blocks, by its name."""

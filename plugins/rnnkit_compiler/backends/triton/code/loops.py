@@ -67,6 +67,7 @@ class Values:
         bare = node.op in INFIX and numbers < len(node.inputs)
         operands = [self.operand(operand, bare) for operand in node.inputs]
         self.define(node, expression(node.op, operands, self.names.step.low), name)
+        self.lines += self.names.step.rounding(node, self.known[node])
 
     def inline(self, node: Node) -> str:
         """Return the name of a node which is computed here, down to what is known or stands in a buffer."""

@@ -4,6 +4,7 @@ Each stage is a function of its own, so it has its own parameters; what is known
 row that one stage leaves to the next, is shared by all of them.
 """
 
+from collections.abc import Set
 from dataclasses import dataclass, field
 
 from rnnkit_compiler.backends.base.places import Places, number_of
@@ -56,6 +57,13 @@ class StepNames(Places):
 
     low: str = ""
     """Triton's name of the dtype that numbers are kept in, where that is not the one they are computed in."""
+
+    rounded: Set[Node] = frozenset()
+    """What is rounded to that dtype as soon as it is computed."""
+
+    def rounding(self, node: Node, name: str) -> list[str]:
+        """Return the line that rounds a node, if it is to be rounded."""
+        return [f"{name} = {name}.to({self.low}).to(REAL)"] if node in self.rounded else []
 
     def variable(self, node: Node) -> str:
         """Name the variable of a node: as its author calls it, if that is known, and by its number in the plan."""

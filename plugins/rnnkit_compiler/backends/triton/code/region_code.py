@@ -28,6 +28,8 @@ class RegionCode:
         for product in region.products:
             inside.lines += self.held_product(product, region.width)
             inside.known |= {block.node: self.names.step.variable(block.node) for block in product.blocks}
+            for block in product.blocks:
+                inside.lines += self.names.step.rounding(block.node, inside.known[block.node])
         for node in self._computed(region):
             if node.op == "gather":
                 inside.define(node, self._gathered(node, inside))

@@ -72,6 +72,8 @@ class RowCode:
         yield from all_units(width)
         yield from indented(inside.lines)
         values.known |= {node: f"n{node.number}" for node in group}
+        for node in group:
+            yield from self.names.step.rounding(node, values.known[node])
 
     def _running(self, node: Node, values: Values) -> Iterator[str]:
         """Put aside the running values along a row, in double, as torch adds up."""

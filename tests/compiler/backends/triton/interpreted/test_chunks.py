@@ -7,6 +7,7 @@ import torch
 
 import rnnkit
 from rnnkit_compiler import compiled
+from rnnkit_compiler.backends.base import graphs
 from rnnkit_compiler.backends.triton import backend, chunks, kernels, launching
 
 from ....test_compiled_law import Call, Compiled, build, differences
@@ -117,7 +118,7 @@ def test_weights_are_those_of_the_call(recorder):
 
 
 def test_few_graphs_are_kept(recorder, monkeypatch):
-    monkeypatch.setattr(chunks, "MOST", 2)
+    monkeypatch.setattr(graphs, "MOST", 2)
     layer = rnnkit.RNN("rnn", 3, 5, unroller=STEPS)
     for batch in (1, 2, 3, 1):
         layer(torch.randn(4, batch, 3))

@@ -8,7 +8,7 @@ import torch
 
 import rnnkit
 from rnnkit_compiler import compiled
-from rnnkit_compiler.backends.triton import backend, kernels, trust
+from rnnkit_compiler.backends.triton import backend, cost, kernels, trust
 
 Compiled = rnnkit.unrollers["compiled"]
 
@@ -32,13 +32,14 @@ def run(cell="lstm", kernel="sequence", **masks):
     return layer, everything(layer, **masks)
 
 
-def expected(layer, **masks):
+def expected(layer, cell="lstm", **masks):
     torch.manual_seed(0)
-    return everything(rnnkit.RNN("lstm", 3, 5, unroller="loop", dtype=torch.float64), **masks)
+    return everything(rnnkit.RNN(cell, 3, 5, unroller="loop", dtype=torch.float64), **masks)
 
 
 def everything(layer, **masks):
     """Return outputs, all gradients, and outputs without gradients."""
+    torch.manual_seed(0)
     xs = torch.randn(6, 4, 3, dtype=torch.float64, requires_grad=True)
     ys = layer(xs, **masks)[0]
     with torch.no_grad():
@@ -109,6 +110,43 @@ def test_each_kind_of_kernel_is_compared_by_itself(fresh, monkeypatch, caplog):
         run(kernel="grid")
     (said,) = [record.getMessage() for record in caplog.records]
     assert said.startswith("cell 'lstm' by kernel 'grid'"), "weights on chip are those of the grid alone"
+
+
+@pytest.mark.slow
+def test_a_grid_of_several_blocks_a_program_is_compared_by_itself(fresh, monkeypatch, caplog):
+    """It reads weights at every step, by other code than one that holds them."""
+    plant(monkeypatch, "forward_0", "columns(w1, d[:, None], j,", "columns(w1, d[:, None], j + 1,")
+    torch.manual_seed(0)
+    narrow, wide = (
+        rnnkit.RNN("rnn", 3, width, unroller=Compiled(backend="triton", kernel="grid"), dtype=torch.float64)
+        for width in (16, 160)
+    )
+    for layer in (narrow, wide):
+        with caplog.at_level(logging.WARNING):
+            found = everything(layer)
+        layer.unroller = "loop"
+        torch.testing.assert_close(found, everything(layer))
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith("cell 'rnn' by kernel 'grid', several blocks a program in float64 on the interpreter: ")
+    told = Compiled(backend="triton", kernel="grid").explain(wide.cells[0])
+    assert f"trust in grid, several blocks a program: {NUMBERS}" in told
+
+
+def test_another_kind_runs_before_torch_s_operations_do(fresh, monkeypatch, caplog):
+    plant(monkeypatch, "forward_0", "block_of_stack(layers, 0", "block_of_stack(layers, 1")  # of the grid alone
+    monkeypatch.setattr(cost, "time_of", lambda choice, *_: {"grid": 1, "sequence": 2, "steps": 3}[choice.kind])
+    with caplog.at_level(logging.WARNING):
+        layer, found = run("rnn", kernel=None)
+        run("rnn", kernel=None)
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith("cell 'rnn' by kernel 'grid' in float64 on the interpreter: " + NUMBERS)
+    assert said.endswith("; kernel 'sequence' is tried instead")
+    for one, other in zip(found, expected(layer, "rnn"), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
+    told = Compiled(backend="triton").explain(layer.cells[0])
+    assert f"trust in grid: {NUMBERS}" in told
+    assert "trust in sequence: compared with torch's operations on this device: equal" in told
+    assert "trust in steps: not yet compared" in told
 
 
 def test_a_verdict_that_cannot_be_read_is_found_again(fresh, caplog):

@@ -1,0 +1,31 @@
+"""Making the program of a cell, or telling why there is none; on a GPU what there is not is said once."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from rnnkit import Cell
+from rnnkit.errors import first_line
+from rnnkit_compiler import _devices
+from rnnkit_compiler._program import BACKENDS, Program, Wanted, compose
+from rnnkit_compiler.backends.base.backend import Refusal
+from rnnkit_compiler.trace.recording import NotRecordable
+
+
+def made(cell: Cell, xs: Tensor, states: Sequence[Tensor], wanted: Wanted, *way: bool) -> Program | Refusal:
+    """Return the program of a cell for such input and states; see `compose`."""
+    program = _composed(cell, xs, states, wanted, *way)
+    is_plan = isinstance(program, Program) and program.backend.name == BACKENDS[-1].name
+    if wanted.backend is None and (isinstance(program, Refusal) or is_plan):
+        instead = "the loop runs" if isinstance(program, Refusal) else "torch's operations run"
+        _devices.say_once(xs.device, program.reason, f"no kernel for cell {cell.name!r} on {xs.device}", instead)
+    return program
+
+
+def _composed(cell: Cell, xs: Tensor, states: Sequence[Tensor], wanted: Wanted, *way: bool) -> Program | Refusal:
+    try:
+        return compose(cell, xs, states, wanted, *way)
+    except NotRecordable as error:
+        return Refusal(str(error))
+    except Exception as error:  # of project(), on numbers of our own: the loop says so of the user's, if it is so there
+        return Refusal(f"trying the cell fails ({first_line(error)})")

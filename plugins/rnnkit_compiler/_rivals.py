@@ -1,0 +1,159 @@
+"""Which of two ways to run a call takes less time: by the models of both, corrected by what was measured here.
+
+Where the models are far apart they are believed. Else both ways run on the call's own numbers when the first such call
+comes, forward and, in training, back; what they took is kept in the cache folder, by device, driver and versions, by
+cell and by the sizes, each up to a power of two.
+"""
+
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+import rnnkit
+from rnnkit import Cell, State
+from rnnkit.errors import first_line
+from rnnkit_compiler.backends.cpp.building.cache import cache_folder
+from rnnkit_compiler.backends.triton.trust import device_facts
+
+logger = logging.getLogger("rnnkit")
+
+CLEAR = 8.0
+"""How many times as long one way has to take, by the models, for nothing to be measured."""
+
+ROUNDS = 3
+"""Runs of each way, in turn, after one that is not counted; the shortest counts."""
+
+Run = Callable[[Tensor], tuple[Tensor, State]]
+
+
+class Measured(NamedTuple):
+    """What two ways took."""
+
+    what: str
+    own: float
+    """Seconds of the kernels."""
+
+    rival: float
+    """Seconds of the other way."""
+
+    @property
+    def text(self) -> str:
+        """Say it in words."""
+        return f"{self.what}: kernels {1e3 * self.own:.3g} ms, the other way {1e3 * self.rival:.3g} ms"
+
+
+_known: dict[Path, Measured | None] = {}
+"""None: it could not be measured."""
+
+
+def folder() -> Path:
+    """Return where measurements are kept."""
+    return cache_folder() / "rivals"
+
+
+def measurements() -> Iterator[Measured]:
+    """Read all that are kept."""
+    for path in sorted(folder().glob("*.json")) if folder().is_dir() else ():
+        measured = _read(path)
+        if measured is not None:
+            yield measured
+
+
+def clear() -> int:
+    """Forget all measurements; return their bytes."""
+    _known.clear()
+    paths = [*folder().glob("*.json")] if folder().is_dir() else []
+    size = sum(path.stat().st_size for path in paths)
+    for path in paths:
+        path.unlink(missing_ok=True)
+    return size
+
+
+def is_faster(cell: Cell, xs: Tensor, run: Run, nanoseconds: float, rival: rnnkit.Rival) -> bool:
+    """Tell whether kernels run a call faster than another way.
+
+    Args:
+        cell: which is run.
+        xs: (T, B, D), the input of the call.
+        run: runs the call in kernels on another input.
+        nanoseconds: of that, by a model.
+        rival: the other way.
+    """
+    by_model = nanoseconds < rival.nanoseconds
+    if max(nanoseconds, rival.nanoseconds) > CLEAR * min(nanoseconds, rival.nanoseconds):
+        return by_model
+    weights: list[Tensor] = [parameter for parameter in cell.parameters() if parameter.requires_grad]
+    training = torch.is_grad_enabled() and bool(weights or xs.requires_grad)
+    sizes = ", ".join(f"{1 << (size - 1).bit_length()}" for size in xs.shape[:2])
+    how = "training" if training else "inference"
+    dtype = str(xs.dtype).removeprefix("torch.")
+    what = f"cell {cell.name!r} of {cell.hidden_size} units, {sizes} steps and rows, {dtype}, {how}; {rival.name}"
+    path = folder() / f"{sha256(chr(10).join([what, *device_facts(xs.device)]).encode()).hexdigest()}.json"
+    if path not in _known:
+        _known[path] = _read(path) or _measured(path, what, xs, (run, rival.run), weights if training else None)
+    measured = _known[path]
+    return by_model if measured is None else measured.own < measured.rival
+
+
+def _measured(
+    path: Path, what: str, xs: Tensor, ways: tuple[Run, Run], weights: list[Tensor] | None
+) -> Measured | None:
+    try:
+        taken: list[list[float]] = [[], []]
+        for _ in range(1 + ROUNDS):
+            for k, run in enumerate(ways):
+                taken[k].append(_seconds(run, xs.detach(), weights))
+    except Exception as error:  # of memory, of a compiler: then the models are all there is
+        logger.debug("%s: nothing could be measured (%s)", what, first_line(error))
+        return None
+    measured = Measured(what, *(min(seconds[1:]) for seconds in taken))
+    _keep(path, measured)
+    return measured
+
+
+def _seconds(run: Run, xs: Tensor, weights: list[Tensor] | None) -> float:
+    """Return what one run takes, forward and, with weights, back."""
+    _wait(xs.device)
+    begin = time.perf_counter()
+    if weights is None:
+        with torch.no_grad():
+            run(xs)
+    else:
+        given = xs.clone().requires_grad_()
+        ys, _ = run(given)
+        torch.autograd.grad(ys.sum(), [given, *weights], allow_unused=True)
+    _wait(xs.device)
+    return time.perf_counter() - begin
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _read(path: Path) -> Measured | None:
+    """Read a measurement; None where there is none that can be read, so that it is made again."""
+    try:
+        measured = Measured(**json.loads(path.read_text(encoding="utf-8")))
+        return measured if measured.own > 0 and measured.rival > 0 else None
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _keep(path: Path, measured: Measured) -> None:
+    """Write a measurement, whole or not at all; where that is not possible, it is made again in the next process."""
+    try:
+        path.parent.mkdir(exist_ok=True)
+        scratch = path.with_suffix(f".{os.getpid()}")
+        scratch.write_text(json.dumps(measured._asdict()), encoding="utf-8")
+        scratch.replace(path)
+    except OSError:
+        return
