@@ -1,7 +1,7 @@
 """The Triton backend: kernels for GPUs, generated from the same stages as those in C++."""
 
 from collections.abc import Iterator, Mapping
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from typing import NamedTuple
 
 import torch
@@ -82,8 +82,8 @@ class Triton(Backend):
         rounded = steps.narrow or self._kernels.rounds_to_tf32
         own = f"{kind!r}{', several blocks a program' if crowded else ''}"
         title = f"cell {steps.title!r} by kernel {own}"
-        trust = Trust(title, lambda: [*self._kernels.texts(), own], steps.device, kernels, fallback.run, rounded)
-        return Compared(used, trust)
+        source, spilled = (lambda: [*self._kernels.texts(), own]), partial(self._kernels.spilled, kind)
+        return Compared(used, Trust(title, source, steps.device, kernels, fallback.run, rounded, spilled))
 
     @classmethod
     def volunteers(cls) -> bool:
@@ -111,14 +111,19 @@ class Triton(Backend):
         return cls(step, plan)
 
     def run(self, tensors: Tensors, timeline: Timeline) -> Results:
-        """Step through time in the first kind of kernels that is to be trusted; if none is, by torch's operations."""
-        choices = self._choices(timeline.batch)
+        """Step through time in the first kind of kernels that is to be trusted and spills nothing.
+
+        If all spill, the first of them runs; if none is to be trusted, torch's operations do.
+        """
+        choices, spilling = self._choices(timeline.batch), None
         for choice, next_one in zip(choices, (*choices[1:], None), strict=True):
             recurrence, trust = self._by_kind(choice.kind, is_crowded(choice, self._work))
             instead = INSTEAD if next_one is None else f"kernel {next_one.kind!r} is tried instead"
             if trust.is_earned(tensors, instead):
-                return autograd.apply(recurrence, tensors, timeline)
-        return self._plan.run(tensors, timeline)
+                if not trust.spills:
+                    return autograd.apply(recurrence, tensors, timeline)
+                spilling = spilling or recurrence
+        return autograd.apply(spilling, tensors, timeline) if spilling else self._plan.run(tensors, timeline)
 
     @property
     def _work(self) -> StepWork:
@@ -151,7 +156,7 @@ class Triton(Backend):
     def facts(cls) -> Mapping[str, str]:
         """Tell the version of Triton."""
         found = [*verdicts()]
-        refused = [f"{what}: {reason}" for what, reason in found if reason]
+        refused = [f"{one.what}: {one.reason}" for one in found if one.reason]
         counted = f"{len(found)} programs compared with torch's operations, {len(refused)} of them not used"
         return {"triton": triton_version() or "not installed", "triton kernels": "; ".join([counted, *refused])}
 

@@ -45,7 +45,7 @@ def settled(first: Form, spilled_by: Callable[[Form], int]) -> Form:
         return first
     tiles = (first.tiles, *first.tiles.smaller)
     spilled: dict[Form, int] = {}
-    for form in (*map(Form, tiles), *(Form(one, all_registers=True) for one in (tiles[0], tiles[-1]))):
+    for form in (*map(Form, tiles), *(Form(one, all_registers=True) for one in tiles)):
         spilled[form] = spilled_by(form)
         if not spilled[form]:
             return form

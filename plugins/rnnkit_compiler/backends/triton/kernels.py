@@ -56,6 +56,8 @@ class Kernels:
         self._tables: dict[object, Tensor] = {}
         self._forms: dict[tuple[str, str, bool], Form] = {}
         """By kernel, kind, and whether its weights may be held."""
+        self._spilled: dict[str, int] = {}
+        """By kind, the bytes that a thread spills in these, the most of them."""
         on_gpu = device.type == "cuda"
         self.processors = torch.cuda.get_device_properties(device).multi_processor_count if on_gpu else 1
         self._stages = {"Forward": plan.forward, "Inference": plan.inference, "Backward": plan.backward}
@@ -125,8 +127,17 @@ class Kernels:
         first = self._first_form(launch, kind)
         key = launch.kernel, kind, first.holds_weights
         if key not in self._forms:
-            self._forms[key] = first if is_interpreted() else settled(first, run.spilled)
+            self._forms[key] = first if is_interpreted() else self._settled(first, run, kind)
         return self._forms[key]
+
+    def _settled(self, first: Form, run: Run, kind: str) -> Form:
+        form = settled(first, run.spilled)
+        self._spilled[kind] = max(self.spilled(kind), run.spilled(form))
+        return form
+
+    def spilled(self, kind: str) -> int:
+        """Return the bytes that a thread spills in the forms that kernels of a kind have run in."""
+        return self._spilled.get(kind, 0)
 
     def _first_form(self, launch: Launch, kind: str) -> Form:
         name = launch.kernel

@@ -45,6 +45,9 @@ class Verdict(NamedTuple):
     reason: str
     """Why its kernels are not used; empty: they are."""
 
+    spills: str = ""
+    """What they spill in every form, for which another kind is taken if one is right; empty: nothing."""
+
 
 def device_facts(device: torch.device) -> list[str]:
     """Return all that the result of a compilation depends on beside the source."""
@@ -85,6 +88,7 @@ class Trust:
         kernels: runs the kernels.
         torch_operations: runs the same with torch's operations.
         rounded: whether factors of products are rounded to a lower precision than the dtype's.
+        spilled: returns the bytes that a thread spills in the forms of the kernels that have run.
     """
 
     def __init__(
@@ -95,9 +99,11 @@ class Trust:
         kernels: Run,
         torch_operations: Run,
         rounded: bool,
+        spilled: Callable[[], int],
     ) -> None:
         self._title, self._sources, self._device = title, sources, device
         self._kernels, self._torch_operations, self._rounded = kernels, torch_operations, rounded
+        self._spilled = spilled
         self.verdict: Verdict | None = None
 
     def is_earned(self, tensors: Tensors, instead: str = INSTEAD) -> bool:
@@ -110,14 +116,20 @@ class Trust:
         if self.verdict is None:
             self.verdict = self._kept() or self._found(tensors)
             if self.verdict.reason:
-                logger.warning("%s: %s; %s", *self.verdict, instead)
+                logger.warning("%s: %s; %s", self.verdict.what, self.verdict.reason, instead)
         return not self.verdict.reason
+
+    @property
+    def spills(self) -> bool:
+        """Whether its kernels are known to spill registers in every form."""
+        return self.verdict is not None and bool(self.verdict.spills)
 
     def explain(self) -> str:
         """Say what is known of it."""
         if self.verdict is None:
             return "not yet compared with torch's operations on this device"
-        return self.verdict.reason or "compared with torch's operations on this device: equal within rounding"
+        right = "compared with torch's operations on this device: equal within rounding"
+        return self.verdict.reason or "; ".join(filter(None, (right, self.verdict.spills)))
 
     def _path(self) -> Path:
         key = "\n".join([*device_facts(self._device), *self._sources()])
@@ -134,7 +146,8 @@ class Trust:
             reason = "the kernels' numbers are not those of torch's operations" if strayed else ""
         except Exception as error:  # of a compiler, a driver, an interpreter: whatever it is, the kernels do not run
             reason = f"the kernels do not run ({first_line(error)})"
-        verdict = Verdict(what, reason)
+        spilled = 0 if reason else self._spilled()
+        verdict = Verdict(what, reason, f"a thread spills {spilled} bytes in every form" if spilled else "")
         _keep(self._path(), verdict)
         return verdict
 

@@ -8,7 +8,7 @@ import torch
 
 import rnnkit
 from rnnkit_compiler import compiled
-from rnnkit_compiler.backends.triton import backend, cost, kernels, trust
+from rnnkit_compiler.backends.triton import backend, cost, kernels, launching, trust
 
 Compiled = rnnkit.unrollers["compiled"]
 
@@ -147,6 +147,32 @@ def test_another_kind_runs_before_torch_s_operations_do(fresh, monkeypatch, capl
     assert f"trust in grid: {NUMBERS}" in told
     assert "trust in sequence: compared with torch's operations on this device: equal" in told
     assert "trust in steps: not yet compared" in told
+
+
+@pytest.mark.parametrize(
+    ("spilling", "runs"), [({"grid"}, "sequence"), ({"grid", "sequence", "steps"}, "grid")], ids=["one", "all"]
+)
+def test_a_kind_that_spills_in_every_form_runs_only_where_all_do(spilling, runs, fresh, monkeypatch, caplog):
+    used, all_steps = [], launching.Run.all_steps
+    monkeypatch.setattr(cost, "time_of", lambda choice, *_: {"grid": 1, "sequence": 2, "steps": 3}[choice.kind])
+    monkeypatch.setattr(kernels.Kernels, "spilled", lambda self, kind: 8 * (kind in spilling))
+    monkeypatch.setattr(launching.Run, "all_steps", lambda run, form: (used.append(run._kind), all_steps(run, form)))
+    run("rnn", kernel=None)
+    for known in (False, True):  # by a trial, and from the verdicts that it has left
+        if known:
+            fresh()
+            monkeypatch.setattr(trust.Trust, "_found", None)
+        used.clear()
+        layer, found = run("rnn", kernel=None)
+        assert set(used) == {runs}
+        for one, other in zip(found, expected(layer, "rnn"), strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
+    told = Compiled(backend="triton").explain(layer.cells[0])
+    assert (
+        "trust in grid: compared with torch's operations on this device: equal within rounding; a thread spills 8"
+        in told
+    )
+    assert not caplog.records
 
 
 def test_a_verdict_that_cannot_be_read_is_found_again(fresh, caplog):
