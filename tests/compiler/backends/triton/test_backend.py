@@ -161,7 +161,7 @@ def test_programs_that_wait_for_none_need_not_be_there_at_once():
         choice = choose(GRID, work(512), offered, batch, 132)
         shares = Shares(choice.tiles.programs(batch), choice.units)
         timeline = Timeline(1, batch, None, None, None)
-        launch = Launch("Forward", timeline, {}, (), shares, 2, True, ())
+        launch = Launch("Forward", timeline, {}, (), shares, 2, 1, True, ())
         text = SimpleNamespace(parameters={"forward": ()})
         run = launching.Run(SimpleNamespace(forward=Function()), text, launch, {}, GRID, "ieee")
         run._start("forward", [], Form(choice.tiles))
