@@ -17,6 +17,7 @@ from rnnkit_compiler.backends.triton.code.legend import legend
 from rnnkit_compiler.backends.triton.code.operations import CODE
 from rnnkit_compiler.backends.triton.cost import GRID, KINDS, SEQUENCE, Choice, choose, is_crowded, ranked, time_of
 from rnnkit_compiler.backends.triton.kernels import Kernels
+from rnnkit_compiler.backends.triton.origins import Origins
 from rnnkit_compiler.backends.triton.runtime import TritonRuntime
 from rnnkit_compiler.backends.triton.trust import INSTEAD, Trust, folder, verdicts
 from rnnkit_compiler.ir.graph import needed
@@ -63,6 +64,7 @@ class Triton(Backend):
         self._step, self._schedule = step, plan
         comment = "\n".join([step.comment, "", *legend(plan, step.recording.weights)])
         self._kernels = Kernels(plan, step.device, step.title, comment, step.narrow)
+        self._origins = Origins(step, self.invariants)
         self._fallback = TorchOperations(step, self.invariants, defer=False)
         self._plan = TorchOperations(step, self.invariants, defer=True)
         self._by_kind = cache(self._compared)
@@ -82,7 +84,8 @@ class Triton(Backend):
         rounded = steps.narrow or self._kernels.rounds_to_tf32
         own = f"{kind!r}{', several blocks a program' if crowded else ''}"
         title = f"cell {steps.title!r} by kernel {own}"
-        trust = Trust(title, lambda: [*self._kernels.texts(), own], steps.device, kernels, fallback.run, rounded)
+        texts = lambda: [*self._kernels.texts(), own]  # noqa: E731
+        trust = Trust(title, texts, steps.device, self._origins, kernels, fallback.run, rounded)
         return Compared(used, trust)
 
     @classmethod

@@ -1,9 +1,9 @@
 """Trust: a program is held to torch's operations on the user's own device before its kernels are used there.
 
 A small random batch goes through both, with rows that end and rows that start again, forward and back, and without
-gradients. The verdict is
-kept in the cache folder, by all that it may depend on. A wrong kernel, or one that cannot be compiled, costs speed and
-never numbers: another kind of kernel or torch's operations run instead, and one warning says so.
+gradients. The verdict is kept in the cache folder, by all that it may depend on. A wrong kernel, or one that cannot be
+compiled, costs speed and never numbers: another kind of kernel or torch's operations run instead, and one warning says
+so.
 """
 
 import json
@@ -22,6 +22,7 @@ from rnnkit_compiler.backends.base.backend import Results, Tensors, Timeline
 from rnnkit_compiler.backends.base.comparison import differ
 from rnnkit_compiler.backends.cpp.building.cache import cache_folder
 from rnnkit_compiler.backends.triton.availability import is_interpreted, triton_version
+from rnnkit_compiler.backends.triton.origins import Origins
 
 logger = logging.getLogger("rnnkit")
 
@@ -82,6 +83,7 @@ class Trust:
         title: of the cell and the kind of kernels.
         sources: the text of all kernels, and what else their numbers depend on.
         device: where.
+        origins: of the invariants of the program.
         kernels: runs the kernels.
         torch_operations: runs the same with torch's operations.
         rounded: whether factors of products are rounded to a lower precision than the dtype's.
@@ -92,12 +94,13 @@ class Trust:
         title: str,
         sources: Callable[[], Sequence[str]],
         device: torch.device,
+        origins: Origins,
         kernels: Run,
         torch_operations: Run,
         rounded: bool,
     ) -> None:
-        self._title, self._sources, self._device = title, sources, device
-        self._kernels, self._torch_operations, self._rounded = kernels, torch_operations, rounded
+        self._title, self._sources, self._device, self._origins = title, sources, device, origins
+        self._ways, self._rounded = (kernels, torch_operations), rounded
         self.verdict: Verdict | None = None
 
     def is_earned(self, tensors: Tensors, instead: str = INSTEAD) -> bool:
@@ -140,9 +143,15 @@ class Trust:
 
     def _strays(self, tensors: Tensors, seed: int) -> bool:
         with torch.inference_mode(False), torch.enable_grad(), torch.autocast(self._device.type, enabled=False):
-            given, timeline = _trial(tensors, seed)
-            found, expected = (_everything(run, given, timeline) for run in (self._kernels, self._torch_operations))
+            given, timeline = _trial(tensors._replace(invariants=self._origins.among(tensors.invariants)), seed)
+            found, expected = (_everything(self._of(run), given, timeline) for run in self._ways)
         return any(differ(f, e, self._rounded) for f, e in zip(found, expected, strict=True))
+
+    def _of(self, run: Run) -> Run:
+        """Return what runs steps, given those of the invariants alone that come from outside."""
+        return lambda given, timeline: run(
+            given._replace(invariants=self._origins.completed(given.invariants)), timeline
+        )
 
 
 def _trial(tensors: Tensors, seed: int) -> tuple[Tensors, Timeline]:

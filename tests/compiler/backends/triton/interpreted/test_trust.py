@@ -10,6 +10,9 @@ import rnnkit
 from rnnkit_compiler import compiled
 from rnnkit_compiler.backends.triton import backend, cost, kernels, trust
 
+from ..invented_cells import CELLS
+from ..unseen_cells import Rotor
+
 Compiled = rnnkit.unrollers["compiled"]
 
 
@@ -99,6 +102,34 @@ def test_a_wrong_kernel_costs_speed_and_no_numbers(kind, fresh, monkeypatch, cap
     told = backend.Triton.facts()["triton kernels"]
     assert told.startswith("1 programs compared with torch's operations, 1 of them not used; cell 'lstm'")
     assert f"trust in sequence: {reason}" in Compiled(backend="triton", kernel="sequence").explain(layer.cells[0])
+
+
+OF_OTHER_INVARIANTS = ("Rotor", "Spectrum")
+"""Their kernels read parts of a complex number, and matrices of literals, where torch's operations do not."""
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [pytest.param(cell, marks=[] if cell.__name__ in OF_OTHER_INVARIANTS else pytest.mark.slow) for cell in CELLS],
+)
+def test_right_kernels_of_cells_that_nobody_has_seen_are_used(cell, fresh, caplog):
+    torch.manual_seed(0)
+    cell = cell().double()
+    with caplog.at_level(logging.WARNING), torch.no_grad():
+        Compiled(backend="triton", kernel="sequence")(cell, torch.randn(1, 1, cell.input_size, dtype=torch.float64))
+    assert not caplog.records
+    (kept,) = trust.folder().glob("*.json")
+    assert json.loads(kept.read_text())["reason"] == ""
+
+
+@pytest.mark.slow
+def test_a_wrong_gradient_of_what_is_made_of_a_complex_parameter_is_found(fresh, monkeypatch, caplog):
+    plant(monkeypatch, "backward_5", "other=0.0) + sums", "other=0.0) - sums")
+    torch.manual_seed(0)
+    cell = Rotor().double()
+    with caplog.at_level(logging.WARNING):
+        Compiled(backend="triton", kernel="sequence")(cell, torch.randn(1, 1, cell.input_size, dtype=torch.float64))
+    assert [NUMBERS in record.getMessage() for record in caplog.records] == [True]
 
 
 @pytest.mark.slow
