@@ -185,10 +185,11 @@ class PlanChunks(Recorded[Chunk]):
 
     def _chunk(self, tensors: Tensors, timeline: Timeline, needs: Sequence[bool], device: torch.device) -> Chunk | None:
         forms = timeline.batch, timeline.lengths is None, timeline.reset is None
+        precision = torch.backends.cuda.matmul.fp32_precision  # a graph keeps the one that it was recorded in
         try:
             with self.lock, torch.inference_mode(False), torch.no_grad():
                 make = lambda: Chunk(self.steps, tensors, timeline, self.size, needs)  # noqa: E731
-                return self.kept.get((needs, *forms, current_stream()), make)
+                return self.kept.get((needs, *forms, precision, current_stream()), make)
         except Exception as error:  # of an operation that waits for the device, of memory: whatever it is
             self._obstacle = first_line(error)
             what = "the plan cannot be recorded in CUDA graphs"

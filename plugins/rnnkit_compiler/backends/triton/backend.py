@@ -67,11 +67,14 @@ class Triton(Backend):
         self._origins = Origins(step, self.invariants)
         self._fallback = TorchOperations(step, self.invariants, defer=False)
         self._plan = TorchOperations(step, self.invariants, defer=True)
-        self._by_kind = cache(self._compared)
+        self._known = cache(self._compared)
         self._choices = lru_cache(MOST_BATCHES)(self._ranked)
 
-    def _compared(self, kind: str, crowded: bool) -> Compared:
+    def _by_kind(self, kind: str, crowded: bool) -> Compared:
         """Return what runs the steps in kernels of a kind, and the trust in it; `crowded` as `is_crowded` has it."""
+        return self._known(kind, crowded, self._kernels.rounds_to_tf32)
+
+    def _compared(self, kind: str, crowded: bool, rounds_to_tf32: bool) -> Compared:
         steps, fallback = self._step, self._fallback
         used, tried = (
             Recurrence(self._schedule, TritonRuntime(self._kernels, kind, *how), fallback, Forms(steps))
@@ -81,7 +84,7 @@ class Triton(Backend):
         def kernels(tensors: Tensors, timeline: Timeline) -> Results:
             return autograd.apply(tried, tensors, timeline)
 
-        rounded = steps.narrow or self._kernels.rounds_to_tf32
+        rounded = steps.narrow or rounds_to_tf32
         own = f"{kind!r}{', several blocks a program' if crowded else ''}"
         title = f"cell {steps.title!r} by kernel {own}"
         texts = lambda: [*self._kernels.texts(), own]  # noqa: E731
