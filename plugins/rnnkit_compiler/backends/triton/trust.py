@@ -34,6 +34,9 @@ A result must stray in each of the draws: at a kink rounding decides about a gra
 
 INSTEAD = "torch's operations run instead"
 
+PASSING = (torch.OutOfMemoryError, MemoryError, OSError)
+"""What says nothing of the kernels, and may be gone in the next process: of memory, of a full disk."""
+
 Run = Callable[[Tensors, Timeline], Results]
 
 
@@ -137,6 +140,8 @@ class Trust:
             reason = "the kernels' numbers are not those of torch's operations" if strayed else ""
         except Exception as error:  # of a compiler, a driver, an interpreter: whatever it is, the kernels do not run
             reason = f"the kernels do not run ({first_line(error)})"
+            if isinstance(error, PASSING):
+                return Verdict(what, reason)
         verdict = Verdict(what, reason)
         _keep(self._path(), verdict)
         return verdict

@@ -202,6 +202,23 @@ def test_a_verdict_that_cannot_be_kept_is_found_in_each_process(fresh, monkeypat
     assert not caplog.records
 
 
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), OSError(28, "No space left on device")])
+def test_a_verdict_for_want_of_memory_or_disk_goes_for_its_process_alone(error, fresh, monkeypatch, caplog):
+    def failing(*_):
+        raise error
+
+    with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
+        patch.setattr(kernels.Kernels, "run", failing)
+        run("rnn")
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert "the kernels do not run" in said
+    assert not [*trust.folder().glob("*.json")]
+    fresh()
+    run("rnn")
+    (kept,) = trust.folder().glob("*.json")
+    assert json.loads(kept.read_text())["reason"] == ""
+
+
 KEEP = trust._keep
 
 
