@@ -8,7 +8,7 @@ import torch
 
 from rnnkit_compiler.backends.base import autograd
 from rnnkit_compiler.backends.base.backend import Backend, RecordedStep, Refusal, Results, Tensors, Timeline, beyond
-from rnnkit_compiler.backends.base.forms import Forms
+from rnnkit_compiler.backends.base.forms import Forms, Steps
 from rnnkit_compiler.backends.base.graphs import CHUNK
 from rnnkit_compiler.backends.base.recurrence import Recurrence
 from rnnkit_compiler.backends.torch.backend import TorchOperations
@@ -19,7 +19,7 @@ from rnnkit_compiler.backends.triton.cost import GRID, KINDS, SEQUENCE, Choice, 
 from rnnkit_compiler.backends.triton.kernels import Kernels
 from rnnkit_compiler.backends.triton.origins import Origins
 from rnnkit_compiler.backends.triton.runtime import TritonRuntime
-from rnnkit_compiler.backends.triton.trust import INSTEAD, Trust, folder, verdicts
+from rnnkit_compiler.backends.triton.trust import INSTEAD, NothingElse, Trust, folder, verdicts
 from rnnkit_compiler.ir.graph import needed
 from rnnkit_compiler.ir.lowered import Lowered
 from rnnkit_compiler.ir.operations import OPERATIONS
@@ -76,10 +76,12 @@ class Triton(Backend):
 
     def _compared(self, kind: str, crowded: bool, rounds_to_tf32: bool) -> Compared:
         steps, fallback = self._step, self._fallback
-        used, tried = (
-            Recurrence(self._schedule, TritonRuntime(self._kernels, kind, *how), fallback, Forms(steps))
-            for how in ((CHUNK, False), (CHUNK_OF_A_TRIAL, crowded))
-        )
+
+        def before(rest: Steps, chunk: int, is_crowded: bool) -> Recurrence:
+            runtime = TritonRuntime(self._kernels, kind, chunk, is_crowded)
+            return Recurrence(self._schedule, runtime, rest, Forms(steps))
+
+        used, tried = before(fallback, CHUNK, False), before(NothingElse(), CHUNK_OF_A_TRIAL, crowded)
 
         def kernels(tensors: Tensors, timeline: Timeline) -> Results:
             return autograd.apply(tried, tensors, timeline)

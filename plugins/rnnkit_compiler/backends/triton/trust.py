@@ -79,6 +79,18 @@ def verdicts() -> Iterator[Verdict]:
             yield verdict
 
 
+class Untried(Exception):  # noqa: N818 - nothing is wrong: the next call may be one that can be tried
+    """What kernels leave to torch's operations says nothing of them."""
+
+
+class NothingElse:
+    """What there is behind kernels in a trial: else torch's operations would be compared with themselves."""
+
+    def run(self, tensors: Tensors, timeline: Timeline) -> Results:
+        """Raise Untried."""
+        raise Untried
+
+
 class Trust:
     """The verdict on one program on one device.
 
@@ -114,7 +126,10 @@ class Trust:
             instead: what is done if they may not, for the one warning that says so.
         """
         if self.verdict is None:
-            self.verdict = self._kept() or self._found(tensors)
+            try:
+                self.verdict = self._kept() or self._found(tensors)
+            except Untried:
+                return False
             if self.verdict.reason:
                 logger.warning("%s: %s; %s", *self.verdict, instead)
         return not self.verdict.reason
@@ -138,6 +153,8 @@ class Trust:
         try:
             strayed = all(self._strays(tensors, seed) for seed in range(DRAWS))
             reason = "the kernels' numbers are not those of torch's operations" if strayed else ""
+        except Untried:
+            raise
         except Exception as error:  # of a compiler, a driver, an interpreter: whatever it is, the kernels do not run
             reason = f"the kernels do not run ({first_line(error)})"
             if isinstance(error, PASSING):
@@ -160,27 +177,38 @@ class Trust:
 
 
 def _trial(tensors: Tensors, seed: int) -> tuple[Tensors, Timeline]:
-    """Return a small random batch for these invariants."""
+    """Return a small random batch for these invariants; whole numbers are those of the call, which fit its step."""
     generator = torch.Generator().manual_seed(seed)
 
     def drawn(tensor: Tensor, *shape: int) -> Tensor:
+        if tensor.dtype == torch.bool:
+            return torch.rand(*shape, *tensor.shape[len(shape) :], generator=generator, device="cpu").gt(0.5).to(device)
         if not (tensor.is_floating_point() or tensor.is_complex()):
-            return tensor.new_zeros(*shape, *tensor.shape[len(shape) :])
+            return _repeated(tensor, *shape)
         numbers = torch.randn(*shape, *tensor.shape[len(shape) :], generator=generator, device="cpu")
         return numbers.to(tensor.device, tensor.dtype).requires_grad_()
 
     def copied(tensor: Tensor) -> Tensor:
         return tensor.detach().clone().requires_grad_(tensor.is_floating_point() or tensor.is_complex())
 
+    device = tensors.states[0].device
     parts = [drawn(tensor, STEPS, BATCH) for tensor in tensors.parts]
     states, initial = ([drawn(tensor, BATCH) for tensor in tensors.states] for _ in range(2))
-    device = tensors.states[0].device
     row = torch.arange(BATCH, device=device)
     lengths = 1 + row % STEPS
     reset = (row + torch.arange(STEPS, device=device).unsqueeze(1)) % 5 == 1
     order = lengths.argsort(descending=True, stable=True)
     given = Tensors(parts, states, initial, [copied(tensor) for tensor in tensors.invariants])
     return given, Timeline(STEPS, BATCH, lengths, order, reset)
+
+
+def _repeated(tensor: Tensor, *shape: int) -> Tensor:
+    """Return a tensor of another size in its first dimensions, by its own numbers again and again."""
+    if not tensor.numel():
+        return tensor.new_zeros(*shape, *tensor.shape[len(shape) :])
+    for axis, size in enumerate(shape):
+        tensor = tensor.index_select(axis, torch.arange(size, device=tensor.device) % tensor.shape[axis])
+    return tensor
 
 
 def _everything(run: Run, tensors: Tensors, timeline: Timeline) -> list[Tensor]:

@@ -132,6 +132,47 @@ def test_a_wrong_gradient_of_what_is_made_of_a_complex_parameter_is_found(fresh,
     assert [NUMBERS in record.getMessage() for record in caplog.records] == [True]
 
 
+class Months(rnnkit.Cell):
+    """Counts from 1 to 4 and over again; another start is left to torch's operations."""
+
+    state_names = ("h", "n")
+
+    def __init__(self):
+        super().__init__(3, 5)
+        self.read = torch.nn.Linear(8, 5)
+        self.season = torch.nn.Parameter(torch.randn(5, 5))
+
+    def initial_state(self, batch_size, *, device=None, dtype=None):
+        return torch.zeros(batch_size, 5, device=device, dtype=dtype), torch.ones(batch_size, 1, dtype=torch.int64)
+
+    def step(self, x, state):
+        h, n = state
+        n = n % 4 + 1
+        h = torch.tanh(self.read(torch.cat([x, h], dim=1)) + self.season[n[:, 0]])
+        return h, (h, n)
+
+
+def test_whole_numbers_of_a_trial_are_such_as_kernels_take(fresh, monkeypatch, caplog):
+    plant(monkeypatch, "forward_0", "tl.program_id(0) * ROWS", "0")
+    cell, xs = Months().double(), torch.randn(2, 2, 3, dtype=torch.float64)
+    with caplog.at_level(logging.WARNING):
+        Compiled(backend="triton", kernel="sequence")(cell, xs)
+    assert [NUMBERS in record.getMessage() for record in caplog.records] == [True]
+
+
+def test_what_kernels_leave_to_torch_s_operations_is_no_trial(fresh, caplog):
+    cell, xs = Months().double(), torch.randn(2, 2, 3, dtype=torch.float64)
+    h, n = cell.initial_state(2, dtype=torch.float64)
+    states = [(h, torch.zeros_like(n)), (h, n)]
+    unroller = Compiled(backend="triton", kernel="sequence")
+    for state, verdicts in zip(states, (0, 1), strict=True):
+        with caplog.at_level(logging.WARNING):
+            found = unroller(cell, xs, state)[0]
+        torch.testing.assert_close(found, rnnkit.unrollers["loop"]()(cell, xs, state)[0], rtol=1e-10, atol=1e-10)
+        assert len([*trust.folder().glob("*.json")]) == verdicts
+    assert not caplog.records
+
+
 @pytest.mark.slow
 def test_each_kind_of_kernel_is_compared_by_itself(fresh, monkeypatch, caplog):
     plant(monkeypatch, "forward_0", "block_of_stack(layers, 0", "block_of_stack(layers, 1")
@@ -202,7 +243,9 @@ def test_a_verdict_that_cannot_be_kept_is_found_in_each_process(fresh, monkeypat
     assert not caplog.records
 
 
-@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), OSError(28, "No space left on device")])
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory"), OSError(28, "No space left on device")]
+)
 def test_a_verdict_for_want_of_memory_or_disk_goes_for_its_process_alone(error, fresh, monkeypatch, caplog):
     def failing(*_):
         raise error
