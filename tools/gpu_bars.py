@@ -25,6 +25,7 @@ from rnnkit.benchmark.machine import machine
 from rnnkit.benchmark.measure import Outcome, compete
 from rnnkit.benchmark.sizes import Size
 from rnnkit.benchmark.workload import Workload
+from rnnkit.errors import RnnkitError
 from rnnkit.runs.settings import usable_device
 
 MEASURED = Path(__file__).parents[1] / "docs" / "assets" / "gpu-bars.json"
@@ -91,15 +92,21 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--small", action="store_true", help="tiny sizes, to try this out")
     parser.add_argument("--out", type=Path, default=MEASURED)
     given = parser.parse_args(words)
-    device = usable_device(given.device)
-    known = json.loads(given.out.read_text(encoding="utf-8")) if given.out.exists() else {}
+    for asked, known in ((given.only, BARS), (given.dtype, DTYPES)):
+        if unknown := [name for name in asked.split(",") if name not in known]:
+            parser.error(f"there is no {unknown[0]!r}; there are {', '.join(known)}")
+    try:
+        device = usable_device(given.device)
+    except RnnkitError as error:
+        parser.exit(error.exit_code, f"{parser.prog}: {error}\n")
+    measured = json.loads(given.out.read_text(encoding="utf-8")) if given.out.exists() else {}
     for name in given.only.split(","):
         rows = []
         for row in measure(BARS[name], device, given.dtype.split(","), given.pairs, given.small):
             rows.append(row)
             print(f"{name}: {told(row)}")
-        known[name] = {"machine": machine(device), "rows": rows}
-        given.out.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+        measured[name] = {"machine": machine(device), "rows": rows}
+        given.out.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

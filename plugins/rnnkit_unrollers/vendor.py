@@ -91,7 +91,8 @@ class Vendor(rnnkit.Unroller):
         fed = xs[..., :1].expand(*xs.shape[:2], subjects[0].cell.output_size)  # like the input of the others
         above = zip(cells[1:], states[1:], strict=True)
         befores = [before, *(rnnkit.prepare(cell, fed, given, None, None).state for cell, given in above)]
-        for subject, state, given in zip(subjects, befores, (xs, *[fed] * len(cells)), strict=False):
+        inputs = (xs, *(fed for _ in cells[1:]))
+        for subject, state, given in zip(subjects, befores, inputs, strict=True):
             if _obstacle_of_call(subject, given, state, masks):
                 return None
         return stack_by_kernel(subjects, xs, befores, _ends(masks, lengths), masks.live)

@@ -19,6 +19,7 @@ from rnnkit_compiler.backends.cpp.backend import Cpp
 from rnnkit_compiler.backends.torch.backend import TorchOperations
 from rnnkit_compiler.backends.triton import trust
 from rnnkit_compiler.backends.triton.backend import Triton
+from rnnkit_compiler.backends.triton.origins import Origins
 from rnnkit_compiler.trace.random_states import kept
 from rnnkit_unrollers import vendor
 from rnnkit_unrollers._kernels import Kernel
@@ -260,9 +261,9 @@ def test_a_verdict_holds_on_its_own_device_alone(monkeypatch, tmp_path, caplog):
     monkeypatch.setattr(trust, "device_facts", lambda device: [f"the name of {device}"])
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"the name of {device}")
     program = compiled.program_for(cell := rnnkit.cells["lstm"](D, H), *compiled.example(cell))
-    run = TorchOperations(
-        compiled._program.recorded_whole(cell, *compiled.example(cell), narrow=False), program.backend.invariants, False
-    ).run
+    step = compiled._program.recorded_whole(cell, *compiled.example(cell), narrow=False)
+    run = TorchOperations(step, program.backend.invariants, defer=False).run
+    origins = Origins(step, program.backend.invariants)
 
     def wrong(tensors, timeline):
         ys, last = run(tensors, timeline)
@@ -276,7 +277,7 @@ def test_a_verdict_holds_on_its_own_device_alone(monkeypatch, tmp_path, caplog):
     with caplog.at_level(logging.WARNING, "rnnkit"):
         for device, kernels in zip(GPUS, (run, wrong), strict=True):
             for _ in range(2):
-                judge = trust.Trust("lstm", lambda: ["source"], device, kernels, run, rounded=False)
+                judge = trust.Trust("lstm", lambda: ["source"], device, origins, (kernels, run), False, lambda: 0)
                 verdicts[device] = judge.is_earned(tensors)
     assert verdicts == {GPUS[0]: True, GPUS[1]: False}
     assert len(list(trust.folder().glob("*.json"))) == 2

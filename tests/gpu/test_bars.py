@@ -35,3 +35,19 @@ def test_the_bars_are_those_that_were_set():
     assert BARS["near"].least == pytest.approx(1 / 1.3)
     assert all(cell in rnnkit.cells for bar in BARS.values() for cell in bar.cells)
     assert gpu_bars.MEASURED.name == "gpu-bars.json"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--device", "nowhere"), 2, "device 'nowhere' is not a device of torch"),
+        (("--device", "cuda:99"), 8, "device 'cuda:99' is not usable here"),
+        (("--only", "loops"), 2, "there is no 'loops'; there are loop, vendor, near"),
+        (("--dtype", "float16"), 2, "there is no 'float16'; there are float32, bfloat16"),
+    ],
+)
+def test_what_cannot_be_measured_is_told_in_a_line(words, code, said, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([*words])
+    assert ended.value.code == code
+    assert said in capsys.readouterr().err.splitlines()[-1]

@@ -69,7 +69,9 @@ class Chunk:
         self._forward = Graph(self._stepped)
         self._backward: Graph | None = None
         if any(needs):
-            self._incoming = [torch.randn_like(result) for result in self._differentiable()]
+            results = self._recorded_by_autograd()
+            self._are_differentiable = [result.requires_grad for result in results]
+            self._incoming = [_drawn(result) for result in results if result.requires_grad]
             self._present = [grad is not None for grad in self._taken_back()]
             if any(self._present):
                 self._backward = Graph(lambda: [grad for grad in self._taken_back() if grad is not None])
@@ -120,11 +122,9 @@ class Chunk:
         return [room.detach().requires_grad_(need) for room, need in zip(flat(self._rooms), self._needs, strict=True)]
 
     @torch.enable_grad()
-    def _differentiable(self) -> list[Tensor]:
-        """Return the results that have gradients."""
+    def _recorded_by_autograd(self) -> list[Tensor]:
         ys, last = self._steps.run(grouped(self._leaves(), self._rooms), self._timeline)
-        self._are_differentiable = [result.requires_grad for result in (ys, *last)]
-        return [result.detach() for result in (ys, *last) if result.requires_grad]
+        return [ys, *last]
 
     @torch.enable_grad()
     def _taken_back(self) -> Gradients:
@@ -185,10 +185,11 @@ class PlanChunks(Recorded[Chunk]):
 
     def _chunk(self, tensors: Tensors, timeline: Timeline, needs: Sequence[bool], device: torch.device) -> Chunk | None:
         forms = timeline.batch, timeline.lengths is None, timeline.reset is None
+        precision = torch.backends.cuda.matmul.fp32_precision  # a graph keeps the one that it was recorded in
         try:
             with self.lock, torch.inference_mode(False), torch.no_grad():
                 make = lambda: Chunk(self.steps, tensors, timeline, self.size, needs)  # noqa: E731
-                return self.kept.get((needs, *forms, current_stream()), make)
+                return self.kept.get((needs, *forms, precision, current_stream()), make)
         except Exception as error:  # of an operation that waits for the device, of memory: whatever it is
             self._obstacle = first_line(error)
             what = "the plan cannot be recorded in CUDA graphs"
@@ -277,6 +278,12 @@ def _within(needs: Sequence[bool], tensors: Tensors) -> list[bool]:
 
 def _sum(one: Tensor | None, other: Tensor | None) -> Tensor | None:
     return other if one is None else one if other is None else one.add_(other)
+
+
+def _drawn(like: Tensor) -> Tensor:
+    """Return numbers to try the way back on; no generator of the user's draws them, for a seed is to mean the same."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(like.shape, generator=generator, dtype=like.dtype, device="cpu").to(like.device)
 
 
 def _copy(rooms: Sequence[Tensor], tensors: Sequence[Tensor]) -> None:

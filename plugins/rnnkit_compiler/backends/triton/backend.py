@@ -8,7 +8,7 @@ import torch
 
 from rnnkit_compiler.backends.base import autograd
 from rnnkit_compiler.backends.base.backend import Backend, RecordedStep, Refusal, Results, Tensors, Timeline, beyond
-from rnnkit_compiler.backends.base.forms import Forms
+from rnnkit_compiler.backends.base.forms import Forms, Steps
 from rnnkit_compiler.backends.base.graphs import CHUNK
 from rnnkit_compiler.backends.base.recurrence import Recurrence
 from rnnkit_compiler.backends.torch.backend import TorchOperations
@@ -17,8 +17,9 @@ from rnnkit_compiler.backends.triton.code.legend import legend
 from rnnkit_compiler.backends.triton.code.operations import CODE
 from rnnkit_compiler.backends.triton.cost import GRID, KINDS, SEQUENCE, Choice, choose, is_crowded, ranked, time_of
 from rnnkit_compiler.backends.triton.kernels import Kernels
+from rnnkit_compiler.backends.triton.origins import Origins
 from rnnkit_compiler.backends.triton.runtime import TritonRuntime
-from rnnkit_compiler.backends.triton.trust import INSTEAD, Trust, folder, verdicts
+from rnnkit_compiler.backends.triton.trust import INSTEAD, NothingElse, Trust, folder, verdicts
 from rnnkit_compiler.ir.graph import needed
 from rnnkit_compiler.ir.lowered import Lowered
 from rnnkit_compiler.ir.operations import OPERATIONS
@@ -63,27 +64,34 @@ class Triton(Backend):
         self._step, self._schedule = step, plan
         comment = "\n".join([step.comment, "", *legend(plan, step.recording.weights)])
         self._kernels = Kernels(plan, step.device, step.title, comment, step.narrow)
+        self._origins = Origins(step, self.invariants)
         self._fallback = TorchOperations(step, self.invariants, defer=False)
         self._plan = TorchOperations(step, self.invariants, defer=True)
-        self._by_kind = cache(self._compared)
+        self._known = cache(self._compared)
         self._choices = lru_cache(MOST_BATCHES)(self._ranked)
 
-    def _compared(self, kind: str, crowded: bool) -> Compared:
+    def _by_kind(self, kind: str, crowded: bool) -> Compared:
         """Return what runs the steps in kernels of a kind, and the trust in it; `crowded` as `is_crowded` has it."""
+        return self._known(kind, crowded, self._kernels.rounds_to_tf32)
+
+    def _compared(self, kind: str, crowded: bool, rounds_to_tf32: bool) -> Compared:
         steps, fallback = self._step, self._fallback
-        used, tried = (
-            Recurrence(self._schedule, TritonRuntime(self._kernels, kind, *how), fallback, Forms(steps))
-            for how in ((CHUNK, False), (CHUNK_OF_A_TRIAL, crowded))
-        )
+
+        def before(rest: Steps, chunk: int, is_crowded: bool) -> Recurrence:
+            runtime = TritonRuntime(self._kernels, kind, chunk, is_crowded)
+            return Recurrence(self._schedule, runtime, rest, Forms(steps))
+
+        used, tried = before(fallback, CHUNK, False), before(NothingElse(), CHUNK_OF_A_TRIAL, crowded)
 
         def kernels(tensors: Tensors, timeline: Timeline) -> Results:
             return autograd.apply(tried, tensors, timeline)
 
-        rounded = steps.narrow or self._kernels.rounds_to_tf32
+        rounded = steps.narrow or rounds_to_tf32
         own = f"{kind!r}{', several blocks a program' if crowded else ''}"
         title = f"cell {steps.title!r} by kernel {own}"
-        source, spilled = (lambda: [*self._kernels.texts(), own]), partial(self._kernels.spilled, kind)
-        return Compared(used, Trust(title, source, steps.device, kernels, fallback.run, rounded, spilled))
+        texts, spilled = (lambda: [*self._kernels.texts(), own]), partial(self._kernels.spilled, kind)
+        ways = (kernels, fallback.run)
+        return Compared(used, Trust(title, texts, steps.device, self._origins, ways, rounded, spilled))
 
     @classmethod
     def volunteers(cls) -> bool:

@@ -78,8 +78,11 @@ class Kernels:
 
     @property
     def rounds_to_tf32(self) -> bool:
-        """Whether factors of products are rounded as torch's own RNNs do it on a GPU."""
-        return self.device.type == "cuda" and self.dtype == torch.float32 and bool(torch.backends.cudnn.allow_tf32)
+        """Whether factors of products are rounded now as torch's own RNNs do it on a GPU."""
+        if self.device.type != "cuda" or self.dtype != torch.float32:
+            return False
+        of_rnns: Any = torch.backends.cudnn.rnn  # `allow_tf32` raises where this was set by itself
+        return bool(of_rnns.fp32_precision == "tf32")
 
     def texts(self) -> list[str]:
         """Return the sources of all kernels, and what else their numbers depend on."""

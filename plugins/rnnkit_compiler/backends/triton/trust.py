@@ -1,9 +1,9 @@
 """Trust: a program is held to torch's operations on the user's own device before its kernels are used there.
 
 A small random batch goes through both, with rows that end and rows that start again, forward and back, and without
-gradients. The verdict is
-kept in the cache folder, by all that it may depend on. A wrong kernel, or one that cannot be compiled, costs speed and
-never numbers: another kind of kernel or torch's operations run instead, and one warning says so.
+gradients. The verdict is kept in the cache folder, by all that it may depend on. A wrong kernel, or one that cannot be
+compiled, costs speed and never numbers: another kind of kernel or torch's operations run instead, and one warning says
+so.
 """
 
 import json
@@ -22,6 +22,7 @@ from rnnkit_compiler.backends.base.backend import Results, Tensors, Timeline
 from rnnkit_compiler.backends.base.comparison import differ
 from rnnkit_compiler.backends.cpp.building.cache import cache_folder
 from rnnkit_compiler.backends.triton.availability import is_interpreted, triton_version
+from rnnkit_compiler.backends.triton.origins import Origins
 
 logger = logging.getLogger("rnnkit")
 
@@ -32,6 +33,9 @@ A result must stray in each of the draws: at a kink rounding decides about a gra
 """
 
 INSTEAD = "torch's operations run instead"
+
+PASSING = (torch.OutOfMemoryError, MemoryError, OSError)
+"""What says nothing of the kernels, and may be gone in the next process: of memory, of a full disk."""
 
 Run = Callable[[Tensors, Timeline], Results]
 
@@ -78,6 +82,18 @@ def verdicts() -> Iterator[Verdict]:
             yield verdict
 
 
+class Untried(Exception):  # noqa: N818 - nothing is wrong: the next call may be one that can be tried
+    """What kernels leave to torch's operations says nothing of them."""
+
+
+class NothingElse:
+    """What there is behind kernels in a trial: else torch's operations would be compared with themselves."""
+
+    def run(self, tensors: Tensors, timeline: Timeline) -> Results:
+        """Raise Untried."""
+        raise Untried
+
+
 class Trust:
     """The verdict on one program on one device.
 
@@ -85,8 +101,8 @@ class Trust:
         title: of the cell and the kind of kernels.
         sources: the text of all kernels, and what else their numbers depend on.
         device: where.
-        kernels: runs the kernels.
-        torch_operations: runs the same with torch's operations.
+        origins: of the invariants of the program.
+        ways: what runs the kernels, and what runs the same with torch's operations.
         rounded: whether factors of products are rounded to a lower precision than the dtype's.
         spilled: returns the bytes that a thread spills in the forms of the kernels that have run.
     """
@@ -96,14 +112,13 @@ class Trust:
         title: str,
         sources: Callable[[], Sequence[str]],
         device: torch.device,
-        kernels: Run,
-        torch_operations: Run,
+        origins: Origins,
+        ways: tuple[Run, Run],
         rounded: bool,
         spilled: Callable[[], int],
     ) -> None:
-        self._title, self._sources, self._device = title, sources, device
-        self._kernels, self._torch_operations, self._rounded = kernels, torch_operations, rounded
-        self._spilled = spilled
+        self._title, self._sources, self._device, self._origins = title, sources, device, origins
+        self._ways, self._rounded, self._spilled = ways, rounded, spilled
         self.verdict: Verdict | None = None
 
     def is_earned(self, tensors: Tensors, instead: str = INSTEAD) -> bool:
@@ -114,7 +129,10 @@ class Trust:
             instead: what is done if they may not, for the one warning that says so.
         """
         if self.verdict is None:
-            self.verdict = self._kept() or self._found(tensors)
+            try:
+                self.verdict = self._kept() or self._found(tensors)
+            except Untried:
+                return False
             if self.verdict.reason:
                 logger.warning("%s: %s; %s", self.verdict.what, self.verdict.reason, instead)
         return not self.verdict.reason
@@ -144,8 +162,12 @@ class Trust:
         try:
             strayed = all(self._strays(tensors, seed) for seed in range(DRAWS))
             reason = "the kernels' numbers are not those of torch's operations" if strayed else ""
+        except Untried:
+            raise
         except Exception as error:  # of a compiler, a driver, an interpreter: whatever it is, the kernels do not run
             reason = f"the kernels do not run ({first_line(error)})"
+            if isinstance(error, PASSING):
+                return Verdict(what, reason)
         spilled = 0 if reason else self._spilled()
         verdict = Verdict(what, reason, f"a thread spills {spilled} bytes in every form" if spilled else "")
         _keep(self._path(), verdict)
@@ -153,33 +175,50 @@ class Trust:
 
     def _strays(self, tensors: Tensors, seed: int) -> bool:
         with torch.inference_mode(False), torch.enable_grad(), torch.autocast(self._device.type, enabled=False):
-            given, timeline = _trial(tensors, seed)
-            found, expected = (_everything(run, given, timeline) for run in (self._kernels, self._torch_operations))
+            given, timeline = _trial(tensors._replace(invariants=self._origins.among(tensors.invariants)), seed)
+            found, expected = (_everything(self._of(run), given, timeline) for run in self._ways)
         return any(differ(f, e, self._rounded) for f, e in zip(found, expected, strict=True))
+
+    def _of(self, run: Run) -> Run:
+        """Return what runs steps, given those of the invariants alone that come from outside."""
+        return lambda given, timeline: run(
+            given._replace(invariants=self._origins.completed(given.invariants)), timeline
+        )
 
 
 def _trial(tensors: Tensors, seed: int) -> tuple[Tensors, Timeline]:
-    """Return a small random batch for these invariants."""
+    """Return a small random batch for these invariants; whole numbers are those of the call, which fit its step."""
     generator = torch.Generator().manual_seed(seed)
 
     def drawn(tensor: Tensor, *shape: int) -> Tensor:
+        if tensor.dtype == torch.bool:
+            return torch.rand(*shape, *tensor.shape[len(shape) :], generator=generator, device="cpu").gt(0.5).to(device)
         if not (tensor.is_floating_point() or tensor.is_complex()):
-            return tensor.new_zeros(*shape, *tensor.shape[len(shape) :])
+            return _repeated(tensor, *shape)
         numbers = torch.randn(*shape, *tensor.shape[len(shape) :], generator=generator, device="cpu")
         return numbers.to(tensor.device, tensor.dtype).requires_grad_()
 
     def copied(tensor: Tensor) -> Tensor:
         return tensor.detach().clone().requires_grad_(tensor.is_floating_point() or tensor.is_complex())
 
+    device = tensors.states[0].device
     parts = [drawn(tensor, STEPS, BATCH) for tensor in tensors.parts]
     states, initial = ([drawn(tensor, BATCH) for tensor in tensors.states] for _ in range(2))
-    device = tensors.states[0].device
     row = torch.arange(BATCH, device=device)
     lengths = 1 + row % STEPS
     reset = (row + torch.arange(STEPS, device=device).unsqueeze(1)) % 5 == 1
     order = lengths.argsort(descending=True, stable=True)
     given = Tensors(parts, states, initial, [copied(tensor) for tensor in tensors.invariants])
     return given, Timeline(STEPS, BATCH, lengths, order, reset)
+
+
+def _repeated(tensor: Tensor, *shape: int) -> Tensor:
+    """Return a tensor of another size in its first dimensions, by its own numbers again and again."""
+    if not tensor.numel():
+        return tensor.new_zeros(*shape, *tensor.shape[len(shape) :])
+    for axis, size in enumerate(shape):
+        tensor = tensor.index_select(axis, torch.arange(size, device=tensor.device) % tensor.shape[axis])
+    return tensor
 
 
 def _everything(run: Run, tensors: Tensors, timeline: Timeline) -> list[Tensor]:

@@ -125,6 +125,31 @@ def test_no_length_is_recorded(recorder):
     assert recorder.counted["recorded"] == 4
 
 
+@pytest.fixture
+def precision():
+    """Products are as precise as before once the test is done."""
+    before = torch.backends.cuda.matmul.fp32_precision
+    yield
+    torch.backends.cuda.matmul.fp32_precision = before
+
+
+def test_a_graph_keeps_the_precision_it_was_recorded_in(recorder, precision):
+    layer = rnnkit.RNN("rnn", 3, 5, unroller=PLAN, dtype=torch.float64)
+    trained(layer, 8)
+    torch.backends.cuda.matmul.fp32_precision = "tf32"
+    trained(layer, 8)
+    assert recorder.counted["recorded"] == 4, "forward and back, for each precision"
+
+
+def test_recording_leaves_the_random_state_alone(recorder):
+    layer = rnnkit.RNN("rnn", 3, 5, unroller=PLAN, dtype=torch.float64)
+    xs = torch.randn(8, 2, 3, dtype=torch.float64)
+    before = torch.get_rng_state()
+    layer(xs)[0].sum().backward()
+    assert recorder.counted["recorded"] == 2
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_weights_are_those_of_the_call(recorder):
     layer = rnnkit.RNN("lstm", 3, 5, unroller=PLAN, dtype=torch.float64)
     xs = torch.randn(8, 2, 3, dtype=torch.float64)

@@ -18,6 +18,7 @@ from rnnkit_compiler.backends.triton.code.operations import CODE
 from rnnkit_compiler.backends.triton.cost import GRID, SEQUENCE, STEPS, Offered, choose, ranked, time_of
 from rnnkit_compiler.backends.triton.form import Form, settled
 from rnnkit_compiler.backends.triton.held import holds_weights, stacks_of
+from rnnkit_compiler.backends.triton.kernels import Kernels
 from rnnkit_compiler.backends.triton.tiles import Tiles, grid_tiles, products_of
 from rnnkit_compiler.ir.operations import OPERATIONS
 from rnnkit_compiler.schedule.sharing import Shares, StepWork
@@ -50,6 +51,25 @@ def test_where_there_are_kernels(installed, interpreted, device, said, monkeypat
     found = availability.obstacle_on(torch.device(device))
     assert said in found
     assert bool(said) == bool(found)
+
+
+@pytest.mark.parametrize(
+    ("flags", "name", "value", "rounds"),
+    [
+        (torch.backends.cudnn, "allow_tf32", True, True),
+        (torch.backends.cudnn, "allow_tf32", False, False),
+        (torch.backends.cudnn.rnn, "fp32_precision", "tf32", True),
+        (torch.backends.cudnn.rnn, "fp32_precision", "ieee", False),
+    ],
+)
+def test_products_are_as_precise_as_those_of_torch_s_own_rnns(flags, name, value, rounds, monkeypatch):
+    """Torch raises where one of these is asked for after the other was set."""
+    step = SimpleNamespace(device=torch.device("cuda"), dtype=torch.float32)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    monkeypatch.setattr(flags, name, value)
+    assert Kernels.rounds_to_tf32.fget(step) is rounds
+    step.dtype = torch.float64
+    assert not Kernels.rounds_to_tf32.fget(step)
 
 
 def test_a_forced_backend_says_why_not(monkeypatch):
@@ -161,7 +181,7 @@ def test_programs_that_wait_for_none_need_not_be_there_at_once():
         choice = choose(GRID, work(512), offered, batch, 132)
         shares = Shares(choice.tiles.programs(batch), choice.units)
         timeline = Timeline(1, batch, None, None, None)
-        launch = Launch("Forward", timeline, {}, (), shares, 2, True, ())
+        launch = Launch("Forward", timeline, {}, (), shares, 2, 1, True, ())
         text = SimpleNamespace(parameters={"forward": ()})
         run = launching.Run(SimpleNamespace(forward=Function()), text, launch, {}, GRID, "ieee")
         run._start("forward", [], Form(choice.tiles))

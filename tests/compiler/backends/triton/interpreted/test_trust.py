@@ -10,6 +10,9 @@ import rnnkit
 from rnnkit_compiler import compiled
 from rnnkit_compiler.backends.triton import backend, cost, kernels, launching, trust
 
+from ..invented_cells import CELLS
+from ..unseen_cells import Rotor
+
 Compiled = rnnkit.unrollers["compiled"]
 
 
@@ -99,6 +102,75 @@ def test_a_wrong_kernel_costs_speed_and_no_numbers(kind, fresh, monkeypatch, cap
     told = backend.Triton.facts()["triton kernels"]
     assert told.startswith("1 programs compared with torch's operations, 1 of them not used; cell 'lstm'")
     assert f"trust in sequence: {reason}" in Compiled(backend="triton", kernel="sequence").explain(layer.cells[0])
+
+
+OF_OTHER_INVARIANTS = ("Rotor", "Spectrum")
+"""Their kernels read parts of a complex number, and matrices of literals, where torch's operations do not."""
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [pytest.param(cell, marks=[] if cell.__name__ in OF_OTHER_INVARIANTS else pytest.mark.slow) for cell in CELLS],
+)
+def test_right_kernels_of_cells_that_nobody_has_seen_are_used(cell, fresh, caplog):
+    torch.manual_seed(0)
+    cell = cell().double()
+    with caplog.at_level(logging.WARNING), torch.no_grad():
+        Compiled(backend="triton", kernel="sequence")(cell, torch.randn(1, 1, cell.input_size, dtype=torch.float64))
+    assert not caplog.records
+    (kept,) = trust.folder().glob("*.json")
+    assert json.loads(kept.read_text())["reason"] == ""
+
+
+@pytest.mark.slow
+def test_a_wrong_gradient_of_what_is_made_of_a_complex_parameter_is_found(fresh, monkeypatch, caplog):
+    plant(monkeypatch, "backward_5", "other=0.0) + sums", "other=0.0) - sums")
+    torch.manual_seed(0)
+    cell = Rotor().double()
+    with caplog.at_level(logging.WARNING):
+        Compiled(backend="triton", kernel="sequence")(cell, torch.randn(1, 1, cell.input_size, dtype=torch.float64))
+    assert [NUMBERS in record.getMessage() for record in caplog.records] == [True]
+
+
+class Months(rnnkit.Cell):
+    """Counts from 1 to 4 and over again; another start is left to torch's operations."""
+
+    state_names = ("h", "n")
+
+    def __init__(self):
+        super().__init__(3, 5)
+        self.read = torch.nn.Linear(8, 5)
+        self.season = torch.nn.Parameter(torch.randn(5, 5))
+
+    def initial_state(self, batch_size, *, device=None, dtype=None):
+        return torch.zeros(batch_size, 5, device=device, dtype=dtype), torch.ones(batch_size, 1, dtype=torch.int64)
+
+    def step(self, x, state):
+        h, n = state
+        n = n % 4 + 1
+        h = torch.tanh(self.read(torch.cat([x, h], dim=1)) + self.season[n[:, 0]])
+        return h, (h, n)
+
+
+def test_whole_numbers_of_a_trial_are_such_as_kernels_take(fresh, monkeypatch, caplog):
+    plant(monkeypatch, "forward_0", "tl.program_id(0) * ROWS", "0")
+    cell, xs = Months().double(), torch.randn(2, 2, 3, dtype=torch.float64)
+    with caplog.at_level(logging.WARNING):
+        Compiled(backend="triton", kernel="sequence")(cell, xs)
+    assert [NUMBERS in record.getMessage() for record in caplog.records] == [True]
+
+
+def test_what_kernels_leave_to_torch_s_operations_is_no_trial(fresh, caplog):
+    cell, xs = Months().double(), torch.randn(2, 2, 3, dtype=torch.float64)
+    h, n = cell.initial_state(2, dtype=torch.float64)
+    states = [(h, torch.zeros_like(n)), (h, n)]
+    unroller = Compiled(backend="triton", kernel="sequence")
+    for state, verdicts in zip(states, (0, 1), strict=True):
+        with caplog.at_level(logging.WARNING):
+            found = unroller(cell, xs, state)[0]
+        torch.testing.assert_close(found, rnnkit.unrollers["loop"]()(cell, xs, state)[0], rtol=1e-10, atol=1e-10)
+        assert len([*trust.folder().glob("*.json")]) == verdicts
+    assert not caplog.records
 
 
 @pytest.mark.slow
@@ -195,6 +267,25 @@ def test_a_verdict_that_cannot_be_kept_is_found_in_each_process(fresh, monkeypat
     assert not [*trust.folder().glob("*.json")]
     assert "equal within rounding" in Compiled(backend="triton", kernel="sequence").explain(layer.cells[0])
     assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory"), OSError(28, "No space left on device")]
+)
+def test_a_verdict_for_want_of_memory_or_disk_goes_for_its_process_alone(error, fresh, monkeypatch, caplog):
+    def failing(*_):
+        raise error
+
+    with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
+        patch.setattr(kernels.Kernels, "run", failing)
+        run("rnn")
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert "the kernels do not run" in said
+    assert not [*trust.folder().glob("*.json")]
+    fresh()
+    run("rnn")
+    (kept,) = trust.folder().glob("*.json")
+    assert json.loads(kept.read_text())["reason"] == ""
 
 
 KEEP = trust._keep
