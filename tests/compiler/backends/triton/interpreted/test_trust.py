@@ -100,7 +100,7 @@ def test_a_wrong_kernel_costs_speed_and_no_numbers(kind, fresh, monkeypatch, cap
     for one, other in zip(found, expected(layer, **masks), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
     told = backend.Triton.facts()["triton kernels"]
-    assert told.startswith("1 programs compared with torch's operations, 1 of them not used; cell 'lstm'")
+    assert told.startswith("1 program compared with torch's operations, 1 not used; cell 'lstm'")
     assert f"trust in sequence: {reason}" in Compiled(backend="triton", kernel="sequence").explain(layer.cells[0])
 
 
@@ -253,7 +253,7 @@ def test_a_verdict_that_cannot_be_read_is_found_again(fresh, caplog):
     for text in ("", "{", "[]", '{"what": 1, "reason": 2}', '{"other": ""}'):
         kept.write_text(text)
         told = backend.Triton.facts()["triton kernels"]
-        assert told == "0 programs compared with torch's operations, 0 of them not used"
+        assert told == "0 programs compared with torch's operations, 0 not used"
     fresh()
     run("rnn")
     assert json.loads(kept.read_text())["reason"] == ""
