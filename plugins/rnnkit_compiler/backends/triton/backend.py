@@ -165,7 +165,8 @@ class Triton(Backend):
         """Tell the version of Triton."""
         found = [*verdicts()]
         refused = [f"{one.what}: {one.reason}" for one in found if one.reason]
-        counted = f"{len(found)} program{'s' * (len(found) != 1)} compared with torch's operations, {len(refused)} not used"
+        programs = f"{len(found)} program{'s' * (len(found) != 1)}"
+        counted = f"{programs} compared with torch's operations, {len(refused)} not used"
         return {"triton": triton_version() or "not installed", "triton kernels": "; ".join([counted, *refused])}
 
     @classmethod
