@@ -41,6 +41,11 @@ def measured(cell: str, settings: dict[str, str], pairs: int) -> tuple[dict[str,
     return {line["size"]: Ratio(**next(iter(line["rivals"].values()))) for line in lines}, lines[0]["processor"]
 
 
+def shown(ratio: Ratio) -> str:
+    """Return a ratio as the page has it: below 1 in bold."""
+    return str(ratio) if ratio.median >= 1 else f"**{ratio}**"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=15)
@@ -52,9 +57,9 @@ def main() -> None:
         for name, (_, processor) in found.items():
             assert name.replace("-", "") in processor, f"{name} is asked for, and torch runs on {processor}"
         for size in found["AVX2"][0]:
-            ratios = [str(by_size[size]) for by_size, _ in found.values()]
+            ratios = [shown(by_size[size]) for by_size, _ in found.values()]
             lines.append(f"| {cell} | {size.replace('x', ', ')} | {' | '.join(ratios)} |")
-        means = [str(mean_ratio([*by_size.values()])) for by_size, _ in found.values()]
+        means = [shown(mean_ratio([*by_size.values()])) for by_size, _ in found.values()]
         lines.append(f"| {cell} | geometric mean | {' | '.join(means)} |")
         print("\n".join(lines[-len(found["AVX2"][0]) - 1 :]), file=sys.stderr)
         said = found["AVX-512"][1]
