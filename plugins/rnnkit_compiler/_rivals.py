@@ -5,12 +5,9 @@ comes, forward and, in training, back; what they took is kept in the cache folde
 cell and by the sizes, each up to a power of two.
 """
 
-import json
 import logging
-import os
 import time
-from collections.abc import Callable, Iterator
-from hashlib import sha256
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +17,7 @@ from torch import Tensor
 import rnnkit
 from rnnkit import Cell, State
 from rnnkit.errors import first_line
-from rnnkit_compiler.backends.cpp.building.cache import cache_folder
+from rnnkit_compiler.backends.cpp.building.findings import Findings
 from rnnkit_compiler.backends.triton.trust import device_facts
 
 logger = logging.getLogger("rnnkit")
@@ -50,31 +47,17 @@ class Measured(NamedTuple):
         return f"{self.what}: kernels {1e3 * self.own:.3g} ms, the other way {1e3 * self.rival:.3g} ms"
 
 
+MEASUREMENTS = Findings("rivals", Measured, lambda measured: measured.own > 0 and measured.rival > 0)
+"""All that were kept."""
+
 _known: dict[Path, Measured | None] = {}
 """None: it could not be measured."""
-
-
-def folder() -> Path:
-    """Return where measurements are kept."""
-    return cache_folder() / "rivals"
-
-
-def measurements() -> Iterator[Measured]:
-    """Read all that are kept."""
-    for path in sorted(folder().glob("*.json")) if folder().is_dir() else ():
-        measured = _read(path)
-        if measured is not None:
-            yield measured
 
 
 def clear() -> int:
     """Forget all measurements; return their bytes."""
     _known.clear()
-    paths = [*folder().glob("*.json")] if folder().is_dir() else []
-    size = sum(path.stat().st_size for path in paths)
-    for path in paths:
-        path.unlink(missing_ok=True)
-    return size
+    return MEASUREMENTS.clear()
 
 
 def is_faster(cell: Cell, xs: Tensor, run: Run, nanoseconds: float, rival: rnnkit.Rival) -> bool:
@@ -96,9 +79,11 @@ def is_faster(cell: Cell, xs: Tensor, run: Run, nanoseconds: float, rival: rnnki
     how = "training" if training else "inference"
     dtype = str(xs.dtype).removeprefix("torch.")
     what = f"cell {cell.name!r} of {cell.hidden_size} units, {sizes} steps and rows, {dtype}, {how}; {rival.name}"
-    path = folder() / f"{sha256(chr(10).join([what, *device_facts(xs.device)]).encode()).hexdigest()}.json"
+    path = MEASUREMENTS.path(what, *device_facts(xs.device))
     if path not in _known:
-        _known[path] = _read(path) or _measured(path, what, xs, (run, rival.run), weights if training else None)
+        _known[path] = MEASUREMENTS.read(path) or _measured(
+            path, what, xs, (run, rival.run), weights if training else None
+        )
     measured = _known[path]
     return by_model if measured is None else measured.own < measured.rival
 
@@ -115,7 +100,7 @@ def _measured(
         logger.debug("%s: nothing could be measured (%s)", what, first_line(error))
         return None
     measured = Measured(what, *(min(seconds[1:]) for seconds in taken))
-    _keep(path, measured)
+    MEASUREMENTS.keep(path, measured)
     return measured
 
 
@@ -137,23 +122,3 @@ def _seconds(run: Run, xs: Tensor, weights: list[Tensor] | None) -> float:
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def _read(path: Path) -> Measured | None:
-    """Read a measurement; None where there is none that can be read, so that it is made again."""
-    try:
-        measured = Measured(**json.loads(path.read_text(encoding="utf-8")))
-        return measured if measured.own > 0 and measured.rival > 0 else None
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def _keep(path: Path, measured: Measured) -> None:
-    """Write a measurement, whole or not at all; where that is not possible, it is made again in the next process."""
-    try:
-        path.parent.mkdir(exist_ok=True)
-        scratch = path.with_suffix(f".{os.getpid()}")
-        scratch.write_text(json.dumps(measured._asdict()), encoding="utf-8")
-        scratch.replace(path)
-    except OSError:
-        return

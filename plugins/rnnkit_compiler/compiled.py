@@ -189,7 +189,7 @@ class Compiled(rnnkit.Unroller):
     def facts(cls) -> dict[str, str]:
         """Tell what each backend found on this machine, the compiler for one, and what runs cells on each GPU."""
         found = {name: fact for backend in _program.BACKENDS for name, fact in backend.facts().items()}
-        found |= {f"measured {k}": measured.text for k, measured in enumerate(_rivals.measurements(), 1)}
+        found |= {f"measured {k}": measured.text for k, measured in enumerate(_rivals.MEASUREMENTS.all(), 1)}
         return found | {f"on {device}": _program.who_runs(device) for device in _devices.accelerators()}
 
     @classmethod

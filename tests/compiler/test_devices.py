@@ -156,7 +156,9 @@ def test_rows_that_start_again_go_where_it_takes_less_time(restarts, nanoseconds
     monkeypatch.setattr(StandIn, "time", nanoseconds / T)
     asked = []
     monkeypatch.setattr(_rivals, "_known", {})
-    monkeypatch.setattr(_rivals, "_read", lambda path: asked.append(path) or _rivals.Measured("", *measured))
+    monkeypatch.setattr(
+        _rivals.MEASUREMENTS, "read", lambda path: asked.append(path) or _rivals.Measured("", *measured)
+    )
     torch.manual_seed(0)
     layer = rnnkit.RNN("lstm", D, H, unroller=vendor.Vendor(restarts=restarts))
     xs = torch.randn(T, B, D)
@@ -280,7 +282,7 @@ def test_a_verdict_holds_on_its_own_device_alone(monkeypatch, tmp_path, caplog):
                 judge = trust.Trust("lstm", lambda: ["source"], device, origins, (kernels, run), False, lambda: 0)
                 verdicts[device] = judge.is_earned(tensors)
     assert verdicts == {GPUS[0]: True, GPUS[1]: False}
-    assert len(list(trust.folder().glob("*.json"))) == 2
+    assert len(list(trust.VERDICTS.folder.glob("*.json"))) == 2
     assert all("on the name of cuda:1" in record.getMessage() for record in caplog.records)
 
 

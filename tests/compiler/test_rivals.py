@@ -43,7 +43,7 @@ def test_models_that_are_far_apart_are_believed(ways):
     assert ways.is_faster(1.0, 9.0)
     assert not ways.is_faster(9.0, 1.0)
     assert not ways.runs
-    assert not [*_rivals.measurements()]
+    assert not [*_rivals.MEASUREMENTS.all()]
 
 
 def test_what_was_measured_corrects_the_models_and_is_kept(ways):
@@ -55,7 +55,7 @@ def test_what_was_measured_corrects_the_models_and_is_kept(ways):
     ways.takes["own"] = 0.5
     assert not ways.is_faster(1.0, 2.0), "it is read in the next process"
     assert len(ways.runs) == count
-    (measured,) = _rivals.measurements()
+    (measured,) = _rivals.MEASUREMENTS.all()
     assert measured.text == (
         "cell 'gru' of 6 units, 8, 4 steps and rows, float32, training; in pieces: "
         "kernels 2e+03 ms, the other way 1e+03 ms"
@@ -100,13 +100,13 @@ def test_what_cannot_be_measured_is_left_to_the_models(ways, monkeypatch):
     monkeypatch.setattr(ways, "run", fails)
     assert ways.is_faster(1.0, 2.0)
     assert not ways.is_faster(2.0, 1.0)
-    assert not [*_rivals.measurements()]
+    assert not [*_rivals.MEASUREMENTS.all()]
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"what": ""}', '{"what": "", "own": 0, "rival": 1}'])
 def test_what_cannot_be_read_is_measured_again(text, ways):
     ways.is_faster()
-    (path,) = _rivals.folder().glob("*.json")
+    (path,) = _rivals.MEASUREMENTS.folder.glob("*.json")
     kept = json.loads(path.read_text())
     path.write_text(text)
     _rivals._known.clear()

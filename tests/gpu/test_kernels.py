@@ -61,6 +61,6 @@ def test_the_trial_on_this_device_finds_no_fault(device, tmp_path, monkeypatch, 
     with caplog.at_level(logging.WARNING, "rnnkit"):
         layer(torch.randn(5, 3, 4))[0].sum().backward()
     assert [record.getMessage() for record in caplog.records] == []
-    assert [verdict.reason for verdict in trust.verdicts()] == [""]
+    assert [verdict.reason for verdict in trust.VERDICTS.all()] == [""]
     told = layer.unroller.explain(layer.equipped(0))
     assert "compared with torch's operations on this device: equal within rounding" in told

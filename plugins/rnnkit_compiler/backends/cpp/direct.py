@@ -14,7 +14,7 @@ from rnnkit_compiler.backends.base.passes import fitted
 from rnnkit_compiler.backends.base.recurrence import Recurrence
 from rnnkit_compiler.backends.base.runtime import Launch, Matrix, Unfit
 from rnnkit_compiler.backends.cpp.boundary import address_of
-from rnnkit_compiler.backends.cpp.kernel import LINE, Kernel, aligned, steps_ahead
+from rnnkit_compiler.backends.cpp.kernel import LINE, Kernel, aligned
 from rnnkit_compiler.backends.cpp.thread_pool import threads
 from rnnkit_compiler.backends.cpp.whole_products import Multiply, describe
 from rnnkit_compiler.schedule.buffers import Buffer
@@ -139,7 +139,7 @@ class DirectCall(Direct):
         matrices = [*self._matrices_in(invariants)]
         layout = self._recurrence.layout(NAME, steps, batch)
         shares = self._recurrence.shares(steps, batch)
-        ahead = steps_ahead(steps, batch)
+        ahead = self._recurrence.runtime.product_slots(steps, batch)
         launch = Launch(NAME, self._timeline, {}, matrices, shares, SLOTS, ahead, True, ())
         products = (Multiply * len(self._step.hoisted))()
         ready = self._kernel.describe(launch, self._pointers, products)

@@ -19,7 +19,7 @@ from rnnkit_compiler.backends.triton.cost import GRID, KINDS, SEQUENCE, Choice, 
 from rnnkit_compiler.backends.triton.kernels import Kernels
 from rnnkit_compiler.backends.triton.origins import Origins
 from rnnkit_compiler.backends.triton.runtime import TritonRuntime
-from rnnkit_compiler.backends.triton.trust import INSTEAD, NothingElse, Trust, folder, verdicts
+from rnnkit_compiler.backends.triton.trust import INSTEAD, VERDICTS, NothingElse, Trust
 from rnnkit_compiler.ir.graph import needed
 from rnnkit_compiler.ir.lowered import Lowered
 from rnnkit_compiler.ir.operations import OPERATIONS
@@ -163,7 +163,7 @@ class Triton(Backend):
     @classmethod
     def facts(cls) -> Mapping[str, str]:
         """Tell the version of Triton."""
-        found = [*verdicts()]
+        found = [*VERDICTS.all()]
         refused = [f"{one.what}: {one.reason}" for one in found if one.reason]
         programs = f"{len(found)} program{'s' * (len(found) != 1)}"
         counted = f"{programs} compared with torch's operations, {len(refused)} not used"
@@ -172,8 +172,4 @@ class Triton(Backend):
     @classmethod
     def clear_cache(cls) -> int:
         """Forget all verdicts; return their bytes."""
-        paths = [*folder().glob("*.json")] if folder().is_dir() else []
-        size = sum(path.stat().st_size for path in paths)
-        for path in paths:
-            path.unlink(missing_ok=True)
-        return size
+        return VERDICTS.clear()

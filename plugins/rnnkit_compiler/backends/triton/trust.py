@@ -6,11 +6,8 @@ compiled, costs speed and never numbers: another kind of kernel or torch's opera
 so.
 """
 
-import json
 import logging
-import os
-from collections.abc import Callable, Iterator, Sequence
-from hashlib import sha256
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +17,7 @@ from torch import Tensor
 from rnnkit.errors import first_line
 from rnnkit_compiler.backends.base.backend import Results, Tensors, Timeline
 from rnnkit_compiler.backends.base.comparison import differ
-from rnnkit_compiler.backends.cpp.building.cache import cache_folder
+from rnnkit_compiler.backends.cpp.building.findings import Findings
 from rnnkit_compiler.backends.triton.availability import is_interpreted, triton_version
 from rnnkit_compiler.backends.triton.origins import Origins
 
@@ -53,6 +50,10 @@ class Verdict(NamedTuple):
     """What they spill in every form, for which another kind is taken if one is right; empty: nothing."""
 
 
+VERDICTS = Findings("triton", Verdict, lambda verdict: all(isinstance(text, str) for text in verdict))
+"""All that were kept."""
+
+
 def device_facts(device: torch.device) -> list[str]:
     """Return all that the result of a compilation depends on beside the source."""
     facts = [torch.__version__, triton_version() or "", "interpreted" if is_interpreted() else "compiled"]
@@ -67,19 +68,6 @@ def _driver() -> str:
         return str(torch._C._cuda_getDriverVersion())  # type: ignore[attr-defined]
     except (AttributeError, RuntimeError):
         return "unknown"
-
-
-def folder() -> Path:
-    """Return where verdicts are kept."""
-    return cache_folder() / "triton"
-
-
-def verdicts() -> Iterator[Verdict]:
-    """Read all that are kept."""
-    for path in sorted(folder().glob("*.json")) if folder().is_dir() else ():
-        verdict = _read(path)
-        if verdict is not None:
-            yield verdict
 
 
 class Untried(Exception):  # noqa: N818 - nothing is wrong: the next call may be one that can be tried
@@ -130,7 +118,7 @@ class Trust:
         """
         if self.verdict is None:
             try:
-                self.verdict = self._kept() or self._found(tensors)
+                self.verdict = VERDICTS.read(self._path()) or self._found(tensors)
             except Untried:
                 return False
             if self.verdict.reason:
@@ -150,11 +138,7 @@ class Trust:
         return self.verdict.reason or "; ".join(filter(None, (right, self.verdict.spills)))
 
     def _path(self) -> Path:
-        key = "\n".join([*device_facts(self._device), *self._sources()])
-        return folder() / f"{sha256(key.encode()).hexdigest()}.json"
-
-    def _kept(self) -> Verdict | None:
-        return _read(self._path())
+        return VERDICTS.path(*device_facts(self._device), *self._sources())
 
     def _found(self, tensors: Tensors) -> Verdict:
         name = torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else "the interpreter"
@@ -170,7 +154,7 @@ class Trust:
                 return Verdict(what, reason)
         spilled = 0 if reason else self._spilled()
         verdict = Verdict(what, reason, f"a thread spills {spilled} bytes in every form" if spilled else "")
-        _keep(self._path(), verdict)
+        VERDICTS.keep(self._path(), verdict)
         return verdict
 
     def _strays(self, tensors: Tensors, seed: int) -> bool:
@@ -241,23 +225,3 @@ def _everything(run: Run, tensors: Tensors, timeline: Timeline) -> list[Tensor]:
 
 def _dtype_of(tensors: Tensors) -> str:
     return str(tensors.states[0].dtype).removeprefix("torch.")
-
-
-def _read(path: Path) -> Verdict | None:
-    """Read a verdict; None where there is none that can be read, so that it is found again."""
-    try:
-        verdict = Verdict(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None
-    return verdict if all(isinstance(text, str) for text in verdict) else None
-
-
-def _keep(path: Path, verdict: Verdict) -> None:
-    """Write a verdict, whole or not at all; where that is not possible, it is found again in the next process."""
-    try:
-        path.parent.mkdir(exist_ok=True)
-        scratch = path.with_suffix(f".{os.getpid()}")
-        scratch.write_text(json.dumps(verdict._asdict()), encoding="utf-8")
-        scratch.replace(path)
-    except OSError:
-        return

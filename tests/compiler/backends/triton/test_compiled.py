@@ -58,7 +58,6 @@ def test_each_kernel_of_the_table_compiles_and_where_one_spills_another_kind_doe
         *where, _, kind = name.split()
         spilled.setdefault((*where,), {}).setdefault(kind, []).append(result.get("taken", (0, 0))[1])
     spilling = {where: kinds for where, kinds in spilled.items() if any(map(any, kinds.values()))}
-    assert len(spilling) < 10
     assert all(any(len(both) == 2 and not any(both) for both in kinds.values()) for kinds in spilling.values())
 
 

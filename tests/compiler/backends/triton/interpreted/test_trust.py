@@ -2,6 +2,7 @@
 
 import json
 import logging
+from pathlib import Path
 
 import pytest
 import torch
@@ -118,7 +119,7 @@ def test_right_kernels_of_cells_that_nobody_has_seen_are_used(cell, fresh, caplo
     with caplog.at_level(logging.WARNING), torch.no_grad():
         Compiled(backend="triton", kernel="sequence")(cell, torch.randn(1, 1, cell.input_size, dtype=torch.float64))
     assert not caplog.records
-    (kept,) = trust.folder().glob("*.json")
+    (kept,) = trust.VERDICTS.folder.glob("*.json")
     assert json.loads(kept.read_text())["reason"] == ""
 
 
@@ -169,7 +170,7 @@ def test_what_kernels_leave_to_torch_s_operations_is_no_trial(fresh, caplog):
         with caplog.at_level(logging.WARNING):
             found = unroller(cell, xs, state)[0]
         torch.testing.assert_close(found, rnnkit.unrollers["loop"]()(cell, xs, state)[0], rtol=1e-10, atol=1e-10)
-        assert len([*trust.folder().glob("*.json")]) == verdicts
+        assert len([*trust.VERDICTS.folder.glob("*.json")]) == verdicts
     assert not caplog.records
 
 
@@ -249,7 +250,7 @@ def test_a_kind_that_spills_in_every_form_runs_only_where_all_do(spilling, runs,
 
 def test_a_verdict_that_cannot_be_read_is_found_again(fresh, caplog):
     run("rnn")
-    (kept,) = trust.folder().glob("*.json")
+    (kept,) = trust.VERDICTS.folder.glob("*.json")
     for text in ("", "{", "[]", '{"what": 1, "reason": 2}', '{"other": ""}'):
         kept.write_text(text)
         told = backend.Triton.facts()["triton kernels"]
@@ -262,9 +263,9 @@ def test_a_verdict_that_cannot_be_read_is_found_again(fresh, caplog):
 
 @pytest.mark.slow
 def test_a_verdict_that_cannot_be_kept_is_found_in_each_process(fresh, monkeypatch, caplog):
-    monkeypatch.setattr(trust, "_keep", lambda path, verdict: _to_a_full_disk(monkeypatch, path, verdict))
+    monkeypatch.setattr(trust.VERDICTS, "keep", lambda path, verdict: _to_a_full_disk(monkeypatch, path, verdict))
     layer, _ = run("rnn")
-    assert not [*trust.folder().glob("*.json")]
+    assert not [*trust.VERDICTS.folder.glob("*.json")]
     assert "equal within rounding" in Compiled(backend="triton", kernel="sequence").explain(layer.cells[0])
     assert not caplog.records
 
@@ -281,14 +282,14 @@ def test_a_verdict_for_want_of_memory_or_disk_goes_for_its_process_alone(error, 
         run("rnn")
     (said,) = [record.getMessage() for record in caplog.records]
     assert "the kernels do not run" in said
-    assert not [*trust.folder().glob("*.json")]
+    assert not [*trust.VERDICTS.folder.glob("*.json")]
     fresh()
     run("rnn")
-    (kept,) = trust.folder().glob("*.json")
+    (kept,) = trust.VERDICTS.folder.glob("*.json")
     assert json.loads(kept.read_text())["reason"] == ""
 
 
-KEEP = trust._keep
+KEEP = trust.VERDICTS.keep
 
 
 def _to_a_full_disk(monkeypatch, path, verdict):
@@ -296,7 +297,7 @@ def _to_a_full_disk(monkeypatch, path, verdict):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(trust.Path, "write_text", full)
+        patch.setattr(Path, "write_text", full)
         KEEP(path, verdict)
 
 
@@ -307,7 +308,7 @@ def test_a_right_one_is_used_and_the_verdict_kept(fresh, monkeypatch, caplog):
     layer, _ = run("rnn")
     assert len(trials) == 1
     assert "equal within rounding" in Compiled(backend="triton", kernel="sequence").explain(layer.cells[0])
-    (kept,) = trust.folder().glob("*.json")
+    (kept,) = trust.VERDICTS.folder.glob("*.json")
     assert json.loads(kept.read_text())["reason"] == ""
     fresh()
     run("rnn")
