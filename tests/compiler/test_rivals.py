@@ -93,6 +93,18 @@ def test_nothing_is_left_behind_by_a_measurement(ways):
     assert torch.equal(state, torch.get_rng_state())
 
 
+def test_where_nothing_can_be_written_each_process_measures(ways, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(_rivals.Path, "write_text", full)
+    assert not ways.is_faster()
+    count = len(ways.runs)
+    assert not ways.is_faster(), "this process knows"
+    assert len(ways.runs) == count
+    assert not [*_rivals.MEASUREMENTS.all()]
+
+
 def test_what_cannot_be_measured_is_left_to_the_models(ways, monkeypatch):
     def fails(name, xs):
         raise torch.OutOfMemoryError

@@ -340,6 +340,14 @@ def test_gradients_are_the_loop_s(cell, num_layers, order):
         torch.testing.assert_close(given, expected, rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.parametrize(("rows", "kind"), [(32, "AdvancingShortcut"), (33, "BoundShortcut")])
+def test_few_rows_have_room_of_their_own_without_gradients(rows, kind, gradients, monkeypatch):
+    monkeypatch.setattr("rnnkit.layers.advancing_shortcut.MOST_ROWS", 64)
+    layer, xs = layer_of(), torch.ones(2, rows, 3)
+    assert_same(warmed(layer, xs), by_the_loop(layer, xs))
+    assert type(shortcut_of(layer, xs)).__name__ == ("BoundShortcut" if gradients else kind)
+
+
 @pytest.mark.parametrize("num_layers", [1, 2])
 def test_any_number_of_rows_begins_with_zeros(num_layers):
     layer = layer_of("gru", num_layers=num_layers)

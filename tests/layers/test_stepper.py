@@ -160,6 +160,34 @@ def test_weights_are_read_as_they_are_at_each_step(cell, change):
     assert_close(stepper(xs[1]), expected)
 
 
+class Nested(rnnkit.Cell):
+    """Has its weights in modules of its own."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.read, self.recall = torch.nn.Linear(input_size, hidden_size), torch.nn.Linear(hidden_size, hidden_size)
+
+    def project(self, xs):
+        return self.read(xs)
+
+    def step(self, p, state):
+        h = torch.tanh(p + self.recall(state[0]))
+        return h, (h,)
+
+
+def test_weights_of_each_module_are_looked_at():
+    layer = layer_of(Nested)
+    stepper, xs = layer.stepper(ROWS), stream()
+    stepper(xs[0])
+    for tensor in (layer.cells[0].read.weight, layer.cells[0].recall.weight):
+        tensor.data = 1 + 2 * tensor.data
+        state = stepper.state
+        with torch.no_grad():
+            expected = copy.deepcopy(layer)(xs[1:2], state)[0][0]
+        assert_close(stepper(xs[1]), expected)
+    assert stepper.explain() == "in kernels, the state in place"
+
+
 def test_it_follows_the_layer_into_training_and_another_dtype():
     layer = layer_of("lstm", num_layers=2, dropout=0.9)
     stepper, xs = layer.stepper(ROWS), stream()
@@ -179,8 +207,28 @@ def test_gradients_do_not_flow_and_transforms_see_every_operation():
     stepper = layer_of("lstm").stepper(ROWS)
     x = stream()[0].requires_grad_()
     assert not stepper(x).requires_grad
-    with torch.autocast("cpu", torch.bfloat16):
-        assert stepper(x.detach()).shape == (ROWS, 5)
+
+
+def test_autocast_reaches_into_it():
+    layer = layer_of("lstm")
+    layer.unroller = "loop"
+    rounded = assert_autocast_reaches_into(layer)
+    layer.unroller = "compiled"
+    assert_autocast_reaches_into(layer)
+    assert rounded, "the loop rounds on every processor"
+
+
+def assert_autocast_reaches_into(layer, rows=40):
+    """Tell whether it makes a difference."""
+    stepper, x = layer.stepper(rows), stream(rows)[0]
+    stepper(x)
+    state = stepper.state
+    with torch.no_grad():
+        plain = layer(x.unsqueeze(0), state)[0][0]
+        with torch.autocast("cpu", torch.bfloat16):
+            expected, found = layer(x.unsqueeze(0), state)[0][0], stepper(x)
+    assert torch.equal(found, expected.to(found.dtype))
+    return not torch.equal(plain, expected.to(plain.dtype))
 
 
 def test_other_memory_goes_the_long_way():

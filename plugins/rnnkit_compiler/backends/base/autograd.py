@@ -31,10 +31,10 @@ def _apply(recurrence: Recurrence, tensors: Tensors, timeline: Timeline) -> Resu
     differentiated = torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
     training = differentiated and any(tensor.requires_grad for tensor in everything)
     try:
-        if not training and not rnnkit.watched_by():
-            ys, last, _ = _forward_pass(recurrence, timeline, everything, False).run(timeline, everything)
+        if training:
+            ys, *last = AllSteps.apply(recurrence, timeline, *everything)  # type: ignore[no-untyped-call]
         else:
-            ys, *last = AllSteps.apply(recurrence, timeline, training, *everything)  # type: ignore[no-untyped-call]
+            ys, last, _ = _forward_pass(recurrence, timeline, everything, False).run(timeline, everything)
     except Unfit:
         return recurrence.in_kernels_form.run(tensors, timeline)
     return ys, tuple(last)
@@ -65,18 +65,15 @@ class AllSteps(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(
-        ctx: Any, recurrence: Recurrence, timeline: Timeline, training: bool, *tensors: Tensor
-    ) -> tuple[Tensor, ...]:
-        """Run the kernel, keeping what backward reads if training."""
-        call = _forward_pass(recurrence, timeline, tensors, training)
+    def forward(ctx: Any, recurrence: Recurrence, timeline: Timeline, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Run the kernel, keeping what backward reads."""
+        call = _forward_pass(recurrence, timeline, tensors, True)
         ys, last, kept = call.run(timeline, tensors)
-        if training:
-            ctx.set_materialize_grads(False)
-            ctx.recurrence, ctx.timeline = recurrence, timeline
-            ctx.save_for_backward(*tensors, *kept.parts, *kept.rooms, kept.memory, kept.y_states)
-            ctx.snapshot = rnnkit.Snapshot(tensors)
-            ctx.written = _Written(ys if call.shares_outputs else None)
+        ctx.set_materialize_grads(False)
+        ctx.recurrence, ctx.timeline = recurrence, timeline
+        ctx.save_for_backward(*tensors, *kept.parts, *kept.rooms, kept.memory, kept.y_states)
+        ctx.snapshot = rnnkit.Snapshot(tensors)
+        ctx.written = _Written(ys if call.shares_outputs else None)
         return (ys, *last)
 
     @staticmethod
@@ -92,7 +89,7 @@ class AllSteps(torch.autograd.Function):
 def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
     recurrence, timeline = ctx.recurrence, ctx.timeline
     *saved, memory, y_states = ctx.saved_tensors
-    needs = ctx.needs_input_grad[3:]
+    needs = ctx.needs_input_grad[2:]
     tensors, others = ctx.snapshot.of(saved[: len(needs)]), saved[len(needs) :]
     if not torch.is_grad_enabled() and not rnnkit.watched_by():
         try:
@@ -101,10 +98,10 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
                 kept = _forward_pass(recurrence, timeline, tensors, True).run(timeline, tensors).kept
             incoming = Incoming(needs, grads, bool(torch._C._autograd._get_current_graph_task_keep_graph()))
             call = _backward_pass(recurrence, timeline, tensors, kept, incoming)
-            return (None, None, None, *call.run(timeline, tensors, kept, incoming))
+            return (None, None, *call.run(timeline, tensors, kept, incoming))
         except Unfit:
             pass
-    return (None, None, None, *_again(recurrence, timeline, tensors, needs, grads))
+    return (None, None, *_again(recurrence, timeline, tensors, needs, grads))
 
 
 def _forward_pass(recurrence: Recurrence, timeline: Timeline, tensors: Sequence[Tensor], training: bool) -> ForwardPass:

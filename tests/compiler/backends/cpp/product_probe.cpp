@@ -71,12 +71,15 @@ extern "C" void multiply_whole(real* c, long ldc, int M, int N, int K, const rea
     for (int thread = 0; thread < threads; ++thread) part_of_call(&call, thread, threads);
 }
 
-// The products of A with the columns of B, `widths` of them at a time, all of them together.
+// The products of A with the columns of B, `widths` of them at a time, all of them together; every other with a bias.
 extern "C" void multiply_together(real* c, long ldc, int M, int K, const real* a, long rs_a, long cs_a, const real* b,
-                                  long rs_b, long cs_b, const int* widths, int count, real* row_sums, int threads) {
+                                  long rs_b, long cs_b, const real* bias, const int* widths, int count, real* row_sums,
+                                  int threads) {
     std::vector<Right> rights;
-    for (int i = 0; i < count; c += widths[i], b += widths[i] * cs_b, ++i)
-        rights.push_back({c, ldc, widths[i], {b, rs_b, cs_b}, {}, i == count - 1 ? row_sums : nullptr});
+    for (int i = 0; i < count; c += widths[i], b += widths[i] * cs_b, bias += widths[i], ++i) {
+        const Bias own{i % 2 ? nullptr : bias, nullptr};
+        rights.push_back({c, ldc, widths[i], {b, rs_b, cs_b}, own, i == count - 1 ? row_sums : nullptr});
+    }
     for (int thread = 0; thread < threads; ++thread) {
         std::vector<real> workspace(LINEAR_WORKSPACE, real(1e30));
         linear(rights.data(), count, M, K, {a, rs_a, cs_a}, workspace.data(), thread, threads);

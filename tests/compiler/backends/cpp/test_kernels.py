@@ -6,8 +6,9 @@ import torch
 import rnnkit
 import rnnkit_compiler.compiled
 from rnnkit_compiler._cache import Cache
-from rnnkit_compiler.backends.cpp import kernels
+from rnnkit_compiler.backends.cpp import kernel, kernels, runtime
 from rnnkit_compiler.backends.cpp.building.compilation import CompileError
+from rnnkit_compiler.schedule.sharing import Shares
 
 
 @pytest.fixture(autouse=True)
@@ -73,3 +74,34 @@ def test_torch_runs_what_cannot_be_compiled_any_more(monkeypatch):
     assert len(attempts) == 1
     trained.sum().backward()
     assert layer.weight_hh_l0.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+@pytest.mark.parametrize("rows", [1, 3])
+def test_products_of_the_input_are_done_stretch_after_stretch(rows, threads, monkeypatch):
+    """Without gradients one stretch is written over the one before, in a layer's own shortcuts too."""
+    monkeypatch.setattr(kernel, "ROWS_AHEAD", 6)
+    monkeypatch.setattr(runtime, "best_shares", lambda *_: Shares(threads, min(threads, 2)))
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        layer = rnnkit.RNN("lstm", 5, 70, unroller="compiled", dtype=torch.float64)
+        xs = torch.randn(19, rows, 5, dtype=torch.float64, requires_grad=True)
+        masks = {"lengths": torch.tensor([19, 2, 7][:rows]), "reset": torch.rand(19, rows) < 0.3}
+        for given in ({}, masks):
+            layer.unroller = "loop"
+            expected = results(layer, xs, given)
+            layer.unroller = "compiled"
+            for _ in range(5):
+                for one, other in zip(results(layer, xs, given), expected, strict=True):
+                    torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
+    finally:
+        torch.set_num_threads(before)
+
+
+def results(layer, xs, masks):
+    """Return outputs with gradients and without, last states, and gradients."""
+    with torch.no_grad():
+        inferred, last = layer(xs, **masks)
+    ys, _ = layer(xs, **masks)
+    return [inferred, *last, ys, *torch.autograd.grad(ys.sin().sum(), [xs, *layer.parameters()])]

@@ -105,12 +105,15 @@ class Build:
         assert (wide[:, columns:] == 7).all()
         return c
 
-    def multiply_together(self, a, b, widths, sums, threads):
-        """Return a b, by way of one product for each stretch of so many columns; `sums` gets the row sums of a."""
+    def multiply_together(self, a, b, bias, widths, sums, threads):
+        """Return a b + bias, by a product for each stretch of so many columns, of which every other has a bias.
+
+        `sums` gets the row sums of a.
+        """
         c, index = np.full((len(a), b.shape[1]), np.nan, self.dtype), np.asarray(widths, np.int32)
         self.library.multiply_together(
             address(c), strides(c)[0], len(a), a.shape[1], address(a), *strides(a), address(b), *strides(b),
-            address(index), len(widths), address(sums), threads,
+            address(bias), address(index), len(widths), address(sums), threads,
         )  # fmt: skip
         return c
 
@@ -208,7 +211,10 @@ def test_product_adds_to_what_is_there(build, rows):
 def test_products_of_one_matrix_with_several(build, widths, threads):
     a, b = build.draw(110, 530, order="F"), build.draw(530, sum(widths))
     sums = np.full(110, np.nan, build.dtype)
-    build.check(build.multiply_together(a, b, widths, sums, threads), a, b)
+    bias = build.draw(1, sum(widths))
+    of_each = [np.full(width, k % 2 == 0) for k, width in enumerate(widths)]
+    before = np.broadcast_to(np.where(np.concatenate(of_each), bias, 0), (110, sum(widths)))
+    build.check(build.multiply_together(a, b, bias, widths, sums, threads), a, b, before)
     assert np.allclose(sums, a.sum(1), atol=1e-3)
 
 
