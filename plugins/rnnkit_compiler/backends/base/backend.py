@@ -41,6 +41,12 @@ class Timeline(NamedTuple):
         lengths = masks.live.sum(0)
         return cls(xs.shape[0], xs.shape[1], lengths, lengths.argsort(descending=True, stable=True), reset)
 
+    def between(self, start: int, stop: int) -> "Timeline":
+        """Return the timeline of steps start to stop - 1."""
+        lengths = None if self.lengths is None else self.lengths - start
+        reset = None if self.reset is None else self.reset[start:stop]
+        return Timeline(stop - start, self.batch, lengths, self.order, reset)
+
 
 class Tensors(NamedTuple):
     """What the steps work on; outputs have gradients for all of them that ask for it."""

@@ -14,11 +14,11 @@ def differ(found: Tensor, expected: Tensor, rounded: bool = False) -> bool:
     """Tell whether two tensors differ by more than rounding, or in where they are not finite.
 
     Args:
-        found: by the one way.
+        found: by the one way; rounding is that of its dtype.
         expected: by the other.
         rounded: whether factors of products are rounded to a lower precision than the dtype's.
     """
-    bound = BOUNDS.get(expected.real.dtype if expected.is_complex() else expected.dtype, 0.0)
+    bound = BOUNDS.get(found.real.dtype if found.is_complex() else found.dtype, 0.0)
     bound = max(bound, ROUNDED) if rounded and bound else bound
     found, expected = (
         tensor.to(torch.complex128 if tensor.is_complex() else torch.float64) for tensor in (found, expected)

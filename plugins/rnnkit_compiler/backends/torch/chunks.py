@@ -174,13 +174,13 @@ class PlanChunks(Recorded[Chunk]):
         if chunk is None:
             return None
         whole = self.whole(timeline.steps)
-        call = Call(self, chunk, _between(timeline, 0, whole), tensors)
+        call = Call(self, chunk, timeline.between(0, whole), tensors)
         parts = [part[:whole] for part in tensors.parts]
         ys, *states = InChunks.apply(call, *parts, *everything[len(parts) :])  # type: ignore[no-untyped-call]
         if whole == timeline.steps:
             return ys, tuple(states)
         rest = tensors._replace(parts=[part[whole:] for part in tensors.parts], states=states)
-        more, last = self.steps.run(rest, _between(timeline, whole, timeline.steps))
+        more, last = self.steps.run(rest, timeline.between(whole, timeline.steps))
         return torch.cat([ys, more]), last
 
     def _chunk(self, tensors: Tensors, timeline: Timeline, needs: Sequence[bool], device: torch.device) -> Chunk | None:
@@ -289,10 +289,3 @@ def _drawn(like: Tensor) -> Tensor:
 def _copy(rooms: Sequence[Tensor], tensors: Sequence[Tensor]) -> None:
     for room, tensor in zip(rooms, tensors, strict=True):
         room.copy_(tensor)
-
-
-def _between(timeline: Timeline, start: int, stop: int) -> Timeline:
-    """Return the timeline of steps start to stop - 1."""
-    _, batch, lengths, order, reset = timeline
-    lengths = None if lengths is None else lengths - start
-    return Timeline(stop - start, batch, lengths, order, None if reset is None else reset[start:stop])

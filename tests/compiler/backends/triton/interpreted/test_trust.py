@@ -222,6 +222,24 @@ def test_another_kind_runs_before_torch_s_operations_do(fresh, monkeypatch, capl
     assert "trust in steps: not yet compared" in told
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_in_low_precision_kernels_may_be_near_to_float32_instead(dtype, fresh, monkeypatch, caplog):
+    """Where a fraction begins again, torch's operations, which round one by one, are far from what kernels compute."""
+
+    def explained(name):
+        torch.manual_seed(0)
+        layer = rnnkit.RNN(name, 3, 8, unroller=Compiled(backend="triton", kernel="sequence")).to(dtype)
+        layer(torch.randn(4, 2, 3, dtype=dtype))
+        return layer.unroller.explain(layer.cells[0])
+
+    assert "trust in sequence: compared with torch's operations on this device: equal" in explained("phased")
+    assert not caplog.records
+    plant(monkeypatch, "forward_0", "sigmoid(", "tanh(")
+    assert f"trust in sequence: {NUMBERS}" in explained("gru")
+    fresh()
+    assert f"trust in sequence: {NUMBERS}" in explained("phased")
+
+
 @pytest.mark.parametrize(
     ("spilling", "runs"), [({"grid"}, "sequence"), ({"grid", "sequence", "steps"}, "grid")], ids=["one", "all"]
 )
