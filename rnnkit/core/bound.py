@@ -8,7 +8,7 @@ from rnnkit.core.cell import State
 
 
 class Bound(ABC):
-    """Runs one cell over whole inputs, as its unroller would, with gradients, at less cost a call.
+    """Runs one cell over whole inputs, as its unroller would, with gradients or without, at less cost a call.
 
     An unroller makes it, by `Unroller.bound`. Who calls it has checked that tensors are of the right shapes and dtypes
     and on the right device, and that nothing looks at the call (`rnnkit.watched_by`, `rnnkit.casts_automatically`).

@@ -179,7 +179,7 @@ class Unroller(ABC):
         return None
 
     def bound(self, cell: Cell) -> Bound | None:
-        """Return what runs a cell over real input with gradients at less cost than a call; None: nothing does.
+        """Return what runs a cell over real input, with gradients or without, at less cost than a call; None: nothing.
 
         It gives the numbers of a call. A layer asks for it.
         """
