@@ -22,6 +22,9 @@ class BoundProgram(rnnkit.Bound):
         self._cell, self._program = cell, program
         self._unchanged = Unchanged(cell)
         self._weights = [tensor_at(cell, path) for path in program.recording.weights]
+        known = dict(zip(program.recording.weights.values(), self._weights, strict=True))
+        places = enumerate(program.backend.invariants)
+        self._run = program.backend.with_fixed({place: known[number] for place, number in places if number in known})
 
     def holds(self) -> bool:
         """Tell whether the cell is unchanged."""
@@ -32,4 +35,4 @@ class BoundProgram(rnnkit.Bound):
         mind_forks()
         timeline = Timeline(xs.shape[0], xs.shape[1], None, None, None)
         parts, invariants = self._program.inputs(self._cell, xs, self._weights)
-        return self._program.backend.run(Tensors(parts, state, (), invariants), timeline)
+        return self._run(Tensors(parts, state, (), invariants), timeline)

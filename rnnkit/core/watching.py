@@ -14,7 +14,8 @@ def watched_by(*tensors: Tensor | None) -> str:
     """
     if transform := transformed_by():
         return transform
-    if torch._C._len_torch_dispatch_stack() or torch.compiler.is_compiling() or is_traced():
+    traced = torch._C._get_tracing_state() is not None
+    if traced or torch._C._len_torch_dispatch_stack() or torch.compiler.is_compiling():
         return "something looks at every operation"
     if tensors and any(
         tensor is not None and torch._C._functorch.is_legacy_batchedtensor(tensor) for tensor in tensors

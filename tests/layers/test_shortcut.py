@@ -112,6 +112,12 @@ def stride_data(layer):
 
 
 @torch.no_grad()
+def negate_by_a_mark(layer):
+    """The same memory, read with another sign."""
+    layer.weight_hh_l0.data = layer.weight_hh_l0.data._neg_view()
+
+
+@torch.no_grad()
 def double_in_place(layer):
     for parameter in layer.parameters():
         parameter.mul_(2)
@@ -139,7 +145,7 @@ def parametrize(layer):
 
 
 OF_WEIGHTS = [
-    *(double_by_data, exchange_data, transpose_data, stride_data, double_in_place),
+    *(double_by_data, exchange_data, transpose_data, stride_data, negate_by_a_mark, double_in_place),
     *(write_by_numpy, load, assign, replace, parametrize),
 ]
 

@@ -90,6 +90,7 @@ def meeting(workers: int) -> float:
     return MEETING + EACH_MORE * (workers - 2) if workers > 1 else 0.0
 
 
+@lru_cache(maxsize=4096)
 def best_shares(work: StepWork, steps: int, rows: int, threads: int) -> Shares:
     """Return the shares for so many steps of a batch: one worker where that is done before others have begun."""
     if threads == 1 or steps * work.time(rows, Shares(1, 1)) <= BEGINNING:

@@ -82,6 +82,8 @@ class Unchanged:
             *map(Tensor.data_ptr, tensors),
             *map(Tensor.size, tensors),
             *map(Tensor.stride, tensors),
+            *map(Tensor.is_neg, tensors),
+            *map(Tensor.is_conj, tensors),
             *[tensor.dtype for tensor in tensors],
             *[tensor.requires_grad for tensor in tensors],
         ]

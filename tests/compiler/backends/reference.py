@@ -12,6 +12,7 @@ from torch import Tensor
 
 from rnnkit_compiler.backends.base import autograd
 from rnnkit_compiler.backends.base.backend import Backend, Refusal
+from rnnkit_compiler.backends.base.calls import Calls
 from rnnkit_compiler.backends.base.forms import Forms
 from rnnkit_compiler.backends.base.recurrence import Recurrence
 from rnnkit_compiler.backends.base.runtime import LaunchingRuntime
@@ -252,7 +253,7 @@ class Reference(Backend):
         self.invariants = step.lowered.invariants
         self._fallback = TorchOperations(step, self.invariants, defer=False)
         plan = KernelPlan(step.lowered)
-        self._recurrence = Recurrence(plan, ReferenceRuntime(plan), self._fallback, Forms(step))
+        self._calls = Calls(Recurrence(plan, ReferenceRuntime(plan), self._fallback, Forms(step)))
 
     @classmethod
     def supports(cls, step, device, dtype):
@@ -267,7 +268,7 @@ class Reference(Backend):
     def run(self, tensors, timeline):
         if timeline.lengths is not None or timeline.reset is not None:
             return self._fallback.run(tensors, timeline)
-        return autograd.apply(self._recurrence, tensors, timeline)
+        return autograd.apply(self._calls, tensors, timeline)
 
     def explain(self):
         yield "the reference"

@@ -1,6 +1,7 @@
 """All steps in kernels, as one operation of autograd, and torch's operations where kernels would not do."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -9,47 +10,52 @@ from torch import Tensor
 import rnnkit
 from rnnkit_compiler.backends.base.again import again
 from rnnkit_compiler.backends.base.backend import Results, Tensors, Timeline
-from rnnkit_compiler.backends.base.backward_pass import BackwardPass, Incoming
-from rnnkit_compiler.backends.base.forward_pass import ForwardPass, Kept
+from rnnkit_compiler.backends.base.backward_pass import Incoming
+from rnnkit_compiler.backends.base.calls import Calls
+from rnnkit_compiler.backends.base.forward_pass import Kept
 from rnnkit_compiler.backends.base.recurrence import Recurrence
 from rnnkit_compiler.backends.base.runtime import Unfit
 
+_requires_grad = attrgetter("requires_grad")
 
-def apply(recurrence: Recurrence, tensors: Tensors, timeline: Timeline) -> Results:
+
+def apply(calls: Calls, tensors: Tensors, timeline: Timeline) -> Results:
     """Run the kernel; return outputs (T, B, O) and the last state. What it may not touch, torch's operations do."""
-    forms = recurrence.forms
+    forms = calls.recurrence.forms
     if forms.are_plain:
-        return _apply(recurrence, tensors, timeline)
+        return _apply(calls, tensors, timeline)
     if not forms.fit(tensors, timeline):
-        return recurrence.fallback.run(tensors, timeline)
-    return forms.results_from_kernel(_apply(recurrence, forms.tensors_to_kernel(tensors), timeline))
+        return calls.recurrence.fallback.run(tensors, timeline)
+    return forms.results_from_kernel(_apply(calls, forms.tensors_to_kernel(tensors), timeline))
 
 
-def _apply(recurrence: Recurrence, tensors: Tensors, timeline: Timeline) -> Results:
+def _apply(calls: Calls, tensors: Tensors, timeline: Timeline) -> Results:
     """Do the same with what is in the kernel's form."""
     everything = (*tensors.parts, *tensors.states, *tensors.initial, *tensors.invariants)
     differentiated = torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
-    training = differentiated and any(tensor.requires_grad for tensor in everything)
     try:
-        if training:
-            ys, *last = AllSteps.apply(recurrence, timeline, *everything)  # type: ignore[no-untyped-call]
+        if differentiated and any(map(_requires_grad, everything)):
+            if not calls.are_free and torch._C._autograd._top_saved_tensors_default_hooks(True) is not None:
+                calls = calls.free  # backward reads what the hooks return
+            record: Callable[..., Any] = AllSteps.apply if calls.are_free else _record
+            ys, *last = record(calls, timeline, *everything)
         else:
-            ys, last, _ = _forward_pass(recurrence, timeline, everything, False).run(timeline, everything)
+            ys, last, _ = calls.forward(timeline, everything, False).run(timeline, everything)
     except Unfit:
-        return recurrence.in_kernels_form.run(tensors, timeline)
+        return calls.recurrence.in_kernels_form.run(tensors, timeline)
     return ys, tuple(last)
 
 
 class _Written:
     """Tells whether outputs that share their memory with the states were written over since (None: they do not)."""
 
-    def __init__(self, outputs: Tensor | None) -> None:
+    def __init__(self, outputs: Tensor | None, nothing: Tensor) -> None:
         # An alias has the same version. Without its numbers, since it lives as long as the graph; and the outputs
         # themselves would hold the graph, and it them.
         self._alias = None if outputs is None else outputs.detach()
         self._version = 0
         if self._alias is not None:
-            self._alias.data = torch.empty(0, dtype=self._alias.dtype, device=self._alias.device)
+            self._alias.data = nothing
             self._version = self._alias._version
 
     def __bool__(self) -> bool:
@@ -65,57 +71,47 @@ class AllSteps(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, recurrence: Recurrence, timeline: Timeline, *tensors: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, calls: Calls, timeline: Timeline, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Run the kernel, keeping what backward reads."""
-        call = _forward_pass(recurrence, timeline, tensors, True)
+        call = calls.forward(timeline, tensors, True)
         ys, last, kept = call.run(timeline, tensors)
         ctx.set_materialize_grads(False)
-        ctx.recurrence, ctx.timeline = recurrence, timeline
+        ctx.calls, ctx.timeline = calls, timeline
         ctx.save_for_backward(*tensors, *kept.parts, *kept.rooms, kept.memory, kept.y_states)
         ctx.snapshot = rnnkit.Snapshot(tensors)
-        ctx.written = _Written(ys if call.shares_outputs else None)
+        ctx.written = _Written(ys if call.shares_outputs else None, call.nothing)
         return (ys, *last)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         """Run the kernel back, or where that would not do, the steps again."""
-        device = ctx.recurrence.runtime.device
+        device = ctx.calls.recurrence.runtime.device
         if not rnnkit.casts_automatically(device):
             return _backward(ctx, grads)
         with torch.autocast(device.type, enabled=False):
             return _backward(ctx, grads)
 
 
+_record = super(torch.autograd.Function, AllSteps).apply
+"""The same as `AllSteps.apply`, which first looks for what a transform of torch.func has left over."""
+
+
 def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
-    recurrence, timeline = ctx.recurrence, ctx.timeline
+    calls, timeline = ctx.calls, ctx.timeline
     *saved, memory, y_states = ctx.saved_tensors
     needs = ctx.needs_input_grad[2:]
     tensors, others = ctx.snapshot.of(saved[: len(needs)]), saved[len(needs) :]
     if not torch.is_grad_enabled() and not rnnkit.watched_by():
         try:
-            kept = Kept(memory, y_states, others[: (count := len(recurrence.plan.reads_parts))], others[count:])
+            kept = Kept(memory, y_states, others[: (count := len(calls.recurrence.plan.reads_parts))], others[count:])
             if ctx.written:
-                kept = _forward_pass(recurrence, timeline, tensors, True).run(timeline, tensors).kept
+                kept = calls.forward(timeline, tensors, True).run(timeline, tensors).kept
             incoming = Incoming(needs, grads, bool(torch._C._autograd._get_current_graph_task_keep_graph()))
-            call = _backward_pass(recurrence, timeline, tensors, kept, incoming)
+            call = calls.backward(timeline, tensors, kept, incoming)
             return (None, None, *call.run(timeline, tensors, kept, incoming))
         except Unfit:
             pass
-    return (None, None, *_again(recurrence, timeline, tensors, needs, grads))
-
-
-def _forward_pass(recurrence: Recurrence, timeline: Timeline, tensors: Sequence[Tensor], training: bool) -> ForwardPass:
-    """Return the pass of calls of this form, prepared by now or not."""
-    form = (training, *recurrence.form(timeline, tensors))
-    return recurrence.forward.get(form, lambda: ForwardPass(recurrence, timeline, tensors, training))
-
-
-def _backward_pass(
-    recurrence: Recurrence, timeline: Timeline, tensors: Sequence[Tensor], kept: Kept, incoming: Incoming
-) -> BackwardPass:
-    absent = [grad is None for grad in incoming.grads]
-    form = (*incoming.needs, incoming.again, *absent, *recurrence.form(timeline, tensors))
-    return recurrence.backward.get(form, lambda: BackwardPass(recurrence, timeline, tensors, kept, incoming))
+    return (None, None, *_again(calls.recurrence, timeline, tensors, needs, grads))
 
 
 def _again(

@@ -219,6 +219,14 @@ class Backend(ABC):
         """Return what a call of so many steps and rows takes forward, by a model; None: there is none."""
         return None
 
+    def with_fixed(self, invariants: Mapping[int, Tensor]) -> Callable[["Tensors", Timeline], Results]:
+        """Return what runs the steps of calls without masks, in which some invariants are always the same tensors.
+
+        Args:
+            invariants: these, by their places; at every call, they lie where they do now.
+        """
+        return self.run
+
     def direct(self, steps: int, batch: int) -> Direct | None:
         """Return what runs calls of so many steps and rows with next to no preparation; None: there is nothing."""
         return None

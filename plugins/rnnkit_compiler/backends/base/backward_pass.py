@@ -1,6 +1,7 @@
 """The backward pass through a kernel, and the gradients that wait until it is done."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from math import prod
 from typing import NamedTuple
 
 import torch
@@ -9,34 +10,15 @@ from torch import Tensor
 from rnnkit_compiler.backends.base import numbered
 from rnnkit_compiler.backends.base.backend import Timeline
 from rnnkit_compiler.backends.base.forward_pass import Kept
+from rnnkit_compiler.backends.base.invariant_gradients import InvariantGradients, MatrixGradient, VectorGradient
 from rnnkit_compiler.backends.base.passes import Pass
 from rnnkit_compiler.backends.base.recurrence import Recurrence
 from rnnkit_compiler.backends.base.runtime import Matrix, Spot, Unfit
-from rnnkit_compiler.backends.base.whole_gradients import of_unexpanded, with_columns, with_matrix
+from rnnkit_compiler.backends.base.whole_gradients import with_columns
 from rnnkit_compiler.ir.derivative import Deferred
 from rnnkit_compiler.ir.lowered import Hoisted
 from rnnkit_compiler.schedule.buffers import Buffer
 from rnnkit_compiler.schedule.plan import state_of
-
-
-class MatrixGradient(NamedTuple):
-    """The gradient (N, K) of an invariant matrix (K, N)."""
-
-    matrix: int
-    """Its number in the step."""
-
-    grad: int
-    """The number of the tensor."""
-
-
-class VectorGradient(NamedTuple):
-    """Sums whose total is the gradient of an invariant vector: (sums, width)."""
-
-    vector: int
-    """Its number in the step."""
-
-    sums: int
-    """The number of the tensor."""
 
 
 class Incoming(NamedTuple):
@@ -61,13 +43,20 @@ class BackwardPass(Pass):
         tensors: parts, states, initial states and invariants of one.
         kept: by its forward pass.
         incoming: what else it is given.
+        fixed: by their places, the addresses of invariants that lie there in all calls, as kernels read them.
     """
 
     def __init__(
-        self, recurrence: Recurrence, timeline: Timeline, tensors: Sequence[Tensor], kept: Kept, incoming: Incoming
+        self,
+        recurrence: Recurrence,
+        timeline: Timeline,
+        tensors: Sequence[Tensor],
+        kept: Kept,
+        incoming: Incoming,
+        fixed: Mapping[int, int],
     ) -> None:
         given = _given(tensors, kept, incoming)
-        super().__init__(recurrence, "Backward", timeline, tensors, len(given) - len(tensors))
+        super().__init__(recurrence, "Backward", timeline, tensors, fixed, len(given) - len(tensors))
         self.needs, self._again = incoming.needs, incoming.again
         self.needs_invariant = self.needs[len(self.needs) - len(self.invariants) :]
         numbers = iter(range(len(tensors), len(given)))
@@ -81,9 +70,12 @@ class BackwardPass(Pass):
             self.enter(numbered.initial(k), self.zeros(*self.shapes[number])) for k, number in enumerate(self.initial)
         ]
         self._of_given = self._enter_gradients(rooms)
-        self._of_vectors = self._enter_vector_gradients()
-        self._of_matrices = [*self._deferred(), *self._hoisted(self._of_vectors)]
+        of_vectors = self._enter_vector_gradients()
+        of_matrices = [*self._deferred(), *self._hoisted(of_vectors)]
+        invariants = tensors[len(tensors) - len(self.invariants) :]
+        self._of_invariants = InvariantGradients(recurrence, invariants, self.needs_invariant, of_matrices, of_vectors)
         self._of_inputs = self._gradients_of_inputs()
+        self._bytes_kept = recurrence.layout("Forward", self.steps, self.batch).size
         self.prepare(self.steps + 1, True)
 
     def run(self, timeline: Timeline, tensors: Sequence[Tensor], kept: Kept, incoming: Incoming) -> list[Tensor | None]:
@@ -92,14 +84,14 @@ class BackwardPass(Pass):
         Raises:
             Unfit: a kernel may not touch one of the tensors; nothing has been computed.
         """
-        memory, layout = kept.memory, self.recurrence.layout("Forward", self.steps, self.batch)
-        if memory.dtype != self.dtype or memory.nbytes != layout.size or not memory.is_contiguous():
+        memory = kept.memory
+        if memory.dtype != self.dtype or memory.nbytes != self._bytes_kept or not memory.is_contiguous():
             raise Unfit("what the forward pass kept has changed")
         known = self.run_on(_given(tensors, kept, incoming), timeline)
         parts = [self._of_part(k, known) for k in self.parts]
         states = [None if number is None else known[number] for number in self._of_states]
         initial = [known[number] for number in self._of_initial]
-        grads = [*parts, *states, *initial, *self._gradients_of_invariants(known)]
+        grads = [*parts, *states, *initial, *self._of_invariants(known, self.invariants)]
         return [grad if need else None for grad, need in zip(grads, self.needs, strict=True)]
 
     def _enter_kept(self, kept: Kept, numbers: Iterator[int]) -> list[int]:
@@ -156,12 +148,23 @@ class BackwardPass(Pass):
 
     def _enter_vector_gradients(self) -> list[VectorGradient]:
         """Have room for the gradients of the vectors: each worker adds up its own, and there may be few."""
-        gradients = []
+        gradients, dtype = [], self.runtime.dtype_of_sums
+        alone = self.shares.workers == 1 and dtype == self.dtype
         for k, node in enumerate(self.plan.derivative.vectors):
             if node.op != "number":
-                sums = self.zeros(self.shares.workers, node.width, dtype=self.runtime.dtype_of_sums)
-                gradients.append(VectorGradient(k, self.enter(numbered.grad_vector(k), sums)))
+                is_total = alone and self._is_whole(k)
+                shape = self._shape_of_vector(k) if is_total else (self.shares.workers, node.width)
+                sums = self.enter(numbered.grad_vector(k), self.zeros(*shape, dtype=dtype))
+                gradients.append(VectorGradient(k, sums, is_total))
         return gradients
+
+    def _shape_of_vector(self, k: int) -> torch.Size:
+        """Return the shape of the invariant that a vector is, or is expanded from."""
+        return self.shapes[self.invariants[self.recurrence.of_vector[k]]]
+
+    def _is_whole(self, k: int) -> bool:
+        """Tell whether a vector has each number of its invariant once."""
+        return self._shape_of_vector(k).numel() == prod(self.step.vectors[k].shape)
 
     def _deferred(self) -> Iterator[MatrixGradient]:
         """Have the gradients of the matrices computed that every step multiplies by."""
@@ -192,8 +195,9 @@ class BackwardPass(Pass):
         for hoisted, grads in self._gradients_of_hoisted():
             sums = None
             if hoisted.bias is not None and self.needs_invariant[self.recurrence.of_vector[hoisted.bias]]:
-                sums = self.fresh((1, grads.columns))
-                of_vectors.append(VectorGradient(hoisted.bias, sums))
+                is_total = self._is_whole(hoisted.bias)
+                sums = self.fresh(self._shape_of_vector(hoisted.bias) if is_total else (1, grads.columns))
+                of_vectors.append(VectorGradient(hoisted.bias, sums, is_total))
             if sums is not None or self.needs_invariant[self.recurrence.of_matrix[hoisted.matrix]]:
                 location = None if sums is None else Spot(sums)
                 yield self._of_matrix(hoisted.matrix, grads, self.input_of(hoisted), location)
@@ -228,26 +232,6 @@ class BackwardPass(Pass):
         if total is None:
             return torch.zeros_like(part) if self.step.connected.parts[k] else None
         return total.view(part.shape)
-
-    def _gradients_of_invariants(self, known: Sequence[Tensor]) -> list[Tensor | None]:
-        """Return the gradients of the invariants, of which matrices and vectors may be parts."""
-        grads: list[Tensor | None] = [None] * len(self.invariants)
-        for k, grad in self._of_matrices:
-            place = self.recurrence.of_matrix[k]
-            if self.needs_invariant[place]:
-                tensor = known[self.invariants[place]]
-                grads[place] = with_matrix(grads[place], known[grad], self.step.matrices[k], tensor)
-        for k, sums in self._of_vectors:
-            place = self.recurrence.of_vector[k]
-            if self.needs_invariant[place]:
-                of_workers, before = known[sums], grads[place]
-                total = (of_workers[0] if len(of_workers) == 1 else of_workers.sum(0)).to(self.dtype)
-                whole = of_unexpanded(total, self.step.vectors[k], known[self.invariants[place]])
-                grads[place] = whole if before is None else before + whole
-        for place, number in enumerate(self.step.invariants):
-            if grads[place] is None and self.needs_invariant[place] and number in self.step.connected.invariants:
-                grads[place] = torch.zeros_like(known[self.invariants[place]])
-        return grads
 
 
 def _given(tensors: Sequence[Tensor], kept: Kept, incoming: Incoming) -> list[Tensor]:

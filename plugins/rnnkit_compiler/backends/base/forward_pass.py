@@ -1,6 +1,6 @@
 """The forward pass through a kernel."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import NamedTuple
 
@@ -49,10 +49,18 @@ class ForwardPass(Pass):
         timeline: of a call of the form.
         tensors: of one.
         training: keep what backward reads.
+        fixed: by their places, the addresses of invariants that lie there in all calls, as kernels read them.
     """
 
-    def __init__(self, recurrence: Recurrence, timeline: Timeline, tensors: Sequence[Tensor], training: bool) -> None:
-        super().__init__(recurrence, "Forward" if training else "Inference", timeline, tensors)
+    def __init__(
+        self,
+        recurrence: Recurrence,
+        timeline: Timeline,
+        tensors: Sequence[Tensor],
+        training: bool,
+        fixed: Mapping[int, int],
+    ) -> None:
+        super().__init__(recurrence, "Forward" if training else "Inference", timeline, tensors, fixed)
         layout = recurrence.layout(self.kernel, self.steps, self.batch)
         # As numbers, not as bytes: whoever packs saved tensors with loss, in bfloat16 say, may do so with these.
         self._memory = self.room(layout.size // self.dtype.itemsize)

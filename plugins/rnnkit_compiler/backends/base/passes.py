@@ -5,7 +5,8 @@ common is found out once: which tensors there will be, and where in them is what
 are told by numbers: first those that a call brings, in its order, then those that are made of them or for the pass.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from math import prod
 from typing import TypeAlias
 
@@ -15,7 +16,7 @@ from torch import Tensor
 from rnnkit_compiler.backends.base import numbered
 from rnnkit_compiler.backends.base.backend import Timeline
 from rnnkit_compiler.backends.base.recurrence import Recurrence
-from rnnkit_compiler.backends.base.runtime import Matrix, Prepared, Product, Runner, Spot
+from rnnkit_compiler.backends.base.runtime import Matrix, Prepared, Product, Runner, Spot, sizes
 from rnnkit_compiler.ir.lowered import Hoisted
 from rnnkit_compiler.schedule.buffers import Buffer
 from rnnkit_compiler.schedule.layout import Layout
@@ -32,11 +33,18 @@ class Pass:
         kernel: "Forward", "Inference" or "Backward".
         timeline: of a call of the form.
         tensors: parts, states, initial states and invariants of one.
+        fixed: by their places, the addresses of invariants that lie there in all calls, as kernels read them.
         others: how many more tensors a call brings.
     """
 
     def __init__(
-        self, recurrence: Recurrence, kernel: str, timeline: Timeline, tensors: Sequence[Tensor], others: int = 0
+        self,
+        recurrence: Recurrence,
+        kernel: str,
+        timeline: Timeline,
+        tensors: Sequence[Tensor],
+        fixed: Mapping[int, int],
+        others: int = 0,
     ) -> None:
         self.recurrence, self.kernel = recurrence, kernel
         self.plan, self.step = recurrence.plan, recurrence.plan.step
@@ -48,6 +56,7 @@ class Pass:
         numbers = range(len(tensors))
         self.parts, self.states = numbers[:parts], numbers[parts : parts + states]
         self.initial, self.invariants = numbers[parts + states : first], numbers[first:]
+        self._fixed = {first + place: address for place, address in fixed.items()}
         self.shapes = [tensor.shape for tensor in tensors]
         self.shares = recurrence.shares(self.steps, self.batch)
         self.product_slots = runtime.product_slots(self.steps, self.batch) if kernel == "Inference" else self.steps
@@ -59,39 +68,53 @@ class Pass:
         """The invariant matrices (K, N)."""
         self._outside = {matrix.location.tensor for matrix in self.matrices}
         self._products: list[Product] = []
-        self._makers: list[Maker] = []
-        self._count = len(tensors) + others
+        self._count = self._given = len(tensors) + others
+        # What is made in a call, each with its number: of nothing, as a tensor that fits, of tensors before it.
+        self._rooms: list[tuple[int, Callable[[], Tensor]]] = []
+        self._fittings: list[tuple[int, int]] = []
+        self._makers: list[tuple[int, Maker]] = []
         self._runner: Runner
+        self.nothing = torch.empty(0, dtype=self.dtype, device=self.device)
+        """A tensor without numbers."""
 
     def made(self, maker: Maker) -> int:
-        """Have a tensor made in each call; return its number."""
-        self._makers.append(maker)
+        """Have a tensor made of others in each call; return its number."""
+        self._makers.append((number := self._next(), maker))
+        return number
+
+    def _next(self) -> int:
         self._count += 1
         return self._count - 1
 
+    def _room(self, make: Callable[[], Tensor]) -> int:
+        self._rooms.append((number := self._next(), make))
+        return number
+
     def room(self, *shape: int, exact: bool = False) -> int:
         """Have a tensor of the pass's dtype on recycled memory, of no more than it if `exact`."""
-        allocate, dtype = self.runtime.allocate, self.dtype
-        return self.made(lambda tensors: allocate(shape, dtype, exact))
+        return self._room(self.runtime.allocator(shape, self.dtype, exact))
 
     def zeros(self, *shape: int, dtype: torch.dtype | None = None) -> int:
         """Have zeros, of the pass's dtype if none is said."""
-        of_dtype, device = dtype or self.dtype, self.device
-        return self.made(lambda tensors: torch.zeros(shape, dtype=of_dtype, device=device))
+        return self._room(partial(torch.zeros, *sizes(shape), dtype=dtype or self.dtype, device=self.device))
 
     def fresh(self, shape: Sequence[int]) -> int:
         """Have a tensor of the pass's dtype that goes to the user."""
-        dtype, device = self.dtype, self.device
-        return self.made(lambda tensors: torch.empty(shape, dtype=dtype, device=device))
+        return self._room(partial(torch.empty, *sizes(shape), dtype=self.dtype, device=self.device))
 
     def admit(self, buffer: Buffer, number: int, shape: Sequence[int] | None = None) -> int:
         """Make a tensor from outside a buffer of the kernel, expanded to a shape if one is said.
 
         Return the number of what it becomes: contiguous, in the pass's dtype.
         """
-        fitted = self.made(_fitted(number, self.dtype, shape))
-        self._outside.add(fitted)
-        return self.enter(buffer, fitted)
+        if number in self._fixed and shape is None:
+            entered = number
+        elif shape is None:
+            self._fittings.append((entered := self._next(), number))
+        else:
+            entered = self.made(_expanded(number, self.dtype, shape))
+        self._outside.add(entered)
+        return self.enter(buffer, entered)
 
     def enter(self, buffer: Buffer, number: int) -> int:
         """Make a tensor that is contiguous and in the pass's dtype one of the kernel's buffers."""
@@ -139,12 +162,14 @@ class Pass:
         Raises:
             Unfit: there is no such kernel here.
         """
+        self._blank = [self.nothing] * (self._count - self._given)
         self._runner = self.runtime.runner(
             Prepared(
                 self.kernel,
                 self.steps,
                 self.batch,
                 frozenset(self._outside),
+                self._fixed,
                 self.locations,
                 self.matrices,
                 self.shares,
@@ -161,9 +186,16 @@ class Pass:
         Raises:
             Unfit: a kernel may not touch one of the tensors; nothing has been computed.
         """
-        tensors = [*given]
-        for make in self._makers:
-            tensors.append(make(tensors))
+        tensors = [*given, *self._blank]
+        for number, make in self._rooms:
+            tensors[number] = make()
+        dtype = self.dtype
+        for number, source in self._fittings:
+            tensor = tensors[source]  # as `fitted` does it, without a call
+            fits = tensor.dtype is dtype and tensor.is_contiguous()
+            tensors[number] = tensor if fits else tensor.to(dtype).contiguous()
+        for number, make_of in self._makers:
+            tensors[number] = make_of(tensors)
         self._runner(tensors, timeline)
         return tensors
 
@@ -173,8 +205,6 @@ def fitted(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     return tensor if tensor.dtype is dtype and tensor.is_contiguous() else tensor.to(dtype).contiguous()
 
 
-def _fitted(number: int, dtype: torch.dtype, shape: Sequence[int] | None) -> Maker:
-    """Return what fits a tensor of a call, expanded to a shape if one is said."""
-    if shape is None:
-        return lambda tensors: fitted(tensors[number], dtype)
+def _expanded(number: int, dtype: torch.dtype, shape: Sequence[int]) -> Maker:
+    """Return what expands a tensor of a call to a shape, and fits it."""
     return lambda tensors: fitted(tensors[number].expand(*shape), dtype)

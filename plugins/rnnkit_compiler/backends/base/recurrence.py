@@ -1,24 +1,18 @@
 """The recurrence: what is the same at every call of a step's kernels."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from rnnkit_compiler._cache import Cache
-from rnnkit_compiler.backends.base.backend import Timeline
 from rnnkit_compiler.backends.base.forms import Forms, InKernelsForm, Steps
 from rnnkit_compiler.backends.base.runtime import Matrix, Runtime
 from rnnkit_compiler.ir.lowered import Invariant
 from rnnkit_compiler.schedule.layout import Layout, layout_of
 from rnnkit_compiler.schedule.plan import KernelPlan
 from rnnkit_compiler.schedule.sharing import Shares, step_work
-
-if TYPE_CHECKING:
-    from rnnkit_compiler.backends.base.backward_pass import BackwardPass
-    from rnnkit_compiler.backends.base.forward_pass import ForwardPass
 
 MOST_FORMS = 200
 """Forms of calls that layouts and passes are kept for."""
@@ -37,8 +31,6 @@ class Recurrence:
     """Of what the step is given and gives."""
 
     def __post_init__(self) -> None:
-        self.forward: Cache[ForwardPass] = Cache(MOST_FORMS)
-        self.backward: Cache[BackwardPass] = Cache(MOST_FORMS)
         self._layouts: Cache[Layout] = Cache(MOST_FORMS)
         self.in_kernels_form: Steps = self.fallback
         """The fallback, of what is in the kernel's form."""
@@ -46,7 +38,8 @@ class Recurrence:
             self.in_kernels_form = InKernelsForm(self.fallback, self.forms)
         step = self.plan.step
         numbers = step.invariants
-        self._invariants = len(numbers)
+        self.invariants = len(numbers)
+        """How many there are."""
         self.of_matrix = [numbers.index(matrix.number) for matrix in step.matrices]
         """Which invariant each matrix is, or is a part of."""
         self.of_vector = [numbers.index(vector.number) for vector in step.vectors]
@@ -67,18 +60,6 @@ class Recurrence:
     def layout(self, kernel: str, steps: int, batch: int) -> Layout:
         """Return where the private buffers of "Forward", "Inference" or "Backward" lie."""
         return self._layouts.get((kernel, steps, batch), lambda: layout_of(self.plan, kernel, steps, batch))
-
-    def form(self, timeline: Timeline, tensors: Sequence[Tensor]) -> tuple[Hashable, ...]:
-        """Return what calls have in common that a pass is prepared for.
-
-        Args:
-            timeline: of a call.
-            tensors: its parts, states, initial states and invariants.
-        """
-        steps, batch, lengths, _, reset = timeline
-        first = len(tensors) - self._invariants
-        strides = [tensors[first + place].stride() for place in self.of_matrix]
-        return (steps, batch, lengths is None, reset is None, self.shares(steps, batch), *strides)
 
 
 def _matrix(strides: Sequence[int], invariant: Invariant) -> Matrix:

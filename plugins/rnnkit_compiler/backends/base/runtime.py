@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
@@ -20,6 +21,11 @@ PendingProduct = Any
 
 class Unfit(Exception):  # noqa: N818 - a reason, not an error: what raises it falls back
     """Why a call falls back: a tensor whose memory a kernel may not touch, or a kernel that cannot be had."""
+
+
+def sizes(shape: Sequence[int]) -> Sequence[Any]:
+    """Return the arguments by which torch.empty and the like take a shape in the least time: one by one."""
+    return shape or ((),)
 
 
 class Matrix(NamedTuple):
@@ -102,6 +108,9 @@ class Prepared(NamedTuple):
     outside: frozenset[int]
     """The tensors that come from outside, which a kernel may not be able to touch."""
 
+    fixed: Mapping[int, int]
+    """The addresses of tensors from outside that lie there in all calls."""
+
     locations: Mapping[Buffer, Spot]
     matrices: Sequence[Matrix]
     shares: Shares
@@ -135,6 +144,10 @@ class Runtime(ABC):
 
         It lies on memory of its own size if `exact`: what a user may save to a file, storage and all.
         """
+
+    def allocator(self, shape: Sequence[int], dtype: torch.dtype, exact: bool = False) -> Callable[[], Tensor]:
+        """Return what allocates such a tensor at each call."""
+        return partial(self.allocate, shape, dtype, exact)
 
     @abstractmethod
     def shares(self, steps: int, batch: int, work: StepWork) -> Shares:

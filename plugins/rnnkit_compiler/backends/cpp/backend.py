@@ -1,15 +1,20 @@
 """The C++ backend: kernels made for a graph and for this processor."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 
 import torch
+from torch import Tensor
 
 from rnnkit_compiler.backends.base import autograd
 from rnnkit_compiler.backends.base.backend import Backend, RecordedStep, Refusal, Results, Tensors, Timeline, beyond
+from rnnkit_compiler.backends.base.calls import Calls
 from rnnkit_compiler.backends.base.forms import Forms
+from rnnkit_compiler.backends.base.passes import fitted
 from rnnkit_compiler.backends.base.recurrence import Recurrence
 from rnnkit_compiler.backends.base.runtime import Unfit
+from rnnkit_compiler.backends.cpp.boundary import is_plain
 from rnnkit_compiler.backends.cpp.building.build import complaints
 from rnnkit_compiler.backends.cpp.building.cache import cache_folder, cache_size, clear_cache
 from rnnkit_compiler.backends.cpp.building.compilation import CompileError
@@ -57,6 +62,7 @@ class Cpp(Backend):
         self.invariants = step.invariants
         self._kernels = kernels
         self._recurrence = Recurrence(plan, CpuRuntime(kernels), fallback, forms)
+        self._calls = Calls(self._recurrence)
 
     @classmethod
     def supports(cls, step: RecordedStep | None, device: torch.device, dtype: torch.dtype) -> str:
@@ -77,7 +83,15 @@ class Cpp(Backend):
 
     def run(self, tensors: Tensors, timeline: Timeline) -> Results:
         """Step through time in the kernel."""
-        return autograd.apply(self._recurrence, tensors, timeline)
+        return autograd.apply(self._calls, tensors, timeline)
+
+    def with_fixed(self, invariants: Mapping[int, Tensor]) -> Callable[[Tensors, Timeline], Results]:
+        """Return what does so with invariants that stay where they lie; see `Backend`."""
+        if not self._recurrence.forms.are_plain:
+            return self.run
+        dtype = self._recurrence.runtime.dtype
+        known = {k: t.data_ptr() for k, t in invariants.items() if is_plain(t) and fitted(t, dtype) is t}
+        return partial(autograd.apply, self._calls.with_fixed(known))
 
     def direct(self, steps: int, batch: int) -> DirectCall | None:
         """Prepare a call of the inference kernel; None if it cannot be compiled, or has tensors in forms of its own."""

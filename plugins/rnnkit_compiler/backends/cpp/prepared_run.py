@@ -1,7 +1,7 @@
 """A run of a kernel that is prepared: each call exchanges addresses, and nothing else."""
 
 import ctypes
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from torch import Tensor
@@ -37,11 +37,13 @@ class PreparedRun:
         launch = Launch(prepared.kernel, timeline, {}, matrices, shares, *slots, prepared.writes_y, ())
         self._ready = kernel.describe(launch, pointers, products)
         self._call = ctypes.byref(self._ready.call)
+        self._placed_at = 0
         self._exchanges = [
             *self._of_buffers(pointers, prepared),
             *self._of_columns(self._ready.columns, prepared),
             *self._of_products(products, ordered),
         ]
+        self._enter_fixed(prepared.fixed)
         used = {number for _, _, number, _ in self._exchanges}
         self._outside = [*used & prepared.outside]
         self._own = [*used - prepared.outside]
@@ -58,9 +60,18 @@ class PreparedRun:
             array[place] = addresses[number] + offset
         self._kernel.mask(ready, timeline)
         room = scratch.borrow(ready.room)
-        self._kernel.place(ready, room)
+        if (address := room.data_ptr()) != self._placed_at:  # mostly it is where that of the last call was
+            self._kernel.place(ready, room)
+            self._placed_at = address
         ready.function(self._call)
         scratch.give_back(room)
+
+    def _enter_fixed(self, addresses: Mapping[int, int]) -> None:
+        """Enter the addresses of tensors that stay where they are, once for all calls."""
+        for array, place, number, offset in self._exchanges:
+            if number in addresses:
+                array[place] = addresses[number] + offset
+        self._exchanges = [exchange for exchange in self._exchanges if exchange[2] not in addresses]
 
     def _from_zero(self, matrix: Matrix) -> Matrix:
         """Return a matrix of a tensor that begins at address 0."""

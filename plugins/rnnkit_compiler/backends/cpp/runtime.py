@@ -18,7 +18,8 @@ class CpuRuntime(Runtime):
         self.device, self.dtype = torch.device("cpu"), kernels.dtype
         self._kernels = kernels
 
-    allocate = staticmethod(shared.take)  # as it is: a call of a layer comes here a dozen times
+    allocate = staticmethod(shared.take)
+    allocator = staticmethod(shared.taker)  # a call of a layer comes here a dozen times
 
     def shares(self, steps: int, batch: int, work: StepWork) -> Shares:
         """Choose how the threads share the work, by the model of `schedule.sharing`."""

@@ -9,7 +9,8 @@ reference finds it empty. Memory that a storage left, or came to, while it was o
 process, resized, swapped) does not come back.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from math import prod
 from operator import attrgetter
 from sys import getrefcount
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor, UntypedStorage
 
 from rnnkit_compiler._forks import fork_safe_lock
+from rnnkit_compiler.backends.base.runtime import sizes
 
 SMALL = 1 << 20
 """Bytes below which torch's own allocator does as well."""
@@ -106,6 +108,12 @@ class Workspace:
             return torch.empty(shape, dtype=dtype, device="cpu")
         with self._lock:
             return _placed(self._find(size, exact).storage, 0, shape, dtype)
+
+    def taker(self, shape: Sequence[int], dtype: torch.dtype, exact: bool = False) -> Callable[[], Tensor]:
+        """Return what takes such a tensor at each call; see `take`."""
+        if prod(shape) * dtype.itemsize < SMALL or not TELLS_HOLDERS:
+            return partial(torch.empty, *sizes(shape), dtype=dtype, device="cpu")
+        return partial(self.take, shape, dtype, exact)
 
     def release(self) -> None:
         """Return to the system what nobody holds."""

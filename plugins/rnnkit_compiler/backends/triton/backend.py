@@ -8,6 +8,7 @@ import torch
 
 from rnnkit_compiler.backends.base import autograd
 from rnnkit_compiler.backends.base.backend import Backend, RecordedStep, Refusal, Results, Tensors, Timeline, beyond
+from rnnkit_compiler.backends.base.calls import Calls
 from rnnkit_compiler.backends.base.forms import Forms, Steps
 from rnnkit_compiler.backends.base.graphs import CHUNK
 from rnnkit_compiler.backends.base.recurrence import Recurrence
@@ -44,7 +45,7 @@ CHUNK_OF_A_TRIAL = 2
 class Compared(NamedTuple):
     """The kernels of a kind, and whether they are to be trusted."""
 
-    recurrence: Recurrence
+    calls: Calls
     trust: Trust
 
 
@@ -77,9 +78,9 @@ class Triton(Backend):
     def _compared(self, kind: str, crowded: bool, rounds_to_tf32: bool) -> Compared:
         steps, fallback = self._step, self._fallback
 
-        def before(rest: Steps, chunk: int, is_crowded: bool) -> Recurrence:
+        def before(rest: Steps, chunk: int, is_crowded: bool) -> Calls:
             runtime = TritonRuntime(self._kernels, kind, chunk, is_crowded)
-            return Recurrence(self._schedule, runtime, rest, Forms(steps))
+            return Calls(Recurrence(self._schedule, runtime, rest, Forms(steps)))
 
         used, tried = before(fallback, CHUNK, False), before(NothingElse(), CHUNK_OF_A_TRIAL, crowded)
 
@@ -125,17 +126,17 @@ class Triton(Backend):
         """
         choices, spilling = self._choices(timeline.batch), None
         for choice, next_one in zip(choices, (*choices[1:], None), strict=True):
-            recurrence, trust = self._by_kind(choice.kind, is_crowded(choice, self._work))
+            calls, trust = self._by_kind(choice.kind, is_crowded(choice, self._work))
             instead = INSTEAD if next_one is None else f"kernel {next_one.kind!r} is tried instead"
             if trust.is_earned(tensors, instead):
                 if not trust.spills:
-                    return autograd.apply(recurrence, tensors, timeline)
-                spilling = spilling or recurrence
+                    return autograd.apply(calls, tensors, timeline)
+                spilling = spilling or calls
         return autograd.apply(spilling, tensors, timeline) if spilling else self._plan.run(tensors, timeline)
 
     @property
     def _work(self) -> StepWork:
-        return self._by_kind(SEQUENCE, False).recurrence.work
+        return self._by_kind(SEQUENCE, False).calls.recurrence.work
 
     def _ranked(self, batch: int) -> list[Choice]:
         """Return the kind of kernels that is wanted, or all, the fastest for so many rows by the cost model first."""
