@@ -63,7 +63,7 @@ class KernelCode:
         yield "        const std::ptrdiff_t rows = call.batch;"
         for k, (blocks, units) in enumerate(self.region_code.vectors):
             size = self.names.size(units)
-            yield f"        v{k} = choose_vectors({max(blocks, 1)}, {size}, int(call.unit_threads));"
+            yield f"        v{k} = panel_vectors(call, {max(blocks, 1)}, {size});"
         for k, (region, product, _, matrices) in enumerate(self.region_code.products):
             width = self.names.size(self.region_code.vectors[region][1])
             count = len(product.blocks)

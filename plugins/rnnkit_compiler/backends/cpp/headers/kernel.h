@@ -42,6 +42,13 @@ constexpr std::ptrdiff_t ALIGNMENT = 64;
 
 INLINE std::ptrdiff_t aligned(std::ptrdiff_t bytes) { return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; }
 
+// Vectors a gate in one panel of G gates of H units. Of weights that are read where they lie no register tile bounds it,
+// so a panel is all that a thread has: all its weights are read without a pause, and then all its units computed.
+inline int panel_vectors(const Call& call, int G, int H) {
+    const int threads = int(call.unit_threads);
+    return call.packs ? choose_vectors(G, H, threads) : at_least(1, divide_up(panel_count(H, 1), threads));
+}
+
 template <bool full>
 INLINE vec get(const real* p, int left) {
     if constexpr (full) return load(p);

@@ -40,6 +40,7 @@ constexpr int PACK_STEPS = 64;           // rows of W that are packed before the
 // ---- Sizes ----
 
 constexpr int at_most(int a, int b) { return a < b ? a : b; }
+constexpr int at_least(int a, int b) { return a > b ? a : b; }
 constexpr int divide_up(int a, int b) { return (a + b - 1) / b; }
 
 // Where share `index` of `shares` begins when `total` things are dealt out as evenly as can be.
