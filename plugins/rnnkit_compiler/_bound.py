@@ -1,10 +1,12 @@
 """Calls of a cell that is as it was: what `Unroller.bound` gives for a cell that runs in kernels."""
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
 import rnnkit
 from rnnkit_compiler._program import Program
-from rnnkit_compiler.backends.base.backend import Tensors, Timeline
+from rnnkit_compiler.backends.base.backend import Lasting, Tensors, Timeline
 from rnnkit_compiler.backends.cpp.thread_pool import mind_forks
 from rnnkit_compiler.trace.paths import tensor_at
 from rnnkit_compiler.trace.unchanged import Unchanged
@@ -23,8 +25,25 @@ class BoundProgram(rnnkit.Bound):
         self._unchanged = Unchanged(cell)
         self._weights = [tensor_at(cell, path) for path in program.recording.weights]
         known = dict(zip(program.recording.weights.values(), self._weights, strict=True))
-        places = enumerate(program.backend.invariants)
-        self._run = program.backend.with_fixed({place: known[number] for place, number in places if number in known})
+        fixed = {place: known[k] for place, k in enumerate(program.backend.invariants) if k in known}
+        self._run = program.backend.lasting(Lasting(fixed, {})) or program.backend.run
+        self._invariants: Sequence[Tensor] | None = None
+        """Where a call brings weights alone: all of them, those last that are added to others."""
+        self._bring_weights(fixed)
+
+    def _bring_weights(self, fixed: dict[int, Tensor]) -> None:
+        """Let calls bring weights alone, if nothing else is computed of them than sums of two vectors."""
+        sums = self._program.sums_of_weights()
+        if sums is None or list(self._program.recording.parts) != self._program.split.parts:
+            return
+        firsts = {place: self._weights[first] for place, (first, _) in sums.items()}
+        added = {place: self._weights[second] for place, (_, second) in sums.items()}
+        if any(one.shape != added[place].shape or one.dtype != added[place].dtype for place, one in firsts.items()):
+            return
+        run = self._program.backend.lasting(Lasting(fixed, added))
+        if run is not None:
+            places = fixed | firsts
+            self._run, self._invariants = run, (*(places[k] for k in sorted(places)), *added.values())
 
     def holds(self) -> bool:
         """Tell whether the cell is unchanged."""
@@ -34,5 +53,7 @@ class BoundProgram(rnnkit.Bound):
         """Unroll the cell; see `rnnkit.Bound`."""
         mind_forks()
         timeline = Timeline(xs.shape[0], xs.shape[1], None, None, None)
+        if self._invariants is not None:
+            return self._run(Tensors((xs,), state, (), self._invariants), timeline)
         parts, invariants = self._program.inputs(self._cell, xs, self._weights)
         return self._run(Tensors(parts, state, (), invariants), timeline)

@@ -43,6 +43,7 @@ class Unchanged:
         self._globals = [(f.__globals__.get, names_in(f.__code__)) for f in functions]
         self._named = [*self._look_up_globals()]
         self._tensors = [*self._tensors_of_modules()]
+        self._complex = [tensor for tensor in self._tensors if tensor.is_complex()]
         self._places = self._look_up_places()
         self._mutable = [*self._mutable_values(functions)]
         self._dtype = torch.get_default_dtype()
@@ -83,7 +84,7 @@ class Unchanged:
             *map(Tensor.size, tensors),
             *map(Tensor.stride, tensors),
             *map(Tensor.is_neg, tensors),
-            *map(Tensor.is_conj, tensors),
+            *map(Tensor.is_conj, self._complex),
             *[tensor.dtype for tensor in tensors],
             *[tensor.requires_grad for tensor in tensors],
         ]

@@ -13,7 +13,6 @@ from rnnkit_compiler.backends.base.backend import Results, Tensors, Timeline
 from rnnkit_compiler.backends.base.backward_pass import Incoming
 from rnnkit_compiler.backends.base.calls import Calls
 from rnnkit_compiler.backends.base.forward_pass import Kept
-from rnnkit_compiler.backends.base.recurrence import Recurrence
 from rnnkit_compiler.backends.base.runtime import Unfit
 
 _requires_grad = attrgetter("requires_grad")
@@ -36,13 +35,13 @@ def _apply(calls: Calls, tensors: Tensors, timeline: Timeline) -> Results:
     try:
         if differentiated and any(map(_requires_grad, everything)):
             if not calls.are_free and torch._C._autograd._top_saved_tensors_default_hooks(True) is not None:
-                calls = calls.free  # backward reads what the hooks return
+                return _apply(calls.free, calls.summed(tensors), timeline)  # backward reads what the hooks return
             record: Callable[..., Any] = AllSteps.apply if calls.are_free else _record
             ys, *last = record(calls, timeline, *everything)
         else:
             ys, last, _ = calls.forward(timeline, everything, False).run(timeline, everything)
     except Unfit:
-        return calls.recurrence.in_kernels_form.run(tensors, timeline)
+        return calls.run(tensors, timeline)
     return ys, tuple(last)
 
 
@@ -111,19 +110,19 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
             return (None, None, *call.run(timeline, tensors, kept, incoming))
         except Unfit:
             pass
-    return (None, None, *_again(calls.recurrence, timeline, tensors, needs, grads))
+    return (None, None, *_again(calls, timeline, tensors, needs, grads))
 
 
 def _again(
-    recurrence: Recurrence,
+    calls: Calls,
     timeline: Timeline,
     tensors: Sequence[Tensor],
     needs: Sequence[bool],
     grads: Sequence[Tensor | None],
 ) -> list[Tensor | None]:
     """Return gradients by torch's operations, which run the steps again."""
-    parts, states = recurrence.given_parts, len(recurrence.plan.step.state_widths)
+    parts, states = calls.recurrence.given_parts, len(calls.recurrence.plan.step.state_widths)
     first = parts + states + (states if timeline.reset is not None else 0)
     before, initial = tensors[parts : parts + states], tensors[parts + states : first]
     given = Tensors(tensors[:parts], before, initial, tensors[first:])
-    return again(recurrence.in_kernels_form, given, timeline, needs, grads)
+    return again(calls, given, timeline, needs, grads)

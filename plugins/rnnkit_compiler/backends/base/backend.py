@@ -64,6 +64,16 @@ class Tensors(NamedTuple):
     """What is the same at every step."""
 
 
+class Lasting(NamedTuple):
+    """What lasts over many calls of the invariants, by their places; of calls without masks."""
+
+    fixed: Mapping[int, Tensor]
+    """These are always the same tensors, and lie where they do now."""
+
+    added: Mapping[int, Tensor]
+    """These are vectors that are a tensor of the call plus this one, of the same form."""
+
+
 class Refusal(NamedTuple):
     """Why something does not run a cell."""
 
@@ -219,13 +229,12 @@ class Backend(ABC):
         """Return what a call of so many steps and rows takes forward, by a model; None: there is none."""
         return None
 
-    def with_fixed(self, invariants: Mapping[int, Tensor]) -> Callable[["Tensors", Timeline], Results]:
-        """Return what runs the steps of calls without masks, in which some invariants are always the same tensors.
+    def lasting(self, lasting: Lasting) -> Callable[[Tensors, Timeline], Results] | None:
+        """Return what runs calls in which something of the invariants lasts; None: only `run` does.
 
-        Args:
-            invariants: these, by their places; at every call, they lie where they do now.
+        Behind their invariants such calls bring, in order, the tensors that are added to some of them.
         """
-        return self.run
+        return None
 
     def direct(self, steps: int, batch: int) -> Direct | None:
         """Return what runs calls of so many steps and rows with next to no preparation; None: there is nothing."""

@@ -1,6 +1,6 @@
 """The backward pass through a kernel, and the gradients that wait until it is done."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from rnnkit_compiler.backends.base import numbered
 from rnnkit_compiler.backends.base.backend import Timeline
 from rnnkit_compiler.backends.base.forward_pass import Kept
 from rnnkit_compiler.backends.base.invariant_gradients import InvariantGradients, MatrixGradient, VectorGradient
-from rnnkit_compiler.backends.base.passes import Pass
+from rnnkit_compiler.backends.base.passes import Foreknown, Pass
 from rnnkit_compiler.backends.base.recurrence import Recurrence
 from rnnkit_compiler.backends.base.runtime import Matrix, Spot, Unfit
 from rnnkit_compiler.backends.base.whole_gradients import with_columns
@@ -43,7 +43,7 @@ class BackwardPass(Pass):
         tensors: parts, states, initial states and invariants of one.
         kept: by its forward pass.
         incoming: what else it is given.
-        fixed: by their places, the addresses of invariants that lie there in all calls, as kernels read them.
+        foreknown: of the invariants.
     """
 
     def __init__(
@@ -53,12 +53,15 @@ class BackwardPass(Pass):
         tensors: Sequence[Tensor],
         kept: Kept,
         incoming: Incoming,
-        fixed: Mapping[int, int],
+        foreknown: Foreknown,
     ) -> None:
         given = _given(tensors, kept, incoming)
-        super().__init__(recurrence, "Backward", timeline, tensors, fixed, len(given) - len(tensors))
+        super().__init__(recurrence, "Backward", timeline, tensors, foreknown, len(given) - len(tensors))
         self.needs, self._again = incoming.needs, incoming.again
-        self.needs_invariant = self.needs[len(self.needs) - len(self.invariants) :]
+        self._added = foreknown.added
+        self.needs_invariant = [self.needs[number] for number in self.given_invariants]
+        for place, addend in zip(self._added, self.addends, strict=True):
+            self.needs_invariant[place] |= self.needs[addend]
         numbers = iter(range(len(tensors), len(given)))
         rooms = self._enter_kept(kept, numbers)
         layout = recurrence.layout("Backward", self.steps, self.batch)
@@ -72,8 +75,8 @@ class BackwardPass(Pass):
         self._of_given = self._enter_gradients(rooms)
         of_vectors = self._enter_vector_gradients()
         of_matrices = [*self._deferred(), *self._hoisted(of_vectors)]
-        invariants = tensors[len(tensors) - len(self.invariants) :]
-        self._of_invariants = InvariantGradients(recurrence, invariants, self.needs_invariant, of_matrices, of_vectors)
+        shapes = [self.shapes[number] for number in self.invariants]
+        self._of_invariants = InvariantGradients(recurrence, shapes, self.needs_invariant, of_matrices, of_vectors)
         self._of_inputs = self._gradients_of_inputs()
         self._bytes_kept = recurrence.layout("Forward", self.steps, self.batch).size
         self.prepare(self.steps + 1, True)
@@ -91,7 +94,8 @@ class BackwardPass(Pass):
         parts = [self._of_part(k, known) for k in self.parts]
         states = [None if number is None else known[number] for number in self._of_states]
         initial = [known[number] for number in self._of_initial]
-        grads = [*parts, *states, *initial, *self._of_invariants(known, self.invariants)]
+        invariants = self._of_invariants(known, self.given_invariants)
+        grads = [*parts, *states, *initial, *invariants, *(invariants[place] for place in self._added)]
         return [grad if need else None for grad, need in zip(grads, self.needs, strict=True)]
 
     def _enter_kept(self, kept: Kept, numbers: Iterator[int]) -> list[int]:

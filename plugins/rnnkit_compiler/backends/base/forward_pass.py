@@ -1,6 +1,6 @@
 """The forward pass through a kernel."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import prod
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from rnnkit_compiler.backends.base import numbered
 from rnnkit_compiler.backends.base.backend import Timeline
-from rnnkit_compiler.backends.base.passes import Maker, Pass
+from rnnkit_compiler.backends.base.passes import Foreknown, Maker, Pass
 from rnnkit_compiler.backends.base.recurrence import Recurrence
 
 
@@ -49,7 +49,7 @@ class ForwardPass(Pass):
         timeline: of a call of the form.
         tensors: of one.
         training: keep what backward reads.
-        fixed: by their places, the addresses of invariants that lie there in all calls, as kernels read them.
+        foreknown: of the invariants.
     """
 
     def __init__(
@@ -58,9 +58,9 @@ class ForwardPass(Pass):
         timeline: Timeline,
         tensors: Sequence[Tensor],
         training: bool,
-        fixed: Mapping[int, int],
+        foreknown: Foreknown,
     ) -> None:
-        super().__init__(recurrence, "Forward" if training else "Inference", timeline, tensors, fixed)
+        super().__init__(recurrence, "Forward" if training else "Inference", timeline, tensors, foreknown)
         layout = recurrence.layout(self.kernel, self.steps, self.batch)
         # As numbers, not as bytes: whoever packs saved tensors with loss, in bfloat16 say, may do so with these.
         self._memory = self.room(layout.size // self.dtype.itemsize)

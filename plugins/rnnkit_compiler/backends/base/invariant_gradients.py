@@ -37,7 +37,7 @@ class InvariantGradients:
 
     Args:
         recurrence: the step.
-        invariants: of one call; shapes are read.
+        shapes: of the invariants.
         needs: which of them are to have a gradient.
         matrices: gradients of matrices.
         vectors: gradients of vectors.
@@ -46,7 +46,7 @@ class InvariantGradients:
     def __init__(
         self,
         recurrence: Recurrence,
-        invariants: Sequence[Tensor],
+        shapes: Sequence[torch.Size],
         needs: Sequence[bool],
         matrices: Iterable[MatrixGradient],
         vectors: Iterable[VectorGradient],
@@ -56,10 +56,10 @@ class InvariantGradients:
         of_matrix, of_vector = recurrence.of_matrix, recurrence.of_vector
         of_matrices = [(of_matrix[one.matrix], one) for one in matrices if needs[of_matrix[one.matrix]]]
         of_vectors = [(of_vector[one.vector], one) for one in vectors if needs[of_vector[one.vector]]]
-        self._parts = [(place, one) for place, one in of_matrices if not self._is_whole(one, invariants[place])]
+        self._parts = [(place, one) for place, one in of_matrices if not self._is_whole(one, shapes[place])]
         self._sums = [(place, one) for place, one in of_vectors if not one.is_total]
         self._totals = [
-            *((place, one.grad) for place, one in of_matrices if self._is_whole(one, invariants[place])),
+            *((place, one.grad) for place, one in of_matrices if self._is_whole(one, shapes[place])),
             *((place, one.sums) for place, one in of_vectors if one.is_total),
         ]
         reached = {place for place, _ in (*of_matrices, *of_vectors)}
@@ -69,17 +69,17 @@ class InvariantGradients:
             if needs[place] and place not in reached and number in step.connected.invariants
         ]
 
-    def _is_whole(self, one: MatrixGradient, invariant: Tensor) -> bool:
+    def _is_whole(self, one: MatrixGradient, shape: torch.Size) -> bool:
         """Tell whether the gradient of a matrix is that of an invariant, in its shape."""
         matrix = self._step.matrices[one.matrix]
-        return matrix.transposed and invariant.shape == tuple(reversed(matrix.shape))
+        return matrix.transposed and shape == tuple(reversed(matrix.shape))
 
     def __call__(self, known: Sequence[Tensor], invariants: Sequence[int]) -> list[Tensor | None]:
         """Return the gradient of each invariant; None: none is needed, or nothing depends on it.
 
         Args:
             known: the tensors of a call.
-            invariants: the numbers of the invariants among them.
+            invariants: the numbers of the invariants among them, or of others like them.
         """
         grads: list[Tensor | None] = [None] * len(invariants)
         for place, (matrix, grad) in self._parts:

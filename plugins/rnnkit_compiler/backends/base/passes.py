@@ -5,10 +5,10 @@ common is found out once: which tensors there will be, and where in them is what
 are told by numbers: first those that a call brings, in its order, then those that are made of them or for the pass.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from math import prod
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -25,6 +25,19 @@ Maker: TypeAlias = Callable[[Sequence[Tensor]], Tensor]
 """Makes a tensor in a call, from those before it."""
 
 
+class Foreknown(NamedTuple):
+    """What is known of the invariants beforehand, by their places."""
+
+    fixed: Mapping[int, int]
+    """The addresses of those that lie there in all calls, as kernels read them."""
+
+    added: Sequence[int]
+    """To these the tensors are added that a call brings behind its invariants, in order; they are vectors."""
+
+
+NOTHING = Foreknown({}, ())
+
+
 class Pass:
     """The tensors of one pass, and where in them the kernel finds its buffers.
 
@@ -33,7 +46,7 @@ class Pass:
         kernel: "Forward", "Inference" or "Backward".
         timeline: of a call of the form.
         tensors: parts, states, initial states and invariants of one.
-        fixed: by their places, the addresses of invariants that lie there in all calls, as kernels read them.
+        foreknown: of the invariants.
         others: how many more tensors a call brings.
     """
 
@@ -43,7 +56,7 @@ class Pass:
         kernel: str,
         timeline: Timeline,
         tensors: Sequence[Tensor],
-        fixed: Mapping[int, int],
+        foreknown: Foreknown,
         others: int = 0,
     ) -> None:
         self.recurrence, self.kernel = recurrence, kernel
@@ -55,9 +68,12 @@ class Pass:
         first = parts + states + (states if timeline.reset is not None else 0)
         numbers = range(len(tensors))
         self.parts, self.states = numbers[:parts], numbers[parts : parts + states]
-        self.initial, self.invariants = numbers[parts + states : first], numbers[first:]
-        self._fixed = {first + place: address for place, address in fixed.items()}
-        self.shapes = [tensor.shape for tensor in tensors]
+        self.initial = numbers[parts + states : first]
+        self.given_invariants = numbers[first : first + recurrence.invariants]
+        self.addends = numbers[first + recurrence.invariants :]
+        self.invariants = [*self.given_invariants]
+        """With sums in the place of those that something is added to."""
+        self.shapes = {number: tensor.shape for number, tensor in enumerate(tensors)}
         self.shares = recurrence.shares(self.steps, self.batch)
         self.product_slots = runtime.product_slots(self.steps, self.batch) if kernel == "Inference" else self.steps
         self.locations: dict[Buffer, Spot] = {}
@@ -68,14 +84,24 @@ class Pass:
         """The invariant matrices (K, N)."""
         self._outside = {matrix.location.tensor for matrix in self.matrices}
         self._products: list[Product] = []
+        self._fixed = {first + place: address for place, address in foreknown.fixed.items()}
         self._count = self._given = len(tensors) + others
+        self._sums = [*self._sums_of(foreknown.added)]
         # What is made in a call, each with its number: of nothing, as a tensor that fits, of tensors before it.
         self._rooms: list[tuple[int, Callable[[], Tensor]]] = []
         self._fittings: list[tuple[int, int]] = []
         self._makers: list[tuple[int, Maker]] = []
+        self._expansions: list[tuple[int, int]] = []
         self._runner: Runner
         self.nothing = torch.empty(0, dtype=self.dtype, device=self.device)
         """A tensor without numbers."""
+
+    def _sums_of(self, added: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+        """Put sums in the place of invariants to which something is added; return the numbers of each and its parts."""
+        for place, addend in zip(added, self.addends, strict=True):
+            number, before = self._next(), self.invariants[place]
+            self.invariants[place], self.shapes[number] = number, self.shapes[before]
+            yield number, before, addend
 
     def made(self, maker: Maker) -> int:
         """Have a tensor made of others in each call; return its number."""
@@ -107,13 +133,16 @@ class Pass:
 
         Return the number of what it becomes: contiguous, in the pass's dtype.
         """
-        if number in self._fixed and shape is None:
-            entered = number
-        elif shape is None:
-            self._fittings.append((entered := self._next(), number))
-        else:
+        is_sum = any(number == of_sum for of_sum, _, _ in self._sums)
+        if shape is not None:
             entered = self.made(_expanded(number, self.dtype, shape))
-        self._outside.add(entered)
+            self._expansions.append((entered, number))
+        elif number in self._fixed or is_sum:
+            entered = number
+        else:
+            self._fittings.append((entered := self._next(), number))
+        if not is_sum:
+            self._outside.add(entered)
         return self.enter(buffer, entered)
 
     def enter(self, buffer: Buffer, number: int) -> int:
@@ -179,6 +208,8 @@ class Pass:
                 self._products,
             )
         )
+        read = {source for _, source in self._expansions}
+        self._sums = [one for one in self._sums if one[0] in read or self._runner.reads(one[0])]
 
     def run_on(self, given: Sequence[Tensor], timeline: Timeline) -> list[Tensor]:
         """Run the kernel; return all tensors by their numbers.
@@ -187,6 +218,8 @@ class Pass:
             Unfit: a kernel may not touch one of the tensors; nothing has been computed.
         """
         tensors = [*given, *self._blank]
+        for number, one, other in self._sums:
+            tensors[number] = tensors[one] + tensors[other]
         for number, make in self._rooms:
             tensors[number] = make()
         dtype = self.dtype

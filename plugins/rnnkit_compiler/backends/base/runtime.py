@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -120,11 +120,20 @@ class Prepared(NamedTuple):
     products: Sequence[Product]
 
 
-Runner: TypeAlias = Callable[[Sequence[Tensor], Timeline], None]
-"""Runs what is prepared on the tensors of a call, by their numbers.
+class Runner(ABC):
+    """Runs what is prepared."""
 
-It raises Unfit where a kernel may not touch one of them; then nothing has been computed.
-"""
+    @abstractmethod
+    def __call__(self, tensors: Sequence[Tensor], timeline: Timeline) -> None:
+        """Run it on the tensors of a call, by their numbers.
+
+        Raises:
+            Unfit: a kernel may not touch one of them; nothing has been computed.
+        """
+
+    def reads(self, number: int) -> bool:
+        """Tell whether it has to do with a tensor at all."""
+        return True
 
 
 class Runtime(ABC):
@@ -209,13 +218,10 @@ class LaunchingRuntime(Runtime):
 
     def runner(self, prepared: Prepared) -> Runner:
         """Return what launches the kernel; see `Runtime`."""
+        return _Launcher(self, prepared)
 
-        def run(tensors: Sequence[Tensor], timeline: Timeline) -> None:
-            self.launch(self._launch(prepared, tensors, timeline))
-
-        return run
-
-    def _launch(self, prepared: Prepared, tensors: Sequence[Tensor], timeline: Timeline) -> Launch:
+    def describe(self, prepared: Prepared, tensors: Sequence[Tensor], timeline: Timeline) -> Launch:
+        """Return the launch of what is prepared, on the tensors of a call."""
         found: dict[int, Location] = {}
 
         def at(spot: Spot) -> Location:
@@ -238,3 +244,11 @@ class LaunchingRuntime(Runtime):
         return Launch(
             prepared.kernel, timeline, locations, matrices, prepared.shares, *slots, prepared.writes_y, products
         )
+
+
+class _Launcher(Runner):
+    def __init__(self, runtime: LaunchingRuntime, prepared: Prepared) -> None:
+        self._runtime, self._prepared = runtime, prepared
+
+    def __call__(self, tensors: Sequence[Tensor], timeline: Timeline) -> None:
+        self._runtime.launch(self._runtime.describe(self._prepared, tensors, timeline))

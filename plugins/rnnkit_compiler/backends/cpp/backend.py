@@ -5,13 +5,21 @@ from contextlib import AbstractContextManager
 from functools import partial
 
 import torch
-from torch import Tensor
 
 from rnnkit_compiler.backends.base import autograd
-from rnnkit_compiler.backends.base.backend import Backend, RecordedStep, Refusal, Results, Tensors, Timeline, beyond
+from rnnkit_compiler.backends.base.backend import (
+    Backend,
+    Lasting,
+    RecordedStep,
+    Refusal,
+    Results,
+    Tensors,
+    Timeline,
+    beyond,
+)
 from rnnkit_compiler.backends.base.calls import Calls
 from rnnkit_compiler.backends.base.forms import Forms
-from rnnkit_compiler.backends.base.passes import fitted
+from rnnkit_compiler.backends.base.passes import Foreknown, fitted
 from rnnkit_compiler.backends.base.recurrence import Recurrence
 from rnnkit_compiler.backends.base.runtime import Unfit
 from rnnkit_compiler.backends.cpp.boundary import is_plain
@@ -85,13 +93,13 @@ class Cpp(Backend):
         """Step through time in the kernel."""
         return autograd.apply(self._calls, tensors, timeline)
 
-    def with_fixed(self, invariants: Mapping[int, Tensor]) -> Callable[[Tensors, Timeline], Results]:
-        """Return what does so with invariants that stay where they lie; see `Backend`."""
-        if not self._recurrence.forms.are_plain:
-            return self.run
-        dtype = self._recurrence.runtime.dtype
-        known = {k: t.data_ptr() for k, t in invariants.items() if is_plain(t) and fitted(t, dtype) is t}
-        return partial(autograd.apply, self._calls.with_fixed(known))
+    def lasting(self, lasting: Lasting) -> Callable[[Tensors, Timeline], Results] | None:
+        """Return what does so where something of the invariants lasts; see `Backend`."""
+        if not self._recurrence.forms.are_plain or lasting.added.keys() & set(self._recurrence.of_matrix):
+            return None
+        dtype, added = self._recurrence.runtime.dtype, tuple(lasting.added)
+        lying = {k: t.data_ptr() for k, t in lasting.fixed.items() if is_plain(t) and fitted(t, dtype) is t}
+        return partial(autograd.apply, self._calls.lasting(Foreknown(lying, added)))
 
     def direct(self, steps: int, batch: int) -> DirectCall | None:
         """Prepare a call of the inference kernel; None if it cannot be compiled, or has tensors in forms of its own."""

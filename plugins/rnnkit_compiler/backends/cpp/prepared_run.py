@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 from torch import Tensor
 
 from rnnkit_compiler.backends.base.backend import Timeline
-from rnnkit_compiler.backends.base.runtime import Launch, Matrix, Prepared, Product, Spot
+from rnnkit_compiler.backends.base.runtime import Launch, Matrix, Prepared, Product, Runner, Spot
 from rnnkit_compiler.backends.cpp.boundary import address_of
 from rnnkit_compiler.backends.cpp.kernel import Kernel
 from rnnkit_compiler.backends.cpp.whole_products import Multiply, describe, side_by_side
@@ -44,7 +44,8 @@ class PreparedRun:
             *self._of_products(products, ordered),
         ]
         self._enter_fixed(prepared.fixed)
-        used = {number for _, _, number, _ in self._exchanges}
+        self.exchanged = used = {number for _, _, number, _ in self._exchanges}
+        """The numbers of the tensors whose addresses are."""
         self._outside = [*used & prepared.outside]
         self._own = [*used - prepared.outside]
         self._addresses = [0] * (1 + max(used, default=0))
@@ -102,12 +103,17 @@ class PreparedRun:
                     yield (fields, place, spot.tensor, spot.offset * self._size)
 
 
-class PreparedRuns:
+class PreparedRuns(Runner):
     """Prepared runs of one form, one for each thread that is in a call."""
 
     def __init__(self, kernel: Kernel, prepared: Prepared) -> None:
         self._kernel, self._prepared = kernel, prepared
-        self._free = [PreparedRun(kernel, prepared)]
+        self._free = [first := PreparedRun(kernel, prepared)]
+        self._read = first.exchanged
+
+    def reads(self, number: int) -> bool:
+        """Tell whether the address of a tensor is exchanged."""
+        return number in self._read
 
     def __call__(self, tensors: Sequence[Tensor], timeline: Timeline) -> None:
         """Run the kernel; see `Runner`."""
