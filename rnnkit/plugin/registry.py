@@ -12,6 +12,7 @@ from rnnkit.core.unroller import Unroller
 from rnnkit.errors import AmbiguousNameError, BrokenPluginError, UnknownNameError, nearest
 from rnnkit.loaders.from_loader import from_loader
 from rnnkit.plugin.loader import Origin, Plugin, allow_list, discover, load
+from rnnkit.support.collection import collection_put_off
 
 Kind = TypeVar("Kind")
 
@@ -180,7 +181,8 @@ def _load(allowed: frozenset[str] | None) -> tuple[Plugin, ...]:
     plugins: list[Plugin] = []
     token = _underway.set(plugins)
     try:
-        load(discover(), VERIFIERS, plugins)
+        with collection_put_off():
+            load(discover(), VERIFIERS, plugins)
     finally:
         _underway.reset(token)
     return tuple(plugins)

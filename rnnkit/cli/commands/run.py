@@ -1,5 +1,6 @@
 """`rnnkit run`: train a cell on a task by backpropagation through time."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,6 +19,7 @@ from rnnkit.errors import LostError, ResourceError, UsageError
 from rnnkit.runs.loggers import KINDS as LOGGERS
 from rnnkit.runs.loggers import Loggers, open_loggers
 from rnnkit.runs.setting_fields import SHORTCUTS
+from rnnkit.support.collection import collection_put_off
 
 if TYPE_CHECKING:
     from rnnkit.core.task import Task
@@ -93,10 +95,11 @@ def run(context: click.Context, /, **words: Any) -> None:
     the options here: the later ones win. Ctrl-C saves and ends after the step at hand; twice, at once.
     """
     speak_once()
-    from rnnkit.runs.data_copies import check_files
-
     options = Options(**{name: words.pop(name) for name in Options._fields})
-    settings = _resolve(context, options, words)
+    with collection_put_off(for_good="torch" not in sys.modules):  # it is loaded here, and stays to the end
+        from rnnkit.runs.data_copies import check_files
+
+        settings = _resolve(context, options, words)
     if options.print_config:
         echo(settings.to_toml(), end="")
         return
@@ -164,9 +167,10 @@ def _train(options: Options, settings: "Settings") -> None:
         if not processes.is_main:
             options = options._replace(as_json=False, quiet=True, tensorboard=False, loggers=())
         resume = options.resume
-        task = settings.make_task() if resume is None else resumed_task(resume, settings)
-        model = settings.make_model(task)
-        training = settings.make_training(model, task, processes)
+        with collection_put_off():
+            task = settings.make_task() if resume is None else resumed_task(resume, settings)
+            model = settings.make_model(task)
+            training = settings.make_training(model, task, processes)
         if options.memory_limit is not None:
             _check_memory(training, settings, options.memory_limit)
         with (
