@@ -73,6 +73,7 @@ class RegionCode:
             count, depth = len(product.blocks), self.depth(product)
             gates = f"call.gates + {starts[k - first]}"
             shape = f"{depth}, {count}, {width}, V"
+            yield from self._straight(region, k, f"u, {depth}, V")
             yield f"                multiply_panel(call, c{k}_, a{k}, s.live, w{k}, {gates}, u, {shape});"
         yield "                for (int v = 0; v < V; ++v) {"
         yield f"                    const int j = (u * V + v) * VL, left = {width} - j;"
@@ -85,6 +86,18 @@ class RegionCode:
         yield "            }"
         yield "        }"
         self.names.stored.update(store.node for store in region.stores)
+
+    def _straight(self, region: Region, k: int, shape: str) -> Iterator[str]:
+        """Have a product of which nothing is made written to where it goes, in whole panels of whole batches."""
+        store, *others = region.stores
+        if others or region.nodes or store.place.buffer.kind in (BufferKind.Y, BufferKind.GRAD_VECTOR):
+            return
+        stride, width = self.names.size(store.place.width), self.names.size(region.width)
+        at = f"{self.names.at(store.place, 's.rows[0]')} + u * V * VL"
+        yield f"                if (goes_straight(call, u, {width}, V)) {{"
+        yield f"                    multiply_packed(call, {at}, {stride}, a{k}, s.live, w{k}, {shape});"
+        yield "                    continue;"
+        yield "                }"
 
     def _computed(self, region: Region) -> list[Node]:
         """List what is left to be computed, in order, when loops over the rows have put some aside."""
