@@ -19,7 +19,8 @@ class KernelCode:
     def __init__(self, name: str, plan: KernelPlan, stages: Stages, tables: Tables, forward: bool) -> None:
         self.name, self.plan, self.stages, self.forward = name, plan, stages, forward
         self.names = Names(stages, tables, plan.step.given_parts)
-        self.row_code, self.region_code = RowCode(self.names), RegionCode(self.names)
+        self.row_code = RowCode(self.names)
+        self.region_code = RegionCode(self.names, {} if forward else plan.written_over)
         self.whole_code = WholeCode(self.names, self.region_code)
         self.methods: list[str] = []
 
