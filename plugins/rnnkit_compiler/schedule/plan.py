@@ -83,16 +83,28 @@ class KernelPlan:
     def written_over(self) -> dict[Buffer, Overlay]:
         """By the gradients of products and parts, what was kept that they may be written over."""
         accesses = Accesses(self.backward)
+        own = [k for k in self.reads_parts if k >= self.step.given_parts]
         free = [Place(Buffer(BufferKind.KEPT, k), self.step.part_widths[k]) for k in self.kept]
+        free += [Place(Buffer(BufferKind.PART, k), self.step.part_widths[k]) for k in own]
+        free += [place for place in self.saved_places.values() if place.buffer.kind is BufferKind.SAVED]
         overlays = {}
         for buffer, width in self.gradient_widths.items():
             for place in free:
-                overlay = accesses.overlay(buffer, place.buffer) if place.width == width else None
+                if place.width != width or (buffer in self._returned and place.buffer.kind is not BufferKind.KEPT):
+                    continue
+                overlay = accesses.overlay(buffer, place.buffer)
                 if overlay is not None:
                     overlays[buffer] = overlay
                     free.remove(place)
                     break
         return overlays
+
+    @cached_property
+    def _returned(self) -> set[Buffer]:
+        """The gradients of given parts, which go to the user and so lie in memory of their own."""
+        given = range(self.step.given_parts)
+        products = {Buffer(BufferKind.GRAD_PRODUCT, self.part_products[k]) for k in given if k in self.part_products}
+        return products | {Buffer(BufferKind.GRAD_PART, k) for k in given}
 
     @cached_property
     def gradient_widths(self) -> dict[Buffer, int]:

@@ -1,10 +1,14 @@
 """What is kept for backward, and what is computed again there from what it reads anyway."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from rnnkit_compiler.ir.contraction import equation_of
 from rnnkit_compiler.ir.graph import Node, needed
 from rnnkit_compiler.ir.operations import OPERATIONS
+
+LIGHT = 2
+"""Operations, none of them heavy, up to which what is read whole is kept in place of what follows from it."""
 
 
 def choose_saved(results: Sequence[Node], gradients: Sequence[Node], rounded: bool = False) -> list[Node]:
@@ -25,7 +29,61 @@ def choose_saved(results: Sequence[Node], gradients: Sequence[Node], rounded: bo
     for node in sorted(read, key=lambda node: node.number):  # the same order in every process
         if not node.is_leaf and (node in exact or not _follows(node, set(saved))):
             saved.append(node)
-    return saved
+    return saved if rounded else _with_whole_rows(saved, results)
+
+
+def _with_whole_rows(saved: Sequence[Node], results: Sequence[Node]) -> list[Node]:
+    """Keep whole rows in place of what follows from them and from numbers of the row by an operation or two.
+
+    A layer norm reads a product whole, so that it is in memory anyway: what is kept is the product itself and its
+    mean, in place of the centred product of each gate.
+    """
+    whole = {operand for node in needed(results) if node.op != "slice" for operand in node.inputs}
+    following: dict[Node, dict[Node, set[Node]]] = {}
+    for node in saved:
+        origin = _origin(node)
+        if origin is not None and origin.row in whole:
+            following.setdefault(origin.row, {})[node] = origin.numbers
+    instead: dict[Node, None] = {}
+    replaced: set[Node] = set()
+    for row, nodes in following.items():
+        if sum(node.width for node in nodes) >= row.width:
+            replaced |= nodes.keys()
+            instead |= dict.fromkeys([row, *set[Node]().union(*nodes.values())])
+    kept = {*saved, *(node for node in instead if not node.is_leaf)} - (replaced - instead.keys())
+    return sorted(kept, key=lambda node: node.number)
+
+
+class _Origin(NamedTuple):
+    """What a node follows from."""
+
+    row: Node
+    """A product, or a part."""
+    numbers: set[Node]
+    """Of the row, one each."""
+
+
+def _origin(node: Node) -> _Origin | None:
+    """Return the one product or part that a node follows from by little work, beside numbers of the row."""
+    rows: set[Node] = set()
+    numbers: set[Node] = set()
+    light, stack = 0, [node]
+    while stack:
+        inner = stack.pop()
+        if inner.op == "number":
+            continue
+        if inner.op in ("slice", "expand"):
+            stack.append(inner.inputs[0])
+        elif inner.op in ("product", "part"):
+            rows.add(inner)
+        elif inner.width == 1 and node.width > 1:
+            numbers.add(inner)
+        elif inner.op in OPERATIONS and not OPERATIONS[inner.op].heavy and light < LIGHT:
+            light += 1
+            stack += inner.inputs
+        else:
+            return None
+    return _Origin(rows.pop(), numbers) if len(rows) == 1 and light else None
 
 
 def _follows(node: Node, saved: set[Node]) -> bool:

@@ -46,12 +46,13 @@ def test_an_lstm_s_backward_step_is_two_stages_as_the_docstring_says():
 
 
 def test_a_layer_norm_waits_for_whole_rows():
-    stages = plan_of("layernorm").forward
-    assert stages.stages[0].reductions  # of the projection, which is there before
-    assert any(node.op == "sum" for group in stages.stages[1].reductions for node in group)
-    whole = [region for region in stages.stages[0].regions if region.width == 4 * HIDDEN]
-    assert [store.place.buffer.kind for region in whole for store in region.stores] == [BufferKind.TEMPORARY]
-    assert 4 * HIDDEN in stages.temporaries.values()
+    plan = plan_of("layernorm")
+    for stages, kind in ((plan.inference, BufferKind.TEMPORARY), (plan.forward, BufferKind.SAVED)):
+        assert stages.stages[0].reductions  # of the projection, which is there before
+        assert any(node.op == "sum" for group in stages.stages[1].reductions for node in group)
+        whole = [region for region in stages.stages[0].regions if region.width == 4 * HIDDEN]
+        assert [store.place.buffer.kind for region in whole for store in region.stores] == [kind]
+        assert (4 * HIDDEN in stages.temporaries.values()) == (kind is BufferKind.TEMPORARY)
 
 
 class Heads(rnnkit.Cell):

@@ -1,5 +1,6 @@
 """Code for one kernel: a class with the functions that the loop over time calls; see headers/kernel.h."""
 
+import re
 from collections.abc import Iterator
 from itertools import groupby
 
@@ -18,7 +19,8 @@ class KernelCode:
     def __init__(self, name: str, plan: KernelPlan, stages: Stages, tables: Tables, forward: bool) -> None:
         self.name, self.plan, self.stages, self.forward = name, plan, stages, forward
         self.names = Names(stages, tables, plan.step.given_parts)
-        self.row_code, self.region_code = RowCode(self.names), RegionCode(self.names)
+        self.row_code = RowCode(self.names)
+        self.region_code = RegionCode(self.names, {} if forward else plan.written_over)
         self.whole_code = WholeCode(self.names, self.region_code)
         self.methods: list[str] = []
 
@@ -116,13 +118,25 @@ class KernelCode:
         yield "        const std::ptrdiff_t batch = call.batch;"
         yield "        real* const numbers = reinterpret_cast<real*>(s.scratch + rows_at);"
         yield "        (void)numbers, (void)t, (void)batch;"
-        for buffer, width in self.names.buffers.items():
-            yield f"        real* const {buffer} = {self.names.address(buffer, width)};"
+        addresses = {buffer: self.names.address(buffer, width) for buffer, width in self.names.buffers.items()}
+        yield from self._locals([*addresses.values(), *stages])
+        for buffer, address in addresses.items():
+            yield f"        real* const {buffer} = {address};"
         for k in self.names.remembered.values():
             yield f"        real* const m{k}_ = reinterpret_cast<real*>(s.scratch + m{k});"
         yield from stages
         yield "    }"
         yield ""
+
+    def _locals(self, lines: list[str]) -> Iterator[str]:
+        """Have sizes and literals by the names of the members: a store of a vector might be to a member, and all of
+        them would be read again behind it, but what nobody else knows is in registers.
+        """
+        read = set(re.findall(r"\b[dq]\d+\b", "\n".join(lines)))
+        for kind, count in (("int d", len(self.names.tables.sizes)), ("vec q", len(self.names.literals))):
+            for name in (f"{kind}{k}" for k in range(count)):
+                if name[4:] in read:
+                    yield f"        const {name} = this->{name[4:]};"
 
     def _stages(self) -> Iterator[str]:
         """Write all stages; neighbours that multiply by no weights go through some rows at a time, one after the other.
@@ -138,7 +152,8 @@ class KernelCode:
                 continue
             widths = [self.names.size(place.width) for _, stage in stages for place in stage.written]
             yield f"        const std::ptrdiff_t numbers{stages[0][0]} = {' + '.join(widths) or '0'};"
-            yield f"        s.in_blocks(numbers{stages[0][0]} * sizeof(real), [&](const Share& s) {{"
+            at_once = f"s.in_blocks(numbers{stages[0][0]} * sizeof(real), [&](const Share& s)"
+            yield f"        {at_once} __attribute__((always_inline)) {{"
             yield from lines
             yield "        });"
 

@@ -78,13 +78,13 @@ class Names(Places):
         slot = STATE_SLOTS.get(buffer.kind)
         return "t" if slot is None else _slot(slot)
 
-    def at(self, place: Place) -> str:
+    def at(self, place: Place, row: str = "r") -> str:
         """Name an element of a buffer's row r."""
         if place.buffer.kind is BufferKind.VECTOR:
             return self.at_vector(place)
         self.buffers[place.buffer] = place.width
         offset = self.size(place.offset)
-        return f"{place.buffer} + r * {self.size(place.width)}{plus(offset)}"
+        return f"{place.buffer} + {row} * {self.size(place.width)}{plus(offset)}"
 
     def at_vector(self, place: Place) -> str:
         """Name an element of a buffer that has one row."""

@@ -1,12 +1,13 @@
 """Code for a region: block by block of its units, the products and the pointwise operations on them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from rnnkit_compiler.backends.cpp.code.names import Names, plus
 from rnnkit_compiler.backends.cpp.code.operations import expression
 from rnnkit_compiler.ir.graph import Node
-from rnnkit_compiler.schedule.buffers import BufferKind, Place, place_of
+from rnnkit_compiler.schedule.buffers import Buffer, BufferKind, Place, place_of
+from rnnkit_compiler.schedule.overlay import Overlay
 from rnnkit_compiler.schedule.stages import Product, Region
 
 FETCHED = (BufferKind.PART, BufferKind.KEPT, BufferKind.SAVED, BufferKind.STATE, BufferKind.GRAD_Y)
@@ -34,8 +35,8 @@ class PackedProduct(NamedTuple):
 class RegionCode:
     """Writes regions, and notes what their products need."""
 
-    def __init__(self, names: Names) -> None:
-        self.names = names
+    def __init__(self, names: Names, written_over: Mapping[Buffer, Overlay]) -> None:
+        self.names, self._written_over = names, written_over
         self.vectors: list[tuple[int, int]] = []
         """Of each region: the most column blocks of a product, and the width."""
         self.products: list[PackedProduct] = []
@@ -73,6 +74,7 @@ class RegionCode:
             count, depth = len(product.blocks), self.depth(product)
             gates = f"call.gates + {starts[k - first]}"
             shape = f"{depth}, {count}, {width}, V"
+            yield from self._straight(region, k, f"u, {depth}, V")
             yield f"                multiply_panel(call, c{k}_, a{k}, s.live, w{k}, {gates}, u, {shape});"
         yield "                for (int v = 0; v < V; ++v) {"
         yield f"                    const int j = (u * V + v) * VL, left = {width} - j;"
@@ -85,6 +87,18 @@ class RegionCode:
         yield "            }"
         yield "        }"
         self.names.stored.update(store.node for store in region.stores)
+
+    def _straight(self, region: Region, k: int, shape: str) -> Iterator[str]:
+        """Have a product of which nothing is made written to where it goes, in whole panels of whole batches."""
+        store, *others = region.stores
+        if others or region.nodes or store.place.buffer.kind in (BufferKind.Y, BufferKind.GRAD_VECTOR):
+            return
+        stride, width = self.names.size(store.place.width), self.names.size(region.width)
+        at = f"{self.names.at(store.place, 's.rows[0]')} + u * V * VL"
+        yield f"                if (goes_straight(call, u, {width}, V)) {{"
+        yield f"                    multiply_packed(call, {at}, {stride}, a{k}, s.live, w{k}, {shape});"
+        yield "                    continue;"
+        yield "                }"
 
     def _computed(self, region: Region) -> list[Node]:
         """List what is left to be computed, in order, when loops over the rows have put some aside."""
@@ -103,17 +117,31 @@ class RegionCode:
         operands = dict.fromkeys(operand for node in nodes for operand in node.inputs)
         read = (place_of(node, self.names.stages.sources) for node in operands if node not in nodes)
         places = [place for place in read if place is not None and place.buffer not in self.names.visited]
-        fetched = [(place, False) for place in places if place.buffer.kind in FETCHED]
+        fetched = [(place, False) for place in places if place.buffer.kind in FETCHED and place.width > 1]
+        near = {*self.names.visited, *(place.buffer for place, _ in fetched)}
         stored = [store.place for store in region.stores if store.place.buffer.kind in WRITTEN]
-        return list(dict.fromkeys([*fetched, *((place, True) for place in stored)]))
+        apart = [place for place in stored if not self._is_over(place.buffer, near)]
+        return list(dict.fromkeys([*fetched, *((place, True) for place in apart)]))
+
+    def _is_over(self, buffer: Buffer, others: set[Buffer]) -> bool:
+        """Tell whether a buffer is mostly written over one of others."""
+        overlay = self._written_over.get(buffer)
+        return overlay is not None and overlay.over in others
 
     def _body(self, region: Region, first: int) -> Iterator[str]:
         """Write what is done for one vector of units: what is the same for all rows, then the rows."""
         known: dict[Node, str] = {}
         outside: list[str] = []
         inside: list[str] = []
+        sums: dict[Node, list[Place]] = {}  # two biases of one gate have the same
+        for store in region.stores:
+            if store.place.buffer.kind is BufferKind.GRAD_VECTOR:
+                sums.setdefault(store.node, []).append(store.place)
         nodes = self._computed(region)
         own = set(nodes)
+        if sums:
+            nodes = _result_by_result(nodes, [store.node for store in region.stores])
+        left = dict(zip(sums, range(len(sums)), strict=True))
         for k, product in enumerate(region.products, first):
             for g, block in enumerate(product.blocks):
                 known[block.node] = f"x{block.node.number}"
@@ -132,21 +160,18 @@ class RegionCode:
             names = [known[operand] for operand in node.inputs]
             inside.append(f"const vec x{node.number} = {expression(node.op, names)};  // {self.names.note(node)}")
             known[node] = f"x{node.number}"
-        sums: dict[str, list[Place]] = {}
+            for done in [each for each in left if each in known]:
+                inside.append(f"sum{left.pop(done)} += {known[done]};")
         for store in region.stores:  # all is read before anything is written, which may be over it
             self._operand(store.node, own, known, outside, inside)
-        for store in region.stores:
-            value, place = known[store.node], store.place
-            if place.buffer.kind is BufferKind.GRAD_VECTOR:
-                sums.setdefault(value, []).append(place)  # two biases of one gate have the same
-            else:
+        inside += [f"sum{k} += {known[node]};" for node, k in left.items()]
+        for node, place in region.stores:
+            if place.buffer.kind is not BufferKind.GRAD_VECTOR:
                 guard = "if (call.y_apart) " if place.buffer.kind is BufferKind.Y else ""
-                inside.append(f"{guard}put<full>({self.names.at(place)} + j, {value}, left);")
+                inside.append(f"{guard}put<full>({self.names.at(place)} + j, {known[node]}, left);")
         yield "constexpr bool full = decltype(whole)::full;"
         yield from outside
-        for k, value in enumerate(sums):
-            yield f"vec sum{k}{{}};"
-            inside.append(f"sum{k} += {value};")
+        yield from (f"vec sum{k}{{}};" for k in range(len(sums)))
         yield "for (int i = s.first_live; i < s.live; ++i) {"
         yield "    const std::ptrdiff_t r = s.rows[i];"
         yield from (f"    {line}" for line in inside)
@@ -190,3 +215,21 @@ class RegionCode:
             return self.names.size(node.inputs[0].width // node.attr[2])
         whole = node if node.op == "product" else node.inputs[0]
         return self.names.size(whole.inputs[0].width)
+
+
+def _result_by_result(nodes: Sequence[Node], results: Sequence[Node]) -> list[Node]:
+    """Order the nodes of a region so that what few more of them give comes first.
+
+    A gate's sums and gradients are then done before the next gate, and fewer numbers wait in registers.
+    """
+    own = set(nodes)
+    below: dict[Node, set[Node]] = {}
+    for node in nodes:
+        below[node] = {node}.union(*(below[operand] for operand in node.inputs if operand in own))
+    left = dict.fromkeys(node for node in results if node in own)
+    ordered: dict[Node, None] = {}
+    while left:
+        nearest = min(left, key=lambda node: len(below[node] - ordered.keys()))
+        ordered |= dict.fromkeys(node for node in nodes if node in below[nearest])
+        del left[nearest]
+    return list(ordered)

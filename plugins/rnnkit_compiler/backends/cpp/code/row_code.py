@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from rnnkit_compiler.backends.cpp.code.names import Names, plus
 from rnnkit_compiler.backends.cpp.code.operations import expression
+from rnnkit_compiler.backends.cpp.code.region_code import FETCHED
 from rnnkit_compiler.ir.graph import Node, needed
 from rnnkit_compiler.ir.kinds import ROW_LOOPS, RUNNING
 from rnnkit_compiler.ir.operations import OPERATIONS
@@ -45,11 +46,14 @@ class RowCode:
     def __init__(self, names: Names) -> None:
         self.names = names
         self._again: set[Node] = set()
+        self._fetched: set[Place] = set()
+        """What a loop over the rows of this stage asks for one row ahead."""
         self._read = read_by_row(names.stages)
 
     def lines(self, stage: Stage) -> Iterator[str]:
         """Return the lines of a stage."""
         self.names.visited = set()
+        self._fetched = set()
         if not stage.reductions and not stage.row_stores:
             return
         self._again = self._needed_again(stage)
@@ -206,6 +210,9 @@ class RowCode:
             source = self.names.source(node)
             self.names.visited.add(source.buffer)
             inside.append(f"const vec x{node.number} = get<full>({self.names.at(source)} + j, left);")
+            if source.buffer.kind in FETCHED and self._is_given(node) and source not in self._fetched:
+                self._fetched.add(source)
+                inside.append(f"fetch_one({self.names.at(source, 'next')} + j);")
             local[node] = f"x{node.number}"
         else:
             for operand in node.inputs:
@@ -214,6 +221,11 @@ class RowCode:
             inside.append(f"const vec x{node.number} = {expression(node.op, names)};  // {self.names.note(node)}")
             local[node] = f"x{node.number}"
         return before
+
+    def _is_given(self, node: Node) -> bool:
+        """Tell whether a node is there before the step."""
+        given = self.names.stages.given
+        return node in given or (node.op == "slice" and node.inputs[0] in given)
 
     def _store_row(self, store: Store) -> Iterator[str]:
         literal = store.node.op == "number"
@@ -235,8 +247,8 @@ def _takes_long(node: Node, nodes: set[Node]) -> bool:
 
 def _row_by_row(lines: Iterable[str]) -> Iterator[str]:
     yield "            for (int i = first; i < first + count; ++i) {"
-    yield "            const std::ptrdiff_t r = s.rows[i];"
-    yield "            (void)r;"
+    yield "            const std::ptrdiff_t r = s.rows[i], next = s.rows[at_most(i + 1, s.live - 1)];"
+    yield "            (void)r, (void)next;"
     yield from lines
     yield "            }"
 

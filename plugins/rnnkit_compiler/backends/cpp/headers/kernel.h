@@ -103,17 +103,27 @@ INLINE vec peak(vec a, int left, double& y) {
 
 INLINE vec truth(veci mask) { return select(mask, broadcast(1), broadcast(0)); }
 
+// Row r of c, from c + r * ldc on, = row r of A (rows, K) times panel u of NV vectors, packed at w.
+INLINE void multiply_packed(const Call& call, real* c, std::ptrdiff_t ldc, Rows a, int rows, const real* w, int u, int K,
+                            int NV) {
+    const real* panel = w + std::ptrdiff_t(u) * K * NV * VL;
+    for (int s = 0; s < sub_panels(NV); ++s) {
+        const int start = sub_panel_start(NV, s), width = sub_panel_start(NV, s + 1) - start;
+        call.functions->products[width - 1](c + start * VL, ldc, a, rows, panel + std::ptrdiff_t(K) * start * VL, K,
+                                            Start{});
+    }
+}
+
+// Whether all of panel u goes to rows of `width` units that lie one behind the other.
+INLINE bool goes_straight(const Call& call, int u, int width, int V) {
+    return call.packs && !call.lengths && (u + 1) * V * VL <= width;
+}
+
 // c (rows, G * V * VL) = A (rows, K) times panel u of G gates of H units, packed at w.
 INLINE void multiply_panel(const Call& call, real* c, Rows a, int rows, const real* w, const Matrix* gates, int u, int K,
                            int G, int H, int V) {
     if (!call.packs) return call.functions->panel_where_it_lies(c, a, rows, gates, u, K, G, H, V);
-    const int NV = G * V;
-    const real* panel = w + std::ptrdiff_t(u) * K * NV * VL;
-    for (int s = 0; s < sub_panels(NV); ++s) {
-        const int start = sub_panel_start(NV, s), width = sub_panel_start(NV, s + 1) - start;
-        call.functions->products[width - 1](c + start * VL, NV * VL, a, rows, panel + std::ptrdiff_t(K) * start * VL, K,
-                                            Start{});
-    }
+    multiply_packed(call, c, G * V * VL, a, rows, w, u, K, G * V);
 }
 
 struct Full { static constexpr bool full = true; };
@@ -174,7 +184,7 @@ struct Share {
     // Calls body(share) for some of the rows at a time, so many that `bytes` each stay in the second cache. Threads that
     // share rows go through all of them together.
     template <class Body>
-    void in_blocks(std::ptrdiff_t bytes, Body body) const {
+    __attribute__((always_inline)) void in_blocks(std::ptrdiff_t bytes, Body body) const {
         constexpr std::ptrdiff_t CACHE = 256 * 1024;
         const int rows = unit_shares > 1 || bytes * live <= CACHE ? live : bytes >= CACHE ? 1 : int(CACHE / bytes);
         Share some = *this;
@@ -247,6 +257,9 @@ INLINE void fetch(const Share& s, const real* at, std::ptrdiff_t width, int vect
     for (int i = s.first_live; i < s.live; ++i)
         for (int v = 0; v < vectors; ++v) __builtin_prefetch(at + s.rows[i] * width + v * VL, written, 2);
 }
+
+// The same of one vector, which a loop that goes row by row reads in the next row.
+INLINE void fetch_one(const real* at) { __builtin_prefetch(at, 0, 3); }
 
 inline int rows_each(const Call& call, int row_shares) { return divide_up(int(call.batch), row_shares); }
 

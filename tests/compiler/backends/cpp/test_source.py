@@ -1,0 +1,72 @@
+"""What the source of a kernel spares: copies, what is asked for in vain, registers; the numbers are the loop's."""
+
+import re
+from itertools import pairwise
+
+import pytest
+import torch
+
+import rnnkit
+from rnnkit_compiler import compiled
+from rnnkit_compiler.backends.cpp.code.kernel_source import generate
+
+
+def kernels_of(name):
+    """Return the source of the forward pass in training, and of backward, with sizes for their names."""
+    cell = rnnkit.cells[name](8, 16)
+    plan = compiled.program_for(cell, *compiled.example(cell)).backend._recurrence.plan
+    source = generate(plan, ["Forward", "Backward"], name, "")
+    text = re.sub(r"\bd(\d+)\b", lambda size: str(source.sizes[int(size[1])]), source.text)
+    forward, backward = text.split("struct Backward {")
+    return forward, backward
+
+
+def test_a_product_of_which_nothing_is_made_goes_straight_to_where_it_is_read():
+    for kernel in kernels_of("layernorm"):
+        assert kernel.count("goes_straight(") == kernel.count("multiply_packed(") == 1
+    forward, backward = kernels_of("lstm")
+    assert "goes_straight(" not in forward
+    assert backward.count("goes_straight(") == 1
+
+
+def test_loops_over_rows_ask_for_the_next_row_once_where_the_step_finds_it_in_memory():
+    for kernel in kernels_of("layernorm"):
+        asked = re.findall(r"fetch_one\((\w+ \+ next[^;]*) \+ j\);", kernel)
+        assert asked
+        assert len(asked) == len(set(asked))
+        assert not any(place.startswith(("vector", "temporary", "grad_before")) for place in asked)
+
+
+def test_nobody_asks_for_what_is_written_over_what_is_read_nor_for_single_numbers():
+    _, backward = kernels_of("layernorm")
+    assert not re.findall(r"fetch<true>\(s, grad_(part|product)", backward)
+    assert not re.findall(r"fetch<\w+>\(s, [^;]*, 1, V\)", backward)
+    _, backward = kernels_of("lstm")
+    assert not re.findall(r"fetch<true>\(s, grad_product", backward)
+    assert re.findall(r"fetch<false>\(s, kept", backward)
+
+
+def test_sums_over_rows_are_taken_as_soon_as_there_is_what_they_add_up():
+    _, backward = kernels_of("layernorm")
+    body = backward[backward.index("vec sum0{}") :]
+    lines = [line.strip() for line in body[: body.index("put<full>(grad_part")].splitlines()]
+    at = [k for k, line in enumerate(lines) if line.startswith("sum") and "+=" in line]
+    assert len(at) == 14
+    assert sum(later - earlier > 1 for earlier, later in pairwise(at)) > 5  # not all of them at the end
+
+
+@pytest.mark.parametrize("hidden", [16, 21])
+def test_rows_that_lie_apart_and_panels_that_are_not_whole_have_the_numbers_of_the_loop(hidden):
+    torch.manual_seed(hidden)
+    unrollers = "loop", rnnkit.unrollers["compiled"](backend="cpp")
+    layers = [rnnkit.RNN("layernorm", 6, hidden, unroller=unroller, dtype=torch.float64) for unroller in unrollers]
+    layers[1].load_state_dict(layers[0].state_dict())
+    xs = torch.randn(9, 5, 6, dtype=torch.float64)
+    for lengths in (None, torch.tensor([9, 2, 7, 9, 1])):
+        results = []
+        for layer in layers:
+            given = xs.clone().requires_grad_()
+            ys, _ = layer(given, lengths=lengths)
+            results.append([ys, *torch.autograd.grad(ys.square().sum(), [given, *layer.parameters()])])
+        for ours, loop in zip(*results, strict=True):
+            assert torch.allclose(ours, loop, rtol=1e-10, atol=1e-10)
