@@ -1,8 +1,11 @@
 """Memory of kernels that holds no number: whatever they read without having written it shows."""
 
+from functools import wraps
+
 import pytest
 import torch
 
+from rnnkit_compiler.backends.base.passes import Pass
 from rnnkit_compiler.backends.cpp import workspace
 
 
@@ -11,6 +14,7 @@ def poisoned(monkeypatch):
     """Fill with NaN what kernels are given to write into."""
     for pool, method in ((workspace.shared, "take"), (workspace.scratch, "borrow")):
         monkeypatch.setattr(pool, method, poisoning(getattr(pool, method)))
+    monkeypatch.setattr(Pass, "_room", poisoning_rooms(Pass._room))
 
 
 def poisoning(taken):
@@ -20,3 +24,13 @@ def poisoning(taken):
         return memory
 
     return take
+
+
+def poisoning_rooms(room):
+    """Return what has the rooms of a pass poisoned in each call; zeros are to be zeros."""
+
+    @wraps(room)
+    def poisoned_room(self, make):
+        return room(self, make if make.func is torch.zeros else poisoning(make))
+
+    return poisoned_room
