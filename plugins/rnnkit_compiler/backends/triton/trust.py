@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+import rnnkit
 from rnnkit.errors import first_line
 from rnnkit_compiler.backends.base.backend import Results, Tensors, Timeline
 from rnnkit_compiler.backends.base.comparison import differ
@@ -51,8 +52,9 @@ VERDICTS = Findings("triton", Verdict, lambda verdict: all(isinstance(text, str)
 
 
 def device_facts(device: torch.device) -> list[str]:
-    """Return all that the result of a compilation depends on beside the source."""
-    facts = [torch.__version__, triton_version() or "", "interpreted" if is_interpreted() else "compiled"]
+    """Return all that what kernels give and take depends on beside their source."""
+    facts = [rnnkit.__version__, torch.__version__, triton_version() or ""]
+    facts.append("interpreted" if is_interpreted() else "compiled")
     if device.type == "cuda":
         facts += [torch.cuda.get_device_name(device), str(torch.cuda.get_device_capability(device))]
         facts += [str(torch.version.cuda or torch.version.hip), _driver()]

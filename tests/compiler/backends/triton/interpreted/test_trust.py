@@ -9,7 +9,7 @@ import torch
 
 import rnnkit
 from rnnkit_compiler import compiled
-from rnnkit_compiler.backends.triton import backend, cost, kernels, launching, trust
+from rnnkit_compiler.backends.triton import backend, cost, kernels, launching, library, trust
 
 from ..invented_cells import CELLS
 from ..unseen_cells import Rotor
@@ -336,6 +336,23 @@ def test_a_right_one_is_used_and_the_verdict_kept(fresh, monkeypatch, caplog):
     run("rnn")
     assert len(trials) == 2
     assert not caplog.records
+
+
+@pytest.mark.parametrize("module", library.MODULES)
+def test_a_verdict_holds_for_the_functions_that_kernels_call_as_they_were(module, fresh, monkeypatch):
+    """Another release may have others under the same names: the text of the kernels is the same then."""
+    run("rnn")
+    text_of = library.text_of
+    monkeypatch.setattr(library, "text_of", lambda name: text_of(name) + "# mended" * (name == module))
+    fresh()
+    run("rnn")
+    assert len([*trust.VERDICTS.folder.glob("*.json")]) == 2
+
+
+def test_a_verdict_holds_for_its_release(monkeypatch):
+    before = trust.device_facts(torch.device("cpu"))
+    monkeypatch.setattr(rnnkit, "__version__", "another")
+    assert trust.device_facts(torch.device("cpu")) != before
 
 
 def test_a_trial_leaves_the_random_state_alone(fresh):
