@@ -19,6 +19,7 @@ from rnnkit_compiler.backends.triton.code.operations import CODE
 from rnnkit_compiler.backends.triton.cost import GRID, KINDS, SEQUENCE, Choice, choose, is_crowded, ranked, time_of
 from rnnkit_compiler.backends.triton.kernels import Kernels
 from rnnkit_compiler.backends.triton.origins import Origins
+from rnnkit_compiler.backends.triton.poisoned import PoisonedRuntime
 from rnnkit_compiler.backends.triton.runtime import TritonRuntime
 from rnnkit_compiler.backends.triton.trust import INSTEAD, VERDICTS, NothingElse, Trust
 from rnnkit_compiler.ir.graph import needed
@@ -81,11 +82,11 @@ class Triton(Backend):
     def _compared(self, kind: str, crowded: bool, rounds_to_tf32: bool) -> Compared:
         steps, fallback = self._step, self._fallback
 
-        def before(rest: Steps, chunk: int, is_crowded: bool) -> Calls:
-            runtime = TritonRuntime(self._kernels, kind, chunk, is_crowded)
+        def before(rest: Steps, runtime: TritonRuntime) -> Calls:
             return Calls(Recurrence(self._schedule, runtime, rest, Forms(steps)))
 
-        used, tried = before(fallback, CHUNK, False), before(NothingElse(), CHUNK_OF_A_TRIAL, crowded)
+        used = before(fallback, TritonRuntime(self._kernels, kind, CHUNK, False))
+        tried = before(NothingElse(), PoisonedRuntime(self._kernels, kind, CHUNK_OF_A_TRIAL, crowded))
 
         def kernels(tensors: Tensors, timeline: Timeline) -> Results:
             return autograd.apply(tried, tensors, timeline)

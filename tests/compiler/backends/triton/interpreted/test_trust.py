@@ -9,7 +9,7 @@ import torch
 
 import rnnkit
 from rnnkit_compiler import compiled
-from rnnkit_compiler.backends.triton import backend, cost, kernels, launching, library, trust
+from rnnkit_compiler.backends.triton import backend, cost, kernels, launching, library, runtime, trust
 
 from ..invented_cells import CELLS
 from ..unseen_cells import Rotor
@@ -103,6 +103,19 @@ def test_a_wrong_kernel_costs_speed_and_no_numbers(kind, fresh, monkeypatch, cap
     told = backend.Triton.facts()["triton kernels"]
     assert told.startswith("1 program compared with torch's operations, 1 not used; cell 'lstm'")
     assert f"trust in sequence: {reason}" in Compiled(backend="triton", kernel="sequence").explain(layer.cells[0])
+
+
+def test_what_a_kernel_does_not_write_is_found_whatever_lies_there(fresh, monkeypatch, caplog):
+    """Zeros are the right output of rows that have ended."""
+
+    def zeros(self, shape, dtype, exact=False):
+        return torch.zeros(shape, dtype=dtype, device=self.device)
+
+    monkeypatch.setattr(runtime.TritonRuntime, "allocate", zeros)
+    plant(monkeypatch, "inference_ended", "REAL), mask=here)", "REAL), mask=here & (j < 0))")
+    with caplog.at_level(logging.WARNING):
+        run("rnn")
+    assert [NUMBERS in record.getMessage() for record in caplog.records] == [True]
 
 
 OF_OTHER_INVARIANTS = ("Rotor", "Spectrum")
