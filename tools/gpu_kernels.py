@@ -35,7 +35,7 @@ from rnnkit_compiler import compiled
 from rnnkit_compiler._recorded import recorded_projected, recorded_whole
 from rnnkit_compiler.backends.base.backend import Refusal
 from rnnkit_compiler.backends.cpp.building.cache import cache_folder
-from rnnkit_compiler.backends.triton import functions, kernel_parts, rare_functions
+from rnnkit_compiler.backends.triton import library
 from rnnkit_compiler.backends.triton.code.kernel_source import generate
 from rnnkit_compiler.backends.triton.cost import GRID, SEQUENCE, STEPS
 from rnnkit_compiler.backends.triton.form import Form, settled, spilled_of
@@ -70,8 +70,8 @@ RESULTS = ASSETS / "gpu-kernels.json"
 CUOBJDUMP = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
 
 
-LIBRARY = [Path(module.__file__).read_text(encoding="utf-8") for module in (functions, kernel_parts, rare_functions)]
-"""What kernels call."""
+SPECIAL = "special_functions"
+"""The module of the library that few kernels call."""
 
 
 class Taken(NamedTuple):
@@ -119,7 +119,7 @@ class Compiler:
 
     def __init__(self, text, pointer, target, kept):
         self.text, self.pointer, self.target, self._kept = text, pointer, target, kept
-        self._code = "\n".join([without_comments(text), *LIBRARY])
+        self._code = "\n".join([without_comments(text), *library_of(text)])
 
     @cached_property
     def module(self):
@@ -178,6 +178,13 @@ class Kept:
         self._results[digest] = [*taken]
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({digest: [*taken]}) + "\n")
+
+
+def library_of(text):
+    """Return what the compiler reads of the library with a source."""
+    special = re.findall(r"^def (\w+)\(", library.text_of(SPECIAL), re.MULTILINE)
+    calls_special = re.search(rf"\b({'|'.join(special)})\(", text) is not None
+    return [library.text_of(name) for name in library.MODULES if name != SPECIAL or calls_special]
 
 
 def without_comments(text):

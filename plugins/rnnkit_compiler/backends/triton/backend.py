@@ -19,6 +19,7 @@ from rnnkit_compiler.backends.triton.code.operations import CODE
 from rnnkit_compiler.backends.triton.cost import GRID, KINDS, SEQUENCE, Choice, choose, is_crowded, ranked, time_of
 from rnnkit_compiler.backends.triton.kernels import Kernels
 from rnnkit_compiler.backends.triton.origins import Origins
+from rnnkit_compiler.backends.triton.poisoned import PoisonedRuntime
 from rnnkit_compiler.backends.triton.runtime import TritonRuntime
 from rnnkit_compiler.backends.triton.trust import INSTEAD, VERDICTS, NothingElse, Trust
 from rnnkit_compiler.ir.graph import needed
@@ -37,6 +38,9 @@ STATES = (*DTYPES, torch.complex64, torch.complex128, torch.bool, *INTEGERS)
 
 MOST_BATCHES = 1024
 """Numbers of rows that the ranks of kernels are kept for."""
+
+MOST_ROWS = 2**31 - 1
+"""Rows of all steps together: kernels count them in 32 bits, and numbers in 64."""
 
 CHUNK_OF_A_TRIAL = 2
 """Steps that are recorded as one in a trial, so that a chunk of it is tried, and what is left of a call."""
@@ -78,11 +82,11 @@ class Triton(Backend):
     def _compared(self, kind: str, crowded: bool, rounds_to_tf32: bool) -> Compared:
         steps, fallback = self._step, self._fallback
 
-        def before(rest: Steps, chunk: int, is_crowded: bool) -> Calls:
-            runtime = TritonRuntime(self._kernels, kind, chunk, is_crowded)
+        def before(rest: Steps, runtime: TritonRuntime) -> Calls:
             return Calls(Recurrence(self._schedule, runtime, rest, Forms(steps)))
 
-        used, tried = before(fallback, CHUNK, False), before(NothingElse(), CHUNK_OF_A_TRIAL, crowded)
+        used = before(fallback, TritonRuntime(self._kernels, kind, CHUNK, False))
+        tried = before(NothingElse(), PoisonedRuntime(self._kernels, kind, CHUNK_OF_A_TRIAL, crowded))
 
         def kernels(tensors: Tensors, timeline: Timeline) -> Results:
             return autograd.apply(tried, tensors, timeline)
@@ -122,8 +126,11 @@ class Triton(Backend):
     def run(self, tensors: Tensors, timeline: Timeline) -> Results:
         """Step through time in the first kind of kernels that is to be trusted and spills nothing.
 
-        If all spill, the first of them runs; if none is to be trusted, torch's operations do.
+        If all spill, the first of them runs. Torch's operations do if none is to be trusted, or if there are more rows
+        than kernels count.
         """
+        if timeline.steps * timeline.batch > MOST_ROWS:
+            return self._plan.run(tensors, timeline)
         choices, spilling = self._choices(timeline.batch), None
         for choice, next_one in zip(choices, (*choices[1:], None), strict=True):
             calls, trust = self._by_kind(choice.kind, is_crowded(choice, self._work))

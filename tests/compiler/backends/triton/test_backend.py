@@ -12,7 +12,7 @@ from rnnkit.errors import UsageError
 from rnnkit_compiler import compiled
 from rnnkit_compiler.backends.base.backend import Refusal, Timeline
 from rnnkit_compiler.backends.base.runtime import Launch
-from rnnkit_compiler.backends.triton import availability, backend, launching
+from rnnkit_compiler.backends.triton import availability, backend, launching, library
 from rnnkit_compiler.backends.triton.code.kernel_source import generate
 from rnnkit_compiler.backends.triton.code.operations import CODE
 from rnnkit_compiler.backends.triton.cost import GRID, SEQUENCE, STEPS, Offered, choose, ranked, time_of
@@ -105,6 +105,14 @@ def test_one_recognises_the_equation():
     assert f"h = {o} * {squashed}" in lines
     assert sum(" = multiplied(a, columns(w1" in line for line in lines) == 5
     assert "# h = o * tanh(c)" in text.replace("#   ", "# ")
+
+
+def test_the_library_is_all_that_kernels_call():
+    """What its modules import is among them, but for whether kernels are interpreted, which a verdict has."""
+    imported = {"availability"}
+    for text in (library.HEAD, *map(library.text_of, library.MODULES)):
+        imported.update(re.findall(r"^from rnnkit_compiler\.backends\.triton\.(\w+) import", text, re.MULTILINE))
+    assert imported == {"availability", *library.MODULES}
 
 
 def test_what_has_no_counterpart_is_refused(monkeypatch):

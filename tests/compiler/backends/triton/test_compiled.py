@@ -77,6 +77,18 @@ def test_what_is_known_is_not_compiled_again(gpu_kernels, kept, monkeypatch, tmp
         gpu_kernels.result_of(case._replace(width=128), known)
 
 
+def test_another_function_that_a_kernel_calls_is_compiled_anew(gpu_kernels, monkeypatch):
+    """Few kernels call special functions: a change of those has the others stand."""
+    before = {text: gpu_kernels.library_of(text) for text in ("sigmoid(x1)", "lgamma(x1)")}
+    text_of = gpu_kernels.library.text_of
+    for module in gpu_kernels.library.MODULES:
+        monkeypatch.setattr(
+            gpu_kernels.library, "text_of", lambda name, m=module: text_of(name) + "# mended" * (name == m)
+        )
+        changed = [text for text, told in before.items() if gpu_kernels.library_of(text) != told]
+        assert changed == (["lgamma(x1)"] if module == gpu_kernels.SPECIAL else [*before])
+
+
 def test_float64_compiles(gpu_kernels, kept, monkeypatch):
     monkeypatch.setitem(gpu_kernels.DTYPES, "float64", ("*fp64", torch.float64))
     found = gpu_kernels.result_of(gpu_kernels.Case("rnn", 64, "float64", "sm_90", "Forward", "sequence"), kept)
@@ -87,8 +99,8 @@ def test_float64_compiles(gpu_kernels, kept, monkeypatch):
 @pytest.mark.parametrize("real", ["fp32", "fp64"])
 @pytest.mark.parametrize("target", ["sm_90", "gfx942"])
 def test_every_operation_compiles(real, target, gpu_kernels):
-    from rnnkit_compiler.backends.triton.code.kernel_source import HEAD
     from rnnkit_compiler.backends.triton.code.operations import CODE, expression
+    from rnnkit_compiler.backends.triton.library import HEAD
     from rnnkit_compiler.backends.triton.loading import load
 
     for name in CODE:

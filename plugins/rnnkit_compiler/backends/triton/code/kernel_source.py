@@ -7,18 +7,10 @@ import torch
 
 from rnnkit_compiler.backends.triton.code.kernel_code import KernelCode
 from rnnkit_compiler.backends.triton.code.names import Tables
+from rnnkit_compiler.backends.triton.library import HEAD
 from rnnkit_compiler.ir.units import Units
 from rnnkit_compiler.schedule.buffers import Buffer
 from rnnkit_compiler.schedule.plan import KernelPlan
-
-HEAD = """import triton
-import triton.language as tl
-from rnnkit_compiler.backends.triton.functions import *
-from rnnkit_compiler.backends.triton.kernel_parts import *
-from rnnkit_compiler.backends.triton.rare_functions import *
-from rnnkit_compiler.backends.triton.special_functions import *
-
-"""
 
 
 @dataclass

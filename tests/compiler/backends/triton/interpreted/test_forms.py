@@ -5,7 +5,7 @@ import torch
 
 import rnnkit
 from rnnkit_compiler import compiled
-from rnnkit_compiler.backends.triton import kernels, launching
+from rnnkit_compiler.backends.triton import backend, kernels, launching
 
 pytestmark = pytest.mark.usefixtures("trusted", "poisoned")
 
@@ -35,3 +35,19 @@ def test_a_kernel_is_run_in_the_form_that_spills_nothing(monkeypatch):
     layer.unroller = "loop"
     for one, other in zip(found, trained(layer), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
+
+
+def test_more_rows_than_kernels_count_are_left_to_torch_s_operations(monkeypatch):
+    ran, run = [], kernels.Kernels.run
+    monkeypatch.setattr(kernels.Kernels, "run", lambda *given: (ran.append(1), run(*given)))
+    layer = rnnkit.RNN("rnn", 4, 5, unroller=rnnkit.unrollers["compiled"](backend="triton"), dtype=torch.float64)
+    with_kernels = trained(layer)
+    count = len(ran)
+    monkeypatch.setattr(backend, "MOST_ROWS", 3 * 2)
+    trained(layer)
+    assert len(ran) > count > 0
+    count = len(ran)
+    monkeypatch.setattr(backend, "MOST_ROWS", 3 * 2 - 1)
+    for one, other in zip(trained(layer), with_kernels, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
+    assert len(ran) == count

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from rnnkit_compiler.backends.triton.code.kernel_source import HEAD
 from rnnkit_compiler.backends.triton.code.operations import CODE, expression
+from rnnkit_compiler.backends.triton.library import HEAD
 from rnnkit_compiler.backends.triton.loading import load, quiet
 from rnnkit_compiler.ir.operations import OPERATIONS
 

@@ -9,7 +9,7 @@ import torch
 
 import rnnkit
 from rnnkit_compiler import compiled
-from rnnkit_compiler.backends.triton import backend, cost, kernels, launching, trust
+from rnnkit_compiler.backends.triton import backend, cost, kernels, launching, library, runtime, trust
 
 from ..invented_cells import CELLS
 from ..unseen_cells import Rotor
@@ -103,6 +103,19 @@ def test_a_wrong_kernel_costs_speed_and_no_numbers(kind, fresh, monkeypatch, cap
     told = backend.Triton.facts()["triton kernels"]
     assert told.startswith("1 program compared with torch's operations, 1 not used; cell 'lstm'")
     assert f"trust in sequence: {reason}" in Compiled(backend="triton", kernel="sequence").explain(layer.cells[0])
+
+
+def test_what_a_kernel_does_not_write_is_found_whatever_lies_there(fresh, monkeypatch, caplog):
+    """Zeros are the right output of rows that have ended."""
+
+    def zeros(self, shape, dtype, exact=False):
+        return torch.zeros(shape, dtype=dtype, device=self.device)
+
+    monkeypatch.setattr(runtime.TritonRuntime, "allocate", zeros)
+    plant(monkeypatch, "inference_ended", "REAL), mask=here)", "REAL), mask=here & (j < 0))")
+    with caplog.at_level(logging.WARNING):
+        run("rnn")
+    assert [NUMBERS in record.getMessage() for record in caplog.records] == [True]
 
 
 OF_OTHER_INVARIANTS = ("Rotor", "Spectrum")
@@ -241,6 +254,39 @@ def test_in_low_precision_kernels_may_be_near_to_float32_instead(dtype, fresh, m
 
 
 @pytest.mark.parametrize(
+    ("draws", "strays"),
+    [
+        ([{0, 3}, {3, 4}, {3}], True),
+        ([{0, 3}, {3, 4}, {0}], False),  # each at a kink or at an end of the dtype, where rounding decides
+        ([{0, 3}, set(), {0, 3}], False),
+    ],
+)
+def test_a_result_strays_that_does_in_each_draw(draws, strays, fresh, monkeypatch, caplog):
+    monkeypatch.setattr(trust.Trust, "_strays", lambda self, tensors, seed: draws[seed])
+    with caplog.at_level(logging.WARNING):
+        run("rnn")
+    assert [NUMBERS in record.getMessage() for record in caplog.records] == [True] * strays
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "width", "dtype"), [("phased", 32, torch.bfloat16), ("slstm", 33, torch.float16)])
+def test_what_rounds_and_overflows_here_and_there_is_used(name, width, dtype, fresh, monkeypatch, caplog):
+    def called():
+        torch.manual_seed(0)
+        layer = rnnkit.RNN(name, 3, width, unroller=Compiled(backend="triton", kernel="sequence")).to(dtype)
+        with torch.no_grad():
+            layer(torch.randn(2, 2, 3, dtype=dtype))
+
+    called()
+    assert not caplog.records
+    plant(monkeypatch, "forward_0", "sigmoid(", "tanh(")
+    fresh()
+    with caplog.at_level(logging.WARNING):
+        called()
+    assert [NUMBERS in record.getMessage() for record in caplog.records] == [True]
+
+
+@pytest.mark.parametrize(
     ("spilling", "runs"), [({"grid"}, "sequence"), ({"grid", "sequence", "steps"}, "grid")], ids=["one", "all"]
 )
 def test_a_kind_that_spills_in_every_form_runs_only_where_all_do(spilling, runs, fresh, monkeypatch, caplog):
@@ -336,6 +382,23 @@ def test_a_right_one_is_used_and_the_verdict_kept(fresh, monkeypatch, caplog):
     run("rnn")
     assert len(trials) == 2
     assert not caplog.records
+
+
+@pytest.mark.parametrize("module", library.MODULES)
+def test_a_verdict_holds_for_the_functions_that_kernels_call_as_they_were(module, fresh, monkeypatch):
+    """Another release may have others under the same names: the text of the kernels is the same then."""
+    run("rnn")
+    text_of = library.text_of
+    monkeypatch.setattr(library, "text_of", lambda name: text_of(name) + "# mended" * (name == module))
+    fresh()
+    run("rnn")
+    assert len([*trust.VERDICTS.folder.glob("*.json")]) == 2
+
+
+def test_a_verdict_holds_for_its_release(monkeypatch):
+    before = trust.device_facts(torch.device("cpu"))
+    monkeypatch.setattr(rnnkit, "__version__", "another")
+    assert trust.device_facts(torch.device("cpu")) != before
 
 
 def test_a_trial_leaves_the_random_state_alone(fresh):
