@@ -254,39 +254,6 @@ def test_in_low_precision_kernels_may_be_near_to_float32_instead(dtype, fresh, m
 
 
 @pytest.mark.parametrize(
-    ("draws", "strays"),
-    [
-        ([{0, 3}, {3, 4}, {3}], True),
-        ([{0, 3}, {3, 4}, {0}], False),  # each at a kink or at an end of the dtype, where rounding decides
-        ([{0, 3}, set(), {0, 3}], False),
-    ],
-)
-def test_a_result_strays_that_does_in_each_draw(draws, strays, fresh, monkeypatch, caplog):
-    monkeypatch.setattr(trust.Trust, "_strays", lambda self, tensors, seed: draws[seed])
-    with caplog.at_level(logging.WARNING):
-        run("rnn")
-    assert [NUMBERS in record.getMessage() for record in caplog.records] == [True] * strays
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("name", "width", "dtype"), [("phased", 32, torch.bfloat16), ("slstm", 33, torch.float16)])
-def test_what_rounds_and_overflows_here_and_there_is_used(name, width, dtype, fresh, monkeypatch, caplog):
-    def called():
-        torch.manual_seed(0)
-        layer = rnnkit.RNN(name, 3, width, unroller=Compiled(backend="triton", kernel="sequence")).to(dtype)
-        with torch.no_grad():
-            layer(torch.randn(2, 2, 3, dtype=dtype))
-
-    called()
-    assert not caplog.records
-    plant(monkeypatch, "forward_0", "sigmoid(", "tanh(")
-    fresh()
-    with caplog.at_level(logging.WARNING):
-        called()
-    assert [NUMBERS in record.getMessage() for record in caplog.records] == [True]
-
-
-@pytest.mark.parametrize(
     ("spilling", "runs"), [({"grid"}, "sequence"), ({"grid", "sequence", "steps"}, "grid")], ids=["one", "all"]
 )
 def test_a_kind_that_spills_in_every_form_runs_only_where_all_do(spilling, runs, fresh, monkeypatch, caplog):
