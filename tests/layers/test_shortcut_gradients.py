@@ -59,6 +59,22 @@ def test_backward_reads_the_memory_that_the_weights_had(cell):
     torch.testing.assert_close(given, expected, rtol=0, atol=0)
 
 
+@torch.no_grad()
+def move(layer):
+    """Move the storages of the weights, as to shared memory, or when memory is given back between passes."""
+    for parameter in layer.parameters():
+        numbers, storage = parameter.clone(), parameter.untyped_storage()
+        parameter.data.fill_(torch.nan)  # what is left where they were
+        storage.resize_(2 * storage.nbytes())
+        parameter.data.copy_(numbers)
+
+
+@pytest.mark.parametrize("between", [move, torch.nn.Module.share_memory])
+@pytest.mark.parametrize("cell", ["lstm", Reused])
+def test_backward_reads_weights_whose_memory_has_moved_since(cell, between):
+    torch.testing.assert_close(gradients_of(layer_of(cell), between), gradients_of(layer_of(cell)))
+
+
 def test_weights_that_were_overwritten_since_are_an_error():
     layer = layer_of()
 

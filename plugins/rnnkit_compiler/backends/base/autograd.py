@@ -102,6 +102,7 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
     tensors, others = ctx.snapshot.of(saved[: len(needs)]), saved[len(needs) :]
     if not torch.is_grad_enabled() and not rnnkit.watched_by():
         try:
+            calls.check_addresses(tensors)
             kept = Kept(memory, y_states, others[: (count := len(calls.recurrence.plan.reads_parts))], others[count:])
             if ctx.written:
                 kept = calls.forward(timeline, tensors, True).run(timeline, tensors).kept

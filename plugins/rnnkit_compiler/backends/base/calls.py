@@ -10,6 +10,7 @@ from rnnkit_compiler.backends.base.backward_pass import BackwardPass, Incoming
 from rnnkit_compiler.backends.base.forward_pass import ForwardPass, Kept
 from rnnkit_compiler.backends.base.passes import NOTHING, Foreknown
 from rnnkit_compiler.backends.base.recurrence import MOST_FORMS, Recurrence
+from rnnkit_compiler.backends.base.runtime import Unfit
 
 
 class Calls:
@@ -48,6 +49,20 @@ class Calls:
         """Run the steps with torch's operations."""
         return self.recurrence.in_kernels_form.run(self.summed(tensors), timeline)
 
+    def check_addresses(self, tensors: Sequence[Tensor]) -> None:
+        """Check that the invariants of a call still lie where they are known to.
+
+        Args:
+            tensors: its parts, states, initial states and invariants.
+
+        Raises:
+            Unfit: the storage of one has moved, as it does when it is shared with other processes, or resized.
+        """
+        first = self._first_invariant(tensors)
+        for place, address in self._foreknown.fixed.items():
+            if tensors[first + place].data_ptr() != address:
+                raise Unfit("a weight has moved")
+
     def forward(self, timeline: Timeline, tensors: Sequence[Tensor], training: bool) -> ForwardPass:
         """Return the forward pass of calls like this one, prepared by now or not.
 
@@ -82,6 +97,9 @@ class Calls:
     def _form(self, timeline: Timeline, tensors: Sequence[Tensor]) -> tuple[Hashable, ...]:
         """Return what calls have in common that a pass is prepared for."""
         steps, batch, lengths, _, reset = timeline
-        first = len(tensors) - self.recurrence.invariants - len(self._foreknown.added)
+        first = self._first_invariant(tensors)
         strides = [tensors[first + place].stride() for place in self._moving]
         return (steps, batch, lengths is None, reset is None, self.recurrence.shares(steps, batch), *strides)
+
+    def _first_invariant(self, tensors: Sequence[Tensor]) -> int:
+        return len(tensors) - self.recurrence.invariants - len(self._foreknown.added)
