@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 import rnnkit
 from rnnkit_compiler.trace.projection import nesting
@@ -274,3 +275,22 @@ def test_what_the_results_do_not_need_is_left_out():
 
     found = split(recorded(Noted(step)), lambda call: True)
     assert "exp" not in [call.base_name for call in found.core]
+
+
+def test_hooks_of_a_call_see_nothing_of_the_recording():
+    """A checkpoint counts the tensors that are saved: a layer's first call saved others than when it ran again."""
+
+    class First(rnnkit.Cell):
+        def __init__(self, input_size, hidden_size):
+            super().__init__(input_size, hidden_size)
+            self.across = nn.Parameter(torch.rand(hidden_size, hidden_size))
+
+        def step(self, x, state):
+            h = torch.tanh(x + state[0] @ self.across)
+            return h, (h,)
+
+    layer, xs = rnnkit.RNN(First, 3, 3, unroller=Compiled()), torch.ones(4, 2, 3, requires_grad=True)
+    ys, _ = checkpoint(layer, xs, use_reentrant=False)
+    (given,) = torch.autograd.grad(ys.sum(), xs)
+    (expected,) = torch.autograd.grad(layer(xs)[0].sum(), xs)
+    torch.testing.assert_close(given, expected)
