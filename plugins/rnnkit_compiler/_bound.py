@@ -25,7 +25,8 @@ class BoundProgram(rnnkit.Bound):
         self._unchanged = Unchanged(cell)
         self._weights = [tensor_at(cell, path) for path in program.recording.weights]
         known = dict(zip(program.recording.weights.values(), self._weights, strict=True))
-        fixed = {place: known[k] for place, k in enumerate(program.backend.invariants) if k in known}
+        invariants = enumerate(program.backend.invariants)
+        fixed = {place: known[number] for place, number in invariants if number in known}
         self._run = program.backend.lasting(Lasting(fixed, {})) or program.backend.run
         self._invariants: Sequence[Tensor] | None = None
         """Where a call brings weights alone: all of them, those last that are added to others."""

@@ -15,8 +15,9 @@ class Snapshot:
 
     def __init__(self, tensors: Sequence[Tensor]) -> None:
         # Under hooks, which may move saved tensors away, a copy is theirs to keep, and was made in the forward pass.
-        hooks = torch._C._autograd._top_saved_tensors_default_hooks(True)
-        self._aliases: list[Tensor] | None = None if hooks is not None else [*map(_detached, tensors)]
+        self.under_hooks = torch._C._autograd._top_saved_tensors_default_hooks(True) is not None
+        """Whether what was saved is also somebody else's, who may read it later."""
+        self._aliases: list[Tensor] | None = None if self.under_hooks else [*map(_detached, tensors)]
 
     def of(self, saved: Sequence[Tensor]) -> Sequence[Tensor]:
         """Return tensors that were saved, with their own numbers of then; those that lie elsewhere by now as constants.

@@ -115,6 +115,22 @@ def test_backward_reads_what_hooks_return():
     assert to_weight.count_nonzero() > 0
 
 
+@pytest.mark.parametrize("cell", ["lstm", "layernorm"])
+def test_backward_leaves_what_hooks_have_as_it_is(cell):
+    """Who packs a tensor may read it later; without hooks gradients are written over what nobody else has."""
+    layer, packed = layer_of(cell), []
+
+    def pack(tensor):
+        packed.append((tensor, tensor.clone()))
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        ys, _ = layer(XS)
+    ys.sum().backward()
+    assert packed
+    assert all(torch.equal(tensor.nan_to_num(), before.nan_to_num()) for tensor, before in packed)
+
+
 def test_gradients_have_memory_of_their_own():
     """Each may be written over, and saved without the others."""
     layer = layer_of("layernorm")

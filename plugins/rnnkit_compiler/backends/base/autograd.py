@@ -106,7 +106,8 @@ def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Tensor | None, 
             kept = Kept(memory, y_states, others[: (count := len(calls.recurrence.plan.reads_parts))], others[count:])
             if ctx.written:
                 kept = calls.forward(timeline, tensors, True).run(timeline, tensors).kept
-            incoming = Incoming(needs, grads, bool(torch._C._autograd._get_current_graph_task_keep_graph()))
+            again = torch._C._autograd._get_current_graph_task_keep_graph() or ctx.snapshot.under_hooks
+            incoming = Incoming(needs, grads, bool(again))
             call = calls.backward(timeline, tensors, kept, incoming)
             return (None, None, *call.run(timeline, tensors, kept, incoming))
         except Unfit:

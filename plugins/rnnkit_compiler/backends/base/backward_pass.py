@@ -31,7 +31,7 @@ class Incoming(NamedTuple):
     """The gradients of outputs and last states."""
 
     again: bool
-    """Whether there may be another backward pass through the same graph."""
+    """Whether what was kept may be read again: by another backward pass, or by whoever has it through hooks."""
 
 
 class BackwardPass(Pass):

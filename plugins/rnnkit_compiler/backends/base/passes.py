@@ -133,7 +133,7 @@ class Pass:
 
         Return the number of what it becomes: contiguous, in the pass's dtype.
         """
-        is_sum = any(number == of_sum for of_sum, _, _ in self._sums)
+        is_sum = number in {of_sum for of_sum, _, _ in self._sums}
         if shape is not None:
             entered = self.made(_expanded(number, self.dtype, shape))
             self._expansions.append((entered, number))

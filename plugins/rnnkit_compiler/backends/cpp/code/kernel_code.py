@@ -133,10 +133,11 @@ class KernelCode:
         them would be read again behind it, but what nobody else knows is in registers.
         """
         read = set(re.findall(r"\b[dq]\d+\b", "\n".join(lines)))
-        for kind, count in (("int d", len(self.names.tables.sizes)), ("vec q", len(self.names.literals))):
-            for name in (f"{kind}{k}" for k in range(count)):
-                if name[4:] in read:
-                    yield f"        const {name} = this->{name[4:]};"
+        members = [("int", f"d{k}") for k in range(len(self.names.tables.sizes))]
+        members += [("vec", f"q{k}") for k in range(len(self.names.literals))]
+        for kind, name in members:
+            if name in read:
+                yield f"        const {kind} {name} = this->{name};"
 
     def _stages(self) -> Iterator[str]:
         """Write all stages; neighbours that multiply by no weights go through some rows at a time, one after the other.
