@@ -1,7 +1,7 @@
 """Recording a step: it is run three times on small tensors, and what was noted is held to what came out."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
@@ -72,7 +72,12 @@ def _record(cell: rnnkit.Cell, examples: "_Examples", nest: Nest) -> Recording:
 
 
 def _own_saving() -> AbstractContextManager[object]:
-    """Return what keeps saved tensors from hooks of the call: those of a checkpoint count what they are shown."""
+    """Return what keeps saved tensors from hooks of the call: those of a checkpoint count what they are shown.
+
+    Without such hooks it does nothing, since TorchScript runs otherwise under any.
+    """
+    if torch._C._autograd._top_saved_tensors_default_hooks(True) is None:
+        return nullcontext()
     return torch.autograd.graph.saved_tensors_hooks(_itself, _itself)
 
 
