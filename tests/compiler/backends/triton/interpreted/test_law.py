@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import rnnkit
 from rnnkit_compiler.backends.triton import cost, kernels
+from rnnkit_compiler.trace.example import example
 
 from .....slow_cases import slow_but
 from ....odd_cells import EVERY_ODD_CELL
@@ -140,6 +141,16 @@ def test_random_cells(chunk):
     assert seen["sequence"] >= 0.8 * seen["cells"], seen
 
 
+def torch_has(cell):
+    """Tell whether torch has all operations of a step in its dtype: quantiles it has in higher precision alone."""
+    with torch.no_grad():
+        try:
+            rnnkit.unrollers["loop"]()(cell, *example(cell))
+        except RuntimeError:
+            return False
+    return True
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("chunk", range(3))
@@ -155,7 +166,7 @@ def test_random_cells_in_low_precision(chunk):
         assume(noise(cell, call) < 1e-4)
         cell = cell.to(dtype)
         seen["cells"] += 1
-        if triton("sequence").applies(cell):  # not what torch itself has in higher precision alone
+        if torch_has(cell) and triton("sequence").applies(cell):
             seen["run"] += 1
             note(f"dtype={dtype}, parameters drawn from {call.seed}")
             assert differences(cell, replace(call, order=1), triton("sequence")) == []
