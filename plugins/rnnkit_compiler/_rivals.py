@@ -19,6 +19,7 @@ from rnnkit import Cell, State
 from rnnkit.errors import first_line
 from rnnkit_compiler.backends.cpp.building.findings import Findings
 from rnnkit_compiler.backends.triton.trust import device_facts
+from rnnkit_compiler.trace.saved_tensors import shielded
 
 logger = logging.getLogger("rnnkit")
 
@@ -113,7 +114,8 @@ def _seconds(run: Run, xs: Tensor, weights: list[Tensor] | None) -> float:
             run(xs)
     else:
         given = xs.clone().requires_grad_()
-        ys, _ = run(given)
+        with shielded():
+            ys, _ = run(given)
         torch.autograd.grad(ys.sum(), [given, *weights], allow_unused=True)
     _wait(xs.device)
     return time.perf_counter() - begin

@@ -124,3 +124,10 @@ def test_what_cannot_be_read_is_measured_again(text, ways):
     _rivals._known.clear()
     ways.is_faster()
     assert json.loads(path.read_text()) == kept
+
+
+def test_hooks_of_a_call_see_nothing_of_a_measurement():
+    weight, seen = torch.ones(3, requires_grad=True), []
+    with torch.autograd.graph.saved_tensors_hooks(seen.append, lambda nothing: nothing):
+        _rivals._seconds(lambda xs: (xs * weight, ()), torch.ones(2, 2, 3), [weight])
+    assert not seen

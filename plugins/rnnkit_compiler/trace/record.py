@@ -1,7 +1,6 @@
 """Recording a step: it is run three times on small tensors, and what was noted is held to what came out."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
@@ -17,6 +16,7 @@ from rnnkit_compiler.trace.recorder import Recorder
 from rnnkit_compiler.trace.recording import NotRecordable, Recording
 from rnnkit_compiler.trace.rewritten import Rewriting
 from rnnkit_compiler.trace.rows import joined
+from rnnkit_compiler.trace.saved_tensors import shielded
 from rnnkit_compiler.trace.verification import ALL, FEW, LARGE, TWO, Run, check_gradients, check_rows, check_values
 
 LARGEST_TABLE = 1 << 12
@@ -56,7 +56,7 @@ def record(cell: rnnkit.Cell, parts: Sequence[Tensor], states: Sequence[Tensor],
 
 def _record(cell: rnnkit.Cell, examples: "_Examples", nest: Nest) -> Recording:
     try:
-        with kept(examples.parts[0]), torch.inference_mode(False), torch.enable_grad(), _own_saving():
+        with kept(examples.parts[0]), torch.inference_mode(False), torch.enable_grad(), shielded():
             few, all_ = (_run(cell, examples, rows, nest) for rows in (FEW, ALL))
             recording = joined(few.recording, all_.recording)
             recording.tables = _tables(recording, examples.weights)
@@ -69,20 +69,6 @@ def _record(cell: rnnkit.Cell, examples: "_Examples", nest: Nest) -> Recording:
     except Exception as error:  # whatever it is: where the step is to blame, the loop says so of the user's own tensors
         raise NotRecordable(f"recording step() fails ({first_line(error)})") from error
     return recording
-
-
-def _own_saving() -> AbstractContextManager[object]:
-    """Return what keeps saved tensors from hooks of the call: those of a checkpoint count what they are shown.
-
-    Without such hooks it does nothing, since TorchScript runs otherwise under any.
-    """
-    if torch._C._autograd._top_saved_tensors_default_hooks(True) is None:
-        return nullcontext()
-    return torch.autograd.graph.saved_tensors_hooks(_itself, _itself)
-
-
-def _itself(tensor: Tensor) -> Tensor:
-    return tensor
 
 
 def record_projected(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor]) -> Recording:

@@ -14,6 +14,7 @@ from rnnkit_compiler.backends.base.backward_pass import Incoming
 from rnnkit_compiler.backends.base.calls import Calls
 from rnnkit_compiler.backends.base.forward_pass import Kept
 from rnnkit_compiler.backends.base.runtime import Unfit
+from rnnkit_compiler.trace.saved_tensors import are_hooked
 
 _requires_grad = attrgetter("requires_grad")
 
@@ -34,7 +35,7 @@ def _apply(calls: Calls, tensors: Tensors, timeline: Timeline) -> Results:
     differentiated = torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
     try:
         if differentiated and any(map(_requires_grad, everything)):
-            if not calls.are_free and torch._C._autograd._top_saved_tensors_default_hooks(True) is not None:
+            if not calls.are_free and are_hooked():
                 return _apply(calls.free, calls.summed(tensors), timeline)  # backward reads what the hooks return
             record: Callable[..., Any] = AllSteps.apply if calls.are_free else _record
             ys, *last = record(calls, timeline, *everything)

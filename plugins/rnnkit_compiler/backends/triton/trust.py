@@ -22,6 +22,7 @@ from rnnkit_compiler.backends.cpp.building.findings import Findings
 from rnnkit_compiler.backends.triton.availability import is_interpreted, triton_version
 from rnnkit_compiler.backends.triton.origins import Origins
 from rnnkit_compiler.backends.triton.trial import Run, drawn, everything, in_float32, is_low
+from rnnkit_compiler.trace.saved_tensors import shielded
 
 logger = logging.getLogger("rnnkit")
 
@@ -156,7 +157,8 @@ class Trust:
         return verdict
 
     def _strays(self, tensors: Tensors, seed: int) -> bool:
-        with torch.inference_mode(False), torch.enable_grad(), torch.autocast(self._device.type, enabled=False):
+        without_autocast = torch.autocast(self._device.type, enabled=False)
+        with torch.inference_mode(False), torch.enable_grad(), without_autocast, shielded():
             given, timeline = drawn(tensors._replace(invariants=self._origins.among(tensors.invariants)), seed)
             found, expected = (everything(self._of(run), given, timeline) for run in self._ways)
             wrong = [k for k, pair in enumerate(zip(found, expected, strict=True)) if differ(*pair, self._rounded)]

@@ -383,3 +383,13 @@ def test_inference_is_tried_too(dtype, fresh):
         ys = layer(torch.randn(2, 2, 3, dtype=dtype))[0]
     assert ys.isfinite().all()
     assert "equal within rounding" in Compiled(backend="triton").explain(layer.cells[0])
+
+
+def test_hooks_of_a_call_see_nothing_of_the_trial(fresh, caplog):
+    """A checkpoint counts what its hooks are shown, and compares that with the call made again, which has no trial."""
+    layer = rnnkit.RNN("rnn", 3, 4, unroller=Compiled(backend="triton", kernel="sequence"))
+    xs = torch.randn(2, 2, 3, requires_grad=True)
+    ys, _ = torch.utils.checkpoint.checkpoint(layer, xs, use_reentrant=False)
+    ys.sum().backward()
+    assert xs.grad.count_nonzero()
+    assert not caplog.records
