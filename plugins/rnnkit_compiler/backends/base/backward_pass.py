@@ -11,8 +11,7 @@ from rnnkit_compiler.backends.base import numbered
 from rnnkit_compiler.backends.base.backend import Timeline
 from rnnkit_compiler.backends.base.forward_pass import Kept
 from rnnkit_compiler.backends.base.invariant_gradients import InvariantGradients, MatrixGradient, VectorGradient
-from rnnkit_compiler.backends.base.passes import Foreknown, Pass
-from rnnkit_compiler.backends.base.recurrence import Recurrence
+from rnnkit_compiler.backends.base.passes import Pass, Sample
 from rnnkit_compiler.backends.base.runtime import Matrix, Spot, Unfit
 from rnnkit_compiler.backends.base.whole_gradients import with_columns
 from rnnkit_compiler.ir.derivative import Deferred
@@ -38,25 +37,15 @@ class BackwardPass(Pass):
     """The backward pass.
 
     Args:
-        recurrence: the step.
-        timeline: of a call of the form.
-        tensors: parts, states, initial states and invariants of one.
+        sample: a call of the form.
         kept: by its forward pass.
         incoming: what else it is given.
-        foreknown: of the invariants.
     """
 
-    def __init__(
-        self,
-        recurrence: Recurrence,
-        timeline: Timeline,
-        tensors: Sequence[Tensor],
-        kept: Kept,
-        incoming: Incoming,
-        foreknown: Foreknown,
-    ) -> None:
+    def __init__(self, sample: Sample, kept: Kept, incoming: Incoming) -> None:
+        recurrence, _, tensors, foreknown = sample
         given = _given(tensors, kept, incoming)
-        super().__init__(recurrence, "Backward", timeline, tensors, foreknown, len(given) - len(tensors))
+        super().__init__("Backward", sample, len(given) - len(tensors))
         self.needs, self._again = incoming.needs, incoming.again
         self._added = foreknown.added
         self.needs_invariant = [self.needs[number] for number in self.given_invariants]

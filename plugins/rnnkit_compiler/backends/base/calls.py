@@ -8,7 +8,7 @@ from rnnkit_compiler._cache import Cache
 from rnnkit_compiler.backends.base.backend import Results, Tensors, Timeline
 from rnnkit_compiler.backends.base.backward_pass import BackwardPass, Incoming
 from rnnkit_compiler.backends.base.forward_pass import ForwardPass, Kept
-from rnnkit_compiler.backends.base.passes import NOTHING, Foreknown
+from rnnkit_compiler.backends.base.passes import NOTHING, Foreknown, Sample
 from rnnkit_compiler.backends.base.recurrence import MOST_FORMS, Recurrence
 from rnnkit_compiler.backends.base.runtime import Unfit
 
@@ -75,9 +75,7 @@ class Calls:
             Unfit: a kernel cannot be had, or may not touch what is fixed.
         """
         form = (training, *self._form(timeline, tensors))
-        return self._forward.get(
-            form, lambda: ForwardPass(self.recurrence, timeline, tensors, training, self._foreknown)
-        )
+        return self._forward.get(form, lambda: ForwardPass(self._sample(timeline, tensors), training))
 
     def backward(self, timeline: Timeline, tensors: Sequence[Tensor], kept: Kept, incoming: Incoming) -> BackwardPass:
         """Return the backward pass of calls like this one; see `forward`.
@@ -90,9 +88,10 @@ class Calls:
         """
         absent = [grad is None for grad in incoming.grads]
         form = (*incoming.needs, incoming.again, *absent, *self._form(timeline, tensors))
-        return self._backward.get(
-            form, lambda: BackwardPass(self.recurrence, timeline, tensors, kept, incoming, self._foreknown)
-        )
+        return self._backward.get(form, lambda: BackwardPass(self._sample(timeline, tensors), kept, incoming))
+
+    def _sample(self, timeline: Timeline, tensors: Sequence[Tensor]) -> Sample:
+        return Sample(self.recurrence, timeline, tensors, self._foreknown)
 
     def _form(self, timeline: Timeline, tensors: Sequence[Tensor]) -> tuple[Hashable, ...]:
         """Return what calls have in common that a pass is prepared for."""

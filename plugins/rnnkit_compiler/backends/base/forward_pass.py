@@ -9,8 +9,7 @@ from torch import Tensor
 
 from rnnkit_compiler.backends.base import numbered
 from rnnkit_compiler.backends.base.backend import Timeline
-from rnnkit_compiler.backends.base.passes import Foreknown, Maker, Pass
-from rnnkit_compiler.backends.base.recurrence import Recurrence
+from rnnkit_compiler.backends.base.passes import Maker, Pass, Sample
 
 
 class Kept(NamedTuple):
@@ -45,23 +44,13 @@ class ForwardPass(Pass):
     """The forward pass.
 
     Args:
-        recurrence: the step.
-        timeline: of a call of the form.
-        tensors: of one.
+        sample: a call of the form.
         training: keep what backward reads.
-        foreknown: of the invariants.
     """
 
-    def __init__(
-        self,
-        recurrence: Recurrence,
-        timeline: Timeline,
-        tensors: Sequence[Tensor],
-        training: bool,
-        foreknown: Foreknown,
-    ) -> None:
-        super().__init__(recurrence, "Forward" if training else "Inference", timeline, tensors, foreknown)
-        layout = recurrence.layout(self.kernel, self.steps, self.batch)
+    def __init__(self, sample: Sample, training: bool) -> None:
+        super().__init__("Forward" if training else "Inference", sample)
+        layout = self.recurrence.layout(self.kernel, self.steps, self.batch)
         # As numbers, not as bytes: whoever packs saved tensors with loss, in bfloat16 say, may do so with these.
         self._memory = self.room(layout.size // self.dtype.itemsize)
         self.enter_memory(self._memory, layout)
@@ -69,7 +58,7 @@ class ForwardPass(Pass):
         self.shares_outputs = False
         """Whether the outputs are that state's own memory."""
         self._kept_rooms: list[int] = []
-        self._ys = self._outputs(training, timeline)
+        self._ys = self._outputs(training, sample.timeline)
         self.enter_vectors()
         self._kept_parts = self._enter_parts()
         self._last = []

@@ -38,27 +38,30 @@ class Foreknown(NamedTuple):
 NOTHING = Foreknown({}, ())
 
 
+class Sample(NamedTuple):
+    """A call of a form, by which a pass is prepared for all of them."""
+
+    recurrence: Recurrence
+    """The step."""
+
+    timeline: Timeline
+    tensors: Sequence[Tensor]
+    """Parts, states, initial states and invariants."""
+
+    foreknown: Foreknown
+
+
 class Pass:
     """The tensors of one pass, and where in them the kernel finds its buffers.
 
     Args:
-        recurrence: the step.
         kernel: "Forward", "Inference" or "Backward".
-        timeline: of a call of the form.
-        tensors: parts, states, initial states and invariants of one.
-        foreknown: of the invariants.
+        sample: a call of the form.
         others: how many more tensors a call brings.
     """
 
-    def __init__(
-        self,
-        recurrence: Recurrence,
-        kernel: str,
-        timeline: Timeline,
-        tensors: Sequence[Tensor],
-        foreknown: Foreknown,
-        others: int = 0,
-    ) -> None:
+    def __init__(self, kernel: str, sample: Sample, others: int = 0) -> None:
+        recurrence, timeline, tensors, foreknown = sample
         self.recurrence, self.kernel = recurrence, kernel
         self.plan, self.step = recurrence.plan, recurrence.plan.step
         self.runtime = runtime = recurrence.runtime

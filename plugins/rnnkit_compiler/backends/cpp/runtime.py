@@ -19,7 +19,7 @@ class CpuRuntime(Runtime):
         self._kernels = kernels
 
     allocate = staticmethod(shared.take)
-    allocator = staticmethod(shared.taker)  # a call of a layer comes here a dozen times
+    allocator = staticmethod(shared.allocator)  # a call of a layer comes here a dozen times
 
     def shares(self, steps: int, batch: int, work: StepWork) -> Shares:
         """Choose how the threads share the work, by the model of `schedule.sharing`."""

@@ -109,7 +109,7 @@ class Workspace:
         with self._lock:
             return _placed(self._find(size, exact).storage, 0, shape, dtype)
 
-    def taker(self, shape: Sequence[int], dtype: torch.dtype, exact: bool = False) -> Callable[[], Tensor]:
+    def allocator(self, shape: Sequence[int], dtype: torch.dtype, exact: bool = False) -> Callable[[], Tensor]:
         """Return what takes such a tensor at each call; see `take`."""
         if prod(shape) * dtype.itemsize < SMALL or not TELLS_HOLDERS:
             return partial(torch.empty, *sizes(shape), dtype=dtype, device="cpu")
