@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 import rnnkit
 
@@ -11,7 +12,7 @@ XS = torch.randn(3, 2, 3, generator=torch.Generator().manual_seed(1))
 
 
 class Reused(rnnkit.Cell):
-    """Reads one bias at two places, one matrix whole and in part, and numbers that are expanded to rows."""
+    """Reads a bias at two places, one beside the input's product, a matrix whole and in part, an expanded number."""
 
     def __init__(self, input_size, hidden_size):
         super().__init__(input_size, hidden_size)
@@ -23,14 +24,16 @@ class Reused(rnnkit.Cell):
 
     def step(self, x, state):
         (h,) = state
-        inner = torch.tanh(h @ self.weight.t() + self.read(x) + self.bias) * self.scale
+        inner = torch.tanh(h @ self.weight.t() + F.linear(x, self.read.weight, self.bias)) * self.scale
         h = torch.sigmoid(inner[:, :2] @ self.weight[:2] + self.bias * h + 0 * self.unread.sum())
         return h, (h,)
 
 
-def layer_of(cell="lstm"):
+def layer_of(cell="lstm", frozen=()):
     torch.manual_seed(0)
     layer = rnnkit.RNN(cell, 3, 4)
+    for name in frozen:
+        getattr(layer, name).requires_grad_(False)
     for _ in range(3):
         layer(XS)
     (shortcut,) = layer._shortcuts._with_gradients._known.values()
@@ -86,19 +89,38 @@ def test_weights_that_were_overwritten_since_are_an_error():
         gradients_of(layer, overwrite)
 
 
+def assert_the_loop_s(layer):
+    """Compare the gradients of a layer with those of a copy by the loop."""
+    loop = copy.deepcopy(layer)
+    loop.unroller = "loop"
+    given, expected = gradients_of(layer), gradients_of(loop)
+    torch.testing.assert_close(given, expected, rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("cell", ["lstm", "layernorm", "gru", Reused])
-def test_gradients_are_those_of_a_first_call(cell, threads):
+def test_gradients_are_the_loop_s(cell, threads):
     """Of one worker sums are the gradients themselves, of two they are added up."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        layer = layer_of(cell)
-        given = gradients_of(layer)
-        expected = gradients_of(copy.deepcopy(layer))
+        assert_the_loop_s(layer_of(cell))
     finally:
         torch.set_num_threads(before)
-    torch.testing.assert_close(given, expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("frozen", ["bias_ih_l0", "bias_hh_l0"])
+def test_of_two_biases_one_may_be_frozen(frozen):
+    """They are one vector for the kernel, whichever of them learns."""
+    layer = layer_of(frozen=[frozen])
+    loop = copy.deepcopy(layer)
+    loop.unroller = "loop"
+    for each in (layer, loop):
+        each.zero_grad()
+        each(XS)[0].square().sum().backward()
+    learnt = [[parameter.grad for parameter in each.parameters() if parameter.requires_grad] for each in (layer, loop)]
+    torch.testing.assert_close(*learnt)
+    assert getattr(layer, frozen).grad is None
 
 
 def test_backward_reads_what_hooks_return():

@@ -93,6 +93,15 @@ def test_a_weak_reference_never_finds_what_was_made_later():
     assert references[1].expired()
 
 
+def test_what_takes_at_each_call_takes_the_same_memory_again():
+    pool = Workspace()
+    take = pool.allocator((SMALL,), torch.uint8)
+    address = take().data_ptr()
+    assert [take().data_ptr() for _ in range(3)] == [address] * 3
+    held = take()
+    assert take().data_ptr() != held.data_ptr()
+
+
 def test_many_that_are_held_do_not_make_the_search_long():
     pool = Workspace()
     held = [pool.take((SMALL,), torch.uint8) for _ in range(MOST + 20)]
