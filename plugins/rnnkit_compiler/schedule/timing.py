@@ -31,6 +31,7 @@ class Timing:
 
         for node in nodes:
             self._enter(node)
+        self._postpone({store.node for store in by_operand(results)})
 
     def _find_sliced_products(self, results: Sequence[Store]) -> set[Node]:
         """Find the products of which every use is a slice: each slice is computed by itself."""
@@ -42,6 +43,57 @@ class Timing:
         return {
             node for node in self.order if node.op == "product" and users.get(node) == {"slice"} and node not in whole
         }
+
+    def _postpone(self, stored: set[Node]) -> None:
+        """Have nodes computed no sooner than they are used, where all that they read can be read then as well.
+
+        Else they would be put aside for a later stage.
+        """
+        users = self._users()
+        looped = self._within_loops(stored)
+        may_wait = {node for node in self.order if node not in stored | looped and self._may_wait(node, users)}
+        moved: dict[Node, int] = {}
+        while True:
+            moved.clear()
+            for node in reversed(self.order):
+                if node in may_wait:
+                    moved[node] = min(moved.get(user, self.stage[user]) for user in users[node])
+            stuck = {node for node, stage in moved.items() if not self._is_there(node, stage, moved)}
+            if not stuck:
+                break
+            may_wait -= stuck
+        self.stage |= moved
+
+    def _users(self) -> dict[Node, list[Node]]:
+        users: dict[Node, list[Node]] = {}
+        for node in self.order:
+            for operand in () if self.is_read(node) else node.inputs:
+                users.setdefault(operand, []).append(node)
+        return users
+
+    def _within_loops(self, stored: set[Node]) -> set[Node]:
+        """Find what loops over a row may compute again: they would have to, of what is not put aside."""
+        within: set[Node] = set()
+        stack = [operand for node in self.order if node.op in ROW_LOOPS for operand in node.inputs]
+        while stack:
+            node = stack.pop()
+            if node not in within and node not in stored and not self.is_read(node):
+                within.add(node)
+                stack += node.inputs if node.is_pointwise else ()
+        return within
+
+    def _may_wait(self, node: Node, users: Mapping[Node, Sequence[Node]]) -> bool:
+        """Tell whether a node, and all that use it, go unit by unit through rows of one width."""
+        own = users.get(node, ())
+        pointwise = all(one.is_pointwise and self.is_by_unit(one) and one.width == node.width for one in (node, *own))
+        return bool(own) and pointwise and not self.is_read(node)
+
+    def _is_there(self, node: Node, stage: int, moved: Mapping[Node, int]) -> bool:
+        """Tell whether no operand of a node would have to be put aside so that it is there at a stage."""
+        return all(
+            self.is_read(operand) or not self.is_by_unit(operand) or moved.get(operand, self.stage[operand]) >= stage
+            for operand in node.inputs
+        )
 
     def is_read(self, node: Node) -> bool:
         """Tell whether a node is a literal, or read from a buffer that is there before the step."""

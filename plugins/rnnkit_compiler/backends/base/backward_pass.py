@@ -211,7 +211,7 @@ class BackwardPass(Pass):
                 yield hoisted, self.rows(self._gradient_of_part(k), self.step.part_widths[k])
 
     def _of_matrix(self, k: int, grads: Matrix, rows: Matrix, sums: Spot | None) -> MatrixGradient:
-        return MatrixGradient(k, self.multiply((grads.columns, rows.columns), grads.transposed, rows, row_sums=sums))
+        return MatrixGradient(k, self.multiply_over_steps(grads.transposed, rows, sums))
 
     def _of_part(self, k: int, known: Sequence[Tensor]) -> Tensor | None:
         """Return the gradient of a given part: what the steps return, and what comes back through products."""

@@ -176,12 +176,19 @@ class Pass:
         stride = self.step.part_widths[hoisted.part]
         return Matrix(location, self.steps * self.batch, hoisted.width, stride, 1)
 
-    def multiply(
-        self, shape: Sequence[int], a: Matrix, b: Matrix, bias: Spot | None = None, row_sums: Spot | None = None
-    ) -> int:
-        """Have a product of whole matrices done with the run; see `Product`. Return the number of its result."""
+    def multiply(self, shape: Sequence[int], a: Matrix, b: Matrix, bias: Spot | None = None) -> int:
+        """Have a product of rows of all steps with a matrix done with the run; return the number of its result."""
         result = self.room(*shape)
-        self._products.append(Product(result, a, b, bias, row_sums))
+        self._products.append(Product(result, a, b, bias, None, False))
+        return result
+
+    def multiply_over_steps(self, a: Matrix, b: Matrix, row_sums: Spot | None) -> int:
+        """Have a product that sums over rows of all steps done with the run; return the number of its result.
+
+        `row_sums` is room for the sum of each row of A.
+        """
+        result = self.room(a.rows, b.columns)
+        self._products.append(Product(result, a, b, None, row_sums, True))
         return result
 
     def may_overlay(self, alone: bool) -> bool:

@@ -98,6 +98,9 @@ class Product(NamedTuple):
     row_sums: Spot | None
     """Of room for M numbers, the sum of each row of A."""
 
+    over_steps: bool
+    """Whether it sums over rows of all steps, K of them; else it has M of them."""
+
 
 class Prepared(NamedTuple):
     """One run of a kernel over all steps, in calls to come; see `Launch`. Locations are spots."""
@@ -238,7 +241,7 @@ class LaunchingRuntime(Runtime):
         matrices = [*map(matrix, prepared.matrices)]
         products = [
             self.multiply(tensors[result], matrix(a), matrix(b), *(None if s is None else at(s) for s in (bias, sums)))
-            for result, a, b, bias, sums in prepared.products
+            for result, a, b, bias, sums, _ in prepared.products
         ]
         slots = (prepared.slots, prepared.product_slots)
         return Launch(

@@ -18,9 +18,9 @@ from rnnkit_compiler.backends.cpp.whole_products import Multiply
 LINE = 64
 """Bytes of a line of the cache, where every piece of room begins."""
 
-ROWS_AHEAD = 512
-"""Rows for which whole products are done at a time: so few that what they give is still in a cache when it is read, and
-so many that packing the matrix again pays."""
+ROWS_OF_STRETCH = 512
+"""Rows for which whole products are done at a time: so few that what they give is still in a cache when it is read, or
+what they read since it was written, and so many that packing the matrix again pays."""
 
 Pointers: TypeAlias = "ctypes.Array[ctypes.c_void_p]"
 
@@ -42,7 +42,7 @@ class _Call(ctypes.Structure):
         ("after", ctypes.c_void_p),
         ("before_count", ctypes.c_int64),
         ("after_count", ctypes.c_int64),
-        ("ahead", ctypes.c_int64),
+        ("stretch", ctypes.c_int64),
         ("product_slots", ctypes.c_int64),
         ("workspace", ctypes.c_void_p),
         ("packed", ctypes.c_void_p),
@@ -119,7 +119,7 @@ class Kernel:
         Args:
             launch: what runs; of it sizes, matrices and shares are read.
             pointers: where the buffers of the source are, in their order.
-            products: whole products, done before the first step or, in backward, behind the last.
+            products: whole products, done before the steps that read them or, in backward, behind those that give rows.
         """
         name, timeline, shares, count = launch.kernel, launch.timeline, launch.shares, len(products)
         columns = self._columns(name, launch.matrices)
@@ -128,7 +128,7 @@ class Kernel:
         call.buffers, call.gates = ctypes.addressof(pointers), ctypes.addressof(columns)
         call.packs = timeline.steps * timeline.batch > self._few_rows or not _are_contiguous(columns)
         call.slots, call.y_apart = launch.slots, launch.writes_y
-        call.ahead = steps_ahead(timeline.steps, timeline.batch) if count else max(1, timeline.steps)
+        call.stretch = stretch(timeline.steps, timeline.batch) if count else max(1, timeline.steps)
         call.product_slots = launch.product_slots
         call.unit_threads, call.team = shares.units, thread_pool_of(shares.workers)
         if name == "Backward":
@@ -181,9 +181,9 @@ class Kernel:
         return known
 
 
-def steps_ahead(steps: int, batch: int) -> int:
-    """Return for how many steps whole products are done before they are taken."""
-    return max(1, min(steps, -(-ROWS_AHEAD // max(1, batch))))
+def stretch(steps: int, batch: int) -> int:
+    """Return for how many steps whole products are done at a time."""
+    return max(1, min(steps, ROWS_OF_STRETCH // max(1, batch)))
 
 
 def _are_contiguous(columns: "ctypes.Array[ctypes.c_int64]") -> bool:

@@ -79,7 +79,9 @@ class PreparedRun:
         return matrix._replace(location=matrix.location.offset * self._size)
 
     def _described(self, product: Product) -> Multiply:
-        return describe(0, self._from_zero(product.a), self._from_zero(product.b))
+        described = describe(0, self._from_zero(product.a), self._from_zero(product.b))
+        described.over_steps = product.over_steps
+        return described
 
     def _of_buffers(self, pointers: "ctypes.Array[ctypes.c_void_p]", prepared: Prepared) -> Iterator[Exchange]:
         for place, buffer in enumerate(self._kernel.source.buffers):

@@ -3,7 +3,7 @@
 import torch
 
 from rnnkit_compiler.backends.base.runtime import Prepared, Runner, Runtime
-from rnnkit_compiler.backends.cpp.kernel import steps_ahead
+from rnnkit_compiler.backends.cpp.kernel import stretch
 from rnnkit_compiler.backends.cpp.kernels import Kernels
 from rnnkit_compiler.backends.cpp.prepared_run import PreparedRuns
 from rnnkit_compiler.backends.cpp.thread_pool import threads
@@ -27,7 +27,7 @@ class CpuRuntime(Runtime):
 
     def product_slots(self, steps: int, batch: int) -> int:
         """Return the steps for which products of the input alone are kept: they stay in a cache."""
-        return steps_ahead(steps, batch)
+        return stretch(steps, batch)
 
     def runner(self, prepared: Prepared) -> Runner:
         """Return what runs the kernel; raises Unfit if it cannot be compiled."""

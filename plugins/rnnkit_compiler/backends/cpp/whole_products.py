@@ -32,6 +32,8 @@ class Multiply(ctypes.Structure):
         ("bias", ctypes.c_void_p),
         ("bias2", ctypes.c_void_p),
         ("row_sums", ctypes.c_void_p),
+        ("over_steps", ctypes.c_int64),
+        ("adds", ctypes.c_int64),
     )
 
 

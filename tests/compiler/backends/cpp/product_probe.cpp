@@ -59,7 +59,7 @@ struct Call {
 static void part_of_call(void* data, int thread, int threads) {
     const Call& call = *static_cast<const Call*>(data);
     std::vector<real> workspace(LINEAR_WORKSPACE, real(1e30));
-    const Right right{call.c, call.ldc, call.N, call.b, call.bias, call.row_sums};
+    const Right right{call.c, call.ldc, call.N, call.b, call.bias, call.row_sums, false};
     linear(&right, 1, call.M, call.K, call.a, workspace.data(), thread, threads);
 }
 
@@ -78,7 +78,7 @@ extern "C" void multiply_together(real* c, long ldc, int M, int K, const real* a
     std::vector<Right> rights;
     for (int i = 0; i < count; c += widths[i], b += widths[i] * cs_b, bias += widths[i], ++i) {
         const Bias own{i % 2 ? nullptr : bias, nullptr};
-        rights.push_back({c, ldc, widths[i], {b, rs_b, cs_b}, own, i == count - 1 ? row_sums : nullptr});
+        rights.push_back({c, ldc, widths[i], {b, rs_b, cs_b}, own, i == count - 1 ? row_sums : nullptr, false});
     }
     for (int thread = 0; thread < threads; ++thread) {
         std::vector<real> workspace(LINEAR_WORKSPACE, real(1e30));

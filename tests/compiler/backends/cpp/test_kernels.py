@@ -78,15 +78,18 @@ def test_torch_runs_what_cannot_be_compiled_any_more(monkeypatch):
 
 @pytest.mark.parametrize("threads", [1, 4])
 @pytest.mark.parametrize("rows", [1, 3])
-def test_products_of_the_input_are_done_stretch_after_stretch(rows, threads, monkeypatch):
+@pytest.mark.parametrize("cell", ["lstm", "layernorm", "slstm"])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 5e-3)])
+def test_whole_products_are_done_stretch_after_stretch(dtype, tolerance, cell, rows, threads, monkeypatch):
     """Without gradients one stretch is written over the one before, in a layer's own shortcuts too."""
-    monkeypatch.setattr(kernel, "ROWS_AHEAD", 6)
+    monkeypatch.setattr(kernel, "ROWS_OF_STRETCH", 6)
     monkeypatch.setattr(runtime, "best_shares", lambda *_: Shares(threads, min(threads, 2)))
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
+    torch.manual_seed(rows)
     try:
-        layer = rnnkit.RNN("lstm", 5, 70, unroller="compiled", dtype=torch.float64)
-        xs = torch.randn(19, rows, 5, dtype=torch.float64, requires_grad=True)
+        layer = rnnkit.RNN(cell, 5, 70, unroller="compiled", dtype=dtype)
+        xs = torch.randn(19, rows, 5, dtype=dtype, requires_grad=True)
         masks = {"lengths": torch.tensor([19, 2, 7][:rows]), "reset": torch.rand(19, rows) < 0.3}
         for given in ({}, masks):
             layer.unroller = "loop"
@@ -94,7 +97,7 @@ def test_products_of_the_input_are_done_stretch_after_stretch(rows, threads, mon
             layer.unroller = "compiled"
             for _ in range(5):
                 for one, other in zip(results(layer, xs, given), expected, strict=True):
-                    torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
+                    torch.testing.assert_close(one, other, rtol=tolerance, atol=tolerance)
     finally:
         torch.set_num_threads(before)
 

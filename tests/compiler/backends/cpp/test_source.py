@@ -29,9 +29,9 @@ def test_a_product_of_which_nothing_is_made_goes_straight_to_where_it_is_read():
     assert backward.count("goes_straight(") == 1
 
 
-def test_loops_over_rows_ask_for_the_next_row_once_where_the_step_finds_it_in_memory():
+def test_loops_over_rows_ask_once_for_a_row_ahead_where_the_step_finds_it_in_memory():
     for kernel in kernels_of("layernorm"):
-        asked = re.findall(r"fetch_one\((\w+ \+ next[^;]*) \+ j\);", kernel)
+        asked = re.findall(r"fetch_one\((\w+ \+ ahead[^;]*) \+ j\);", kernel)
         assert asked
         assert len(asked) == len(set(asked))
         assert not any(place.startswith(("vector", "temporary", "grad_before")) for place in asked)
@@ -44,6 +44,13 @@ def test_nobody_asks_for_what_is_written_over_what_is_read_nor_for_single_number
     _, backward = kernels_of("lstm")
     assert not re.findall(r"fetch<true>\(s, grad_product", backward)
     assert re.findall(r"fetch<false>\(s, kept", backward)
+
+
+def test_what_can_be_computed_where_it_is_used_is_not_put_aside():
+    """The input's half of a gate waits for the state's: what it reads is in memory then as before."""
+    forward, _ = kernels_of("layernorm")
+    put_aside = re.findall(r"put<full>\((temporary\d+)", forward)
+    assert len(put_aside) == 1  # the output gate, which waits for the norm of the cell state
 
 
 def test_sums_over_rows_are_taken_as_soon_as_there_is_what_they_add_up():

@@ -47,7 +47,7 @@ class RowCode:
         self.names = names
         self._again: set[Node] = set()
         self._fetched: set[Place] = set()
-        """What a loop over the rows of this stage asks for one row ahead."""
+        """What a loop over the rows of this stage asks for some rows ahead."""
         self._read = read_by_row(names.stages)
 
     def lines(self, stage: Stage) -> Iterator[str]:
@@ -212,7 +212,7 @@ class RowCode:
             inside.append(f"const vec x{node.number} = get<full>({self.names.at(source)} + j, left);")
             if source.buffer.kind in FETCHED and self._is_given(node) and source not in self._fetched:
                 self._fetched.add(source)
-                inside.append(f"fetch_one({self.names.at(source, 'next')} + j);")
+                inside.append(f"fetch_one({self.names.at(source, 'ahead')} + j);")
             local[node] = f"x{node.number}"
         else:
             for operand in node.inputs:
@@ -247,8 +247,8 @@ def _takes_long(node: Node, nodes: set[Node]) -> bool:
 
 def _row_by_row(lines: Iterable[str]) -> Iterator[str]:
     yield "            for (int i = first; i < first + count; ++i) {"
-    yield "            const std::ptrdiff_t r = s.rows[i], next = s.rows[at_most(i + 1, s.live - 1)];"
-    yield "            (void)r, (void)next;"
+    yield "            const std::ptrdiff_t r = s.rows[i], ahead = s.ahead(i);"
+    yield "            (void)r, (void)ahead;"
     yield from lines
     yield "            }"
 

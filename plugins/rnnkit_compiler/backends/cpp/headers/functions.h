@@ -21,7 +21,11 @@ struct Multiply {
     const real* bias;
     const real* bias2;  // if there is a bias that is the sum of two; or null
     real* row_sums;
+    std::int64_t over_steps;  // whether it sums over rows of all steps, K of them; else it has M of them
+    std::int64_t adds;        // whether C and the sums of rows are added to
 };
+
+constexpr int TOGETHER = 8;  // products that are done as neighbours, at most
 
 // Does one thread's share of such products, of which none reads what another writes; `workspace` is for all threads.
 // Neighbours with the same A are done together.

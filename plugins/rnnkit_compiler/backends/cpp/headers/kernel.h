@@ -2,6 +2,11 @@
 // over time, forward and back.
 #pragma once
 
+// Steps are long chains of operations: in order before registers are given out, some of them run side by side.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("schedule-insns", "sched-pressure")
+#endif
+
 #include <cstdint>
 #include <cstring>
 
@@ -20,11 +25,11 @@ struct Call {
     void* const* buffers;
     const Matrix* gates;         // columns of the weights, in the order of packing
     const Functions* functions;  // what is compiled once for all kernels
-    const Multiply* before;      // whole products that are done before the first step
-    const Multiply* after;       // and behind the last
+    const Multiply* before;      // whole products that are done before the steps that read them
+    const Multiply* after;       // and behind the steps that give their rows, in backward
     std::int64_t before_count, after_count;
-    std::int64_t ahead;          // steps for which the former are done at a time
-    std::int64_t product_slots;  // of what they give: as many, each stretch over the one before, or all steps
+    std::int64_t stretch;        // steps for which they are done at a time
+    std::int64_t product_slots;  // of what the former give: as many, each stretch over the one before, or all steps
     real* workspace;             // for them
     real* packed;                // room for all packed gates
     char* scratch;               // room for every thread
@@ -165,6 +170,8 @@ INLINE void each_vector_back(int width, Body body) {
     for (j -= VL; j >= 0; j -= VL) body(Full{}, j, VL);
 }
 
+constexpr int ROWS_AHEAD = 4;  // in loops that go row by row: from the row that is read to that which is asked for
+
 // The part of a call that one thread does: some of the rows, and of each row some of the units.
 struct Share {
     const Call* call;
@@ -173,8 +180,15 @@ struct Share {
     int* rows;                    // the rows, the longest first
     int count;                    // of them
     int first_live, live;         // those that run at this step: of them [first_live, live), mostly from 0 on
+    std::ptrdiff_t onwards;       // from a row to the same of the step that comes next, in a buffer of all steps
     char* scratch;
     Barrier* barrier;
+
+    // The row that is some rows behind row i, past the last one of the next step.
+    std::ptrdiff_t ahead(int i) const {
+        const int behind = i + at_most(ROWS_AHEAD, live);
+        return behind < live ? rows[behind] : rows[behind - live] + onwards;
+    }
 
     // Waits for the threads that share the rows.
     void wait() const { barrier->wait(unit_shares); }
@@ -258,7 +272,7 @@ INLINE void fetch(const Share& s, const real* at, std::ptrdiff_t width, int vect
         for (int v = 0; v < vectors; ++v) __builtin_prefetch(at + s.rows[i] * width + v * VL, written, 2);
 }
 
-// The same of one vector, which a loop that goes row by row reads in the next row.
+// The same of one vector, which a loop that goes row by row reads some rows ahead.
 INLINE void fetch_one(const real* at) { __builtin_prefetch(at, 0, 3); }
 
 inline int rows_each(const Call& call, int row_shares) { return divide_up(int(call.batch), row_shares); }
@@ -343,6 +357,28 @@ inline void multiply_ahead(const Call& call, std::int64_t first, std::int64_t co
     }
 }
 
+// The part of a product behind the steps that these have in it.
+inline Multiply part_of_steps(const Call& call, Multiply m, std::int64_t first, std::int64_t count) {
+    const std::int64_t rows = (m.over_steps ? m.K : m.M) / call.steps, start = first * rows;
+    if (m.over_steps) {
+        m.a += start * m.a_cs, m.b += start * m.b_rs, m.K = count * rows;
+        m.adds = first + count < call.steps;  // what later steps gave is there
+    } else {
+        m.c += start * m.ldc, m.a += start * m.a_rs, m.M = count * rows;
+    }
+    return m;
+}
+
+// Does this thread's share of the products behind steps [first, first + count), while their rows are still in a cache.
+inline void multiply_behind(const Call& call, std::int64_t first, std::int64_t count, int thread, int threads) {
+    Multiply parts[TOGETHER];
+    for (std::int64_t k = 0; k < call.after_count; k += TOGETHER) {
+        const int some = at_most(int(call.after_count - k), TOGETHER);
+        for (int i = 0; i < some; ++i) parts[i] = part_of_steps(call, call.after[k + i], first, count);
+        whole_product(call)(parts, some, call.workspace, thread, threads);
+    }
+}
+
 template <class Kernel, bool forward>
 static void work(void* data, int thread, int threads) {
     struct Both { Kernel* kernel; const Call* call; Barrier* all; Barrier* some; };
@@ -350,13 +386,15 @@ static void work(void* data, int thread, int threads) {
     const Call& call = *both.call;
     Kernel& kernel = *both.kernel;
     Share s = take_share(call, thread, threads, both.some, kernel.scratch_bytes);
+    s.onwards = forward ? call.batch : -call.batch;
     if (call.packs) kernel.pack(thread, threads);
     kernel.begin(s);
+    if (!forward) both.all->wait(threads);  // until all weights are packed
     for (std::int64_t n = 0; n < call.steps; ++n) {
         const std::int64_t t = forward ? n : call.steps - 1 - n;
-        if (n % call.ahead == 0) {
+        if (forward && n % call.stretch == 0) {
             if (n && call.product_slots < call.steps) both.all->wait(threads);  // for those that still read
-            multiply_ahead(call, n, call.ahead, thread, threads);
+            multiply_ahead(call, n, call.stretch, thread, threads);
             both.all->wait(threads);
         }
         if (call.lengths) {
@@ -374,11 +412,12 @@ static void work(void* data, int thread, int threads) {
             if (s.first()) kernel.restart(s, t);
         }
         if (call.lengths || call.reset) s.wait();
+        if (!forward && call.after_count && t % call.stretch == 0) {
+            both.all->wait(threads);
+            multiply_behind(call, t, at_most(int(call.steps - t), int(call.stretch)), thread, threads);
+        }
     }
     kernel.end(s);
-    if (!call.after_count) return;
-    both.all->wait(threads);
-    whole_product(call)(call.after, call.after_count, call.workspace, thread, threads);
 }
 
 template <class Kernel, bool forward>

@@ -2,7 +2,8 @@
 //
 // Every thread of a team calls `linear` with its number and computes a part of C on its own: no thread waits for
 // another, each packs what it needs. A block of B is packed into panels that stay in the second cache, and multiplied
-// with all rows of A before the next. Rows of A that are contiguous are used where they lie; others are made so.
+// with all rows of A before the next. Rows of A are used where they lie if they are contiguous, or a transpose that suits
+// the caches; others are made contiguous.
 #pragma once
 
 #include <cstddef>
@@ -21,6 +22,7 @@ constexpr int BLOCK_DEPTH = 512;                            // of the summed dim
 constexpr int BLOCK_COLUMNS = 1024 / int(sizeof(real));     // of B, whose block is half a megabyte
 constexpr int BLOCK_ROWS = divide_up(96, HEIGHT) * HEIGHT;  // of A
 constexpr int ROW_STRIDE = BLOCK_DEPTH + VL;  // of packed rows: no power of 2, so that they do not share cache sets
+constexpr int PAGE = 4096;                    // bytes
 static_assert(BLOCK_COLUMNS % WIDTH == 0, "a block has whole panels");
 
 // Values that each thread needs as workspace, aligned as packed weights are.
@@ -53,16 +55,43 @@ static inline Part part_of(int M, int N, bool packs_rows, int thread, int thread
 
 // ---- Blocks ----
 
-// Makes the rows of a block of A contiguous.
-static inline Rows contiguous_rows(real* to, Matrix a, int rows, int K) {
-    if (a.cs == 1) return {a.data, a.rs, nullptr};
+// Whether rows of A are read where they lie: contiguous ones, and those of a transpose. Of lines whole pages apart a cache
+// keeps only a few.
+INLINE bool is_read_in_place(Matrix a) {
+    return a.cs == 1 || (READS_TRANSPOSES && a.rs == 1 && a.cs * std::int64_t(sizeof(real)) % PAGE);
+}
+
+// The rows of a block of A, made contiguous if need be.
+static inline Rows rows_of_block(real* to, Matrix a, int rows, int K) {
+    if (is_read_in_place(a)) return {a.data, a.rs, nullptr, a.cs};
     for (int k = 0; k < K; k += VL)
         pack_vector(to + k, ROW_STRIDE, a.data + k * a.cs, a.rs, a.cs, rows, K - k < VL ? K - k : VL);
     return {to, ROW_STRIDE, nullptr};
 }
 
+// sums[r] (+)= the sum of row r of a transpose, some vectors of rows side by side.
+static inline void sum_rows_of_transpose(real* sums, Rows a, int rows, int K, bool add) {
+    constexpr int wide = 4;
+    for (int r = 0; r < rows; r += wide * VL) {
+        const int left = rows - r;
+        vec sum[wide]{};
+        for (int k = 0; k < K; ++k)
+#pragma GCC unroll 4
+            for (int v = 0; v < wide; ++v) {
+                const real* const from = a.first + k * a.step + r + v * VL;
+                sum[v] += left >= wide * VL ? load(from) : load_n(from, at_least(0, at_most(left - v * VL, VL)));
+            }
+        for (int v = 0; v < wide && v * VL < left; ++v) {
+            const int n = at_most(left - v * VL, VL);
+            real* const to = sums + r + v * VL;
+            store_n(to, add ? load_n(to, n) + sum[v] : sum[v], n);
+        }
+    }
+}
+
 // sums[r] (+)= the sum of row r of A, in several sums at a time, to cover the latency of an addition.
 static inline void sum_rows(real* sums, Rows a, int rows, int K, bool add) {
+    if (a.step != 1) return sum_rows_of_transpose(sums, a, rows, K, add);
     constexpr int chains = 4;
     for (int r = 0; r < rows; ++r) {
         const real* const row = a[r];
@@ -145,6 +174,7 @@ struct Right {
     Matrix b;
     Bias bias;
     real* row_sums;
+    bool adds;
 
     // Columns, so that each of several begins with a vector.
     int padded() const { return divide_up(N, VL) * VL; }
@@ -170,7 +200,7 @@ static inline void linear(const Right* rights, int count, int M, int K, Matrix a
     real* const scratch = copied + BLOCK_ROWS * ROW_STRIDE;
     int N = 0;
     for (int i = 0; i < count; ++i) N += rights[i].padded();
-    const Part part = part_of(M, N, a.cs != 1, thread, threads);
+    const Part part = part_of(M, N, !is_read_in_place(a), thread, threads);
     const int across = divide_up(part.columns, BLOCK_COLUMNS), down = divide_up(part.rows, BLOCK_ROWS);
     const int deep = K ? divide_up(K, BLOCK_DEPTH) : 1;  // a sum over nothing is zero, and put there too
     for (int x = 0; x < across; ++x) {
@@ -188,12 +218,12 @@ static inline void linear(const Right* rights, int count, int M, int K, Matrix a
             for (int y = 0; y < down; ++y) {
                 const Range rows = piece(part.rows, HEIGHT, down, y);
                 const int m = part.m + rows.start;
-                const Rows of_a = contiguous_rows(copied, a.at(m, depth.start), rows.size, depth.size);
+                const Rows of_a = rows_of_block(copied, a.at(m, depth.start), rows.size, depth.size);
                 const real *from = packed, *of_bias = biases;
                 each_right(rights, count, columns, [&](const Right& right, int n, int size) {
                     real* const corner = right.c + m * right.ldc + n;
-                    if (right.row_sums && n == 0) sum_rows(right.row_sums + m, of_a, rows.size, depth.size, z);
-                    const Start start = z ? Start{corner, right.ldc} : right.bias ? Start{of_bias, 0} : Start{};
+                    if (right.row_sums && n == 0) sum_rows(right.row_sums + m, of_a, rows.size, depth.size, z || right.adds);
+                    const Start start = z || right.adds ? Start{corner, right.ldc} : right.bias ? Start{of_bias, 0} : Start{};
                     block_product(corner, right.ldc, of_a, rows.size, from, depth.size, size, start, scratch);
                     const int padded = divide_up(size, VL) * VL;
                     from += std::ptrdiff_t(depth.size) * padded, of_bias += padded;

@@ -16,8 +16,6 @@ struct Products {
     Team team;
 };
 
-constexpr int TOGETHER = 8;  // products that share the matrix on their left, at most
-
 // How many products from the first on have the same matrix on their left.
 static int with_the_same_left(const Multiply* m, std::int64_t count) {
     int same = 1;
@@ -33,7 +31,7 @@ static void multiply_share(const Multiply* m, std::int64_t count, real* workspac
         Right rights[TOGETHER];
         for (int i = 0; i < some; ++i)
             rights[i] = {m[i].c, std::ptrdiff_t(m[i].ldc), int(m[i].N), {m[i].b, m[i].b_rs, m[i].b_cs},
-                         {m[i].bias, m[i].bias2}, m[i].row_sums};
+                         {m[i].bias, m[i].bias2}, m[i].row_sums, m[i].adds != 0};
         linear(rights, some, int(m->M), int(m->K), {m->a, m->a_rs, m->a_cs},
                workspace + thread * LINEAR_WORKSPACE, thread, threads);
     }

@@ -112,6 +112,11 @@ INLINE vec broadcast_factor(Factor number) { return broadcast(number); }
 INLINE vec multiply_add(vec x, vec y, vec sum) { return fma(x, y, sum); }
 #endif
 
+// Whether rows of a transpose may be read where they lie. Vectors are so wide then that a tile has many rows, and these
+// read a line of the cache for each k together. It is asked for some k ahead, as no prefetcher of the processor's follows.
+constexpr bool READS_TRANSPOSES = VL >= 16 && PAIRED == 1;
+constexpr int FACTORS_AHEAD = 16;
+
 // ---- Packing ----
 
 // A matrix with value (i, j) at data[i * rs + j * cs].
@@ -207,11 +212,13 @@ static inline void pack(real* to, const Matrix* gates, int K, int G, int H, int 
 
 // ---- The product ----
 
-// The rows of A: row r begins at list[r], or, without a list, at first + r * stride.
+// The rows of A: row r begins at list[r], or, without a list, at first + r * stride. Its numbers are `step` apart, 1 but in
+// a transpose.
 struct Rows {
     const real* first;
     std::ptrdiff_t stride;
     const real* const* list;
+    std::ptrdiff_t step = 1;
 
     const real* operator[](int r) const { return list ? list[r] : first + r * stride; }
 };
@@ -240,7 +247,7 @@ INLINE vec keep(vec value) {
 // sum[r][v] += x[r] * y[v]: the outer product of one column of the tile's rows, at a[r][k], and one row of W. The shorter
 // side is held in registers, the longer passes by.
 template <int NV, int ROWS>
-INLINE void add_outer(vec (&sum)[ROWS][NV], const Factor* const (&a)[ROWS], int k, const real* row) {
+INLINE void add_outer(vec (&sum)[ROWS][NV], const Factor* const (&a)[ROWS], std::ptrdiff_t k, const real* row) {
     if constexpr (ROWS < NV) {
         vec x[ROWS];
 #pragma GCC unroll 16
@@ -264,11 +271,12 @@ INLINE void add_outer(vec (&sum)[ROWS][NV], const Factor* const (&a)[ROWS], int 
     }
 }
 
-// One register tile, ROWS rows by NV vectors: c[r] = start[r] + the sum over the factors k < K of a[r][k] * w[k].
+// One register tile, ROWS rows by NV vectors: c[r] = start[r] + the sum over the factors k < K of a[r][k * step] * w[k].
 //
 // A tile of few vectors has several sums of each, over every 2nd, 4th or 8th k, to cover the latency of an addition.
 template <int NV, int ROWS>
-NOINLINE void tile(real* c, std::ptrdiff_t ldc, const Factor* const* rows, const real* w, int K, Start start) {
+NOINLINE void tile(real* c, std::ptrdiff_t ldc, const Factor* const* rows, std::ptrdiff_t step, const real* w, int K,
+                   Start start) {
     constexpr int chains = ROWS * NV >= 8 ? 1 : ROWS * NV >= 4 ? 2 : ROWS * NV >= 2 ? 4 : 8;
     const Factor* a[ROWS];
     vec sum[chains][ROWS][NV];
@@ -283,11 +291,13 @@ NOINLINE void tile(real* c, std::ptrdiff_t ldc, const Factor* const* rows, const
         }
     }
     int k = 0;
-    for (; k + chains <= K; k += chains)
+    for (; k + chains <= K; k += chains) {
+        if constexpr (READS_TRANSPOSES) __builtin_prefetch(a[0] + (k + FACTORS_AHEAD) * step, 0, 3);
 #pragma GCC unroll 16
         for (int chain = 0; chain < chains; ++chain)
-            add_outer<NV, ROWS>(sum[chain], a, k + chain, w + std::ptrdiff_t(k + chain) * NV * VL);
-    for (; k < K; ++k) add_outer<NV, ROWS>(sum[0], a, k, w + std::ptrdiff_t(k) * NV * VL);
+            add_outer<NV, ROWS>(sum[chain], a, (k + chain) * step, w + std::ptrdiff_t(k + chain) * NV * VL);
+    }
+    for (; k < K; ++k) add_outer<NV, ROWS>(sum[0], a, k * step, w + std::ptrdiff_t(k) * NV * VL);
 #pragma GCC unroll 16
     for (int r = 0; r < ROWS; ++r)
 #pragma GCC unroll 16
@@ -298,7 +308,7 @@ NOINLINE void tile(real* c, std::ptrdiff_t ldc, const Factor* const* rows, const
         }
 }
 
-typedef void (*Tile)(real*, std::ptrdiff_t, const Factor* const*, const real*, int, Start);
+typedef void (*Tile)(real*, std::ptrdiff_t, const Factor* const*, std::ptrdiff_t, const real*, int, Start);
 
 // The tile of NV vectors and `rows` rows.
 template <int NV, int... less>
@@ -307,7 +317,7 @@ INLINE Tile tile_of(int rows, std::integer_sequence<int, less...>) {
     return tiles[rows - 1];
 }
 
-// Some rows of A in factors: where they lie, or rounded to room of their own.
+// Some rows of A in factors: where they lie, or, if their numbers are neighbours, rounded to room of their own.
 template <int ROWS, int DEPTH>
 struct FactorRows {
     const Factor* begin[ROWS];
@@ -328,7 +338,7 @@ INLINE void read_factors(FactorRows<ROWS, DEPTH>& to, Rows a, int first, int row
         to.begin[i] = room;
     }
 #else
-    for (int i = 0; i < rows; ++i) to.begin[i] = a[first + i] + k;
+    for (int i = 0; i < rows; ++i) to.begin[i] = a[first + i] + k * a.step;
     (void)depth;
 #endif
 }
@@ -349,7 +359,7 @@ static void sub_product(real* c, std::ptrdiff_t ldc, Rows a, int rows, const rea
             const int r = share_start(rows, t, tiles), count = share_start(rows, t + 1, tiles) - r;
             read_factors(of_a, a, r, count, k, numbers);
             const Tile multiply = tile_of<NV>(count, std::make_integer_sequence<int, most>{});
-            multiply(c + r * ldc, ldc, of_a.begin, from, depth, before.at(r, 0));
+            multiply(c + r * ldc, ldc, of_a.begin, a.step, from, depth, before.at(r, 0));
         }
     }
 }
