@@ -24,8 +24,8 @@ static void multiply_panel(real* c, Rows a, int rows, const real* panel, int K, 
 // two shares.
 extern "C" void multiply(real* C, const real* A, long lda, const int* list, int rows, const real* W, long rs, long cs,
                          int K, int G, int H, int V, int add, int known) {
-    const int units = V * VL, ldc = G * units, panels = panel_count(H, V);
-    std::vector<real> packed(packed_size(K, G, H, V), real(1e30)), c(rows * ldc);
+    const int panels = panel_count(H, V);
+    std::vector<real> packed(packed_size(K, G, H, V), real(1e30)), c(rows * G * V * VL);
     std::vector<Matrix> gates;
     for (int g = 0; g < G; ++g) gates.push_back({W + g * H * cs, rs, cs});
     pack(packed.data(), gates.data(), K, G, H, V, panels / 2, panels);
@@ -34,11 +34,12 @@ extern "C" void multiply(real* C, const real* A, long lda, const int* list, int 
     for (int r = 0; list && r < rows; ++r) begin.push_back(A + list[r] * lda);
     const Rows a{A, lda, list ? begin.data() : nullptr};
     for (int u = 0; u < panels; ++u) {
-        auto whole = [&](int r, int n) { return &C[(r * G + n / units) * H + u * units + n % units]; };
-        auto inside = [&](int n) { return u * units + n % units < H; };
+        const int first = u * V * VL, units = panel_width(H, V, u) * VL, ldc = G * units;
+        auto whole = [&](int r, int n) { return &C[(r * G + n / units) * H + first + n % units]; };
+        auto inside = [&](int n) { return first + n % units < H; };
         for (int r = 0; r < rows; ++r)
             for (int n = 0; n < ldc; ++n) c[r * ldc + n] = inside(n) ? *whole(r, n) : 0;
-        multiply_panel(c.data(), a, rows, &packed[std::ptrdiff_t(u) * K * ldc], K, G * V, add, known);
+        multiply_panel(c.data(), a, rows, &packed[std::ptrdiff_t(u) * K * G * V * VL], K, ldc / VL, add, known);
         for (int r = 0; r < rows; ++r)
             for (int n = 0; n < ldc; ++n) {
                 if (inside(n)) *whole(r, n) = c[r * ldc + n];
@@ -105,13 +106,13 @@ extern "C" void multiply_panels_where_they_lie(real* C, const real* A, long lda,
                                                int K, int G, int H, int V) {
     std::vector<Matrix> gates;
     for (int g = 0; g < G; ++g) gates.push_back({W + g * H * cs, rs, cs});
-    const int units = V * VL, ldc = G * units;
-    std::vector<real> c(rows * ldc);
+    std::vector<real> c(rows * G * V * VL);
     for (int u = 0; u < panel_count(H, V); ++u) {
+        const int units = panel_width(H, V, u) * VL, ldc = G * units;
         panel_where_it_lies(c.data(), {A, lda, nullptr}, rows, gates.data(), u, K, G, H, V);
         for (int r = 0; r < rows; ++r)
             for (int n = 0; n < ldc; ++n) {
-                const int unit = u * units + n % units;
+                const int unit = u * V * VL + n % units;
                 if (unit < H) C[(r * G + n / units) * H + unit] = c[r * ldc + n];
             }
     }

@@ -235,6 +235,7 @@ def test_a_panel_is_as_wide_as_keeps_every_thread_busy(build):
     assert vectors(1, 64 * lanes, 1) == 4
     assert vectors(1, 4 * lanes, 2) == 2  # one panel of 4 would leave a thread idle
     assert vectors(1, 1, 1) == 1
+    assert vectors(1, 7 * lanes, 1) == 4  # 4 and 3: the last panel has no more than are left
     assert [vectors(gates, 64 * lanes, 2) for gates in (2, 3, 4, 5, 6, 8)] == [2, 1, 1, 1, 1, 1]
 
 

@@ -67,6 +67,7 @@ class RegionCode:
         body = list(self._body(region, first))
         ahead = "u" if region.products else "(u + 1)"  # the products, or else the units before, are time enough
         yield "            for (int u = share_start(panels, s.unit_share, s.unit_shares); u < last; ++u) {"
+        yield f"                const int W = panel_width({width}, V, u);"
         for place, written in self._touched(region):
             at = f"{place.buffer}{plus(self.names.size(place.offset))} + {ahead} * V * VL"
             yield f"                fetch<{str(written).lower()}>(s, {at}, {self.names.size(place.width)}, V);"
@@ -74,9 +75,9 @@ class RegionCode:
             count, depth = len(product.blocks), self.depth(product)
             gates = f"call.gates + {starts[k - first]}"
             shape = f"{depth}, {count}, {width}, V"
-            yield from self._straight(region, k, f"u, {depth}, V")
+            yield from self._straight(region, k, depth)
             yield f"                multiply_panel(call, c{k}_, a{k}, s.live, w{k}, {gates}, u, {shape});"
-        yield "                for (int v = 0; v < V; ++v) {"
+        yield "                for (int v = 0; v < W; ++v) {"
         yield f"                    const int j = (u * V + v) * VL, left = {width} - j;"
         yield "                    auto body = [&](auto whole) __attribute__((always_inline)) {"
         yield from (f"                        {line}" for line in body)
@@ -88,15 +89,16 @@ class RegionCode:
         yield "        }"
         self.names.stored.update(store.node for store in region.stores)
 
-    def _straight(self, region: Region, k: int, shape: str) -> Iterator[str]:
+    def _straight(self, region: Region, k: int, depth: str) -> Iterator[str]:
         """Have a product of which nothing is made written to where it goes, in whole panels of whole batches."""
         store, *others = region.stores
         if others or region.nodes or store.place.buffer.kind in (BufferKind.Y, BufferKind.GRAD_VECTOR):
             return
         stride, width = self.names.size(store.place.width), self.names.size(region.width)
         at = f"{self.names.at(store.place, 's.rows[0]')} + u * V * VL"
-        yield f"                if (goes_straight(call, u, {width}, V)) {{"
-        yield f"                    multiply_packed(call, {at}, {stride}, a{k}, s.live, w{k}, {shape});"
+        panel = f"w{k} + std::ptrdiff_t(u) * {depth} * V * VL"
+        yield f"                if (goes_straight(call, (u * V + W) * VL, {width})) {{"
+        yield f"                    multiply_packed(call, {at}, {stride}, a{k}, s.live, {panel}, {depth}, W);"
         yield "                    continue;"
         yield "                }"
 
@@ -145,7 +147,7 @@ class RegionCode:
         for k, product in enumerate(region.products, first):
             for g, block in enumerate(product.blocks):
                 known[block.node] = f"x{block.node.number}"
-                at = f"c{k}_ + (std::ptrdiff_t(i) * {len(product.blocks)} * V + {g} * V + v) * VL"
+                at = f"c{k}_ + (std::ptrdiff_t(i) * {len(product.blocks)} * W + {g} * W + v) * VL"
                 inside.append(f"const vec x{block.node.number} = load({at});  // {self.names.note(block.node)}")
         for node in nodes:
             if node.op == "gather":

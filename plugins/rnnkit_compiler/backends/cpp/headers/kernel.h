@@ -108,10 +108,9 @@ INLINE vec peak(vec a, int left, double& y) {
 
 INLINE vec truth(veci mask) { return select(mask, broadcast(1), broadcast(0)); }
 
-// Row r of c, from c + r * ldc on, = row r of A (rows, K) times panel u of NV vectors, packed at w.
-INLINE void multiply_packed(const Call& call, real* c, std::ptrdiff_t ldc, Rows a, int rows, const real* w, int u, int K,
+// Row r of c, from c + r * ldc on, = row r of A (rows, K) times a packed panel of NV vectors.
+INLINE void multiply_packed(const Call& call, real* c, std::ptrdiff_t ldc, Rows a, int rows, const real* panel, int K,
                             int NV) {
-    const real* panel = w + std::ptrdiff_t(u) * K * NV * VL;
     for (int s = 0; s < sub_panels(NV); ++s) {
         const int start = sub_panel_start(NV, s), width = sub_panel_start(NV, s + 1) - start;
         call.functions->products[width - 1](c + start * VL, ldc, a, rows, panel + std::ptrdiff_t(K) * start * VL, K,
@@ -119,16 +118,17 @@ INLINE void multiply_packed(const Call& call, real* c, std::ptrdiff_t ldc, Rows 
     }
 }
 
-// Whether all of panel u goes to rows of `width` units that lie one behind the other.
-INLINE bool goes_straight(const Call& call, int u, int width, int V) {
-    return call.packs && !call.lengths && (u + 1) * V * VL <= width;
+// Whether a panel whose last unit is before `end` goes as it is to rows of `width` units that lie one behind the other.
+INLINE bool goes_straight(const Call& call, int end, int width) {
+    return call.packs && !call.lengths && end <= width;
 }
 
-// c (rows, G * V * VL) = A (rows, K) times panel u of G gates of H units, packed at w.
+// c (rows, G * W * VL) = A (rows, K) times panel u of G gates of H units, of W vectors a gate, packed at w.
 INLINE void multiply_panel(const Call& call, real* c, Rows a, int rows, const real* w, const Matrix* gates, int u, int K,
                            int G, int H, int V) {
     if (!call.packs) return call.functions->panel_where_it_lies(c, a, rows, gates, u, K, G, H, V);
-    multiply_packed(call, c, G * V * VL, a, rows, w, u, K, G * V);
+    const int NV = G * panel_width(H, V, u);
+    multiply_packed(call, c, NV * VL, a, rows, w + std::ptrdiff_t(u) * K * G * V * VL, K, NV);
 }
 
 struct Full { static constexpr bool full = true; };
@@ -252,16 +252,18 @@ inline void multiply_pieces(const Share& s, real* out, std::ptrdiff_t stride, Ro
     const int pieces = s.live * count;
     for (int i = 0; i < pieces; ++i) list[i] = a.first + s.rows[i / count] * a.stride + i % count * K;
     const int end = share_start(panel_count(H, V), s.unit_share + 1, s.unit_shares);
-    for (int u = share_start(panel_count(H, V), s.unit_share, s.unit_shares); u < end; ++u)
+    for (int u = share_start(panel_count(H, V), s.unit_share, s.unit_shares); u < end; ++u) {
+        const int W = panel_width(H, V, u);
         for (int first = 0; first < pieces; first += PIECES_AT_ONCE) {
             const int some = pieces - first < PIECES_AT_ONCE ? pieces - first : PIECES_AT_ONCE;
             multiply_panel(*s.call, c, {nullptr, 0, list + first}, some, w, matrix, u, K, 1, H, V);
             for (int i = 0; i < some; ++i) {
                 real* const to = out + s.rows[(first + i) / count] * stride + (first + i) % count * H + u * V * VL;
-                for (int v = 0, left = H - u * V * VL; v < V && left > 0; ++v, left -= VL)
-                    store_n(to + v * VL, load(c + (i * V + v) * VL), left < VL ? left : VL);
+                for (int v = 0, left = H - u * V * VL; v < W; ++v, left -= VL)
+                    store_n(to + v * VL, load(c + (i * W + v) * VL), left < VL ? left : VL);
             }
         }
+    }
 }
 
 // Asks for what the rows that run have at `at` in a buffer, `vectors` vectors of it, so that it is there when they are

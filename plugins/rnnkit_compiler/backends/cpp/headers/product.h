@@ -2,8 +2,8 @@
 //
 // W (K, G * H) has G gates of H units each in its columns. It is packed once a call into panels: panel u holds units
 // [u * V * VL, (u + 1) * V * VL) of every gate, V vectors a gate and NV = G * V in all, so that pointwise code finds all
-// gates of a unit in one panel. In a row of a panel's product, vector g * V + v is vector v of gate g. Units past H are
-// zero.
+// gates of a unit in one panel. The last panel has as few vectors a gate as will do. In a row of a panel's product, vector
+// g * V + v is vector v of gate g. Units past H are zero.
 //
 // Where BFLOAT16 is defined and the processor multiplies them, both factors are rounded to bfloat16 and their products
 // added up in float: two rows of W are one, of pairs, and so are two numbers of A, as its rows are read.
@@ -63,20 +63,25 @@ constexpr int tile_rows(int NV) {
 // Panels of V vectors a gate that cover H units.
 inline int panel_count(int H, int V) { return divide_up(H, V * VL); }
 
-// Values that `pack` writes for a matrix (K, G * H).
+// Vectors a gate in panel u: V, or in the last one as many as are left.
+inline int panel_width(int H, int V, int u) { return at_most(V, divide_up(H, VL) - u * V); }
+
+// Values of room for a packed matrix (K, G * H).
 inline std::ptrdiff_t packed_size(int K, int G, int H, int V) {
     return std::ptrdiff_t(K) * G * V * VL * panel_count(H, V);
 }
 
 // Vectors a gate in one panel, for the least time of the busiest of `threads` that split the panels among them.
 inline int choose_vectors(int G, int H, int threads) {
-    const int hundredths[] = {0, 110, 102, 101, 100};  // time a vector, of tiles 1 to 4 vectors wide
+    const long hundredths[] = {0, 110, 102, 101, 100};  // time a vector, of tiles 1 to 4 vectors wide
+    const auto time_of = [&](int W) { return W * hundredths[G * W / sub_panels(G * W)]; };
     int best = 1;
     long least = -1;
     for (int V = 1; V == 1 || G * V <= TILE_VECTORS; ++V) {
-        const int width = G * V / sub_panels(G * V);
-        const long time = long(divide_up(panel_count(H, V), threads)) * V * hundredths[width];
-        if (least < 0 || time <= least) best = V, least = time;
+        const int panels = divide_up(panel_count(H, V), threads);  // of the first thread, which has the last if alone
+        const int last = threads > 1 ? V : panel_width(H, V, panels - 1);
+        const long time = (panels - 1) * time_of(V) + time_of(last);
+        if (least < 0 || time < least) best = V, least = time;
     }
     return best;
 }
@@ -192,16 +197,16 @@ static void pack_factors(real* to, std::ptrdiff_t step, const real* from, std::p
 
 // Packs panels [first, last) of G gates of H units to their places in `to`.
 static inline void pack(real* to, const Matrix* gates, int K, int G, int H, int V, int first, int last) {
-    const int NV = G * V;
     for (int u = first; u < last; ++u) {
-        real* panel = to + std::ptrdiff_t(u) * K * NV * VL;
+        const int W = panel_width(H, V, u), NV = G * W;
+        real* panel = to + std::ptrdiff_t(u) * K * G * V * VL;
         for (int s = 0; s < sub_panels(NV); ++s) {
             const int start = sub_panel_start(NV, s), end = sub_panel_start(NV, s + 1);
             const std::ptrdiff_t step = std::ptrdiff_t(end - start) * VL;
             for (int k = 0; k < K; k += PACK_STEPS)
                 for (int i = start; i < end; ++i) {
-                    const int unit = (u * V + i % V) * VL, left = H - unit;
-                    const Matrix from = gates[i / V].at(k, unit);
+                    const int unit = (u * V + i % W) * VL, left = H - unit;
+                    const Matrix from = gates[i / W].at(k, unit);
                     pack_factors(panel + std::ptrdiff_t(K) * start * VL + k / PAIRED * step + (i - start) * VL, step,
                                  from.data, from.rs, from.cs, K - k < PACK_STEPS ? K - k : PACK_STEPS,
                                  left < 0 ? 0 : left < VL ? left : VL);

@@ -98,13 +98,15 @@ INLINE void block_where_it_lies(Rows a, int rows, Matrix w, int K, int n, Put pu
     }
 }
 
-// What `multiply_panel` does with a packed panel: c (rows, G * V * VL) = A (rows, K) times panel u of G gates of H units.
+// What `multiply_panel` does with a packed panel: c (rows, G * W * VL) = A (rows, K) times panel u of G gates of H units,
+// of W vectors a gate.
 static void panel_where_it_lies(real* c, Rows a, int rows, const Matrix* gates, int u, int K, int G, int H, int V) {
-    const std::ptrdiff_t ldc = std::ptrdiff_t(G) * V * VL;
+    const int W = panel_width(H, V, u);
+    const std::ptrdiff_t ldc = std::ptrdiff_t(G) * W * VL;
     for (int g = 0; g < G; ++g)
-        for (int v = 0; v < V; v += BLOCK_VECTORS) {
-            const int unit = (u * V + v) * VL, n = at_most(H - unit, at_most(V - v, BLOCK_VECTORS) * VL);
-            real* const to = c + (g * V + v) * VL;
+        for (int v = 0; v < W; v += BLOCK_VECTORS) {
+            const int unit = (u * V + v) * VL, n = at_most(H - unit, at_most(W - v, BLOCK_VECTORS) * VL);
+            real* const to = c + (g * W + v) * VL;
             block_where_it_lies(a, rows, gates[g].at(0, unit), K, n,
                                 [&](int r, int i, vec x) { store(to + r * ldc + i * VL, x); });
         }
