@@ -147,7 +147,7 @@ class BackwardPass(Pass):
             if node.op != "number":
                 is_total = alone and self._is_whole(k)
                 shape = self._shape_of_vector(k) if is_total else (self.shares.workers, node.width)
-                sums = self.enter(numbered.grad_vector(k), self.zeros(*shape, dtype=dtype))
+                sums = self.enter(numbered.grad_vector(k), self.sums(*shape))
                 gradients.append(VectorGradient(k, sums, is_total))
         return gradients
 

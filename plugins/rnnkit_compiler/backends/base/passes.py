@@ -123,9 +123,13 @@ class Pass:
         """Have a tensor of the pass's dtype on recycled memory, of no more than it if `exact`."""
         return self._room(self.runtime.allocator(shape, self.dtype, exact))
 
-    def zeros(self, *shape: int, dtype: torch.dtype | None = None) -> int:
-        """Have zeros, of the pass's dtype if none is said."""
-        return self._room(partial(torch.zeros, *sizes(shape), dtype=dtype or self.dtype, device=self.device))
+    def zeros(self, *shape: int) -> int:
+        """Have zeros of the pass's dtype."""
+        return self._room(partial(torch.zeros, *sizes(shape), dtype=self.dtype, device=self.device))
+
+    def sums(self, *shape: int) -> int:
+        """Have room for what the workers add up over the steps."""
+        return self._room(self.runtime.allocator_of_sums(sizes(shape), self.shares.workers))
 
     def fresh(self, shape: Sequence[int]) -> int:
         """Have a tensor of the pass's dtype that goes to the user."""

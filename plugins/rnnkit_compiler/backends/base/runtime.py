@@ -161,6 +161,10 @@ class Runtime(ABC):
         """Return what allocates such a tensor at each call."""
         return partial(self.allocate, shape, dtype, exact)
 
+    def allocator_of_sums(self, shape: Sequence[int], workers: int) -> Callable[[], Tensor]:
+        """Return what makes room at each call for what workers add up over the steps, each its own, from zero on."""
+        return partial(torch.zeros, *shape, dtype=self.dtype_of_sums, device=self.device)
+
     @abstractmethod
     def shares(self, steps: int, batch: int, work: StepWork) -> Shares:
         """Choose how the workers share so many steps of a batch."""

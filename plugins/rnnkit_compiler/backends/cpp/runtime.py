@@ -1,6 +1,10 @@
 """The runtime of the CPU: recycled memory, torch's own threads, and the libraries of a step."""
 
+from collections.abc import Callable, Sequence
+from functools import partial
+
 import torch
+from torch import Tensor
 
 from rnnkit_compiler.backends.base.runtime import Prepared, Runner, Runtime
 from rnnkit_compiler.backends.cpp.kernel import stretch
@@ -20,6 +24,11 @@ class CpuRuntime(Runtime):
 
     allocate = staticmethod(shared.take)
     allocator = staticmethod(shared.allocator)  # a call of a layer comes here a dozen times
+
+    def allocator_of_sums(self, shape: Sequence[int], workers: int) -> Callable[[], Tensor]:
+        """Return what makes room for sums: a kernel begins its own with zeros, but there may be fewer threads."""
+        make = torch.empty if workers == 1 else torch.zeros
+        return partial(make, *shape, dtype=self.dtype, device=self.device)
 
     def shares(self, steps: int, batch: int, work: StepWork) -> Shares:
         """Choose how the threads share the work, by the model of `schedule.sharing`."""
