@@ -2,8 +2,8 @@
 
 The step is recorded once as a list of operations. What depends on the input alone is done for all steps at once, what
 depends on the parameters alone once a call; the rest, forward and back, becomes a native kernel, in which each step's
-products and the pointwise operations on them are one pass over the weights. The gradients of the weights wait until all
-steps are done, and then take one product each.
+products and the pointwise operations on them are one pass over the weights. The gradients of the weights wait for the
+rows of many steps, which one product adds up.
 
 Where no kernel can be had, the same plan runs with torch's operations; where the step cannot be recorded, the loop
 runs. The folders, each of which imports only those before it: `trace` records the step, `ir` turns it into a graph and

@@ -62,7 +62,7 @@ class Timing:
             if not stuck:
                 break
             may_wait -= stuck
-        self.stage |= moved
+        self.stage |= moved  # what else is known of them is of loops and whole rows, which read none of them
 
     def _users(self) -> dict[Node, list[Node]]:
         users: dict[Node, list[Node]] = {}
@@ -72,7 +72,7 @@ class Timing:
         return users
 
     def _within_loops(self, stored: set[Node]) -> set[Node]:
-        """Find what loops over a row may compute again: they would have to, of what is not put aside."""
+        """Find what loops over a row read or compute again: of what waits they would compute all again."""
         within: set[Node] = set()
         stack = [operand for node in self.order if node.op in ROW_LOOPS for operand in node.inputs]
         while stack:

@@ -133,6 +133,8 @@ class Kernel:
         call.unit_threads, call.team = shares.units, thread_pool_of(shares.workers)
         if name == "Backward":
             call.after, call.after_count = ctypes.addressof(products), count
+            if not call.packs:  # what multiplies by weights where they lie adds to nothing
+                call.stretch = max(1, timeline.steps)
         else:
             call.before, call.before_count = ctypes.addressof(products), count
         packed_values, scratch_bytes = self._room(name, call)
@@ -182,8 +184,10 @@ class Kernel:
 
 
 def stretch(steps: int, batch: int) -> int:
-    """Return for how many steps whole products are done at a time."""
-    return max(1, min(steps, ROWS_OF_STRETCH // max(1, batch)))
+    """Return for how many steps whole products are done, mostly of no more rows than a packed block is deep."""
+    fitting = ROWS_OF_STRETCH // max(1, batch)
+    enough = fitting * batch >= ROWS_OF_STRETCH * 3 // 4
+    return max(1, min(steps, fitting if enough else fitting + 1))
 
 
 def _are_contiguous(columns: "ctypes.Array[ctypes.c_int64]") -> bool:

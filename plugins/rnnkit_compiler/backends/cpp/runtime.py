@@ -26,9 +26,9 @@ class CpuRuntime(Runtime):
     allocator = staticmethod(shared.allocator)  # a call of a layer comes here a dozen times
 
     def allocator_of_sums(self, shape: Sequence[int], workers: int) -> Callable[[], Tensor]:
-        """Return what makes room for sums: a kernel begins its own with zeros, but there may be fewer threads."""
+        """Return what makes room for sums: each worker begins its own with zeros, those that never run do not."""
         make = torch.empty if workers == 1 else torch.zeros
-        return partial(make, *shape, dtype=self.dtype, device=self.device)
+        return partial(make, *shape, dtype=self.dtype_of_sums, device=self.device)
 
     def shares(self, steps: int, batch: int, work: StepWork) -> Shares:
         """Choose how the threads share the work, by the model of `schedule.sharing`."""

@@ -76,6 +76,12 @@ def test_torch_runs_what_cannot_be_compiled_any_more(monkeypatch):
     assert layer.weight_hh_l0.grad.isfinite().all()
 
 
+@pytest.mark.parametrize(("rows", "steps"), [(1, 512), (48, 10), (200, 2), (257, 2), (400, 1), (513, 1)])
+def test_a_stretch_has_about_as_many_rows_as_a_block_is_deep(rows, steps):
+    assert kernel.stretch(1000, rows) == steps
+    assert kernel.stretch(1, rows) == 1
+
+
 @pytest.mark.parametrize("threads", [1, 4])
 @pytest.mark.parametrize("rows", [1, 3])
 @pytest.mark.parametrize("cell", ["lstm", "layernorm", "slstm"])

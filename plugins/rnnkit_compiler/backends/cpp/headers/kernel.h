@@ -184,7 +184,8 @@ struct Share {
     char* scratch;
     Barrier* barrier;
 
-    // The row that is some rows behind row i, past the last one of the next step.
+    // The row to ask for when row i is read: some rows on, past the last one a row of the next step. It is for prefetching
+    // alone: behind the last step there is none.
     std::ptrdiff_t ahead(int i) const {
         const int behind = i + at_most(ROWS_AHEAD, live);
         return behind < live ? rows[behind] : rows[behind - live] + onwards;
@@ -372,6 +373,7 @@ inline Multiply part_of_steps(const Call& call, Multiply m, std::int64_t first, 
 }
 
 // Does this thread's share of the products behind steps [first, first + count), while their rows are still in a cache.
+// Nobody waits for it: what it reads, no later step writes.
 inline void multiply_behind(const Call& call, std::int64_t first, std::int64_t count, int thread, int threads) {
     Multiply parts[TOGETHER];
     for (std::int64_t k = 0; k < call.after_count; k += TOGETHER) {
