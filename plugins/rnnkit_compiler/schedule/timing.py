@@ -19,6 +19,10 @@ class Timing:
         self._given = given
         nodes = needed([store.node for store in results], given)
         self.order = {node: k for k, node in enumerate(nodes)}
+        self._users: dict[Node, list[Node]] = {}
+        for node in nodes:
+            for operand in () if node in given else node.inputs:
+                self._users.setdefault(operand, []).append(node)
         self._sliced_only = self._find_sliced_products(results)
         self.stage: dict[Node, int] = {}
         """The stage that computes a node."""
@@ -35,41 +39,28 @@ class Timing:
 
     def _find_sliced_products(self, results: Sequence[Store]) -> set[Node]:
         """Find the products of which every use is a slice: each slice is computed by itself."""
-        users: dict[Node, set[str]] = {}
-        for node in self.order:
-            for operand in () if node in self._given else node.inputs:
-                users.setdefault(operand, set()).add(node.op)
         whole = {store.node for store in by_operand(results)}
-        return {
-            node for node in self.order if node.op == "product" and users.get(node) == {"slice"} and node not in whole
-        }
+        products = (node for node in self.order if node.op == "product" and node not in whole)
+        return {product for product in products if {user.op for user in self._users.get(product, ())} == {"slice"}}
 
     def _postpone(self, stored: set[Node]) -> None:
         """Have nodes computed no sooner than they are used, where all that they read can be read then as well.
 
         Else they would be put aside for a later stage.
         """
-        users = self._users()
         looped = self._within_loops(stored)
-        may_wait = {node for node in self.order if node not in stored | looped and self._may_wait(node, users)}
+        may_wait = {node for node in self.order if node not in stored | looped and self._may_wait(node)}
         moved: dict[Node, int] = {}
         while True:
             moved.clear()
             for node in reversed(self.order):
                 if node in may_wait:
-                    moved[node] = min(moved.get(user, self.stage[user]) for user in users[node])
+                    moved[node] = min(moved.get(user, self.stage[user]) for user in self._users[node])
             stuck = {node for node, stage in moved.items() if not self._is_there(node, stage, moved)}
             if not stuck:
                 break
             may_wait -= stuck
         self.stage |= moved  # what else is known of them is of loops and whole rows, which read none of them
-
-    def _users(self) -> dict[Node, list[Node]]:
-        users: dict[Node, list[Node]] = {}
-        for node in self.order:
-            for operand in () if self.is_read(node) else node.inputs:
-                users.setdefault(operand, []).append(node)
-        return users
 
     def _within_loops(self, stored: set[Node]) -> set[Node]:
         """Find what loops over a row read or compute again: of what waits they would compute all again."""
@@ -82,9 +73,9 @@ class Timing:
                 stack += node.inputs if node.is_pointwise else ()
         return within
 
-    def _may_wait(self, node: Node, users: Mapping[Node, Sequence[Node]]) -> bool:
+    def _may_wait(self, node: Node) -> bool:
         """Tell whether a node, and all that use it, go unit by unit through rows of one width."""
-        own = users.get(node, ())
+        own = self._users.get(node, ())
         pointwise = all(one.is_pointwise and self.is_by_unit(one) and one.width == node.width for one in (node, *own))
         return bool(own) and pointwise and not self.is_read(node)
 

@@ -38,10 +38,8 @@ class _Call(ctypes.Structure):
         ("buffers", ctypes.c_void_p),
         ("gates", ctypes.c_void_p),
         ("functions", ctypes.c_void_p),
-        ("before", ctypes.c_void_p),
-        ("after", ctypes.c_void_p),
-        ("before_count", ctypes.c_int64),
-        ("after_count", ctypes.c_int64),
+        ("products", ctypes.c_void_p),
+        ("product_count", ctypes.c_int64),
         ("stretch", ctypes.c_int64),
         ("product_slots", ctypes.c_int64),
         ("workspace", ctypes.c_void_p),
@@ -128,15 +126,12 @@ class Kernel:
         call.buffers, call.gates = ctypes.addressof(pointers), ctypes.addressof(columns)
         call.packs = timeline.steps * timeline.batch > self._few_rows or not _are_contiguous(columns)
         call.slots, call.y_apart = launch.slots, launch.writes_y
-        call.stretch = stretch(timeline.steps, timeline.batch) if count else max(1, timeline.steps)
+        call.products, call.product_count = ctypes.addressof(products), count
+        # Products by weights where they lie add to nothing, so backward does all of them at once.
+        in_stretches = count and (call.packs or name != "Backward")
+        call.stretch = stretch(timeline.steps, timeline.batch) if in_stretches else max(1, timeline.steps)
         call.product_slots = launch.product_slots
         call.unit_threads, call.team = shares.units, thread_pool_of(shares.workers)
-        if name == "Backward":
-            call.after, call.after_count = ctypes.addressof(products), count
-            if not call.packs:  # what multiplies by weights where they lie adds to nothing
-                call.stretch = max(1, timeline.steps)
-        else:
-            call.before, call.before_count = ctypes.addressof(products), count
         packed_values, scratch_bytes = self._room(name, call)
         sizes = Sizes(
             packed_values * self.dtype.itemsize * call.packs,

@@ -55,20 +55,21 @@ struct Call {
     Matrix a, b;
     Bias bias;
     real* row_sums;
+    bool adds;
 };
 
 static void part_of_call(void* data, int thread, int threads) {
     const Call& call = *static_cast<const Call*>(data);
     std::vector<real> workspace(LINEAR_WORKSPACE, real(1e30));
-    const Right right{call.c, call.ldc, call.N, call.b, call.bias, call.row_sums, false};
+    const Right right{call.c, call.ldc, call.N, call.b, call.bias, call.row_sums, call.adds};
     linear(&right, 1, call.M, call.K, call.a, workspace.data(), thread, threads);
 }
 
 // The whole product, by the members of a team one after another.
 extern "C" void multiply_whole(real* c, long ldc, int M, int N, int K, const real* a, long rs_a, long cs_a,
                                const real* b, long rs_b, long cs_b, const real* bias, const real* bias2, real* row_sums,
-                               int threads) {
-    Call call{c, ldc, M, N, K, {a, rs_a, cs_a}, {b, rs_b, cs_b}, {bias, bias2}, row_sums};
+                               int adds, int threads) {
+    Call call{c, ldc, M, N, K, {a, rs_a, cs_a}, {b, rs_b, cs_b}, {bias, bias2}, row_sums, adds != 0};
     for (int thread = 0; thread < threads; ++thread) part_of_call(&call, thread, threads);
 }
 

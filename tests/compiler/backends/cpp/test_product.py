@@ -91,16 +91,16 @@ class Build:
         )
         return c
 
-    def multiply_whole(self, a, b, *, bias=None, bias2=None, sums=None, threads=1):
-        """Return a b + bias, in the rows of a wider matrix; `sums` gets the row sums of a."""
+    def multiply_whole(self, a, b, *, bias=None, bias2=None, sums=None, before=None, threads=1):
+        """Return a b + bias, or a b + `before`, in the rows of a wider matrix; `sums` gets row sums of a."""
         rows, columns = len(a), b.shape[1]
         wide = np.full((rows, columns + 3), 7, self.dtype)
         c = wide[:, :columns]
-        c[...] = np.nan
+        c[...] = np.nan if before is None else before
         sizes = rows, columns, a.shape[1]
         self.library.multiply_whole(
             address(c), strides(c)[0], *sizes, address(a), *strides(a), address(b), *strides(b),
-            address(bias), address(bias2), address(sums), threads,
+            address(bias), address(bias2), address(sums), before is not None, threads,
         )  # fmt: skip
         assert (wide[:, columns:] == 7).all()
         return c
@@ -270,6 +270,18 @@ def test_whole_product_gives_the_row_sums_of_its_left_side(build, order, threads
     sums = np.full((70, 1), np.nan, build.dtype)
     build.check(build.multiply_whole(a, b, sums=sums, threads=threads), a, b)
     check(sums, a, ones)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("rows", [70, 130, 1024])  # columns of 1024 lie pages apart
+def test_whole_product_is_added_to_what_an_earlier_one_gave(build, rows, order):
+    a, b = build.draw(rows, 900, order=order), build.draw(900, 70)
+    for threads in (1, 2):
+        found, sums = None, np.full((rows, 1), np.nan, build.dtype)
+        for part in (slice(0, 300), slice(300, 900)):  # of which the second is deeper than a block
+            found = build.multiply_whole(a[:, part], b[part], sums=sums, before=found, threads=threads)
+        build.check(found, a, b)
+        check(sums, a, np.ones((900, 1)))
 
 
 @pytest.mark.parametrize("order", ["C", "F"])

@@ -25,11 +25,10 @@ struct Call {
     void* const* buffers;
     const Matrix* gates;         // columns of the weights, in the order of packing
     const Functions* functions;  // what is compiled once for all kernels
-    const Multiply* before;      // whole products that are done before the steps that read them
-    const Multiply* after;       // and behind the steps that give their rows, in backward
-    std::int64_t before_count, after_count;
+    const Multiply* products;    // whole ones: before the steps that read them, in backward behind those that give rows
+    std::int64_t product_count;
     std::int64_t stretch;        // steps for which they are done at a time
-    std::int64_t product_slots;  // of what the former give: as many, each stretch over the one before, or all steps
+    std::int64_t product_slots;  // of rows that they give: as many, each stretch over the one before, or all steps
     real* workspace;             // for them
     real* packed;                // room for all packed gates
     char* scratch;               // room for every thread
@@ -348,37 +347,26 @@ inline Whole whole_product(const Call& call) {
     return call.packs ? call.functions->multiply : call.functions->multiply_where_it_lies;
 }
 
-// Does this thread's share of the products before steps [first, first + count).
-inline void multiply_ahead(const Call& call, std::int64_t first, std::int64_t count, int thread, int threads) {
-    const std::int64_t start = first * call.batch;
-    for (std::int64_t k = 0; k < call.before_count; ++k) {
-        Multiply m = call.before[k];
-        m.c += first % call.product_slots * call.batch * m.ldc;
-        m.a += start * m.a_rs;
-        m.M = m.M - start < count * call.batch ? m.M - start : count * call.batch;
-        whole_product(call)(&m, 1, call.workspace, thread, threads);
-    }
-}
-
-// The part of a product behind the steps that these have in it.
+// The part of a product that steps [first, first + count) have in it.
 inline Multiply part_of_steps(const Call& call, Multiply m, std::int64_t first, std::int64_t count) {
-    const std::int64_t rows = (m.over_steps ? m.K : m.M) / call.steps, start = first * rows;
+    const std::int64_t rows = (m.over_steps ? m.K : m.M) / call.steps;
     if (m.over_steps) {
-        m.a += start * m.a_cs, m.b += start * m.b_rs, m.K = count * rows;
-        m.adds = first + count < call.steps;  // what later steps gave is there
+        m.a += first * rows * m.a_cs, m.b += first * rows * m.b_rs, m.K = count * rows;
+        m.adds = first + count < call.steps;  // backward: what later steps gave is there
     } else {
-        m.c += start * m.ldc, m.a += start * m.a_rs, m.M = count * rows;
+        m.c += first % call.product_slots * rows * m.ldc, m.a += first * rows * m.a_rs, m.M = count * rows;
     }
     return m;
 }
 
-// Does this thread's share of the products behind steps [first, first + count), while their rows are still in a cache.
-// Nobody waits for it: what it reads, no later step writes.
-inline void multiply_behind(const Call& call, std::int64_t first, std::int64_t count, int thread, int threads) {
+// Does this thread's share of the products of the stretch that begins with step `first`, while its rows are in a cache.
+// Behind steps nobody waits for it: what it reads, no earlier step writes.
+inline void multiply_stretch(const Call& call, std::int64_t first, int thread, int threads) {
+    const std::int64_t left = call.steps - first, count = left < call.stretch ? left : call.stretch;
     Multiply parts[TOGETHER];
-    for (std::int64_t k = 0; k < call.after_count; k += TOGETHER) {
-        const int some = at_most(int(call.after_count - k), TOGETHER);
-        for (int i = 0; i < some; ++i) parts[i] = part_of_steps(call, call.after[k + i], first, count);
+    for (std::int64_t k = 0; k < call.product_count; k += TOGETHER) {
+        const int some = at_most(int(call.product_count - k), TOGETHER);
+        for (int i = 0; i < some; ++i) parts[i] = part_of_steps(call, call.products[k + i], first, count);
         whole_product(call)(parts, some, call.workspace, thread, threads);
     }
 }
@@ -398,7 +386,7 @@ static void work(void* data, int thread, int threads) {
         const std::int64_t t = forward ? n : call.steps - 1 - n;
         if (forward && n % call.stretch == 0) {
             if (n && call.product_slots < call.steps) both.all->wait(threads);  // for those that still read
-            multiply_ahead(call, n, call.stretch, thread, threads);
+            multiply_stretch(call, t, thread, threads);
             both.all->wait(threads);
         }
         if (call.lengths) {
@@ -416,9 +404,9 @@ static void work(void* data, int thread, int threads) {
             if (s.first()) kernel.restart(s, t);
         }
         if (call.lengths || call.reset) s.wait();
-        if (!forward && call.after_count && t % call.stretch == 0) {
+        if (!forward && call.product_count && t % call.stretch == 0) {
             both.all->wait(threads);
-            multiply_behind(call, t, at_most(int(call.steps - t), int(call.stretch)), thread, threads);
+            multiply_stretch(call, t, thread, threads);
         }
     }
     kernel.end(s);
