@@ -53,6 +53,29 @@ def test_what_can_be_computed_where_it_is_used_is_not_put_aside():
     assert len(put_aside) == 1  # the output gate, which waits for the norm of the cell state
 
 
+class Centred(rnnkit.Cell):
+    """Its tanh is read by a loop over the row, for the sum of squares, and again behind it."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.weight_hh = torch.nn.Parameter(torch.randn(hidden_size, hidden_size))
+
+    def step(self, x, state):
+        (h,) = state
+        mean = (h @ self.weight_hh).mean(-1, keepdim=True)
+        centred = torch.tanh(h * h + x) - mean
+        h = centred / (centred * centred).sum(-1, keepdim=True)
+        return h, (h,)
+
+
+def test_what_a_loop_over_the_row_reads_does_not_wait_for_it():
+    cell = Centred(16, 16)
+    plan = compiled.program_for(cell, *compiled.example(cell)).backend._recurrence.plan
+    text = generate(plan, ["Inference"], "centred", "").text
+    assert text.count("vtanh(") == 1
+    assert text.index("vtanh(") < text.index("// stage 1")
+
+
 def test_sums_over_rows_are_taken_as_soon_as_there_is_what_they_add_up():
     _, backward = kernels_of("layernorm")
     body = backward[backward.index("vec sum0{}") :]
