@@ -1,6 +1,6 @@
-"""Measure the compiler on narrower vectors: docs/assets/instruction-sets.md, a column for AVX2 and one for AVX-512.
+"""Measure the compiler on narrower vectors: a table for this processor, a column for AVX2 and one for AVX-512.
 
-    python tools/instruction_sets.py [--pairs 15]
+    python tools/instruction_sets.py [--pairs 15]        ->  docs/assets/instruction-sets/<processor>.md
 
 On a processor with AVX-512 both sides are held to AVX2 by the settings that torch, oneDNN, MKL and the C++ compiler
 have for it. One thread, forward and backward, float32, default allocator; a process for each cell and column.
@@ -9,6 +9,7 @@ have for it. One thread, forward and backward, float32, default allocator; a pro
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ from pathlib import Path
 from rnnkit.benchmark.sizes import DEFAULT, ODD
 from rnnkit.benchmark.timing import Ratio, mean_ratio
 
-PAGE = Path(__file__).parents[1] / "docs" / "assets" / "instruction-sets.md"
+FOLDER = Path(__file__).parents[1] / "docs" / "assets" / "instruction-sets"
 CELLS = ("lstm", "peephole", "layernorm")
 LARGEST = 256
 """Hidden units up to which sizes are measured: beyond, the products of both sides take nearly all the time."""
@@ -41,6 +42,12 @@ def measured(cell: str, settings: dict[str, str], pairs: int) -> tuple[dict[str,
     return {line["size"]: Ratio(**next(iter(line["rivals"].values()))) for line in lines}, lines[0]["processor"]
 
 
+def processor() -> str:
+    """Return this processor's name and its family, which tells apart what goes by one name."""
+    known = dict(re.findall(r"^(model name|cpu family)\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE))
+    return f"{known['model name']}, family {known['cpu family']}"
+
+
 def shown(ratio: Ratio) -> str:
     """Return a ratio as the page has it: below 1 in bold."""
     return str(ratio) if ratio.median >= 1 else f"**{ratio}**"
@@ -51,20 +58,20 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=15)
     pairs = parser.parse_args().pairs
     lines = [f"| cell | B, T, I, H | {' | '.join(SETS)} |", f"| --- | --- |{' ---: |' * len(SETS)}"]
-    said = ""
     for cell in CELLS:
         found = {name: measured(cell, settings, pairs) for name, settings in SETS.items()}
-        for name, (_, processor) in found.items():
-            assert name.replace("-", "") in processor, f"{name} is asked for, and torch runs on {processor}"
+        for name, (_, runs_on) in found.items():
+            assert name.replace("-", "") in runs_on, f"{name} is asked for, and torch runs on {runs_on}"
         for size in found["AVX2"][0]:
             ratios = [shown(by_size[size]) for by_size, _ in found.values()]
             lines.append(f"| {cell} | {size.replace('x', ', ')} | {' | '.join(ratios)} |")
         means = [shown(mean_ratio([*by_size.values()])) for by_size, _ in found.values()]
         lines.append(f"| {cell} | geometric mean | {' | '.join(means)} |")
         print("\n".join(lines[-len(found["AVX2"][0]) - 1 :]), file=sys.stderr)
-        said = found["AVX-512"][1]
-    caption = f"How many times as long nn.LSTM takes; forward and backward, float32, one thread, {pairs} pairs; {said}."
-    PAGE.write_text("\n".join([*lines, "", caption]) + "\n", encoding="utf-8")
+    name = processor()
+    caption = f"How many times as long nn.LSTM takes; forward and backward, float32, one thread, {pairs} pairs; {name}."
+    page = FOLDER / f"{re.sub('[^a-z0-9]+', '-', name.lower())}.md"
+    page.write_text("\n".join([*lines, "", caption]) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
