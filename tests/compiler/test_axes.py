@@ -12,6 +12,7 @@ from rnnkit.core.cell import building
 from rnnkit_compiler import compiled
 from rnnkit_compiler.backends.cpp import runtime
 from rnnkit_compiler.ir.rules import products
+from rnnkit_compiler.schedule.sharing import Shares
 from rnnkit_compiler.trace import decomposition
 
 from ..slow_cases import slow_but
@@ -119,6 +120,36 @@ CASES = {
     "convolution in two dimensions": shown(
         lambda cell, x, h: F.conv2d(h.view(-1, 2, 2, 3), cell.w, padding=1).sin() + x.view(-1, 2, 2, 3), w=(2, 2, 3, 3)
     ),
+    "depthwise convolution": shown(
+        lambda cell, x, h: F.conv1d(h.view(-1, 4, 3), cell.w, cell.b, padding=1, groups=4), w=(4, 1, 3), b=(4,)
+    ),
+    "convolution in groups with a stride": shown(
+        lambda cell, x, h: F.conv1d((h * x).view(-1, 4, 3), cell.w, stride=2, padding=1, groups=2), w=(6, 2, 3)
+    ),
+    "transposed convolution": shown(
+        lambda cell, x, h: F.conv_transpose1d(heads(h)[..., :2], cell.w, cell.b, stride=2) + heads(x),
+        w=(3, 3, 2),
+        b=(3,),
+    ),
+    "transposed convolution in groups": shown(
+        lambda cell, x, h: F.conv_transpose2d(
+            h.view(-1, 2, 2, 3), cell.w, stride=(2, 1), padding=1, output_padding=(1, 0), groups=2
+        ),
+        w=(2, 2, 3, 2),
+    ),
+    "instance norm": shown(
+        lambda cell, x, h: F.instance_norm(heads(h + x), None, None, cell.g, cell.b), g=(3,), b=(3,)
+    ),
+    "a weight repeated for each row": shown(
+        lambda cell, x, h: h.reshape(-1, 4) * cell.w.repeat(3 * len(h), 1) + cell.w[:1].repeat(3 * len(h))[:, None],
+        w=(4,),
+    ),
+    "causal attention": shown(
+        lambda cell, x, h: F.scaled_dot_product_attention(
+            h.view(-1, 2, 3, 2), x.view(-1, 2, 3, 2), (h * x).view(-1, 2, 3, 2), is_causal=True
+        ),
+        twice=False,
+    ),
     "bilinear form": shown(lambda cell, x, h: F.bilinear(h, x, cell.w), w=(WIDTH, WIDTH, WIDTH)),
     "multi-head attention": shown(
         attends, twice=False, attention=lambda: nn.MultiheadAttention(4, 2, batch_first=True)
@@ -197,8 +228,9 @@ def test_the_law(name, dtype):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
-def test_two_threads_share_the_rows_or_the_units(name, monkeypatch):
-    monkeypatch.setattr(runtime, "UNITS_PAY", 0)
+@pytest.mark.parametrize("shares", [Shares(2, 1), Shares(2, 2)], ids=["rows", "units"])
+def test_two_threads_share_the_rows_or_the_units(name, shares, monkeypatch):
+    monkeypatch.setattr(runtime, "best_shares", lambda *_: shares)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -156,14 +156,16 @@ class _Places:
 def _convolution(writer: _Writer, call: Call) -> Ref | None:
     x, weight, bias, stride, padding, dilation, transposed, _, groups = call.args
     recording = writer.recording
-    shape, (out, channels, *kernel), outputs = writer.shape(x), writer.shape(weight), recording.shapes[call.output]
-    if transposed or groups != 1 or shape[0] != recording.rows or _depends_on_rows(recording, weight):
+    shape, (_, _, *kernel), outputs = writer.shape(x), writer.shape(weight), recording.shapes[call.output]
+    if shape[0] != recording.rows or _depends_on_rows(recording, weight):
         return None
-    places = _Places(shape[2:], outputs[2:], tuple(kernel), *(tuple(v) for v in (stride, padding, dilation)))
-    seen, made = prod(shape[2:]), prod(outputs[2:])
-    if channels * seen * out * made <= MOST_ELEMENTS and seen <= MOST_WASTE * prod(kernel):
-        rows = _by_whole_matrix(writer, x, weight, places)
-    elif set(stride) == {1} and out * channels * prod(kernel) * made <= MOST_MULTIPLICATIONS:
+    out = outputs[1]
+    ends = (outputs[2:], shape[2:]) if transposed else (shape[2:], outputs[2:])
+    places = _Places(*ends, tuple(kernel), *(tuple(v) for v in (stride, padding, dilation)))
+    made, pairs, seen = prod(outputs[2:]), shape[1] * out // groups, prod(kernel)
+    if pairs * prod(shape[2:]) * made <= MOST_ELEMENTS and prod(places.inputs) <= MOST_WASTE * seen:
+        rows = _by_whole_matrix(writer, x, _Kernel(weight, groups, transposed), places, outputs)
+    elif set(stride) == {1} and not transposed and groups == 1 and pairs * seen * made <= MOST_MULTIPLICATIONS:
         rows = _by_gathering(writer, x, weight, places)
     else:
         return None
@@ -173,16 +175,38 @@ def _convolution(writer: _Writer, call: Call) -> Ref | None:
     return rows
 
 
-def _by_whole_matrix(writer: _Writer, x: Ref, weight: Ref, places: _Places) -> Ref:
-    """Multiply all channels and places of a row by one matrix to all of the result, mostly zeros."""
-    rows, (out, channels, *_) = writer.recording.rows, writer.shape(weight)
-    seen, made, kernel = (prod(sizes) for sizes in (places.inputs, places.outputs, places.kernel))
-    ones = writer.view(writer.constant(places.seen(writer.recording.dtypes[weight.number])), kernel, seen * made)
-    spread = writer.multiply(writer.view(weight, out * channels, kernel), ones)
-    matrix = writer.permute(writer.view(spread, out, channels, seen, made), 1, 2, 0, 3)
-    flat = writer.view(x, rows, channels * seen)
-    result = writer.multiply(flat, writer.view(matrix, channels * seen, out * made))
-    return writer.view(result, rows, out, *places.outputs)
+class _Kernel(NamedTuple):
+    """What a convolution multiplies by: a weight (O, I / groups, ...), or of a transposed one (I, O / groups, ...)."""
+
+    weight: Ref
+    groups: int
+    transposed: bool
+
+    def spread(self, writer: _Writer, places: _Places) -> Ref:
+        """Return a matrix for each group, from all its channels and places to all that it makes, mostly zeros."""
+        groups, (first, second, *_), size = self.groups, writer.shape(self.weight), prod(places.kernel)
+        seen = places.seen(writer.recording.dtypes[self.weight.number])
+        if self.transposed:
+            seen = seen.transpose(1, 2).contiguous()
+        ones = writer.constant(seen.flatten(1))
+        each = writer.multiply(writer.view(self.weight, first * second, size), ones)
+        by_channel = writer.view(each, groups, first // groups, second, *seen.shape[1:])
+        channels, made = (1, 2) if self.transposed else (2, 1)
+        matrix = writer.permute(by_channel, 0, channels, 3, made, 4)
+        shape = writer.shape(matrix)
+        return writer.view(matrix, groups, prod(shape[1:3]), prod(shape[3:]))
+
+
+def _by_whole_matrix(writer: _Writer, x: Ref, kernel: _Kernel, places: _Places, outputs: Sequence[int]) -> Ref:
+    """Multiply all channels and places of a row, in each group, by one matrix to all of its result."""
+    matrix, rows = kernel.spread(writer, places), writer.recording.rows
+    groups, depth, made = writer.shape(matrix)
+    if groups == 1:
+        flat = writer.view(x, rows, depth)
+        return writer.view(writer.multiply(flat, writer.view(matrix, depth, made)), *outputs)
+    by_group = writer.permute(writer.view(x, rows, groups, depth), 1, 0, 2)
+    product = writer.add(aten.bmm.default, by_group, matrix, shape=(groups, rows, made))
+    return writer.view(writer.permute(product, 1, 0, 2), *outputs)
 
 
 def _by_gathering(writer: _Writer, x: Ref, weight: Ref, places: _Places) -> Ref:

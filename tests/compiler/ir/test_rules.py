@@ -345,6 +345,8 @@ TABLE = {
             F.conv1d(two(h), w[:2].view(2, 2, 3), w[2, :2], padding=1),
             F.conv1d(two(h * p), w[:2].view(3, 2, 2), stride=2),
             F.conv2d(h.view(-1, 1, 2, 3), w[0].view(1, 1, 3, 2), padding=(2, 1), dilation=(2, 1)),
+            F.conv1d(two(h), w[0].view(2, 1, 3), w[1, :2], padding=1, groups=2),
+            F.conv_transpose1d(two(p), w[:2].view(2, 2, 3), w[2, :2], stride=2, padding=1, output_padding=1),
         ),
     ),
     "_trilinear": Row("rows", lambda h, p, w: (F.bilinear(h, p, torch.stack([w, w * w])),)),
@@ -365,6 +367,7 @@ TABLE = {
         lambda h, p, w: (
             F.scaled_dot_product_attention(*(x.view(-1, 1, 2, 3) for x in (h, p, h * p))),
             F.scaled_dot_product_attention(*(x.view(-1, 3, 1, 2) for x in (h, p, p)), is_causal=True, scale=0.7),
+            F.scaled_dot_product_attention(*(x.view(-1, 1, 3, 2) for x in (p, h, h * p)), is_causal=True),
         ),
     ),
 }

@@ -1,9 +1,12 @@
 """Attention as one operation: shares of what each query finds in the keys, and the values weighed by them."""
 
-from math import sqrt
+from math import inf, sqrt
 from typing import Any
 
+import torch
+
 from rnnkit_compiler.ir.contraction import Term, einsum
+from rnnkit_compiler.ir.graph import Node
 from rnnkit_compiler.ir.lowering import Lowering
 from rnnkit_compiler.ir.rules.along import Along
 from rnnkit_compiler.ir.rules.reductions import softmax
@@ -32,14 +35,23 @@ def _attention(lowering: Lowering, call: Call) -> list[Value | None]:
     if given["attn_mask"] is not None:
         mask = lowering.spread(given["attn_mask"], *scores.form).node
         scores = scores.like(scores.full() + mask)
-    shares = softmax(Along.dims_of(scores, [3]))
+    row = Along.dims_of(scores, [3])
+    if given["is_causal"]:
+        row = Along.dims_of(scores.like(row.node + row.repeat_of(_later(lowering, *scores.shape[2:]), (2, 3))), [3])
+    shares = softmax(row)
     result = (BATCH, HEAD, QUERY, OF_VALUE)
     node = einsum([Term(shares, axes), Term(value.full(), (BATCH, HEAD, PLACE, OF_VALUE))], result, sizes)
     return [Value(node, (*query.shape[:3], value.shape[3]), 0), None]
 
 
+def _later(lowering: Lowering, queries: int, places: int) -> Node:
+    """Return 0 where a query's place is no later than the query, else -inf: (queries, places) in order."""
+    mask = torch.full((queries, places), -inf, device="cpu").triu(1)
+    return lowering.value(lowering.added.constant(mask.flatten())).node
+
+
 def _check(given: dict[str, Any], *operands: Value) -> None:
     if any(len(operand.shape) != 4 or operand.axis != 0 or operand.joined != 1 for operand in operands):
         raise NotLowerable("attention goes over the batch")
-    if given["dropout_p"] or (given["is_causal"] and operands[0].shape[2] != 1):
-        raise NotLowerable("attention with dropout, or with a causal mask, has no counterpart")
+    if given["dropout_p"]:
+        raise NotLowerable("attention with dropout has no counterpart")

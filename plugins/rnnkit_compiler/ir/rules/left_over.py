@@ -13,10 +13,11 @@ TABLE = Table(cheap=False)
 @TABLE.rule("convolution")
 def _convolution(lowering: Lowering, call: Call) -> None:
     given = lowering.arguments(call)
-    if given["transposed"] or given["groups"] != 1 or not lowering.is_value(given["input"]):
-        raise NotLowerable("a convolution that is transposed, in groups or of weights alone has no counterpart")
-    if set(given["stride"]) != {1}:
-        raise NotLowerable("a convolution with a stride has no counterpart where its matrix would be large")
+    if not lowering.is_value(given["input"]) or lowering.is_value(given["weight"]):
+        raise NotLowerable("a convolution of weights alone, or by what depends on the row, has no counterpart")
+    if given["transposed"] or given["groups"] != 1 or set(given["stride"]) != {1}:
+        what = "that is transposed, in groups or with a stride"
+        raise NotLowerable(f"a convolution {what} has no counterpart where its matrix would be large")
     count = prod(lowering.shape(given["weight"])) * prod(lowering.recording.shapes[call.output][2:])
     raise NotLowerable(f"a convolution of {count:,} multiplications for each row is as fast by torch's own operation")
 

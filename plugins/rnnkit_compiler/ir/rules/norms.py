@@ -102,8 +102,8 @@ def _scaled(
 def _parameter(lowering: Lowering, other: Any, normal: Value, of_channels: tuple[int, ...] | None) -> Node:
     if of_channels is None:
         return lowering.spread(other, *normal.form).node
-    channels = lowering.value(other)  # (B, C), with a row of its own for nobody
-    spread = Value(channels.node, (channels.shape[0], *of_channels), 0)
+    channels = lowering.value(other)  # (B, C), the same for every row, or (B C,)
+    spread = Value(channels.node, (channels.shape[0], *of_channels), 0, channels.joined, channels.outer)
     return lowering.aligned(spread, normal.form).node
 
 
@@ -111,9 +111,18 @@ def _parameter(lowering: Lowering, other: Any, normal: Value, of_channels: tuple
 def _batch_norm(lowering: Lowering, call: Call) -> list[Value | None]:
     given = lowering.arguments(call)
     value = lowering.value(given["input"])
+    if given["training"] and value.axis == 1 and given["running_mean"] is None:
+        return _instance_norm(lowering, value, given)
     if given["training"] or value.axis or value.joined != 1:
         raise NotLowerable("a batch norm that goes over the batch has no counterpart")
     of_channels = (value.shape[1], *[1] * (len(value.shape) - 2))
     mean, variance = (_parameter(lowering, given[f"running_{what}"], value, of_channels) for what in ("mean", "var"))
     normal = (value.full() - mean) * (variance + float(given["eps"])).rsqrt()
     return [_scaled(lowering, value.like(normal), given["weight"], given["bias"], of_channels), None, None]
+
+
+def _instance_norm(lowering: Lowering, value: Value, given: dict[str, Any]) -> list[Value | None]:
+    """Norm each channel of each row by itself: to torch a batch norm of one row, whose channels are those of all."""
+    places = (0, *range(2, len(value.shape)))
+    normal = value.like(_normal(Along.dims_of(value, places), float(given["eps"])))
+    return [_scaled(lowering, normal, given["weight"], given["bias"], (1,) * (len(places) - 1)), None, None]

@@ -1,10 +1,12 @@
 """What changes nothing but the shape, the order or the type."""
 
+from collections.abc import Sequence
 from math import prod
 
 import torch
 
 from rnnkit_compiler.ir.contraction import Term, einsum
+from rnnkit_compiler.ir.graph import Node
 from rnnkit_compiler.ir.lowering import Lowering
 from rnnkit_compiler.ir.rules.table import Table
 from rnnkit_compiler.ir.values import NotLowerable, Value, joined_axis
@@ -62,14 +64,32 @@ def _expand(lowering: Lowering, call: Call) -> Value:
 @TABLE.rule("repeat")
 def _repeat(lowering: Lowering, call: Call) -> Value:
     value, times = lowering.value(call.args[0]), lowering.arguments(call)["repeats"]
+    if not lowering.is_value(call.args[0]):
+        return _repeated_for_rows(lowering, call, value, times)
     lead = len(times) - len(value.shape)
     if times[lead + value.axis] != 1:
         raise NotLowerable("repeat has a row several times")
     form = (lowering.recording.shapes[call.output], lead + value.axis, value.joined, value.outer)
-    own = range(lead, len(times))
-    sizes = dict(zip(own, value.dims, strict=True)) | {len(times) + k: count for k, count in enumerate(times)}
+    return Value(_repeated(value.node, value.dims, times), *form)
+
+
+def _repeated_for_rows(lowering: Lowering, call: Call, value: Value, times: Sequence[int]) -> Value:
+    """Repeat what depends on no row until there is one for each; the batch comes before the features that it joins."""
+    rows, shape = lowering.recording.rows, lowering.recording.shapes[call.output]
+    found = joined_axis(shape, rows)
+    if found is None or times[found[0]] % rows:
+        raise NotLowerable("repeat hides the batch")
+    axis, joined = found
+    of_a_row = [count // rows if k == axis else count for k, count in enumerate(times)]
+    return Value(_repeated(value.node, value.shape[1:], of_a_row), shape, axis, joined)
+
+
+def _repeated(node: Node, dims: Sequence[int], times: Sequence[int]) -> Node:
+    """Return what lies in these dimensions so many times in each, and in as many more before them as there are."""
+    own = range(len(times) - len(dims), len(times))
+    sizes = dict(zip(own, dims, strict=True)) | {len(times) + k: count for k, count in enumerate(times)}
     result = [axis for k in range(len(times)) for axis in (len(times) + k, k) if axis in sizes]
-    return Value(einsum([Term(value.node, tuple(own))], tuple(result), sizes), *form)
+    return einsum([Term(node, tuple(own))], tuple(result), sizes)
 
 
 @TABLE.rule("t", "transpose", "permute")
