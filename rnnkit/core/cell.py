@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
+from types import FunctionType
 from typing import Any, ClassVar, TypeAlias
 
 import torch
@@ -53,9 +54,16 @@ class Cell(Guarded, ABC):
     off: then checks do not hold it to finite differences, and say so."""
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Name a class that sets no name of its own after itself, whatever its parent is called."""
+        """Name a class that sets no name of its own after itself, whatever its parent is called.
+
+        Raises:
+            KindError: a method stands where a number or tuple is read.
+        """
         super().__init_subclass__(**options)
         name_after_class(cls)
+        for name in ("output_size", "state_sizes"):
+            if isinstance(vars(cls).get(name), FunctionType):
+                raise KindError(f"{cls.__qualname__}.{name} is a method; write @property above it")
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()

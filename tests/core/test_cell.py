@@ -5,7 +5,7 @@ import torch
 
 import rnnkit
 from rnnkit.core.cell import building, time_slice
-from rnnkit.errors import UsageError
+from rnnkit.errors import KindError, UsageError
 
 from ..core_cells import CORE_CELLS
 
@@ -138,3 +138,9 @@ def test_the_state_of_a_cell_with_real_and_complex_parameters_is_real():
 
     assert [h.dtype for h in Turns(3, 4).initial_state(2)] == [torch.float32]
     assert rnnkit.RNN(Turns, 3, 4)(torch.randn(5, 2, 3))[0].shape == (5, 2, 4)
+
+
+@pytest.mark.parametrize("name", ["state_sizes", "output_size"])
+def test_a_method_where_a_property_is_read_is_said_when_the_class_is_made(name):
+    with pytest.raises(KindError, match=f"Wide.{name} is a method; write @property above it"):
+        type("Wide", (rnnkit.Cell,), {name: lambda self: (3, 4), "__qualname__": "Wide"})
