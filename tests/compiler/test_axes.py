@@ -165,6 +165,15 @@ CASES = {
     "a product of every head": shown(
         lambda cell, x, h: F.linear(heads(h), cell.w, cell.b) * heads(x), w=(4, 4), b=(4,)
     ),
+    "products of some units and of all": shown(
+        lambda cell, x, h: h[:, :5] @ cell.w[:5] + torch.tanh(h @ cell.w) + h[:, :6] @ cell.w[:6] + x,
+        w=(WIDTH, WIDTH),
+    ),
+    "blocks beside a product of all": shown(
+        lambda cell, x, h: torch.einsum("bhd,hde->bhe", heads(h), cell.w).flatten(1) + h @ cell.u + x,
+        w=(3, 4, 4),
+        u=(WIDTH, WIDTH),
+    ),
     "a product of what was transposed": shown(
         lambda cell, x, h: (heads(h).transpose(1, 2).reshape(-1, WIDTH) + x) @ cell.w, w=(WIDTH, WIDTH)
     ),

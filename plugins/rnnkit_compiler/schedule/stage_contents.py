@@ -136,16 +136,15 @@ class _Assignment:
         region.nodes = sorted(
             (node for node in chosen if not self.timing.is_product(node)), key=self.timing.order.__getitem__
         )
-        products: dict[Place, list[ColumnBlock]] = {}
+        products: dict[tuple[Place, int], list[ColumnBlock]] = {}  # by where they read, and how many columns
         for node in sorted(
             (node for node in chosen if self.timing.is_product(node)), key=self.timing.order.__getitem__
         ):
             product, offset = (node, 0) if node.op == "product" else (node.inputs[0], node.attr[0])
             matrix, transposed = product.attr
-            products.setdefault(self._place(product.inputs[0]), []).append(
-                ColumnBlock(node, matrix, transposed, offset)
-            )
-        for place, blocks in products.items():
+            block = ColumnBlock(node, matrix, transposed, offset)
+            products.setdefault((self._place(product.inputs[0]), block.depth), []).append(block)
+        for (place, _), blocks in products.items():
             blocks.sort(key=lambda block: (block.matrix, block.transposed, block.offset))
             region.products.append(Product(place, tuple(blocks)))
 
