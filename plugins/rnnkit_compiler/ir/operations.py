@@ -110,6 +110,6 @@ OPERATIONS: dict[str, Operation] = {
     "copysign": Operation(lambda g, y, a, b: (g * a.eq(0).where(0, y / a), None)),
     "fmax": Operation(lambda g, y, a, b: _of_one(g, a.ge(b), b)),
     "fmin": Operation(lambda g, y, a, b: _of_one(g, a.le(b), b)),
-    "nextafter": Operation(_none, heavy=True),
+    "nextafter": Operation(lambda g, y, a, b: (a.ne(b).where(g, 0), None), heavy=True),
     **{name: Operation(vjp, heavy=True) for name, vjp in VJPS.items()},
 }

@@ -135,7 +135,7 @@ TABLE = {
     "isposinf": Row("real", lambda h, p, w: (torch.isposinf(p / (h - h)),)),
     "isneginf": Row("real", lambda h, p, w: (torch.isneginf(p / (h - h)),)),
     "signbit": Row("real", lambda h, p, w: (torch.signbit(h), torch.signbit(h * -0.0))),
-    "nextafter": Row("real", lambda h, p, w: (torch.nextafter(h.detach(), p.detach()) + p,)),
+    "nextafter": Row("real", lambda h, p, w: (torch.nextafter(h, p) * p,)),
     "floor_divide": Row(
         "above 0", lambda h, p, w: (h.detach() // 0.1 + p, torch.div(h, 0.1 + 0 * p, rounding_mode="floor"))
     ),
