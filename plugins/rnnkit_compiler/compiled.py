@@ -20,7 +20,7 @@ from torch._compile import _disable_dynamo
 
 import rnnkit
 from rnnkit import Cell, State
-from rnnkit.errors import first_line
+from rnnkit.errors import ShapeError, first_line
 from rnnkit_compiler import _devices, _program, _rivals
 from rnnkit_compiler._advancing import Advancing
 from rnnkit_compiler._autocast import narrowed, paused, widened
@@ -129,7 +129,10 @@ class Compiled(rnnkit.Unroller):
 
     def _on_plain_input(self, cell: Cell) -> "Program | Refusal":
         """Return the program of a cell on plain input, whether autocast is on or not."""
-        xs, state = example(cell)
+        try:
+            xs, state = example(cell)
+        except ShapeError as error:  # a state of so many rows whatever the batch: the loop says so, or has that batch
+            return Refusal(str(error))
         with paused(xs.device):
             return program_for(cell, xs, state, self._wanted)
 

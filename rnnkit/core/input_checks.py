@@ -60,6 +60,18 @@ def check_state(cell: Cell, state: object, like: Sequence[Tensor | Kind], what: 
             )
 
 
+def check_own_state(cell: Cell, state: State, batch: int) -> State:
+    """Return what a cell's own `initial_state` made; raises ShapeError unless it has a row for each of the batch."""
+    check_state(cell, state, state, "initial state")
+    for name, tensor in zip(cell.state_names, state, strict=True):
+        if tensor.shape[:1] != (batch,):
+            raise ShapeError(
+                f"{describe(cell)}: initial_state({batch}) made {name!r} of shape {tuple(tensor.shape)}; "
+                f"its first size must be the batch, {batch}"
+            )
+    return state
+
+
 def check_step(cell: Cell, result: object, before: State) -> None:
     """Raise ShapeError unless `step` returned an output and a state like the one that it got."""
     if not isinstance(result, tuple) or len(result) != 2 or not behaves_as_tensor(result[0]):

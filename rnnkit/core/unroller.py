@@ -11,7 +11,15 @@ from torch.nn.functional import embedding
 from rnnkit.core.advancer import Advancer
 from rnnkit.core.bound import Bound
 from rnnkit.core.cell import Cell, State, name_after_class, parameters_of, starting_state
-from rnnkit.core.input_checks import check_input, check_lengths, check_reset, check_state, describe, plain_state
+from rnnkit.core.input_checks import (
+    check_input,
+    check_lengths,
+    check_own_state,
+    check_reset,
+    check_state,
+    describe,
+    plain_state,
+)
 from rnnkit.core.rival import Rival
 from rnnkit.core.row_masks import running_rows
 from rnnkit.errors import ShapeError
@@ -281,8 +289,10 @@ def prepare(cell: Cell, xs: Tensor, state: State | None, lengths: Tensor | None,
     own = type(cell).initial_state is not Cell.initial_state
     given = state is not None
     initial = () if given and reset is None and not own else starting_state(cell, batch, xs)
+    if own:
+        check_own_state(cell, initial, batch)
     state = initial if state is None else state
-    if given or own:  # zeros made here fit
+    if given:  # zeros made here fit
         check_state(cell, state, initial or plain_state(cell, batch, xs), "initial state")
     live = None
     if lengths is not None:

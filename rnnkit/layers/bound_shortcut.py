@@ -8,7 +8,7 @@ from torch import Tensor
 
 from rnnkit.core.bound import Bound
 from rnnkit.core.cell import Cell, State, begins_with_zeros, starting_state
-from rnnkit.core.input_checks import check_state
+from rnnkit.core.input_checks import check_own_state
 from rnnkit.layers.shortcut import Shortcut, each_cell, is_of_rows, is_simple
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class BoundShortcut(Shortcut):
         """Return what the cells begin with."""
         rows = xs.shape[1]
         if not self._begins_with_zeros:
-            return [_checked(cell, starting_state(cell, rows, xs)) for cell in self.cells]
+            return [check_own_state(cell, starting_state(cell, rows, xs), rows) for cell in self.cells]
         known, zeros = self._zeros
         if known != rows:
             zeros = [starting_state(cell, rows, xs) for cell in self.cells]
@@ -84,12 +84,6 @@ class BoundShortcut(Shortcut):
             and tensor.layout is torch.strided
             and not tensor.is_inference()
         )
-
-
-def _checked(cell: Cell, state: State) -> State:
-    """Return the initial state that a cell makes, in shapes of its own; raises ShapeError if it is no state."""
-    check_state(cell, state, state, "initial state")
-    return state
 
 
 def _as_it_is(tensor: Tensor) -> Tensor:
