@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from rnnkit.core.cell import Cell, State, behaves_as_tensor, parameters_of
+from rnnkit.core.cell import Cell, State, behaves_as_tensor, parameters_of, starting_state
 from rnnkit.errors import KindError, ShapeError
 
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
@@ -60,8 +60,11 @@ def check_state(cell: Cell, state: object, like: Sequence[Tensor | Kind], what: 
             )
 
 
-def check_own_state(cell: Cell, state: State, batch: int) -> State:
-    """Return what a cell's own `initial_state` made; raises ShapeError unless it has a row for each of the batch."""
+def checked_start(cell: Cell, batch: int, like: Tensor) -> State:
+    """Return the cell's initial state; raises ShapeError if it made its own without a row for each of the batch."""
+    state = starting_state(cell, batch, like)
+    if type(cell).initial_state is Cell.initial_state:
+        return state
     check_state(cell, state, state, "initial state")
     for name, tensor in zip(cell.state_names, state, strict=True):
         if tensor.shape[:1] != (batch,):

@@ -10,13 +10,13 @@ from torch.nn.functional import embedding
 
 from rnnkit.core.advancer import Advancer
 from rnnkit.core.bound import Bound
-from rnnkit.core.cell import Cell, State, name_after_class, parameters_of, starting_state
+from rnnkit.core.cell import Cell, State, name_after_class, parameters_of
 from rnnkit.core.input_checks import (
     check_input,
     check_lengths,
-    check_own_state,
     check_reset,
     check_state,
+    checked_start,
     describe,
     plain_state,
 )
@@ -288,9 +288,7 @@ def prepare(cell: Cell, xs: Tensor, state: State | None, lengths: Tensor | None,
         reset = check_reset(reset, time, batch, xs.device)
     own = type(cell).initial_state is not Cell.initial_state
     given = state is not None
-    initial = () if given and reset is None and not own else starting_state(cell, batch, xs)
-    if own:
-        check_own_state(cell, initial, batch)
+    initial = () if given and reset is None and not own else checked_start(cell, batch, xs)
     state = initial if state is None else state
     if given:  # zeros made here fit
         check_state(cell, state, initial or plain_state(cell, batch, xs), "initial state")

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from rnnkit.core.bound import Bound
-from rnnkit.core.cell import Cell, State, begins_with_zeros, starting_state
-from rnnkit.core.input_checks import check_own_state
+from rnnkit.core.cell import Cell, State, begins_with_zeros
+from rnnkit.core.input_checks import checked_start
 from rnnkit.layers.shortcut import Shortcut, each_cell, is_of_rows, is_simple
 
 if TYPE_CHECKING:
@@ -70,10 +70,10 @@ class BoundShortcut(Shortcut):
         """Return what the cells begin with."""
         rows = xs.shape[1]
         if not self._begins_with_zeros:
-            return [check_own_state(cell, starting_state(cell, rows, xs), rows) for cell in self.cells]
+            return [checked_start(cell, rows, xs) for cell in self.cells]
         known, zeros = self._zeros
         if known != rows:
-            zeros = [starting_state(cell, rows, xs) for cell in self.cells]
+            zeros = [checked_start(cell, rows, xs) for cell in self.cells]
             self._zeros = (rows, zeros)
         return zeros
 
