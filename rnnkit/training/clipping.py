@@ -22,4 +22,6 @@ def clip_gradients(parameters: Iterable[nn.Parameter], norm: float, bound: float
     if by == "value":
         nn.utils.clip_grad_value_(parameters, bound)
     elif norm > bound:
-        nn.utils.clip_grads_with_norm_(parameters, bound, torch.tensor(norm))
+        parameters = list(parameters)
+        dtype = next(p.grad.dtype for p in parameters if p.grad is not None)
+        nn.utils.clip_grads_with_norm_(parameters, bound, torch.tensor(norm, dtype=dtype))

@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from torch import nn
 
 import rnnkit
 from rnnkit.layers.model import last_outputs
+from rnnkit.training.clipping import clip_gradients
 from rnnkit.training.gradient_norms import gradient_norms
 
 from ..core_cells import CORE_CELLS
@@ -73,3 +75,15 @@ def test_lengths_count():
     changed = batch.xs.clone()
     changed[3:, 1:] += 1  # past the ends of these rows
     assert gradient_norms(model, task, batch._replace(xs=changed)) == norms
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_clipping_gives_the_bits_of_torchs(dtype):
+    generator = torch.Generator().manual_seed(0)
+    ours, theirs = ([nn.Parameter(torch.zeros(30, 30, dtype=dtype)) for _ in range(3)] for _ in range(2))
+    for one, other in zip(ours, theirs, strict=True):
+        one.grad = torch.randn(30, 30, dtype=dtype, generator=generator)
+        other.grad = one.grad.clone()
+    norm = float(nn.utils.clip_grad_norm_(theirs, 1.0))
+    clip_gradients(ours, norm, 1.0, "norm")
+    assert all(one.grad.equal(other.grad) for one, other in zip(ours, theirs, strict=True))

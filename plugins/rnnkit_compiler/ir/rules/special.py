@@ -58,7 +58,7 @@ def _logit(a: Node, eps: float | None, **_: Any) -> Node:
         return (a / (1 - a)).log().instead(a * outside.where(math.nan, 1 / (a * (1 - a))).stop())
     inside = a.ge(eps) * a.le(1 - eps)
     within = a.lt(eps).where(eps, a.gt(1 - eps).where(1 - eps, a))
-    return (within / (1 - within)).log().instead(inside.where(a / (a * (1 - a)).stop(), 0))
+    return (within / (1 - within)).log().instead(inside.where(a / (within * (1 - within)).stop(), 0))
 
 
 @pointwise(TABLE, "xlogy", operands=("self", "other"))
@@ -76,4 +76,4 @@ def _product_with_log(a: Node, b: Node, logarithm: Node, argument: Node) -> Node
     zero, nan = a.eq(0), b.ne(b)
     value = nan.where(math.nan, zero.where(0, a * logarithm))
     nothing = zero * argument.le(0)
-    return value.instead(nothing.where(0, a * logarithm.stop()) + b * (a / argument).stop())
+    return value.instead(a * nothing.where(0, logarithm).stop() + b * (a / argument).stop())

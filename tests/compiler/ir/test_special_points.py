@@ -1,0 +1,40 @@
+"""Gradients where an operation is defined by cases: one side's slope is infinite there, and may not be multiplied by 0."""
+
+import pytest
+import torch
+
+import rnnkit
+
+POINTS = {
+    "logit": (lambda z, y: torch.logit(z, eps=0.1), (0, 1, 0.1, 0.9, 0.5, -2), (1,) * 6),
+    "xlogy": (torch.xlogy, (0, 0, 0, 2, 2), (0, -1, 3, 1, 0.5)),
+    "xlog1py": (torch.special.xlog1py, (0, 0, 0, 2), (-1, -2, 3, 1)),
+}
+
+
+class At(rnnkit.Cell):
+    """Gives a function of the state and a constant; the state stays."""
+
+    def __init__(self, name):
+        function, at, others = POINTS[name]
+        super().__init__(1, len(at))
+        self.function = function
+        self.register_buffer("others", torch.tensor(others, dtype=torch.float64))
+        self.weight = torch.nn.Parameter(torch.ones((), dtype=torch.float64))
+
+    def step(self, x, state):
+        (h,) = state
+        return self.function(h, self.others + x) * self.weight, (h,)
+
+
+@pytest.mark.parametrize("name", POINTS)
+def test_the_gradient_is_the_loops_where_cases_meet(name):
+    cell, at = At(name), POINTS[name][1]
+    found = {}
+    for unroller in ("loop", "compiled"):
+        h = torch.tensor([at] * 2, dtype=torch.float64, requires_grad=True)
+        ys, _ = rnnkit.unrollers[unroller]()(cell, torch.zeros(2, 2, 1, dtype=torch.float64), (h,))
+        found[unroller] = torch.autograd.grad(ys.nan_to_num(posinf=0, neginf=0).sum(), h)[0]
+    assert rnnkit.unrollers["compiled"]().backend_of(cell) == "cpp"
+    torch.testing.assert_close(found["compiled"], found["loop"], equal_nan=True)
+    assert found["loop"][:, :1].isfinite().all()
