@@ -1,4 +1,4 @@
-"""Gradients where an operation is defined by cases: one side's slope is infinite there, and may not be multiplied by 0."""
+"""Gradients where an operation is defined by cases: one side's slope is infinite there, and is not multiplied by 0."""
 
 import pytest
 import torch
