@@ -279,11 +279,13 @@ INLINE void add_outer(vec (&sum)[ROWS][NV], const Factor* const (&a)[ROWS], std:
 
 // One register tile, ROWS rows by NV vectors: c[r] = start[r] + the sum over the factors k < K of a[r][k * step] * w[k].
 //
+// What stands in c itself is added last: a sum over many blocks of k, each begun at zero, is rounded less than one long one.
 // A tile of few vectors has several sums of each, over every 2nd, 4th or 8th k, to cover the latency of an addition.
 template <int NV, int ROWS>
 NOINLINE void tile(real* c, std::ptrdiff_t ldc, const Factor* const* rows, std::ptrdiff_t step, const real* w, int K,
                    Start start) {
     constexpr int chains = ROWS * NV >= 8 ? 1 : ROWS * NV >= 4 ? 2 : ROWS * NV >= 2 ? 4 : 8;
+    const bool adds = start.first == c;
     const Factor* a[ROWS];
     vec sum[chains][ROWS][NV];
 #pragma GCC unroll 16
@@ -291,7 +293,7 @@ NOINLINE void tile(real* c, std::ptrdiff_t ldc, const Factor* const* rows, std::
         a[r] = rows[r];
 #pragma GCC unroll 16
         for (int v = 0; v < NV; ++v) {
-            sum[0][r][v] = start ? load(start[r] + v * VL) : vec{};
+            sum[0][r][v] = start && !adds ? load(start[r] + v * VL) : vec{};
 #pragma GCC unroll 16
             for (int chain = 1; chain < chains; ++chain) sum[chain][r][v] = vec{};
         }
@@ -304,6 +306,11 @@ NOINLINE void tile(real* c, std::ptrdiff_t ldc, const Factor* const* rows, std::
             add_outer<NV, ROWS>(sum[chain], a, (k + chain) * step, w + std::ptrdiff_t(k + chain) * NV * VL);
     }
     for (; k < K; ++k) add_outer<NV, ROWS>(sum[0], a, k * step, w + std::ptrdiff_t(k) * NV * VL);
+    if (adds)
+#pragma GCC unroll 16
+        for (int r = 0; r < ROWS; ++r)
+#pragma GCC unroll 16
+            for (int v = 0; v < NV; ++v) sum[0][r][v] += load(c + r * ldc + v * VL);
 #pragma GCC unroll 16
     for (int r = 0; r < ROWS; ++r)
 #pragma GCC unroll 16
