@@ -17,7 +17,7 @@ from rnnkit_compiler.ir.lowered import Lowered
 from rnnkit_compiler.ir.operations import OPERATIONS
 from rnnkit_compiler.ir.pieces import gradient_of_window
 from rnnkit_compiler.ir.row_sums import RowSums
-from rnnkit_compiler.ir.units import scan_gradients, scattered
+from rnnkit_compiler.ir.units import peak_gradient, scan_gradients, scattered
 
 
 class Deferred(NamedTuple):
@@ -117,7 +117,7 @@ def _pass_on(graph: Graph, node: Node, gradient: Node, gathered: dict[Node, list
     elif node.op == "gather":
         _add(gathered, operands[0], scattered(gradient, node.attr[0], operands[0].width))
     elif node.op == "peak":
-        pass
+        _add(gathered, operands[0], peak_gradient(gradient, node))
     elif node.op == "scan":
         for operand, contribution in zip(operands, scan_gradients(gradient, node), strict=True):
             narrow = operand.width < node.width

@@ -97,10 +97,19 @@ def scan(a: "Node", b: "Node", width: int, reverse: bool = False, start: float =
 
 
 def peak(node: "Node", width: int) -> "Node":
-    """Return the largest of each unit and those before it; no gradient passes."""
+    """Return the largest of each unit and those before it, NaN from the first NaN on."""
     if width == 1:
-        return node.stop()
-    return node.graph.make("peak", (node.graph.expand(node, width),), width).stop()
+        return node
+    return node.graph.make("peak", (node.graph.expand(node, width),), width)
+
+
+def peak_gradient(gradient: "Node", node: "Node") -> "Node":
+    """Return the gradient of what a peak runs along: the last of equal units has it, and a NaN that of those after."""
+    (given,) = node.inputs
+    new = given.ne(given).maximum(given.eq(node)).stop()
+    # the gradients of all that a unit is the largest of, added up from the last one back
+    ahead = shifted(1 - new, node.width, 1)
+    return new * scan(ahead, gradient, node.width, reverse=True)
 
 
 def scan_gradients(gradient: "Node", node: "Node") -> tuple["Node", "Node"]:

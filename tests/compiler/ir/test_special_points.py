@@ -38,3 +38,39 @@ def test_the_gradient_is_the_loops_where_cases_meet(name):
     assert rnnkit.unrollers["compiled"]().backend_of(cell) == "cpp"
     torch.testing.assert_close(found["compiled"], found["loop"], equal_nan=True)
     assert found["loop"][:, :1].isfinite().all()
+
+
+INF = float("inf")
+BESIDE_INFINITIES = {
+    "cummax": lambda z: torch.cummax(z, -1)[0],
+    "cummin": lambda z: torch.cummin(z, -1)[0],
+    "logcumsumexp": lambda z: torch.logcumsumexp(z, -1),
+    "logaddexp": lambda z: torch.logaddexp(z, z.flip(-1)),
+    "logaddexp2": lambda z: torch.logaddexp2(z, z.flip(-1)),
+}
+ROWS = [(1, 2, INF, 3), (-INF, 1, 2, -INF), (-INF, -INF, 1, 2), (INF, 2, 1, -INF), (1, INF, float("nan"), 2), (3, 3, 1, 3)]
+
+
+class Applied(rnnkit.Cell):
+    """Gives a function of the state, which stays."""
+
+    def __init__(self, function):
+        super().__init__(1, len(ROWS[0]))
+        self.function = function
+        self.weight = torch.nn.Parameter(torch.ones((), dtype=torch.float64))
+
+    def step(self, x, state):
+        (h,) = state
+        return self.function(h + x) * self.weight, (h,)
+
+
+@pytest.mark.parametrize("name", BESIDE_INFINITIES)
+def test_infinities_stay_where_they_are(name):
+    cell, found = Applied(BESIDE_INFINITIES[name]), {}
+    for unroller in ("loop", "compiled"):
+        h = torch.tensor(ROWS, dtype=torch.float64, requires_grad=True)
+        ys, _ = rnnkit.unrollers[unroller]()(cell, torch.zeros(2, len(ROWS), 1, dtype=torch.float64), (h,))
+        weights = torch.arange(1, 5, dtype=torch.float64)
+        found[unroller] = ys.detach(), torch.autograd.grad((ys * weights).sum(), h)[0]
+    assert rnnkit.unrollers["compiled"]().backend_of(cell) == "cpp"
+    torch.testing.assert_close(found["compiled"], found["loop"], equal_nan=True)

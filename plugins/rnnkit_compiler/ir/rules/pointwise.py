@@ -116,11 +116,18 @@ def finite(a: Node) -> Node:
 
 @_enter("logaddexp", operands=("self", "other"))
 def _logaddexp(a: Node, b: Node, **_: Any) -> Node:
-    top = finite(a.maximum(b)).stop()
-    return top + ((a - top).exp() + (b - top).exp()).log()
+    return _logarithm_of_sum(a, b, "exp", "log")
 
 
 @_enter("logaddexp2", operands=("self", "other"))
 def _logaddexp2(a: Node, b: Node, **_: Any) -> Node:
+    return _logarithm_of_sum(a, b, "exp2", "log2")
+
+
+def _logarithm_of_sum(a: Node, b: Node, power: str, logarithm: str) -> Node:
+    largest = a.maximum(b)
+    endless = largest.eq(math.inf)  # it has the gradient, where a share of infinite powers would be no number
+    a, b = endless.where(0, a), endless.where(0, b)
     top = finite(a.maximum(b)).stop()
-    return top + ((a - top).exp2() + (b - top).exp2()).log2()
+    powers = [a.graph.pointwise(power, each - top) for each in (a, b)]
+    return endless.where(largest, top + a.graph.pointwise(logarithm, powers[0] + powers[1]))

@@ -71,10 +71,7 @@ def _prod(lowering: Lowering, call: Call) -> Value:
 @TABLE.rule("cummax", "cummin")
 def _running_extreme(lowering: Lowering, call: Call) -> list[Value | None]:
     def running(node: Node, width: int) -> Node:
-        top = peak(node, width) if call.base_name == "cummax" else -peak(-node, width)
-        # the last of equal ones has the gradient; a NaN stays
-        new = node.ne(node).maximum(node.eq(top)).stop()
-        return scan(1 - new, new.where(node, 0), width)
+        return peak(node, width) if call.base_name == "cummax" else -peak(-node, width)
 
     read = (number for other in lowering.split.core for number in other.reads)
     if call.outputs[1] in (*read, lowering.recording.output, *lowering.recording.next_states):
