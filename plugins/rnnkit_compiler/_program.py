@@ -97,10 +97,11 @@ class Program:
     _loop_dtypes: dict[tuple[object, ...], list[torch.dtype]] = field(default_factory=dict)
 
     def loop_dtypes(self, cell: rnnkit.Cell, prepared: rnnkit.Prepared) -> list[torch.dtype]:
-        """Return the dtypes that outputs and last states have of the loop, under the autocast that is on."""
+        """Return the dtypes that outputs and last states have of the loop, under the autocast that is on, or off."""
         xs, state, masks = prepared
         forms = (masks.live is None, masks.restart is None, min(len(xs), 2 + len(state)), xs.dtype)
-        key = (torch.get_autocast_dtype(xs.device.type), *forms, *(tensor.dtype for tensor in state))
+        casts = rnnkit.casts_automatically(xs.device)
+        key = (torch.get_autocast_dtype(xs.device.type) if casts else None, *forms, *(tensor.dtype for tensor in state))
         if key not in self._loop_dtypes:
             self._loop_dtypes[key] = loop_dtypes(cell, prepared)
         return self._loop_dtypes[key]

@@ -27,6 +27,7 @@ from rnnkit_compiler._autocast import narrowed, paused, widened
 from rnnkit_compiler._bound import BoundProgram
 from rnnkit_compiler._cache import Cache
 from rnnkit_compiler._making import made
+from rnnkit_compiler._narrow import in_float32, is_narrow, narrow_dtype, said_of
 from rnnkit_compiler._program import ANY, Program, Wanted, candidates, checked, fast_products
 from rnnkit_compiler._symbols import pays, stand_in
 from rnnkit_compiler.backends.base.backend import Refusal, Timeline
@@ -129,12 +130,13 @@ class Compiled(rnnkit.Unroller):
 
     def _on_plain_input(self, cell: Cell) -> "Program | Refusal":
         """Return the program of a cell on plain input, whether autocast is on or not."""
+        wide, narrow = in_float32(cell), narrow_dtype(cell) is torch.bfloat16
         try:
-            xs, state = example(cell)
+            xs, state = example(wide)
         except ShapeError as error:  # a state of so many rows whatever the batch: the loop says so, or has that batch
             return Refusal(str(error))
         with paused(xs.device):
-            return program_for(cell, xs, state, self._wanted)
+            return program_for(wide, xs, state, self._wanted, narrow)
 
     def products(self, multiplications: int) -> AbstractContextManager[object]:
         """Return what has products done by kernels where that is faster."""
@@ -164,7 +166,7 @@ class Compiled(rnnkit.Unroller):
     def _kernels_of(self, cell: Cell) -> Program | None:
         """Return the program of a cell that runs in kernels on the CPU, now and later; None where it does not."""
         like = first_number(cell)
-        if like is None or not like.is_cpu:
+        if like is None or not like.is_cpu or narrow_dtype(cell) is not None:
             return None
         program = self._on_plain_input(cell)
         if isinstance(program, Refusal) or program.backend.name == TORCH or program.tables:
@@ -177,7 +179,7 @@ class Compiled(rnnkit.Unroller):
         if isinstance(program, Refusal):
             return f"backend: loop\n{program.reason}"
         proven = state_jacobian(program.recording, tuple(cell.state_names))
-        return "\n".join([*program.explain(), *proven.lines()])
+        return "\n".join([*program.explain(), *said_of(cell), *proven.lines()])
 
     def backend_of(self, cell: Cell) -> str:
         """Tell what runs a cell on plain input: "cpp", "torch" or "loop"."""
@@ -217,7 +219,8 @@ def _unroll(
 ) -> tuple[Tensor, State]:
     mind_forks()
     prepared = rnnkit.prepare(cell, xs, state, lengths, reset)
-    result = (_cast if rnnkit.casts_automatically(xs.device) else _run)(wanted, cell, prepared)
+    casts = rnnkit.casts_automatically(xs.device) or is_narrow(cell, prepared)
+    result = (_cast if casts else _run)(wanted, cell, prepared)
     if result is None:
         return rnnkit.unrollers["loop"]()(cell, xs, state, lengths=lengths, reset=reset)
     return result
@@ -230,13 +233,15 @@ def _run(wanted: Wanted, cell: Cell, prepared: rnnkit.Prepared) -> tuple[Tensor,
 
 
 def _cast(wanted: Wanted, cell: Cell, prepared: rnnkit.Prepared) -> tuple[Tensor, State] | None:
-    """Do so under autocast, which reaches into no kernel."""
-    narrow = torch.get_autocast_dtype(prepared.xs.device.type) is torch.bfloat16
-    wide = widened(cell, prepared)
-    with paused(prepared.xs.device):
-        if (program := _chosen(wanted, cell, wide, narrow)) is None:
+    """Do so under autocast, which reaches into no kernel, or with a cell in a dtype that no kernel on a CPU has."""
+    device = prepared.xs.device
+    narrow = torch.get_autocast_dtype(device.type) if rnnkit.casts_automatically(device) else prepared.xs.dtype
+    wide_cell = in_float32(cell)
+    wide = widened(wide_cell, prepared)
+    with paused(device):
+        if (program := _chosen(wanted, wide_cell, wide, narrow is torch.bfloat16)) is None:
             return None
-        result = _run_by(program, cell, wide)
+        result = _run_by(program, wide_cell, wide)
     return narrowed(result, program.loop_dtypes(cell, prepared))
 
 

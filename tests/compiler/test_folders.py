@@ -20,6 +20,7 @@ ORDER = (
         "_devices",
         "trace",
         "_autocast",
+        "_narrow",
         "structure",
         "ir",
         "schedule",

@@ -117,7 +117,7 @@ REASONS = {
     "other data": "does more than its operations show",
     "hook in the graph": "another gradient than its operations show",
     "running sum in a buffer": "on a tensor that others see",
-    "scripted": "TorchScript interpreter",
+    "scripted": "torch.jit.script, which hides",
     "batch norm": "on a tensor that others see",
     "rows mixed, times zero": "mixes the rows",
 }

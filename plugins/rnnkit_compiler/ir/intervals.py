@@ -1,4 +1,4 @@
-"""Intervals: between which numbers integers lie, as far as the operations of a step say.
+"""Intervals: between which integers numbers lie, as far as the operations of a step say.
 
 What a row chooses by a number must be there: torch raises an error where it is not, which a kernel cannot. So before a
 kernel takes such a step it is proven that every index is in range, whatever the numbers are, given that the integers of
@@ -49,6 +49,14 @@ BOUNDARIES = {"bucketize": "boundaries", "searchsorted": "sorted_sequence"}
 TAKING = frozenset((*VIEWS, "amax", "amin", "max", "min", "sort", "topk", "kthvalue", "median", "_to_copy"))
 """What takes numbers out of its operand."""
 
+ROUNDING = frozenset(
+    (*TAKING, "floor", "ceil", "round", "trunc", "mul", "where", "masked_fill", "fill", "scalar_tensor")
+)
+"""What makes real numbers that lie between the same integers in every dtype, since to round leads beyond none."""
+
+EXACT = Interval(-256, 256)
+"""The integers that every dtype of real numbers has, bfloat16 too."""
+
 
 def place_of(call: Call) -> int | None:
     """Return the number of what a call returns of places along a dimension; None: it returns none."""
@@ -64,7 +72,7 @@ def place_count(recording: Recording, call: Call) -> int:
 
 
 class Intervals:
-    """The intervals of a recording's integers and booleans.
+    """The intervals of a recording's integers and booleans, and of real numbers that are made of constants or of them.
 
     Args:
         recording: of the step.
@@ -74,10 +82,12 @@ class Intervals:
     def __init__(self, recording: Recording, states: Mapping[int, Interval]) -> None:
         self._recording = recording
         self._known = dict(states)
+        self._made_by = {number: call for call in recording.calls for number in call.outputs}
         for call in recording.calls:
             for number in call.outputs:
-                if number is not None and not _is_real(recording.dtypes[number]):
-                    self._known[number] = self._result(call, number)
+                if number is not None:
+                    real = is_real(recording.dtypes[number])
+                    self._known[number] = self._around(call, number) if real else self._result(call, number)
 
     def of(self, argument: Any) -> Interval:
         """Return where an argument lies: a number, or a tensor."""
@@ -85,7 +95,8 @@ class Intervals:
             return Interval(float(argument), float(argument))
         constant = self._recording.constants.get(argument.number)
         if constant is not None and constant.numel() and not constant.is_complex():
-            return Interval(float(constant.min()), float(constant.max()))
+            least, most = float(constant.min()), float(constant.max())
+            return Interval(least, most) if least <= most else ANY  # where one is no number
         if self._recording.dtypes[argument.number] == torch.bool:
             return TRUTH
         return self._known.get(argument.number, ANY)
@@ -111,6 +122,20 @@ class Intervals:
             return found
         return self.of(call.arguments["self"]) if name in TAKING else ANY
 
+    def end_of(self, mask: Ref, tensor: Ref) -> float:
+        """Return below which number a mask says that a tensor lies."""
+        call = self._made_by.get(mask.number)
+        if call is None or call.base_name != "lt" or call.arguments["self"] != tensor:
+            return -math.inf
+        return self.of(call.arguments["other"]).least
+
+    def _around(self, call: Call, number: int) -> Interval:
+        """Return between which integers a call's real numbers lie."""
+        found = self._result(call, number) if call.base_name in ROUNDING else ANY
+        if not found.is_within(EXACT):
+            return ANY
+        return Interval(math.floor(found.least), math.ceil(found.most))
+
     def _total(self, call: Call) -> Interval:
         """Return where a sum lies of as many numbers as each row has at most."""
         own, shape = self.of(call.arguments["self"]), self._recording.shapes[call.arguments["self"].number]
@@ -118,7 +143,8 @@ class Intervals:
         return Interval(min(own.least, own.least * count), max(own.most, own.most * count))
 
 
-def _is_real(dtype: torch.dtype) -> bool:
+def is_real(dtype: torch.dtype) -> bool:
+    """Tell whether numbers of a dtype are no integers."""
     return dtype.is_floating_point or dtype.is_complex
 
 
@@ -172,7 +198,9 @@ def _chosen(own: Intervals, given: Given) -> Interval:
 
 
 def _filled(own: Intervals, given: Given) -> Interval:
-    return own.of(given["self"]).joined(own.of(given["value"]))
+    """Return where a tensor lies once it is filled, perhaps where it was below a number."""
+    least, most = own.of(given["self"])
+    return Interval(max(least, own.end_of(given["mask"], given["self"])), most).joined(own.of(given["value"]))
 
 
 def _joined(own: Intervals, given: Given) -> Interval:
@@ -242,6 +270,7 @@ _RULES: dict[str, Callable[[Intervals, Given], Interval]] = {
     "maximum": _larger,
     "minimum": _smaller,
     **dict.fromkeys(("clamp", "clamp_min", "clamp_max"), _clamped),
+    **dict.fromkeys(("floor", "ceil", "round", "trunc"), lambda own, given: own.of(given["self"])),
     "neg": _negative,
     "abs": _size,
     "__rshift__": _to_the_right,
@@ -253,37 +282,3 @@ _RULES: dict[str, Callable[[Intervals, Given], Interval]] = {
     **dict.fromkeys(("ones", "ones_like", "new_ones"), lambda own, given: Interval(1, 1)),
 }
 """By the name of the operation."""
-
-
-class Kept(NamedTuple):
-    """Where the integers of the state stay, if they begin there."""
-
-    states: dict[int, Interval]
-    """By the number of the state."""
-
-    intervals: Intervals
-    """Of all integers, then."""
-
-
-def kept(recording: Recording, pairs: list[tuple[int, int]]) -> Kept:
-    """Find where a step keeps the integers of its state.
-
-    Args:
-        recording: of the step.
-        pairs: a state before the step, and after it.
-    """
-    whole = [(before, after) for before, after in pairs if not _is_real(recording.dtypes[before])]
-    found = Intervals(recording, {})
-    taken = {before: _beginning(found.of(Ref(after))) for before, after in whole}
-    taken = {before: interval for before, interval in taken.items() if interval.is_bounded}
-    while True:
-        found = Intervals(recording, taken)
-        stays = {before for before, after in whole if found.of(Ref(after)).is_within(taken.get(before, ANY))}
-        if stays >= taken.keys():
-            return Kept(taken, found)
-        taken = {before: interval for before, interval in taken.items() if before in stays}
-
-
-def _beginning(after: Interval) -> Interval:
-    """Return where a state is taken to lie that a step leaves in an interval: what only grows begins at 0."""
-    return after._replace(least=0) if after.least == -math.inf and after.most >= 0 else after

@@ -18,7 +18,17 @@ from rnnkit_compiler.ir.dtypes import Dtypes
 from rnnkit_compiler.ir.factors import Factors
 from rnnkit_compiler.ir.graph import Graph, Node
 from rnnkit_compiler.ir.lowered import Connected, Invariant, Lowered
-from rnnkit_compiler.ir.values import TRUTH, Form, NotLowerable, Pair, Value, batch_axis, joined_axis, written
+from rnnkit_compiler.ir.values import (
+    OF_TRUTHS,
+    TRUTH,
+    Form,
+    NotLowerable,
+    Pair,
+    Value,
+    batch_axis,
+    joined_axis,
+    written,
+)
 from rnnkit_compiler.trace.connection import connected
 from rnnkit_compiler.trace.recording import Call, Recording, Ref
 from rnnkit_compiler.trace.split import Split
@@ -108,6 +118,8 @@ class Lowering:
         self.dtypes.precisions.check(call)
         is_complex = self.dtypes.is_complex(call)
         known, name = complex_rules if is_complex else rules, call.base_name
+        if self.recording.dtypes[call.output] == torch.bool:
+            name = OF_TRUTHS.get(name, name)
         rule = known.get(name, known.get(name.removesuffix("_copy")))
         if rule is None:
             raise NotLowerable(f"{call.name}{' of complex numbers' * is_complex} has no counterpart")

@@ -27,7 +27,7 @@ VIEWS = (
 TRUTH = frozenset(
     (
         *("eq", "ne", "lt", "le", "gt", "ge", "where", "_to_copy", "masked_fill", "fill", "zero"),
-        *("isnan", "isinf", "isposinf", "isneginf", "signbit", "any", "all"),
+        *("amax", "amin", "isnan", "isinf", "isposinf", "isneginf", "signbit", "any", "all"),
         *(f"{kind}_{op}" for kind in ("logical", "bitwise") for op in ("not", "and", "or", "xor")),
         *VIEWS,
         *("cat", "stack"),
@@ -36,6 +36,9 @@ TRUTH = frozenset(
     )
 )
 """Operations that may give booleans: comparisons, and what leaves values as they are. All others do arithmetic."""
+
+OF_TRUTHS = {"mul": "logical_and", "minimum": "logical_and", "add": "logical_or", "maximum": "logical_or"}
+"""Arithmetic that torch does with two booleans as well, by what it then is."""
 
 
 class NotLowerable(Exception):  # noqa: N818 - a reason, not an error: what raises it falls back

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import torch
 
 from rnnkit_compiler.ir.bits import AND, BITS, LEFT, RIGHT
-from rnnkit_compiler.ir.intervals import BOUNDARIES, Interval, kept, place_count, place_of
+from rnnkit_compiler.ir.intervals import BOUNDARIES, Interval, place_count, place_of
+from rnnkit_compiler.ir.kept_states import kept
 from rnnkit_compiler.ir.values import MOVES, VIEWS, NotLowerable
 from rnnkit_compiler.trace.recording import Call, Recording, Ref
 
@@ -138,8 +139,7 @@ class WholeNumbers:
         first, second = (self.of(given[word]) if word in given else UNKNOWN for word in ("self", "other"))
         if name in ("sum", "cumsum", "count_nonzero"):
             first = Bound(0, 1) if name == "count_nonzero" else first
-            shape = self._recording.shapes[given["self"].number]
-            return first.times(prod(size for size in shape if size % self._recording.rows))
+            return first.times(self._count(given["self"]))
         if name in ("remainder", "fmod") or (name == "div" and given["rounding_mode"]) or name == "floor_divide":
             self._divide(call, given["other"])
             return second if name == "remainder" else first
@@ -154,9 +154,25 @@ class WholeNumbers:
             return first + second.times(abs(given["alpha"]))
         if name in BITS:
             return _bound_of_bits(name, first, given["other"])
+        if name in ("sign", "sgn", "heaviside"):
+            return largest([Bound(0, 1), self.of(given.get("values", 0))])
+        if name in ("pow", "prod", "cumprod"):
+            return self._power(call, first)
         if name == "mul" and 0 in (first.carried, second.carried):
             return second.times(first.plus) if not first.carried else first.times(second.plus)
         raise NotLowerable(f"{call.name} of integers has no counterpart")
+
+    def _power(self, call: Call, base: Bound) -> Bound:
+        """Return the bound of a product of as many numbers as each row has at most, or as the exponent says."""
+        given = call.arguments
+        count = given["exponent"] if call.base_name == "pow" else self._count(given["self"])
+        if isinstance(count, Ref) or count < 0 or base.carried or base.plus == math.inf:
+            raise NotLowerable(f"{call.name} of integers that may be of any size has no counterpart")
+        return Bound(0, max(1.0, base.plus) ** count)
+
+    def _count(self, tensor: Ref) -> int:
+        """Return how many numbers each row has."""
+        return prod(size for size in self._recording.shapes[tensor.number] if size % self._recording.rows)
 
     def _may_be_negative(self, call: Call) -> bool:
         """Tell whether the result would be below 0 in a dtype that has such numbers."""

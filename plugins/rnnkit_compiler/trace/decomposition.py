@@ -32,7 +32,7 @@ def decomposed(recording: Recording) -> Recording:
     copied.constants = dict(recording.constants)
     writer = _Writer(copied)
     for call in recording.calls:
-        write = {"convolution": _convolution, "_trilinear": _bilinear}.get(call.base_name)
+        write = WRITTEN.get(call.base_name)
         result = None if write is None else write(writer, call)
         if result is None:
             writer.recording.calls.append(call)
@@ -100,6 +100,24 @@ def _is_sizes(value: Any) -> bool:
 
 def _depends_on_rows(recording: Recording, ref: Ref) -> bool:
     return any(size and size % recording.rows == 0 for size in recording.shapes[ref.number])
+
+
+def _embedding(writer: _Writer, call: Call) -> Ref | None:
+    """Cut the row of padding off from the gradient."""
+    weight, indices, padding = call.args[0], call.args[1], call.arguments["padding_idx"]
+    if padding in (None, -1) or call.arguments["scale_grad_by_freq"]:
+        return None
+    count, width = writer.shape(weight)
+    bounds = [(0, padding), (padding, padding + 1), (padding + 1, count)]
+    pieces = [
+        writer.add(aten.slice.Tensor, weight, 0, start, stop, shape=(stop - start, width))
+        for start, stop in bounds
+        if stop > start
+    ]
+    at = int(padding > 0)
+    pieces[at] = writer.add(aten.detach.default, pieces[at], shape=writer.shape(pieces[at]))
+    table = writer.add(aten.cat.default, pieces, shape=(count, width))
+    return writer.add(aten.embedding.default, table, indices, shape=writer.recording.shapes[call.output])
 
 
 def _bilinear(writer: _Writer, call: Call) -> Ref | None:
@@ -223,3 +241,7 @@ def _by_gathering(writer: _Writer, x: Ref, weight: Ref, places: _Places) -> Ref:
     of_rows = writer.add(aten.expand.default, matrix, list(shape), shape=shape)
     flat = writer.view(gathered, rows, depth, made)
     return writer.view(writer.add(aten.bmm.default, of_rows, flat, shape=(rows, out, made)), rows, out, *places.outputs)
+
+
+WRITTEN = {"convolution": _convolution, "_trilinear": _bilinear, "embedding": _embedding}
+"""By the name of an operation: what writes another way to the same result, or None where there is none."""

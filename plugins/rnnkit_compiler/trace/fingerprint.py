@@ -20,6 +20,14 @@ IGNORED = frozenset(
 )
 """What torch keeps in a module and a step does not read."""
 
+FLAT_WEIGHTS = frozenset(("_flat_weights", "_flat_weight_refs"))
+"""Where torch's own recurrent modules keep their parameters once more."""
+
+
+def ignored(module: nn.Module) -> frozenset[str]:
+    """Return the names of what torch keeps in a module, and is seen elsewhere or is not read."""
+    return IGNORED | FLAT_WEIGHTS if isinstance(module, nn.RNNBase) else IGNORED
+
 
 class Fingerprint:
     """What a step may depend on besides the values of parameters and buffers, found in one walk over the cell."""
@@ -45,10 +53,11 @@ class Fingerprint:
 
     def _module(self, module: nn.Module) -> Hashable:
         own: list[object] = [type(module), outer_values(type(module))]
+        skipped = ignored(module)
         for name, value in module.__dict__.items():
             if name in HOOKS:
                 self.has_hooks |= bool(value)
-            elif name not in IGNORED:
+            elif name not in skipped:
                 own.append(name)
                 own.append((type(value), value) if type(value) in EXACT else frozen(value, name))
         for table in (module._parameters, module._buffers):

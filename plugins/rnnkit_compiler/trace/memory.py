@@ -102,6 +102,13 @@ class Memory:
         alias = self._aliases[id(base)]
         self._aliases[id(tensor)] = Alias(tensor, alias.root, (*alias.views, view), alias.root.version)
 
+    def reshaped(self, tensor: Tensor, before: Tensor, view: View) -> None:
+        """Note that a tensor has become a view of what it was, for which `before` stands from now on."""
+        alias = self._aliases[id(tensor)]
+        if alias.root.tensor is tensor:
+            alias.root.tensor = before
+        alias.views = (*alias.views, view)
+
     def is_stale(self, tensor: Tensor) -> bool:
         """Tell whether a tensor has to be made again before it is read: its memory was written to by another.
 
@@ -208,6 +215,9 @@ class Memory:
             operator, words = aten.select_scatter.default, [*words, view.argument("dim"), index]
         elif view.name in ("slice", "split", "split_with_sizes"):
             operator, words = aten.slice_scatter.default, [*words, *_bounds(view)]
+        elif view.name == "diagonal":
+            dims = [view.argument(word) for word in ("offset", "dim1", "dim2")]
+            operator, words = aten.diagonal_scatter.default, [*words, *dims]
         if operator is None:
             raise NotRecordable(f"step() overwrites a tensor through {view.name}, while others see it")
         return self._emit(operator, tuple(words), {})[0]

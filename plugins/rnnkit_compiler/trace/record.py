@@ -67,6 +67,9 @@ def _record(cell: rnnkit.Cell, examples: "_Examples", nest: Nest) -> Recording:
     except NotRecordable:
         raise
     except Exception as error:  # whatever it is: where the step is to blame, the loop says so of the user's own tensors
+        if "TorchScript" in str(error):
+            reason = "step() calls a function of torch.jit.script, which hides its operations; leave the decorator out"
+            raise NotRecordable(reason) from error
         raise NotRecordable(f"recording step() fails ({first_line(error)})") from error
     return recording
 

@@ -26,6 +26,16 @@ EMPTY = {
 }
 """What leaves open what it makes, and what says so: what is in it is for the step to fill."""
 
+RESHAPED_IN_PLACE = {
+    aten.squeeze_.default: aten.squeeze.default,
+    aten.squeeze_.dim: aten.squeeze.dim,
+    aten.squeeze_.dims: aten.squeeze.dims,
+    aten.unsqueeze_.default: aten.unsqueeze.default,
+    aten.t_.default: aten.t.default,
+    aten.transpose_.default: aten.transpose.int,
+}
+"""What changes the shape of a tensor itself, and what makes a view of that shape."""
+
 
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notes each operation; its recording has the sizes of this very run."""
@@ -155,6 +165,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _overwrite(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Note an operation in place as one that makes a new tensor, which its target is from then on."""
+        if torch.Tag.inplace_view in func.tags:
+            return self._reshape(func, args, kwargs)
         functional, target = _functional(func, args[0]), args[0]
         name = func._schema.name.removeprefix("aten::")
         seen_args, seen_kwargs = map_tensors((args, kwargs), self._ref)
@@ -174,6 +186,24 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             elif self._has_gradient[number]:
                 number = self._detached(number)
         self._memory.overwritten(target, self._rename(target, number))
+        return result
+
+    def _reshape(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Note a change of a tensor's own shape as a view of what it was."""
+        target, name = args[0], func._schema.name.removeprefix("aten::")
+        if func not in RESHAPED_IN_PLACE:
+            raise NotRecordable(f"step() calls {name}, which changes a tensor in place")
+        before = self._ref(target).number
+        if before in self._given:
+            raise NotRecordable(f"step() calls {name} on a tensor that others see")
+        stand_in = target.detach().requires_grad_(target.requires_grad)
+        functional = RESHAPED_IN_PLACE[func]
+        self.tensors = [stand_in if tensor is target else tensor for tensor in self.tensors]
+        result = func(*args, **kwargs)
+        (made,) = self._note(functional, (Ref(before), *args[1:]), kwargs, result)
+        assert made is not None
+        self._memory.reshaped(target, stand_in, View(functional, args[1:], kwargs, 0))
+        self._rename(target, made)
         return result
 
     def _copied(self, target: Tensor, source: Ref) -> int:
@@ -217,8 +247,6 @@ def _functional(func: Any, target: Any) -> Any:
         raise NotRecordable(_draws(func))
     if packet is None or func._overloadname not in packet.overloads() or not isinstance(target, Tensor):
         raise NotRecordable(f"step() calls {name}, which overwrites a tensor")
-    if torch.Tag.inplace_view in func.tags:
-        raise NotRecordable(f"step() calls {name}, which changes the shape of a tensor in place")
     return None if name == "copy_" else getattr(packet, func._overloadname)
 
 

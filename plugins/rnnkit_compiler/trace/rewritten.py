@@ -1,7 +1,7 @@
-"""Functions that look at values to check them, or change shapes in place: written otherwise for a recording."""
+"""Functions that look at values to check them: written otherwise for a recording."""
 
-import math
 from collections.abc import Callable, Mapping
+from functools import reduce
 from typing import Any
 
 import torch
@@ -17,30 +17,39 @@ def one_hot(indices: Tensor, num_classes: int = -1) -> Tensor:
     return indices.new_zeros(shape).scatter(-1, indices.unsqueeze(-1), 1)
 
 
-def quantile(
-    input: Tensor,
-    q: Any,
-    dim: int | None = None,
-    keepdim: bool = False,
-    *,
-    interpolation: str = "linear",
-    out: Tensor | None = None,
+def product_of_all(*matrices: Any) -> Tensor:
+    """Multiply matrices from the left; torch itself chooses an order by their sizes, of which the batch is one."""
+    listed = matrices[0] if len(matrices) == 1 and not isinstance(matrices[0], Tensor) else matrices
+    found: Tensor = reduce(torch.matmul, listed)
+    return found
+
+
+def rrelu(
+    input: Tensor, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, inplace: bool = False
 ) -> Tensor:
-    """Return a quantile along a dimension, between the two elements in order that are next to it."""
-    if isinstance(q, Tensor) or dim is None or interpolation != "linear" or out is not None or not 0 <= q <= 1:
-        return torch.quantile(input, q, dim, keepdim, interpolation=interpolation, out=out)
-    ordered = torch.sort(input, dim=dim, stable=True).values
-    place = q * (input.shape[dim] - 1)
-    below, above = (ordered.select(dim, k) for k in (math.floor(place), math.ceil(place)))
-    last = ordered.select(dim, -1)
-    found = torch.where(last.isnan(), last, torch.lerp(below, above, place - math.floor(place)))
-    return found.unsqueeze(dim) if keepdim else found
+    """Return a leaky ReLU with the mean slope, where it isn't drawn."""
+    if training or inplace:
+        return torch.nn.functional.rrelu(input, lower, upper, training, inplace)
+    return torch.nn.functional.leaky_relu(input, (lower + upper) / 2)
 
 
-REWRITTEN: dict[Any, Callable[..., Tensor]] = {
+def lstm(*args: Any) -> tuple[Tensor, ...]:
+    """Return what an `nn.LSTM` gives, by operations of torch's own and not by one of a library."""
+    enabled = torch._C._get_mkldnn_enabled()
+    torch._C._set_mkldnn_enabled(False)  # `torch.backends.mkldnn.flags` sets more, and warns of it
+    try:
+        found: tuple[Tensor, ...] = torch.lstm(*args)
+    finally:
+        torch._C._set_mkldnn_enabled(enabled)
+    return found
+
+
+REWRITTEN: dict[Any, Callable[..., Any]] = {
     torch.nn.functional.one_hot: one_hot,
-    torch.quantile: quantile,
-    Tensor.quantile: quantile,
+    torch.nn.functional.rrelu: rrelu,
+    torch.linalg.multi_dot: product_of_all,
+    torch.chain_matmul: product_of_all,
+    torch.lstm: lstm,
 }
 
 

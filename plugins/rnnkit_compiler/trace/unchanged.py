@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from rnnkit_compiler.trace.fingerprint import HOOKS, IGNORED
+from rnnkit_compiler.trace.fingerprint import HOOKS, ignored
 from rnnkit_compiler.trace.frozen import PLAIN, frozen
 from rnnkit_compiler.trace.outer_values import containers_in, names_in, own_bases, reached_by
 
@@ -96,7 +96,8 @@ class Unchanged:
 
     def _of_modules(self) -> Iterator[_Read]:
         for module in self._modules:
-            own = ((n, v) for n, v in vars(module).items() if n not in IGNORED and not isinstance(v, PLAIN))
+            skipped = ignored(module)
+            own = ((n, v) for n, v in vars(module).items() if n not in skipped and not isinstance(v, PLAIN))
             yield from ((partial(_itself, value), name) for name, value in own)
 
     def _of_classes(self) -> Iterator[_Read]:

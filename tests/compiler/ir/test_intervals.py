@@ -6,7 +6,8 @@ import pytest
 import torch
 
 import rnnkit
-from rnnkit_compiler.ir.intervals import ANY, Interval, Intervals, kept
+from rnnkit_compiler.ir.intervals import ANY, Interval, Intervals
+from rnnkit_compiler.ir.kept_states import kept
 from rnnkit_compiler.trace.projection import nesting
 from rnnkit_compiler.trace.record import record
 from rnnkit_compiler.trace.recording import Ref
@@ -46,6 +47,12 @@ CASES = {
     "padded with a number": (lambda k, h: torch.nn.functional.pad(k.clamp(2, 4), (0, 1), value=8), Interval(0, 8)),
     "what was a real number": (lambda k, h: (3 * h).long(), ANY),
     "powers": (lambda k, h: k**2, ANY),
+    "filled where it is below a number": (lambda k, h: k.masked_fill(k < 2, 4), Interval(2, 6)),
+    "filled where another is": (lambda k, h: k.masked_fill(k + 1 < 2, 4), Interval(-3, 6)),
+    "rounded down": (lambda k, h: (torch.tensor(0.3) * k.clamp(0, 5)).floor().long(), Interval(0, 2)),
+    "rounded": (lambda k, h: torch.where(h > 0, torch.tensor(1.7), torch.tensor(-0.2)).round().long(), Interval(-1, 2)),
+    "no number": (lambda k, h: torch.where(h > 0, torch.tensor(torch.nan), torch.tensor(1.0)).long(), ANY),
+    "too large for some dtypes": (lambda k, h: (torch.tensor(300.0) * (k > 0)).long(), ANY),
 }
 
 

@@ -110,6 +110,7 @@ TABLE = {
     "relu": Row("real", each(torch.relu)),
     "reciprocal": Row("above 0", each(torch.reciprocal)),
     "isnan": Row("real", lambda h, p, w: (torch.isnan(h), torch.isnan((h - h) / (h - h)))),
+    "heaviside": Row("real", lambda h, p, w: (torch.heaviside(h.detach(), torch.full_like(h, 0.5)),)),
     "maximum": Row("real", lambda h, p, w: (torch.maximum(h, p), torch.maximum(h, h))),
     "minimum": Row("real", lambda h, p, w: (torch.minimum(h, p), torch.minimum(p, h))),
     "atan2": Row("above 0", lambda h, p, w: (torch.atan2(h, p), torch.atan2(p, h))),

@@ -121,7 +121,14 @@ REASONS = {
     "out=": (out_of_an_argument, "step() calls add, which overwrites a tensor"),
     "in place on what is given": (lambda c, p, h: plain(c, p, h) + c.count.add_(1), "on a tensor that others see"),
     "in place on a buffer": (lambda c, p, h: plain(c, p, h) * c.scale.add_(1), "on a tensor that others see"),
-    "a change of shape in place": (lambda c, p, h: plain(c, p, h).t_().t(), "changes the shape of a tensor in place"),
+    "a change of the shape of a buffer": (
+        lambda c, p, h: plain(c, p, h) * c.scale.unsqueeze_(0).squeeze_(0),
+        "calls unsqueeze_ on a tensor that others see",
+    ),
+    "a change of strides in place": (
+        lambda c, p, h: plain(c, p, h) + (p * 2).as_strided_(p.shape, p.stride()),
+        "calls as_strided_, which changes a tensor in place",
+    ),
     "other data": (other_data, "step() does more than its operations show"),
     "a hook in the graph": (hook_in_the_graph, "step() has another gradient than its operations show"),
     "mixed, times zero": (lambda c, p, h: plain(c, p, h) + 0 * h.mean(0), "step() mixes the rows of the batch"),

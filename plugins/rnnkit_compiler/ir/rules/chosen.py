@@ -160,8 +160,8 @@ def _scatter(lowering: Lowering, call: Call) -> Value:
 def _rows(lowering: Lowering, call: Call) -> Value:
     given = lowering.arguments(call)
     if call.base_name == "embedding":
-        if given["padding_idx"] not in (None, -1) or given["scale_grad_by_freq"]:
-            raise NotLowerable("embedding scales gradients, or leaves out those of padding")
+        if given["scale_grad_by_freq"]:
+            raise NotLowerable("embedding scales gradients by how often each row is taken, which all rows decide")
         return _rows_of(lowering, call, given["weight"], given["indices"], wraps=False)
     if lowering.is_value(given["self"]) or given["dim"] % max(1, len(lowering.shape(given["self"]))):
         raise NotLowerable(f"{call.name} does not go row by row")
