@@ -83,6 +83,44 @@ def test_a_function_of_torch_is_native(name):
         assert_same(results(Compiled(backend=backend), cell, xs, h0), expected)
 
 
+def mixture(c, p, z):
+    """Return an energy of each row by what autograd has an operation of its own for."""
+    hidden = F.layer_norm(z @ c.weight, (UNITS,), c.bias, c.bias)
+    attended = (F.silu(hidden) @ c.weight).softmax(1) * F.gelu(z)
+    return attended.sum(1) + F.softplus(torch.sigmoid(hidden) + F.relu(z)).sum(1) - torch.logsumexp(z * p, 1)
+
+
+def descends(c, p, h):
+    """As `torch.func` takes a gradient: through which the gradient of training passes."""
+    return plain(c, p, h) - 0.1 * torch.func.grad(lambda z: mixture(c, p, z).sum())(h)
+
+
+def descends_by_autograd(c, p, h):
+    with torch.enable_grad():
+        z = h if h.requires_grad else h.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(mixture(c, p, z).sum(), z, create_graph=True)
+    return plain(c, p, h) - 0.1 * slope
+
+
+def descends_apart(c, p, h):
+    """By a gradient that is a number to the training."""
+    with torch.enable_grad():
+        z = h.detach().requires_grad_()
+        energy = mixture(c, p, z).sum() + F.mse_loss(z, p, reduction="sum") + F.elu(F.logsigmoid(z)).sum()
+        (slope,) = torch.autograd.grad(energy, z)
+    return plain(c, p, h) - 0.1 * slope
+
+
+@pytest.mark.parametrize("step", [descends, descends_by_autograd, descends_apart], ids=lambda step: step.__name__)
+def test_a_step_that_takes_a_gradient_is_native(step):
+    cell = Strange(step, UNITS)
+    assert Compiled().backend_of(cell) == "cpp", Compiled().explain(cell)
+    assert list(rnnkit.testing.differences(Compiled(), cell, 4, 3, 1e-9)) == []
+    with torch.no_grad():
+        xs = torch.randn(4, 3, UNITS, dtype=torch.float64)
+        assert_same([Compiled()(cell, xs)[0]], [Loop()(cell, xs)[0]])
+
+
 class Around(rnnkit.Cell):
     """A recurrent module of torch.nn over a few pieces of the state, in a step."""
 

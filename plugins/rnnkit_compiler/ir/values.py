@@ -14,6 +14,7 @@ MOVES = (
     *("channel_shuffle", "native_channel_shuffle", "im2col", "diag_embed"),
     *("index_select", "index", "gather", "scatter", "index_put", "_unsafe_index_put"),
     *("index_fill", "_unsafe_index", "masked_scatter", "narrow_copy"),
+    *("select_backward", "slice_backward", "diagonal_backward"),
 )
 """Operations whose results are made of units of their operands, and zeros."""
 

@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from rnnkit_compiler.trace.instead import instead
 from rnnkit_compiler.trace.memory import Memory, View
 from rnnkit_compiler.trace.naming import author_frame, names_in
+from rnnkit_compiler.trace.recordable import check_graph, check_operation, functional_form, listed, run
 from rnnkit_compiler.trace.recording import Call, NotRecordable, Recording, Ref, map_tensors
 
 aten = torch.ops.aten
@@ -94,7 +95,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if func in EMPTY:
             func = EMPTY[func]
             kwargs.pop("memory_format", None)
-        _check(func)
+        if func is aten.ones_like.default and not args[0].dim():  # where a gradient begins, whatever the number is
+            func, args, kwargs = _one_of_its_own(args[0], kwargs)
+        check_operation(func)
         if func is aten.lift_fresh.default and id(args[0]) not in self._numbers:
             result = func(*args)
             number = self._number(result, False)
@@ -104,11 +107,11 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if func._schema.is_mutable:
             return self._overwrite(func, args, kwargs)
         seen_args, seen_kwargs = map_tensors((args, kwargs), self._ref)
-        result = _run(func, args, kwargs)
+        result = run(func, args, kwargs)
         outputs = self._note(func, seen_args, seen_kwargs, result)
         if func is aten.clone.default and (args[0].is_conj() or args[0].is_neg()):
             self._resolved.update(number for number in outputs if number is not None)
-        for place, (item, made) in enumerate(zip(_listed(result), outputs, strict=True)):
+        for place, (item, made) in enumerate(zip(listed(result), outputs, strict=True)):
             if made is None:
                 continue
             if func._schema.returns[0].alias_info is None:
@@ -126,7 +129,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         call = Call(operator, args, kwargs, (), several)
         has_gradient = operator is not aten.detach.default and any(self._has_gradient[k] for k in call.reads)
         outputs = tuple(
-            self._number(item, has_gradient) if isinstance(item, Tensor) else None for item in _listed(result)
+            self._number(item, has_gradient) if isinstance(item, Tensor) else None for item in listed(result)
         )
         self.recording.calls.append(call._replace(outputs=outputs))
         return outputs
@@ -151,7 +154,13 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if self._has_gradient[number] == tensor.requires_grad or number in self._resolved:
             return Ref(number)
         if tensor.requires_grad:
-            _check_graph([tensor])
+            if tensor.is_leaf:  # where a gradient begins that the step itself takes
+                self._has_gradient[number] = True
+                return Ref(number)
+            if (origin := self._saved_of(tensor, number)) is not None:
+                self._numbers[id(tensor)] = origin
+                return Ref(origin)
+            check_graph([tensor])
             raise NotRecordable("step() has a gradient that its operations do not show")
         return Ref(self._rename(tensor, self._detached(number)))
 
@@ -160,6 +169,15 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._numbers[id(tensor)], self.tensors[number] = number, tensor
         return number
 
+    def _saved_of(self, tensor: Tensor, number: int) -> int | None:
+        """Return the number of the result that autograd saved for a gradient and hands out again, with its history."""
+        saved = {call.output: call.reads[0] for call in self.recording.calls if call.operator is aten.detach.default}
+        while (number := saved.get(number, -1)) >= 0:
+            origin = self.tensors[number]
+            if origin.grad_fn is tensor.grad_fn and origin.output_nr == tensor.output_nr:
+                return number
+        return None
+
     def _detached(self, number: int) -> int:
         return self._emit(aten.detach.default, (Ref(number),), {})[0]
 
@@ -167,13 +185,13 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Note an operation in place as one that makes a new tensor, which its target is from then on."""
         if torch.Tag.inplace_view in func.tags:
             return self._reshape(func, args, kwargs)
-        functional, target = _functional(func, args[0]), args[0]
+        functional, target = functional_form(func, args[0]), args[0]
         name = func._schema.name.removeprefix("aten::")
         seen_args, seen_kwargs = map_tensors((args, kwargs), self._ref)
         root = self._memory.overwrite(target, name)
         if self._has_gradient[root.number] and not root.tensor.requires_grad:
             root.number = self._detached(root.number)
-        result = _run(func, args, kwargs)
+        result = run(func, args, kwargs)
         if functional is None:
             number = self._copied(target, seen_args[1])
         else:
@@ -226,69 +244,12 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Note the results, and refuse what has a gradient of its own making."""
         self.recording.output = self._result(y)
         self.recording.next_states = [self._result(state) for state in states]
-        _check_graph([y, *states])
+        check_graph([y, *states])
         if any(tensor._backward_hooks for tensor in self.tensors):
             raise NotRecordable("step() puts hooks on tensors")
 
 
-def _listed(result: Any) -> Sequence[Any]:
-    return result if isinstance(result, tuple | list) else (result,)
-
-
-def _functional(func: Any, target: Any) -> Any:
-    """Return the operation that makes a new tensor in place of overwriting `target`; None: a copy of its argument.
-
-    Raises:
-        NotRecordable: there is none.
-    """
-    name = func._schema.name.removeprefix("aten::")
-    packet = getattr(aten, name.removesuffix("_"), None) if name.endswith("_") else None
-    if torch.Tag.nondeterministic_seeded in func.tags:
-        raise NotRecordable(_draws(func))
-    if packet is None or func._overloadname not in packet.overloads() or not isinstance(target, Tensor):
-        raise NotRecordable(f"step() calls {name}, which overwrites a tensor")
-    return None if name == "copy_" else getattr(packet, func._overloadname)
-
-
-def _check(func: Any) -> None:
-    if func.namespace != "aten":
-        raise NotRecordable(f"step() calls {func}, which is no operation of torch's own")
-    if func is aten._local_scalar_dense.default or torch.Tag.data_dependent_output in func.tags:
-        raise NotRecordable("step() reads the values of a tensor")
-    if func._schema.name == "aten::as_strided":
-        raise NotRecordable("step() reads memory by strides, which may be others the next time")
-    if torch.Tag.dynamic_output_shape in func.tags and func is not aten.index.Tensor:
-        raise NotRecordable(f"step() calls {func}, whose result has a shape that depends on values")
-
-
-def _run(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    """Run an operation; raises NotRecordable if it draws random numbers.
-
-    What might draw need not, as attention without dropout. On other devices than the CPU it is taken to do so.
-    """
-    if torch.Tag.nondeterministic_seeded not in func.tags:
-        return func(*args, **kwargs)
-    before = torch.get_rng_state()
-    result = func(*args, **kwargs)
-    made = [item for item in _listed(result) if isinstance(item, Tensor)]
-    if all(tensor.is_cpu for tensor in made) and torch.equal(before, torch.get_rng_state()):
-        return result
-    raise NotRecordable(_draws(func))
-
-
-def _draws(func: Any) -> str:
-    return f"step() draws random numbers ({func}); project() is the place"
-
-
-def _check_graph(tensors: Sequence[Tensor]) -> None:
-    """Raise NotRecordable if a Function written in Python is in the graph: the recording shows its forward alone."""
-    stack: list[Any] = [tensor.grad_fn for tensor in tensors]
-    seen = set()
-    while stack:
-        node = stack.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        if isinstance(node, torch._C._FunctionBase):
-            raise NotRecordable(f"step() applies {type(node).__name__.removesuffix('Backward')}, an autograd.Function")
-        stack += [following for following, _ in node.next_functions]
+def _one_of_its_own(like: Tensor, kwargs: Mapping[str, Any]) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+    """Return the call that makes a one like a number of which only the form counts."""
+    given = {name: value for name, value in kwargs.items() if name != "memory_format" and value is not None}
+    return aten.ones.default, ([],), {"dtype": like.dtype, "device": like.device} | given

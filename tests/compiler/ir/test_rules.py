@@ -63,6 +63,13 @@ def whole(h, p):
     return (h > p).long() * 5 + (h < 1).long() * 2 + 1
 
 
+def gradient_of(energy, z):
+    """Return the gradient of an energy of each row, which has a gradient of its own."""
+    with torch.enable_grad():
+        z = z if z.requires_grad else z.detach().requires_grad_()
+        return torch.autograd.grad(energy(z).sum(), z, create_graph=True)[0]
+
+
 def boundaries(z, right=False):
     """Return in which of some intervals numbers are."""
     return torch.bucketize(z.detach().contiguous(), torch.tensor([-1.0, 0.5, 3.0], dtype=z.dtype), right=right)
@@ -111,6 +118,51 @@ TABLE = {
     "reciprocal": Row("above 0", each(torch.reciprocal)),
     "isnan": Row("real", lambda h, p, w: (torch.isnan(h), torch.isnan((h - h) / (h - h)))),
     "heaviside": Row("real", lambda h, p, w: (torch.heaviside(h.detach(), torch.full_like(h, 0.5)),)),
+    **{
+        f"{name}_backward": Row("real", lambda h, p, w, slope=slope: tuple(slope(p, h)))
+        for name, slope in {
+            "tanh": lambda g, a: (aten.tanh_backward(g, a.tanh()),),
+            "sigmoid": lambda g, a: (aten.sigmoid_backward(g, a.sigmoid()),),
+            "threshold": lambda g, a: (aten.threshold_backward(g, a, 0.5),),
+            "hardtanh": lambda g, a: (aten.hardtanh_backward(g, a, -1, 1.5),),
+            "leaky_relu": lambda g, a: (aten.leaky_relu_backward(g, a, 0.1, False),),
+            "elu": lambda g, a: (
+                aten.elu_backward(g, 0.7, 1.1, 0.9, False, a),
+                aten.elu_backward(g, 0.7, 1.1, 0.9, True, aten.elu(a, 0.7, 1.1, 0.9)),
+            ),
+            "softplus": lambda g, a: (aten.softplus_backward(g, a, 1, 20), aten.softplus_backward(g, a, 2, 3)),
+            "log_sigmoid": lambda g, a: (aten.log_sigmoid_backward(g, a, torch.exp(-a.abs()).detach()),),
+            "silu": lambda g, a: (aten.silu_backward(g.detach(), a.detach()),),
+            "gelu": lambda g, a: (aten.gelu_backward(g, a), aten.gelu_backward(g, a, approximate="tanh")),
+        }.items()
+    },
+    "_softmax_backward_data": Row(
+        "forms", lambda h, p, w: (aten._softmax_backward_data(p, h.softmax(1), 1, h.dtype) * h,)
+    ),
+    "_log_softmax_backward_data": Row(
+        "forms",
+        lambda h, p, w: (aten._log_softmax_backward_data(two(p * h), two(h).log_softmax(2), 2, h.dtype),),
+    ),
+    "native_layer_norm_backward": Row(
+        "forms",
+        lambda h, p, w: (
+            gradient_of(lambda z: (F.layer_norm(z, (6,), w[0], w[1]) ** 3).sum(1), h + p),
+            gradient_of(lambda z: (F.layer_norm(two(z), (3,)) ** 3).sum((1, 2)), h * p),
+        ),
+    ),
+    "mse_loss_backward": Row("real", lambda h, p, w: (aten.mse_loss_backward(h * p, h, p, 0),)),
+    "huber_loss_backward": Row(
+        "real",
+        lambda h, p, w: (
+            aten.huber_loss_backward(h * p, h, p, 0, 1.0),
+            gradient_of(lambda z: F.huber_loss(z, p, reduction="sum", delta=0.75), h),
+        ),
+    ),
+    "select_backward": Row("forms", lambda h, p, w: (aten.select_backward(h[:, 0], h.shape, 1, 2),)),
+    "slice_backward": Row("forms", lambda h, p, w: (aten.slice_backward(h[:, :3], h.shape, 1, 1, 6, 2),)),
+    "diagonal_backward": Row(
+        "forms", lambda h, p, w: (aten.diagonal_backward(h[:, :2], [h.shape[0], 2, 3], 0, 1, 2).flatten(1),)
+    ),
     "maximum": Row("real", lambda h, p, w: (torch.maximum(h, p), torch.maximum(h, h))),
     "minimum": Row("real", lambda h, p, w: (torch.minimum(h, p), torch.minimum(p, h))),
     "atan2": Row("above 0", lambda h, p, w: (torch.atan2(h, p), torch.atan2(p, h))),

@@ -22,6 +22,7 @@ from rnnkit_compiler.ir.rules import (
     refused,
     scans,
     shapes,
+    slopes,
     special,
     splits,
 )
@@ -46,6 +47,8 @@ TABLES = (
     fourier.TABLE,
     scans.TABLE,
     attention.TABLE,
+    slopes.TABLE,
+    slopes.ALONG,
     distances.TABLE,
     chosen.TABLE,
     bits.TABLE,

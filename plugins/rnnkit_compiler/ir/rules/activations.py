@@ -137,4 +137,5 @@ def _gelu(a: Node, approximate: str, **_: Any) -> Node:
 def _log_sigmoid(lowering: Lowering, call: Call) -> list[Any]:
     value = lowering.value(call.args[0])
     a = value.node
-    return [value.like(a.minimum(0) - (-a.abs()).exp().log1p()), None]  # torch keeps the second for backward
+    share = (-a.abs()).exp()  # which torch keeps for backward
+    return [value.like(a.minimum(0) - share.log1p()), value.like(share)]

@@ -67,8 +67,10 @@ def _layer_norm(lowering: Lowering, call: Call) -> list[Value | None]:
     row = Along.dims_of(value, range(count - len(given["normalized_shape"]), count))
     if value.axis in row.along:
         raise NotLowerable("layer_norm goes over the batch")
-    normal = _normal(row, float(given["eps"]))
-    return [_scaled(lowering, value.like(normal), given["weight"], given["bias"]), None, None]
+    mean, scale = _mean_and_scale(row, float(given["eps"]))
+    normal = (row.node - row.repeat(mean)) * row.repeat(scale)
+    statistics = [reduced(lowering, call, row, node, place) for place, node in ((1, mean), (2, scale))]
+    return [_scaled(lowering, value.like(normal), given["weight"], given["bias"]), *statistics]
 
 
 @TABLE.rule("native_group_norm")
@@ -83,9 +85,15 @@ def _group_norm(lowering: Lowering, call: Call) -> list[Value | None]:
     return [_scaled(lowering, normal, given["weight"], given["bias"], of_channels), None, None]
 
 
-def _normal(row: Along, eps: float) -> Node:
+def _mean_and_scale(row: Along, eps: float) -> tuple[Node, Node]:
+    """Return what is taken off a row, and what it is then multiplied by."""
     mean, variance = moments_of(row)
-    return (row.node - row.repeat(mean)) * row.repeat((variance + eps).rsqrt())
+    return mean, (variance + eps).rsqrt()
+
+
+def _normal(row: Along, eps: float) -> Node:
+    mean, scale = _mean_and_scale(row, eps)
+    return (row.node - row.repeat(mean)) * row.repeat(scale)
 
 
 def _scaled(

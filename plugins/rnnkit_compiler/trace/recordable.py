@@ -1,0 +1,76 @@
+"""What of torch's operations can be recorded, and how each is run meanwhile."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rnnkit_compiler.trace.recording import NotRecordable
+
+aten = torch.ops.aten
+
+
+def listed(result: Any) -> Sequence[Any]:
+    """Return what an operation returns as several."""
+    return result if isinstance(result, tuple | list) else (result,)
+
+
+def functional_form(func: Any, target: Any) -> Any:
+    """Return the operation that makes a new tensor in place of overwriting `target`; None: a copy of its argument.
+
+    Raises:
+        NotRecordable: there is none.
+    """
+    name = func._schema.name.removeprefix("aten::")
+    packet = getattr(aten, name.removesuffix("_"), None) if name.endswith("_") else None
+    if torch.Tag.nondeterministic_seeded in func.tags:
+        raise NotRecordable(_draws(func))
+    if packet is None or func._overloadname not in packet.overloads() or not isinstance(target, Tensor):
+        raise NotRecordable(f"step() calls {name}, which overwrites a tensor")
+    return None if name == "copy_" else getattr(packet, func._overloadname)
+
+
+def check_operation(func: Any) -> None:
+    """Raise NotRecordable if what an operation does depends on the numbers of this run, or is not known."""
+    if func.namespace != "aten":
+        raise NotRecordable(f"step() calls {func}, which is no operation of torch's own")
+    if func is aten._local_scalar_dense.default or torch.Tag.data_dependent_output in func.tags:
+        raise NotRecordable("step() reads the values of a tensor")
+    if func._schema.name == "aten::as_strided":
+        raise NotRecordable("step() reads memory by strides, which may be others the next time")
+    if torch.Tag.dynamic_output_shape in func.tags and func is not aten.index.Tensor:
+        raise NotRecordable(f"step() calls {func}, whose result has a shape that depends on values")
+
+
+def run(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """Run an operation; raises NotRecordable if it draws random numbers.
+
+    What might draw need not, as attention without dropout. On other devices than the CPU it is taken to do so.
+    """
+    if torch.Tag.nondeterministic_seeded not in func.tags:
+        return func(*args, **kwargs)
+    before = torch.get_rng_state()
+    result = func(*args, **kwargs)
+    made = [item for item in listed(result) if isinstance(item, Tensor)]
+    if all(tensor.is_cpu for tensor in made) and torch.equal(before, torch.get_rng_state()):
+        return result
+    raise NotRecordable(_draws(func))
+
+
+def _draws(func: Any) -> str:
+    return f"step() draws random numbers ({func}); project() is the place"
+
+
+def check_graph(tensors: Sequence[Tensor]) -> None:
+    """Raise NotRecordable if a Function written in Python is in the graph: the recording shows its forward alone."""
+    stack: list[Any] = [tensor.grad_fn for tensor in tensors]
+    seen = set()
+    while stack:
+        node = stack.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if isinstance(node, torch._C._FunctionBase):
+            raise NotRecordable(f"step() applies {type(node).__name__.removesuffix('Backward')}, an autograd.Function")
+        stack += [following for following, _ in node.next_functions]
