@@ -131,7 +131,9 @@ def as_tensor(label: str, value: object) -> Tensor:
         return value  # `as_tensor` would move it to torch's default device
     try:
         return torch.as_tensor(value)
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError) as error:
+        if isinstance(value, list | tuple):
+            raise KindError(f"{label} is a {type(value).__name__} of which torch makes no tensor: {error}") from None
         raise KindError(f"{label} is a {type(value).__name__}, which is no tensor; give one, or a list") from None
 
 

@@ -77,8 +77,13 @@ def each_cell(layer: "RNN", ask: Callable[[Cell], Running | None]) -> tuple[list
 
 def is_simple(layer: "RNN") -> bool:
     """Tell whether each layer's output as it is goes on to the next, and the states are of one form."""
+    return hands_on_outputs(layer) and not layer.layout.by_layer
+
+
+def hands_on_outputs(layer: "RNN") -> bool:
+    """Tell whether each layer's output as it is goes on to the next."""
     dropped = layer.dropout and layer.training and layer.num_layers > 1
-    return not (layer.bidirectional or layer.residual or dropped or layer.layout.by_layer)
+    return not (layer.bidirectional or layer.residual or dropped)
 
 
 def is_of_rows(input: Tensor) -> bool:
