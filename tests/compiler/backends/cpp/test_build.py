@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import fcntl
 import functools
 import os
 import shutil
@@ -17,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from rnnkit_compiler.backends.cpp.building import build as building
-from rnnkit_compiler.backends.cpp.building import cache, compilation, headers, loading, toolchain
+from rnnkit_compiler.backends.cpp.building import cache, compilation, headers, loading, temporary, toolchain
 from rnnkit_compiler.backends.cpp.building.build import build, cache_key
 from rnnkit_compiler.backends.cpp.building.compilation import CompileError
 
@@ -604,9 +605,42 @@ def test_a_killed_process_leaves_temporary_names_only(folder, script, tmp_path):
     (left,) = Path(tempfile.gettempdir()).iterdir()
     assert cache.TEMPORARY.fullmatch(left.name)
     assert stat.S_IMODE(left.stat().st_mode) == 0o700
-    os.utime(left, (0, 0))
+    assert build(FORTY_TWO).answer() == 42
+    assert list(Path(tempfile.gettempdir()).iterdir()) == []
+
+
+def test_a_folder_stays_while_its_process_lives_and_goes_with_it(tmp_path):
+    held = Path(tempfile.gettempdir(), "rnnkit-kernel-held.tmp")
+    held.mkdir()
+    descriptor = temporary.hold(held)
+    os.utime(held, (0, 0))
     cache.prune()
-    assert not left.exists()
+    assert held.exists()
+    os.close(descriptor)
+    cache.prune()
+    assert not held.exists()
+
+
+def test_a_folder_that_was_never_locked_goes_by_its_age():
+    for begun in (False, True):
+        left = Path(tempfile.gettempdir(), "rnnkit-kernel-begun.tmp")
+        left.mkdir()
+        if begun:
+            (left / temporary.LOCK).touch()
+        cache.prune()
+        assert left.exists()
+        os.utime(left, (0, 0))
+        cache.prune()
+        assert not left.exists()
+
+
+def test_without_locks_a_kernel_is_compiled_all_the_same(monkeypatch):
+    def unsupported(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    assert build(FORTY_TWO).answer() == 42
+    assert os.listdir(tempfile.gettempdir()) == []
 
 
 @needs_compiler

@@ -14,13 +14,14 @@ import re
 import shutil
 import stat
 import tempfile
-import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
+
+from rnnkit_compiler.backends.cpp.building.temporary import PREFIX, SUFFIX, TEMPORARY, hold, remove_abandoned
 
 FOLDER = "RNNKIT_CACHE"
 """The environment variable that names the folder; `$XDG_CACHE_HOME/rnnkit` or `~/.cache/rnnkit` without it."""
@@ -28,12 +29,7 @@ FOLDER = "RNNKIT_CACHE"
 CAPACITY = 512 * 2**20
 """Bytes that are kept; beyond, the least recently used kernels go."""
 
-ABANDONED = 24 * 3600.0
-"""Seconds after which a temporary name belongs to a process that was killed."""
-
 OURS = re.compile(r"([0-9a-f]{64})\.(?:so|cpp|json|log)")
-TEMPORARY_PREFIX, TEMPORARY_SUFFIX = "rnnkit-kernel-", ".tmp"
-TEMPORARY = re.compile(rf"{TEMPORARY_PREFIX}\w+{re.escape(TEMPORARY_SUFFIX)}")
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +69,8 @@ def _usable(wanted: Path) -> Path:
             error.strerror or error,
             FOLDER,
         )
-        private = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, suffix=TEMPORARY_SUFFIX))
+        private = Path(tempfile.mkdtemp(prefix=PREFIX, suffix=SUFFIX))
+        hold(private)
         atexit.register(shutil.rmtree, private, ignore_errors=True)
         return private
     return wanted
@@ -197,7 +194,7 @@ def _opened(path: Path) -> BinaryIO:
 
 def _write(path: Path, data: bytes) -> None:
     """Write a file so that it is there whole or not at all, whoever else writes it at the same time."""
-    descriptor, partial = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, suffix=TEMPORARY_SUFFIX, dir=path.parent)
+    descriptor, partial = tempfile.mkstemp(prefix=PREFIX, suffix=SUFFIX, dir=path.parent)
     try:
         with open(descriptor, "wb") as file:
             file.write(data)
@@ -208,18 +205,6 @@ def _write(path: Path, data: bytes) -> None:
         with suppress(OSError):
             os.unlink(partial)
         raise
-
-
-@contextmanager
-def temporary_folder(within: Path | None = None) -> Iterator[Path]:
-    """Return a folder of one's own for a while; a later `prune` removes it if this process is killed.
-
-    It lies where temporary files do, or `within` another folder.
-    """
-    with tempfile.TemporaryDirectory(
-        prefix=TEMPORARY_PREFIX, suffix=TEMPORARY_SUFFIX, dir=within, ignore_cleanup_errors=True
-    ) as folder:
-        yield Path(folder)
 
 
 # ---- Size ----
@@ -249,7 +234,7 @@ def prune(capacity: int | None = None) -> None:
     with suppress(OSError):  # there is none
         folders.add(Path(tempfile.gettempdir()))
     for folder in folders:
-        _remove_abandoned(folder)
+        remove_abandoned(folder)
     kernels: dict[str, list[tuple[Path, os.stat_result]]] = defaultdict(list)
     for path, status in _files(cache_folder()):
         kernels[path.stem].append((path, status))
@@ -269,23 +254,6 @@ def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
             with suppress(OSError):  # another process removed it
                 if named and entry.is_file(follow_symlinks=False):
                     yield Path(entry.path), entry.stat(follow_symlinks=False)
-
-
-def _remove_abandoned(folder: Path) -> None:
-    """Remove the user's temporary files and folders that nobody has written to for long."""
-    oldest = time.time() - ABANDONED
-    with suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
-            if not TEMPORARY.fullmatch(entry.name):
-                continue
-            with suppress(OSError):
-                status = entry.stat(follow_symlinks=False)
-                if status.st_uid != os.geteuid() or status.st_mtime > oldest:
-                    continue
-                if stat.S_ISDIR(status.st_mode):
-                    shutil.rmtree(entry.path)
-                else:
-                    os.unlink(entry.path)
 
 
 def _remove(path: Path) -> bool:

@@ -10,8 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from rnnkit.errors import RnnkitError
-from rnnkit_compiler.backends.cpp.building.cache import cache_folder, store_log, temporary_folder
+from rnnkit_compiler.backends.cpp.building.cache import cache_folder, store_log
 from rnnkit_compiler.backends.cpp.building.headers import headers
+from rnnkit_compiler.backends.cpp.building.temporary import temporary_folder
 from rnnkit_compiler.backends.cpp.building.toolchain import COMPILER, Toolchain
 
 TIMEOUT = 120.0

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
-from rnnkit_compiler.backends.cpp.building.cache import cache_folder, stored_library, temporary_folder
+from rnnkit_compiler.backends.cpp.building.cache import cache_folder, stored_library
+from rnnkit_compiler.backends.cpp.building.temporary import temporary_folder
 
 _numbers = count(1)
 
