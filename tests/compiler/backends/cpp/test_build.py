@@ -1,5 +1,6 @@
 """Building generated C++: compiled once, found again without a compiler, and an error where it cannot be."""
 
+import contextlib
 import ctypes
 import errno
 import fcntl
@@ -38,7 +39,8 @@ def forget():
     building._locks.clear()
     building._warned.clear()
     cache._usable.cache_clear()
-    cache._say_unwritable.cache_clear()
+    cache._warn_of.cache_clear()
+    toolchain._find.cache_clear()
 
 
 @pytest.fixture(autouse=True)
@@ -120,6 +122,53 @@ def test_a_machine_without_a_compiler_has_no_toolchain_and_says_so_once(tmp_path
     (message,) = caplog.messages
     assert "there is no C++ compiler" in message
     assert message.endswith("cells run on torch's operations, which is slower")
+
+
+def at_once(action, threads=4):
+    """Do something in several threads, all of which begin at the same moment."""
+    gate = threading.Barrier(threads)
+
+    def act(k):
+        gate.wait()
+        with contextlib.suppress(CompileError):
+            action(k)
+
+    running = [threading.Thread(target=act, args=(k,)) for k in range(threads)]
+    for thread in running:
+        thread.start()
+    for thread in running:
+        thread.join()
+
+
+def slowly(monkeypatch, module, name):
+    """Have a function take its time, so that threads meet in it."""
+    function = getattr(module, name)
+
+    def slow(*args, **options):
+        time.sleep(0.05)
+        return function(*args, **options)
+
+    monkeypatch.setattr(module, name, slow)
+
+
+def test_threads_at_once_say_once_that_there_is_no_compiler(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("RNNKIT_CXX", "gone++")
+    slowly(monkeypatch, toolchain, "_command")
+    slowly(monkeypatch, building.logger, "warning")
+    at_once(lambda k: build(FORTY_TWO.replace("42", str(k))))
+    wrong, none = caplog.messages
+    assert wrong.startswith("RNNKIT_CXX is 'gone++', which cannot be run")
+    assert none.startswith("there is no C++ compiler")
+
+
+def test_threads_at_once_share_one_folder_where_none_is_safe(folder, monkeypatch, caplog):
+    folder.write_text("a file in its place")
+    slowly(monkeypatch, cache, "_check_safe")
+    slowly(monkeypatch, tempfile, "mkdtemp")
+    found = set()
+    at_once(lambda _: found.add(cache.cache_folder()))
+    assert len(found) == len(caplog.messages) == 1
 
 
 def test_the_compiler_is_looked_for_in_order(script, tmp_path, monkeypatch):
@@ -533,6 +582,39 @@ def test_a_compiler_that_fails_is_asked_once(folder, script, tmp_path, monkeypat
     assert (tmp_path / "starts").read_text() == "started\n"
     assert list(folder.glob("*.so")) == []
     assert os.listdir(tempfile.gettempdir()) == []
+
+
+LIMIT = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
+from rnnkit_compiler.backends.cpp.building.build import build
+try:
+    print(build(sys.argv[2]).answer())
+except Exception as error:
+    print(error)
+"""
+LARGE = "static volatile char large[6 << 20] = {1};\n"
+TOO_SMALL = "files may have {} KiB here (ulimit -f), and the compiler needs larger ones; raise that limit"
+
+
+@needs_compiler
+@pytest.mark.parametrize("limit", [4, 100, 2000])
+@pytest.mark.parametrize("source", [LARGE + FORTY_TWO, "no C++"])
+def test_a_limit_of_the_size_of_files_is_said_where_it_is_in_the_way(limit, source):
+    command = [sys.executable, "-c", LIMIT, str(limit * 1024), source]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    if source == "no C++" and limit > 4:  # where the headers find room
+        assert "error" in said
+        assert "did not compile a kernel" in said
+    else:
+        assert said.startswith(f"a kernel cannot be compiled: {TOO_SMALL.format(f'{limit:,}')}")
+
+
+def test_a_compiler_that_ends_by_the_limit_itself_is_told_so(script):
+    command = [sys.executable, "-c", LIMIT, str(8 << 20), FORTY_TWO]
+    environment = {**os.environ, "RNNKIT_CXX": str(script("kill -XFSZ $$"))}
+    said = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+    assert said.startswith(f"a kernel cannot be compiled: {TOO_SMALL.format('8,192')}")
 
 
 def test_a_compiler_that_cannot_be_run_is_an_error(script, monkeypatch):

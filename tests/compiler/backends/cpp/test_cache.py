@@ -25,7 +25,7 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     cache._usable.cache_clear()
-    cache._say_unwritable.cache_clear()
+    cache._warn_of.cache_clear()
     yield tmp_path / "kernels"
     cache._usable.cache_clear()
 

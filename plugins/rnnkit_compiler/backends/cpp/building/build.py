@@ -91,9 +91,9 @@ def _attempt(source: str, tools: Toolchain | None) -> ctypes.CDLL | CompileError
 def _warn(failure: CompileError, consequence: str) -> None:
     """Say what follows from a failure, the first time for each reason."""
     reason = str(failure) if failure.log is None else str(failure).replace(f" (all of it: {failure.log})", "")
-    if (reason, consequence) not in _warned:
-        _warned[reason, consequence] = f"{failure}; {consequence}"
-        logger.warning(_warned[reason, consequence])
+    sentence = f"{failure}; {consequence}"
+    if _warned.setdefault((reason, consequence), sentence) is sentence:  # of threads at once, one alone
+        logger.warning(sentence)
 
 
 _warned: dict[tuple[str, str], str] = {}

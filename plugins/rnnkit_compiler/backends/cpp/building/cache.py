@@ -21,6 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from rnnkit_compiler._forks import fork_safe_lock
 from rnnkit_compiler.backends.cpp.building.temporary import PREFIX, SUFFIX, TEMPORARY, hold, remove_abandoned
 
 FOLDER = "RNNKIT_CACHE"
@@ -33,6 +34,8 @@ OURS = re.compile(r"([0-9a-f]{64})\.(?:so|cpp|json|log)")
 
 logger = logging.getLogger(__name__)
 
+_choosing, _saying = fork_safe_lock(), fork_safe_lock()
+
 
 # ---- The folder ----
 
@@ -42,7 +45,8 @@ def cache_folder() -> Path:
 
     Safe is a folder that belongs to the user and that nobody else can write to.
     """
-    return _usable(_wanted())
+    with _choosing:  # so that threads at once share one folder
+        return _usable(_wanted())
 
 
 def _wanted() -> Path:
@@ -132,9 +136,14 @@ def store_log(key: str, log: bytes, source: str) -> Path | None:
     return path
 
 
-@cache
 def _say_unwritable(folder: Path, why: str) -> None:
     """Say once for each reason that the folder can at most be read."""
+    with _saying:
+        _warn_of(folder, why)
+
+
+@cache
+def _warn_of(folder: Path, why: str) -> None:
     logger.warning(
         "%s: compiled kernels cannot be stored (%s), so each process compiles its own; make room or set %s",
         folder,

@@ -1,7 +1,9 @@
 """The compilation: one run of the C++ compiler over one source."""
 
+import errno
 import os
 import re
+import resource
 import shlex
 import signal
 import subprocess
@@ -24,6 +26,7 @@ LONGEST_LINE = 300  # characters of the compiler's that an error quotes
 ROOM = 1 << 20
 """Bytes that a compilation needs at most, roughly, in its folder."""
 
+TOO_LARGE = re.compile(rb"file size limit exceeded|file too large", re.IGNORECASE)
 INTERESTING = re.compile(r"\berror\b|undefined reference|cannot execute|no space left", re.IGNORECASE)
 
 
@@ -42,15 +45,19 @@ def compile_library(source: str, tools: Toolchain, key: str) -> bytes:
     """Compile a source into a shared library and give its bytes; `key` names the log if it fails.
 
     Raises:
-        CompileError: the compiler does not run, fails, or takes too long.
+        CompileError: the compiler does not run, fails, takes too long, or may not write files as large as it must.
         OSError: there is no room for it.
     """
     try:
         why, log, library = _compile(source, tools, None)
-    except OSError:  # no folder for temporary files, or no room in it
+    except OSError as error:  # no folder for temporary files, or no room in it
+        if error.errno == errno.EFBIG:
+            _check_limit()
         why, log, library = _compile(source, tools, cache_folder())
     if library:
         return library
+    if TOO_LARGE.search(log) or why == _ended(-signal.SIGXFSZ):
+        _check_limit()
     why = why or "it left no library"
     kept = store_log(key, log, source)
     quoted = _first_error(log.decode(errors="replace").splitlines())
@@ -69,8 +76,17 @@ def _compile(source: str, tools: Toolchain, within: Path | None) -> tuple[str | 
             (folder / name).write_text(text, encoding="utf-8")
         why = _run(tools, folder)
         if why is not None:
-            (folder / "room").write_bytes(bytes(ROOM))  # where there is none, that is why
+            _check_room(folder)
         return why, _read(folder / "log"), _read(folder / "kernel.so") if why is None else b""
+
+
+def _check_room(folder: Path) -> None:
+    """Raise OSError where there is no room, for that is why a compiler fails there."""
+    try:
+        (folder / "room").write_bytes(bytes(ROOM))
+    except OSError as error:
+        if error.errno != errno.EFBIG:  # whether that limit was in the compiler's way, it says itself
+            raise
 
 
 def _run(tools: Toolchain, folder: Path) -> str | None:
@@ -100,7 +116,22 @@ def _run(tools: Toolchain, folder: Path) -> str | None:
             with suppress(ProcessLookupError):
                 os.killpg(compiler.pid, signal.SIGKILL)
             compiler.wait()
-    return f"it ended with status {status}" if status else None
+    return _ended(status) if status else None
+
+
+def _ended(status: int) -> str:
+    """Say how a compiler ended that did not succeed."""
+    return f"it ended with status {status}"
+
+
+def _check_limit() -> None:
+    """Raise CompileError if the system keeps the files of this process small, which then is what has gone wrong."""
+    most, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if most != resource.RLIM_INFINITY:
+        raise CompileError(
+            f"a kernel cannot be compiled: files may have {most / 1024:,.0f} KiB here (ulimit -f), and the compiler "
+            f"needs larger ones; raise that limit, or do without by {COMPILER}=none"
+        )
 
 
 def _first_error(lines: Iterable[str]) -> str:

@@ -11,6 +11,8 @@ import sys
 from functools import cache, lru_cache
 from typing import NamedTuple
 
+from rnnkit_compiler._forks import fork_safe_lock
+
 COMPILER = "RNNKIT_CXX"
 """The environment variable that chooses the compiler: a path, a command with arguments, or `none` to do without."""
 
@@ -27,6 +29,8 @@ FEATURES = frozenset(
 """The lines of /proc/cpuinfo that `-march=native` goes by; the others change from moment to moment."""
 
 logger = logging.getLogger(__name__)
+
+_finding = fork_safe_lock()
 
 
 class Toolchain(NamedTuple):
@@ -53,7 +57,8 @@ def toolchain() -> Toolchain | None:
     No program is started for it.
     """
     chosen, usual = os.environ.get(COMPILER, ""), os.environ.get("CXX", "")
-    return _find(chosen, usual, os.environ.get("PATH", os.defpath))
+    with _finding:  # so that threads at once are told once of a wrong choice
+        return _find(chosen, usual, os.environ.get("PATH", os.defpath))
 
 
 def is_switched_off() -> bool:
