@@ -2,12 +2,12 @@
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from rnnkit.benchmark.candidates import ours
 from rnnkit.benchmark.workload import Workload, one_pass
 from rnnkit.plugin.cell_spec import CellLike
 from rnnkit.plugin.resolve import reference_unroller
+from rnnkit.support.flop_count import flops_of
 
 
 def of_cell(cell: CellLike, workload: Workload) -> int:
@@ -28,7 +28,4 @@ def of_weights(module: nn.Module, workload: Workload) -> int:
 
 def _counted(module: nn.Module, workload: Workload) -> int:
     xs = torch.zeros(workload.size.steps, workload.size.batch, workload.size.input_size, dtype=workload.dtype)
-    counter = FlopCounterMode(display=False)
-    with counter:
-        one_pass(module, xs, workload.training)()
-    return counter.get_total_flops()
+    return flops_of(one_pass(module, xs, workload.training))

@@ -10,11 +10,11 @@ from importlib.resources import files
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from rnnkit.core.cell import Cell, building
 from rnnkit.inspection.equations import indented_block
 from rnnkit.inspection.parameter_formula import parameter_formula
+from rnnkit.support.flop_count import flops_of
 
 INPUTS, HIDDEN = 64, 128
 """D and H of the numbers on a card."""
@@ -134,10 +134,8 @@ def _widths(cell: Cell) -> dict[str, str]:
 
 
 def _flops(cell: Cell) -> int:
-    counter = FlopCounterMode(display=False)
-    with torch.no_grad(), counter:
-        cell(torch.zeros(1, INPUTS))
-    return int(counter.get_total_flops())
+    with torch.no_grad():
+        return flops_of(lambda: cell(torch.zeros(1, INPUTS)))
 
 
 @cache

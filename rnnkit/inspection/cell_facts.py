@@ -7,7 +7,6 @@ from itertools import chain, pairwise
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from rnnkit.core.cell import State, starting_state, time_slice
 from rnnkit.core.state_domains import random_like
@@ -17,6 +16,7 @@ from rnnkit.inspection.jacobian import step_jacobian
 from rnnkit.inspection.result import Values
 from rnnkit.inspection.study import Study
 from rnnkit.inspection.wording import percent
+from rnnkit.support.flop_count import flops_of
 
 NONZERO, SAME = 1e-12, 1e-9
 """What of a Jacobian is not zero, and which Jacobians are the same."""
@@ -111,10 +111,8 @@ def _same(matrices: list[Tensor]) -> bool:
 
 def _flops(study: Study) -> int:
     cell = study.subject.parts[0].cell
-    counter = FlopCounterMode(display=False)
-    with torch.no_grad(), counter:
-        cell.step(time_slice(cell.project(study.xs[:1, :1]), 0), starting_state(cell, 1))
-    return int(counter.get_total_flops())
+    with torch.no_grad():
+        return flops_of(lambda: cell.step(time_slice(cell.project(study.xs[:1, :1]), 0), starting_state(cell, 1)))
 
 
 def _blocks(names: tuple[str, ...], state: State, largest: Values) -> dict[str, str]:

@@ -10,7 +10,6 @@ from functools import cache, partial
 from typing import NamedTuple, TypeAlias
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from rnnkit.core.cell import building
 from rnnkit.core.task import Task
@@ -20,6 +19,7 @@ from rnnkit.plugin.resolve import reference_unroller
 from rnnkit.racing.defaults import TOLERANCE
 from rnnkit.racing.settings import RaceSettings
 from rnnkit.runs.settings import Settings
+from rnnkit.support.flop_count import flops_of
 from rnnkit.support.random_states import drawn_apart
 
 LARGEST = 2**15
@@ -106,10 +106,8 @@ def flops(settings: Settings, task: Task, hidden: int) -> int:
 
 def _counted(model: Model, task: Task, steps: int) -> int:
     xs = torch.zeros(steps, 1, dtype=torch.long) if task.symbols else torch.zeros(steps, 1, task.input_size)
-    counter = FlopCounterMode(display=False)
-    with torch.enable_grad(), counter:
-        model(xs)[0].sum().backward()
-    return int(counter.get_total_flops())
+    with torch.enable_grad():
+        return flops_of(lambda: model(xs)[0].sum().backward())
 
 
 def _model(settings: Settings, task: Task, hidden: int) -> Model:

@@ -27,16 +27,29 @@ def test_answers_in_no_time(process, option):
     assert min(seconds() for _ in range(5)) < 0.6  # torch alone takes more than a second
 
 
-@pytest.mark.parametrize("words", [["--help"], ["--version"], ["run", "--help"]], ids=" ".join)
-def test_start_up_imports_neither_torch_nor_a_plugin(words):
+def packages_of(words, folder=None):
+    """Return the packages that a command imports."""
     probe = (
         "import sys\nfrom rnnkit.cli import main\n"
         f"try:\n    main({words!r})\nexcept SystemExit:\n    print(*sys.modules, sep='\\n', file=sys.stderr)"
     )
-    result = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
-    imported = {name.split(".")[0] for name in result.stderr.split()}
+    result = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True, cwd=folder)
+    return {name.split(".")[0] for name in result.stderr.split()}
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["run", "--help"]], ids=" ".join)
+def test_start_up_imports_neither_torch_nor_a_plugin(words):
+    imported = packages_of(words)
     assert "click" in imported
     assert imported.isdisjoint({"torch", "numpy", "rnnkit_cells", "rnnkit_unrollers", "rnnkit_tasks"})
+
+
+@pytest.mark.parametrize("unroller", ["auto", "loop"])
+def test_a_run_on_a_cpu_does_without_triton(tmp_path, unroller):
+    words = [*map(str, SMALL), "--device", "cpu", "--steps", "2", "--unroller", unroller, "--out", "run"]
+    imported = packages_of(words, tmp_path)
+    assert "torch" in imported
+    assert imported.isdisjoint({"triton", "sympy", "matplotlib"})
 
 
 def test_python_m(process):
