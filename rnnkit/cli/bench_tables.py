@@ -1,5 +1,6 @@
 """What `rnnkit bench` found, as tables."""
 
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 from rnnkit.cli.output import echo_wrapped, print_table
@@ -27,7 +28,8 @@ def print_outcomes(outcomes: "list[Outcome]", averages: "dict[str, Ratio]", fact
         headings += ["by the wall"] if by_events else []
         headings += [*(["for each flop"] if _scaled(outcomes, label) else []), "MiB "]
     less = ["MiB ", "for each flop", "of the peak", "MiB", "by the wall", "ms by the wall"]
-    print_table(headings, [_row(outcome, outcomes) for outcome in outcomes], right=headings[1:], less=less)
+    headings, rows = _filled(headings, [_row(outcome, outcomes) for outcome in outcomes])
+    print_table(headings, rows, right=headings[1:], less=less)
     for label, mean in averages.items():
         echo_wrapped(f"geometric mean: {label} takes {mean} times as long")
 
@@ -49,6 +51,12 @@ def _row(outcome: "Outcome", outcomes: "list[Outcome]") -> list[str]:
         scaled = [str(outcome.scaled(label))] if _scaled(outcomes, label) else []
         row += [str(ratio), *waited, *scaled, _mib(outcome.rival_bytes[label])]
     return row
+
+
+def _filled(headings: list[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    """Leave out the columns of what was not measured."""
+    kept = [any(cells) for cells in zip(*rows, strict=True)]
+    return [*compress(headings, kept)], [[*compress(row, kept)] for row in rows]
 
 
 def _scaled(outcomes: "list[Outcome]", label: str) -> bool:

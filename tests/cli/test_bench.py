@@ -17,6 +17,13 @@ def test_a_table(cli):
     assert [line.split()[2] for line in rest if line.startswith("geometric mean: ")] == ["nn.LSTM", "loop"]
 
 
+@pytest.mark.parametrize("memory", ["pass", "none"])
+def test_memory_has_columns_where_it_is_measured(cli, memory):
+    result = cli("bench", "--sizes", "2x3x4x5", "--pairs", 2, "--memory", memory, "--unroller", "loop")
+    assert ("MiB" in result.stdout) is (memory == "pass")
+    assert "of the peak" in result.stdout
+
+
 def test_times_for_each_flop_are_shown_where_the_work_differs(cli):
     assert "for each flop" not in cli("bench", "--cell", "peephole", *FAST).stdout
 
