@@ -203,3 +203,21 @@ def test_what_can_be_spared_goes_first():
 )
 def test_folds(text, width, lines):
     assert fold(text, width).split("\n") == lines
+
+
+@pytest.mark.parametrize("width", [100, 80, 60])
+@pytest.mark.parametrize("words", [("cells", "gru", "--explain"), ("diff", "rnn", "gru", "--no-speed", "--explain")])
+def test_what_an_unroller_explains_is_folded(cli, width, words):
+    def plain(lines):
+        return " ".join(" ".join(lines).split("backend: ", 1)[1].split())
+
+    lines = on_a_terminal(width, *words)
+    assert all(len(line) <= width for line in lines)
+    assert plain(lines) == plain(cli(*words).stdout.splitlines())
+
+
+@pytest.mark.parametrize("command", [None, *main.commands])
+def test_help_is_no_wider_than_a_terminal(command):
+    words = ["--help"] if command is None else [command, "--help"]
+    result = CliRunner().invoke(main, words, terminal_width=80)
+    assert max(map(len, result.stdout.splitlines())) <= 80

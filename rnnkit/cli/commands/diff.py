@@ -92,7 +92,7 @@ def diff(**words: Any) -> None:
         return
     _print(comparison, speed, options)
     for cell, text in _explanations(options).items() if options.explain else ():
-        echo(f"\n{cell}\n{text}")
+        echo_wrapped(f"\n{cell}\n{text}")
 
 
 def _explanations(options: Options) -> dict[str, str]:

@@ -90,7 +90,7 @@ def inspect(**words: Any) -> None:
 
     \b
     flow        how much of a gradient is left after so many steps back
-    jacobian    by how much one step stretches and shrinks a difference of the state
+    jacobian    by how much a step stretches and shrinks a difference of states
     gates       how open gates are, and which are stuck
     memory      how many steps of context the outputs need
     truncation  how near the gradient of truncated BPTT is to the whole one

@@ -90,7 +90,7 @@ def _explain(name: str, unroller: str, input_size: int, hidden: int, as_json: bo
         sizes = {"input_size": input_size, "hidden_size": hidden}
         print_json({"name": name, "unroller": str(layer.unroller), **sizes, "explanation": text, **told})
     else:
-        echo(f"cell {name}, D = {input_size}, H = {hidden}, unroller {layer.unroller}\n\n{text}")
+        echo_wrapped(f"cell {name}, D = {input_size}, H = {hidden}, unroller {layer.unroller}\n\n{text}")
         for other, why in others.items():
             echo_wrapped(f"auto passed over {other}: {why}")
 
