@@ -221,3 +221,17 @@ def test_help_is_no_wider_than_a_terminal(command):
     words = ["--help"] if command is None else [command, "--help"]
     result = CliRunner().invoke(main, words, terminal_width=80)
     assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("width", [80, 50])
+def test_what_a_task_takes_of_its_data_is_folded(tmp_path, width):
+    table = tmp_path / "table.csv"
+    table.write_text(
+        "date,sales\n" + "".join(f"2020-{1 + k // 28:02}-{1 + k % 28:02},{k % 7}\n" for k in range(28 * 12))
+    )
+    words = ["run", "--task", "csv", "--set", f"task.file={table}", "--set", "task.window=5", "--unroller", "loop"]
+    words += ["--steps", "1", "--hidden", "2", "--quiet", "--out", str(tmp_path / "run")]
+    told = CliRunner(env={"COLUMNS": str(width)}).invoke(main, words).stderr
+    assert told.startswith("inputs: sales; targets: sales")
+    assert len(told.splitlines()) > 1
+    assert max(map(len, told.splitlines())) <= width

@@ -24,7 +24,7 @@ def explain(plan: KernelPlan) -> Iterator[str]:
         yield f"{name}: {_stages(stages)}"
     saved = sum(node.width for node in plan.saved) + sum(node.width for node in plan.operands)
     states = sum(step.state_widths)
-    yield f"kept for the backward pass, for each row and step: {saved} numbers beside the states' {states}"
+    yield f"kept for the backward pass, for each row and step: {saved:,} numbers beside the states' {states:,}"
     for k in plan.kept:
         if k >= step.given_parts:
             yield f"written over part {k}, a product of the input: what is kept"

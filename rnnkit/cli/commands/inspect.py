@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from rnnkit.cli.options import complete_names, device_option, set_option
-from rnnkit.cli.output import json_option, print_json, print_table
+from rnnkit.cli.output import echo_wrapped, json_option, print_json, print_table
 from rnnkit.cli.question_progress import shown
-from rnnkit.cli.streams import echo, tell
+from rnnkit.cli.streams import echo
 from rnnkit.errors import ResourceError, RnnkitError, UsageError
 from rnnkit.plugin.key_value import by_table
 from rnnkit.support.own_files import check_not_own
@@ -277,9 +277,9 @@ def _report(out: Path, inspections: list["Inspection"], remarks: list[str], as_j
     from rnnkit.inspection.page import WITHOUT_PICTURES
 
     if not find_spec("matplotlib"):
-        tell(WITHOUT_PICTURES)
+        echo_wrapped(WITHOUT_PICTURES, aside=True)
     for remark in remarks:
-        tell(remark)
+        echo_wrapped(remark, aside=True)
     if as_json:
         for inspection in inspections:
             print_json(inspection.to_json())

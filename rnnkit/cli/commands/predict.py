@@ -136,7 +136,8 @@ def _tell_better(run: "TrainedRun") -> None:
         return
     at = int(worse.argmin())
     last, best = (f"{validation.metric[place]:.4g} at step {validation.step[place]}" for place in (-1, at))
-    tell(f"{run.task.metric_name} in validation: {best}, {last}, whose model this is; --best takes the better one")
+    said = f"{run.task.metric_name} in validation: {best}, {last}, whose model this is; --best takes the better one"
+    echo_wrapped(said, aside=True)
 
 
 def _check(options: Options) -> None:
@@ -183,7 +184,7 @@ def _follow(run: "TrainedRun", options: Options) -> None:
     for count, prediction in enumerate(predictions):
         for note in prediction.notes:
             if note not in told and not options.quiet:
-                tell(note)
+                echo_wrapped(note, aside=True)
             told.add(note)
         if options.as_json:
             for record in prediction.records():

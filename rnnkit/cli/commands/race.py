@@ -13,7 +13,6 @@ from rnnkit.cli.output import echo_wrapped, json_option, print_json, print_table
 from rnnkit.cli.race_options import Rates
 from rnnkit.cli.race_progress import shown
 from rnnkit.cli.signals import ending_with, patience
-from rnnkit.cli.streams import tell
 from rnnkit.errors import ResourceError
 from rnnkit.racing import defaults
 
@@ -119,7 +118,7 @@ def _announce(running: "RunningRace", options: Options) -> None:
     """Say what the task takes of its data, and how large the cells are."""
     course = running.course
     if summary := " ".join(course.task.data_summary().split()):
-        tell(summary)
+        echo_wrapped(summary, aside=True)
         if options.as_json:
             print_json({"event": "data", "summary": summary})
     if options.as_json:
@@ -127,7 +126,8 @@ def _announce(running: "RunningRace", options: Options) -> None:
             print_json({"event": "size", **size._asdict()})
     elif not options.quiet:
         for size in course.sizes:
-            tell(f"{size.cell}: hidden {size.hidden}, {size.parameters:,} parameters, {size.flops:,} flops a step")
+            figures = f"hidden {size.hidden}, {size.parameters:,} parameters, {size.flops:,} flops a step"
+            echo_wrapped(f"{size.cell}: {figures}", aside=True)
 
 
 def _train(running: "RunningRace", options: Options) -> None:

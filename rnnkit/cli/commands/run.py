@@ -9,7 +9,7 @@ from click.core import ParameterSource
 
 from rnnkit.cli.multiprocess import launch, left, speak_once, started
 from rnnkit.cli.options import MemorySize
-from rnnkit.cli.output import json_option, print_json
+from rnnkit.cli.output import echo_wrapped, json_option, print_json
 from rnnkit.cli.progress import shown
 from rnnkit.cli.report import report
 from rnnkit.cli.setting_options import setting_options
@@ -190,7 +190,7 @@ def _train(options: Options, settings: "Settings") -> None:
 def _tell_of_data(task: "Task", as_json: bool) -> None:
     """Say what the task takes of its data: what is left out is never hidden, not by --quiet nor --json."""
     if summary := " ".join(task.data_summary().split()):
-        tell(summary)
+        echo_wrapped(summary, aside=True)
         if as_json:
             print_json({"event": "data", "summary": summary})
 

@@ -88,3 +88,8 @@ def test_what_was_written_over_is_not_read_again(name):
     for one, two, three in zip(once, again, last, strict=True):
         assert torch.equal(one, two)
         assert torch.equal(one, three)
+
+
+def test_how_much_is_kept_is_told_as_other_figures_are():
+    told = compiled.Compiled().explain(rnnkit.cells["lstm"](8, 512))
+    assert "kept for the backward pass, for each row and step: 2,048 numbers beside the states' 1,024" in told
