@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from rnnkit.core.cell import Cell, State, behaves_as_tensor, parameters_of, starting_state
-from rnnkit.errors import KindError, ShapeError
+from rnnkit.errors import KindError, ShapeError, first_line
 
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
@@ -133,7 +133,9 @@ def as_tensor(label: str, value: object) -> Tensor:
         return torch.as_tensor(value)
     except (TypeError, ValueError, RuntimeError) as error:
         if isinstance(value, list | tuple):
-            raise KindError(f"{label} is a {type(value).__name__} of which torch makes no tensor: {error}") from None
+            raise KindError(
+                f"{label} is a {type(value).__name__} of which torch makes no tensor: {first_line(error)}"
+            ) from None
         raise KindError(f"{label} is a {type(value).__name__}, which is no tensor; give one, or a list") from None
 
 
