@@ -108,7 +108,8 @@ def _summary(measured: dict[str, Results]) -> str:
     lost = sum(ratio < 1 for ratio in ratios)
     met = sum(bar.met(results["runs"][bar.run]) for bar, results in bars)
     counted = (
-        f"Of {len(ratios)} ratios, {lost} {'is' if lost == 1 else 'are'} below 1. "
+        f"Of the {len(ratios)} ratios of times below, all sections together, "
+        f"{lost} {'is' if lost == 1 else 'are'} below 1. "
         f"Of {len(bars)} bars that were set beforehand, {met} {'is' if met == 1 else 'are'} met."
     )
     drawn = [_inlined(f"bench-{SPEED}")] if all(of in measured for of, _ in SPEEDS.values()) else []

@@ -14,6 +14,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from measure import processor
+
 from rnnkit.benchmark.sizes import DEFAULT, ODD
 from rnnkit.benchmark.timing import Ratio, mean_ratio
 
@@ -40,12 +42,6 @@ def measured(cell: str, settings: dict[str, str], pairs: int) -> tuple[dict[str,
     output = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
     lines = [line for line in map(json.loads, output.splitlines()) if line["event"] == "size"]
     return {line["size"]: Ratio(**next(iter(line["rivals"].values()))) for line in lines}, lines[0]["processor"]
-
-
-def processor() -> str:
-    """Return this processor's name and its family, which tells apart what goes by one name."""
-    known = dict(re.findall(r"^(model name|cpu family)\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE))
-    return f"{known['model name']}, family {known['cpu family']}"
 
 
 def shown(ratio: Ratio) -> str:

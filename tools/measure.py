@@ -20,6 +20,7 @@ tests/reliability/test_corpus.py. Limits: the memory of training as predicted an
 import argparse
 import json
 import os
+import re
 import shutil
 import statistics
 import subprocess
@@ -385,10 +386,17 @@ def trained(cell: str, unroller: str, steps: int, batch: int, hidden: int) -> st
     return f"{predicted.update - predicted.parameters} {watch.most} {resident('VmHWM') - before}"
 
 
+def processor() -> str:
+    """Return this processor's name and its family, which tells apart what goes by one name."""
+    known = dict(re.findall(r"^(model name|cpu family)\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE))
+    return f"{known['model name']}, family {known['cpu family']}"
+
+
 def setting() -> str:
     """Name what was measured on."""
     facts = machine()
-    return f"torch {str(facts['torch']).split('+')[0]}, {facts['threads']} threads, {facts['processor']}"
+    torch_ = f"torch {str(facts['torch']).split('+')[0]}, {facts['threads']} threads"
+    return f"{torch_}, {facts['processor']} ({processor()})"
 
 
 def main() -> None:

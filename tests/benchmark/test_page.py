@@ -84,7 +84,7 @@ def test_losses_are_bold_and_counted(scripts):
     assert "$ rnnkit bench --allocator keep --memory none\n" in table
     assert "torch 2.13.0, 2 threads, x86_64 AVX512." in table
     summary = block(done, "summary")
-    assert "Of 4 ratios, 2 are below 1." in summary
+    assert "Of the 4 ratios of times below, all sections together, 2 are below 1." in summary
     assert "| geometric mean of nn.LSTM's time | ≥ 1.25 | 0.87 | **missed** |\n" in summary
     assert "Not measured yet" in block(done, "gru")
 

@@ -347,7 +347,7 @@ inline Whole whole_product(const Call& call) {
     return call.packs ? call.functions->multiply : call.functions->multiply_where_it_lies;
 }
 
-// The part of a product that steps [first, first + count) have in it.
+// The part of a product that steps [first, first + count) have in it, each as many of its rows as every other.
 inline Multiply part_of_steps(const Call& call, Multiply m, std::int64_t first, std::int64_t count) {
     const std::int64_t rows = (m.over_steps ? m.K : m.M) / call.steps;
     if (m.over_steps) {
