@@ -9,6 +9,7 @@ import rnnkit
 from rnnkit_compiler.backends.triton.availability import is_interpreted, triton_version
 
 from .invented_cells import CELLS, NOT_IN_16_BITS
+from .one_element import OF_ONE_ELEMENT, OfOneElement
 
 NONE = (
     "Triton is not installed" if triton_version() is None else "its kernels are interpreted" if is_interpreted() else ""
@@ -134,3 +135,18 @@ def test_unseen_cells_compile(cell, dtype, gpu_kernels, kept):
                 form = gpu_kernels.first_form(stages, kind, real.itemsize, 132)
                 spilled = gpu_kernels.settled(form, lambda form: compiler.taken(kernel, form, kind).spilled)  # noqa: B023
                 assert compiler.taken(kernel, spilled, kind).spilled == 0
+
+
+ONE_ELEMENT_FIRST = {"minimum", "pow"}
+
+
+@pytest.mark.parametrize("target", ["sm_90", "gfx942"])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in ONE_ELEMENT_FIRST else pytest.mark.slow) for name in OF_ONE_ELEMENT]
+)
+def test_parameters_of_one_element_compile(name, target, gpu_kernels, kept):
+    plan, source = gpu_kernels.source_for(OfOneElement(OF_ONE_ELEMENT[name], (1,)))
+    compiler = gpu_kernels.Compiler(source.text, "*fp32", target, kept)
+    for kernel, stages in (("forward", plan.forward), ("backward", plan.backward)):
+        form = gpu_kernels.first_form(stages, gpu_kernels.SEQUENCE, 4, 132)
+        assert compiler.taken(kernel, form, gpu_kernels.SEQUENCE).spilled == 0

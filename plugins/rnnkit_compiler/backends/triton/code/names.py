@@ -117,7 +117,9 @@ class Names:
         """Read what a node is at the units j, or the one number that each row has of it."""
         place = self.step.source(node)
         if place.buffer.kind is BufferKind.VECTOR:
-            mask = "" if node.width == 1 else f", mask=j < {node.width}, other=0.0"
+            if node.width == 1:  # a block, as literals are: the interpreter has no functions of a number without axes
+                return f"tl.full((1, 1), tl.load({self.at(place)}), REAL)"
+            mask = f", mask=j < {node.width}, other=0.0"
         else:
             mask = f", mask={'run' if node.width == 1 else 'here'}, other=0.0"
         return f"tl.load({self.at(place, '' if node.width == 1 else 'j')}{mask}).to(REAL)"
