@@ -1,6 +1,7 @@
-"""The trial: a small random batch, and all that is compared of what two ways make of it."""
+"""The trial: all that is compared of what two ways make of a small random batch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,57 +16,57 @@ LOW = (torch.bfloat16, torch.float16)
 Run = Callable[[Tensors, Timeline], Results]
 
 
-def drawn(tensors: Tensors, seed: int) -> tuple[Tensors, Timeline]:
-    """Return a small random batch for these invariants; whole numbers are those of the call, which fit its step."""
-    generator = torch.Generator().manual_seed(seed)
+class Made(NamedTuple):
+    """What a way makes of a batch."""
 
-    def numbers(tensor: Tensor, *shape: int) -> Tensor:
-        if tensor.dtype == torch.bool:
-            return torch.rand(*shape, *tensor.shape[len(shape) :], generator=generator, device="cpu").gt(0.5).to(device)
-        if not (tensor.is_floating_point() or tensor.is_complex()):
-            return _repeated(tensor, *shape)
-        normal = torch.randn(*shape, *tensor.shape[len(shape) :], generator=generator, device="cpu")
-        return normal.to(tensor.device, tensor.dtype).requires_grad_()
+    outputs: list[Tensor]
+    states: list[Tensor]
+    gradients: list[Tensor]
 
-    def copied(tensor: Tensor) -> Tensor:
-        return tensor.detach().clone().requires_grad_(tensor.is_floating_point() or tensor.is_complex())
+    @property
+    def all(self) -> list[Tensor]:
+        """All of it, in an order of its own."""
+        return [*self.outputs, *self.states, *self.gradients]
 
-    device = tensors.states[0].device
-    parts = [numbers(tensor, STEPS, BATCH) for tensor in tensors.parts]
-    states, initial = ([numbers(tensor, BATCH) for tensor in tensors.states] for _ in range(2))
-    row = torch.arange(BATCH, device=device)
-    lengths = 1 + row % STEPS
-    reset = (row + torch.arange(STEPS, device=device).unsqueeze(1)) % 5 == 1
-    order = lengths.argsort(descending=True, stable=True)
-    given = Tensors(parts, states, initial, [copied(tensor) for tensor in tensors.invariants])
-    return given, Timeline(STEPS, BATCH, lengths, order, reset)
+    @property
+    def proves_nothing(self) -> bool:
+        """Whether what is finite of the outputs of a call, or of all gradients, is no more than zeros beside the rest.
+
+        Of rows that have ended both are zero.
+        """
+        return any(_is_vain([ys]) for ys in self.outputs) or _is_vain(self.gradients)
 
 
-def _repeated(tensor: Tensor, *shape: int) -> Tensor:
-    """Return a tensor of another size in its first dimensions, by its own numbers again and again."""
-    if not tensor.numel():
-        return tensor.new_zeros(*shape, *tensor.shape[len(shape) :])
-    for axis, size in enumerate(shape):
-        tensor = tensor.index_select(axis, torch.arange(size, device=tensor.device) % tensor.shape[axis])
-    return tensor
+def _is_vain(tensors: Sequence[Tensor]) -> bool:
+    finite = [tensor.isfinite() for tensor in tensors]
+    tells = any(bool((tensor[where] != 0).any()) for tensor, where in zip(tensors, finite, strict=True))
+    return not tells and not all(bool(where.all()) for where in finite)
 
 
-def everything(run: Run, tensors: Tensors, timeline: Timeline) -> list[Tensor]:
+def everything(run: Run, tensors: Tensors, timeline: Timeline) -> Made:
     """Return outputs, last states and gradients: with lengths and resets, and plain; and outputs of inference."""
     plain = Timeline(STEPS, BATCH, None, None, None)
-    found: list[Tensor] = []
+    made = Made([], [], [])
     for given, when in ((tensors, timeline), (tensors._replace(initial=()), plain)):
         ys, last = run(given, when)
         results = [ys, *last]
-        found += [tensor.detach() for tensor in results]
+        made.outputs.append(ys.detach())
+        made.states.extend(state.detach() for state in last)
         weighed = [tensor.abs().sum() if tensor.is_complex() else (tensor * tensor).sum() for tensor in results]
         loss = sum(weight for weight in weighed if weight.requires_grad)
         wanted = [t for group in given for t in group if t.requires_grad]
         if wanted and isinstance(loss, Tensor):
-            found += torch.autograd.grad(loss, wanted, allow_unused=True, materialize_grads=True)
+            made.gradients.extend(torch.autograd.grad(loss, wanted, allow_unused=True, materialize_grads=True))
     with torch.no_grad():
         ys, last = run(tensors, timeline)
-    return [*found, ys, *last]
+    made.outputs.append(ys)
+    made.states.extend(last)
+    return made
+
+
+def has_numbers(tensor: Tensor) -> bool:
+    """Tell real and complex numbers from whole ones and truth values."""
+    return tensor.is_floating_point() or tensor.is_complex()
 
 
 def is_low(tensors: Tensors) -> bool:

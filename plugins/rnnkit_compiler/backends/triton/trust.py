@@ -20,14 +20,18 @@ from rnnkit_compiler.backends.base.backend import Results, Tensors, Timeline
 from rnnkit_compiler.backends.base.comparison import differ
 from rnnkit_compiler.backends.cpp.building.findings import Findings
 from rnnkit_compiler.backends.triton.availability import is_interpreted, triton_version
+from rnnkit_compiler.backends.triton.draw import draw
 from rnnkit_compiler.backends.triton.origins import Origins
-from rnnkit_compiler.backends.triton.trial import Run, drawn, everything, in_float32, is_low
+from rnnkit_compiler.backends.triton.trial import Run, everything, in_float32, is_low
 from rnnkit_compiler.trace.saved_tensors import shielded
 
 logger = logging.getLogger("rnnkit")
 
 DRAWS = 3
 """Batches that are drawn: a result must stray in each, since at a kink rounding decides about a gradient."""
+
+PATIENCE = 3
+"""Calls of which a trial proves nothing, until no further one is tried in this process."""
 
 INSTEAD = "torch's operations run instead"
 
@@ -73,6 +77,10 @@ class Untried(Exception):  # noqa: N818 - nothing is wrong: the next call may be
     """What kernels leave to torch's operations says nothing of them."""
 
 
+class Vain(Untried):
+    """Torch's operations give no finite number of any batch that is drawn for this call."""
+
+
 class NothingElse:
     """What there is behind kernels in a trial: else torch's operations would be compared with themselves."""
 
@@ -107,6 +115,7 @@ class Trust:
         self._title, self._sources, self._device, self._origins = title, sources, device, origins
         self._ways, self._rounded, self._spilled = ways, rounded, spilled
         self.verdict: Verdict | None = None
+        self._in_vain = 0
 
     def is_earned(self, tensors: Tensors, instead: str = INSTEAD) -> bool:
         """Tell whether the kernels may be used: looked up, or found by a trial with invariants like these.
@@ -145,6 +154,11 @@ class Trust:
         try:
             strayed = all(self._strays(tensors, seed) for seed in range(DRAWS))
             reason = "the kernels' numbers are not those of torch's operations" if strayed else ""
+        except Vain:
+            self._in_vain += 1
+            if self._in_vain < PATIENCE:
+                raise
+            return Verdict(what, "the kernels cannot be compared: torch's operations give no finite number either")
         except Untried:
             raise
         except Exception as error:  # of a compiler, a driver, an interpreter: whatever it is, the kernels do not run
@@ -159,16 +173,20 @@ class Trust:
     def _strays(self, tensors: Tensors, seed: int) -> bool:
         without_autocast = torch.autocast(self._device.type, enabled=False)
         with torch.inference_mode(False), torch.enable_grad(), without_autocast, shielded():
-            given, timeline = drawn(tensors._replace(invariants=self._origins.among(tensors.invariants)), seed)
-            found, expected = (everything(self._of(run), given, timeline) for run in self._ways)
+            own = tensors._replace(invariants=self._origins.among(tensors.invariants))
+            kernels, operations = map(self._of, self._ways)
+            drawn = draw(operations, own, seed, self._rounded)
+            if drawn.expected.proves_nothing:
+                raise Vain
+            found, expected = everything(kernels, drawn.tensors, drawn.timeline).all, drawn.expected.all
             wrong = [k for k, pair in enumerate(zip(found, expected, strict=True)) if differ(*pair, self._rounded)]
-            exact = self._exact(given, timeline) if wrong else []
+            exact = self._exact(drawn.tensors, drawn.timeline) if wrong else []
         return any(not exact or differ(found[k], exact[k], self._rounded) for k in wrong)
 
     def _exact(self, given: Tensors, timeline: Timeline) -> list[Tensor]:
         """Return what torch's operations give where they compute in float32 what kernels do in it; else nothing."""
         try:
-            return everything(self._of(in_float32(self._ways[1])), given, timeline) if is_low(given) else []
+            return everything(self._of(in_float32(self._ways[1])), given, timeline).all if is_low(given) else []
         except RuntimeError as error:  # of a step that names a dtype
             logger.debug("%s: not tried in float32 (%s)", self._title, first_line(error))
             return []
