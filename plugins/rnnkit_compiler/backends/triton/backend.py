@@ -170,12 +170,13 @@ class Triton(Backend):
 
     @classmethod
     def facts(cls) -> Mapping[str, str]:
-        """Tell the version of Triton."""
+        """Tell the version of Triton, how many programs were compared on this machine, and which are not used."""
         found = [*VERDICTS.all()]
-        refused = [f"{one.what}: {one.reason}" for one in found if one.reason]
+        refused = sorted(f"{one.what}: {one.reason}" for one in found if one.reason)
         programs = f"{len(found)} program{'s' * (len(found) != 1)}"
         counted = f"{programs} compared with torch's operations, {len(refused)} not used"
-        return {"triton": triton_version() or "not installed", "triton kernels": "; ".join([counted, *refused])}
+        listed = {f"triton kernels not used, {k}": line for k, line in enumerate(refused, 1)}
+        return {"triton": triton_version() or "not installed", "triton kernels": counted, **listed}
 
     @classmethod
     def clear_cache(cls) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from math import ceil
 from typing import NamedTuple
 
-from rnnkit.errors import first_line
+from rnnkit_compiler.backends.triton.failure import in_one_line
 from rnnkit_compiler.backends.triton.tiles import Tiles
 
 logger = logging.getLogger("rnnkit")
@@ -68,5 +68,5 @@ def _holds(form: Form, spilled_by: Callable[[Form], int]) -> bool:
     try:
         return not spilled_by(form)
     except Exception as error:  # of the compiler: without them it may do
-        logger.debug("weights are not held on chip: %s", first_line(error))
+        logger.debug("weights are not held on chip: %s", in_one_line(error))
         return False

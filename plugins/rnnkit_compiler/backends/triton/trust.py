@@ -21,6 +21,7 @@ from rnnkit_compiler.backends.base.comparison import differ
 from rnnkit_compiler.backends.cpp.building.findings import Findings
 from rnnkit_compiler.backends.triton.availability import is_interpreted, triton_version
 from rnnkit_compiler.backends.triton.draw import draw
+from rnnkit_compiler.backends.triton.failure import in_one_line, root_of
 from rnnkit_compiler.backends.triton.origins import Origins
 from rnnkit_compiler.backends.triton.trial import Run, everything, in_float32, is_low
 from rnnkit_compiler.trace.saved_tensors import shielded
@@ -162,8 +163,8 @@ class Trust:
         except Untried:
             raise
         except Exception as error:  # of a compiler, a driver, an interpreter: whatever it is, the kernels do not run
-            reason = f"the kernels do not run ({first_line(error)})"
-            if isinstance(error, PASSING):
+            reason = f"the kernels do not run ({in_one_line(error)})"
+            if isinstance(root_of(error), PASSING):
                 return Verdict(what, reason)
         spilled = 0 if reason else self._spilled()
         verdict = Verdict(what, reason, f"a thread spills {spilled} bytes in every form" if spilled else "")

@@ -6,13 +6,15 @@ from typing import ClassVar
 
 import pytest
 import torch
+from click.testing import CliRunner
 
 import rnnkit
+from rnnkit.cli import main
 from rnnkit.errors import UsageError
 from rnnkit_compiler import compiled
 from rnnkit_compiler.backends.base.backend import Refusal, Timeline
 from rnnkit_compiler.backends.base.runtime import Launch
-from rnnkit_compiler.backends.triton import availability, backend, launching, library
+from rnnkit_compiler.backends.triton import availability, backend, launching, library, trust
 from rnnkit_compiler.backends.triton.code.kernel_source import generate
 from rnnkit_compiler.backends.triton.code.operations import CODE
 from rnnkit_compiler.backends.triton.cost import GRID, SEQUENCE, STEPS, Offered, choose, ranked, time_of
@@ -79,6 +81,26 @@ def test_a_forced_backend_says_why_not(monkeypatch):
     monkeypatch.setattr(compiled, "_programs", type(compiled._programs)(compiled.CAPACITY))
     with pytest.raises(UsageError, match="backend='triton' cannot run cell 'lstm': there is no device"):
         Compiled(backend="triton")(rnnkit.cells["lstm"](2, 3), torch.zeros(1, 1, 2))
+
+
+def test_each_program_that_is_refused_has_a_row(monkeypatch, tmp_path):
+    monkeypatch.setenv("RNNKIT_CACHE", str(tmp_path))
+    tmp_path.chmod(0o700)
+    reason = "the kernels do not run (NameError: name 'tanh_of' is not defined)"
+    for cell in ("gru", "lstm", "mgu"):
+        verdict = trust.Verdict(f"cell '{cell}' by kernel 'grid' in float32 on a GPU", reason * (cell != "mgu"))
+        trust.VERDICTS.keep(trust.VERDICTS.path(cell), verdict)
+    told = {80: [], 10_000: []}
+    for columns, lines in told.items():
+        shown = CliRunner(env={"COLUMNS": f"{columns}"}).invoke(main, ["doctor"]).stdout.splitlines()
+        assert max(map(len, shown)) <= columns
+        lines += [" ".join(line.split()) for line in shown if "compiled: triton kernels" in line]
+    assert told[10_000] == [
+        "compiled: triton kernels 3 programs compared with torch's operations, 2 not used",
+        f"compiled: triton kernels not used, 1 cell 'gru' by kernel 'grid' in float32 on a GPU: {reason}",
+        f"compiled: triton kernels not used, 2 cell 'lstm' by kernel 'grid' in float32 on a GPU: {reason}",
+    ]
+    assert len(told[80]) == 3
 
 
 def lstm():
