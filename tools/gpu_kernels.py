@@ -190,7 +190,7 @@ def library_of(text):
 def without_comments(text):
     """Return the functions of a source without what the compiler does not read."""
     lines = (line.split("  # ")[0] for line in text[text.index("REAL = ") :].splitlines())
-    return "\n".join(line for line in lines if '"""' not in line)
+    return "\n".join(line for line in lines if '"""' not in line and line.strip())
 
 
 def signature_of(function, form, kind, pointer):

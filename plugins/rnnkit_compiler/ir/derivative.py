@@ -49,6 +49,9 @@ class Derivative(NamedTuple):
     vectors: list[Node]
     deferred: list[Deferred]
 
+    gradients: dict[Node, Node]
+    """Of what the step computes, for those who read what is generated."""
+
 
 def derive(step: Lowered) -> Derivative:
     """Differentiate a step."""
@@ -61,14 +64,14 @@ def derive(step: Lowered) -> Derivative:
         gathered[node].append(Partial(0, node.width, graph.make("grad_state", (), node.width, k)))
     sums = RowSums(graph, order)
     deferred = []
-    leaves: dict[Node, Node] = {}
+    totals: dict[Node, Node] = {}
     for node in reversed(order):
         if not gathered[node] or node.op == "number":
             continue
-        gradient = _total(graph, sums, node, gathered[node])
+        gradient = totals[node] = _total(graph, sums, node, gathered[node])
         if node.op in ("state", "part", "vector"):
-            leaves[node] = gradient
-        elif node.op == "product":
+            continue
+        if node.op == "product":
             matrix, transposed = node.attr
             deferred.append(Deferred(matrix, node.inputs[0], gradient))
             (operand,) = node.inputs
@@ -84,13 +87,14 @@ def derive(step: Lowered) -> Derivative:
 
     def of(op: str, widths: Iterable[int]) -> list[Node]:
         nodes = (graph.make(op, (), width, k) for k, width in enumerate(widths))
-        return [leaves.get(leaf, graph.number(0)) for leaf in nodes]
+        return [totals.get(leaf, graph.number(0)) for leaf in nodes]
 
     return Derivative(
         of("state", step.state_widths),
         of("part", step.part_widths),
         of("vector", (prod(invariant.shape) for invariant in step.vectors)),
         deferred,
+        totals,
     )
 
 

@@ -7,6 +7,7 @@ are in rules/.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import Any
 
 import torch
@@ -93,9 +94,18 @@ class Lowering:
             growth,
             self.added.sources,
             self.constants.tables,
-            {self.values[number].node: name for number, name in recording.names.items() if number in self.values},
+            self._names(),
             self._connected(),
         )
+
+    def _names(self) -> dict[Node, str]:
+        """Return what the step's author calls the nodes that are there."""
+        named = self.recording.names
+        found = {self.values[number].node: name for number, name in named.items() if number in self.values}
+        for k, vector in enumerate(self.vectors):
+            if vector.number in named:
+                found[self.graph.make("vector", (), prod(vector.shape), k)] = named[vector.number]
+        return found
 
     def _connected(self) -> Connected:
         found = connected(self.recording)

@@ -231,5 +231,6 @@ def _without_stops(step: Lowered, derivative: Derivative) -> tuple[Lowered, Deri
             [new[node] for node in derivative.parts],
             [new[node] for node in derivative.vectors],
             [d._replace(operand=new[d.operand], gradient=new[d.gradient]) for d in derivative.deferred],
+            {new[of]: new[node] for of, node in derivative.gradients.items() if of in new and node in new},
         ),
     )

@@ -173,7 +173,9 @@ def _run(cell: rnnkit.Cell, examples: _Examples, rows: tuple[int, ...], nest: Ne
     y, after = result
     recorder.leave(y, after)
     own = [*zip(recording.states, cell.state_names, strict=True)]
-    recording.names |= [(recording.output, "y"), *zip(recording.next_states, cell.state_names, strict=True), *own]
+    recording.names |= [(number, path) for path, number in recording.weights.items()]
+    recording.names.setdefault(recording.output, "y")
+    recording.names |= [*zip(recording.next_states, cell.state_names, strict=True), *own]
     return Run(recording, recorder.tensors, rows)
 
 

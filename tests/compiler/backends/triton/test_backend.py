@@ -15,7 +15,6 @@ from rnnkit_compiler import compiled
 from rnnkit_compiler.backends.base.backend import Refusal, Timeline
 from rnnkit_compiler.backends.base.runtime import Launch
 from rnnkit_compiler.backends.triton import availability, backend, launching, library, trust
-from rnnkit_compiler.backends.triton.code.kernel_source import generate
 from rnnkit_compiler.backends.triton.code.operations import CODE
 from rnnkit_compiler.backends.triton.cost import GRID, SEQUENCE, STEPS, Offered, choose, ranked, time_of
 from rnnkit_compiler.backends.triton.form import Form, settled
@@ -110,23 +109,6 @@ def lstm():
 def plan(name, width):
     cell = rnnkit.cells[name](8, width)
     return compiled.program_for(cell, *compiled.example(cell)).backend._recurrence.plan
-
-
-def test_one_recognises_the_equation():
-    text = generate(lstm(), ("Forward", "Backward"), "lstm", "h = o * tanh(c)", narrow=False).text
-    compile(text, "lstm", "exec")
-    code = re.sub(r" *#.*", "", re.sub(r"_\d+\b", "", text))  # without the numbers of the nodes
-    lines = [line.strip() for line in code.splitlines()]
-    gates = [re.search(rf"(x\d+) = (sigmoid|tanh)\({gate}\)", code) for gate in "ifgo"]
-    i, f, g, o = (gate[1] for gate in gates)
-    assert [gate[2] for gate in gates] == ["sigmoid", "sigmoid", "tanh", "sigmoid"]
-    kept, new, squashed = (
-        re.search(rf"(x\d+) = {re.escape(of)}", code)[1] for of in (f"c * {f}", f"{i} * {g}", "tanh(c)")
-    )
-    assert f"c = {kept} + {new}" in lines
-    assert f"h = {o} * {squashed}" in lines
-    assert sum(" = multiplied(a, columns(w1" in line for line in lines) == 5
-    assert "# h = o * tanh(c)" in text.replace("#   ", "# ")
 
 
 def test_the_library_is_all_that_kernels_call():

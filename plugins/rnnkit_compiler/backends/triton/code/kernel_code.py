@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from rnnkit_compiler.backends.triton.code.loops import Values, indented, own_units
 from rnnkit_compiler.backends.triton.code.names import Names, StepNames, Tables
+from rnnkit_compiler.backends.triton.code.notes import Notes
 from rnnkit_compiler.backends.triton.code.region_code import RegionCode
 from rnnkit_compiler.backends.triton.code.row_code import RowCode
 from rnnkit_compiler.backends.triton.code.whole_code import WholeCode
@@ -58,7 +59,7 @@ class KernelCode:
         dtype = plan.step.dtype
         low = f"tl.{str(dtype).removeprefix('torch.')}" if dtype.itemsize < 4 else ""
         rounded = kept_by(stages) if low and tells_equal(plan) else frozenset()
-        self.step = StepNames(stages, tables, called=plan.step.names, low=low, rounded=rounded)
+        self.step = StepNames(stages, tables, notes=Notes.of(plan), low=low, rounded=rounded)
         self.forward = name != "Backward"
         self.parameters: dict[str, list[str]] = {}
         """What each function takes beside rows, step and blocks, by its name."""
@@ -92,8 +93,12 @@ class KernelCode:
         self.parameters[name] = [*names.parameters]
         yield JIT
         yield f"def {name}({''.join(f'{p}, ' for p in names.parameters)}lengths, t, batch, slots, {BLOCKS}):"
-        head = [f'"""{about}"""', "r = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None].to(tl.int64)"]
-        head.append("run = run_of(lengths, r, t, batch)")
+        head = [
+            f'"""{about}"""',
+            *self.step.notes.legend(body),
+            "row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None].to(tl.int64)",
+        ]
+        head.append("run = run_of(lengths, row, t, batch)")
         for address, beginning in names.beginnings.items():
             apart = beginning == "y_at"  # which there is not where the output is a state
             head += ["if y is not None:"] * apart + [f"{'    ' * apart}{beginning} = {address}"]
@@ -126,9 +131,9 @@ class KernelCode:
     def _restart(self, names: Names) -> Iterator[str]:
         """Begin with the initial state; backward, what comes back goes there, and no further."""
         resets = names.parameter("resets")
-        yield f"run &= tl.load({resets} + t * batch + r, mask=run, other=0) != 0"
+        yield f"run &= tl.load({resets} + t * batch + row, mask=run, other=0) != 0"
         for k, (state, before, width) in enumerate(self._carried()):
-            initial = f"{names.parameter(f'initial{k}')} + r * {width} + j"
+            initial = f"{names.parameter(f'initial{k}')} + row * {width} + j"
             yield from own_units(width)
             if self.forward:
                 at = f"{names.begin(state, width)} + j"
@@ -141,7 +146,7 @@ class KernelCode:
 
     def _ended(self, names: Names) -> Iterator[str]:
         """Hand the state on as it is; the output, and the factors of the weights' gradients, are zero."""
-        yield "run = (r < batch) & (run == 0)"
+        yield "run = (row < batch) & (run == 0)"
         for here, there, width in self._carried():
             yield from own_units(width)
             value = f"tl.load({names.begin(here, width)} + j, mask=here, other=0.0)"

@@ -1,4 +1,4 @@
-"""Code inside a loop over the units of a row: what is computed there for units j of the rows r."""
+"""Code inside a loop over the units of a row: what is computed there for units j of each row."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -44,7 +44,8 @@ class Values:
     def define(self, node: Node, value: str, name: str = "") -> None:
         """Make a node known as the value of an expression."""
         self.known[node] = name or self.names.step.variable(node)
-        note = f"  # {self.names.note(node)}" if node.is_leaf or not node.is_pointwise else ""
+        note = self.names.step.notes.remark(node)
+        note = f"  # {note}" if note else ""
         self.lines.append(f"{self.known[node]} = {value}{note}")
 
     def operand(self, node: Node, bare: bool = False) -> str:
@@ -54,7 +55,7 @@ class Values:
         if node not in self.known:
             if node in self.names.step.rows:
                 self.names.step.asked.add(node)
-                self.define(node, f"tl.load({self.names.number(node)}, mask=run, other=0.0)", f"n{node.number}")
+                self.define(node, f"tl.load({self.names.number(node)}, mask=run, other=0.0)")
             elif node in self.names.step.running:
                 self.define(node, f"tl.load({self.names.aside(node)}, mask=here, other=0.0)")
             else:

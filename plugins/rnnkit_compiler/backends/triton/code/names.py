@@ -8,8 +8,8 @@ from collections.abc import Set
 from dataclasses import dataclass, field
 
 from rnnkit_compiler.backends.base.places import Places, number_of
+from rnnkit_compiler.backends.triton.code.notes import Notes, literal_of
 from rnnkit_compiler.ir.graph import Node
-from rnnkit_compiler.ir.kinds import CONTRACTIONS
 from rnnkit_compiler.ir.units import Units
 from rnnkit_compiler.schedule.buffers import STATE_SLOTS, Buffer, BufferKind, Place
 from rnnkit_compiler.schedule.stages import Stages
@@ -52,8 +52,8 @@ class StepNames(Places):
     held: dict[str, str] = field(default_factory=dict)
     """Columns of weights that may stay on chip over all steps: how they are read, by the names that they have there."""
 
-    called: dict[Node, str] = field(default_factory=dict)
-    """What the author of the step calls some of the nodes."""
+    notes: Notes = field(default_factory=Notes)
+    """What nodes are called, and said to be."""
 
     low: str = ""
     """Triton's name of the dtype that numbers are kept in, where that is not the one they are computed in."""
@@ -66,8 +66,8 @@ class StepNames(Places):
         return [f"{name} = {name}.to({self.low}).to(REAL)"] if node in self.rounded else []
 
     def variable(self, node: Node) -> str:
-        """Name the variable of a node: as its author calls it, if that is known, and by its number in the plan."""
-        return f"{self.called[node]}_{node.number}" if node in self.called else f"x{node.number}"
+        """Name the variable of a node."""
+        return self.notes.variable(node)
 
 
 class Names:
@@ -96,9 +96,9 @@ class Names:
         if buffer.kind is BufferKind.GRAD_VECTOR:
             address = f"{base} + tl.program_id(0).to(tl.int64) * {width}"
         elif buffer.kind is BufferKind.TEMPORARY:
-            address = f"{base} + r * {width}"
+            address = f"{base} + row * {width}"
         else:
-            address = f"{base} + ({self._slot(buffer)} * batch + r) * {width}"
+            address = f"{base} + ({self._slot(buffer)} * batch + row) * {width}"
         return self.beginnings.setdefault(address, f"{buffer}_at")
 
     def _slot(self, buffer: Buffer) -> str:
@@ -109,7 +109,7 @@ class Names:
         return f"(t % {slots})" if not slot.after else f"((t + {slot.after}) % {slots})"
 
     def at(self, place: Place, index: str = "") -> str:
-        """Name elements of a place: of this step's rows r, or of the one row."""
+        """Name elements of a place: of this step's rows, or of the one row."""
         offset = f" + {place.offset}" if place.offset else ""
         return self.begin(place.buffer, place.width) + offset + (f" + {index}" if index else "")
 
@@ -127,17 +127,15 @@ class Names:
     def aside(self, node: Node, index: str = "j") -> str:
         """Name running values that are put aside."""
         k = self.step.running[node]
-        return f"{self.parameter(f'running{k}')} + r * {node.width} + {index}"
+        return f"{self.parameter(f'running{k}')} + row * {node.width} + {index}"
 
     def number(self, node: Node) -> str:
         """Name a number of the row that an earlier stage has left in memory."""
-        return f"{self.parameter('numbers')} + {self.step.rows[node]} * batch + r"
+        return f"{self.parameter('numbers')} + {self.step.rows[node]} * batch + row"
 
     def literal(self, node: Node, bare: bool) -> str:
         """Write a literal, as it is if it may be `bare`, else as a tensor."""
-        value = node.attr[0]
-        text = repr(float(value[1] + value[2] if isinstance(value, tuple) else value))
-        text = text if text[-1].isdigit() or text[-1] == "." else f'float("{text}")'
+        text = literal_of(node)
         return text if bare else self.literals.setdefault(text, f"q{len(self.literals)}")
 
     def units(self, units: Units) -> str:
@@ -150,15 +148,5 @@ class Names:
         return self.parameter(f"w{number}"), *((columns, rows) if transposed else (rows, columns))
 
     def note(self, node: Node) -> str:
-        """Print a node by the names of its operands; a leaf by what it is."""
-        if node.op == "slice":
-            whole = node.inputs[0]
-            cut = f"({self.note(whole)})" if whole.op == "product" else self.step.variable(whole)
-            return f"{cut}[{node.attr[0]}:{node.attr[0] + node.width}]"
-        if node.op == "product":
-            return f"{self.step.variable(node.inputs[0])} w{node.attr[0]}{'ᵀ' * node.attr[1]}"
-        if not node.inputs:
-            return f"{node.op} {node.attr[0] if node.attr else ''}".rstrip()
-        operands = [self.literal(o, bare=True) if o.op == "number" else self.step.variable(o) for o in node.inputs]
-        shown = {"window": 0, "products": 0}.get(node.op, 1 if node.op in CONTRACTIONS else 2)
-        return f"{node.op}({', '.join([*operands, *map(str, node.attr[:shown])])})"
+        """Say what a node is, for a comment."""
+        return self.step.notes.note(node)

@@ -87,7 +87,7 @@ class RegionCode:
 
     def _rows_at(self, product: Product, further: str = "") -> str:
         """Say where the rows begin."""
-        single = " + r * 0" if product.operand.buffer.kind is BufferKind.VECTOR else ""
+        single = " + row * 0" if product.operand.buffer.kind is BufferKind.VECTOR else ""
         return self.names.at(product.operand) + further + single
 
     def _columns(self, block: ColumnBlock, width: int, matrix: str) -> str:

@@ -56,22 +56,23 @@ class RowCode:
         if node.op == "slice":
             values.operand(node)
         else:
-            values.compute(node, f"n{node.number}")
+            values.compute(node)
         yield from _taken(values)
 
     def _fold(self, group: list[Node], values: Values) -> Iterator[str]:
         """Fold expressions over the units of a row."""
         width = group[0].inputs[0].width
+        called = {node: self.names.step.variable(node) for node in group}
         for node in group:
-            yield f"n{node.number} = tl.full((ROWS, 1), {FOLDS[node.op].neutral}, REAL)"
+            yield f"{called[node]} = tl.full((ROWS, 1), {FOLDS[node.op].neutral}, REAL)"
         inside = values.inside()
         for node in group:
             folded = f"{FOLDS[node.op].block}({inside.inline(node.inputs[0])}, here)"
-            value = FOLDS[node.op].joined.format(f"n{node.number}", folded)
-            inside.lines.append(f"n{node.number} = {value}  # {self.names.note(node)}")
+            value = FOLDS[node.op].joined.format(called[node], folded)
+            inside.lines.append(f"{called[node]} = {value}  # {self.names.note(node)}")
         yield from all_units(width)
         yield from indented(inside.lines)
-        values.known |= {node: f"n{node.number}" for node in group}
+        values.known |= called
         for node in group:
             yield from self.names.step.rounding(node, values.known[node])
 
@@ -84,8 +85,8 @@ class RowCode:
         step.running[node] = len(step.running)
         step.widths.append(node.width)
         yield f'y{node.number} = tl.full((ROWS, 1), float("{start}"), tl.float64)'
-        yield f"for i in range({node.width}):"
-        unit = f"{node.width - 1} - i" if reverse else "i"
+        yield f"for turn in range({node.width}):"
+        unit = f"{node.width - 1} - turn" if reverse else "turn"
         body = [f"j = {unit} + tl.arange(0, 1)[None, :]", f"here = run & (j < {node.width})", *inside.lines]
         if node.op == "scan":
             a, b = operands

@@ -54,7 +54,7 @@ class WholeCode:
 
     def _load(self, whole: WholeRows, k: int, index: str, mask: str = "here") -> str:
         place = whole.operands[k]
-        single = " + r * 0" if place.buffer.kind is BufferKind.VECTOR else ""
+        single = " + row * 0" if place.buffer.kind is BufferKind.VECTOR else ""
         return f"tl.load({self.names.at(place, index)}{single}, mask={mask}, other=0.0).to(REAL)"
 
     def _window(self, whole: WholeRows) -> Iterator[str]:
