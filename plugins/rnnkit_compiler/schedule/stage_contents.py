@@ -162,7 +162,7 @@ class _Assignment:
                 continue
             nodes[node] = None
             waits[node] = self._row_operands(node, number)
-            stack += waits[node]
+            stack += sorted(waits[node], key=self.timing.order.__getitem__)  # a set's own order is of addresses
         groups: list[list[Node]] = []
         done: set[Node] = set()
         left = sorted(nodes, key=self.timing.order.__getitem__)

@@ -13,9 +13,10 @@ from rnnkit_compiler.backends.triton.code.author_names import names_of
 from rnnkit_compiler.backends.triton.code.kernel_source import generate
 from rnnkit_compiler.backends.triton.code.legend import legend
 from rnnkit_compiler.backends.triton.code.notes import WORD
+from rnnkit_compiler.ir.graph import Node
 from rnnkit_compiler.schedule.plan import KernelPlan
 
-from .invented_cells import CELLS
+from .invented_cells import CELLS, Sorted
 
 ALL = ("Forward", "Backward", "Inference")
 
@@ -76,6 +77,15 @@ def test_gates_that_are_assigned_to_again():
         assert line in lines
     assert [line.partition("  # ")[2] for line in lines if line.startswith("o_in = ")] == ["o_1 + c * peephole_o"]
     assert [line.partition("  # ")[2] for line in lines if line.startswith("c = ")] == ["c_before * f + i * tanh_g"]
+
+
+def test_the_text_does_not_depend_on_where_nodes_lie(monkeypatch):
+    """Verdicts are kept by it."""
+    texts = []
+    for sign in (1, -1):
+        monkeypatch.setattr(Node, "__hash__", lambda node, sign=sign: sign * node.number)
+        texts.append(written(Sorted())[1])
+    assert texts[0] == texts[1]
 
 
 class Renamed(rnnkit.Cell):
