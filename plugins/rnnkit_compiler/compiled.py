@@ -130,7 +130,7 @@ class Compiled(rnnkit.Unroller):
 
     def _on_plain_input(self, cell: Cell) -> "Program | Refusal":
         """Return the program of a cell on plain input, whether autocast is on or not."""
-        wide, narrow = in_float32(cell), narrow_dtype(cell) is torch.bfloat16
+        wide, narrow = in_float32(cell, self.backend), narrow_dtype(cell, self.backend) is torch.bfloat16
         try:
             xs, state = example(wide)
         except ShapeError as error:  # a state of so many rows whatever the batch: the loop says so, or has that batch
@@ -166,7 +166,7 @@ class Compiled(rnnkit.Unroller):
     def _kernels_of(self, cell: Cell) -> Program | None:
         """Return the program of a cell that runs in kernels on the CPU, now and later; None where it does not."""
         like = first_number(cell)
-        if like is None or not like.is_cpu or narrow_dtype(cell) is not None:
+        if like is None or not like.is_cpu or narrow_dtype(cell, self.backend) is not None:
             return None
         program = self._on_plain_input(cell)
         if isinstance(program, Refusal) or program.backend.name == TORCH or program.tables:
@@ -179,7 +179,7 @@ class Compiled(rnnkit.Unroller):
         if isinstance(program, Refusal):
             return f"backend: loop\n{program.reason}"
         proven = state_jacobian(program.recording, tuple(cell.state_names))
-        return "\n".join([*program.explain(), *said_of(cell), *proven.lines()])
+        return "\n".join([*program.explain(), *said_of(cell, self.backend), *proven.lines()])
 
     def backend_of(self, cell: Cell) -> str:
         """Tell what runs a cell on plain input: "cpp", "torch" or "loop"."""
@@ -219,7 +219,7 @@ def _unroll(
 ) -> tuple[Tensor, State]:
     mind_forks()
     prepared = rnnkit.prepare(cell, xs, state, lengths, reset)
-    casts = rnnkit.casts_automatically(xs.device) or is_narrow(cell, prepared)
+    casts = rnnkit.casts_automatically(xs.device) or is_narrow(cell, prepared, wanted.backend)
     result = (_cast if casts else _run)(wanted, cell, prepared)
     if result is None:
         return rnnkit.unrollers["loop"]()(cell, xs, state, lengths=lengths, reset=reset)
@@ -236,7 +236,7 @@ def _cast(wanted: Wanted, cell: Cell, prepared: rnnkit.Prepared) -> tuple[Tensor
     """Do so under autocast, which reaches into no kernel, or with a cell in a dtype that no kernel on a CPU has."""
     device = prepared.xs.device
     narrow = torch.get_autocast_dtype(device.type) if rnnkit.casts_automatically(device) else prepared.xs.dtype
-    wide_cell = in_float32(cell)
+    wide_cell = in_float32(cell, wanted.backend)
     wide = widened(wide_cell, prepared)
     with paused(device):
         if (program := _chosen(wanted, wide_cell, wide, narrow is torch.bfloat16)) is None:
