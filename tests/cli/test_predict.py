@@ -273,7 +273,7 @@ def following(run, *words):
 
 
 def test_follow_gives_what_the_whole_table_gives(run, new):
-    result = CliRunner().invoke(main, ["predict", str(run), "--follow"], input=new.read_text())
+    result = CliRunner(env={"COLUMNS": None}).invoke(main, ["predict", str(run), "--follow"], input=new.read_text())
     assert result.exit_code == 0
     whole = cells(rnnkit.load(run).predict(new).to_csv())
     assert [line[:-1] for line in cells(result.stdout)] == [line[:-1] for line in whole]
