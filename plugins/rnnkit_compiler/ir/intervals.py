@@ -131,7 +131,8 @@ class Intervals:
 
     def _around(self, call: Call, number: int) -> Interval:
         """Return between which integers a call's real numbers lie."""
-        found = self._result(call, number) if call.base_name in ROUNDING else ANY
+        known = call.base_name in ROUNDING and not _is_fraction(call.arguments.get("other"))
+        found = self._result(call, number) if known else ANY
         if not found.is_within(EXACT):
             return ANY
         return Interval(math.floor(found.least), math.ceil(found.most))
@@ -141,6 +142,11 @@ class Intervals:
         own, shape = self.of(call.arguments["self"]), self._recording.shapes[call.arguments["self"].number]
         count = prod(size for size in shape if size % self._recording.rows)
         return Interval(min(own.least, own.least * count), max(own.most, own.most * count))
+
+
+def _is_fraction(argument: Any) -> bool:
+    """Tell whether a literal is none of the numbers that every dtype has."""
+    return isinstance(argument, float) and not argument.is_integer()
 
 
 def is_real(dtype: torch.dtype) -> bool:
