@@ -106,7 +106,18 @@ def scaled_attention(cell, x, h):
     return F.scaled_dot_product_attention(query, key, key * query, scale=0.7)
 
 
+def same_for_all_rows(cell, x, h):
+    """Factors of products that no row decides: a parameter, a piece of one, numbers, what a gradient begins with."""
+    context, rows = cell.c.expand_as(h), h.shape[0]
+    joined = torch.cat([h, context, x], 1) @ cell.w
+    pieces = cell.c[:3].expand(rows, 3) @ cell.w[:3] + torch.full((), 0.5).to(h).expand(rows, 1) @ cell.w[:1]
+    by_heads = torch.einsum("bkd,kde->bke", heads(context), cell.v).flatten(1)
+    slope = torch.func.grad(lambda z: (torch.sin(z) @ cell.w[:, :1].view(3, WIDTH).sum(0).unsqueeze(1)).sum())(h)
+    return torch.tanh(joined + pieces + by_heads + slope)
+
+
 CASES = {
+    "the same for all rows": shown(same_for_all_rows, c=(WIDTH,), w=(3 * WIDTH, WIDTH), v=(3, 4, 4)),
     "sLSTM of heads": shown(slstm_of_heads, w=(3, 4, 16)),
     "attention over the last states": Case(attention_over_the_last, {"w": lambda: nn.Linear(4, 4)}),
     "matrix memory": Case(matrix_memory),
