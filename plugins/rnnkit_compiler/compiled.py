@@ -158,9 +158,7 @@ class Compiled(rnnkit.Unroller):
         """Tell whether kernels take less time than another way, by the models of both or by what was measured."""
         program = program_for(cell, xs, state, self._wanted)
         own = None if isinstance(program, Refusal) else program.backend.nanoseconds(*xs.shape[:2])
-        if own is None:
-            return False
-        return _rivals.is_faster(cell, xs, lambda xs: self(cell, xs, state, **masks), own, rival)
+        return own is not None and _rivals.is_faster(cell, xs, lambda xs: self(cell, xs, state, **masks), own, rival)
 
     @torch.no_grad()  # so that kernels of training are not compiled for its sake
     def _kernels_of(self, cell: Cell) -> Program | None:
@@ -171,7 +169,7 @@ class Compiled(rnnkit.Unroller):
         program = self._on_plain_input(cell)
         if isinstance(program, Refusal) or program.backend.name == TORCH or program.tables:
             return None  # what is in tables may change
-        return program
+        return program if program.recording.for_one_row else None
 
     def explain(self, cell: Cell) -> str:
         """Say what is computed ahead, fused and deferred, what it costs, what fell back and why, and the Jacobian."""
@@ -286,6 +284,8 @@ def program_of(
     how = (torch.get_default_dtype(), candidates(wanted.backend), wanted.kernel, *way)
     key = (fingerprint.key, xs.shape[2], xs.dtype, xs.device, forms, *how)
     program = _programs.get(key, lambda: made(cell, xs, states, wanted, *way))
+    if isinstance(program, Program) and xs.shape[1] == 1 and not program.recording.for_one_row:
+        return Refusal("step() does something else with a batch of one row")
     if isinstance(program, Refusal) or not program.tables:
         return program
     # The first one tells which buffers count: there is one for each of what is in them.

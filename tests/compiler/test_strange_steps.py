@@ -260,6 +260,25 @@ def test_a_step_that_changes_its_cell_is_run_by_the_loop():
     assert ys.shape == (5, 3, 4)
 
 
+@pytest.mark.parametrize("rows", [1, 2])
+def test_what_a_step_does_with_one_row_alone(rows):
+    def step(c, p, h):
+        h = plain(c, p, h)
+        return h * 2 if h.shape[0] == rows else h
+
+    def same(c, p, h):  # which reads as a view of one row, and as a copy of more
+        return plain(c, p, h.view(-1, 2, 2).transpose(1, 2).reshape(-1, 4))
+
+    cell = Strange(step, 4)
+    assert Compiled().backend_of(cell) == ("cpp" if rows == 1 else "loop")
+    for batch in (1, 2, 4):
+        xs, h0 = torch.randn(4, batch, 4, dtype=torch.float64), torch.randn(batch, 4, dtype=torch.float64)
+        assert_same(results(Compiled(), cell, xs, h0), results(Loop(), cell, xs, h0))
+    with pytest.raises(UsageError, match="with a batch of one row" if rows == 1 else "other operations"):
+        Compiled(backend="cpp")(cell, torch.zeros(4, 1, 4, dtype=torch.float64))
+    assert Compiled(backend="cpp")(Strange(same, 4), torch.zeros(4, 1, 4, dtype=torch.float64))[0].shape == (4, 1, 4)
+
+
 def test_a_backend_that_is_not_there_is_refused():
     with pytest.raises(UsageError, match=r"backend is 'fortran'; it must be one of cpp, triton, torch, or None"):
         Compiled(backend="fortran")

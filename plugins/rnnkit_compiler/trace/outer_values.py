@@ -1,10 +1,12 @@
 """What the code of a step reads beside its module: class attributes, globals and closures."""
 
+import sys
 from collections.abc import Hashable, Mapping
 from functools import lru_cache
 from itertools import count
 from operator import is_
-from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
+from pathlib import Path
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType, SimpleNamespace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -17,6 +19,9 @@ CONTAINERS = (list, dict, set, np.ndarray)
 
 UNREAD = frozenset((type, BuiltinFunctionType, ModuleType))
 """Types of most globals that a step names, which hold no value."""
+
+HELD = (*PLAIN, *CONTAINERS, FunctionType, BuiltinFunctionType)
+"""Types of globals that are looked at whole, or not at all."""
 
 _versions = count()
 _classes: "WeakKeyDictionary[type, _Known]" = WeakKeyDictionary()
@@ -54,7 +59,8 @@ def reached_by(kind: type) -> list[FunctionType]:
     while left:
         function = left.pop()
         found[function] = None
-        called = map(function.__globals__.get, names_in(function.__code__))
+        names = names_in(function.__code__)
+        called = [named for table in tables_of(function) for named in map(table.get, names)] + _enclosed(function)
         left += [f for f in called if type(f) is FunctionType and f not in found and not _is_library(f.__module__)]
     return list(found)
 
@@ -62,27 +68,95 @@ def reached_by(kind: type) -> list[FunctionType]:
 def _read(function: FunctionType, values: list[Hashable], seen: set[FunctionType]) -> None:
     """Add what a function reads besides its arguments, and what the functions read that it calls by their names."""
     seen.add(function)
-    outside = function.__globals__
-    for name in names_in(function.__code__):
-        value = outside.get(name)
-        if value is None:
-            continue
-        if type(value) is FunctionType:
-            if value not in seen and not _is_library(value.__module__):
-                values.append(value)
-                _read(value, values, seen)
-        elif type(value) not in UNREAD and isinstance(value, (*PLAIN, *CONTAINERS)):
-            values.append(frozen(value, name))
+    for table in tables_of(function):
+        for name in names_in(function.__code__):
+            value = table.get(name)
+            if value is None:
+                continue
+            if type(value) is FunctionType:
+                if value not in seen and not _is_library(value.__module__):
+                    values.append(value)
+                    _read(value, values, seen)
+            elif type(value) not in UNREAD and isinstance(value, (*PLAIN, *CONTAINERS)):
+                values.append(frozen(value, name))
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         if name != "__class__":
             values.append(frozen(cell.cell_contents, name))
+    for inner in _enclosed(function):
+        if inner not in seen and not _is_library(inner.__module__):
+            _read(inner, values, seen)
+
+
+def tables_of(function: FunctionType) -> list[Mapping[str, Any]]:
+    """List where a function finds what it names: its globals, and what modules, classes and objects among them hold."""
+    outside = function.__globals__
+    tables: list[Mapping[str, Any]] = [outside]
+    for name in names_in(function.__code__):
+        value = outside.get(name)
+        if value is not None and not isinstance(value, HELD):
+            tables += _tables_within(value, function.__module__)
+    return tables
+
+
+def _tables_within(value: Any, user: str | None) -> list[Mapping[str, Any]]:
+    """List what a module, class or object of the user's holds."""
+    if isinstance(value, ModuleType):
+        return [vars(value)] if _is_own(value.__name__, user) else []
+    if isinstance(value, type):
+        return [vars(base) for base in value.__mro__ if _is_own(base.__module__, user)]
+    held = getattr(value, "__dict__", None)
+    known = isinstance(value, SimpleNamespace) or _is_own(type(value).__module__, user)
+    return [held] if known and isinstance(held, dict) else []
+
+
+@lru_cache(maxsize=512)
+def _is_own(module: str | None, user: str | None) -> bool:
+    """Tell whether a module is its user's: of the same package, or not installed."""
+    if _package(module) == _package(user):
+        return not _is_library(module)
+    return not _is_installed(_package(module))
+
+
+def _package(module: str | None) -> str:
+    return (module or "").partition(".")[0]
+
+
+def _is_installed(package: str) -> bool:
+    """Tell whether a package is Python's or an installed one, whose values are as they are."""
+    if package in sys.stdlib_module_names:
+        return True
+    place = Path(getattr(sys.modules.get(package), "__file__", None) or "")
+    return not {"site-packages", "dist-packages"}.isdisjoint(place.parts)
+
+
+def _enclosed(function: FunctionType) -> list[FunctionType]:
+    """List the functions that one closes over, as a decorator does."""
+    held = (cell.cell_contents for cell in function.__closure__ or ())
+    return [value for value in held if type(value) is FunctionType]
 
 
 @lru_cache(maxsize=512)
 def _functions(kind: type, versions: tuple[int, ...]) -> tuple[FunctionType, ...]:
-    """List what runs a step of a class, as it is in these versions."""
-    functions = (getattr(kind, name, None) for name in ("step", "project", "forward"))
-    return tuple(f for f in functions if isinstance(f, FunctionType) and not _is_library(f.__module__))
+    """List what runs a step of a class, as it is in these versions: with the methods that it names, of bases too."""
+    functions: dict[FunctionType, None] = {}
+    names = dict.fromkeys(("step", "project", "forward"))
+    left = [*names]
+    while left:
+        name = left.pop()
+        for function in (f for base in own_bases(kind) for f in _functions_of(vars(base).get(name))):
+            functions[function] = None
+            new = [other for other in names_in(function.__code__) if other not in names]
+            names |= dict.fromkeys(new)
+            left += new
+    return tuple(functions)
+
+
+def _functions_of(attribute: Any) -> list[FunctionType]:
+    """Return the functions of a method, or of what computes an attribute."""
+    if isinstance(attribute, staticmethod | classmethod):
+        attribute = attribute.__func__
+    found = (attribute, *(getattr(attribute, name, None) for name in ("fget", "func")))
+    return [function for function in found if type(function) is FunctionType]
 
 
 @lru_cache(maxsize=512)

@@ -17,7 +17,18 @@ from rnnkit_compiler.trace.recording import NotRecordable, Recording
 from rnnkit_compiler.trace.rewritten import Rewriting
 from rnnkit_compiler.trace.rows import joined
 from rnnkit_compiler.trace.saved_tensors import shielded
-from rnnkit_compiler.trace.verification import ALL, FEW, LARGE, TWO, Run, check_gradients, check_rows, check_values
+from rnnkit_compiler.trace.verification import (
+    ALL,
+    FEW,
+    LARGE,
+    ONE,
+    TWO,
+    Run,
+    check_gradients,
+    check_rows,
+    check_values,
+    is_the_same,
+)
 
 LARGEST_TABLE = 1 << 12
 """Elements of a buffer by which units may be taken: it is compared at every call."""
@@ -64,6 +75,7 @@ def _record(cell: rnnkit.Cell, examples: "_Examples", nest: Nest) -> Recording:
                 check_values(recording, few, _run(cell, _otherwise(examples), TWO, nest))
             check_rows(recording, few, all_)
             check_gradients(recording, few)
+            recording.for_one_row = _is_for_one_row(recording, cell, examples, nest)
     except NotRecordable:
         raise
     except Exception as error:  # whatever it is: where the step is to blame, the loop says so of the user's own tensors
@@ -72,6 +84,15 @@ def _record(cell: rnnkit.Cell, examples: "_Examples", nest: Nest) -> Recording:
             raise NotRecordable(reason) from error
         raise NotRecordable(f"recording step() fails ({first_line(error)})") from error
     return recording
+
+
+def _is_for_one_row(recording: Recording, cell: rnnkit.Cell, examples: "_Examples", nest: Nest) -> bool:
+    """Tell whether the step does the same with a batch of one, where a squeeze takes the batch, and some look for it."""
+    try:
+        with torch.no_grad():
+            return is_the_same(recording, _run(cell, examples, ONE, nest))
+    except Exception:  # whatever it is: the loop will say it of the user's own tensors
+        return False
 
 
 def record_projected(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor]) -> Recording:

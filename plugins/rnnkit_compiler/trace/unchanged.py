@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from rnnkit_compiler.trace.fingerprint import HOOKS, ignored
 from rnnkit_compiler.trace.frozen import PLAIN, frozen
-from rnnkit_compiler.trace.outer_values import containers_in, names_in, own_bases, reached_by
+from rnnkit_compiler.trace.outer_values import containers_in, names_in, own_bases, reached_by, tables_of
 
 TABLES = ("_parameters", "_buffers", "_modules")
 
@@ -40,7 +40,7 @@ class Unchanged:
         self._held = [*chain.from_iterable(map(_values, self._tables))]
         self._hooks = [getattr(module, name) for module in self._modules for name in HOOKS]
         functions = list(dict.fromkeys(chain.from_iterable(map(reached_by, self._kinds))))
-        self._globals = [(f.__globals__.get, names_in(f.__code__)) for f in functions]
+        self._globals = [(table.get, names_in(f.__code__)) for f in functions for table in tables_of(f)]
         self._named = [*self._look_up_globals()]
         self._tensors = [*self._tensors_of_modules()]
         self._complex = [tensor for tensor in self._tensors if tensor.is_complex()]
@@ -109,8 +109,9 @@ class Unchanged:
 
 def _of_globals(functions: Iterable[FunctionType]) -> Iterator[_Read]:
     for function in functions:
-        named = {name: function.__globals__.get(name) for name in names_in(function.__code__)}
-        yield from ((partial(_itself, value), name) for name, value in containers_in(named).items())
+        for table in tables_of(function):
+            named = {name: table.get(name) for name in names_in(function.__code__)}
+            yield from ((partial(_itself, value), name) for name, value in containers_in(named).items())
 
 
 def _of_closures(functions: Iterable[FunctionType]) -> Iterator[_Read]:

@@ -14,6 +14,9 @@ from rnnkit_compiler.trace.script import Script
 FEW, ALL, TWO = (2, 3, 1), (0, 1, 2, 3, 4, 5, 6), (4, 0)
 """The rows of the examples that the three runs of a step get; none is at the same place in two of them."""
 
+ONE = (5,)
+"""The row of one more run."""
+
 OF_AUTOGRAD = ("detach", "alias", "clone", instead.NAME)
 """What autograd keeps is a view or a copy."""
 
@@ -78,6 +81,17 @@ def _without_numbers(calls: Sequence[Call]) -> list[tuple[Any, ...]]:
     """List what calls pass, tensors without their numbers; what is there for autograd alone is no call."""
     seen = (call for call in calls if call.base_name not in OF_AUTOGRAD)
     return [(call.name, without_numbers((call.args, call.kwargs))) for call in seen]
+
+
+def is_the_same(recording: Recording, run: Run) -> bool:
+    """Tell whether the calls, made again on what a run was given, give its results."""
+    inputs = [*recording.parts, *recording.states, *dict.fromkeys(recording.weights.values())]
+    script = Script(recording.live, recording, [*inputs, *recording.constants], recording.results)
+    try:
+        again = script(len(run.rows), *(run.tensors[number] for number in inputs), *recording.constants.values())
+    except (RuntimeError, IndexError):
+        return False
+    return all(map(_same, again, (run.tensors[number] for number in run.recording.results)))
 
 
 def check_gradients(recording: Recording, run: Run) -> None:

@@ -575,3 +575,28 @@ def test_infinities_come_out_of_sums_of_exponentials_as_they_are():
     results = [rnnkit.unrollers[name]()(cell, xs)[0] for name in ("loop", "compiled")]
     assert results[0].isfinite().all()
     torch.testing.assert_close(results[1], results[0])
+
+
+class Equal(rnnkit.Cell):
+    """Its state stays zero, so that all units are equal to what puts them in order."""
+
+    def __init__(self, size, most):
+        super().__init__(size, size)
+        self.most = most
+        self.scale = nn.Parameter(torch.arange(1.0, size + 1))
+
+    def step(self, p, state):
+        (h,) = state
+        best = torch.zeros_like(p).scatter(1, h.topk(self.most, 1).indices, 1.0)
+        middle = torch.zeros_like(p).scatter(1, h.median(1, keepdim=True).indices, 10.0)
+        third = torch.zeros_like(p).scatter(1, h.kthvalue(self.most, 1, keepdim=True).indices, 100.0)
+        last = torch.zeros_like(p).scatter(1, h.sort(1, descending=True).indices[:, :2], 1000.0)
+        return (best + middle + third + last) * self.scale + p, (h,)
+
+
+@pytest.mark.parametrize(("size", "most"), [(4, 2), (7, 3), pytest.param(33, 5, marks=pytest.mark.slow)])
+def test_of_units_that_are_all_equal_torchs_choice_is_taken(size, most):
+    cell, xs = Equal(size, most), torch.randn(2, 3, size)
+    assert rnnkit.unrollers["compiled"]().backend_of(cell) == "cpp"
+    found, expected = (rnnkit.unrollers[name]()(cell, xs)[0] for name in ("compiled", "loop"))
+    torch.testing.assert_close(found, expected)

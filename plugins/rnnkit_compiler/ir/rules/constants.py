@@ -1,6 +1,6 @@
 """Constants with a row for each of the batch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -19,7 +19,12 @@ FILLED = Table(cheap=False)
 
 def counted(lowering: Lowering, count: int, start: int = 0) -> Node:
     """Return whole numbers from `start` on, the same for every row."""
-    return lowering.value(lowering.added.constant(torch.arange(start, start + count, device="cpu"))).node
+    return numbers(lowering, range(start, start + count))
+
+
+def numbers(lowering: Lowering, listed: Iterable[int]) -> Node:
+    """Return these whole numbers, the same for every row."""
+    return lowering.value(lowering.added.constant(torch.tensor([*listed], device="cpu"))).node
 
 
 def _constant(value_of: Callable[[dict[str, Any]], Any]) -> Rule:
