@@ -87,7 +87,7 @@ def _record(cell: rnnkit.Cell, examples: "_Examples", nest: Nest) -> Recording:
 
 
 def _is_for_one_row(recording: Recording, cell: rnnkit.Cell, examples: "_Examples", nest: Nest) -> bool:
-    """Tell whether the step does the same with a batch of one, where a squeeze takes the batch, and some look for it."""
+    """Tell whether the step does the same with a batch of one: a squeeze takes it, and some steps look for it."""
     try:
         with torch.no_grad():
             return is_the_same(recording, _run(cell, examples, ONE, nest))

@@ -113,7 +113,8 @@ def _form(lowering: Lowering, call: Call, number: int) -> tuple[tuple[int, ...],
 @TABLE.rule("sort")
 def _sort(lowering: Lowering, call: Call) -> list[Value | None]:
     given = lowering.arguments(call)
-    order = _order(lowering, call, given["dim"], given["descending"])
+    taken = torch.sort(_equal(lowering, given), descending=given["descending"], stable=bool(given.get("stable")))
+    order = _order(lowering, call, given["dim"], given["descending"], turns=tuple(taken.indices.tolist()))
     return _results(lowering, call, order.first(order.row.sizes[order.axis]))
 
 
@@ -129,7 +130,8 @@ def _topk(lowering: Lowering, call: Call) -> list[Value | None]:
 
 def _equal(lowering: Lowering, given: Mapping[str, Any]) -> Tensor:
     """Return as many equal numbers as there are along the dimension of a call."""
-    return torch.zeros(lowering.shape(given["self"])[given["dim"]], device="cpu")
+    ref = given["self"]
+    return torch.zeros(lowering.shape(ref)[given["dim"]], dtype=lowering.recording.dtypes[ref.number], device="cpu")
 
 
 @TABLE.rule("kthvalue", "median")
