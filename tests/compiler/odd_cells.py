@@ -638,7 +638,6 @@ NEVER_RECORDED = {
     BranchesOnAValue,
     RandomInTheStep,
     DropoutModule,
-    OwnFunction,
     GradientHook,
     HooksItsState,
 }

@@ -4,7 +4,7 @@ Through `round` and `sign` comes a gradient of zeros, through `argmax` and `deta
 other.
 """
 
-from rnnkit_compiler.trace import instead
+from rnnkit_compiler.trace import applied, instead
 from rnnkit_compiler.trace.recording import Call, Recording
 
 CUT = frozenset(
@@ -30,4 +30,4 @@ def _carries(recording: Recording, number: int | None, found: set[int]) -> bool:
 
 def _read(call: Call) -> tuple[int, ...]:
     """Return the tensors whose gradient a call makes."""
-    return tuple(call.reads[1:] if call.base_name == instead.NAME else call.reads)
+    return tuple(call.reads[1:2] if call.base_name in (instead.NAME, applied.NAME) else call.reads)

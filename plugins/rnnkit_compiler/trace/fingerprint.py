@@ -1,12 +1,13 @@
 """The fingerprint of a cell: equal for two cells whose steps are the same but for the values of their tensors."""
 
 from collections.abc import Hashable
+from types import FunctionType
 
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from rnnkit_compiler.trace.frozen import EXACT, Unfrozen, frozen
-from rnnkit_compiler.trace.outer_values import outer_values
+from rnnkit_compiler.trace.outer_values import outer_values, values_of
 
 HOOKS = frozenset(("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"))
 
@@ -60,6 +61,8 @@ class Fingerprint:
             elif name not in skipped:
                 own.append(name)
                 own.append((type(value), value) if type(value) in EXACT else frozen(value, name))
+                if type(value) is FunctionType:
+                    own.append(values_of(value))
         for table in (module._parameters, module._buffers):
             for name, tensor in table.items():
                 own.append(name)

@@ -6,11 +6,13 @@ from functools import lru_cache
 from itertools import count
 from operator import is_
 from pathlib import Path
-from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType, SimpleNamespace
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
+import torch
+from torch import nn
 
 from rnnkit_compiler.trace.frozen import PLAIN, frozen
 
@@ -52,15 +54,26 @@ def outer_values(kind: type) -> Hashable:
     return tuple(values)
 
 
-def reached_by(kind: type) -> list[FunctionType]:
-    """List the functions whose globals and closures `outer_values` describes."""
+def values_of(function: FunctionType) -> Hashable:
+    """Describe what a function reads besides its arguments, such as one that a module holds."""
+    values: list[Hashable] = []
+    if not _is_library(function.__module__):
+        _read(function, values, set())
+    return tuple(values)
+
+
+def reached_by(module: nn.Module) -> list[FunctionType]:
+    """List the functions whose globals and closures `outer_values` and `values_of` describe."""
     found: dict[FunctionType, None] = {}
+    kind: type = type(module)
     left = [*_functions(kind, tuple([version for version, *_ in map(_class, own_bases(kind))]))]
+    left += [f for f in vars(module).values() if type(f) is FunctionType and not _is_library(f.__module__)]
     while left:
         function = left.pop()
         found[function] = None
         names = names_in(function.__code__)
-        called = [named for table in tables_of(function) for named in map(table.get, names)] + _enclosed(function)
+        named = [value for table in tables_of(function) for value in map(table.get, names)]
+        called = [*named, *_enclosed(function), *(f for value in named for f in _applied(value))]
         left += [f for f in called if type(f) is FunctionType and f not in found and not _is_library(f.__module__)]
     return list(found)
 
@@ -79,12 +92,24 @@ def _read(function: FunctionType, values: list[Hashable], seen: set[FunctionType
                     _read(value, values, seen)
             elif type(value) not in UNREAD and isinstance(value, (*PLAIN, *CONTAINERS)):
                 values.append(frozen(value, name))
+            for inner in _applied(value):
+                if inner not in seen:
+                    values.append(inner)
+                    _read(inner, values, seen)
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         if name != "__class__":
             values.append(frozen(cell.cell_contents, name))
     for inner in _enclosed(function):
         if inner not in seen and not _is_library(inner.__module__):
             _read(inner, values, seen)
+
+
+def _applied(value: Any) -> list[FunctionType]:
+    """List the code of a `torch.autograd.Function`, or of one whose `apply` is given."""
+    value = value.__self__ if isinstance(value, MethodType) else value
+    if not (isinstance(value, type) and issubclass(value, torch.autograd.Function)) or _is_library(value.__module__):
+        return []
+    return [f for base in own_bases(value) for attribute in vars(base).values() for f in _functions_of(attribute)]
 
 
 def tables_of(function: FunctionType) -> list[Mapping[str, Any]]:

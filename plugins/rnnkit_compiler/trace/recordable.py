@@ -1,6 +1,6 @@
 """What of torch's operations can be recorded, and how each is run meanwhile."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -62,8 +62,8 @@ def _draws(func: Any) -> str:
     return f"step() draws random numbers ({func}); project() is the place"
 
 
-def check_graph(tensors: Sequence[Tensor]) -> None:
-    """Raise NotRecordable if a Function written in Python is in the graph: the recording shows its forward alone."""
+def check_graph(tensors: Sequence[Tensor], known: Collection[Any]) -> None:
+    """Raise NotRecordable if a Function written in Python is in the graph and not known: its forward alone shows."""
     stack: list[Any] = [tensor.grad_fn for tensor in tensors]
     seen = set()
     while stack:
@@ -71,6 +71,6 @@ def check_graph(tensors: Sequence[Tensor]) -> None:
         if node is None or node in seen:
             continue
         seen.add(node)
-        if isinstance(node, torch._C._FunctionBase):
+        if isinstance(node, torch._C._FunctionBase) and node not in known:
             raise NotRecordable(f"step() applies {type(node).__name__.removesuffix('Backward')}, an autograd.Function")
         stack += [following for following, _ in node.next_functions]

@@ -5,12 +5,14 @@ is compared, whenever a tensor is read, with what the operations noted so far wo
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from rnnkit_compiler.trace.applied import check_slopes, function_of, operands_of, sloped, slopes_of
 from rnnkit_compiler.trace.instead import instead
 from rnnkit_compiler.trace.memory import Memory, View
 from rnnkit_compiler.trace.naming import author_frame, names_in
@@ -59,6 +61,12 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._resolved: set[int] = set()
         """The numbers of copies that are made below autograd of what is conjugate or negative by a mark."""
 
+        self._results: dict[Any, int] = {}
+        """By the node of a Function written in Python, the number of its result."""
+
+        self._applied: set[int] = set()
+        """The numbers of these results, once they have their gradients."""
+
         self._has_gradient: list[bool] = []
         """By number, whether a gradient goes through the tensor, by the operations alone."""
 
@@ -106,7 +114,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return result
         if func._schema.is_mutable:
             return self._overwrite(func, args, kwargs)
-        seen_args, seen_kwargs = map_tensors((args, kwargs), self._ref)
+        if func is aten.detach.default and function_of(args[0]) is not None:  # its gradients may not be there yet
+            seen_args, seen_kwargs = (Ref(self._numbers[id(args[0])]),), {}
+        else:
+            seen_args, seen_kwargs = map_tensors((args, kwargs), self._ref)
         result = run(func, args, kwargs)
         outputs = self._note(func, seen_args, seen_kwargs, result)
         if func is aten.clone.default and (args[0].is_conj() or args[0].is_neg()):
@@ -151,6 +162,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return Ref(number)
         if self._memory.is_stale(tensor):
             number = self._rename(tensor, self._memory.again(tensor))
+        if (function := function_of(tensor)) is not None and number not in self._applied:
+            return Ref(self._by_slopes(tensor, number, function))
         if self._has_gradient[number] == tensor.requires_grad or number in self._resolved:
             return Ref(number)
         if tensor.requires_grad:
@@ -160,7 +173,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if (origin := self._saved_of(tensor, number)) is not None:
                 self._numbers[id(tensor)] = origin
                 return Ref(origin)
-            check_graph([tensor])
+            check_graph([tensor], self._results)
             raise NotRecordable("step() has a gradient that its operations do not show")
         return Ref(self._rename(tensor, self._detached(number)))
 
@@ -168,6 +181,36 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Have a tensor of the step's go by another number from now on."""
         self._numbers[id(tensor)], self.tensors[number] = number, tensor
         return number
+
+    def _by_slopes(self, tensor: Tensor, number: int, function: Any) -> int:
+        """Return the number of what a Function written in Python gave, with the gradient that its backward gives.
+
+        Backward may read the result itself, whose gradient is not known before: so it is run twice.
+        """
+        if function in self._results:
+            return self._results[function]
+        operands, first = operands_of(function, self.tensors), len(self.recording.calls)
+        check_slopes(function, operands, tensor)
+        self._results[function] = self._detached(number)
+        for grad in (torch.no_grad(), nullcontext()):
+            with self, grad:
+                ones = torch.ones(tensor.shape, dtype=tensor.dtype, device=tensor.device)
+                slopes = slopes_of(function, operands, ones)
+            self._results[function] = self._sloped(number, operands, slopes)
+        made = (number for call in self.recording.calls[first:] for number in call.outputs)
+        self.recording.for_slopes.update(number for number in made if number is not None)
+        self._applied.add(self._results[function])
+        return self._rename(tensor, self._results[function])
+
+    def _sloped(self, number: int, operands: Sequence[Tensor], slopes: Sequence[Tensor]) -> int:
+        """Return the number of a tensor with gradients to operands, times slopes."""
+        pairs = [(self._ref(operand), self._ref(slope)) for operand, slope in zip(operands, slopes, strict=True)]
+        (result,) = self._emit(sloped, (Ref(number), *pairs[0]), {})
+        for pair in pairs[1:]:  # each adds nothing but its gradient
+            (zeros,) = self._emit(aten.zeros_like.default, (Ref(number),), {})
+            (more,) = self._emit(sloped, (Ref(zeros), *pair), {})
+            (result,) = self._emit(aten.add.Tensor, (Ref(result), Ref(more)), {})
+        return result
 
     def _saved_of(self, tensor: Tensor, number: int) -> int | None:
         """Return the number of the result that autograd saved for a gradient and hands out again, with its history."""
@@ -244,7 +287,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Note the results, and refuse what has a gradient of its own making."""
         self.recording.output = self._result(y)
         self.recording.next_states = [self._result(state) for state in states]
-        check_graph([y, *states])
+        check_graph([y, *states], self._results)
         if any(tensor._backward_hooks for tensor in self.tensors):
             raise NotRecordable("step() puts hooks on tensors")
 

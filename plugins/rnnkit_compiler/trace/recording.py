@@ -91,6 +91,8 @@ class Recording:
     """Buffers of integers and booleans as they are now: by some of them, units may be taken."""
     names: dict[int, str] = field(default_factory=dict)
     """What the author calls some of the tensors."""
+    for_slopes: set[int] = field(default_factory=set)
+    """The numbers of what was made for the gradients of Functions written in Python: calls that no step makes."""
     for_one_row: bool = True
     """Whether a batch of one row is stepped by these operations as well."""
 

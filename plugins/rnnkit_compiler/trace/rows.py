@@ -37,6 +37,7 @@ def joined(one: Recording, other: Recording) -> Recording:
         one.output,
         one.next_states,
         names=one.names,
+        for_slopes=one.for_slopes,
     )
 
 

@@ -39,7 +39,7 @@ class Unchanged:
         self._sizes = [*map(len, self._tables)]
         self._held = [*chain.from_iterable(map(_values, self._tables))]
         self._hooks = [getattr(module, name) for module in self._modules for name in HOOKS]
-        functions = list(dict.fromkeys(chain.from_iterable(map(reached_by, self._kinds))))
+        functions = list(dict.fromkeys(chain.from_iterable(map(reached_by, self._modules))))
         self._globals = [(table.get, names_in(f.__code__)) for f in functions for table in tables_of(f)]
         self._named = [*self._look_up_globals()]
         self._tensors = [*self._tensors_of_modules()]

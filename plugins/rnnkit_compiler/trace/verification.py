@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from rnnkit_compiler.trace import instead
-from rnnkit_compiler.trace.recording import Call, NotRecordable, Recording, literal
+from rnnkit_compiler.trace.recording import NotRecordable, Recording, literal
 from rnnkit_compiler.trace.rows import joined_arguments, without_numbers
 from rnnkit_compiler.trace.script import Script
 
@@ -64,7 +64,7 @@ def check_values(recording: Recording, run: Run, other: Run) -> None:
 
     What reads a tensor past torch, as `tolist` and `numpy` do, leaves its numbers in the arguments of calls.
     """
-    calls = (_without_numbers(r.calls) for r in (recording, run.recording, other.recording))
+    calls = map(_without_numbers, (recording, run.recording, other.recording))
     literals = ([tensor.tolist() for tensor in r.recording.constants.values()] for r in (run, other))
     try:
         same = all(
@@ -77,8 +77,9 @@ def check_values(recording: Recording, run: Run, other: Run) -> None:
         raise NotRecordable("step() calls other operations for other numbers or rows, or without gradients")
 
 
-def _without_numbers(calls: Sequence[Call]) -> list[tuple[Any, ...]]:
+def _without_numbers(recording: Recording) -> list[tuple[Any, ...]]:
     """List what calls pass, tensors without their numbers; what is there for autograd alone is no call."""
+    calls = (call for call in recording.calls if not recording.for_slopes.intersection(call.outputs))
     seen = (call for call in calls if call.base_name not in OF_AUTOGRAD)
     return [(call.name, without_numbers((call.args, call.kwargs))) for call in seen]
 

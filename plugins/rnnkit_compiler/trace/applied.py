@@ -1,0 +1,108 @@
+"""What a `torch.autograd.Function` written in Python gives: its forward's value, with the gradient of its backward.
+
+Of an element of the result the gradient goes to the same element of an operand, times a slope, as in the surrogate
+gradients of spiking networks, straight-through estimators and reversed gradients. The slopes are what backward makes of
+ones; that it makes of other numbers as many times as much is tried.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rnnkit_compiler.trace.recordable import listed
+from rnnkit_compiler.trace.recording import NotRecordable
+
+NAME = "rnnkit::sloped"
+
+
+class _Sloped(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, source: Tensor, slope: Tensor) -> Tensor:
+        ctx.save_for_backward(slope)
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor, None]:
+        (slope,) = ctx.saved_tensors
+        return None, grad * slope, None
+
+
+class Operator:
+    """Stands among aten's operators in a recording."""
+
+    _schema = torch._C.parse_schema(f"{NAME}(Tensor value, Tensor source, Tensor slope) -> Tensor")
+    tags = frozenset((torch.Tag.pointwise,))
+
+    def __call__(self, value: Tensor, source: Tensor, slope: Tensor) -> Tensor:
+        """Return `value`, whose gradient goes to `source`, times `slope`."""
+        result: Tensor = _Sloped.apply(value, source, slope)  # type: ignore[no-untyped-call]
+        return result
+
+    def __str__(self) -> str:
+        return "sloped"
+
+
+sloped = Operator()
+"""The one object."""
+
+
+def function_of(tensor: Tensor) -> Any:
+    """Return the node of the Function that gave a tensor; None: another operation did."""
+    node = tensor.grad_fn
+    return node if isinstance(node, torch._C._FunctionBase) else None
+
+
+def operands_of(node: Any, tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Return those operands of a Function that get a gradient, of the tensors that are known.
+
+    Raises:
+        NotRecordable: one is not known.
+    """
+    edges = [(function, place) for function, place in node.next_functions if function is not None]
+    found = [next((t for t in reversed(tensors) if _is_at(t, *edge)), None) for edge in edges]
+    if not found or any(tensor is None for tensor in found):
+        raise NotRecordable(refusal(node))
+    return [tensor for tensor in found if tensor is not None]
+
+
+def _is_at(tensor: Tensor, function: Any, place: int) -> bool:
+    if tensor.grad_fn is None:
+        return getattr(function, "variable", None) is tensor
+    return tensor.grad_fn is function and tensor.output_nr == place
+
+
+def slopes_of(node: Any, operands: Sequence[Tensor], gradient: Tensor) -> list[Tensor]:
+    """Return what backward makes of a gradient, for each operand.
+
+    Raises:
+        NotRecordable: it takes more gradients than one, or gives some of another shape.
+    """
+    try:
+        made = listed(node._forward_cls.backward(node, gradient))
+    except TypeError:
+        raise NotRecordable(refusal(node)) from None
+    wanted = [each for each, needed in zip(made, node.needs_input_grad, strict=False) if needed]
+    whole = len(wanted) == len(operands) and all(
+        isinstance(each, Tensor) and each.shape == operand.shape == gradient.shape
+        for each, operand in zip(wanted, operands, strict=True)
+    )
+    if not whole:
+        raise NotRecordable(refusal(node))
+    return wanted
+
+
+@torch.no_grad()
+def check_slopes(node: Any, operands: Sequence[Tensor], like: Tensor) -> None:
+    """Raise NotRecordable unless backward multiplies each element of a gradient by a number of its own."""
+    other = torch.linspace(0.5, 1.5, like.numel(), dtype=like.dtype, device=like.device).view(like.shape)
+    for one, another in zip(*(slopes_of(node, operands, g) for g in (torch.ones_like(like), other)), strict=True):
+        if not torch.allclose(one * other, another, rtol=1e-4, atol=1e-6, equal_nan=True):
+            raise NotRecordable(refusal(node))
+
+
+def refusal(node: Any) -> str:
+    """Say that a step applies a Function that cannot be recorded."""
+    name = type(node).__name__.removesuffix("Backward")
+    return f"step() applies {name}, an autograd.Function whose gradient is not element by element"
