@@ -65,9 +65,15 @@ def others(c, p, h):
     return torch.tanh(chained + torch.heaviside(h.detach(), torch.tensor(0.25, dtype=h.dtype)))
 
 
+def few_factors(c, p, h):
+    """More products than a row has room for one by one, each of three factors, and of two."""
+    outer = (h.unsqueeze(2) * p.unsqueeze(1)).unsqueeze(3) + c.bias[:3]
+    return plain(c, p, h) + 0.1 * (outer.prod(3).sum(2) + outer.flatten(1, 2)[:, :12].view(-1, 6, 6).prod(1))
+
+
 STEPS = {
     function.__name__.replace("_", " "): function
-    for function in (shapes_in_place, diagonals, quantiles, booleans, integers, embeddings, others)
+    for function in (shapes_in_place, diagonals, quantiles, booleans, integers, embeddings, few_factors, others)
 }
 
 

@@ -30,6 +30,12 @@ from rnnkit_compiler.trace.verification import (
     is_the_same,
 )
 
+HIDDEN = {
+    "TorchScript": "step() calls a function of torch.jit.script, which hides its operations; leave the decorator out",
+    "invalid python storage": "step() differentiates forwards, as torch.func.jvp does, which hides its operations",
+}
+"""By words of torch's own error, what it comes from."""
+
 LARGEST_TABLE = 1 << 12
 """Elements of a buffer by which units may be taken: it is compared at every call."""
 
@@ -79,10 +85,8 @@ def _record(cell: rnnkit.Cell, examples: "_Examples", nest: Nest) -> Recording:
     except NotRecordable:
         raise
     except Exception as error:  # whatever it is: where the step is to blame, the loop says so of the user's own tensors
-        if "TorchScript" in str(error):
-            reason = "step() calls a function of torch.jit.script, which hides its operations; leave the decorator out"
-            raise NotRecordable(reason) from error
-        raise NotRecordable(f"recording step() fails ({first_line(error)})") from error
+        known = (reason for words, reason in HIDDEN.items() if words in str(error))
+        raise NotRecordable(next(known, f"recording step() fails ({first_line(error)})")) from error
     return recording
 
 

@@ -43,6 +43,12 @@ def check_operation(func: Any) -> None:
         raise NotRecordable(f"step() calls {func}, whose result has a shape that depends on values")
 
 
+def check_index(func: Any, args: tuple[Any, ...]) -> None:
+    """Raise NotRecordable if elements are taken by a mask over the rows, of which there may be any number."""
+    if func is aten.index.Tensor and isinstance(args[1][0], Tensor) and args[1][0].dtype == torch.bool:
+        raise NotRecordable("step() takes elements by a mask, of which there may be any number; torch.where keeps all")
+
+
 def run(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """Run an operation; raises NotRecordable if it draws random numbers.
 
@@ -50,6 +56,8 @@ def run(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """
     if torch.Tag.nondeterministic_seeded not in func.tags:
         return func(*args, **kwargs)
+    if kwargs.get("generator") is not None:
+        raise NotRecordable(_draws(func))
     before = torch.get_rng_state()
     result = func(*args, **kwargs)
     made = [item for item in listed(result) if isinstance(item, Tensor)]

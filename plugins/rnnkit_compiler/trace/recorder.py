@@ -16,7 +16,7 @@ from rnnkit_compiler.trace.applied import check_slopes, function_of, operands_of
 from rnnkit_compiler.trace.instead import instead
 from rnnkit_compiler.trace.memory import Memory, View
 from rnnkit_compiler.trace.naming import author_frame, names_in
-from rnnkit_compiler.trace.recordable import check_graph, check_operation, functional_form, listed, run
+from rnnkit_compiler.trace.recordable import check_graph, check_index, check_operation, functional_form, listed, run
 from rnnkit_compiler.trace.recording import Call, NotRecordable, Recording, Ref, map_tensors
 
 aten = torch.ops.aten
@@ -106,6 +106,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if func is aten.ones_like.default and not args[0].dim():  # where a gradient begins, whatever the number is
             func, args, kwargs = _one_of_its_own(args[0], kwargs)
         check_operation(func)
+        check_index(func, args)
         if func is aten.lift_fresh.default and id(args[0]) not in self._numbers:
             result = func(*args)
             number = self._number(result, False)

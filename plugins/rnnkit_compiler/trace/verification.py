@@ -46,7 +46,7 @@ def check_rows(recording: Recording, few: Run, all_: Run) -> None:
             made_of_rows.update(number for number in call.outputs if number is not None)
     for number in {*recording.results, *made_of_rows}:  # `arange`, which is made of no row, may be what it likes
         if not _same_rows(recording, number, few, all_):
-            raise NotRecordable("step() mixes the rows of the batch")
+            raise NotRecordable("step() mixes the rows of the batch, or computes with how many there are")
 
 
 def _same_rows(recording: Recording, number: int, few: Run, all_: Run) -> bool:

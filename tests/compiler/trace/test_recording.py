@@ -111,6 +111,11 @@ REASONS = {
     "out=": (out_of_an_argument, "step() calls add, which overwrites a tensor"),
     "in place on what is given": (lambda c, p, h: plain(c, p, h) + c.count.add_(1), "on a tensor that others see"),
     "in place on a buffer": (lambda c, p, h: plain(c, p, h) * c.scale.add_(1), "on a tensor that others see"),
+    "a mask as an index": (lambda c, p, h: plain(c, p, h) + h[h > 0].sum(), "takes elements by a mask"),
+    "numbers by a generator of its own": (
+        lambda c, p, h: plain(c, p, h) + torch.rand(4, generator=torch.Generator().manual_seed(0), dtype=h.dtype),
+        "draws random numbers",
+    ),
     "a change of the shape of a buffer": (
         lambda c, p, h: plain(c, p, h) * c.scale.unsqueeze_(0).squeeze_(0),
         "calls unsqueeze_ on a tensor that others see",

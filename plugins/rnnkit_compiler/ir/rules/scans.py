@@ -1,15 +1,16 @@
 """What runs along an axis of a row: running sums and products, and running extremes."""
 
 from collections.abc import Callable
+from functools import reduce
 
-from rnnkit_compiler.ir.contraction import Term, einsum
+from rnnkit_compiler.ir.contraction import Term, einsum, multiplied
 from rnnkit_compiler.ir.graph import Node
 from rnnkit_compiler.ir.lowering import Lowering
 from rnnkit_compiler.ir.rules.along import Along
 from rnnkit_compiler.ir.rules.pointwise import finite
 from rnnkit_compiler.ir.rules.reductions import operand, reduced
 from rnnkit_compiler.ir.rules.table import Table
-from rnnkit_compiler.ir.units import peak, scan, shifted
+from rnnkit_compiler.ir.units import gather, peak, scan, shifted
 from rnnkit_compiler.ir.values import NotLowerable, Value
 from rnnkit_compiler.trace.recording import Call
 
@@ -17,6 +18,9 @@ TABLE = Table(cheap=False)
 
 MOST_RUNS = 32
 """Of a row, each of which has a loop of its own."""
+
+FEW_FACTORS = 8
+"""Up to which they are multiplied one by one."""
 
 Running = Callable[[Node, int], Node]
 """From a row and how many units it has to a number for each of them, or to one for all."""
@@ -58,9 +62,18 @@ def _running_product(node: Node, width: int) -> Node:
     return scan(node, node.graph.number(0), width, start=1.0)
 
 
+def _product(row: Along) -> Node:
+    """Multiply the few elements along an axis, all places of the others at once."""
+    node, length, width = row.node, row.count, row.value.width
+    turned = node.graph.expand(einsum([Term(node, row.axes)], (*row.left, *row.along), row.sizes), width)
+    return reduce(multiplied, (gather(turned, range(k, width, length)) for k in range(length)))
+
+
 @TABLE.rule("prod")
 def _prod(lowering: Lowering, call: Call) -> Value:
     row = operand(lowering, call)
+    if row.count <= FEW_FACTORS and len(row.along) == 1:
+        return reduced(lowering, call, row, _product(row))
 
     def last(node: Node, width: int) -> Node:
         return node.graph.slice(_running_product(node, width), width - 1, 1)
