@@ -35,7 +35,7 @@ class Server:
 
     def __init__(self) -> None:
         here = Path(__file__).parent
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "error", "COLUMNS": "200"}
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "error", "COLUMNS": "400"}
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         self._process = subprocess.Popen([sys.executable, str(here / "server.py")], env=environment, **pipes)
         self._scratch = tempfile.TemporaryDirectory()
