@@ -184,7 +184,7 @@ def _remainder(own: Intervals, given: Given) -> Interval:
     if isinstance(divisor, Ref) or divisor <= 0:
         return ANY
     whole = Interval(0, divisor - 1)
-    return a if a.is_within(whole) else whole
+    return a if a.is_within(whole) and a.is_bounded else whole
 
 
 def _fmod(own: Intervals, given: Given) -> Interval:

@@ -104,6 +104,12 @@ STATES = {
     "one that is multiplied": (lambda k, h: (2 * k).clamp(max=5), Interval(0, 5)),
     "one that falls": (lambda k, h: (k - 1).clamp(max=5), None),
     "a counter that begins again": (lambda k, h: torch.where(h[:, :1] > 0, 0, (k + 1) % 4), Interval(0, 3)),
+    "a counter that may stay": (lambda k, h: torch.where(h[:, :1] > 0, (k + 1) % 4, k), Interval(0, 3)),
+    "a counter that is exchanged or stays": (
+        lambda k, h: torch.where(h[:, :1] > 0, h.argmax(1, keepdim=True), k),
+        Interval(0, 3),
+    ),
+    "one that may fall or stay": (lambda k, h: torch.where(h[:, :1] > 0, k - 1, k), None),
     "a place": (lambda k, h: h.argmax(1, keepdim=True), Interval(0, 3)),
 }
 
