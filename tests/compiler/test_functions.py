@@ -112,7 +112,53 @@ class Shared(torch.autograd.Function):
         return y * (grad - (grad * y).sum(1, keepdim=True))
 
 
+class Clipped(Rounded):
+    """Its gradient is cut off, which small ones do not show."""
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad.clamp(-5, 5)
+
+
+class Gated(Rounded):
+    """Small gradients are left out."""
+
+    @staticmethod
+    def backward(ctx, grad):
+        return torch.where(grad.abs() > 3, 0.0, grad)
+
+
+class Averaged(Rounded):
+    """Divides by the number of rows."""
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad / len(grad)
+
+
+class Noted(Rounded):
+    """Leaves a gradient where a mask says so, and nothing beside."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x.round()
+
+    @staticmethod
+    def backward(ctx, grad):
+        (x,) = ctx.saved_tensors
+        return torch.where(x.abs() < 1, grad, 0.0).masked_fill(x > 0.9, 0.0) * 2 / 3
+
+
+class Once(Rounded):
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad):
+        return grad * 2
+
+
 spiking = Spike.apply
+LEFT = (Clipped, Gated, Averaged, Once, Shared)
 FUNCTIONS = {
     "spike": lambda v, u: spiking(v),
     "other style": lambda v, u: Steep.apply(v, 2.5),
@@ -121,6 +167,9 @@ FUNCTIONS = {
     "two operands": OfTwo.apply,
     "one operand twice": lambda v, u: OfTwo.apply(v, v),
     "its own result": lambda v, u: OfItsResult.apply(v),
+    "by a mask": lambda v, u: Noted.apply(2 * v) + torch.tanh(v),
+    "beside another": lambda v, u: torch.tanh(v) * 0.5 + Spike.apply(v),
+    "of the input alone": lambda v, u: OfItsResult.apply(u) + v,
     "chain": lambda v, u: Spike.apply(torch.sin(Rounded.apply(v))) * Reversed.apply(u, 0.2),
 }
 
@@ -155,10 +204,35 @@ def test_it_is_native(name):
         torch.testing.assert_close(Compiled()(cell, xs)[0], Loop()(cell, xs)[0])
 
 
-def test_another_gradient_is_left_to_the_loop():
-    cell = Spiking(3, 5, lambda v, u: Shared.apply(v))
-    assert "step() applies Shared, an autograd.Function whose gradient is not element" in Compiled().explain(cell)
-    assert list(rnnkit.testing.differences(Compiled(), cell, 4, 3, 1e-9)) == []
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_gradients_of_gradients_are_the_loops(name):
+    cell, found = Spiking(3, 5, FUNCTIONS[name]), []
+    xs = torch.randn(4, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    for unroller in (Loop(), Compiled()):
+        x = xs.clone().requires_grad_()
+        ys, last = unroller(cell, x)
+        leaves = [x, *cell.parameters()]
+        weights = torch.arange(1.0, ys.numel() + 1, dtype=torch.float64).view(ys.shape)
+        first = torch.autograd.grad(
+            (ys * weights.cos()).sin().sum() + last[0].square().sum(), leaves, create_graph=True
+        )
+        total = sum((gradient / 9).square().sum() for gradient in first)
+        found.append([*first, *torch.autograd.grad(total, leaves, materialize_grads=True)])
+    torch.testing.assert_close(found[1], found[0], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("function", LEFT, ids=lambda function: function.__name__)
+def test_another_gradient_is_left_to_the_loop(function):
+    cell = Spiking(3, 5, lambda v, u: function.apply(v))
+    name = function.__name__
+    reasons = ("whose gradient is not element", "mixes the rows", "for another number of rows")
+    explained = Compiled().explain(cell)
+    assert explained.startswith("backend: loop")
+    assert any(reason in explained for reason in reasons), explained
+    assert name in explained or function is Averaged
+    xs = torch.randn(4, 3, 3, dtype=torch.float64)
+    grads = [torch.autograd.grad(100 * u(cell, xs)[0].sum(), cell.read.weight)[0] for u in (Loop(), Compiled())]
+    torch.testing.assert_close(*grads)
 
 
 def test_what_its_backward_reads_is_seen(monkeypatch):

@@ -92,7 +92,7 @@ class Intervals:
     def of(self, argument: Any) -> Interval:
         """Return where an argument lies: a number, or a tensor."""
         if not isinstance(argument, Ref):
-            return Interval(float(argument), float(argument))
+            return ANY if argument != argument else Interval(float(argument), float(argument))
         constant = self._recording.constants.get(argument.number)
         if constant is not None and constant.numel() and not constant.is_complex():
             least, most = float(constant.min()), float(constant.max())

@@ -2,7 +2,7 @@
 
 Of an element of the result the gradient goes to the same element of an operand, times a slope, as in the surrogate
 gradients of spiking networks, straight-through estimators and reversed gradients. The slopes are what backward makes of
-ones; that it makes of other numbers as many times as much is tried.
+ones, by operations each of which multiplies.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from rnnkit_compiler.trace.recordable import listed
-from rnnkit_compiler.trace.recording import NotRecordable
+from rnnkit_compiler.trace.recording import NotRecordable, Recording, Ref
 
 NAME = "rnnkit::sloped"
 
@@ -44,6 +44,11 @@ class Operator:
         return "sloped"
 
 
+PASSING = frozenset(
+    ("mul", "div", "neg", "view", "_unsafe_view", "clone", "alias", "detach", "_to_copy", "where", "masked_fill")
+)
+"""What may multiply each element of a gradient by a number, or leave it."""
+
 sloped = Operator()
 """The one object."""
 
@@ -60,6 +65,8 @@ def operands_of(node: Any, tensors: Sequence[Tensor]) -> list[Tensor]:
     Raises:
         NotRecordable: one is not known.
     """
+    if node._forward_cls.backward.__code__.co_filename == torch.autograd.function.__file__:  # once_differentiable
+        raise NotRecordable(refusal(node))
     edges = [(function, place) for function, place in node.next_functions if function is not None]
     found = [next((t for t in reversed(tensors) if _is_at(t, *edge)), None) for edge in edges]
     if not found or any(tensor is None for tensor in found):
@@ -100,6 +107,47 @@ def check_slopes(node: Any, operands: Sequence[Tensor], like: Tensor) -> None:
     for one, another in zip(*(slopes_of(node, operands, g) for g in (torch.ones_like(like), other)), strict=True):
         if not torch.allclose(one * other, another, rtol=1e-4, atol=1e-6, equal_nan=True):
             raise NotRecordable(refusal(node))
+
+
+def check_linear(node: Any, recording: Recording, start: int, gradient: int) -> None:
+    """Raise NotRecordable unless backward multiplies each element of a gradient by what the gradient does not decide.
+
+    Args:
+        node: of the Function.
+        recording: in which its backward was noted.
+        start: the first call of that.
+        gradient: the number of the gradient that backward was given.
+    """
+    made = {gradient}
+    for call in recording.calls[start:]:
+        of_gradient = [number for number in call.reads if number in made]
+        if not of_gradient:
+            continue
+        given, first = call.arguments, of_gradient[0]
+        is_linear = call.base_name in PASSING and len(of_gradient) == 1
+        if call.base_name == "div":
+            is_linear = given["self"] == Ref(first) and len(of_gradient) == 1 and not given.get("rounding_mode")
+        elif call.base_name == "masked_fill":
+            is_linear = is_linear and given["self"] == Ref(first) and _is_zero(recording, given["value"])
+        elif call.base_name == "where":
+            branches = [given[name] for name in ("self", "other") if given[name] != Ref(first)]
+            is_linear = is_linear and len(branches) == 1 and _is_zero(recording, branches[0])
+        if not is_linear:
+            raise NotRecordable(refusal(node))
+        made.update(number for number in call.outputs if number is not None)
+
+
+def _is_zero(recording: Recording, value: Any) -> bool:
+    if not isinstance(value, Ref):
+        return bool(value == 0)
+    constant = recording.constants.get(value.number)
+    if constant is not None:
+        return not bool(constant.any())
+    call = next((call for call in recording.calls if value.number in call.outputs), None)
+    if call is None:
+        return False
+    literal = call.arguments.get("s", call.arguments.get("fill_value"))
+    return call.base_name in ("zeros", "zeros_like", "new_zeros") or (isinstance(literal, int | float) and literal == 0)
 
 
 def refusal(node: Any) -> str:

@@ -1,7 +1,6 @@
 """The fingerprint of a cell: equal for two cells whose steps are the same but for the values of their tensors."""
 
 from collections.abc import Hashable
-from types import FunctionType
 
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
@@ -61,8 +60,8 @@ class Fingerprint:
             elif name not in skipped:
                 own.append(name)
                 own.append((type(value), value) if type(value) in EXACT else frozen(value, name))
-                if type(value) is FunctionType:
-                    own.append(values_of(value))
+                if type(value) not in EXACT and (read := values_of(value)):
+                    own.append(read)
         for table in (module._parameters, module._buffers):
             for name, tensor in table.items():
                 own.append(name)

@@ -1,8 +1,8 @@
 """What the code of a step reads beside its module: class attributes, globals and closures."""
 
 import sys
-from collections.abc import Hashable, Mapping
-from functools import lru_cache
+from collections.abc import Hashable, Iterator, Mapping
+from functools import lru_cache, partial
 from itertools import count
 from operator import is_
 from pathlib import Path
@@ -54,11 +54,12 @@ def outer_values(kind: type) -> Hashable:
     return tuple(values)
 
 
-def values_of(function: FunctionType) -> Hashable:
-    """Describe what a function reads besides its arguments, such as one that a module holds."""
+def values_of(value: Any) -> Hashable:
+    """Describe what the code behind a value reads besides its arguments, such as of one that a module holds."""
     values: list[Hashable] = []
-    if not _is_library(function.__module__):
-        _read(function, values, set())
+    seen: set[FunctionType] = set()
+    for function in functions_behind(value):
+        _read(function, values, seen)
     return tuple(values)
 
 
@@ -67,49 +68,58 @@ def reached_by(module: nn.Module) -> list[FunctionType]:
     found: dict[FunctionType, None] = {}
     kind: type = type(module)
     left = [*_functions(kind, tuple([version for version, *_ in map(_class, own_bases(kind))]))]
-    left += [f for f in vars(module).values() if type(f) is FunctionType and not _is_library(f.__module__)]
+    left += [f for value in vars(module).values() for f in functions_behind(value)]
     while left:
         function = left.pop()
         found[function] = None
-        names = names_in(function.__code__)
-        named = [value for table in tables_of(function) for value in map(table.get, names)]
-        called = [*named, *_enclosed(function), *(f for value in named for f in _applied(value))]
-        left += [f for f in called if type(f) is FunctionType and f not in found and not _is_library(f.__module__)]
+        left += [f for _, value in _seen_by(function) for f in functions_behind(value) if f not in found]
     return list(found)
 
 
 def _read(function: FunctionType, values: list[Hashable], seen: set[FunctionType]) -> None:
     """Add what a function reads besides its arguments, and what the functions read that it calls by their names."""
     seen.add(function)
-    for table in tables_of(function):
-        for name in names_in(function.__code__):
-            value = table.get(name)
-            if value is None:
-                continue
-            if type(value) is FunctionType:
-                if value not in seen and not _is_library(value.__module__):
-                    values.append(value)
-                    _read(value, values, seen)
-            elif type(value) not in UNREAD and isinstance(value, (*PLAIN, *CONTAINERS)):
-                values.append(frozen(value, name))
-            for inner in _applied(value):
-                if inner not in seen:
-                    values.append(inner)
-                    _read(inner, values, seen)
+    for name, value in _seen_by(function):
+        if type(value) not in UNREAD and isinstance(value, (*PLAIN, *CONTAINERS)):
+            values.append(frozen(value, name))
+        for inner in functions_behind(value):
+            if inner not in seen:
+                values.append(inner)
+                _read(inner, values, seen)
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         if name != "__class__":
             values.append(frozen(cell.cell_contents, name))
-    for inner in _enclosed(function):
-        if inner not in seen and not _is_library(inner.__module__):
-            _read(inner, values, seen)
 
 
-def _applied(value: Any) -> list[FunctionType]:
-    """List the code of a `torch.autograd.Function`, or of one whose `apply` is given."""
-    value = value.__self__ if isinstance(value, MethodType) else value
-    if not (isinstance(value, type) and issubclass(value, torch.autograd.Function)) or _is_library(value.__module__):
+def _seen_by(function: FunctionType) -> Iterator[tuple[str, Any]]:
+    """Give what a function names in the tables that it reads, and what it closes over."""
+    names = names_in(function.__code__)
+    for table in tables_of(function):
+        yield from ((name, value) for name in names if (value := table.get(name)) is not None)
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    yield from ((name, cell.cell_contents) for name, cell in cells if name != "__class__")
+
+
+def functions_behind(value: Any, depth: int = 3) -> list[FunctionType]:
+    """List the code of the user's that runs when a value is called or applied, or one of what a container holds.
+
+    Of a `torch.autograd.Function`, or its `apply`, that is its forward and backward.
+    """
+    kind = type(value)
+    if kind is FunctionType:
+        return [] if _is_library(value.__module__) else [value]
+    if (kind in UNREAD and kind is not type) or isinstance(value, PLAIN) or not depth:
         return []
-    return [f for base in own_bases(value) for attribute in vars(base).values() for f in _functions_of(attribute)]
+    if isinstance(value, MethodType):
+        return [f for part in (value.__func__, value.__self__) for f in functions_behind(part, depth - 1)]
+    if isinstance(value, partial):
+        return [f for part in (value.func, *value.args) for f in functions_behind(part, depth - 1)]
+    if isinstance(value, list | tuple | dict):
+        parts = value.values() if isinstance(value, dict) else value
+        return [f for part in parts for f in functions_behind(part, depth - 1)]
+    if isinstance(value, type) and issubclass(value, torch.autograd.Function) and not _is_library(value.__module__):
+        return [f for base in own_bases(value) for attribute in vars(base).values() for f in _functions_of(attribute)]
+    return []
 
 
 def tables_of(function: FunctionType) -> list[Mapping[str, Any]]:
@@ -152,12 +162,6 @@ def _is_installed(package: str) -> bool:
         return True
     place = Path(getattr(sys.modules.get(package), "__file__", None) or "")
     return not {"site-packages", "dist-packages"}.isdisjoint(place.parts)
-
-
-def _enclosed(function: FunctionType) -> list[FunctionType]:
-    """List the functions that one closes over, as a decorator does."""
-    held = (cell.cell_contents for cell in function.__closure__ or ())
-    return [value for value in held if type(value) is FunctionType]
 
 
 @lru_cache(maxsize=512)

@@ -81,6 +81,8 @@ def _record(cell: rnnkit.Cell, examples: "_Examples", nest: Nest) -> Recording:
                 check_values(recording, few, _run(cell, _otherwise(examples), TWO, nest))
             check_rows(recording, few, all_)
             check_gradients(recording, few)
+            if recording.for_slopes:  # which no run without gradients shows: with other numbers too
+                check_gradients(recording, _run(cell, _otherwise(examples), TWO, nest))
             recording.for_one_row = _is_for_one_row(recording, cell, examples, nest)
     except NotRecordable:
         raise

@@ -10,6 +10,23 @@ from rnnkit_compiler.trace.recording import NotRecordable
 
 aten = torch.ops.aten
 
+EMPTY = {
+    aten.empty.memory_format: aten.zeros.default,
+    aten.empty_like.default: aten.zeros_like.default,
+    aten.new_empty.default: aten.new_zeros.default,
+}
+"""What leaves open what it makes, and what says so: what is in it is for the step to fill."""
+
+RESHAPED_IN_PLACE = {
+    aten.squeeze_.default: aten.squeeze.default,
+    aten.squeeze_.dim: aten.squeeze.dim,
+    aten.squeeze_.dims: aten.squeeze.dims,
+    aten.unsqueeze_.default: aten.unsqueeze.default,
+    aten.t_.default: aten.t.default,
+    aten.transpose_.default: aten.transpose.int,
+}
+"""What changes the shape of a tensor itself, and what makes a view of that shape."""
+
 
 def listed(result: Any) -> Sequence[Any]:
     """Return what an operation returns as several."""
@@ -82,3 +99,9 @@ def check_graph(tensors: Sequence[Tensor], known: Collection[Any]) -> None:
         if isinstance(node, torch._C._FunctionBase) and node not in known:
             raise NotRecordable(f"step() applies {type(node).__name__.removesuffix('Backward')}, an autograd.Function")
         stack += [following for following, _ in node.next_functions]
+
+
+def one_of_its_own(like: Tensor, kwargs: Mapping[str, Any]) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+    """Return the call that makes a one like a number of which only the form counts."""
+    given = {name: value for name, value in kwargs.items() if name != "memory_format" and value is not None}
+    return aten.ones.default, ([],), {"dtype": like.dtype, "device": like.device} | given

@@ -10,34 +10,27 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import enable_reentrant_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from rnnkit_compiler.trace.applied import check_slopes, function_of, operands_of, sloped, slopes_of
+from rnnkit_compiler.trace.applied import check_linear, check_slopes, function_of, operands_of, sloped, slopes_of
 from rnnkit_compiler.trace.instead import instead
 from rnnkit_compiler.trace.memory import Memory, View
 from rnnkit_compiler.trace.naming import author_frame, names_in
-from rnnkit_compiler.trace.recordable import check_graph, check_index, check_operation, functional_form, listed, run
+from rnnkit_compiler.trace.recordable import (
+    EMPTY,
+    RESHAPED_IN_PLACE,
+    check_graph,
+    check_index,
+    check_operation,
+    functional_form,
+    listed,
+    one_of_its_own,
+    run,
+)
 from rnnkit_compiler.trace.recording import Call, NotRecordable, Recording, Ref, map_tensors
 
 aten = torch.ops.aten
-
-
-EMPTY = {
-    aten.empty.memory_format: aten.zeros.default,
-    aten.empty_like.default: aten.zeros_like.default,
-    aten.new_empty.default: aten.new_zeros.default,
-}
-"""What leaves open what it makes, and what says so: what is in it is for the step to fill."""
-
-RESHAPED_IN_PLACE = {
-    aten.squeeze_.default: aten.squeeze.default,
-    aten.squeeze_.dim: aten.squeeze.dim,
-    aten.squeeze_.dims: aten.squeeze.dims,
-    aten.unsqueeze_.default: aten.unsqueeze.default,
-    aten.t_.default: aten.t.default,
-    aten.transpose_.default: aten.transpose.int,
-}
-"""What changes the shape of a tensor itself, and what makes a view of that shape."""
 
 
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -60,6 +53,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
         self._resolved: set[int] = set()
         """The numbers of copies that are made below autograd of what is conjugate or negative by a mark."""
+
+        self._is_within = False
+        """Whether an operation is being noted, below autograd."""
 
         self._results: dict[Any, int] = {}
         """By the node of a Function written in Python, the number of its result."""
@@ -98,13 +94,20 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
+        before, self._is_within = self._is_within, True
+        try:
+            return self._dispatched(func, args, kwargs)
+        finally:
+            self._is_within = before
+
+    def _dispatched(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None) -> Any:
         kwargs = dict(kwargs or {})
         self.recording.names |= names_in(author_frame(), self._numbers)
         if func in EMPTY:
             func = EMPTY[func]
             kwargs.pop("memory_format", None)
         if func is aten.ones_like.default and not args[0].dim():  # where a gradient begins, whatever the number is
-            func, args, kwargs = _one_of_its_own(args[0], kwargs)
+            func, args, kwargs = one_of_its_own(args[0], kwargs)
         check_operation(func)
         check_index(func, args)
         if func is aten.lift_fresh.default and id(args[0]) not in self._numbers:
@@ -186,7 +189,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _by_slopes(self, tensor: Tensor, number: int, function: Any) -> int:
         """Return the number of what a Function written in Python gave, with the gradient that its backward gives.
 
-        Backward may read the result itself, whose gradient is not known before: so it is run twice.
+        Backward may read the result itself, whose gradient is not known before: so it is first run for numbers alone.
         """
         if function in self._results:
             return self._results[function]
@@ -194,9 +197,11 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         check_slopes(function, operands, tensor)
         self._results[function] = self._detached(number)
         for grad in (torch.no_grad(), nullcontext()):
-            with self, grad:
+            start = len(self.recording.calls)
+            with enable_reentrant_dispatch() if self._is_within else nullcontext(), self, grad:
                 ones = torch.ones(tensor.shape, dtype=tensor.dtype, device=tensor.device)
                 slopes = slopes_of(function, operands, ones)
+            check_linear(function, self.recording, start, self._numbers[id(ones)])
             self._results[function] = self._sloped(number, operands, slopes)
         made = (number for call in self.recording.calls[first:] for number in call.outputs)
         self.recording.for_slopes.update(number for number in made if number is not None)
@@ -291,9 +296,3 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         check_graph([y, *states], self._results)
         if any(tensor._backward_hooks for tensor in self.tensors):
             raise NotRecordable("step() puts hooks on tensors")
-
-
-def _one_of_its_own(like: Tensor, kwargs: Mapping[str, Any]) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
-    """Return the call that makes a one like a number of which only the form counts."""
-    given = {name: value for name, value in kwargs.items() if name != "memory_format" and value is not None}
-    return aten.ones.default, ([],), {"dtype": like.dtype, "device": like.device} | given

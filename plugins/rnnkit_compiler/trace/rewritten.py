@@ -8,6 +8,10 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from rnnkit_compiler._forks import fork_safe_lock
+
+_without_library = fork_safe_lock()
+
 
 def one_hot(indices: Tensor, num_classes: int = -1) -> Tensor:
     """Return zeros, and a one at each index; torch itself looks first whether an index is out of range."""
@@ -35,12 +39,13 @@ def rrelu(
 
 def lstm(*args: Any) -> tuple[Tensor, ...]:
     """Return what an `nn.LSTM` gives, by operations of torch's own and not by one of a library."""
-    enabled = torch._C._get_mkldnn_enabled()
-    torch._C._set_mkldnn_enabled(False)  # `torch.backends.mkldnn.flags` sets more, and warns of it
-    try:
-        found: tuple[Tensor, ...] = torch.lstm(*args)
-    finally:
-        torch._C._set_mkldnn_enabled(enabled)
+    with _without_library:  # the setting is that of all threads
+        enabled = torch._C._get_mkldnn_enabled()
+        torch._C._set_mkldnn_enabled(False)  # `torch.backends.mkldnn.flags` sets more, and warns of it
+        try:
+            found: tuple[Tensor, ...] = torch.lstm(*args)
+        finally:
+            torch._C._set_mkldnn_enabled(enabled)
     return found
 
 

@@ -44,7 +44,11 @@ def check_rows(recording: Recording, few: Run, all_: Run) -> None:
     for call in recording.live:
         if made_of_rows.intersection(call.reads):
             made_of_rows.update(number for number in call.outputs if number is not None)
-    for number in {*recording.results, *made_of_rows}:  # `arange`, which is made of no row, may be what it likes
+    for number in {
+        *recording.results,
+        *made_of_rows,
+        *recording.for_slopes,
+    }:  # `arange`, which is made of no row, may be what it likes
         if not _same_rows(recording, number, few, all_):
             raise NotRecordable("step() mixes the rows of the batch, or computes with how many there are")
 

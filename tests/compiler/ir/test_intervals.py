@@ -53,6 +53,10 @@ CASES = {
     "rounded": (lambda k, h: torch.where(h > 0, torch.tensor(1.7), torch.tensor(-0.2)).round().long(), Interval(-1, 2)),
     "times a literal, which is rounded": (lambda k, h: (k * 0.3).ceil().long(), ANY),
     "times a whole literal": (lambda k, h: (torch.tensor(0.5) * k * 2.0).long(), Interval(-4, 6)),
+    "filled with no number": (
+        lambda k, h: k.clamp(0, 4).double().masked_fill(h[:, :1] > 0, torch.nan).long(),
+        ANY,
+    ),
     "no number": (lambda k, h: torch.where(h > 0, torch.tensor(torch.nan), torch.tensor(1.0)).long(), ANY),
     "too large for some dtypes": (lambda k, h: (torch.tensor(300.0) * (k > 0)).long(), ANY),
 }
