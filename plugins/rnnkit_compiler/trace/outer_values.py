@@ -1,6 +1,7 @@
 """What the code of a step reads beside its module: class attributes, globals and closures."""
 
 import sys
+from collections import deque
 from collections.abc import Hashable, Iterator, Mapping
 from functools import lru_cache, partial
 from itertools import count
@@ -16,11 +17,14 @@ from torch import nn
 
 from rnnkit_compiler.trace.frozen import PLAIN, frozen
 
-CONTAINERS = (list, dict, set, np.ndarray)
+CONTAINERS = (list, dict, set, deque, np.ndarray)
 """Of class attributes and globals, what may be changed in place."""
 
 UNREAD = frozenset((type, BuiltinFunctionType, ModuleType))
 """Types of most globals that a step names, which hold no value."""
+
+NESTED = 3
+"""Objects within each other that are looked into."""
 
 HELD = (*PLAIN, *CONTAINERS, FunctionType, BuiltinFunctionType)
 """Types of globals that are looked at whole, or not at all."""
@@ -79,8 +83,10 @@ def reached_by(module: nn.Module) -> list[FunctionType]:
 def _read(function: FunctionType, values: list[Hashable], seen: set[FunctionType]) -> None:
     """Add what a function reads besides its arguments, and what the functions read that it calls by their names."""
     seen.add(function)
+    if function.__defaults__ or function.__kwdefaults__:
+        values.append(frozen((function.__defaults__, function.__kwdefaults__), function.__name__))
     for name, value in _seen_by(function):
-        if type(value) not in UNREAD and isinstance(value, (*PLAIN, *CONTAINERS)):
+        if type(value) not in UNREAD and isinstance(value, (*PLAIN, *CONTAINERS, partial)):
             values.append(frozen(value, name))
         for inner in functions_behind(value):
             if inner not in seen:
@@ -93,7 +99,7 @@ def _read(function: FunctionType, values: list[Hashable], seen: set[FunctionType
 
 def _seen_by(function: FunctionType) -> Iterator[tuple[str, Any]]:
     """Give what a function names in the tables that it reads, and what it closes over."""
-    names = names_in(function.__code__)
+    names = (*names_in(function.__code__), "__call__")
     for table in tables_of(function):
         yield from ((name, value) for name in names if (value := table.get(name)) is not None)
     cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
@@ -108,6 +114,8 @@ def functions_behind(value: Any, depth: int = 3) -> list[FunctionType]:
     kind = type(value)
     if kind is FunctionType:
         return [] if _is_library(value.__module__) else [value]
+    if kind in (property, staticmethod, classmethod):
+        return _functions_of(value)
     if (kind in UNREAD and kind is not type) or isinstance(value, PLAIN) or not depth:
         return []
     if isinstance(value, MethodType):
@@ -123,25 +131,54 @@ def functions_behind(value: Any, depth: int = 3) -> list[FunctionType]:
 
 
 def tables_of(function: FunctionType) -> list[Mapping[str, Any]]:
-    """List where a function finds what it names: its globals, and what modules, classes and objects among them hold."""
-    outside = function.__globals__
-    tables: list[Mapping[str, Any]] = [outside]
-    for name in names_in(function.__code__):
-        value = outside.get(name)
-        if value is not None and not isinstance(value, HELD):
-            tables += _tables_within(value, function.__module__)
+    """List where a function finds what it names: its globals, and what modules, classes and objects among them hold.
+
+    And what these hold in turn, as `CFG.model.gain` does.
+    """
+    names = names_in(function.__code__)
+    seen: set[int] = set()
+    tables: list[Mapping[str, Any]] = [function.__globals__]
+    newest = tables[:]
+    for _ in range(NESTED):
+        named = (table.get(name) for table in newest for name in names)
+        held = {id(value): value for value in named if value is not None and not isinstance(value, HELD)}
+        newest = [t for key, value in held.items() if key not in seen for t in _tables_within(value, function)]
+        seen |= held.keys()
+        tables += newest
     return tables
 
 
-def _tables_within(value: Any, user: str | None) -> list[Mapping[str, Any]]:
-    """List what a module, class or object of the user's holds."""
+def _tables_within(value: Any, function: FunctionType) -> list[Mapping[str, Any]]:
+    """List what a module, class or object of the function's author holds; of an object, with what its class has."""
+    user = function.__module__
     if isinstance(value, ModuleType):
         return [vars(value)] if _is_own(value.__name__, user) else []
-    if isinstance(value, type):
-        return [vars(base) for base in value.__mro__ if _is_own(base.__module__, user)]
-    held = getattr(value, "__dict__", None)
-    known = isinstance(value, SimpleNamespace) or _is_own(type(value).__module__, user)
-    return [held] if known and isinstance(held, dict) else []
+    kind = value if isinstance(value, type) else type(value)
+    classes: list[Mapping[str, Any]] = [vars(base) for base in kind.__mro__ if _is_own(base.__module__, user)]
+    if kind is value or not (classes or isinstance(value, SimpleNamespace)):
+        return classes
+    held: Mapping[str, Any] = object.__getattribute__(value, "__dict__") if kind.__dictoffset__ else {}
+    return [held, _Slots(value), *classes]
+
+
+class _Slots(Mapping[str, Any]):
+    """What an object holds in slots."""
+
+    def __init__(self, held: object) -> None:
+        self._held = held
+        slots = (vars(base).get("__slots__", ()) for base in type(held).__mro__)
+        self._names = frozenset(n for some in slots for n in ((some,) if isinstance(some, str) else some))
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._names:
+            raise KeyError(name)
+        return getattr(self._held, name, None)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 @lru_cache(maxsize=512)

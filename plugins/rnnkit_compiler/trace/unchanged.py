@@ -116,6 +116,8 @@ def _of_globals(functions: Iterable[FunctionType]) -> Iterator[_Read]:
 
 def _of_closures(functions: Iterable[FunctionType]) -> Iterator[_Read]:
     for function in functions:
+        given = (name for name in ("__defaults__", "__kwdefaults__") if getattr(function, name))
+        yield from ((partial(getattr, function, name), function.__name__) for name in given)
         cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
         yield from ((partial(getattr, cell, "cell_contents"), name) for name, cell in cells if name != "__class__")
 

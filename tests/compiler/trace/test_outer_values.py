@@ -1,6 +1,8 @@
 """What the code of a step reads beside its module is seen wherever it is read: in methods, parents, what they name."""
 
+import dataclasses
 import functools
+from collections import deque
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -87,6 +89,40 @@ class OfAModulesFunction(Parent):
         return MODULE.act(2.0)
 
 
+@dataclasses.dataclass(slots=True)
+class InSlots:
+    gain: float = 1.5
+
+
+SLOTS, NEST, QUEUE = InSlots(), SimpleNamespace(model=SimpleNamespace(gain=1.5)), deque([1.5])
+PART = functools.partial(max, 1.5)
+
+
+class OfSlots(Parent):
+    def factor(self):
+        return SLOTS.gain
+
+
+class OfANest(Parent):
+    def factor(self):
+        return NEST.model.gain
+
+
+class OfAQueue(Parent):
+    def factor(self):
+        return QUEUE[0]
+
+
+class OfAPart(Parent):
+    def factor(self):
+        return PART(1.0)
+
+
+class OfADefault(Parent):
+    def factor(self, gain=1.5):
+        return gain
+
+
 class Decorated(Parent):
     @decorated
     def factor(self):
@@ -102,6 +138,11 @@ class OfItsParent(ByMethod):
 
 
 CHANGES = {
+    OfSlots: lambda patch: patch.setattr(SLOTS, "gain", 2.5),
+    OfANest: lambda patch: patch.setattr(NEST.model, "gain", 2.5),
+    OfAQueue: lambda patch: QUEUE.__setitem__(0, 2.5),
+    OfAPart: lambda patch: patch.setitem(globals(), "PART", functools.partial(max, 2.5)),
+    OfADefault: lambda patch: patch.setattr(OfADefault.factor, "__defaults__", (2.5,)),
     ByMethod: lambda patch: patch.setitem(globals(), "GAIN", 2.5),
     ByStaticMethod: lambda patch: patch.setitem(TABLE, "gain", 2.5),
     ByProperty: lambda patch: patch.setattr(HELD, "gain", 2.5),
