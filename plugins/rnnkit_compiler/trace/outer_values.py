@@ -127,7 +127,8 @@ def functions_behind(value: Any, depth: int = 3) -> list[FunctionType]:
         return [f for part in parts for f in functions_behind(part, depth - 1)]
     if isinstance(value, type) and issubclass(value, torch.autograd.Function) and not _is_library(value.__module__):
         return [f for base in own_bases(value) for attribute in vars(base).values() for f in _functions_of(attribute)]
-    return []
+    calls = (vars(base).get("__call__") for base in kind.__mro__)
+    return [f for call in calls if type(call) is FunctionType for f in functions_behind(call)]
 
 
 def tables_of(function: FunctionType) -> list[Mapping[str, Any]]:

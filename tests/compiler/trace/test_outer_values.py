@@ -123,6 +123,17 @@ class OfADefault(Parent):
         return gain
 
 
+class Called:
+    def __call__(self):
+        return GAIN
+
+
+class OfACalledObject(Parent):
+    def __init__(self):
+        super().__init__()
+        self.factor = Called()
+
+
 class Decorated(Parent):
     @decorated
     def factor(self):
@@ -138,6 +149,7 @@ class OfItsParent(ByMethod):
 
 
 CHANGES = {
+    OfACalledObject: lambda patch: patch.setitem(globals(), "GAIN", 2.5),
     OfSlots: lambda patch: patch.setattr(SLOTS, "gain", 2.5),
     OfANest: lambda patch: patch.setattr(NEST.model, "gain", 2.5),
     OfAQueue: lambda patch: QUEUE.__setitem__(0, 2.5),
