@@ -16,8 +16,9 @@ WIDE = (None, "cpp")
 def narrow_dtype(cell: Cell, backend: str | None) -> torch.dtype | None:
     """Return bfloat16 or float16 if a cell on a CPU is in that, and the backend has no kernels in it; else None."""
     like = first_number(cell)
-    is_narrow = backend in WIDE and like is not None and like.is_cpu and like.dtype in NARROW
-    return like.dtype if like is not None and is_narrow else None
+    if like is None or backend not in WIDE or not like.is_cpu or like.dtype not in NARROW:
+        return None
+    return like.dtype
 
 
 def is_narrow(cell: Cell, prepared: Prepared, backend: str | None) -> bool:

@@ -266,6 +266,10 @@ def test_what_a_step_does_with_one_row_alone(rows):
         h = plain(c, p, h)
         return h * 2 if h.shape[0] == rows else h
 
+    def cut(c, p, h):
+        weight = c.weight.detach() if h.shape[0] == rows else c.weight
+        return torch.tanh(p + h @ weight)
+
     def same(c, p, h):  # which reads as a view of one row, and as a copy of more
         return plain(c, p, h.view(-1, 2, 2).transpose(1, 2).reshape(-1, 4))
 
@@ -276,6 +280,8 @@ def test_what_a_step_does_with_one_row_alone(rows):
         assert_same(results(Compiled(), cell, xs, h0), results(Loop(), cell, xs, h0))
     with pytest.raises(UsageError, match="with a batch of one row" if rows == 1 else "other operations"):
         Compiled(backend="cpp")(cell, torch.zeros(4, 1, 4, dtype=torch.float64))
+    xs, h0 = torch.randn(4, rows, 4, dtype=torch.float64), torch.randn(rows, 4, dtype=torch.float64)
+    assert_same(results(Compiled(), Strange(cut, 4), xs, h0), results(Loop(), Strange(cut, 4), xs, h0))
     assert Compiled(backend="cpp")(Strange(same, 4), torch.zeros(4, 1, 4, dtype=torch.float64))[0].shape == (4, 1, 4)
 
 

@@ -220,14 +220,9 @@ class Graph:
         """Multiply each row by an invariant matrix: (K,) by (K, width), or by the transpose of (width, K)."""
         if node.is_zero:
             return node
-        return self.make("product", (self._in_rows(node),), width, weight, transposed)
-
-    def _in_rows(self, node: Node) -> Node:
-        """Return a factor that stands in memory row by row, as a product reads it, where all rows have the same."""
-        if node.op == "number":
-            return self.make("expand", (node,), node.width)
-        leaf = node.inputs[0] if node.op == "slice" else node
-        return self.make("copy", (node,), node.width) if leaf.op == "vector" else node
+        if node.op == "number":  # a product reads memory, and a literal stands in none
+            node = self.make("expand", (node,), node.width)
+        return self.make("product", (node,), width, weight, transposed)
 
     def products(
         self, node: Node, weights: int | tuple[int, ...], width: int, count: int, transposed: bool = False
@@ -235,7 +230,7 @@ class Graph:
         """Multiply each of `count` pieces of a row by an invariant matrix, the same or one each, to `width` numbers."""
         if count == 1 and isinstance(weights, int):
             return self.product(node, weights, width, transposed)
-        return self.make("products", (self._in_rows(node),), count * width, weights, transposed, count)
+        return self.make("products", (node,), count * width, weights, transposed, count)
 
 
 def unexpanded(node: Node) -> Node:

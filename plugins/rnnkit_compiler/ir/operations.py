@@ -45,7 +45,6 @@ def _recip(a: Any) -> Any:
 
 # g the gradient, y the result, a b c the operands; nodes know + - * / and compare by .gt and the like.
 OPERATIONS: dict[str, Operation] = {
-    "copy": Operation(lambda g, y, a: (g,)),
     "neg": Operation(lambda g, y, a: (-g,)),
     "add": Operation(lambda g, y, a, b: (g, g)),
     "sub": Operation(lambda g, y, a, b: (g, -g)),

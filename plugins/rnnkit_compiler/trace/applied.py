@@ -11,10 +11,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rnnkit_compiler.trace.instead import Operator
 from rnnkit_compiler.trace.recordable import listed
 from rnnkit_compiler.trace.recording import NotRecordable, Recording, Ref
 
 NAME = "rnnkit::sloped"
+
+PASSING = frozenset(
+    ("mul", "div", "neg", "view", "_unsafe_view", "clone", "alias", "detach", "_to_copy", "where", "masked_fill")
+)
+"""What may multiply each element of a gradient by a number, or leave it."""
 
 
 class _Sloped(torch.autograd.Function):
@@ -29,28 +35,8 @@ class _Sloped(torch.autograd.Function):
         return None, grad * slope, None
 
 
-class Operator:
-    """Stands among aten's operators in a recording."""
-
-    _schema = torch._C.parse_schema(f"{NAME}(Tensor value, Tensor source, Tensor slope) -> Tensor")
-    tags = frozenset((torch.Tag.pointwise,))
-
-    def __call__(self, value: Tensor, source: Tensor, slope: Tensor) -> Tensor:
-        """Return `value`, whose gradient goes to `source`, times `slope`."""
-        result: Tensor = _Sloped.apply(value, source, slope)  # type: ignore[no-untyped-call]
-        return result
-
-    def __str__(self) -> str:
-        return "sloped"
-
-
-PASSING = frozenset(
-    ("mul", "div", "neg", "view", "_unsafe_view", "clone", "alias", "detach", "_to_copy", "where", "masked_fill")
-)
-"""What may multiply each element of a gradient by a number, or leave it."""
-
-sloped = Operator()
-"""The one object."""
+sloped = Operator(f"{NAME}(Tensor value, Tensor source, Tensor slope)", _Sloped.apply)
+"""Returns `value`, whose gradient goes to `source`, times `slope`."""
 
 
 def function_of(tensor: Tensor) -> Any:
@@ -98,15 +84,6 @@ def slopes_of(node: Any, operands: Sequence[Tensor], gradient: Tensor) -> list[T
     if not whole:
         raise NotRecordable(refusal(node))
     return wanted
-
-
-@torch.no_grad()
-def check_slopes(node: Any, operands: Sequence[Tensor], like: Tensor) -> None:
-    """Raise NotRecordable unless backward multiplies each element of a gradient by a number of its own."""
-    other = torch.linspace(0.5, 1.5, like.numel(), dtype=like.dtype, device=like.device).view(like.shape)
-    for one, another in zip(*(slopes_of(node, operands, g) for g in (torch.ones_like(like), other)), strict=True):
-        if not torch.allclose(one * other, another, rtol=1e-4, atol=1e-6, equal_nan=True):
-            raise NotRecordable(refusal(node))
 
 
 def check_linear(node: Any, recording: Recording, start: int, gradient: int) -> None:

@@ -1,11 +1,35 @@
 """The value of one tensor with the gradient of another: what writing in place under `no_grad` makes of a tensor."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 NAME = "rnnkit::instead"
+
+
+class Operator:
+    """Stands among aten's operators in a recording.
+
+    Args:
+        schema: of its call, as aten has it, without what it returns: one tensor.
+        function: what it does.
+    """
+
+    tags = frozenset((torch.Tag.pointwise,))
+
+    def __init__(self, schema: str, function: Callable[..., Any]) -> None:
+        self._schema = torch._C.parse_schema(f"{schema} -> Tensor")
+        self._function = function
+
+    def __call__(self, *tensors: Tensor) -> Tensor:
+        """Return what the function makes of tensors."""
+        result: Tensor = self._function(*tensors)
+        return result
+
+    def __str__(self) -> str:
+        return str(self._schema.name).partition("::")[2]
 
 
 class _Instead(torch.autograd.Function):
@@ -18,20 +42,5 @@ class _Instead(torch.autograd.Function):
         return None, grad
 
 
-class Operator:
-    """Stands among aten's operators in a recording."""
-
-    _schema = torch._C.parse_schema(f"{NAME}(Tensor value, Tensor source) -> Tensor")
-    tags = frozenset((torch.Tag.pointwise,))
-
-    def __call__(self, value: Tensor, source: Tensor) -> Tensor:
-        """Return `value`, whose gradient goes to `source`."""
-        result: Tensor = _Instead.apply(value, source)  # type: ignore[no-untyped-call]
-        return result
-
-    def __str__(self) -> str:
-        return "instead"
-
-
-instead = Operator()
-"""The one object."""
+instead = Operator(f"{NAME}(Tensor value, Tensor source)", _Instead.apply)
+"""Returns `value`, whose gradient goes to `source`."""

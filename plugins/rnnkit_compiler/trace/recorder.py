@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.overrides import enable_reentrant_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from rnnkit_compiler.trace.applied import check_linear, check_slopes, function_of, operands_of, sloped, slopes_of
+from rnnkit_compiler.trace.applied import check_linear, function_of, operands_of, sloped, slopes_of
 from rnnkit_compiler.trace.instead import instead
 from rnnkit_compiler.trace.memory import Memory, View
 from rnnkit_compiler.trace.naming import author_frame, names_in
@@ -59,9 +59,6 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
         self._results: dict[Any, int] = {}
         """By the node of a Function written in Python, the number of its result."""
-
-        self._applied: set[int] = set()
-        """The numbers of these results, once they have their gradients."""
 
         self._has_gradient: list[bool] = []
         """By number, whether a gradient goes through the tensor, by the operations alone."""
@@ -166,7 +163,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return Ref(number)
         if self._memory.is_stale(tensor):
             number = self._rename(tensor, self._memory.again(tensor))
-        if (function := function_of(tensor)) is not None and number not in self._applied:
+        if (function := function_of(tensor)) is not None and number not in self._results.values():
             return Ref(self._by_slopes(tensor, number, function))
         if self._has_gradient[number] == tensor.requires_grad or number in self._resolved:
             return Ref(number)
@@ -194,7 +191,6 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if function in self._results:
             return self._results[function]
         operands, first = operands_of(function, self.tensors), len(self.recording.calls)
-        check_slopes(function, operands, tensor)
         self._results[function] = self._detached(number)
         for grad in (torch.no_grad(), nullcontext()):
             start = len(self.recording.calls)
@@ -205,7 +201,6 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._results[function] = self._sloped(number, operands, slopes)
         made = (number for call in self.recording.calls[first:] for number in call.outputs)
         self.recording.for_slopes.update(number for number in made if number is not None)
-        self._applied.add(self._results[function])
         return self._rename(tensor, self._results[function])
 
     def _sloped(self, number: int, operands: Sequence[Tensor], slopes: Sequence[Tensor]) -> int:

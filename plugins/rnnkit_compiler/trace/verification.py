@@ -44,11 +44,8 @@ def check_rows(recording: Recording, few: Run, all_: Run) -> None:
     for call in recording.live:
         if made_of_rows.intersection(call.reads):
             made_of_rows.update(number for number in call.outputs if number is not None)
-    for number in {
-        *recording.results,
-        *made_of_rows,
-        *recording.for_slopes,
-    }:  # `arange`, which is made of no row, may be what it likes
+    # `arange`, which is made of no row, may be what it likes
+    for number in {*recording.results, *made_of_rows, *recording.for_slopes}:
         if not _same_rows(recording, number, few, all_):
             raise NotRecordable("step() mixes the rows of the batch, or computes with how many there are")
 
@@ -88,17 +85,6 @@ def _without_numbers(recording: Recording) -> list[tuple[Any, ...]]:
     return [(call.name, without_numbers((call.args, call.kwargs))) for call in seen]
 
 
-def is_the_same(recording: Recording, run: Run) -> bool:
-    """Tell whether the calls, made again on what a run was given, give its results."""
-    inputs = [*recording.parts, *recording.states, *dict.fromkeys(recording.weights.values())]
-    script = Script(recording.live, recording, [*inputs, *recording.constants], recording.results)
-    try:
-        again = script(len(run.rows), *(run.tensors[number] for number in inputs), *recording.constants.values())
-    except (RuntimeError, IndexError):
-        return False
-    return all(map(_same, again, (run.tensors[number] for number in run.recording.results)))
-
-
 def check_gradients(recording: Recording, run: Run) -> None:
     """Raise NotRecordable unless the calls, made again, give the step's own results and gradients.
 
@@ -111,7 +97,7 @@ def check_gradients(recording: Recording, run: Run) -> None:
     leaves = [run.tensors[number] for number in inputs]
     again = [tensor.detach().requires_grad_(tensor.requires_grad) for tensor in leaves]
     results = script(len(run.rows), *again, *recording.constants.values())
-    expected = [run.tensors[number] for number in recording.results]
+    expected = [run.tensors[number] for number in run.recording.results]
     if not all(map(_same, results, expected)):
         raise NotRecordable("step() does more than its operations show")
     if not all(map(_same_gradient, _gradients(results, again), _gradients(expected, leaves))):

@@ -22,11 +22,7 @@ from rnnkit_compiler.schedule.buffers import STATE_SLOTS, WITHOUT_SLOTS, Buffer,
 from rnnkit_compiler.schedule.plan import KernelPlan
 from rnnkit_compiler.schedule.sharing import Shares
 
-NAMED_OTHERWISE = {
-    "copy": lambda a: a,
-    "where": lambda a, b, c: torch.where(a != 0, b, c),
-    "relu": lambda a: torch.where(a <= 0, 0, a),
-}
+NAMED_OTHERWISE = {"where": lambda a, b, c: torch.where(a != 0, b, c), "relu": lambda a: torch.where(a <= 0, 0, a)}
 NAMED_OTHERWISE |= {"floordiv": torch.floor_divide, "polygamma": lambda n, a: torch.polygamma(int(n.mean()), a)}
 TRUTHS = ("eq", "ne", "lt", "le", "gt", "ge")
 REDUCTIONS = {"sum": torch.sum, "max": torch.amax, "min": torch.amin}

@@ -20,6 +20,8 @@ from rnnkit_compiler.trace import applied, instead
 from rnnkit_compiler.trace.projection import nesting
 from rnnkit_compiler.trace.record import record
 
+from ..test_functions import Spike
+
 aten = torch.ops.aten
 
 DOMAINS = {
@@ -61,20 +63,6 @@ def each(*functions):
 def whole(h, p):
     """Return integers."""
     return (h > p).long() * 5 + (h < 1).long() * 2 + 1
-
-
-class Stepped(torch.autograd.Function):
-    """A step with the gradient of a ramp."""
-
-    @staticmethod
-    def forward(ctx, z):
-        ctx.save_for_backward(z)
-        return (z > 0).to(z)
-
-    @staticmethod
-    def backward(ctx, grad):
-        (z,) = ctx.saved_tensors
-        return grad / (1 + z * z)
 
 
 def gradient_of(energy, z):
@@ -208,7 +196,7 @@ TABLE = {
     ),
     "logical_xor": Row("real", lambda h, p, w: (torch.logical_xor(h, p), torch.logical_xor(h > p, h < 1))),
     "bitwise_xor": Row("real", lambda h, p, w: ((h > p) ^ (h < 1), whole(h, p) ^ 5)),
-    applied.NAME: Row("real", lambda h, p, w: (Stepped.apply(h), Stepped.apply(h + p) * h)),
+    applied.NAME: Row("real", lambda h, p, w: (Spike.apply(h), Spike.apply(h + p) * h)),
     instead.NAME: Row("real", lambda h, p, w: (quietly_cut(h * p), quietly_cut((h + p)[:, :3]))),
     "_neg_view": Row("forms", lambda h, p, w: (torch.complex(h, p).conj().imag,)),
     "zero": Row("forms", lambda h, p, w: (h + (h * p).zero_(),)),

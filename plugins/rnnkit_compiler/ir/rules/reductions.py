@@ -15,13 +15,13 @@ from rnnkit_compiler.trace.recording import Call
 TABLE = Table(cheap=False)
 
 
-def along(lowering: Lowering, call: Call, dims: Any) -> Along:
-    """Return the operand of a reduction, and the dimensions that it goes along.
+def along(lowering: Lowering, call: Call, dims: Any, operand: Any = None) -> Along:
+    """Return the operand of a reduction, the first one if none is said, and the dimensions that it goes along.
 
     Raises:
         NotLowerable: the batch is among them.
     """
-    value = lowering.value(call.args[0])
+    value = lowering.value(call.args[0] if operand is None else operand)
     count = len(value.shape)
     if dims is None or (isinstance(dims, list | tuple) and not dims):
         raise NotLowerable(f"{call.name} goes over the batch")

@@ -11,7 +11,7 @@ from rnnkit_compiler.ir.graph import Node
 from rnnkit_compiler.ir.lowering import Lowering
 from rnnkit_compiler.ir.rules.along import Along
 from rnnkit_compiler.ir.rules.pointwise import Function, pointwise, scaled
-from rnnkit_compiler.ir.rules.reductions import moments_of
+from rnnkit_compiler.ir.rules.reductions import along, moments_of
 from rnnkit_compiler.ir.rules.table import Table
 from rnnkit_compiler.ir.values import NotLowerable, Value
 from rnnkit_compiler.trace.recording import Call
@@ -106,13 +106,9 @@ def _of_huber_loss(g: Node, error: Node, delta: Any) -> Node:
 def _row_and_gradient(lowering: Lowering, call: Call, name: str, gradient: str) -> tuple[Along, Node]:
     """Return a tensor along the dimensions that a call goes along, and the gradient that lies as it does."""
     given = lowering.arguments(call)
-    value = lowering.value(given[name])
-    count = len(value.shape)
-    dims = (given["dim"] % count,) if "dim" in given else range(count - len(given["normalized_shape"]), count)
-    row = Along.dims_of(value, dims)
-    if value.axis in row.along:
-        raise NotLowerable(f"{call.name} goes over the batch")
-    return row, lowering.spread(given[gradient], *value.form).full()
+    last = [*range(-len(given.get("normalized_shape", ())), 0)]
+    row = along(lowering, call, given.get("dim", last), given[name])
+    return row, lowering.spread(given[gradient], *row.value.form).full()
 
 
 @ALONG.rule("_softmax_backward_data")

@@ -86,6 +86,10 @@ class Names(Places):
         offset = self.size(place.offset)
         return f"{place.buffer} + {row} * {self.size(place.width)}{plus(offset)}"
 
+    def stride(self, place: Place) -> str:
+        """Write how far rows are apart in a buffer; not at all where it has one for all."""
+        return "0" if place.buffer.kind is BufferKind.VECTOR else self.size(place.width)
+
     def at_vector(self, place: Place) -> str:
         """Name an element of a buffer that has one row."""
         self.buffers[place.buffer] = place.width

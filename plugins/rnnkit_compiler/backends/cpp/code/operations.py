@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from rnnkit_compiler.ir.special import VJPS
 
 CODE = {
-    "copy": "a",
     "neg": "-a",
     "add": "a + b",
     "sub": "a - b",

@@ -62,7 +62,7 @@ class RegionCode:
                 self.columns.append((block.matrix, block.transposed, block.offset))
             begin = f"{place.buffer}{plus(self.names.size(place.offset))}"
             room = f"reinterpret_cast<const real**>(s.scratch + l{k})"  # its own: all products of a region run together
-            yield f"            const Rows a{k} = s.rows_of({begin}, {self.names.size(place.width)}, {room});"
+            yield f"            const Rows a{k} = s.rows_of({begin}, {self.names.stride(place)}, {room});"
             yield f"            real* const c{k}_ = reinterpret_cast<real*>(s.scratch + c{k});"
         body = list(self._body(region, first))
         ahead = "u" if region.products else "(u + 1)"  # the products, or else the units before, are time enough

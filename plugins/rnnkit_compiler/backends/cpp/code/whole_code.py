@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from rnnkit_compiler.backends.cpp.code.loops import description
 from rnnkit_compiler.backends.cpp.code.names import Names, plus
 from rnnkit_compiler.backends.cpp.code.region_code import PackedProduct, RegionCode
-from rnnkit_compiler.schedule.buffers import BufferKind, Place
+from rnnkit_compiler.schedule.buffers import Place
 from rnnkit_compiler.schedule.stages import ColumnBlock, Product, Stage, WholeRows
 
 
@@ -68,8 +68,7 @@ class WholeCode:
         yield f"                        reinterpret_cast<const real**>(s.scratch + l{k}));"
 
     def _rows(self, place: Place, further: str = "") -> str:
-        stride = "0" if place.buffer.kind is BufferKind.VECTOR else self.names.size(place.width)
-        return f"{{{self._begin(place)}{further}, {stride}}}"
+        return f"{{{self._begin(place)}{further}, {self.names.stride(place)}}}"
 
     def _begin(self, place: Place) -> str:
         self.names.buffers[place.buffer] = place.width

@@ -13,7 +13,6 @@ OF_TWO = ("polygamma", "zeta", "igamma", "igammac")
 """Special functions, which Triton's files call as the operations are called."""
 
 CODE = {
-    "copy": "a",
     "neg": "-a",
     "add": "a + b",
     "sub": "a - b",
