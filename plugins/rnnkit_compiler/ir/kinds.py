@@ -7,7 +7,7 @@ REDUCTIONS = ("sum", "max", "min")
 CONTRACTIONS = ("einsum", "amax", "amin")
 """What goes along axes within a row, as an equation says; see `contraction`."""
 
-WHOLE = (*CONTRACTIONS, "window", "products")
+WHOLE = (*CONTRACTIONS, "window", "ranks", "products")
 """What reads whole rows and gives whole rows: nothing else is computed with it unit by unit."""
 
 ROW_LOOPS = (*REDUCTIONS, "scan", "peak")

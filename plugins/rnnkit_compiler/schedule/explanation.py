@@ -55,7 +55,7 @@ def _stages(stages: Stages) -> str:
         nodes = sum(len(region.nodes) for region in stage.regions)
         named = (
             *((sums, "reduction"), (contractions, "contraction"), (whole["window"], "window")),
-            *((products, "product"), (nodes, "pointwise operation")),
+            *((whole["ranks"], "order"), (products, "product"), (nodes, "pointwise operation")),
         )
         counts = [f"{count} {noun}{'s' * (count != 1)}" for count, noun in named if count]
         described.append(" and ".join(counts) or "stores")

@@ -1,6 +1,8 @@
-"""Orders along an axis: each element's rank is how many come before it, found by comparing each with each."""
+"""Orders along an axis: what has one of the ranks that are wanted is found by comparing the rank of each with them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
+from math import prod
 from typing import Any, NamedTuple
 
 import torch
@@ -10,10 +12,13 @@ from rnnkit_compiler.ir.contraction import Term, einsum
 from rnnkit_compiler.ir.equation import Axes
 from rnnkit_compiler.ir.graph import Node
 from rnnkit_compiler.ir.lowering import Lowering
+from rnnkit_compiler.ir.orders import Manner, Order, ranks
+from rnnkit_compiler.ir.pieces import Row
 from rnnkit_compiler.ir.rules.along import Along
-from rnnkit_compiler.ir.rules.constants import counted, numbers
+from rnnkit_compiler.ir.rules.constants import counted
 from rnnkit_compiler.ir.rules.reductions import along, reduced
 from rnnkit_compiler.ir.rules.table import Table
+from rnnkit_compiler.ir.units import Units
 from rnnkit_compiler.ir.values import NotLowerable, Value
 from rnnkit_compiler.trace.recording import Call
 
@@ -23,82 +28,49 @@ MOST_COMPARISONS = 1 << 12
 """For each row, of elements with each other, or of ranks with those that are wanted."""
 
 
-class _Order(NamedTuple):
+class _Ordered(NamedTuple):
     """A row along one axis, in order.
 
-    The axes are the row's, and one more of the same size: of what each element is compared with, or of ranks.
+    The axes are the row's, and one more: of the ranks that are asked for.
     """
 
     lowering: Lowering
     row: Along
-    falls: bool
-    """Whether the largest comes first."""
-
-    turns: tuple[int, ...]
-    """Of elements that are all equal, the place of the first, of the second, and so on."""
+    order: Order
 
     @property
     def axis(self) -> int:
         """The axis that is put in order."""
         return self.row.along[0]
 
-    @property
-    def more(self) -> int:
-        """The other axis."""
-        return len(self.row.axes)
-
-    def with_more(self, count: int) -> dict[int, int]:
-        """Return the sizes of all axes."""
-        return {**self.row.sizes, self.more: count}
-
     def ranks(self) -> Node:
-        """Return the rank of each element; equal ones come in turn, and a NaN is larger than any number."""
-        row, count = self.row, self.row.sizes[self.axis]
-        sizes, every = self.with_more(count), (*row.axes, self.more)
-        others = tuple(self.more if axis == self.axis else axis for axis in row.axes)
-        here, there = (einsum([Term(row.node.stop(), axes)], every, sizes) for axes in (row.axes, others))
-        at, beside = (
-            einsum([Term(numbers(self.lowering, self._turn_of_each()), (axis,))], every, sizes)
-            for axis in (self.axis, self.more)
-        )
-        here_nan, there_nan = here.ne(here), there.ne(there)
-        equal = here.eq(there).maximum(here_nan * there_nan)
-        if self.falls:
-            before = there.gt(here).maximum(there_nan * (1 - here_nan))
-        else:
-            before = there.lt(here).maximum(here_nan * (1 - there_nan))
-        ahead = before.maximum(equal * beside.lt(at)).stop()
-        return einsum([Term(ahead, every)], row.axes, sizes)
-
-    def _turn_of_each(self) -> list[int]:
-        """Return when each of equal elements comes."""
-        turns = [*self.turns, *(k for k in range(self.row.count) if k not in self.turns)]
-        return [turns.index(k) for k in range(self.row.count)]
+        """Return the rank of each element."""
+        sizes = [self.row.sizes[axis] for axis in self.row.axes]
+        at = self.row.axes.index(self.axis)
+        return ranks(Row(self.row.node, prod(sizes[:at]), sizes[at], prod(sizes[at + 1 :])), self.order)
 
     def first(self, count: int, start: int = 0) -> tuple[Node, Node]:
         """Return the elements of `count` ranks from `start` on, in order, and their places; axes as the row's."""
-        row, sizes, every = self.row, self.with_more(count), (*self.row.axes, self.more)
-        wanted = einsum([Term(counted(self.lowering, count, start), (self.more,))], every, sizes)
+        row, more = self.row, len(self.row.axes)
+        sizes, every = {**row.sizes, more: count}, (*row.axes, more)
+        wanted = einsum([Term(counted(self.lowering, count, start), (more,))], every, sizes)
         hit = einsum([Term(self.ranks(), row.axes)], every, sizes).eq(wanted)
         number = einsum([Term(row.node, row.axes)], every, sizes)
         place = einsum([Term(counted(self.lowering, row.count), (self.axis,))], every, sizes)
-        left: Axes = tuple(self.more if axis == self.axis else axis for axis in row.axes)
+        left: Axes = tuple(more if axis == self.axis else axis for axis in row.axes)
         elements, at = (einsum([Term(hit.where(each, 0), every)], left, sizes) for each in (number, place))
         return elements, at
 
 
-def _order(
-    lowering: Lowering, call: Call, dim: Any, falls: bool, wanted: int | None = None, turns: tuple[int, ...] = ()
-) -> _Order:
-    row = along(lowering, call, dim)
-    count = row.sizes[row.along[0]]
-    comparisons = row.value.width * max(count, count if wanted is None else wanted)
+def _ordered(lowering: Lowering, call: Call, order: Order, count: int) -> _Ordered:
+    """Put the operand of a call in order, of which elements of `count` ranks are asked for, at most as many as it has."""
+    row = along(lowering, call, lowering.arguments(call)["dim"])
+    comparisons = row.value.width * max(row.count, count)
     if comparisons > MOST_COMPARISONS:
         raise NotLowerable(
-            f"{call.base_name} compares each element with each, which {comparisons:,} times for each row is as fast "
-            "by torch's own operation"
+            f"{call.base_name} of {comparisons:,} comparisons for each row is as fast by torch's own operation"
         )
-    return _Order(lowering, row, falls, turns)
+    return _Ordered(lowering, row, order)
 
 
 def _results(lowering: Lowering, call: Call, found: tuple[Node, Node]) -> list[Value | None]:
@@ -113,19 +85,20 @@ def _form(lowering: Lowering, call: Call, number: int) -> tuple[tuple[int, ...],
 @TABLE.rule("sort")
 def _sort(lowering: Lowering, call: Call) -> list[Value | None]:
     given = lowering.arguments(call)
-    taken = torch.sort(_equal(lowering, given), descending=given["descending"], stable=bool(given.get("stable")))
-    order = _order(lowering, call, given["dim"], given["descending"], turns=tuple(taken.indices.tolist()))
-    return _results(lowering, call, order.first(order.row.sizes[order.axis]))
+    equal, stable = _equal(lowering, given), bool(given.get("stable")) or _sorts_stably()
+    taken, count = torch.sort(equal, descending=given["descending"], stable=stable).indices.tolist(), len(equal)
+    manner = Manner.STABLE if stable else Manner.SORT
+    ordered = _ordered(lowering, call, Order(manner, given["descending"], count, _turns(taken, count)), count)
+    return _results(lowering, call, ordered.first(count))
 
 
 @TABLE.rule("topk")
 def _topk(lowering: Lowering, call: Call) -> list[Value | None]:
     given = lowering.arguments(call)
-    k = given["k"]
-    # a state begins with zeros, where all are equal: torch leaves open whom it takes then, and takes the same each time
-    taken = torch.topk(_equal(lowering, given), k, largest=given["largest"], sorted=given["sorted"]).indices
-    order = _order(lowering, call, given["dim"], given["largest"], k, tuple(taken.tolist()))
-    return _results(lowering, call, order.first(k))
+    equal, k, largest, in_order = _equal(lowering, given), given["k"], given["largest"], given["sorted"]
+    taken = torch.topk(equal, k, largest=largest, sorted=in_order).indices.tolist()
+    order = Order(Manner.TOPK if in_order else Manner.TOP, largest, k, _turns(taken, len(equal)))
+    return _results(lowering, call, _ordered(lowering, call, order, k).first(k))
 
 
 def _equal(lowering: Lowering, given: Mapping[str, Any]) -> Tensor:
@@ -134,25 +107,47 @@ def _equal(lowering: Lowering, given: Mapping[str, Any]) -> Tensor:
     return torch.zeros(lowering.shape(ref)[given["dim"]], dtype=lowering.recording.dtypes[ref.number], device="cpu")
 
 
+@cache
+def _sorts_stably() -> bool:
+    """Tell whether this release of torch has equal elements by their places where it need not."""
+    return torch.equal(torch.zeros(64, device="cpu").sort().indices, torch.arange(64, device="cpu"))
+
+
+def _turns(taken: Sequence[int], count: int) -> Units:
+    """Return when each of equal elements comes, of which these were taken, in this order."""
+    chosen = {*taken}
+    turns = dict(zip([*taken, *(place for place in range(count) if place not in chosen)], range(count), strict=True))
+    return Units(turns[place] for place in range(count))
+
+
 @TABLE.rule("kthvalue", "median")
 def _kthvalue(lowering: Lowering, call: Call) -> list[Value | None]:
     if not call.several:
         raise NotLowerable(f"{call.name} goes over the batch")
     given = lowering.arguments(call)
-    equal = _equal(lowering, given)
-    count = len(equal)
-    rank = given["k"] - 1 if call.base_name == "kthvalue" else (count - 1) // 2
-    taken = int(equal.kthvalue(rank + 1).indices if call.base_name == "kthvalue" else equal.median(0).indices)
-    turns = [place for place in range(count) if place != taken]
-    turns.insert(rank, taken)
-    order = _order(lowering, call, given["dim"], falls=False, turns=tuple(turns))
-    row = order.row
-    element, place = order.first(1, rank)
-    if call.base_name == "median":  # beside a NaN that is it, the first of them
-        largest, at = _Order(order.lowering, row, falls=True, turns=()).first(1)
-        missing = largest.ne(largest)
-        element, place = missing.where(largest, element), missing.where(at, place)
+    if call.base_name == "median":
+        row, element, place = _middle(lowering, call, len(_equal(lowering, given)))
+    else:
+        row, element, place = _kth(lowering, call, _equal(lowering, given), given["k"])
     return [
         None if number is None else reduced(lowering, call, row, each, k)
         for k, (number, each) in enumerate(zip(call.outputs, (element, place), strict=True))
     ]
+
+
+def _kth(lowering: Lowering, call: Call, equal: Tensor, k: int) -> tuple[Along, Node, Node]:
+    taken, count = int(equal.kthvalue(k).indices), len(equal)
+    places = [place for place in range(count) if place != taken]
+    places.insert(k - 1, taken)
+    ordered = _ordered(lowering, call, Order(Manner.KTHVALUE, False, k, _turns(places, count)), 1)
+    return ordered.row, *ordered.first(1, k - 1)
+
+
+def _middle(lowering: Lowering, call: Call, count: int) -> tuple[Along, Node, Node]:
+    """Return the median: of equal elements they count by their places, and beside a NaN that is it, the first of them."""
+    middle, turns = (count - 1) // 2, Units(range(count))
+    rising = _ordered(lowering, call, Order(Manner.STABLE, False, middle + 1, turns), 1)
+    (element, place), row = rising.first(1, middle), rising.row
+    largest, at = rising._replace(order=Order(Manner.STABLE, True, 1, turns)).first(1)
+    missing = largest.ne(largest)
+    return row, missing.where(largest, element), missing.where(at, place)

@@ -86,6 +86,9 @@ class KernelCode:
                     yield f"            bytes += aligned({pieces} * sizeof(real*));"
             yield "            if (bytes > scratch_bytes) scratch_bytes = bytes;"
             yield "        }"
+        for count in sorted(self.names.ordered):
+            size = self.names.size(count)
+            yield f"        scratch_bytes = std::max(scratch_bytes, aligned({size} * sizeof(Ranked)));"
         yield "        rows_at = scratch_bytes;"
         yield f"        scratch_bytes += aligned({max(1, len(self.names.rows))} * rows * sizeof(real));"
         for node, k in self.names.remembered.items():

@@ -40,7 +40,8 @@ def generate(plan: KernelPlan, names: Sequence[str], title: str, comment: str) -
     bodies = [line for kernel in kernels.values() for line in (*kernel.lines(), "")]
     head = [f"// {title}", "//", *(f"//   {line}".rstrip() for line in comment.splitlines()), ""]
     head += [f"#define REAL {'double' if plan.step.dtype == torch.float64 else 'float'}", '#include "kernel.h"']
-    head += ['#include "special.h"', ""] if any(f"v{name}(" in line for line in bodies for name in VJPS) else [""]
+    head += ['#include "special.h"'] if any(f"v{name}(" in line for line in bodies for name in VJPS) else []
+    head += ['#include "order.h"', ""] if any(kernel.names.ordered for kernel in kernels.values()) else [""]
     entries = [line for name in kernels for line in _entry(name, kernels[name].forward)]
     text = "\n".join([*head, *bodies, *entries]) + "\n"
     return Source(

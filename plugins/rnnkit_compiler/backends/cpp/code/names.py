@@ -49,6 +49,8 @@ class Names(Places):
         """What loops over the rows of this stage have read: it is in a cache."""
         self.remembered: dict[Node, int] = {}
         """What loops over the rows have computed and put aside, each thread for itself: the place of each."""
+        self.ordered: set[int] = set()
+        """How many elements are put in order, which each thread has room for."""
 
     def size(self, value: int) -> str:
         """Name a size."""

@@ -10,7 +10,7 @@ from rnnkit_compiler.schedule.stages import ColumnBlock, Product, Stage, WholeRo
 
 
 class WholeCode:
-    """Writes contractions and products of pieces; what the products need is noted where the regions' is."""
+    """Writes contractions, ranks and products of pieces; what the products need is noted where the regions' is."""
 
     def __init__(self, names: Names, region_code: RegionCode) -> None:
         self.names, self.region_code = names, region_code
@@ -18,7 +18,7 @@ class WholeCode:
     def lines(self, stage: Stage) -> Iterator[str]:
         """Return the lines of a stage."""
         for whole in stage.whole:
-            kinds = {"products": self._products, "window": self._window}
+            kinds = {"products": self._products, "window": self._window, "ranks": self._ranks}
             yield from kinds.get(whole.node.op, self._contraction)(whole)
             self.names.stored.add(whole.node)
 
@@ -43,6 +43,15 @@ class WholeCode:
         yield f"        // {self.names.note(whole.node)}"
         yield f"        look_through(s, {out}, {stride}, {self._rows(whole.operands[0])},"
         yield f"                     {', '.join(at)});"
+
+    def _ranks(self, whole: WholeRows) -> Iterator[str]:
+        manner, falls, outer, size, inner, wanted, _ = whole.node.attr
+        sizes = ", ".join(map(self.names.size, (outer, size, inner, wanted)))
+        out, stride = self._begin(whole.place), self.names.size(whole.place.width)
+        self.names.ordered.add(size)
+        yield f"        // {self.names.note(whole.node)}"
+        yield f"        rank_elements<Manner::{manner.name}, {str(falls).lower()}>(s, {out}, {stride},"
+        yield f"            {self._rows(whole.operands[0])}, {sizes}, reinterpret_cast<Ranked*>(s.scratch));"
 
     def _products(self, whole: WholeRows) -> Iterator[str]:
         (operand,), code = whole.operands, self.region_code

@@ -21,7 +21,7 @@ FOLDS = {
 
 
 class WholeCode:
-    """Writes contractions, windows, and products of pieces."""
+    """Writes contractions, windows, ranks, and products of pieces."""
 
     def __init__(self, names: Names, region_code: RegionCode) -> None:
         self.names, self._region_code = names, region_code
@@ -29,7 +29,7 @@ class WholeCode:
     def lines(self, stage: Stage) -> Iterator[str]:
         """Return the lines of a stage."""
         for whole in stage.whole:
-            kinds = {"products": self._products, "window": self._window}
+            kinds = {"products": self._products, "window": self._window, "ranks": self._ranks}
             yield from kinds.get(whole.node.op, self._contraction)(whole)
             self.names.step.stored.add(whole.node)
 
@@ -67,6 +67,25 @@ class WholeCode:
         value = self._load(whole, 0, f"j // {seen} * {run} + place", mask)
         name = self.names.step.variable(whole.node)
         inside.append(f"{name} = {value}  # {self.names.note(whole.node)}")
+        inside.append(f"tl.store({self.names.at(whole.place, 'j')}, {name}, mask=here)")
+        yield from indented(inside)
+
+    def _ranks(self, whole: WholeRows) -> Iterator[str]:
+        """Count how many elements come before each: of two that are equal, the one whose turn is first."""
+        _, falls, _, size, inner, _, turns = whole.node.attr
+        name, table = self.names.step.variable(whole.node), self.names.units(turns)
+        run, at = f"j // {size * inner} * {size * inner}", f"j // {inner} % {size}"
+        sign = ">" if falls else "<"
+        yield from own_units(whole.node.width)
+        inside = [f"{name} = tl.full((ROWS, UNITS), 0.0, REAL)", f"own = {self._load(whole, 0, 'j')}"]
+        inside += [f"turn = tl.load({table} + {at})", f"for s in range({size}):"]
+        body = [f"other = {self._load(whole, 0, f'{run} + s * {inner} + j % {inner}')}"]
+        larger, smaller = ("other", "own") if falls else ("own", "other")
+        body.append(f"before = (other {sign} own) | (({larger} != {larger}) & ({smaller} == {smaller}))")
+        body.append("equal = (other == own) | ((other != other) & (own != own))")
+        body.append(f"before = before | (equal & (tl.load({table} + s) < turn))")
+        body.append(f"{name} += tl.where(before, 1.0, 0.0).to(REAL)  # {self.names.note(whole.node)}")
+        inside += indented(body)
         inside.append(f"tl.store({self.names.at(whole.place, 'j')}, {name}, mask=here)")
         yield from indented(inside)
 
