@@ -63,7 +63,7 @@ class _Ordered(NamedTuple):
 
 
 def _ordered(lowering: Lowering, call: Call, order: Order, count: int) -> _Ordered:
-    """Put the operand of a call in order, of which elements of `count` ranks are asked for, at most as many as it has."""
+    """Put the operand of a call in order, of which elements of `count` ranks are asked for."""
     row = along(lowering, call, lowering.arguments(call)["dim"])
     comparisons = row.value.width * max(row.count, count)
     if comparisons > MOST_COMPARISONS:
@@ -144,7 +144,7 @@ def _kth(lowering: Lowering, call: Call, equal: Tensor, k: int) -> tuple[Along, 
 
 
 def _middle(lowering: Lowering, call: Call, count: int) -> tuple[Along, Node, Node]:
-    """Return the median: of equal elements they count by their places, and beside a NaN that is it, the first of them."""
+    """Return the median: of equal elements by their places; beside a NaN it is that, the first of them."""
     middle, turns = (count - 1) // 2, Units(range(count))
     rising = _ordered(lowering, call, Order(Manner.STABLE, False, middle + 1, turns), 1)
     (element, place), row = rising.first(1, middle), rising.row

@@ -74,20 +74,24 @@ class WholeCode:
         """Count how many elements come before each: of two that are equal, the one whose turn is first."""
         _, falls, _, size, inner, _, turns = whole.node.attr
         name, table = self.names.step.variable(whole.node), self.names.units(turns)
-        run, at = f"j // {size * inner} * {size * inner}", f"j // {inner} % {size}"
-        sign = ">" if falls else "<"
+        low = self.names.step.low
+        compared = f".to({low}).to(REAL)" if low else ""  # as comparisons are
+        own, other = (self._load(whole, 0, at) + compared for at in ("j", f"begin + s * {inner}"))
+        sign, larger, smaller = (">", "other", "own") if falls else ("<", "own", "other")
         yield from own_units(whole.node.width)
-        inside = [f"{name} = tl.full((ROWS, UNITS), 0.0, REAL)", f"own = {self._load(whole, 0, 'j')}"]
-        inside += [f"turn = tl.load({table} + {at})", f"for s in range({size}):"]
-        body = [f"other = {self._load(whole, 0, f'{run} + s * {inner} + j % {inner}')}"]
-        larger, smaller = ("other", "own") if falls else ("own", "other")
-        body.append(f"before = (other {sign} own) | (({larger} != {larger}) & ({smaller} == {smaller}))")
-        body.append("equal = (other == own) | ((other != other) & (own != own))")
-        body.append(f"before = before | (equal & (tl.load({table} + s) < turn))")
-        body.append(f"{name} += tl.where(before, 1.0, 0.0).to(REAL)  # {self.names.note(whole.node)}")
-        inside += indented(body)
-        inside.append(f"tl.store({self.names.at(whole.place, 'j')}, {name}, mask=here)")
-        yield from indented(inside)
+        yield from indented(
+            [
+                f"begin, place = j // {size * inner} * {size * inner} + j % {inner}, j // {inner} % {size}",
+                f"own, turn = {own}, tl.load({table} + place)",
+                f"{name} = tl.full((ROWS, UNITS), 0.0, REAL)",
+                f"for s in range({size}):  # {self.names.note(whole.node)}",
+                f"    other = {other}",
+                f"    before = (other {sign} own) | (({larger} != {larger}) & ({smaller} == {smaller}))",
+                "    equal = (other == own) | ((other != other) & (own != own))",
+                f"    {name} += tl.where(before | (equal & (tl.load({table} + s) < turn)), 1.0, 0.0).to(REAL)",
+                f"tl.store({self.names.at(whole.place, 'j')}, {name}, mask=here)",
+            ]
+        )
 
     def _products(self, whole: WholeRows) -> Iterator[str]:
         """Multiply each piece of a row by the same matrix, or by one of its own."""
