@@ -49,6 +49,13 @@ def contracted(node, operands):
     return total.reshape(len(operands[0]), node.width)
 
 
+def ranked(node, rows):
+    """Return the ranks of elements (B, width); equal ones come by their places."""
+    _, falls, outer, size, inner, *_ = node.attr
+    order = rows.reshape(len(rows), outer, size, inner).sort(dim=2, descending=falls, stable=True).indices
+    return order.argsort(dim=2).flatten(1).to(rows.dtype)
+
+
 def seen_through(node, rows):
     """Return a window of rows (B, width)."""
     outer, size, inner, start, stop = node.attr
@@ -184,6 +191,8 @@ class Loop:
             return torch.cat([piece @ matrix.location.as_matrix(*matrix[1:]) for piece, matrix in pairs], 1)
         if node.op == "window":
             return seen_through(node, operands[0].expand(self.batch, -1))
+        if node.op == "ranks":
+            return ranked(node, operands[0].expand(self.batch, -1))
         return contracted(node, [numbers.expand(self.batch, -1) for numbers in operands])
 
     def product(self, product, block, t):

@@ -10,6 +10,7 @@ from rnnkit_compiler import _program, compiled
 from rnnkit_compiler.backends.base.backend import Refusal
 
 from ...core_cells import CORE_CELLS
+from ..chosen_cells import InOrder, Routed
 from ..odd_cells import EVERY_ODD_CELL, NEVER_RECORDED
 from ..test_axes import CASES
 from ..test_axes import build as in_axes
@@ -65,6 +66,14 @@ def test_the_plan_says_all_of_odd_cells_too(kind, listed):
 def test_the_plan_says_all_of_axes_within_a_row(name, listed):
     listed(Reference)
     cell = in_axes(name)
+    assert Compiled().backend_of(cell) == "reference"
+    assert held(cell) == []
+
+
+@pytest.mark.parametrize("kind", [Routed, InOrder], ids=lambda kind: kind.__name__)
+def test_the_plan_says_all_of_orders_too(kind, listed):
+    listed(Reference)
+    cell = build(kind, 6, 8)
     assert Compiled().backend_of(cell) == "reference"
     assert held(cell) == []
 
