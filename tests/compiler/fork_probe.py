@@ -165,19 +165,25 @@ def fork_while_locked():
 
 
 def fork_while_running():
-    """Other threads are anywhere in the layer."""
+    """Other threads are anywhere in the layer, which draws and accumulates nothing: torch's own locks stay as they are.
+
+    Its generator has one that no fork frees, and so has each gradient that it adds to another.
+    """
     output(0)
-    ends = threading.Event()
+    ends, few, many = threading.Event(), torch.randn(4, 8, 16), torch.randn(20, 100, 16)
+
+    def both_ways(xs):
+        torch.autograd.grad(layer(xs)[0].sum(), [*layer.parameters()])
 
     def run():
         while not ends.is_set():
-            layer(torch.randn(4, 8, 16))[0].sum().backward()
+            both_ways(few)
 
     runners = [threading.Thread(target=run) for _ in range(2)]
     for runner in runners:
         runner.start()
     for _ in range(8):
-        child(lambda: layer(torch.randn(20, 100, 16))[0].sum().backward())
+        child(lambda: both_ways(many))
     ends.set()
     for runner in runners:
         runner.join()

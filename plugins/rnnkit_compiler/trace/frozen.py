@@ -1,15 +1,22 @@
 """Frozen values: what Python objects hold, in a form that is equal as long as they hold the same."""
 
 import logging
+import re
+from array import array
 from collections import deque
 from collections.abc import Hashable, Mapping, Set
+from contextvars import ContextVar
 from enum import Enum
-from functools import partial
+from functools import cached_property, partial
+from operator import attrgetter, itemgetter, methodcaller
 from types import (
     BuiltinFunctionType,
+    ClassMethodDescriptorType,
     CodeType,
     FunctionType,
     GenericAlias,
+    GetSetDescriptorType,
+    MemberDescriptorType,
     MethodDescriptorType,
     MethodType,
     ModuleType,
@@ -17,6 +24,7 @@ from types import (
     WrapperDescriptorType,
 )
 from typing import Any
+from weakref import ReferenceType
 
 import numpy as np
 import torch
@@ -30,10 +38,24 @@ EXACT = frozenset((bool, int, str, type(None)))
 
 FIXED = (
     *(type, FunctionType, BuiltinFunctionType, CodeType, ModuleType, nn.Module, torch.Generator, logging.Logger),
-    *(property, classmethod, staticmethod, WrapperDescriptorType, MethodDescriptorType, UnionType, GenericAlias),
-    *(torch._ops.OpOverload, torch._ops.OpOverloadPacket, torch.jit.ScriptFunction),
+    *(
+        property,
+        cached_property,
+        classmethod,
+        staticmethod,
+        WrapperDescriptorType,
+        MethodDescriptorType,
+        UnionType,
+        GenericAlias,
+    ),
+    *(GetSetDescriptorType, MemberDescriptorType, ClassMethodDescriptorType),
+    *(re.Pattern, itemgetter, attrgetter, methodcaller, np.ufunc, torch.finfo, torch.iinfo, torch.layout),
+    *(torch.memory_format, torch._ops.OpOverload, torch._ops.OpOverloadPacket, torch.jit.ScriptFunction),
 )
 """What is known by itself. Submodules are walked by whoever freezes a module; random numbers are drawn by nobody."""
+
+CONTAINERS = (list, dict, set, deque, array, np.ndarray)
+"""Of what a class holds, what may be changed in place."""
 
 DEPTH = 8
 """Of containers within containers."""
@@ -85,7 +107,7 @@ def frozen(value: Any, where: str, depth: int = DEPTH, within: frozenset[int] = 
     elif isinstance(value, FIXED):
         return Identity(value)
     else:
-        inside = _inside(value, where)
+        inside = held_by(value, where)
     if id(value) in within:
         return (type(value), "itself")
     if not depth:
@@ -94,8 +116,8 @@ def frozen(value: Any, where: str, depth: int = DEPTH, within: frozenset[int] = 
     return (type(value), Identity(value) if not isinstance(value, list | tuple | dict) else None, *parts)
 
 
-def _inside(value: Any, where: str) -> list[Any]:
-    """List what a container or object holds."""
+def held_by(value: Any, where: str) -> list[Any]:
+    """List what a container or object holds; raises Unfrozen where that can't be told."""
     if type(value) is dict:  # before the abstract kinds, which take long to ask for
         return [item for pair in value.items() for item in pair]
     if isinstance(value, list | tuple | deque):
@@ -104,12 +126,18 @@ def _inside(value: Any, where: str) -> list[Any]:
         return [item for pair in value.items() for item in pair]
     if isinstance(value, Set):
         return sorted(value, key=repr)
+    if isinstance(value, range | slice):
+        return [value.start, value.stop, value.step]
     if isinstance(value, partial):
         return [value.func, *value.args, value.keywords]
     if isinstance(value, MethodType):
         return [value.__func__, value.__self__]
-    if isinstance(value, np.ndarray | bytearray | memoryview):
-        if value.nbytes > LARGEST if not isinstance(value, bytearray) else len(value) > LARGEST:
+    if isinstance(value, ContextVar):
+        return [value.get(None)]
+    if isinstance(value, ReferenceType):
+        return [value()]
+    if isinstance(value, np.ndarray | array | bytearray | memoryview):
+        if _size(value) > LARGEST:
             raise Unfrozen(f"{where} is a large {type(value).__name__}, whose changes are not seen; make it a buffer")
         return [str(getattr(value, "shape", "")), str(getattr(value, "dtype", "")), bytes(value)]
     slots = [name for kind in type(value).__mro__ for name in _names(vars(kind).get("__slots__", ()))]
@@ -117,6 +145,11 @@ def _inside(value: Any, where: str) -> list[Any]:
         raise Unfrozen(f"{where} is a {type(value).__name__}, whose changes are not seen")
     own = getattr(value, "__dict__", {})
     return [*own.items(), *((name, getattr(value, name, None)) for name in slots if name != "__dict__")]
+
+
+def _size(value: Any) -> int:
+    """Return the bytes of an array."""
+    return int(value.nbytes) if hasattr(value, "nbytes") else len(value) * int(getattr(value, "itemsize", 1))
 
 
 def _names(slots: Any) -> tuple[str, ...]:

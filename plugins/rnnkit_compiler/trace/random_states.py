@@ -1,13 +1,23 @@
-"""Torch's random states while a cell is tried: what is drawn then must not be missing from the caller's draws."""
+"""Random states while a cell is tried: what is drawn then must not be missing from the caller's draws."""
 
-from contextlib import AbstractContextManager
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import numpy as np
 import torch
 from torch import Tensor
 
 
-def kept(like: Tensor) -> AbstractContextManager[None]:
-    """Return what puts back the random states of the CPU, and of the device that a tensor is on, when it is left."""
-    if like.device.type in ("cpu", "meta"):
-        return torch.random.fork_rng(devices=[])
-    return torch.random.fork_rng(devices=[like.device], device_type=like.device.type)
+@contextmanager
+def kept(like: Tensor) -> Iterator[None]:
+    """Put back on leaving the random states of Python, NumPy, torch's CPU, and the device that a tensor is on."""
+    device = like.device
+    there = {"devices": []} if device.type in ("cpu", "meta") else {"devices": [device], "device_type": device.type}
+    pythons, numpys = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng(**there):
+            yield
+    finally:
+        random.setstate(pythons)
+        np.random.set_state(numpys)

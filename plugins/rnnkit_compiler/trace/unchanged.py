@@ -1,25 +1,22 @@
 """Whether a cell is as it was: told by the identity of what it holds, in a fraction of the time of a fingerprint."""
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from functools import partial
 from itertools import chain
 from operator import is_, methodcaller
-from types import FunctionType
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from rnnkit_compiler.trace.fingerprint import HOOKS, ignored
+from rnnkit_compiler.trace.classes import containers_of
 from rnnkit_compiler.trace.frozen import PLAIN, frozen
-from rnnkit_compiler.trace.outer_values import containers_in, names_in, own_bases, reached_by, tables_of
+from rnnkit_compiler.trace.reach import Reach, Reading
+from rnnkit_compiler.trace.torch_modules import HOOKS, attributes_of
 
 TABLES = ("_parameters", "_buffers", "_modules")
 
 _values = methodcaller("values")
-
-_Read: TypeAlias = tuple[Callable[[], Any], str]
-"""How to read something, and its name."""
 
 
 class Unchanged:
@@ -35,17 +32,17 @@ class Unchanged:
     def __init__(self, cell: nn.Module) -> None:
         self._modules = list(cell.modules())
         self._kinds = [*map(type, self._modules)]
-        self._tables = [*self._tables_of_modules(), *map(vars, self._classes())]
+        reach = Reach(cell)
+        self._tables = [*self._tables_of_modules(), *map(vars, reach.classes)]
         self._sizes = [*map(len, self._tables)]
         self._held = [*chain.from_iterable(map(_values, self._tables))]
         self._hooks = [getattr(module, name) for module in self._modules for name in HOOKS]
-        functions = list(dict.fromkeys(chain.from_iterable(map(reached_by, self._modules))))
-        self._globals = [(table.get, names_in(f.__code__)) for f in functions for table in tables_of(f)]
+        self._globals = [(table.get, names) for table, names in reach.lookups]
         self._named = [*self._look_up_globals()]
         self._tensors = [*self._tensors_of_modules()]
         self._complex = [tensor for tensor in self._tensors if tensor.is_complex()]
         self._places = self._look_up_places()
-        self._mutable = [*self._mutable_values(functions)]
+        self._mutable = [*self._mutable_values(reach)]
         self._dtype = torch.get_default_dtype()
 
     def __call__(self) -> bool:
@@ -60,9 +57,6 @@ class Unchanged:
             and torch.get_default_dtype() is self._dtype
             and all(frozen(read(), name) == known for read, name, known in self._mutable)
         )
-
-    def _classes(self) -> list[type]:
-        return list(dict.fromkeys(chain.from_iterable(map(own_bases, self._kinds))))
 
     def _tables_of_modules(self) -> Iterator[dict[str, Any]]:
         for module in self._modules:
@@ -89,37 +83,14 @@ class Unchanged:
             *[tensor.requires_grad for tensor in tensors],
         ]
 
-    def _mutable_values(self, functions: list[FunctionType]) -> Iterator[tuple[Callable[[], Any], str, Hashable]]:
+    def _mutable_values(self, reach: Reach) -> Iterator[tuple[Callable[[], Any], str, Hashable]]:
         """Say how to read what may change in place, by what name, and what it holds now."""
-        for read, name in (*self._of_modules(), *self._of_classes(), *_of_globals(functions), *_of_closures(functions)):
-            yield read, name, frozen(read(), name)
-
-    def _of_modules(self) -> Iterator[_Read]:
-        for module in self._modules:
-            skipped = ignored(module)
-            own = ((n, v) for n, v in vars(module).items() if n not in skipped and not isinstance(v, PLAIN))
-            yield from ((partial(_itself, value), name) for name, value in own)
-
-    def _of_classes(self) -> Iterator[_Read]:
-        for kind in self._classes():
-            yield from (
-                (partial(_itself, v), n) for n, v in containers_in(vars(kind)).items() if not n.startswith("__")
-            )
-
-
-def _of_globals(functions: Iterable[FunctionType]) -> Iterator[_Read]:
-    for function in functions:
-        for table in tables_of(function):
-            named = {name: table.get(name) for name in names_in(function.__code__)}
-            yield from ((partial(_itself, value), name) for name, value in containers_in(named).items())
-
-
-def _of_closures(functions: Iterable[FunctionType]) -> Iterator[_Read]:
-    for function in functions:
-        given = (name for name in ("__defaults__", "__kwdefaults__") if getattr(function, name))
-        yield from ((partial(getattr, function, name), function.__name__) for name in given)
-        cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
-        yield from ((partial(getattr, cell, "cell_contents"), name) for name, cell in cells if name != "__class__")
+        of_classes = (pair for kind in reach.classes for pair in containers_of(kind))
+        of_modules = (pair for module in self._modules for pair in attributes_of(module))
+        held: Iterator[Reading] = ((partial(_itself, value), name) for name, value in (*of_modules, *of_classes))
+        for read, name in (*held, *reach.readings()):
+            if not isinstance(read(), PLAIN):
+                yield read, name, frozen(read(), name)
 
 
 def _itself(value: Any) -> Any:

@@ -1,0 +1,205 @@
+"""What the code of a step reaches beside its module: functions, and the globals, classes and objects that they read."""
+
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from functools import cached_property, partial
+from types import CellType, FunctionType, ModuleType
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from rnnkit_compiler.trace.attributes import Attributes
+from rnnkit_compiler.trace.classes import version_of
+from rnnkit_compiler.trace.frozen import EXACT, FIXED, PLAIN, Identity, Unfrozen, frozen, held_by
+from rnnkit_compiler.trace.named import named_in
+from rnnkit_compiler.trace.owners import is_library, is_own, own_bases, package
+from rnnkit_compiler.trace.torch_modules import attributes_of
+
+CLOSED = (*PLAIN, Tensor)
+"""What no code of the user's is behind."""
+
+BY_THEMSELVES = frozenset(("step", "project", "forward"))
+"""Methods that are called by no name in a step."""
+
+SILENT = frozenset(("__repr__", "__str__", "__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__del__"))
+"""Special methods that no step runs."""
+
+MAKING = frozenset(("__init__", "__new__", "__post_init__", "__init_subclass__"))
+"""Special methods that run where a step makes an object."""
+
+WRAPPERS = (property, cached_property, staticmethod, classmethod)
+"""What a class has in place of some functions."""
+
+Reading: TypeAlias = tuple[Callable[[], Any], str]
+"""How to read something, and its name."""
+
+Lookup: TypeAlias = tuple[Mapping[str, Any], tuple[str, ...]]
+"""A table, and the names that are looked up in it."""
+
+
+class Reach:
+    """What may be read while a step runs, apart from attributes of its modules: found by walking from name to name.
+
+    A function names globals, and attributes of the user's modules, classes and objects. What it finds there it
+    may call, so what is found is walked in turn. Objects are read whole, whatever computes their attributes.
+
+    Args:
+        cell: whose step it is.
+    """
+
+    def __init__(self, cell: nn.Module) -> None:
+        self.functions: dict[FunctionType, None] = {}
+        """Of the user's, all that may run."""
+
+        self.classes: dict[type, None] = {}
+        """Of the user's, those whose attributes may be read."""
+
+        self._modules = list(cell.modules())
+        self._users = frozenset(package(type(module).__module__) for module in self._modules)
+        self._attributes = dict.fromkeys(BY_THEMSELVES)
+        self._globals: dict[int, tuple[Mapping[str, Any], dict[str, None]]] = {}
+        self._holders: dict[int, Mapping[str, Any]] = {}
+        self._named: list[tuple[str, Any]] = []
+        self._opened: dict[int, Any] = {id(module): module for module in self._modules}
+        self._left: deque[Any] = deque()
+        for module in self._modules:
+            self._add_bases(own_bases(_type_of(module)), SILENT | MAKING)
+            self._left += (value for _, value in attributes_of(module) if type(value) not in EXACT)
+        while self._left:
+            self._open(self._left.popleft())
+
+    @property
+    def lookups(self) -> list[Lookup]:
+        """The tables in which code looks up what it names, but for those of classes; what it finds may be exchanged."""
+        attributes, classes = tuple(self._attributes), {*map(id, self.classes)}
+        outside = [(table, tuple(names)) for table, names in self._globals.values()]
+        return [*outside, *((table, attributes) for key, table in self._holders.items() if key not in classes)]
+
+    def readings(self) -> Iterator[Reading]:
+        """Say how to read what functions name, close over, and have for defaults."""
+        yield from ((partial(_itself, value), name) for name, value in self._named if self._is_read(value))
+        for function in self.functions:
+            given = (name for name in ("__defaults__", "__kwdefaults__") if getattr(function, name))
+            yield from ((partial(getattr, function, name), function.__name__) for name in given)
+            yield from ((partial(getattr, cell, "cell_contents"), name) for name, cell in _cells(function))
+
+    def key(self) -> Hashable:
+        """Describe all that is reached; raises Unfrozen where something may change unseen."""
+        named = (Identity(value) for _, value in self._named if not isinstance(value, CLOSED))
+        read = (frozen(read(), name) for read, name in self.readings())
+        return (tuple(self.functions), tuple(map(version_of, self.classes)), *named, *read)
+
+    def _open(self, value: Any) -> None:
+        """Walk what may be called, or looked into, by way of a value."""
+        if isinstance(value, CLOSED) or id(value) in self._opened:
+            return
+        self._opened[id(value)] = value
+        if isinstance(value, FunctionType):
+            self._add_function(value)
+        elif isinstance(value, ModuleType):
+            self._add_module(value)
+        elif isinstance(value, type):
+            self._add_class(value)
+        elif isinstance(value, nn.Module):
+            self._add_bases(own_bases(_type_of(value)), SILENT | MAKING)
+            self._add_holder(value, vars(value))
+        elif isinstance(value, WRAPPERS):
+            self._left += (getattr(value, name, None) for name in ("fget", "func", "__func__"))
+        elif not isinstance(value, FIXED):
+            self._add_object(value)
+
+    def _add_function(self, function: FunctionType) -> None:
+        if is_library(function.__module__):
+            return
+        self._left += (cell.cell_contents for _, cell in _cells(function))
+        if not self._is_own(function.__globals__.get("__name__")):  # a decorator's, around a function of the user's
+            self._left += vars(function).values()
+            return
+        self.functions[function] = None
+        self._left += function.__defaults__ or ()
+        self._left += (function.__kwdefaults__ or {}).values()
+        names = named_in(function.__code__)
+        table, asked = self._globals.setdefault(id(function.__globals__), (function.__globals__, {}))
+        self._look_up(table, [name for name in names.outside if name not in asked])
+        asked |= dict.fromkeys(names.outside)
+        self._left += (sys.modules[name] for name in names.imported if name in sys.modules)
+        new = [name for name in names.attributes if name not in self._attributes]
+        self._attributes |= dict.fromkeys(new)
+        for holder in list(self._holders.values()):
+            self._look_up(holder, new)
+
+    def _add_module(self, module: ModuleType) -> None:
+        if module is os:
+            self._add_holder(os, {"environ": os.environ, "getenv": os.environ})
+        elif self._is_own(module.__name__):
+            self._add_holder(module, vars(module))
+
+    def _add_class(self, kind: type) -> None:
+        """Add a class that code names: it may make objects of it."""
+        metaclass: type = type(kind)
+        bases = [base for base in (*kind.__mro__, *metaclass.__mro__) if self._is_own(base.__module__)]
+        unrun = SILENT | MAKING if issubclass(kind, nn.Module) else SILENT
+        self._add_bases(bases, unrun, whole=issubclass(kind, torch.autograd.Function))
+
+    def _add_bases(self, bases: Iterable[type], unrun: frozenset[str], whole: bool = False) -> None:
+        for base in bases:
+            self.classes[base] = None
+            self._add_holder(base, vars(base))
+            for name, attribute in vars(base).items():
+                special = name.startswith("__") and name.endswith("__") and name not in unrun
+                if whole or (special and isinstance(attribute, FunctionType)):
+                    self._left.append(attribute)
+
+    def _add_object(self, value: Any) -> None:
+        """Add an object, to be read whole; one of the user's that can't be, as it holds a lock, is read by name."""
+        kind = type(value)
+        if is_library(kind.__module__):
+            return
+        self._add_bases([base for base in kind.__mro__ if self._is_own(base.__module__)], SILENT | MAKING)
+        try:
+            frozen(value, "")
+        except Unfrozen:
+            if self._is_own(kind.__module__):
+                self._add_holder(value, Attributes(value))
+        else:
+            self._left += (part for part in held_by(value, "") if type(part) not in EXACT)
+
+    def _add_holder(self, owner: Any, table: Mapping[str, Any]) -> None:
+        """Add a table of attributes."""
+        if id(owner) not in self._holders:
+            self._holders[id(owner)] = table
+            self._look_up(table, list(self._attributes))
+
+    def _look_up(self, table: Mapping[str, Any], names: Iterable[str]) -> None:
+        for name in names:
+            value = table.get(name)
+            if value is os.getenv:
+                value = os.environ
+            if value is not None:
+                self._named.append((name, value))
+                self._left.append(value)
+
+    def _is_read(self, value: Any) -> bool:
+        """Tell whether what a value holds is read at once, not name by name; functions and modules are walked."""
+        return not isinstance(value, FIXED) and id(value) not in self._holders
+
+    def _is_own(self, module: str | None) -> bool:
+        return is_own(module, self._users)
+
+
+def _type_of(module: nn.Module) -> type:
+    return type(module)
+
+
+def _cells(function: FunctionType) -> Iterator[tuple[str, CellType]]:
+    """Give what a function closes over, by name."""
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        if name != "__class__" and cell != CellType():
+            yield name, cell
+
+
+def _itself(value: Any) -> Any:
+    return value
