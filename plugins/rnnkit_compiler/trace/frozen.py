@@ -3,7 +3,7 @@
 import logging
 import re
 from array import array
-from collections import deque
+from collections import deque, namedtuple
 from collections.abc import Hashable, Mapping, Set
 from contextvars import ContextVar
 from enum import Enum
@@ -36,21 +36,16 @@ PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.d
 EXACT = frozenset((bool, int, str, type(None)))
 """Types whose equal values are the same to a step."""
 
+FIELD = type(vars(namedtuple("Pair", "left right"))["left"])
+
+CODE = (type, FunctionType, BuiltinFunctionType, CodeType, ModuleType, torch.jit.ScriptFunction)
+WRAPPERS = (property, cached_property, classmethod, staticmethod)
+DESCRIPTORS = (WrapperDescriptorType, MethodDescriptorType, ClassMethodDescriptorType, GetSetDescriptorType)
+TOLD = (torch.finfo, torch.iinfo, torch.layout, torch.memory_format, torch._ops.OpOverload, torch._ops.OpOverloadPacket)
+
 FIXED = (
-    *(type, FunctionType, BuiltinFunctionType, CodeType, ModuleType, nn.Module, torch.Generator, logging.Logger),
-    *(
-        property,
-        cached_property,
-        classmethod,
-        staticmethod,
-        WrapperDescriptorType,
-        MethodDescriptorType,
-        UnionType,
-        GenericAlias,
-    ),
-    *(GetSetDescriptorType, MemberDescriptorType, ClassMethodDescriptorType),
-    *(re.Pattern, itemgetter, attrgetter, methodcaller, np.ufunc, torch.finfo, torch.iinfo, torch.layout),
-    *(torch.memory_format, torch._ops.OpOverload, torch._ops.OpOverloadPacket, torch.jit.ScriptFunction),
+    *(*CODE, *WRAPPERS, *DESCRIPTORS, *TOLD, MemberDescriptorType, FIELD, UnionType, GenericAlias, np.ufunc),
+    *(nn.Module, torch.Generator, logging.Logger, re.Pattern, itemgetter, attrgetter, methodcaller),
 )
 """What is known by itself. Submodules are walked by whoever freezes a module; random numbers are drawn by nobody."""
 

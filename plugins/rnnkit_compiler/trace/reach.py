@@ -4,7 +4,7 @@ import os
 import sys
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from functools import cached_property, partial
+from functools import partial
 from types import CellType, FunctionType, ModuleType
 from typing import Any, TypeAlias
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from rnnkit_compiler.trace.attributes import Attributes
 from rnnkit_compiler.trace.classes import version_of
-from rnnkit_compiler.trace.frozen import EXACT, FIXED, PLAIN, Identity, Unfrozen, frozen, held_by
+from rnnkit_compiler.trace.frozen import EXACT, FIXED, PLAIN, WRAPPERS, Identity, Unfrozen, frozen, held_by
 from rnnkit_compiler.trace.named import named_in
 from rnnkit_compiler.trace.owners import is_library, is_own, own_bases, package
 from rnnkit_compiler.trace.torch_modules import attributes_of
@@ -29,9 +29,6 @@ SILENT = frozenset(("__repr__", "__str__", "__reduce__", "__reduce_ex__", "__get
 
 MAKING = frozenset(("__init__", "__new__", "__post_init__", "__init_subclass__"))
 """Special methods that run where a step makes an object."""
-
-WRAPPERS = (property, cached_property, staticmethod, classmethod)
-"""What a class has in place of some functions."""
 
 Reading: TypeAlias = tuple[Callable[[], Any], str]
 """How to read something, and its name."""
