@@ -7,7 +7,7 @@ from torch.nn.parameter import is_lazy
 
 from rnnkit_compiler.trace.frozen import EXACT, Unfrozen, frozen
 from rnnkit_compiler.trace.reach import Reach
-from rnnkit_compiler.trace.torch_modules import attributes_of, has_hooks
+from rnnkit_compiler.trace.torch_modules import FOR_ALL, attributes_of, hooks_of
 
 
 class Fingerprint:
@@ -17,7 +17,7 @@ class Fingerprint:
         self.tensors: list[Tensor] = []
         """Parameters and buffers, module by module."""
 
-        self.has_hooks = False
+        self.has_hooks = any(FOR_ALL)
         """Whether a module inside of the cell has hooks, which a recorded step would not call."""
 
         self.unseen = ""
@@ -34,7 +34,7 @@ class Fingerprint:
 
     def _module(self, module: nn.Module) -> Hashable:
         own: list[object] = [type(module)]
-        self.has_hooks |= has_hooks(module)
+        self.has_hooks |= any(hooks_of(module))
         for name, value in attributes_of(module):
             own.append(name)
             own.append((type(value), value) if type(value) in EXACT else frozen(value, name))

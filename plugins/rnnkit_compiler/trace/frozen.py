@@ -6,9 +6,11 @@ from array import array
 from collections import deque, namedtuple
 from collections.abc import Hashable, Mapping, Set
 from contextvars import ContextVar
+from decimal import Decimal
 from enum import Enum
 from functools import cached_property, partial
 from operator import attrgetter, itemgetter, methodcaller
+from pathlib import PurePath
 from types import (
     BuiltinFunctionType,
     ClassMethodDescriptorType,
@@ -30,7 +32,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device, torch.Size, Enum, np.generic)
+NUMBERS = (bool, int, float, complex, Decimal, np.generic)
+
+PLAIN = (*NUMBERS, str, bytes, type(None), torch.dtype, torch.device, torch.Size, Enum, PurePath)
 """Values that never change."""
 
 EXACT = frozenset((bool, int, str, type(None)))

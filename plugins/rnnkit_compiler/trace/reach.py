@@ -24,11 +24,14 @@ CLOSED = (*PLAIN, Tensor)
 BY_THEMSELVES = frozenset(("step", "project", "forward"))
 """Methods that are called by no name in a step."""
 
-SILENT = frozenset(("__repr__", "__str__", "__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__del__"))
+SILENT = frozenset(("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__del__"))
 """Special methods that no step runs."""
 
 MAKING = frozenset(("__init__", "__new__", "__post_init__", "__init_subclass__"))
 """Special methods that run where a step makes an object."""
+
+COMPUTING = frozenset(("eval", "exec", "globals"))
+"""Functions that read what no name in the code tells."""
 
 Reading: TypeAlias = tuple[Callable[[], Any], str]
 """How to read something, and its name."""
@@ -80,7 +83,7 @@ class Reach:
         yield from ((partial(_itself, value), name) for name, value in self._named if self._is_read(value))
         for function in self.functions:
             given = (name for name in ("__defaults__", "__kwdefaults__") if getattr(function, name))
-            yield from ((partial(getattr, function, name), function.__name__) for name in given)
+            yield from ((partial(getattr, function, name), function.__name__) for name in ("__code__", *given))
             yield from ((partial(getattr, cell, "cell_contents"), name) for name, cell in _cells(function))
 
     def key(self) -> Hashable:
@@ -119,6 +122,8 @@ class Reach:
         self._left += function.__defaults__ or ()
         self._left += (function.__kwdefaults__ or {}).values()
         names = named_in(function.__code__)
+        if computed := COMPUTING.intersection(names.outside):
+            raise Unfrozen(f"{function.__name__}() calls {min(computed)}(), and what that reads is not seen")
         table, asked = self._globals.setdefault(id(function.__globals__), (function.__globals__, {}))
         self._look_up(table, [name for name in names.outside if name not in asked])
         asked |= dict.fromkeys(names.outside)

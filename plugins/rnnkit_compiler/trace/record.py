@@ -227,4 +227,6 @@ def _stand_in(tensor: Tensor) -> Tensor:
 
 
 def _leaf(tensor: Tensor) -> Tensor:
-    return tensor.detach().requires_grad_(tensor.is_floating_point() or tensor.is_complex())
+    """Return a tensor as a call gives it, with gradients and without: a step may ask for `h.requires_grad`."""
+    differentiable = tensor.is_floating_point() or tensor.is_complex()
+    return tensor.detach().requires_grad_(differentiable and torch.is_grad_enabled())

@@ -1,11 +1,16 @@
 """What torch keeps in every module, beside what the user's code does."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from torch import nn
 
 HOOKS = frozenset(("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"))
+
+FOR_ALL: tuple[Mapping[int, Any], ...] = tuple(
+    getattr(nn.modules.module, f"_global{name}") for name in HOOKS if hasattr(nn.modules.module, f"_global{name}")
+)
+"""Hooks of all modules, kind by kind."""
 
 IGNORED = frozenset(
     (
@@ -21,10 +26,9 @@ FLAT_WEIGHTS = frozenset(("_flat_weights", "_flat_weight_refs"))
 """Where torch's own recurrent modules keep their parameters once more."""
 
 
-def has_hooks(module: nn.Module) -> bool:
-    """Tell whether a module has hooks."""
-    own = vars(module)
-    return any(own[name] for name in HOOKS)
+def hooks_of(module: nn.Module) -> Iterator[Mapping[int, Any]]:
+    """Give the hooks of a module, kind by kind."""
+    yield from (vars(module)[name] for name in HOOKS)
 
 
 def attributes_of(module: nn.Module) -> Iterator[tuple[str, Any]]:

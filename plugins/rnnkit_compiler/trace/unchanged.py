@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from rnnkit_compiler.trace.classes import containers_of
 from rnnkit_compiler.trace.frozen import PLAIN, frozen
 from rnnkit_compiler.trace.reach import Reach, Reading
-from rnnkit_compiler.trace.torch_modules import HOOKS, attributes_of
+from rnnkit_compiler.trace.torch_modules import FOR_ALL, attributes_of, hooks_of
 
 TABLES = ("_parameters", "_buffers", "_modules")
 
@@ -36,7 +36,7 @@ class Unchanged:
         self._tables = [*self._tables_of_modules(), *map(vars, reach.classes)]
         self._sizes = [*map(len, self._tables)]
         self._held = [*chain.from_iterable(map(_values, self._tables))]
-        self._hooks = [getattr(module, name) for module in self._modules for name in HOOKS]
+        self._hooks = [*FOR_ALL, *(hooks for module in self._modules for hooks in hooks_of(module))]
         self._globals = [(table.get, names) for table, names in reach.lookups]
         self._named = [*self._look_up_globals()]
         self._tensors = [*self._tensors_of_modules()]

@@ -88,6 +88,9 @@ class Computed:
     def __getitem__(self, name):
         return self._content[name]
 
+    def __str__(self):
+        return str(self._content["gain"])
+
     def through(self):
         return self._inner()
 
@@ -110,6 +113,10 @@ class Locked:
 
     def __init__(self):
         self.lock, self.gain = threading.Lock(), 1.5
+
+
+def exchanged():
+    return 1.5
 
 
 @functools.lru_cache
@@ -210,6 +217,8 @@ OTHER = {
     "what a held one's read": (lambda self: self.held.outside(), other_gain),
     "object with a lock": (lambda self: LOCKED.gain, lambda patch: patch.setattr(LOCKED, "gain", 2.5)),
     "cache": (lambda self: cached(), other_cached),
+    "text": (lambda self: float(f"{COMPUTED}"), other_computed),
+    "code": (lambda self: exchanged(), lambda patch: patch.setattr(exchanged, "__code__", (lambda: 2.5).__code__)),
     "import": (imports, lambda patch: patch.setattr(MODULE, "gain", 2.5)),
 }
 
@@ -291,6 +300,37 @@ def test_a_step_that_draws_numbers_draws_those_that_it_would(draw):
         np.random.seed(1)
         found.append(rnnkit.unrollers[name]()(cell, xs)[0])
     torch.testing.assert_close(*found)
+
+
+@pytest.mark.parametrize("read", [lambda self: eval("GAIN"), lambda self: globals()["GAIN"]])
+def test_what_no_name_tells_is_for_the_loop(read):
+    cell = reads(read)
+    assert "not seen" in Fingerprint(cell).unseen
+    assert rnnkit.unrollers["compiled"]().backend_of(cell) == "loop"
+
+
+def test_a_step_that_asks_for_gradients_is_as_in_the_loop():
+    class Asks(rnnkit.Cell):
+        def step(self, x, state):
+            (h,) = state
+            h = h + (x if h.requires_grad else 2 * x)
+            return h, (h,)
+
+    cell, xs = Asks(2, 2), torch.randn(3, 2, 2)
+    torch.testing.assert_close(*[rnnkit.unrollers[name]()(cell, xs)[0] for name in ("compiled", "loop")])
+
+
+def test_a_hook_of_all_modules_is_called():
+    cell, xs = reads(lambda self: self.child(torch.ones(2))), torch.randn(3, 2, 2)
+    cell.child = torch.nn.Linear(2, 2)
+    compiled, loop = (rnnkit.unrollers[name]() for name in ("compiled", "loop"))
+    for _ in range(3):  # so that it is known to be unchanged
+        compiled(cell, xs)
+    hook = torch.nn.modules.module.register_module_forward_hook(lambda module, given, result: 2 * result)
+    try:
+        torch.testing.assert_close(compiled(cell, xs)[0], loop(cell, xs)[0])
+    finally:
+        hook.remove()
 
 
 def test_what_a_decorator_of_a_library_wraps_is_seen(monkeypatch):
