@@ -302,7 +302,7 @@ def test_a_step_that_draws_numbers_draws_those_that_it_would(draw):
     torch.testing.assert_close(*found)
 
 
-@pytest.mark.parametrize("read", [lambda self: eval("GAIN"), lambda self: globals()["GAIN"]])
+@pytest.mark.parametrize("read", [lambda self: eval("GAIN"), lambda self: globals()["GAIN"]], ids=["eval", "globals"])
 def test_what_no_name_tells_is_for_the_loop(read):
     cell = reads(read)
     assert "not seen" in Fingerprint(cell).unseen
