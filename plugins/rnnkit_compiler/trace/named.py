@@ -1,10 +1,14 @@
 """The names in a function: of global values, and of attributes."""
 
 import dis
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from types import CodeType
 from typing import NamedTuple
+
+EVALUATING = frozenset(("eval", "exec", "globals"))
+"""Functions that look up names which are in a text."""
 
 _GLOBAL = frozenset(("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"))
 
@@ -29,9 +33,11 @@ def named_in(code: CodeType) -> Names:
     steps = [step for one in codes for step in dis.get_instructions(one)]
     outside = dict.fromkeys(step.argval for step in steps if step.opname in _GLOBAL)
     imported = dict.fromkeys(step.argval for step in steps if step.opname == "IMPORT_NAME")
-    words = (word for one in codes for word in one.co_consts if isinstance(word, str) and word.isidentifier())
+    texts = [text for one in codes for text in one.co_consts if isinstance(text, str)]
+    words = [word for text in texts for word in re.findall(r"[^\W\d]\w*", text)] if EVALUATING & {*outside} else []
+    outside |= dict.fromkeys(words)
     attributes = (name for one in codes for name in one.co_names)
-    return Names(tuple(outside), tuple(dict.fromkeys((*attributes, *words))), tuple(imported))
+    return Names(tuple(outside), tuple(dict.fromkeys((*attributes, *filter(str.isidentifier, texts)))), tuple(imported))
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:

@@ -30,9 +30,6 @@ SILENT = frozenset(("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__
 MAKING = frozenset(("__init__", "__new__", "__post_init__", "__init_subclass__"))
 """Special methods that run where a step makes an object."""
 
-COMPUTING = frozenset(("eval", "exec", "globals"))
-"""Functions that read what no name in the code tells."""
-
 Reading: TypeAlias = tuple[Callable[[], Any], str]
 """How to read something, and its name."""
 
@@ -122,8 +119,6 @@ class Reach:
         self._left += function.__defaults__ or ()
         self._left += (function.__kwdefaults__ or {}).values()
         names = named_in(function.__code__)
-        if computed := COMPUTING.intersection(names.outside):
-            raise Unfrozen(f"{function.__name__}() calls {min(computed)}(), and what that reads is not seen")
         table, asked = self._globals.setdefault(id(function.__globals__), (function.__globals__, {}))
         self._look_up(table, [name for name in names.outside if name not in asked])
         asked |= dict.fromkeys(names.outside)
