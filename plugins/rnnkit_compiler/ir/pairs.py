@@ -49,6 +49,10 @@ def pair_of(lowering: Lowering, argument: Ref) -> Pair:
 
 def components(lowering: Lowering, number: int) -> tuple[int, int]:
     """Return the numbers of the real and the imaginary part of a complex invariant, made once a call."""
+    literal = lowering.recording.constants.get(number)
+    if number not in lowering.components and literal is not None:
+        first, second = (lowering.added.constant(part.contiguous()).number for part in (literal.real, literal.imag))
+        lowering.components[number] = first, second
     if number not in lowering.components:
         once = lowering.added.once
         shape, real = lowering.recording.shapes[number], COMPLEX[lowering.recording.dtypes[number]]

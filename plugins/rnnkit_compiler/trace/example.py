@@ -1,7 +1,5 @@
 """Plain input for a cell, to look at its step without a caller's."""
 
-from itertools import chain
-
 import torch
 from torch import Tensor
 
@@ -11,7 +9,7 @@ import rnnkit
 def example(cell: rnnkit.Cell) -> tuple[Tensor, rnnkit.State]:
     """Return plain input for a cell, and its initial state: one step of two rows."""
     like = first_number(cell)
-    dtype = torch.get_default_dtype() if like is None else like.dtype
+    dtype = torch.get_default_dtype() if like is None else like.dtype.to_real()
     xs = torch.zeros(1, 2, cell.input_size, dtype=dtype, device="cpu" if like is None else like.device)
     prepared = rnnkit.prepare(cell, xs, None, None, None)
     return xs, prepared.state
@@ -23,5 +21,7 @@ def to_try(cell: rnnkit.Cell) -> rnnkit.Cell:
 
 
 def first_number(cell: rnnkit.Cell) -> Tensor | None:
-    """Return the first tensor of a cell that tells dtype and device: a cell may have buffers alone."""
-    return next((tensor for tensor in chain(cell.parameters(), cell.buffers()) if tensor.is_floating_point()), None)
+    """Return the first tensor of a cell that tells dtype and device: it may have buffers or complex numbers alone."""
+    tensors = [*cell.parameters(), *cell.buffers()]
+    found = (tensor for is_one in (Tensor.is_floating_point, Tensor.is_complex) for tensor in tensors if is_one(tensor))
+    return next(found, None)

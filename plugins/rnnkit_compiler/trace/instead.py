@@ -1,6 +1,6 @@
 """The value of one tensor with the gradient of another: what writing in place under `no_grad` makes of a tensor."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import torch
@@ -15,17 +15,18 @@ class Operator:
     Args:
         schema: of its call, as aten has it, without what it returns: one tensor.
         function: what it does.
+        tags: what torch would say of it.
     """
 
-    tags = frozenset((torch.Tag.pointwise,))
-
-    def __init__(self, schema: str, function: Callable[..., Any]) -> None:
+    def __init__(
+        self, schema: str, function: Callable[..., Any], tags: Collection[torch.Tag] = (torch.Tag.pointwise,)
+    ) -> None:
         self._schema = torch._C.parse_schema(f"{schema} -> Tensor")
-        self._function = function
+        self._function, self.tags = function, frozenset(tags)
 
-    def __call__(self, *tensors: Tensor) -> Tensor:
-        """Return what the function makes of tensors."""
-        result: Tensor = self._function(*tensors)
+    def __call__(self, *arguments: Any) -> Tensor:
+        """Return what the function makes of tensors and other arguments."""
+        result: Tensor = self._function(*arguments)
         return result
 
     def __str__(self) -> str:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from rnnkit_compiler.trace.recording import NotRecordable, Ref
+from rnnkit_compiler.trace.scattered import back_from, of_complex
 
 aten = torch.ops.aten
 
@@ -83,10 +84,11 @@ class Memory:
     Args:
         emit: notes a call.
         shapes: of the recording's tensors, by number.
+        dtypes: of these.
     """
 
-    def __init__(self, emit: Emit, shapes: Sequence[tuple[int, ...]]) -> None:
-        self._emit, self._shapes = emit, shapes
+    def __init__(self, emit: Emit, shapes: Sequence[tuple[int, ...]], dtypes: Sequence[torch.dtype]) -> None:
+        self._emit, self._shapes, self._dtypes = emit, shapes, dtypes
         self._aliases: dict[int, Alias] = {}
         self._roots: dict[int, list[Root]] = {}
         """By the address of their storage."""
@@ -218,8 +220,12 @@ class Memory:
         elif view.name == "diagonal":
             dims = [view.argument(word) for word in ("offset", "dim1", "dim2")]
             operator, words = aten.diagonal_scatter.default, [*words, *dims]
+        elif view.name in ("view_as_real", "view_as_complex"):
+            operator, words = back_from(view.name), [Ref(number)]
         if operator is None:
             raise NotRecordable(f"step() overwrites a tensor through {view.name}, while others see it")
+        if self._dtypes[base].is_complex:
+            operator = of_complex(operator)
         return self._emit(operator, tuple(words), {})[0]
 
 

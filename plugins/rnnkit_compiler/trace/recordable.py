@@ -45,6 +45,8 @@ def functional_form(func: Any, target: Any) -> Any:
         raise NotRecordable(_draws(func))
     if packet is None or func._overloadname not in packet.overloads() or not isinstance(target, Tensor):
         raise NotRecordable(f"step() calls {name}, which overwrites a tensor")
+    if name == "zero_" and target.is_complex():  # torch has no derivative of the other one
+        return aten.zeros_like.default
     return None if name == "copy_" else getattr(packet, func._overloadname)
 
 
@@ -54,10 +56,15 @@ def check_operation(func: Any) -> None:
         raise NotRecordable(f"step() calls {func}, which is no operation of torch's own")
     if func is aten._local_scalar_dense.default or torch.Tag.data_dependent_output in func.tags:
         raise NotRecordable("step() reads the values of a tensor")
-    if func._schema.name == "aten::as_strided":
-        raise NotRecordable("step() reads memory by strides, which may be others the next time")
     if torch.Tag.dynamic_output_shape in func.tags and func is not aten.index.Tensor:
         raise NotRecordable(f"step() calls {func}, whose result has a shape that depends on values")
+
+
+def unknown(tensor: Tensor, strided: Sequence[Tensor]) -> str:
+    """Say why a tensor that is read has no number."""
+    if any(tensor is made for made in strided):
+        return "step() reads memory by strides, which may be others the next time"
+    return "step() reads a tensor that is neither parameter, buffer, projection nor state"
 
 
 def check_index(func: Any, args: tuple[Any, ...]) -> None:

@@ -27,6 +27,7 @@ from rnnkit_compiler.trace.recordable import (
     listed,
     one_of_its_own,
     run,
+    unknown,
 )
 from rnnkit_compiler.trace.recording import Call, NotRecordable, Recording, Ref, map_tensors
 
@@ -54,6 +55,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._resolved: set[int] = set()
         """The numbers of copies that are made below autograd of what is conjugate or negative by a mark."""
 
+        self._strided: list[Tensor] = []
+        """What was made by strides."""
+
         self._is_within = False
         """Whether an operation is being noted, below autograd."""
 
@@ -63,7 +67,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._has_gradient: list[bool] = []
         """By number, whether a gradient goes through the tensor, by the operations alone."""
 
-        self._memory = Memory(self._emit, self.recording.shapes)
+        self._memory = Memory(self._emit, self.recording.shapes, self.recording.dtypes)
 
     def enter(self, tensor: Tensor, original: Tensor | None = None) -> int:
         """Number what the step is given; it may come upon the `original` that the tensor stands for as well."""
@@ -105,6 +109,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             kwargs.pop("memory_format", None)
         if func is aten.ones_like.default and not args[0].dim():  # where a gradient begins, whatever the number is
             func, args, kwargs = one_of_its_own(args[0], kwargs)
+        if func is aten.as_strided.default:  # autograd makes views of other views so, which no one reads
+            self._strided.append(func(*args, **kwargs))
+            return self._strided[-1]
         check_operation(func)
         check_index(func, args)
         if func is aten.lift_fresh.default and id(args[0]) not in self._numbers:
@@ -158,7 +165,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Return the number of a tensor that is read, cut off from the gradient where autograd has cut it off."""
         number = self._numbers.get(id(tensor))
         if number is None:
-            raise NotRecordable("step() reads a tensor that is neither parameter, buffer, projection nor state")
+            raise NotRecordable(unknown(tensor, self._strided))
         if number in self._given:
             return Ref(number)
         if self._memory.is_stale(tensor):

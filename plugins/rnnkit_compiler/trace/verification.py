@@ -17,8 +17,8 @@ FEW, ALL, TWO = (2, 3, 1), (0, 1, 2, 3, 4, 5, 6), (4, 0)
 ONE = (5,)
 """The row of one more run."""
 
-OF_AUTOGRAD = ("detach", "alias", "clone", instead.NAME)
-"""What autograd keeps is a view or a copy."""
+OF_AUTOGRAD = ("detach", "alias", "clone", "view_as_real", "view_as_complex", instead.NAME)
+"""What autograd keeps is a view or a copy, and it makes views again of what was overwritten."""
 
 LARGE = 1 << 20
 """Elements of a weight from which on its gradient would take longer than all else."""

@@ -6,6 +6,8 @@ from rnnkit_compiler.ir.rules import (
     bits,
     chosen,
     complex,
+    complex_functions,
+    complex_parts,
     constants,
     distances,
     divisions,
@@ -65,7 +67,7 @@ RULES: dict[str, Rule] = {
 }
 """By the name of the operation, without its overload."""
 
-COMPLEX_RULES: dict[str, Rule] = complex.TABLE.rules
+COMPLEX_RULES: dict[str, Rule] = complex_parts.TABLE.rules | complex.TABLE.rules | complex_functions.TABLE.rules
 """The same where an operand or a result is complex."""
 
 _CHEAP = frozenset(name for table in TABLES if table.cheap for name in table.rules)
