@@ -435,8 +435,32 @@ FOURIER = {
     "_fft_c2r": "torch.fft.irfft(torch.complex(a, b))",
 }
 
+SQUARE = "a[:, :4].reshape(-1, 2, 2) + 5 * torch.eye(2, dtype=a.dtype)"
+
+MATRICES = {
+    "linalg_inv": f"torch.linalg.inv({SQUARE})",
+    "inverse": f"torch.inverse({SQUARE})",
+    "linalg_inv_ex": f"torch.linalg.inv_ex({SQUARE}).inverse",
+    "linalg_solve": f"torch.linalg.solve({SQUARE}, b.view(-1, 2, 3))",
+    "linalg_solve_ex": f"torch.linalg.solve_ex({SQUARE}, b.view(-1, 2, 3)).result",
+    "linalg_cholesky": f"torch.linalg.cholesky({SQUARE})",
+    "linalg_cholesky_ex": f"torch.linalg.cholesky_ex({SQUARE}).L",
+    "cholesky_solve": f"torch.cholesky_solve(b.view(-1, 2, 3), {SQUARE})",
+    "linalg_solve_triangular": f"torch.linalg.solve_triangular({SQUARE}, b.view(-1, 2, 3), upper=True)",
+    "linalg_det": f"torch.linalg.det({SQUARE})",
+    "det": f"torch.det({SQUARE})",
+    "linalg_slogdet": f"torch.linalg.slogdet({SQUARE}).logabsdet",
+    "slogdet": f"torch.slogdet({SQUARE}).logabsdet",
+    "logdet": f"torch.logdet({SQUARE})",
+    "linalg_matrix_power": f"torch.linalg.matrix_power({SQUARE}, 3)",
+    "matrix_power": f"torch.matrix_power({SQUARE}, 2)",
+    "matrix_exp": f"torch.matrix_exp({SQUARE})",
+    "cholesky_inverse": f"torch.cholesky_inverse({SQUARE})",
+}
+
 TABLE = {"pointwise": POINTWISE, "products": PRODUCTS, "reductions": REDUCTIONS, "moves": MOVES, "complex": COMPLEX}
 TABLE["fourier"] = FOURIER
+TABLE["matrices"] = MATRICES
 
 GROUPS = {
     "their own derivatives, which autograd calls": (

@@ -37,6 +37,7 @@ from rnnkit_compiler.trace.example import example, first_number
 from rnnkit_compiler.trace.fingerprint import Fingerprint
 from rnnkit_compiler.trace.obstacle import obstacle
 from rnnkit_compiler.trace.paths import tensor_at
+from rnnkit_compiler.trace.solvers import sound
 
 BACKENDS = tuple(backend.name for backend in _program.BACKENDS)
 """What may run the steps: a kernel, or torch's operations."""
@@ -123,7 +124,7 @@ class Compiled(rnnkit.Unroller):
             mind_forks()
             prepared = rnnkit.prepare(cell, stand_in(symbols, table), state, lengths, reset)
             program = program_for(cell, prepared.xs, prepared.state, self._wanted, apart=True)
-            if isinstance(program, Program) and program.backend.name != TORCH:
+            if isinstance(program, Program) and program.backend.name != TORCH and not program.recording.raises:
                 with _devices.current(prepared.xs.device):
                     return program.run_symbols(cell, symbols, table, prepared)
         return super().over_symbols(cell, symbols, table, state, lengths=lengths, reset=reset)
@@ -169,7 +170,7 @@ class Compiled(rnnkit.Unroller):
         program = self._on_plain_input(cell)
         if isinstance(program, Refusal) or program.backend.name == TORCH or program.tables:
             return None  # what is in tables may change
-        return program if program.recording.for_one_row else None
+        return program if program.recording.for_one_row and not program.recording.raises else None
 
     def explain(self, cell: Cell) -> str:
         """Say what is computed ahead, fused and deferred, what it costs, what fell back and why, and the Jacobian."""
@@ -227,7 +228,7 @@ def _unroll(
 def _run(wanted: Wanted, cell: Cell, prepared: rnnkit.Prepared) -> tuple[Tensor, State] | None:
     """Run the program of a cell; None: there is none that is worth it."""
     program = _chosen(wanted, cell, prepared)
-    return None if program is None else _run_by(program, cell, prepared)
+    return None if program is None else sound(program.recording, lambda: _run_by(program, cell, prepared))
 
 
 def _cast(wanted: Wanted, cell: Cell, prepared: rnnkit.Prepared) -> tuple[Tensor, State] | None:
@@ -239,8 +240,8 @@ def _cast(wanted: Wanted, cell: Cell, prepared: rnnkit.Prepared) -> tuple[Tensor
     with paused(device):
         if (program := _chosen(wanted, wide_cell, wide, narrow is torch.bfloat16)) is None:
             return None
-        result = _run_by(program, wide_cell, wide)
-    return narrowed(result, program.loop_dtypes(cell, prepared))
+        result = sound(program.recording, lambda: _run_by(program, wide_cell, wide))
+    return None if result is None else narrowed(result, program.loop_dtypes(cell, prepared))
 
 
 def _chosen(wanted: Wanted, cell: Cell, prepared: rnnkit.Prepared, narrow: bool = False) -> Program | None:

@@ -26,6 +26,10 @@ BESIDE_INFINITIES = {
     **dict.fromkeys(
         (row.name for row in ROWS if row.kind == "fourier"), "a product adds up in another order than a fast transform"
     ),
+    **dict.fromkeys(
+        (row.name for row in ROWS if row.kind == "matrices"),
+        "what is eliminated in another order is no number elsewhere",
+    ),
 }
 """Operators whose numbers beside NaN and infinities are others than the loop's, and why."""
 

@@ -17,6 +17,7 @@ from rnnkit_compiler.trace.recording import NotRecordable, Recording
 from rnnkit_compiler.trace.rewritten import Rewriting
 from rnnkit_compiler.trace.rows import joined
 from rnnkit_compiler.trace.saved_tensors import shielded
+from rnnkit_compiler.trace.solvers import with_checks
 from rnnkit_compiler.trace.verification import (
     ALL,
     FEW,
@@ -81,6 +82,7 @@ def _record(cell: rnnkit.Cell, examples: "_Examples", nest: Nest) -> Recording:
             check_rows(recording, few, all_)
             check_gradients(recording, few)
             check_gradients(recording, _run(cell, _otherwise(examples), TWO, nest))
+            recording.calls = with_checks(recording.calls)
             recording.for_one_row = _is_for_one_row(recording, cell, examples, nest)
     except NotRecordable:
         raise

@@ -101,6 +101,11 @@ class Recording:
         """The numbers in all parameters and buffers."""
         return sum(prod(self.shapes[number]) for number in self.weights.values())
 
+    @cached_property
+    def raises(self) -> bool:
+        """Whether it solves, which raises of a singular matrix."""
+        return any(call.kwargs.get("check_errors") is True for call in self.live)
+
     @property
     def results(self) -> list[int]:
         """The numbers of the output and of the next states."""

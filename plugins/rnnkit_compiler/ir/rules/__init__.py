@@ -14,6 +14,7 @@ from rnnkit_compiler.ir.rules import (
     fourier,
     left_over,
     losses,
+    matrices,
     moves,
     norms,
     pointwise,
@@ -55,6 +56,7 @@ TABLES = (
     chosen.TABLE,
     bits.TABLE,
     ranks.TABLE,
+    matrices.TABLE,
     left_over.TABLE,
     refused.TABLE,
 )

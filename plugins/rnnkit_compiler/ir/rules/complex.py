@@ -61,7 +61,7 @@ def number(graph: Graph, value: complex) -> Parts:
     return Parts(graph.number(value.real), graph.number(value.imag))
 
 
-def _scaled(a: Parts, factor: complex) -> Parts:
+def _scaled(a: Parts, factor: Any) -> Parts:
     if isinstance(factor, complex):
         return times(a, number(a.real.graph, factor))
     return Parts(*(scaled(part, factor) for part in a))

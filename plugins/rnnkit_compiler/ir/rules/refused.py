@@ -10,10 +10,11 @@ TABLE = Table(cheap=False)
 REASONS = {
     **dict.fromkeys(("nanmedian", "mode"), "counts units by their numbers"),
     **dict.fromkeys(
-        ("_linalg_solve_ex", "linalg_inv_ex", "linalg_cholesky_ex", "linalg_lu_factor_ex", "linalg_ldl_factor_ex"),
+        ("linalg_lu_factor_ex", "linalg_ldl_factor_ex"),
         "fails for some matrices, which a kernel does not look for",
     ),
     "binary_cross_entropy": "refuses numbers outside of [0, 1], which a kernel does not look for",
+    "linalg_matrix_exp": "squares a matrix as often as its numbers say",
     "index_reduce": "multiplies what meets in one unit",
 }
 """By the name of the operation: what it does that a kernel does not."""
