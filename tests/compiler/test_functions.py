@@ -150,6 +150,36 @@ class Noted(Rounded):
         return torch.where(x.abs() < 1, grad, 0.0).masked_fill(x > 0.9, 0.0) * 2 / 3
 
 
+class Masked(Noted):
+    """Writes into the gradient, in place."""
+
+    @staticmethod
+    def backward(ctx, grad):
+        (x,) = ctx.saved_tensors
+        grad = grad.clone()
+        grad[x > 0.9] = 0
+        grad[~(x > -1)] = 0.0
+        return grad * 0.5
+
+
+class Summed(Noted):
+    """Adds up, and chooses between, what is made of the gradient."""
+
+    @staticmethod
+    def backward(ctx, grad):
+        (x,) = ctx.saved_tensors
+        near = torch.where(x.abs() < 1, grad * torch.exp(-x * x), torch.zeros_like(grad))
+        return near + grad / 3 - torch.where(x > 0, grad, 0.1 * grad)
+
+
+class Shifted(Rounded):
+    """Adds what is no gradient."""
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad + torch.ones_like(grad)
+
+
 class Once(Rounded):
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -158,7 +188,7 @@ class Once(Rounded):
 
 
 spiking = Spike.apply
-LEFT = (Clipped, Gated, Averaged, Once, Shared)
+LEFT = (Clipped, Gated, Averaged, Shifted, Shared)
 FUNCTIONS = {
     "spike": lambda v, u: spiking(v),
     "other style": lambda v, u: Steep.apply(v, 2.5),
@@ -168,6 +198,8 @@ FUNCTIONS = {
     "one operand twice": lambda v, u: OfTwo.apply(v, v),
     "its own result": lambda v, u: OfItsResult.apply(v),
     "by a mask": lambda v, u: Noted.apply(2 * v) + torch.tanh(v),
+    "masked in place": lambda v, u: Masked.apply(2 * v) + torch.tanh(v),
+    "summed": lambda v, u: Summed.apply(2 * v) + torch.tanh(v),
     "beside another": lambda v, u: torch.tanh(v) * 0.5 + Spike.apply(v),
     "of the input alone": lambda v, u: OfItsResult.apply(u) + v,
     "chain": lambda v, u: Spike.apply(torch.sin(Rounded.apply(v))) * Reversed.apply(u, 0.2),
@@ -219,6 +251,20 @@ def test_the_gradients_of_gradients_are_the_loops(name):
         total = sum((gradient / 9).square().sum() for gradient in first)
         found.append([*first, *torch.autograd.grad(total, leaves, materialize_grads=True)])
     torch.testing.assert_close(found[1], found[0], rtol=1e-9, atol=1e-9)
+
+
+def test_one_that_has_one_derivative_is_native_and_has_no_second():
+    cell = Spiking(3, 5, lambda v, u: Once.apply(v) + torch.tanh(v))
+    assert Compiled().backend_of(cell) == "cpp", Compiled().explain(cell)
+    assert list(rnnkit.testing.differences(Compiled(backend="cpp"), cell, 4, 3, 1e-9)) == []
+    said, xs = [], torch.randn(4, 3, 3, dtype=torch.float64)
+    for unroller in (Loop(), Compiled(backend="cpp")):
+        (first,) = torch.autograd.grad(unroller(cell, xs)[0].sin().sum(), cell.read.weight, create_graph=True)
+        with pytest.raises(RuntimeError) as raised:
+            first.square().sum().backward()
+        said.append(str(raised.value))
+    assert said[0] == said[1]
+    assert "once_differentiable" in said[0]
 
 
 @pytest.mark.parametrize("function", LEFT, ids=lambda function: function.__name__)

@@ -2,25 +2,31 @@
 
 Of an element of the result the gradient goes to the same element of an operand, times a slope, as in the surrogate
 gradients of spiking networks, straight-through estimators and reversed gradients. The slopes are what backward makes of
-ones, by operations each of which multiplies.
+ones, by operations each of which multiplies, adds such, or leaves out what a mask says.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from rnnkit_compiler.trace.instead import Operator
 from rnnkit_compiler.trace.recordable import listed
-from rnnkit_compiler.trace.recording import NotRecordable, Recording, Ref
+from rnnkit_compiler.trace.recording import Call, NotRecordable, Recording, Ref
 
 NAME = "rnnkit::sloped"
 
-PASSING = frozenset(
-    ("mul", "div", "neg", "view", "_unsafe_view", "clone", "alias", "detach", "_to_copy", "where", "masked_fill")
-)
+ONCE = "rnnkit::sloped_once"
+
+PASSING = frozenset(("mul", "neg", "view", "_unsafe_view", "clone", "alias", "detach", "_to_copy"))
 """What may multiply each element of a gradient by a number, or leave it."""
+
+COPIES = frozenset(("detach", "alias", "clone", "expand", "_to_copy"))
+
+FILLS = frozenset(("zeros_like", "new_zeros", "ones_like", "new_ones", "full_like", "new_full"))
+"""What reads a tensor for its shape alone."""
 
 
 class _Sloped(torch.autograd.Function):
@@ -35,8 +41,25 @@ class _Sloped(torch.autograd.Function):
         return None, grad * slope, None
 
 
+class _SlopedOnce(_Sloped):
+    backward = staticmethod(once_differentiable(_Sloped.backward))  # type: ignore[assignment]
+
+
 sloped = Operator(f"{NAME}(Tensor value, Tensor source, Tensor slope)", _Sloped.apply)
 """Returns `value`, whose gradient goes to `source`, times `slope`."""
+
+sloped_once = Operator(f"{ONCE}(Tensor value, Tensor source, Tensor slope)", _SlopedOnce.apply)
+"""The same with a gradient that has none, which torch says."""
+
+
+def operator_of(node: Any) -> Operator:
+    """Return the operator that stands for a Function."""
+    return sloped_once if _is_once(node) else sloped
+
+
+def _is_once(node: Any) -> bool:
+    backward = node._forward_cls.backward
+    return bool(backward.__code__.co_filename == torch.autograd.function.__file__)
 
 
 def function_of(tensor: Tensor) -> Any:
@@ -51,8 +74,6 @@ def operands_of(node: Any, tensors: Sequence[Tensor]) -> list[Tensor]:
     Raises:
         NotRecordable: one is not known.
     """
-    if node._forward_cls.backward.__code__.co_filename == torch.autograd.function.__file__:  # once_differentiable
-        raise NotRecordable(refusal(node))
     edges = [(function, place) for function, place in node.next_functions if function is not None]
     found = [next((t for t in reversed(tensors) if _is_at(t, *edge)), None) for edge in edges]
     if not found or any(tensor is None for tensor in found):
@@ -97,21 +118,34 @@ def check_linear(node: Any, recording: Recording, start: int, gradient: int) -> 
     """
     made = {gradient}
     for call in recording.calls[start:]:
-        of_gradient = [number for number in call.reads if number in made]
-        if not of_gradient:
+        if call.base_name in FILLS or not made.intersection(call.reads):
             continue
-        given, first = call.arguments, of_gradient[0]
-        is_linear = call.base_name in PASSING and len(of_gradient) == 1
-        if call.base_name == "div":
-            is_linear = given["self"] == Ref(first) and len(of_gradient) == 1 and not given.get("rounding_mode")
-        elif call.base_name == "masked_fill":
-            is_linear = is_linear and given["self"] == Ref(first) and _is_zero(recording, given["value"])
-        elif call.base_name == "where":
-            branches = [given[name] for name in ("self", "other") if given[name] != Ref(first)]
-            is_linear = is_linear and len(branches) == 1 and _is_zero(recording, branches[0])
-        if not is_linear:
+        if not _is_linear(recording, call, made):
             raise NotRecordable(refusal(node))
         made.update(number for number in call.outputs if number is not None)
+
+
+def _is_linear(recording: Recording, call: Call, made: Set[int]) -> bool:
+    """Tell whether a call multiplies what is made of a gradient, element by element, by what is not made of it."""
+    name, given, shapes = call.base_name, call.arguments, recording.shapes
+    is_one = sum(number in made for number in call.reads) == 1
+
+    def is_made(word: str) -> bool:
+        return isinstance(given[word], Ref) and given[word].number in made
+
+    if name in ("add", "sub"):
+        return is_made("self") and is_made("other") and len({shapes[number] for number in call.reads}) == 1
+    if name == "where":
+        return not is_made("condition") and all(
+            is_made(word) or _is_zero(recording, given[word]) for word in ("self", "other")
+        )
+    if name == "div":
+        return is_one and is_made("self") and not given.get("rounding_mode")
+    if name == "masked_fill":
+        return is_one and is_made("self") and _is_zero(recording, given["value"])
+    if name == "index_put":
+        return is_one and is_made("self") and not given["accumulate"] and _is_zero(recording, given["values"])
+    return name in PASSING and is_one
 
 
 def _is_zero(recording: Recording, value: Any) -> bool:
@@ -123,6 +157,8 @@ def _is_zero(recording: Recording, value: Any) -> bool:
     call = next((call for call in recording.calls if value.number in call.outputs), None)
     if call is None:
         return False
+    if call.base_name in COPIES:
+        return _is_zero(recording, call.args[0])
     literal = call.arguments.get("s", call.arguments.get("fill_value"))
     return call.base_name in ("zeros", "zeros_like", "new_zeros") or (isinstance(literal, int | float) and literal == 0)
 

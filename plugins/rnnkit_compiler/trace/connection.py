@@ -30,4 +30,4 @@ def _carries(recording: Recording, number: int | None, found: set[int]) -> bool:
 
 def _read(call: Call) -> tuple[int, ...]:
     """Return the tensors whose gradient a call makes."""
-    return tuple(call.reads[1:2] if call.base_name in (instead.NAME, applied.NAME) else call.reads)
+    return tuple(call.reads[1:2] if call.base_name in (instead.NAME, applied.NAME, applied.ONCE) else call.reads)

@@ -4,7 +4,7 @@ Some changes of the graph are not operations: `no_grad`, `detach_`, `tensor.data
 is compared, whenever a tensor is read, with what the operations noted so far would make of it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.overrides import enable_reentrant_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from rnnkit_compiler.trace.applied import check_linear, function_of, operands_of, sloped, slopes_of
+from rnnkit_compiler.trace.applied import check_linear, function_of, operands_of, operator_of, slopes_of
 from rnnkit_compiler.trace.instead import instead
 from rnnkit_compiler.trace.memory import Memory, View
 from rnnkit_compiler.trace.naming import author_frame, names_in
@@ -197,7 +197,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """
         if function in self._results:
             return self._results[function]
-        operands, first = operands_of(function, self.tensors), len(self.recording.calls)
+        operands, first, known = operands_of(function, self.tensors), len(self.recording.calls), len(self.tensors)
         self._results[function] = self._detached(number)
         for grad in (torch.no_grad(), nullcontext()):
             start = len(self.recording.calls)
@@ -205,14 +205,14 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 ones = torch.ones(tensor.shape, dtype=tensor.dtype, device=tensor.device)
                 slopes = slopes_of(function, operands, ones)
             check_linear(function, self.recording, start, self._numbers[id(ones)])
-            self._results[function] = self._sloped(number, operands, slopes)
-        made = (number for call in self.recording.calls[first:] for number in call.outputs)
-        self.recording.for_slopes.update(number for number in made if number is not None)
+            self._results[function] = self._sloped(number, zip(operands, slopes, strict=True), operator_of(function))
+        made = [number for call in self.recording.calls[first:] for number in call.outputs if number is not None]
+        self.recording.for_slopes.update(made, (number for number in self.recording.constants if number >= known))
         return self._rename(tensor, self._results[function])
 
-    def _sloped(self, number: int, operands: Sequence[Tensor], slopes: Sequence[Tensor]) -> int:
+    def _sloped(self, number: int, each: Iterable[tuple[Tensor, Tensor]], sloped: Any) -> int:
         """Return the number of a tensor with gradients to operands, times slopes."""
-        pairs = [(self._ref(operand), self._ref(slope)) for operand, slope in zip(operands, slopes, strict=True)]
+        pairs = [(self._ref(operand), self._ref(slope)) for operand, slope in each]
         (result,) = self._emit(sloped, (Ref(number), *pairs[0]), {})
         for pair in pairs[1:]:  # each adds nothing but its gradient
             (zeros,) = self._emit(aten.zeros_like.default, (Ref(number),), {})

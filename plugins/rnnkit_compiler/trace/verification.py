@@ -66,7 +66,7 @@ def check_values(recording: Recording, run: Run, other: Run) -> None:
     What reads a tensor past torch, as `tolist` and `numpy` do, leaves its numbers in the arguments of calls.
     """
     calls = map(_without_numbers, (recording, run.recording, other.recording))
-    literals = ([tensor.tolist() for tensor in r.recording.constants.values()] for r in (run, other))
+    literals = (_literals(each.recording) for each in (run, other))
     try:
         same = all(
             literal(joined_arguments(one, another, run.recording.rows, other.recording.rows)) == literal(both)
@@ -76,6 +76,11 @@ def check_values(recording: Recording, run: Run, other: Run) -> None:
         same = False
     if not same or len({repr(values) for values in literals}) > 1:
         raise NotRecordable("step() calls other operations for other numbers or rows, or without gradients")
+
+
+def _literals(recording: Recording) -> list[Any]:
+    of_the_step = recording.constants.keys() - recording.for_slopes
+    return [tensor.tolist() for number, tensor in recording.constants.items() if number in of_the_step]
 
 
 def _without_numbers(recording: Recording) -> list[tuple[Any, ...]]:

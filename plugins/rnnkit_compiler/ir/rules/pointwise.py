@@ -77,7 +77,9 @@ _enter("logical_or", operands=("self", "other"))(lambda a, b, **_: a.ne(0).maxim
 _enter("logical_xor", operands=("self", "other"))(lambda a, b, **_: a.ne(0).ne(b.ne(0)))
 _enter("masked_fill", operands=("self", "mask", "value"))(lambda a, mask, value, **_: mask.where(value, a))
 _enter(instead.NAME, operands=("value", "source"))(lambda a, b, **_: a.instead(b))
-_enter(applied.NAME, operands=("value", "source", "slope"))(lambda a, b, slope, **_: a.instead(b * slope.stop()))
+_enter(applied.NAME, applied.ONCE, operands=("value", "source", "slope"))(
+    lambda a, b, slope, **_: a.instead(b * slope.stop())
+)
 _enter("add", operands=("self", "other"))(lambda a, b, alpha, **_: a + scaled(b, alpha))
 _enter("sub", operands=("self", "other"))(lambda a, b, alpha, **_: a - scaled(b, alpha))
 _enter("rsub", operands=("self", "other"))(lambda a, b, alpha, **_: b - scaled(a, alpha))
