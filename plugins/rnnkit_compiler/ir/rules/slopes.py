@@ -64,6 +64,27 @@ def _of_log_sigmoid(g: Node, a: Node, **_: Any) -> Node:
     return g * (-a).sigmoid()
 
 
+def _of_shrink(g: Node, a: Node, lambd: Any, **_: Any) -> Node:
+    return (a.ge(-float(lambd)) * a.le(float(lambd))).where(0, g)
+
+
+pointwise(TABLE, "softshrink_backward", operands=OF_INPUT)(_of_shrink)
+pointwise(TABLE, "hardshrink_backward", operands=("grad_out", "self"))(_of_shrink)
+
+
+@pointwise(TABLE, "hardswish_backward", operands=OF_INPUT)
+def _of_hardswish(g: Node, a: Node, **_: Any) -> Node:
+    return a.le(-3).where(0, a.ge(3).where(g, g * (a / 3 + 0.5)))
+
+
+@TABLE.rule("_prelu_kernel_backward")
+def _of_prelu(lowering: Lowering, call: Call) -> list[Value]:
+    form = lowering.form(call, f"{call.name} gives a tensor without the batch")
+    g, a, weight = (lowering.spread(operand, *form).node for operand in call.args)
+    positive = a.gt(0)
+    return [Value(node, *form) for node in (positive.where(g, weight * g), positive.where(0, a * g))]
+
+
 @pointwise(TABLE, "silu_backward", operands=OF_INPUT)
 def _of_silu(g: Node, a: Node, **_: Any) -> Node:
     share = a.sigmoid()
@@ -101,6 +122,11 @@ _of_loss("mse_loss_backward")(lambda g, error: g * error * 2)
 @_of_loss("huber_loss_backward")
 def _of_huber_loss(g: Node, error: Node, delta: Any) -> Node:
     return g * error.abs().lt(float(delta)).where(error, error.sign() * float(delta))
+
+
+@_of_loss("smooth_l1_loss_backward")
+def _of_smooth_l1_loss(g: Node, error: Node, beta: Any) -> Node:
+    return g * error.abs().lt(float(beta)).where(error / float(beta), error.sign())
 
 
 def _row_and_gradient(lowering: Lowering, call: Call, name: str, gradient: str) -> tuple[Along, Node]:
