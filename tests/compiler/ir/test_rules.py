@@ -20,7 +20,7 @@ from rnnkit_compiler.trace import applied, instead
 from rnnkit_compiler.trace.projection import nesting
 from rnnkit_compiler.trace.record import record
 
-from ..test_functions import Spike
+from ..test_functions import Once, Spike
 
 aten = torch.ops.aten
 
@@ -53,6 +53,11 @@ class Row(NamedTuple):
 def two(h):
     """See a row of six as 2 x 3."""
     return h.view(-1, 2, 3)
+
+
+def square(h):
+    """See the first four units of a row as 2 x 2."""
+    return h[:, :4].reshape(-1, 2, 2)
 
 
 def each(*functions):
@@ -136,8 +141,18 @@ TABLE = {
             "log_sigmoid": lambda g, a: (aten.log_sigmoid_backward(g, a, torch.exp(-a.abs()).detach()),),
             "silu": lambda g, a: (aten.silu_backward(g.detach(), a.detach()),),
             "gelu": lambda g, a: (aten.gelu_backward(g, a), aten.gelu_backward(g, a, approximate="tanh")),
+            "hardshrink": lambda g, a: (aten.hardshrink_backward(g, a, 0.5),),
+            "softshrink": lambda g, a: (aten.softshrink_backward(g, a, 0.5),),
+            "hardswish": lambda g, a: (aten.hardswish_backward(g, a.detach()),),
+            "smooth_l1_loss": lambda g, a: (aten.smooth_l1_loss_backward(g, a.detach(), g.detach(), 0, 0.75),),
+            "_prelu_kernel": lambda g, a: aten._prelu_kernel_backward(g, a, torch.full_like(a, 0.25)),
         }.items()
     },
+    "_linalg_det": Row("forms", lambda h, p, w: (torch.linalg.det(square(h)), torch.linalg.det(square(h * p)))),
+    "_linalg_slogdet": Row("forms", lambda h, p, w: (torch.linalg.slogdet(square(h) + 4 * torch.eye(2)).logabsdet,)),
+    "_linalg_solve_ex": Row(
+        "forms", lambda h, p, w: (torch.linalg.solve(square(h) + 4 * torch.eye(2), two(p)).flatten(1),)
+    ),
     "_softmax_backward_data": Row(
         "forms", lambda h, p, w: (aten._softmax_backward_data(p, h.softmax(1), 1, h.dtype) * h,)
     ),
@@ -197,6 +212,7 @@ TABLE = {
     "logical_xor": Row("real", lambda h, p, w: (torch.logical_xor(h, p), torch.logical_xor(h > p, h < 1))),
     "bitwise_xor": Row("real", lambda h, p, w: ((h > p) ^ (h < 1), whole(h, p) ^ 5)),
     applied.NAME: Row("real", lambda h, p, w: (Spike.apply(h), Spike.apply(h + p) * h)),
+    applied.ONCE: Row("real", lambda h, p, w: (Once.apply(h), Once.apply(h + p) * h)),
     instead.NAME: Row("real", lambda h, p, w: (quietly_cut(h * p), quietly_cut((h + p)[:, :3]))),
     "_neg_view": Row("forms", lambda h, p, w: (torch.complex(h, p).conj().imag,)),
     "zero": Row("forms", lambda h, p, w: (h + (h * p).zero_(),)),

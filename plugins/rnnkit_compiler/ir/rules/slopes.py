@@ -81,8 +81,13 @@ def _of_hardswish(g: Node, a: Node, **_: Any) -> Node:
 def _of_prelu(lowering: Lowering, call: Call) -> list[Value]:
     form = lowering.form(call, f"{call.name} gives a tensor without the batch")
     g, a, weight = (lowering.spread(operand, *form).node for operand in call.args)
-    positive = a.gt(0)
-    return [Value(node, *form) for node in (positive.where(g, weight * g), positive.where(0, a * g))]
+
+    def outputs(positive: Node) -> tuple[Node, Node]:
+        return positive.where(g, weight * g), positive.where(0, a * g)
+
+    # torch takes zero for negative in the values, and for positive in their derivatives
+    pairs = zip(outputs(a.gt(0)), outputs(a.ge(0)), strict=True)
+    return [Value(value.stop().instead(derived), *form) for value, derived in pairs]
 
 
 @pointwise(TABLE, "silu_backward", operands=OF_INPUT)
