@@ -6,7 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rnnkit_compiler.trace.exponential import exponential, matrix_exp
 from rnnkit_compiler.trace.recording import Call, NotRecordable, Recording, Ref
+
+REPLACED = {exponential: matrix_exp}
+"""Operations whose gradient of all steps together would be rounded more than those of each step, and what is called."""
 
 MatrixProduct = Callable[[Tensor, Tensor], Tensor]
 """Does a product of rows with an invariant matrix."""
@@ -82,7 +86,7 @@ class Script:
             return f"{self._value(call.args[0])}.reshape({self._value(call.args[1])})"
         words = [self._value(value) for value in call.args]
         words += [f"{name}={self._value(value)}" for name, value in call.kwargs.items()]
-        return f"{self._constant(call.operator)}({', '.join(words)})"
+        return f"{self._constant(REPLACED.get(call.operator, call.operator))}({', '.join(words)})"
 
     def _value(self, value: Any) -> str:
         if isinstance(value, Ref):

@@ -173,14 +173,27 @@ class RegionCode:
                 inside.append(f"{guard}put<full>({self.names.at(place)} + j, {known[node]}, left);")
         yield "constexpr bool full = decltype(whole)::full;"
         yield from outside
-        yield from (f"vec sum{k}{{}};" for k in range(len(sums)))
-        yield "for (int i = s.first_live; i < s.live; ++i) {"
+        yield from self._rows(inside, len(sums))
+        for k, places in enumerate(sums.values()):
+            for at in (f"{self.names.at_vector(place)} + j" for place in places):
+                yield f"put<full>({at}, get<full>({at}, left) + total{k}, left);"
+
+    @staticmethod
+    def _rows(inside: list[str], sums: int) -> Iterator[str]:
+        """Write the loop over rows; of sums, some rows at a time: short sums are rounded less than one long one."""
+        if not sums:
+            yield "for (int i = s.first_live; i < s.live; ++i) {"
+        else:
+            yield from (f"vec total{k}{{}};" for k in range(sums))
+            yield "for (int block = s.first_live; block < s.live; block += SUMMED_AT_ONCE) {"
+            yield from (f"vec sum{k}{{}};" for k in range(sums))
+            yield "for (int i = block; i < at_most(s.live, block + SUMMED_AT_ONCE); ++i) {"
         yield "    const std::ptrdiff_t r = s.rows[i];"
         yield from (f"    {line}" for line in inside)
         yield "}"
-        for k, places in enumerate(sums.values()):
-            for at in (f"{self.names.at_vector(place)} + j" for place in places):
-                yield f"put<full>({at}, get<full>({at}, left) + sum{k}, left);"
+        if sums:
+            yield from (f"total{k} += sum{k};" for k in range(sums))
+            yield "}"
 
     def _operand(
         self, node: Node, own: set[Node], known: dict[Node, str], outside: list[str], inside: list[str]

@@ -57,6 +57,9 @@ class RowCode:
         if not stage.reductions and not stage.row_stores:
             return
         self._again = self._needed_again(stage)
+        sums = [store for store in stage.row_stores if store.place.buffer.kind is BufferKind.GRAD_VECTOR]
+        if sums:
+            yield f"        {{ real {', '.join(f'total{k} = 0' for k in range(len(sums)))};"
         yield "        for (int first = s.first_live; first < s.live; first += ROWS_AT_ONCE) {"
         yield "            const int count = at_most(s.live - first, ROWS_AT_ONCE);"
         known: dict[Node, str] = {}
@@ -70,8 +73,14 @@ class RowCode:
             else:
                 yield from self._row_node(group[0], known)
         if stage.row_stores:
-            yield from _row_by_row(line for store in stage.row_stores for line in self._store_row(store))
+            yield from (f"            real sum{k} = 0;" for k in range(len(sums)))
+            yield from _row_by_row(line for store in stage.row_stores for line in self._store_row(store, sums))
+            yield from (f"            total{k} += sum{k};" for k in range(len(sums)))
         yield "        }"
+        for k, store in enumerate(sums):
+            yield f"        if (s.first()) ({self.names.at_vector(store.place)})[0] += total{k};"
+        if sums:
+            yield "        }"
 
     def _needed_again(self, stage: Stage) -> set[Node]:
         """Choose what takes long to compute and is wanted by several loops, or by the regions as well."""
@@ -227,12 +236,12 @@ class RowCode:
         given = self.names.stages.given
         return node in given or (node.op == "slice" and node.inputs[0] in given)
 
-    def _store_row(self, store: Store) -> Iterator[str]:
+    def _store_row(self, store: Store, sums: list[Store]) -> Iterator[str]:
         literal = store.node.op == "number"
         value = f"{self.names.literal(store.node)}[0]" if literal else self._row_value(store.node)
         kind = store.place.buffer.kind
         if kind is BufferKind.GRAD_VECTOR:
-            yield f"            if (s.first()) ({self.names.at_vector(store.place)})[0] += {value};"
+            yield f"            sum{sums.index(store)} += {value};"
         elif kind is BufferKind.Y:
             yield f"            if (call.y_apart) ({self.names.at(store.place)})[0] = {value};"
         else:

@@ -22,8 +22,8 @@ constexpr int BLOCK_DEPTH = 512;                            // of the summed dim
 constexpr int BLOCK_COLUMNS = 1024 / int(sizeof(real));     // of B, whose block is half a megabyte
 constexpr int BLOCK_ROWS = divide_up(96, HEIGHT) * HEIGHT;  // of A
 constexpr int ROW_STRIDE = BLOCK_DEPTH + VL;  // of packed rows: no power of 2, so that they do not share cache sets
-constexpr int SUMMED_AT_ONCE = 32;  // numbers of a row sum, each such sum begun at zero: rounded less than one long one
-constexpr int PAGE = 4096;                    // bytes
+constexpr int BLOCKS_AT_ONCE = 8;  // of rows of a sum, whose sums are added up from zero on in turn
+constexpr int PAGE = 4096;         // bytes
 static_assert(BLOCK_COLUMNS % WIDTH == 0, "a block has whole panels");
 
 // Values that each thread needs as workspace, aligned as packed weights are.
@@ -76,15 +76,20 @@ static inline void sum_rows_of_transpose(real* sums, Rows a, int rows, int K, bo
     for (int r = 0; r < rows; r += wide * VL) {
         const int left = rows - r;
         vec sum[wide]{};
-        for (int block = 0; block < K; block += SUMMED_AT_ONCE) {
-            vec part[wide]{};
-            for (int k = block; k < at_most(K, block + SUMMED_AT_ONCE); ++k)
+        for (int blocks = 0; blocks < K; blocks += BLOCKS_AT_ONCE * SUMMED_AT_ONCE) {
+            vec some[wide]{};
+            const int end = at_most(K, blocks + BLOCKS_AT_ONCE * SUMMED_AT_ONCE);
+            for (int block = blocks; block < end; block += SUMMED_AT_ONCE) {
+                vec part[wide]{};
+                for (int k = block; k < at_most(end, block + SUMMED_AT_ONCE); ++k)
 #pragma GCC unroll 4
-                for (int v = 0; v < wide; ++v) {
-                    const real* const from = a.first + k * a.step + r + v * VL;
-                    part[v] += left >= wide * VL ? load(from) : load_n(from, at_least(0, at_most(left - v * VL, VL)));
-                }
-            for (int v = 0; v < wide; ++v) sum[v] += part[v];
+                    for (int v = 0; v < wide; ++v) {
+                        const real* const from = a.first + k * a.step + r + v * VL;
+                        part[v] += left >= wide * VL ? load(from) : load_n(from, at_least(0, at_most(left - v * VL, VL)));
+                    }
+                for (int v = 0; v < wide; ++v) some[v] += part[v];
+            }
+            for (int v = 0; v < wide; ++v) sum[v] += some[v];
         }
         for (int v = 0; v < wide && v * VL < left; ++v) {
             const int n = at_most(left - v * VL, VL);
@@ -125,7 +130,7 @@ template <int NV>
 static void panel_product(real* c, std::ptrdiff_t ldc, Rows a, int rows, const real* panel, int K, int columns,
                           Start start, real* scratch) {
     if (columns == NV * VL) return product<NV>(c, ldc, a, rows, panel, K, start);
-    product<NV>(scratch, NV * VL, a, rows, panel, K);
+    product<NV>(scratch, NV * VL, a, rows, panel, K, Start{nullptr, 0, start.chain});
     for (int r = 0; r < rows; ++r)
         for (int n = 0; n < columns; n += VL) {
             const int count = columns - n < VL ? columns - n : VL;
@@ -180,6 +185,7 @@ struct Right {
     Bias bias;
     real* row_sums;
     bool adds;
+    int chain = INT_MAX;  // terms that are added up after each other, at most
 
     // Columns, so that each of several begins with a vector.
     int padded() const { return divide_up(N, VL) * VL; }
@@ -228,7 +234,9 @@ static inline void linear(const Right* rights, int count, int M, int K, Matrix a
                 each_right(rights, count, columns, [&](const Right& right, int n, int size) {
                     real* const corner = right.c + m * right.ldc + n;
                     if (right.row_sums && n == 0) sum_rows(right.row_sums + m, of_a, rows.size, depth.size, z || right.adds);
-                    const Start start = z || right.adds ? Start{corner, right.ldc} : right.bias ? Start{of_bias, 0} : Start{};
+                    Start start{nullptr, 0, right.chain};
+                    if (z || right.adds) start.first = corner, start.stride = int(right.ldc);
+                    else if (right.bias) start.first = of_bias;
                     block_product(corner, right.ldc, of_a, rows.size, from, depth.size, size, start, scratch);
                     const int padded = divide_up(size, VL) * VL;
                     from += std::ptrdiff_t(depth.size) * padded, of_bias += padded;

@@ -13,6 +13,7 @@
 // follows that; asking for lines ahead only made it slower.
 #pragma once
 
+#include <climits>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
@@ -36,6 +37,7 @@ constexpr bool FUSED = false;
 constexpr int TILE_VECTORS = 4;          // of a sub-panel, at most
 constexpr int BLOCK_BYTES = 128 * 1024;  // of a sub-panel, between two passes over the rows: stays in a second cache
 constexpr int PACK_STEPS = 64;           // rows of W that are packed before the next vector of columns
+constexpr int SUMMED_AT_ONCE = 16;       // rows of a sum, begun at zero: many such are rounded less than one long one
 
 // ---- Sizes ----
 
@@ -230,13 +232,15 @@ struct Rows {
 };
 
 // What the rows of a product are added to: row r begins at first + r * stride, where a stride of 0 is one row for all, a
-// bias. No `first`: nothing.
+// bias. No `first`: nothing. Of the product itself at most `chain` terms are added up after each other, from zero on.
 struct Start {
     const real* first;
-    std::ptrdiff_t stride;
+    int stride, chain = INT_MAX;
 
     explicit operator bool() const { return first; }
-    Start at(std::ptrdiff_t r, std::ptrdiff_t n) const { return first ? Start{first + r * stride + n, stride} : *this; }
+    Start at(std::ptrdiff_t r, std::ptrdiff_t n) const {
+        return first ? Start{first + r * stride + n, stride, chain} : *this;
+    }
     const real* operator[](std::ptrdiff_t r) const { return first + r * stride; }
 };
 
@@ -279,7 +283,8 @@ INLINE void add_outer(vec (&sum)[ROWS][NV], const Factor* const (&a)[ROWS], std:
 
 // One register tile, ROWS rows by NV vectors: c[r] = start[r] + the sum over the factors k < K of a[r][k * step] * w[k].
 //
-// What stands in c itself is added last: a sum over many blocks of k, each begun at zero, is rounded less than one long one.
+// What stands in c itself is added last: a sum over many blocks of k, each begun at zero, is rounded less than one long
+// one, and so it is with the chains of a block.
 // A tile of few vectors has several sums of each, over every 2nd, 4th or 8th k, to cover the latency of an addition.
 template <int NV, int ROWS>
 NOINLINE void tile(real* c, std::ptrdiff_t ldc, const Factor* const* rows, std::ptrdiff_t step, const real* w, int K,
@@ -288,6 +293,7 @@ NOINLINE void tile(real* c, std::ptrdiff_t ldc, const Factor* const* rows, std::
     const bool adds = start.first == c;
     const Factor* a[ROWS];
     vec sum[chains][ROWS][NV];
+    vec before[ROWS][NV];  // the sums of what came before this chain, in memory
 #pragma GCC unroll 16
     for (int r = 0; r < ROWS; ++r) {
         a[r] = rows[r];
@@ -298,14 +304,31 @@ NOINLINE void tile(real* c, std::ptrdiff_t ldc, const Factor* const* rows, std::
             for (int chain = 1; chain < chains; ++chain) sum[chain][r][v] = vec{};
         }
     }
-    int k = 0;
-    for (; k + chains <= K; k += chains) {
-        if constexpr (READS_TRANSPOSES) __builtin_prefetch(a[0] + (k + FACTORS_AHEAD) * step, 0, 3);
+    for (int k = 0;;) {
+        const int end = at_most(K - k, start.chain) + k;
+        for (; k + chains <= end; k += chains) {
+            if constexpr (READS_TRANSPOSES) __builtin_prefetch(a[0] + (k + FACTORS_AHEAD) * step, 0, 3);
 #pragma GCC unroll 16
-        for (int chain = 0; chain < chains; ++chain)
-            add_outer<NV, ROWS>(sum[chain], a, (k + chain) * step, w + std::ptrdiff_t(k + chain) * NV * VL);
+            for (int chain = 0; chain < chains; ++chain)
+                add_outer<NV, ROWS>(sum[chain], a, (k + chain) * step, w + std::ptrdiff_t(k + chain) * NV * VL);
+        }
+        for (; k < end; ++k) add_outer<NV, ROWS>(sum[0], a, k * step, w + std::ptrdiff_t(k) * NV * VL);
+        if (k == K) break;
+#pragma GCC unroll 16
+        for (int r = 0; r < ROWS; ++r)
+#pragma GCC unroll 16
+            for (int v = 0; v < NV; ++v)
+#pragma GCC unroll 16
+                for (int chain = 0; chain < chains; ++chain) {
+                    before[r][v] = (k > start.chain || chain ? before[r][v] : vec{}) + sum[chain][r][v];
+                    sum[chain][r][v] = vec{};
+                }
     }
-    for (; k < K; ++k) add_outer<NV, ROWS>(sum[0], a, k * step, w + std::ptrdiff_t(k) * NV * VL);
+    if (K > start.chain)
+#pragma GCC unroll 16
+        for (int r = 0; r < ROWS; ++r)
+#pragma GCC unroll 16
+            for (int v = 0; v < NV; ++v) sum[0][r][v] += before[r][v];
     if (adds)
 #pragma GCC unroll 16
         for (int r = 0; r < ROWS; ++r)
@@ -367,7 +390,7 @@ static void sub_product(real* c, std::ptrdiff_t ldc, Rows a, int rows, const rea
         const int f = share_start(factors, b, blocks), depth = share_start(factors, b + 1, blocks) - f;
         const int k = f * PAIRED, numbers = K - k < depth * PAIRED ? K - k : depth * PAIRED;
         const real* from = w + std::ptrdiff_t(f) * NV * VL;
-        const Start before = b ? Start{c, ldc} : start;
+        const Start before = b ? Start{c, int(ldc), start.chain} : start;
         for (int t = 0; t < tiles; ++t) {
             const int r = share_start(rows, t, tiles), count = share_start(rows, t + 1, tiles) - r;
             read_factors(of_a, a, r, count, k, numbers);
