@@ -293,7 +293,7 @@ NOINLINE void tile(real* c, std::ptrdiff_t ldc, const Factor* const* rows, std::
     const bool adds = start.first == c;
     const Factor* a[ROWS];
     vec sum[chains][ROWS][NV];
-    vec before[ROWS][NV];  // the sums of what came before this chain, in memory
+    vec before[ROWS][NV]{};  // the sums of what came before this chain, in memory
 #pragma GCC unroll 16
     for (int r = 0; r < ROWS; ++r) {
         a[r] = rows[r];
@@ -320,7 +320,7 @@ NOINLINE void tile(real* c, std::ptrdiff_t ldc, const Factor* const* rows, std::
             for (int v = 0; v < NV; ++v)
 #pragma GCC unroll 16
                 for (int chain = 0; chain < chains; ++chain) {
-                    before[r][v] = (k > start.chain || chain ? before[r][v] : vec{}) + sum[chain][r][v];
+                    before[r][v] += sum[chain][r][v];
                     sum[chain][r][v] = vec{};
                 }
     }
