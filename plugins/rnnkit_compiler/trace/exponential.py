@@ -1,11 +1,12 @@
 """The matrix exponential, with a gradient that is as exact when it is large as when it is small."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-exponential = torch.ops.aten.linalg_matrix_exp.default
+exponential: Callable[[Tensor], Tensor] = torch.ops.aten.linalg_matrix_exp.default
 
 
 class _Exponential(torch.autograd.Function):

@@ -185,7 +185,7 @@ struct Right {
     Bias bias;
     real* row_sums;
     bool adds;
-    int chain = INT_MAX;  // terms that are added up after each other, at most
+    int chain = UNBROKEN;  // terms that are added up after each other, at most
 
     // Columns, so that each of several begins with a vector.
     int padded() const { return divide_up(N, VL) * VL; }

@@ -39,7 +39,7 @@ static void multiply_share(const Multiply* m, std::int64_t count, real* workspac
         for (int i = 0; i < some; ++i)
             rights[i] = {m[i].c, std::ptrdiff_t(m[i].ldc), int(m[i].N), {m[i].b, m[i].b_rs, m[i].b_cs},
                          {m[i].bias, m[i].bias2}, m[i].row_sums, m[i].adds != 0,
-                         m[i].over_steps ? chain_of(m->K) : INT_MAX};
+                         m[i].over_steps ? chain_of(m->K) : UNBROKEN};
         linear(rights, some, int(m->M), int(m->K), {m->a, m->a_rs, m->a_cs},
                workspace + thread * LINEAR_WORKSPACE, thread, threads);
     }

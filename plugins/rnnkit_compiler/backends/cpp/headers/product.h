@@ -13,7 +13,6 @@
 // follows that; asking for lines ahead only made it slower.
 #pragma once
 
-#include <climits>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
@@ -38,6 +37,7 @@ constexpr int TILE_VECTORS = 4;          // of a sub-panel, at most
 constexpr int BLOCK_BYTES = 128 * 1024;  // of a sub-panel, between two passes over the rows: stays in a second cache
 constexpr int PACK_STEPS = 64;           // rows of W that are packed before the next vector of columns
 constexpr int SUMMED_AT_ONCE = 16;       // rows of a sum, begun at zero: many such are rounded less than one long one
+constexpr int UNBROKEN = 1 << 30;        // terms of a sum that are added up after each other: all of them
 
 // ---- Sizes ----
 
@@ -235,7 +235,7 @@ struct Rows {
 // bias. No `first`: nothing. Of the product itself at most `chain` terms are added up after each other, from zero on.
 struct Start {
     const real* first;
-    int stride, chain = INT_MAX;
+    int stride, chain = UNBROKEN;
 
     explicit operator bool() const { return first; }
     Start at(std::ptrdiff_t r, std::ptrdiff_t n) const {
@@ -283,8 +283,7 @@ INLINE void add_outer(vec (&sum)[ROWS][NV], const Factor* const (&a)[ROWS], std:
 
 // One register tile, ROWS rows by NV vectors: c[r] = start[r] + the sum over the factors k < K of a[r][k * step] * w[k].
 //
-// What stands in c itself is added last: a sum over many blocks of k, each begun at zero, is rounded less than one long
-// one, and so it is with the chains of a block.
+// What stands in c itself is added last: a sum over many blocks of k, each begun at zero, is rounded less than one long one.
 // A tile of few vectors has several sums of each, over every 2nd, 4th or 8th k, to cover the latency of an addition.
 template <int NV, int ROWS>
 NOINLINE void tile(real* c, std::ptrdiff_t ldc, const Factor* const* rows, std::ptrdiff_t step, const real* w, int K,
@@ -293,7 +292,6 @@ NOINLINE void tile(real* c, std::ptrdiff_t ldc, const Factor* const* rows, std::
     const bool adds = start.first == c;
     const Factor* a[ROWS];
     vec sum[chains][ROWS][NV];
-    vec before[ROWS][NV]{};  // the sums of what came before this chain, in memory
 #pragma GCC unroll 16
     for (int r = 0; r < ROWS; ++r) {
         a[r] = rows[r];
@@ -304,31 +302,14 @@ NOINLINE void tile(real* c, std::ptrdiff_t ldc, const Factor* const* rows, std::
             for (int chain = 1; chain < chains; ++chain) sum[chain][r][v] = vec{};
         }
     }
-    for (int k = 0;;) {
-        const int end = at_most(K - k, start.chain) + k;
-        for (; k + chains <= end; k += chains) {
-            if constexpr (READS_TRANSPOSES) __builtin_prefetch(a[0] + (k + FACTORS_AHEAD) * step, 0, 3);
+    int k = 0;
+    for (; k + chains <= K; k += chains) {
+        if constexpr (READS_TRANSPOSES) __builtin_prefetch(a[0] + (k + FACTORS_AHEAD) * step, 0, 3);
 #pragma GCC unroll 16
-            for (int chain = 0; chain < chains; ++chain)
-                add_outer<NV, ROWS>(sum[chain], a, (k + chain) * step, w + std::ptrdiff_t(k + chain) * NV * VL);
-        }
-        for (; k < end; ++k) add_outer<NV, ROWS>(sum[0], a, k * step, w + std::ptrdiff_t(k) * NV * VL);
-        if (k == K) break;
-#pragma GCC unroll 16
-        for (int r = 0; r < ROWS; ++r)
-#pragma GCC unroll 16
-            for (int v = 0; v < NV; ++v)
-#pragma GCC unroll 16
-                for (int chain = 0; chain < chains; ++chain) {
-                    before[r][v] += sum[chain][r][v];
-                    sum[chain][r][v] = vec{};
-                }
+        for (int chain = 0; chain < chains; ++chain)
+            add_outer<NV, ROWS>(sum[chain], a, (k + chain) * step, w + std::ptrdiff_t(k + chain) * NV * VL);
     }
-    if (K > start.chain)
-#pragma GCC unroll 16
-        for (int r = 0; r < ROWS; ++r)
-#pragma GCC unroll 16
-            for (int v = 0; v < NV; ++v) sum[0][r][v] += before[r][v];
+    for (; k < K; ++k) add_outer<NV, ROWS>(sum[0], a, k * step, w + std::ptrdiff_t(k) * NV * VL);
     if (adds)
 #pragma GCC unroll 16
         for (int r = 0; r < ROWS; ++r)
@@ -379,12 +360,14 @@ INLINE void read_factors(FactorRows<ROWS, DEPTH>& to, Rows a, int first, int row
 #endif
 }
 
-// The product of one sub-panel of NV vectors, in blocks of its rows that stay in the cache over all rows of A.
+// The product of one sub-panel of NV vectors, in blocks of its rows that stay in the cache over all rows of A, and are as
+// short as the chains of the sum have to be.
 template <int NV>
 static void sub_product(real* c, std::ptrdiff_t ldc, Rows a, int rows, const real* w, int K, Start start) {
     constexpr int most = tile_rows(NV), block = BLOCK_BYTES / (NV * VECTOR_BYTES);
     const int factors = divide_up(K, PAIRED), tiles = divide_up(rows, most);
-    const int blocks = (rows <= most && PAIRED == 1) || factors <= block ? 1 : divide_up(factors, block);
+    const int blocks_of_cache = (rows <= most && PAIRED == 1) || factors <= block ? 1 : divide_up(factors, block);
+    const int blocks = at_least(blocks_of_cache, divide_up(K, start.chain));
     FactorRows<most, block> of_a;
     for (int b = 0; b < blocks; ++b) {
         const int f = share_start(factors, b, blocks), depth = share_start(factors, b + 1, blocks) - f;
