@@ -192,7 +192,9 @@ class Stepper:
             return self(x, out)
         if not behaves_as_tensor(x) or x.ndim != 2 or len(x) != self.batch_size:
             given = tuple(x.shape) if behaves_as_tensor(x) else f"a {type(x).__name__}"
-            raise ShapeError(f"x is {given}; a stepper of {self.batch_size} rows takes {(*self._shape,)}")
+            rows = "1 row" if self.batch_size == 1 else f"{self.batch_size} rows"
+            told = "; batch_size says how many" if behaves_as_tensor(x) and x.ndim == 2 else ""
+            raise ShapeError(f"x is {given}; a stepper of {rows} takes {(*self._shape,)}{told}")
         self._keep_up()
         y = None if out is None else self._fitting(out)
         with torch.no_grad():

@@ -158,8 +158,8 @@ def test_every_feature_comes_up():
         found.update(program.features)
         cells.append(program)
 
-    # Twice as many as the slow test has: a rare operation is in one program of a hundred.
-    for start in range(1, 2 * CHUNKS + 1):
+    # Three times as many as the slow test has: a rare operation is in one program of a hundred.
+    for start in range(1, 3 * CHUNKS + 1):
         seed(start)(look)()
     assert len({program.source for program in cells}) > 0.6 * len(cells)
     drawn = {feature for feature in found if feature in OPERATORS}

@@ -246,6 +246,7 @@ def test_other_memory_goes_the_long_way():
 REFUSED = {
     "another width": (torch.zeros(ROWS, 3), "input_size is 4"),
     "another batch": (torch.zeros(2, 4), r"x is \(2, 4\); a stepper of 3 rows takes \(3, 4\)"),
+    "another batch, and what to do": (torch.zeros(2, 4), "batch_size says how many"),
     "a sequence": (torch.zeros(1, ROWS, 4), r"x is \(1, 3, 4\); a stepper of 3 rows takes \(3, 4\)"),
     "another dtype": (torch.zeros(ROWS, 4).double(), "dtype"),
     "a list": ([1.0], "x is a list"),

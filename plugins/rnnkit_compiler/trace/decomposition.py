@@ -25,6 +25,13 @@ MOST_MULTIPLICATIONS = 400_000
 MOST_WASTE = 8
 """Products with zeros, for each other one, up to which such a matrix is faster than gathering what a kernel sees."""
 
+FILLED: dict[str, int | None] = {
+    **dict.fromkeys(("new_zeros", "zeros_like"), 0),
+    **dict.fromkeys(("new_ones", "ones_like"), 1),
+    **dict.fromkeys(("new_full", "full_like")),
+}
+"""Operations that take a tensor for its dtype, device or shape, and what they fill another with; None: `fill_value`."""
+
 
 def decomposed(recording: Recording) -> Recording:
     """Return a recording in which products stand in place of convolutions and bilinear forms of rows and weights."""
@@ -32,6 +39,10 @@ def decomposed(recording: Recording) -> Recording:
     copied.constants = dict(recording.constants)
     writer = _Writer(copied)
     for call in recording.calls:
+        literal = _literal(recording, call)
+        if literal is not None:
+            copied.constants[call.output] = literal
+            continue
         write = WRITTEN.get(call.base_name)
         result = None if write is None else write(writer, call)
         if result is None:
@@ -39,6 +50,17 @@ def decomposed(recording: Recording) -> Recording:
         else:
             writer.name(result, call.output)
     return writer.recording
+
+
+def _literal(recording: Recording, call: Call) -> Tensor | None:
+    """Return what a call fills with one number for all rows together, such as `h.new_zeros(())`; None: it does not."""
+    if call.base_name not in FILLED:
+        return None
+    fill = FILLED[call.base_name]
+    value = call.arguments["fill_value"] if fill is None else fill
+    if not isinstance(value, int | float) or _depends_on_rows(recording, Ref(call.output)):
+        return None
+    return torch.full(recording.shapes[call.output], value, dtype=recording.dtypes[call.output], device="cpu")
 
 
 @dataclass

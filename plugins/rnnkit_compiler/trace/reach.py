@@ -8,13 +8,14 @@ from functools import partial
 from types import CellType, FunctionType, ModuleType
 from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from rnnkit_compiler.trace.attributes import Attributes
 from rnnkit_compiler.trace.classes import version_of
 from rnnkit_compiler.trace.frozen import EXACT, FIXED, PLAIN, WRAPPERS, Identity, Unfrozen, frozen, held_by
-from rnnkit_compiler.trace.named import named_in
+from rnnkit_compiler.trace.named import EVALUATING, named_in
 from rnnkit_compiler.trace.owners import is_library, is_own, own_bases, package
 from rnnkit_compiler.trace.torch_modules import attributes_of
 
@@ -29,6 +30,9 @@ SILENT = frozenset(("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__
 
 MAKING = frozenset(("__init__", "__new__", "__post_init__", "__init_subclass__"))
 """Special methods that run where a step makes an object."""
+
+PAST_TORCH = frozenset(("numpy", "tolist", "__array__", "__dlpack__"))
+"""Methods of tensors that give their numbers."""
 
 Reading: TypeAlias = tuple[Callable[[], Any], str]
 """How to read something, and its name."""
@@ -56,7 +60,9 @@ class Reach:
 
         self._modules = list(cell.modules())
         self._users = frozenset(package(type(module).__module__) for module in self._modules)
-        self._attributes = dict.fromkeys(BY_THEMSELVES)
+        held = [value for module in self._modules for _, value in attributes_of(module)]
+        self._words = tuple(value for value in held if type(value) is str and value.isidentifier())
+        self._attributes = dict.fromkeys((*BY_THEMSELVES, *self._words))  # a step may look for what a text names
         self._globals: dict[int, tuple[Mapping[str, Any], dict[str, None]]] = {}
         self._holders: dict[int, Mapping[str, Any]] = {}
         self._named: list[tuple[str, Any]] = []
@@ -64,9 +70,14 @@ class Reach:
         self._left: deque[Any] = deque()
         for module in self._modules:
             self._add_bases(own_bases(_type_of(module)), SILENT | MAKING)
-            self._left += (value for _, value in attributes_of(module) if type(value) not in EXACT)
+        self._left += (value for value in held if type(value) not in EXACT)
         while self._left:
             self._open(self._left.popleft())
+
+    @property
+    def reads_past_torch(self) -> bool:
+        """Whether a step may look at the numbers of a tensor without torch's knowing."""
+        return id(np) in self._opened or not PAST_TORCH.isdisjoint(self._attributes)
 
     @property
     def lookups(self) -> list[Lookup]:
@@ -91,7 +102,10 @@ class Reach:
 
     def _open(self, value: Any) -> None:
         """Walk what may be called, or looked into, by way of a value."""
-        if isinstance(value, CLOSED) or id(value) in self._opened:
+        if isinstance(value, CLOSED):
+            self._add_bases(self._own_bases(type(value)), SILENT | MAKING)  # an enumeration's, say
+            return
+        if id(value) in self._opened:
             return
         self._opened[id(value)] = value
         if isinstance(value, FunctionType):
@@ -120,8 +134,9 @@ class Reach:
         self._left += (function.__kwdefaults__ or {}).values()
         names = named_in(function.__code__)
         table, asked = self._globals.setdefault(id(function.__globals__), (function.__globals__, {}))
-        self._look_up(table, [name for name in names.outside if name not in asked])
-        asked |= dict.fromkeys(names.outside)
+        outside = names.outside if EVALUATING.isdisjoint(names.outside) else (*names.outside, *self._words)
+        self._look_up(table, [name for name in outside if name not in asked])
+        asked |= dict.fromkeys(outside)
         self._left += (sys.modules[name] for name in names.imported if name in sys.modules)
         new = [name for name in names.attributes if name not in self._attributes]
         self._attributes |= dict.fromkeys(new)
@@ -137,7 +152,7 @@ class Reach:
     def _add_class(self, kind: type) -> None:
         """Add a class that code names: it may make objects of it."""
         metaclass: type = type(kind)
-        bases = [base for base in (*kind.__mro__, *metaclass.__mro__) if self._is_own(base.__module__)]
+        bases = self._own_bases(kind) + self._own_bases(metaclass)
         unrun = SILENT | MAKING if issubclass(kind, nn.Module) else SILENT
         self._add_bases(bases, unrun, whole=issubclass(kind, torch.autograd.Function))
 
@@ -155,7 +170,7 @@ class Reach:
         kind = type(value)
         if is_library(kind.__module__):
             return
-        self._add_bases([base for base in kind.__mro__ if self._is_own(base.__module__)], SILENT | MAKING)
+        self._add_bases(self._own_bases(kind), SILENT | MAKING)
         try:
             frozen(value, "")
         except Unfrozen:
@@ -182,6 +197,9 @@ class Reach:
     def _is_read(self, value: Any) -> bool:
         """Tell whether what a value holds is read at once, not name by name; functions and modules are walked."""
         return not isinstance(value, FIXED) and id(value) not in self._holders
+
+    def _own_bases(self, kind: type) -> list[type]:
+        return [base for base in kind.__mro__ if self._is_own(base.__module__)]
 
     def _is_own(self, module: str | None) -> bool:
         return is_own(module, self._users)

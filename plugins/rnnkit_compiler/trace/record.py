@@ -1,6 +1,7 @@
 """Recording a step: it is run three times on small tensors, and what was noted is held to what came out."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import torch
@@ -12,6 +13,7 @@ from rnnkit_compiler.trace.example import to_try
 from rnnkit_compiler.trace.fingerprint import Fingerprint
 from rnnkit_compiler.trace.projection import Nest, nesting
 from rnnkit_compiler.trace.random_states import kept
+from rnnkit_compiler.trace.reach import Reach
 from rnnkit_compiler.trace.recorder import Recorder
 from rnnkit_compiler.trace.recording import NotRecordable, Recording
 from rnnkit_compiler.trace.rewritten import Rewriting
@@ -29,6 +31,7 @@ from rnnkit_compiler.trace.verification import (
     check_rows,
     check_values,
 )
+from rnnkit_compiler.trace.watching import Watching
 
 HIDDEN = {
     "TorchScript": "step() calls a function of torch.jit.script, which hides its operations; leave the decorator out",
@@ -73,7 +76,8 @@ def record(cell: rnnkit.Cell, parts: Sequence[Tensor], states: Sequence[Tensor],
 
 def _record(cell: rnnkit.Cell, examples: "_Examples", nest: Nest) -> Recording:
     try:
-        with kept(examples.parts[0]), torch.inference_mode(False), torch.enable_grad(), shielded():
+        watching = Watching() if Reach(cell).reads_past_torch else nullcontext()
+        with kept(examples.parts[0]), torch.inference_mode(False), torch.enable_grad(), shielded(), watching:
             few, all_ = (_run(cell, examples, rows, nest) for rows in (FEW, ALL))
             recording = joined(few.recording, all_.recording)
             recording.tables = _tables(recording, examples.weights)
@@ -187,7 +191,8 @@ def _other(tensor: Tensor) -> Tensor:
 def _run(cell: rnnkit.Cell, examples: _Examples, rows: tuple[int, ...], nest: Nest) -> Run:
     """Run the step on some rows of the examples, under a recorder."""
     recorder = Recorder(len(rows))
-    parts, states = ([_leaf(tensor[list(rows)]) for tensor in given] for given in (examples.parts, examples.states))
+    given = (examples.parts, examples.states)
+    parts, states = ([_given(tensor[list(rows)], rows == TWO) for tensor in tensors] for tensors in given)
     held = _enter_weights(recorder, examples.weights)
     recording = recorder.recording
     recording.parts = [recorder.enter(tensor) for tensor in parts]
@@ -228,7 +233,11 @@ def _stand_in(tensor: Tensor) -> Tensor:
     return torch.nn.Parameter(leaf, requires_grad=tensor.requires_grad) if is_parameter else leaf
 
 
-def _leaf(tensor: Tensor) -> Tensor:
-    """Return a tensor as a call gives it, with gradients and without: a step may ask for `h.requires_grad`."""
+def _given(tensor: Tensor, made: bool) -> Tensor:
+    """Return a tensor as a call gives it, or as an earlier step made it: a step may ask for `requires_grad`, `is_leaf`.
+
+    Without gradients it requires none.
+    """
     differentiable = tensor.is_floating_point() or tensor.is_complex()
-    return tensor.detach().requires_grad_(differentiable and torch.is_grad_enabled())
+    leaf = tensor.detach().requires_grad_(differentiable and torch.is_grad_enabled())
+    return leaf.clone() if made else leaf

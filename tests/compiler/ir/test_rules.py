@@ -343,13 +343,15 @@ TABLE = {
     ),
     "zeros": Row("forms", each(lambda h: torch.maximum(h, torch.zeros(h.shape, dtype=h.dtype)))),
     "zeros_like": Row("forms", each(lambda h: torch.maximum(h, torch.zeros_like(h)))),
-    "new_zeros": Row("forms", each(lambda h: torch.maximum(h, h.new_zeros(h.shape)))),
+    "new_zeros": Row(
+        "forms", each(lambda h: torch.maximum(h, h.new_zeros(h.shape)), lambda h: h.maximum(h.new_zeros(())))
+    ),
     "ones": Row("forms", each(lambda h: torch.ones(len(h), 1, dtype=h.dtype) - h)),
     "ones_like": Row("forms", each(lambda h: torch.ones_like(h) - h)),
-    "new_ones": Row("forms", each(lambda h: h.new_ones(h.shape) - h)),
+    "new_ones": Row("forms", each(lambda h: h.new_ones(h.shape) - h, lambda h: h.new_ones(6) - h)),
     "full": Row("forms", each(lambda h: h * torch.full(h.shape, 0.3, dtype=h.dtype))),
     "full_like": Row("forms", each(lambda h: h * torch.full_like(h, 0.3))),
-    "new_full": Row("forms", each(lambda h: h * h.new_full(h.shape, 0.3))),
+    "new_full": Row("forms", each(lambda h: h * h.new_full(h.shape, 0.3), lambda h: h * h.new_full((1,), 0.3))),
     "fill": Row("forms", lambda h, p, w: (h * (h + p).fill_(0.3), h * (h * p).fill_(w[0, 1]))),
     "mm": Row(
         "rows",
@@ -527,6 +529,7 @@ EDGES = {
     "minimum beside NaN": (lambda h, p: torch.minimum(h, p), 1.0, float("nan")),
     "clamp of NaN": (lambda h, p: torch.clamp(h, -0.5, 0.5) + p, float("nan"), 1.0),
     "clamp at its bound": (lambda h, p: torch.clamp(h, -0.5, 0.5) + p, 0.5, 1.0),
+    "hardsigmoid of NaN": (lambda h, p: F.hardsigmoid(h) + p, float("nan"), 1.0),
     "hardtanh of NaN": (lambda h, p: F.hardtanh(h) + p, float("nan"), 1.0),
     "lerp to its end": (lambda h, p: torch.lerp(h, p, 1.0), 1e20, 1.0),
     "lerp by a tensor to its end": (lambda h, p: torch.lerp(h, p, p), 1e20, 1.0),

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import enum
 import functools
 import os
 import random
@@ -147,7 +148,7 @@ class Parent(rnnkit.Cell):
     def __init__(self, held=None):
         super().__init__(2, 2)
         self.weight = torch.nn.Parameter(torch.ones(2))
-        self.held = held
+        self.held, self.wanted, self.other = held, "gain", "GAIN"
 
     def step(self, x, state):
         return x * self.weight * self.factor(), state
@@ -198,7 +199,29 @@ def with_child():
     return cell
 
 
+class Kind(enum.Enum):
+    ONE = 1
+
+    @property
+    def gain(self):
+        return GAIN
+
+
+class Number(float):
+    def __mul__(self, other):
+        return GAIN * other
+
+
+NUMBER = Number(1.0)
+
 OTHER = {
+    "enumeration": (lambda self: Kind.ONE.gain, other_gain),
+    "number of one's own": (lambda self: NUMBER * 1.0, other_gain),
+    "name in an attribute": (
+        lambda self: getattr(SPACE, self.wanted),
+        lambda patch: patch.setattr(SPACE, "gain", 2.5),
+    ),
+    "global by such a name": (lambda self: globals()[self.other], other_gain),
     "namespace": (lambda self: ARGUMENTS.gain, lambda patch: patch.setattr(ARGUMENTS, "gain", 2.5)),
     "tuple": (lambda self: PAIR[0], lambda patch: patch.setitem(globals(), "PAIR", (2.5,))),
     "range": (lambda self: SPAN[0], lambda patch: patch.setitem(globals(), "SPAN", range(3, 9))),
@@ -304,14 +327,25 @@ def test_a_step_that_draws_numbers_draws_those_that_it_would(draw):
     torch.testing.assert_close(*found)
 
 
-def test_a_step_that_asks_for_gradients_is_as_in_the_loop():
+PAST_THE_EYE = {
+    "requires_grad": lambda h: h.requires_grad,
+    "is_leaf": lambda h: h.is_leaf,
+    "grad_fn": lambda h: h.grad_fn is None,
+    "numpy": lambda h: np.abs(h.detach().numpy()).max() > 0.8,
+    "asarray": lambda h: np.asarray(h.detach()).sum() > 0.9,
+    "tolist": lambda h: max(h.flatten().tolist()) > 0.8,
+}
+
+
+@pytest.mark.parametrize("name", PAST_THE_EYE)
+def test_what_a_step_asks_of_its_tensors_is_as_in_the_loop(name):
     class Asks(rnnkit.Cell):
         def step(self, x, state):
             (h,) = state
-            h = h + (x if h.requires_grad else 2 * x)
+            h = torch.tanh(h + (x if PAST_THE_EYE[name](h) else 2 * x))
             return h, (h,)
 
-    cell, xs = Asks(2, 2), torch.randn(3, 2, 2)
+    cell, xs = Asks(2, 2), torch.rand(3, 2, 2).requires_grad_()
     torch.testing.assert_close(*[rnnkit.unrollers[name]()(cell, xs)[0] for name in ("compiled", "loop")])
 
 

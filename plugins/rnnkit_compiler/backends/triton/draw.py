@@ -100,13 +100,30 @@ def _tried(run: Run, tensors: Tensors, seed: int, spread: Spread, rounded: bool)
     """Draw a batch, and have torch's operations run on it twice, the second time rounded a little differently."""
     generator = torch.Generator().manual_seed(seed)
     given, timeline = _Numbers(tensors, spread, generator).batch(run)
-    expected = everything(run, given, timeline)
+    try:
+        expected = everything(run, given, timeline)
+    except RuntimeError:
+        _ask_for_what_there_is(run, given, timeline)
+        expected = everything(run, given, timeline)
     nearby = everything(run, _rounded(given, rounded, generator), timeline)
     doubtful = (
         not bool(one.isfinite().all()) or differ(other, one, rounded)
         for one, other in zip(expected.all, nearby.all, strict=True)
     )
     return Draw(given, timeline, expected, sum(doubtful))
+
+
+def _ask_for_what_there_is(run: Run, given: Tensors, timeline: Timeline) -> None:
+    """Have no gradient asked of invariants for which torch has none, such as the running mean of a batch norm."""
+    differentiable = [tensor for tensor in given.invariants if tensor.requires_grad]
+    for tensor in differentiable:
+        tensor.requires_grad_(False)
+    for tensor in differentiable:
+        tensor.requires_grad_(True)
+        try:
+            everything(run, given, timeline)
+        except RuntimeError:
+            tensor.requires_grad_(False)
 
 
 class _Numbers:

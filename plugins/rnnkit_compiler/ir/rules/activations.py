@@ -66,7 +66,8 @@ pointwise(TABLE, "hardtanh")(lambda a, min_val, max_val, **_: _between(a, min_va
 def _hardsigmoid(a: Node, **_: Any) -> Node:
     # torch's derivative has a sixth that is rounded to float32, in float64 too
     slope = a * 0.1666666716337204
-    return a.le(-3).where(0, a.ge(3).where(1, slope + ((a + 3) / 6 - slope).stop()))
+    value = a.le(-3).where(0, a.ge(3).where(1, (a + 3) / 6))
+    return value.instead(a.gt(-3).where(a.lt(3).where(slope, 0), 0))  # of a NaN it is zero
 
 
 @pointwise(TABLE, "hardswish")

@@ -43,6 +43,32 @@ def test_wrong_ones_are_found(name, monkeypatch):
     assert called(CELLS[name]()) == NUMBERS
 
 
+class Normed(rnnkit.Cell):
+    """Its running mean and variance have no gradient."""
+
+    def __init__(self):
+        super().__init__(3, 5)
+        self.read = torch.nn.Linear(8, 5)
+        self.norm = torch.nn.BatchNorm1d(5).eval()
+
+    def step(self, x, state):
+        (h,) = state
+        h = torch.tanh(self.norm(self.read(torch.cat([x, h], dim=1))))
+        return h, (h,)
+
+
+def test_no_gradient_is_asked_of_what_has_none(caplog):
+    torch.manual_seed(0)
+    assert "equal within rounding" in called(Normed().double().eval())
+    assert not caplog.records
+
+
+def test_wrong_kernels_of_what_has_none_are_found(monkeypatch):
+    plant(monkeypatch, "forward_0", "tanh(", "sigmoid(")
+    torch.manual_seed(0)
+    assert called(Normed().double().eval()) == NUMBERS
+
+
 @pytest.mark.parametrize("function", ["restart", "ended"])
 def test_wrong_rows_are_found(function, monkeypatch):
     right, wrong = {"restart": ("!= 0", "== 2"), "ended": ("(run == 0)", "(run == 2)")}[function]

@@ -1,0 +1,23 @@
+"""Whether a step looks at the numbers of its tensors where torch does not see it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from rnnkit_compiler.trace.reach import PAST_TORCH
+from rnnkit_compiler.trace.recording import NotRecordable
+
+READING = {getattr(Tensor, name): name for name in PAST_TORCH}
+
+
+class Watching(TorchFunctionMode):
+    """Raises NotRecordable where numbers leave torch, as for NumPy: what they decide would be decided for ever."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if func in READING:
+            raise NotRecordable(f"step() reads the values of a tensor, by {READING[func]}()")
+        return func(*args, **(kwargs or {}))
