@@ -95,7 +95,7 @@ def frozen(value: Any, where: str, depth: int = DEPTH, within: frozenset[int] = 
         Unfrozen: it may change unseen.
     """
     kind = type(value)
-    if kind in EXACT:
+    if kind in EXACT or (kind is float and value and value == value):  # not a zero, which has a sign, nor a NaN
         return (kind, value)
     if isinstance(value, PLAIN):
         return (type(value), repr(value) if isinstance(value, float | complex | np.generic) else value)
@@ -143,7 +143,8 @@ def held_by(value: Any, where: str) -> list[Any]:
     if type(value).__module__ == "builtins" or not (hasattr(value, "__dict__") or slots):
         raise Unfrozen(f"{where} is a {type(value).__name__}, whose changes are not seen")
     own = getattr(value, "__dict__", {})
-    return [*own.items(), *((name, getattr(value, name, None)) for name in slots if name != "__dict__")]
+    named = [name for name in slots if name != "__dict__"]
+    return [*own, *own.values(), *named, *(getattr(value, name, None) for name in named)]
 
 
 def _size(value: Any) -> int:

@@ -2,10 +2,12 @@
 
 import os
 import sys
+from argparse import Namespace
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from functools import partial
-from types import CellType, FunctionType, ModuleType
+from functools import lru_cache, partial
+from itertools import chain
+from types import CellType, FunctionType, GetSetDescriptorType, MemberDescriptorType, ModuleType, SimpleNamespace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,10 +16,13 @@ from torch import Tensor, nn
 
 from rnnkit_compiler.trace.attributes import Attributes
 from rnnkit_compiler.trace.classes import version_of
-from rnnkit_compiler.trace.frozen import EXACT, FIXED, PLAIN, WRAPPERS, Identity, Unfrozen, frozen, held_by
+from rnnkit_compiler.trace.frozen import FIXED, PLAIN, WRAPPERS, Identity, Unfrozen, frozen, held_by
 from rnnkit_compiler.trace.named import EVALUATING, named_in
 from rnnkit_compiler.trace.owners import is_library, is_own, own_bases, package
 from rnnkit_compiler.trace.torch_modules import attributes_of
+
+PLAIN_TYPES = frozenset(PLAIN)
+"""Types that are passed over at once; those derived from them may have code of their own."""
 
 CLOSED = (*PLAIN, Tensor)
 """What no code of the user's is behind."""
@@ -30,6 +35,22 @@ SILENT = frozenset(("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__
 
 MAKING = frozenset(("__init__", "__new__", "__post_init__", "__init_subclass__"))
 """Special methods that run where a step makes an object."""
+
+NAMESPACES = (SimpleNamespace, *Namespace.__mro__)
+
+PLACES = (MemberDescriptorType, GetSetDescriptorType)
+"""Where the attributes of an object are."""
+
+HARMLESS = frozenset(
+    (
+        *("__init__", "__post_init__", "__init_subclass__", "__repr__", "__eq__", "__hash__", "__lt__", "__le__"),
+        *("__gt__", "__ge__", "__setattr__", "__delattr__", "__getstate__", "__setstate__", "__replace__"),
+    )
+)
+"""Functions of a class whose objects do no more than hold attributes, such as one of settings."""
+
+WHOLE = frozenset(("getattr", "vars", "dir", "__dict__", "asdict", "astuple", "fields", "replace"))
+"""What reads attributes of such an object that are not named."""
 
 PAST_TORCH = frozenset(("numpy", "tolist", "__array__", "__dlpack__"))
 """Methods of tensors that give their numbers."""
@@ -65,12 +86,13 @@ class Reach:
         self._attributes = dict.fromkeys((*BY_THEMSELVES, *self._words))  # a step may look for what a text names
         self._globals: dict[int, tuple[Mapping[str, Any], dict[str, None]]] = {}
         self._holders: dict[int, Mapping[str, Any]] = {}
+        self._records: set[int] = set()
         self._named: list[tuple[str, Any]] = []
         self._opened: dict[int, Any] = {id(module): module for module in self._modules}
         self._left: deque[Any] = deque()
         for module in self._modules:
             self._add_bases(own_bases(_type_of(module)), SILENT | MAKING)
-        self._left += (value for value in held if type(value) not in EXACT)
+        self._left += (value for value in held if type(value) not in PLAIN_TYPES)
         while self._left:
             self._open(self._left.popleft())
 
@@ -88,7 +110,9 @@ class Reach:
 
     def readings(self) -> Iterator[Reading]:
         """Say how to read what functions name, close over, and have for defaults."""
-        yield from ((partial(_itself, value), name) for name, value in self._named if self._is_read(value))
+        by_name = self._by_name()
+        read = (each for each in self._named if not isinstance(each[1], FIXED) and id(each[1]) not in by_name)
+        yield from ((partial(_itself, value), name) for name, value in read)
         for function in self.functions:
             given = (name for name in ("__defaults__", "__kwdefaults__") if getattr(function, name))
             yield from ((partial(getattr, function, name), function.__name__) for name in ("__code__", *given))
@@ -166,18 +190,22 @@ class Reach:
                     self._left.append(attribute)
 
     def _add_object(self, value: Any) -> None:
-        """Add an object, to be read whole; one of the user's that can't be, as it holds a lock, is read by name."""
-        kind = type(value)
+        """Add an object, to be read whole; a record, and one of the user's that can't be, as with a lock, by name."""
+        kind: type = type(value)
         if is_library(kind.__module__):
             return
         self._add_bases(self._own_bases(kind), SILENT | MAKING)
+        if _is_record(kind, self._users):
+            self._records.add(id(value))
+            self._add_holder(value, Attributes(value))
+            return
         try:
             frozen(value, "")
         except Unfrozen:
             if self._is_own(kind.__module__):
                 self._add_holder(value, Attributes(value))
         else:
-            self._left += (part for part in held_by(value, "") if type(part) not in EXACT)
+            self._left += (part for part in held_by(value, "") if type(part) not in PLAIN_TYPES)
 
     def _add_holder(self, owner: Any, table: Mapping[str, Any]) -> None:
         """Add a table of attributes."""
@@ -194,9 +222,10 @@ class Reach:
                 self._named.append((name, value))
                 self._left.append(value)
 
-    def _is_read(self, value: Any) -> bool:
-        """Tell whether what a value holds is read at once, not name by name; functions and modules are walked."""
-        return not isinstance(value, FIXED) and id(value) not in self._holders
+    def _by_name(self) -> set[int]:
+        """Return the ids of what is read name by name and not whole; a record is, unless something reads all of it."""
+        named = {*self._attributes, *chain.from_iterable(names for _, names in self._globals.values())}
+        return {*self._holders} - (set() if WHOLE.isdisjoint(named) else self._records)
 
     def _own_bases(self, kind: type) -> list[type]:
         return [base for base in kind.__mro__ if self._is_own(base.__module__)]
@@ -207,6 +236,16 @@ class Reach:
 
 def _type_of(module: nn.Module) -> type:
     return type(module)
+
+
+@lru_cache(maxsize=512)
+def _is_record(kind: type, users: frozenset[str]) -> bool:
+    """Tell whether objects of a class of the user's, or a namespace, do no more than hold attributes."""
+    bases = [base for base in kind.__mro__ if base not in (object, *NAMESPACES)]
+    attributes = [item for base in bases for item in vars(base).items() if item[0] not in HARMLESS]
+    return all(is_own(base.__module__, users) for base in bases) and not any(
+        hasattr(type(value), "__get__") and not isinstance(value, PLACES) for _, value in attributes
+    )
 
 
 def _cells(function: FunctionType) -> Iterator[tuple[str, CellType]]:

@@ -130,6 +130,7 @@ class Child(torch.nn.Module):
         return GAIN
 
 
+SETTINGS = Own()
 OWN, SLOTS, COMPUTED, LOCKED = Own(), InSlots(), Computed(), Locked()
 WEAK = weakref.ref(OWN)
 
@@ -230,6 +231,7 @@ OTHER = {
         lambda patch: patch.setitem(globals(), "ACTIVATION", functional.silu),
     ),
     "getattr": (lambda self: getattr(SPACE, "gain"), lambda patch: patch.setattr(SPACE, "gain", 2.5)),  # noqa: B009
+    "all of an object": (lambda self: max(vars(SPACE).values()), lambda patch: patch.setattr(SPACE, "gain", 2.5)),
     "object's property": (lambda self: COMPUTED.doubled, other_computed),
     "object's cached property": (lambda self: COMPUTED.kept, other_computed),
     "object's __getattr__": (lambda self: COMPUTED.gain, other_computed),
@@ -360,6 +362,16 @@ def test_a_hook_of_all_modules_is_called():
         torch.testing.assert_close(compiled(cell, xs)[0], loop(cell, xs)[0])
     finally:
         hook.remove()
+
+
+def test_of_settings_what_is_named_is_compared():
+    SETTINGS.other = [*range(100_000)]  # at every call
+    cell = reads(lambda self: SETTINGS.gain)
+    before = Fingerprint(cell).key
+    SETTINGS.other.append(0)
+    assert Fingerprint(cell).key == before
+    SETTINGS.gain += 1
+    assert Fingerprint(cell).key != before
 
 
 def test_what_a_decorator_of_a_library_wraps_is_seen(monkeypatch):
