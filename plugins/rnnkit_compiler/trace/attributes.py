@@ -1,21 +1,23 @@
-"""The attributes of an object by name, in its dictionary or in slots."""
+"""The attributes of an object by name, in its dictionary or in slots; no code of its class is run."""
 
+import threading
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 
 class Attributes(Mapping[str, Any]):
-    """Looks up what an object holds, and runs no code of it."""
+    """Looks up what an object holds."""
 
     def __init__(self, held: object) -> None:
         self._held = held
-        slots = (vars(base).get("__slots__", ()) for base in type(held).__mro__)
-        self._slots = frozenset(n for some in slots for n in ((some,) if isinstance(some, str) else some))
-        self._own: Mapping[str, Any] = object.__getattribute__(held, "__dict__") if type(held).__dictoffset__ else {}
+        kind: type = type(held)
+        self._slots = slots_of(kind)
+        self._own: Mapping[str, Any] = dictionary_of(held) or {}
 
     def __getitem__(self, name: str) -> Any:
         if name in self._slots:
-            return getattr(self._held, name, None)
+            return slot(self._held, name)
         return self._own[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -23,3 +25,34 @@ class Attributes(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._slots) + len(self._own)
+
+
+def dictionary_of(held: object) -> dict[str, Any] | None:
+    """Return the dictionary of an object; None: it has none."""
+    if isinstance(held, threading.local):
+        return vars(held)  # this thread's
+    try:
+        found: dict[str, Any] = object.__getattribute__(held, "__dict__")
+    except AttributeError:
+        return None
+    return found
+
+
+def slot(held: object, name: str) -> Any:
+    """Return what is in a slot; None where nothing is."""
+    try:
+        return object.__getattribute__(held, name)
+    except AttributeError:
+        return None
+
+
+@lru_cache(maxsize=512)
+def slots_of(kind: type) -> tuple[str, ...]:
+    """List the slots of a class and those that it is derived from; private names as Python stores them."""
+    names = []
+    for base in kind.__mro__:
+        listed = vars(base).get("__slots__", ())
+        for name in (listed,) if isinstance(listed, str) else listed:
+            private = name.startswith("__") and not name.endswith("__")
+            names.append(f"_{base.__name__.lstrip('_')}{name}" if private else name)
+    return tuple(name for name in names if name not in ("__weakref__", "__dict__"))

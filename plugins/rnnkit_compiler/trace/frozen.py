@@ -1,20 +1,25 @@
 """Frozen values: what Python objects hold, in a form that is equal as long as they hold the same."""
 
 import logging
+import os
 import re
 from array import array
 from collections import deque, namedtuple
 from collections.abc import Hashable, Mapping, Set
 from contextvars import ContextVar
+from datetime import date, timedelta, tzinfo
 from decimal import Decimal
 from enum import Enum
 from functools import cached_property, partial
 from operator import attrgetter, itemgetter, methodcaller
 from pathlib import PurePath
+from struct import Struct
 from types import (
     BuiltinFunctionType,
+    CellType,
     ClassMethodDescriptorType,
     CodeType,
+    EllipsisType,
     FunctionType,
     GenericAlias,
     GetSetDescriptorType,
@@ -22,6 +27,7 @@ from types import (
     MethodDescriptorType,
     MethodType,
     ModuleType,
+    NotImplementedType,
     UnionType,
     WrapperDescriptorType,
 )
@@ -32,10 +38,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-NUMBERS = (bool, int, float, complex, Decimal, np.generic)
+from rnnkit_compiler.trace.attributes import dictionary_of, slot, slots_of
 
-PLAIN = (*NUMBERS, str, bytes, type(None), torch.dtype, torch.device, torch.Size, Enum, PurePath)
+NUMBERS = (bool, int, float, complex, Decimal, date, timedelta, np.generic)
+
+PLAIN = (*NUMBERS, str, bytes, type(None), torch.dtype, torch.device, torch.Size, np.dtype, Enum, PurePath)
 """Values that never change."""
+
+PLAIN_TYPES = frozenset(PLAIN)
+"""Types of such values; those that are derived from them may have attributes, and code of their own."""
 
 EXACT = frozenset((bool, int, str, type(None)))
 """Types whose equal values are the same to a step."""
@@ -49,7 +60,8 @@ TOLD = (torch.finfo, torch.iinfo, torch.layout, torch.memory_format, torch._ops.
 
 FIXED = (
     *(*CODE, *WRAPPERS, *DESCRIPTORS, *TOLD, MemberDescriptorType, FIELD, UnionType, GenericAlias, np.ufunc),
-    *(nn.Module, torch.Generator, logging.Logger, re.Pattern, itemgetter, attrgetter, methodcaller),
+    *(nn.Module, torch.Generator, logging.Logger, re.Pattern, re.Match, itemgetter, attrgetter, methodcaller),
+    *(EllipsisType, NotImplementedType, BaseException, tzinfo, Struct),
 )
 """What is known by itself. Submodules are walked by whoever freezes a module; random numbers are drawn by nobody."""
 
@@ -98,11 +110,13 @@ def frozen(value: Any, where: str, depth: int = DEPTH, within: frozenset[int] = 
     if kind in EXACT or (kind is float and value and value == value):  # not a zero, which has a sign, nor a NaN
         return (kind, value)
     if isinstance(value, PLAIN):
-        return (type(value), repr(value) if isinstance(value, float | complex | np.generic) else value)
+        told = (kind, repr(value) if isinstance(value, float | complex | np.generic) else value)
+        own = {"value": value.value} if isinstance(value, Enum) else dictionary_of(value) or {}
+        return (*told, *(frozen(item, where, depth - 1, within) for pair in own.items() for item in pair))
     if isinstance(value, Tensor):
         return (Identity(value), value._version)
     if isinstance(value, FunctionType) and value.__closure__:
-        inside: Any = [cell.cell_contents for cell in value.__closure__]
+        inside: Any = [cell.cell_contents for cell in value.__closure__ if cell != CellType()]
     elif isinstance(value, FIXED):
         return Identity(value)
     else:
@@ -119,6 +133,16 @@ def held_by(value: Any, where: str) -> list[Any]:
     """List what a container or object holds; raises Unfrozen where that can't be told."""
     if type(value) is dict:  # before the abstract kinds, which take long to ask for
         return [item for pair in value.items() for item in pair]
+    kind: type = type(value)
+    inside, own, slots = _contents(value, where), dictionary_of(value), slots_of(kind)
+    if inside is None and (kind.__module__ == "builtins" or (own is None and not slots)):
+        raise Unfrozen(f"{where} is a {kind.__name__}, whose changes are not seen")
+    named = {} if own is None or value is os.environ else own
+    return [*(inside or ()), *named, *named.values(), *slots, *(slot(value, name) for name in slots)]
+
+
+def _contents(value: Any, where: str) -> list[Any] | None:
+    """List what is in a container, apart from attributes of its own; None: it is none."""
     if isinstance(value, list | tuple | deque):
         return list(value)
     if isinstance(value, Mapping):
@@ -139,18 +163,9 @@ def held_by(value: Any, where: str) -> list[Any]:
         if _size(value) > LARGEST:
             raise Unfrozen(f"{where} is a large {type(value).__name__}, whose changes are not seen; make it a buffer")
         return [str(getattr(value, "shape", "")), str(getattr(value, "dtype", "")), bytes(value)]
-    slots = [name for kind in type(value).__mro__ for name in _names(vars(kind).get("__slots__", ()))]
-    if type(value).__module__ == "builtins" or not (hasattr(value, "__dict__") or slots):
-        raise Unfrozen(f"{where} is a {type(value).__name__}, whose changes are not seen")
-    own = getattr(value, "__dict__", {})
-    named = [name for name in slots if name != "__dict__"]
-    return [*own, *own.values(), *named, *(getattr(value, name, None) for name in named)]
+    return None
 
 
 def _size(value: Any) -> int:
     """Return the bytes of an array."""
     return int(value.nbytes) if hasattr(value, "nbytes") else len(value) * int(getattr(value, "itemsize", 1))
-
-
-def _names(slots: Any) -> tuple[str, ...]:
-    return (slots,) if isinstance(slots, str) else tuple(name for name in slots if name != "__weakref__")

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 from types import CodeType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 EVALUATING = frozenset(("eval", "exec", "globals"))
 """Functions that look up names which are in a text."""
@@ -33,11 +33,19 @@ def named_in(code: CodeType) -> Names:
     steps = [step for one in codes for step in dis.get_instructions(one)]
     outside = dict.fromkeys(step.argval for step in steps if step.opname in _GLOBAL)
     imported = dict.fromkeys(step.argval for step in steps if step.opname == "IMPORT_NAME")
-    texts = [text for one in codes for text in one.co_consts if isinstance(text, str)]
+    texts = [text for one in codes for constant in one.co_consts for text in _texts(constant)]
     words = [word for text in texts for word in re.findall(r"[^\W\d]\w*", text)] if EVALUATING & {*outside} else []
     outside |= dict.fromkeys(words)
     attributes = (name for one in codes for name in one.co_names)
     return Names(tuple(outside), tuple(dict.fromkeys((*attributes, *filter(str.isidentifier, texts)))), tuple(imported))
+
+
+def _texts(constant: Any) -> Iterator[str]:
+    if isinstance(constant, str):
+        yield constant
+    elif isinstance(constant, tuple | frozenset):
+        for item in constant:
+            yield from _texts(item)
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:

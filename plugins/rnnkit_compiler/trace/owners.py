@@ -1,8 +1,11 @@
 """Whose code it is: the user's, which may change while it runs, or a library's, which is as it is."""
 
 import sys
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
+from types import BuiltinFunctionType, ModuleType
+from typing import Any
 
 LIBRARIES = ("torch", "rnnkit")
 
@@ -35,3 +38,21 @@ def _is_installed(name: str) -> bool:
         return True
     place = Path(getattr(sys.modules.get(name), "__file__", None) or "")
     return not {"site-packages", "dist-packages"}.isdisjoint(place.parts)
+
+
+def imported_by(names: Iterable[str], package_name: str) -> Iterator[ModuleType]:
+    """Give the modules that a function of a package imports, by names of which some are relative."""
+    parents = package_name.split(".") if package_name else []
+    packages = [".".join(parents[:count]) for count in range(1, len(parents) + 1)]
+    for name in names:
+        full = [name, *(f"{one}.{name}" if name else one for one in packages)]
+        yield from (sys.modules[one] for one in full if one in sys.modules)
+
+
+def module_of(value: Any) -> str | None:
+    """Return the name of the module that a value is, or is from."""
+    if isinstance(value, ModuleType):
+        return value.__name__
+    owner = getattr(value, "__self__", None) if isinstance(value, BuiltinFunctionType) else None
+    found = getattr(value if owner is None or isinstance(owner, ModuleType) else type(owner), "__module__", None)
+    return found if isinstance(found, str) else None

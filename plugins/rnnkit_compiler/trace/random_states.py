@@ -2,22 +2,26 @@
 
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import numpy as np
 import torch
 from torch import Tensor
 
 
+def kept(like: Tensor) -> AbstractContextManager[None]:
+    """Return what puts back the random states of the CPU, and of the device that a tensor is on, when it is left."""
+    if like.device.type in ("cpu", "meta"):
+        return torch.random.fork_rng(devices=[])
+    return torch.random.fork_rng(devices=[like.device], device_type=like.device.type)
+
+
 @contextmanager
-def kept(like: Tensor) -> Iterator[None]:
-    """Put back on leaving the random states of Python, NumPy, torch's CPU, and the device that a tensor is on."""
-    device = like.device
-    there = {"devices": []} if device.type in ("cpu", "meta") else {"devices": [device], "device_type": device.type}
+def others_kept() -> Iterator[None]:
+    """Put back the random states of Python and NumPy: for a step that draws there, as other threads may do, too."""
     pythons, numpys = random.getstate(), np.random.get_state()
     try:
-        with torch.random.fork_rng(**there):
-            yield
+        yield
     finally:
         random.setstate(pythons)
         np.random.set_state(numpys)

@@ -1,14 +1,21 @@
 """What the code of a step reaches beside its module: functions, and the globals, classes and objects that they read."""
 
 import os
-import sys
-from argparse import Namespace
+from array import array
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from functools import lru_cache, partial
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Set
+from contextlib import suppress
+from contextvars import ContextVar
+from functools import partial
 from itertools import chain
-from types import CellType, FunctionType, GetSetDescriptorType, MemberDescriptorType, ModuleType, SimpleNamespace
+from types import (
+    CellType,
+    FunctionType,
+    MethodType,
+    ModuleType,
+)
 from typing import Any, TypeAlias
+from weakref import ReferenceType
 
 import numpy as np
 import torch
@@ -16,13 +23,11 @@ from torch import Tensor, nn
 
 from rnnkit_compiler.trace.attributes import Attributes
 from rnnkit_compiler.trace.classes import version_of
-from rnnkit_compiler.trace.frozen import FIXED, PLAIN, WRAPPERS, Identity, Unfrozen, frozen, held_by
+from rnnkit_compiler.trace.frozen import FIXED, PLAIN, PLAIN_TYPES, WRAPPERS, Identity, Unfrozen, frozen, held_by
 from rnnkit_compiler.trace.named import EVALUATING, named_in
-from rnnkit_compiler.trace.owners import is_library, is_own, own_bases, package
+from rnnkit_compiler.trace.objects import is_record, is_small
+from rnnkit_compiler.trace.owners import imported_by, is_library, is_own, module_of, own_bases, package
 from rnnkit_compiler.trace.torch_modules import attributes_of
-
-PLAIN_TYPES = frozenset(PLAIN)
-"""Types that are passed over at once; those derived from them may have code of their own."""
 
 CLOSED = (*PLAIN, Tensor)
 """What no code of the user's is behind."""
@@ -36,24 +41,17 @@ SILENT = frozenset(("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__
 MAKING = frozenset(("__init__", "__new__", "__post_init__", "__init_subclass__"))
 """Special methods that run where a step makes an object."""
 
-NAMESPACES = (SimpleNamespace, *Namespace.__mro__)
+CONTAINERS = (list, tuple, deque, Mapping, Set, partial, MethodType, ContextVar, ReferenceType, array, np.ndarray)
+"""What is read whole, or not at all."""
 
-PLACES = (MemberDescriptorType, GetSetDescriptorType)
-"""Where the attributes of an object are."""
-
-HARMLESS = frozenset(
-    (
-        *("__init__", "__post_init__", "__init_subclass__", "__repr__", "__eq__", "__hash__", "__lt__", "__le__"),
-        *("__gt__", "__ge__", "__setattr__", "__delattr__", "__getstate__", "__setstate__", "__replace__"),
-    )
-)
-"""Functions of a class whose objects do no more than hold attributes, such as one of settings."""
-
-WHOLE = frozenset(("getattr", "vars", "dir", "__dict__", "asdict", "astuple", "fields", "replace"))
+WHOLE = frozenset(("vars", "__dict__", "asdict", "astuple"))
 """What reads attributes of such an object that are not named."""
 
-PAST_TORCH = frozenset(("numpy", "tolist", "__array__", "__dlpack__"))
+GIVING = frozenset(("numpy", "tolist", "__array__", "__dlpack__", "__repr__", "__format__"))
 """Methods of tensors that give their numbers."""
+
+PAST_TORCH = GIVING | {"repr", "str", "format"}
+"""By what names a step calls them."""
 
 Reading: TypeAlias = tuple[Callable[[], Any], str]
 """How to read something, and its name."""
@@ -77,7 +75,7 @@ class Reach:
         """Of the user's, all that may run."""
 
         self.classes: dict[type, None] = {}
-        """Of the user's, those whose attributes may be read."""
+        """Of the cell's modules, but for torch's: what is read of others is looked up by name."""
 
         self._modules = list(cell.modules())
         self._users = frozenset(package(type(module).__module__) for module in self._modules)
@@ -87,11 +85,15 @@ class Reach:
         self._globals: dict[int, tuple[Mapping[str, Any], dict[str, None]]] = {}
         self._holders: dict[int, Mapping[str, Any]] = {}
         self._records: set[int] = set()
+        self._outer: list[nn.Module] = []
+        self._packages: set[str] = set()
         self._named: list[tuple[str, Any]] = []
         self._opened: dict[int, Any] = {id(module): module for module in self._modules}
         self._left: deque[Any] = deque()
         for module in self._modules:
-            self._add_bases(own_bases(_type_of(module)), SILENT | MAKING)
+            bases = own_bases(_type_of(module))
+            self.classes |= dict.fromkeys(bases)
+            self._add_bases(bases, SILENT | MAKING)
         self._left += (value for value in held if type(value) not in PLAIN_TYPES)
         while self._left:
             self._open(self._left.popleft())
@@ -99,20 +101,29 @@ class Reach:
     @property
     def reads_past_torch(self) -> bool:
         """Whether a step may look at the numbers of a tensor without torch's knowing."""
-        return id(np) in self._opened or not PAST_TORCH.isdisjoint(self._attributes)
+        outside = chain.from_iterable(names for _, names in self._globals.values())
+        return "numpy" in self._packages or not PAST_TORCH.isdisjoint((*self._attributes, *outside))
+
+    @property
+    def draws(self) -> bool:
+        """Whether a step may draw random numbers that are not torch's."""
+        return not self._packages.isdisjoint(("random", "numpy"))
 
     @property
     def lookups(self) -> list[Lookup]:
-        """The tables in which code looks up what it names, but for those of classes; what it finds may be exchanged."""
+        """The tables in which code looks up what it names; what it finds may be exchanged. Not those of `classes`."""
         attributes, classes = tuple(self._attributes), {*map(id, self.classes)}
         outside = [(table, tuple(names)) for table, names in self._globals.values()]
         return [*outside, *((table, attributes) for key, table in self._holders.items() if key not in classes)]
 
-    def readings(self) -> Iterator[Reading]:
-        """Say how to read what functions name, close over, and have for defaults."""
+    def named(self) -> Iterator[tuple[str, Any]]:
+        """Give what functions name and what is read of it whole, by name: the same values as long as `lookups` are."""
         by_name = self._by_name()
-        read = (each for each in self._named if not isinstance(each[1], FIXED) and id(each[1]) not in by_name)
-        yield from ((partial(_itself, value), name) for name, value in read)
+        yield from (each for each in self._named if not isinstance(each[1], FIXED) and id(each[1]) not in by_name)
+
+    def readings(self) -> Iterator[Reading]:
+        """Say how to read what functions close over and have for defaults, and attributes of other modules."""
+        yield from ((partial(_attributes_now, module), type(module).__name__) for module in self._outer)
         for function in self.functions:
             given = (name for name in ("__defaults__", "__kwdefaults__") if getattr(function, name))
             yield from ((partial(getattr, function, name), function.__name__) for name in ("__code__", *given))
@@ -121,8 +132,9 @@ class Reach:
     def key(self) -> Hashable:
         """Describe all that is reached; raises Unfrozen where something may change unseen."""
         named = (Identity(value) for _, value in self._named if not isinstance(value, CLOSED))
+        values = (frozen(value, name) for name, value in self.named())
         read = (frozen(read(), name) for read, name in self.readings())
-        return (tuple(self.functions), tuple(map(version_of, self.classes)), *named, *read)
+        return (tuple(self.functions), tuple(map(version_of, self.classes)), *named, *values, *read)
 
     def _open(self, value: Any) -> None:
         """Walk what may be called, or looked into, by way of a value."""
@@ -132,6 +144,7 @@ class Reach:
         if id(value) in self._opened:
             return
         self._opened[id(value)] = value
+        self._packages.add(package(module_of(value)))
         if isinstance(value, FunctionType):
             self._add_function(value)
         elif isinstance(value, ModuleType):
@@ -139,8 +152,7 @@ class Reach:
         elif isinstance(value, type):
             self._add_class(value)
         elif isinstance(value, nn.Module):
-            self._add_bases(own_bases(_type_of(value)), SILENT | MAKING)
-            self._add_holder(value, vars(value))
+            self._add_outer(value)
         elif isinstance(value, WRAPPERS):
             self._left += (getattr(value, name, None) for name in ("fget", "func", "__func__"))
         elif not isinstance(value, FIXED):
@@ -154,6 +166,7 @@ class Reach:
             self._left += vars(function).values()
             return
         self.functions[function] = None
+        self._add_holder(function, vars(function))
         self._left += function.__defaults__ or ()
         self._left += (function.__kwdefaults__ or {}).values()
         names = named_in(function.__code__)
@@ -161,11 +174,26 @@ class Reach:
         outside = names.outside if EVALUATING.isdisjoint(names.outside) else (*names.outside, *self._words)
         self._look_up(table, [name for name in outside if name not in asked])
         asked |= dict.fromkeys(outside)
-        self._left += (sys.modules[name] for name in names.imported if name in sys.modules)
-        new = [name for name in names.attributes if name not in self._attributes]
+        self._left += imported_by(names.imported, function.__globals__.get("__package__") or "")
+        self._add_names(names.attributes)
+        if "getattr" in names.outside:  # a name may be put together
+            self._add_names(name for kind in self.classes for name in vars(kind))
+
+    def _add_names(self, names: Iterable[str]) -> None:
+        """Look for attributes of these names in all tables, also in those that will be found."""
+        new = [name for name in names if name not in self._attributes]
         self._attributes |= dict.fromkeys(new)
         for holder in list(self._holders.values()):
             self._look_up(holder, new)
+
+    def _add_outer(self, module: nn.Module) -> None:
+        """Add a module that is none of the cell's, with those inside of it."""
+        self._outer += (one for one in module.modules() if id(one) not in self._holders)
+        for one in module.modules():
+            self._opened[id(one)] = one
+            self._add_bases(own_bases(_type_of(one)), SILENT | MAKING)
+            self._add_holder(one, vars(one))
+            self._left += (value for _, value in attributes_of(one) if type(value) not in PLAIN_TYPES)
 
     def _add_module(self, module: ModuleType) -> None:
         if module is os:
@@ -182,7 +210,6 @@ class Reach:
 
     def _add_bases(self, bases: Iterable[type], unrun: frozenset[str], whole: bool = False) -> None:
         for base in bases:
-            self.classes[base] = None
             self._add_holder(base, vars(base))
             for name, attribute in vars(base).items():
                 special = name.startswith("__") and name.endswith("__") and name not in unrun
@@ -190,22 +217,19 @@ class Reach:
                     self._left.append(attribute)
 
     def _add_object(self, value: Any) -> None:
-        """Add an object, to be read whole; a record, and one of the user's that can't be, as with a lock, by name."""
+        """Add an object, to be read whole; by name what holds attributes alone, is large or has a lock, say."""
         kind: type = type(value)
-        if is_library(kind.__module__):
-            return
         self._add_bases(self._own_bases(kind), SILENT | MAKING)
-        if _is_record(kind, self._users):
+        holds_alone = is_record(kind, self._users)
+        if holds_alone:
             self._records.add(id(value))
+        if holds_alone or is_library(kind.__module__) or not (isinstance(value, CONTAINERS) or is_small(value)):
             self._add_holder(value, Attributes(value))
             return
-        try:
-            frozen(value, "")
-        except Unfrozen:
-            if self._is_own(kind.__module__):
-                self._add_holder(value, Attributes(value))
-        else:
-            self._left += (part for part in held_by(value, "") if type(part) not in PLAIN_TYPES)
+        with suppress(Unfrozen):  # who reads it is told
+            parts = held_by(value, "")
+            self._left += (part for part in parts if type(part) not in PLAIN_TYPES)
+            self._add_names(part for part in parts if type(part) is str and part.isidentifier())
 
     def _add_holder(self, owner: Any, table: Mapping[str, Any]) -> None:
         """Add a table of attributes."""
@@ -219,8 +243,9 @@ class Reach:
             if value is os.getenv:
                 value = os.environ
             if value is not None:
-                self._named.append((name, value))
-                self._left.append(value)
+                parts = (value.__func__, value.__self__) if isinstance(value, MethodType) else (value,)
+                self._named += ((name, part) for part in parts)
+                self._left += (part for part in parts if type(part) not in PLAIN_TYPES)
 
     def _by_name(self) -> set[int]:
         """Return the ids of what is read name by name and not whole; a record is, unless something reads all of it."""
@@ -238,16 +263,6 @@ def _type_of(module: nn.Module) -> type:
     return type(module)
 
 
-@lru_cache(maxsize=512)
-def _is_record(kind: type, users: frozenset[str]) -> bool:
-    """Tell whether objects of a class of the user's, or a namespace, do no more than hold attributes."""
-    bases = [base for base in kind.__mro__ if base not in (object, *NAMESPACES)]
-    attributes = [item for base in bases for item in vars(base).items() if item[0] not in HARMLESS]
-    return all(is_own(base.__module__, users) for base in bases) and not any(
-        hasattr(type(value), "__get__") and not isinstance(value, PLACES) for _, value in attributes
-    )
-
-
 def _cells(function: FunctionType) -> Iterator[tuple[str, CellType]]:
     """Give what a function closes over, by name."""
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
@@ -255,5 +270,5 @@ def _cells(function: FunctionType) -> Iterator[tuple[str, CellType]]:
             yield name, cell
 
 
-def _itself(value: Any) -> Any:
-    return value
+def _attributes_now(module: nn.Module) -> list[Any]:
+    return [item for pair in attributes_of(module) for item in pair]

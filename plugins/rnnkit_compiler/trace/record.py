@@ -12,7 +12,7 @@ from rnnkit.errors import first_line
 from rnnkit_compiler.trace.example import to_try
 from rnnkit_compiler.trace.fingerprint import Fingerprint
 from rnnkit_compiler.trace.projection import Nest, nesting
-from rnnkit_compiler.trace.random_states import kept
+from rnnkit_compiler.trace.random_states import kept, others_kept
 from rnnkit_compiler.trace.reach import Reach
 from rnnkit_compiler.trace.recorder import Recorder
 from rnnkit_compiler.trace.recording import NotRecordable, Recording
@@ -76,8 +76,10 @@ def record(cell: rnnkit.Cell, parts: Sequence[Tensor], states: Sequence[Tensor],
 
 def _record(cell: rnnkit.Cell, examples: "_Examples", nest: Nest) -> Recording:
     try:
-        watching = Watching() if Reach(cell).reads_past_torch else nullcontext()
-        with kept(examples.parts[0]), torch.inference_mode(False), torch.enable_grad(), shielded(), watching:
+        reach = Reach(cell)
+        watching = Watching() if reach.reads_past_torch else nullcontext()
+        others = others_kept() if reach.draws else nullcontext()
+        with kept(examples.parts[0]), torch.inference_mode(False), torch.enable_grad(), shielded(), watching, others:
             few, all_ = (_run(cell, examples, rows, nest) for rows in (FEW, ALL))
             recording = joined(few.recording, all_.recording)
             recording.tables = _tables(recording, examples.weights)

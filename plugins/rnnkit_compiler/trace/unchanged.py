@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from rnnkit_compiler.trace.classes import containers_of
-from rnnkit_compiler.trace.frozen import PLAIN, frozen
+from rnnkit_compiler.trace.frozen import PLAIN_TYPES, frozen
 from rnnkit_compiler.trace.reach import Reach, Reading
 from rnnkit_compiler.trace.torch_modules import FOR_ALL, attributes_of, hooks_of
 
@@ -87,10 +87,17 @@ class Unchanged:
         """Say how to read what may change in place, by what name, and what it holds now."""
         of_classes = (pair for kind in reach.classes for pair in containers_of(kind))
         of_modules = (pair for module in self._modules for pair in attributes_of(module))
-        held: Iterator[Reading] = ((partial(_itself, value), name) for name, value in (*of_modules, *of_classes))
-        for read, name in (*held, *reach.readings()):
-            if not isinstance(read(), PLAIN):
-                yield read, name, frozen(read(), name)
+        held = ((name, value) for name, value in (*of_modules, *of_classes, *reach.named()) if _may_change(value))
+        readings: list[Reading] = [(partial(_itself, value), name) for name, value in held]
+        for read, name in (*readings, *reach.readings()):
+            yield read, name, frozen(read(), name)
+
+
+def _may_change(value: Any) -> bool:
+    """Tell whether what a value holds may change while it stays the same."""
+    if type(value) in (tuple, frozenset):
+        return any(map(_may_change, value))
+    return type(value) not in PLAIN_TYPES
 
 
 def _itself(value: Any) -> Any:

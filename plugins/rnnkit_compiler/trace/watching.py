@@ -6,10 +6,10 @@ from typing import Any
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from rnnkit_compiler.trace.reach import PAST_TORCH
+from rnnkit_compiler.trace.reach import GIVING
 from rnnkit_compiler.trace.recording import NotRecordable
 
-READING = {getattr(Tensor, name): name for name in PAST_TORCH}
+READING = {getattr(Tensor, name): name for name in GIVING}
 
 
 class Watching(TorchFunctionMode):

@@ -17,6 +17,7 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from numpy import asarray
 from torch.nn import functional
 
 import rnnkit
@@ -213,10 +214,65 @@ class Number(float):
         return GAIN * other
 
 
-NUMBER = Number(1.0)
+class Text(str):
+    """Has an attribute besides."""
+
+
+class Table(dict):
+    """Has an attribute besides."""
+
+
+class Private:
+    __slots__ = ("__gain",)
+
+    def __init__(self):
+        self.set(1.5)
+
+    def get(self):
+        return self.__gain
+
+    def set(self, gain):
+        self.__gain = gain
+
+
+class Outer(torch.nn.Module):
+    """A module that is none of a cell's."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = torch.nn.LeakyReLU(1.5)
+
+
+def noted():
+    return noted.gain
+
+
+noted.gain = 1.5
+NUMBER, TEXT, TABLE_WITH, PRIVATE, OUTER = Number(1.0), Text("a"), Table(), Private(), Outer()
+TEXT.gain = TABLE_WITH.gain = 1.5
+LOCK = threading.Lock()
+
+
+def locked(self):
+    with LOCK:
+        return SPACE.gain
+
 
 OTHER = {
     "enumeration": (lambda self: Kind.ONE.gain, other_gain),
+    "text with an attribute": (lambda self: TEXT.gain, lambda patch: patch.setattr(TEXT, "gain", 2.5)),
+    "table with an attribute": (lambda self: TABLE_WITH.gain, lambda patch: patch.setattr(TABLE_WITH, "gain", 2.5)),
+    "private slot": (lambda self: PRIVATE.get(), lambda patch: PRIVATE.set(2.5)),
+    "a function's attribute": (lambda self: noted(), lambda patch: patch.setattr(noted, "gain", 2.5)),
+    "a module inside another": (
+        lambda self: OUTER.inner.negative_slope,
+        lambda patch: patch.setattr(OUTER.inner, "negative_slope", 2.5),
+    ),
+    "beside a lock": (locked, lambda patch: patch.setattr(SPACE, "gain", 2.5)),
+    "one of several names": (
+        lambda self: max(getattr(SPACE, name) for name in ("gain", "unit") if hasattr(SPACE, name)),
+        lambda patch: patch.setattr(SPACE, "gain", 2.5),
+    ),
     "number of one's own": (lambda self: NUMBER * 1.0, other_gain),
     "name in an attribute": (
         lambda self: getattr(SPACE, self.wanted),
@@ -315,6 +371,7 @@ def as_it_was():
     """What a test has changed in place is put back."""
     yield
     COMPUTED.set(1.5)
+    PRIVATE.set(1.5)
     cached.cache_clear()
 
 
@@ -335,6 +392,8 @@ PAST_THE_EYE = {
     "grad_fn": lambda h: h.grad_fn is None,
     "numpy": lambda h: np.abs(h.detach().numpy()).max() > 0.8,
     "asarray": lambda h: np.asarray(h.detach()).sum() > 0.9,
+    "of its own name": lambda h: asarray(h.detach()).sum() > 0.9,
+    "repr": lambda h: float(repr(h.detach().max()).strip("tensor()")) > 0.8,
     "tolist": lambda h: max(h.flatten().tolist()) > 0.8,
 }
 
@@ -362,6 +421,14 @@ def test_a_hook_of_all_modules_is_called():
         torch.testing.assert_close(compiled(cell, xs)[0], loop(cell, xs)[0])
     finally:
         hook.remove()
+
+
+def test_a_count_that_others_keep_in_a_class_changes_nothing():
+    cell = reads(lambda self: Settings.gain)
+    before, unchanged = Fingerprint(cell).key, Unchanged(cell)
+    Settings.seen = 1
+    assert Fingerprint(cell).key == before
+    assert unchanged()
 
 
 def test_of_settings_what_is_named_is_compared():

@@ -102,6 +102,8 @@ def _tried(run: Run, tensors: Tensors, seed: int, spread: Spread, rounded: bool)
     given, timeline = _Numbers(tensors, spread, generator).batch(run)
     try:
         expected = everything(run, given, timeline)
+    except torch.OutOfMemoryError:
+        raise
     except RuntimeError:
         _ask_for_what_there_is(run, given, timeline)
         expected = everything(run, given, timeline)
