@@ -8,12 +8,7 @@ from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
 from itertools import chain
-from types import (
-    CellType,
-    FunctionType,
-    MethodType,
-    ModuleType,
-)
+from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any, TypeAlias
 from weakref import ReferenceType
 

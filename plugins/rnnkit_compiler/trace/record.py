@@ -236,10 +236,6 @@ def _stand_in(tensor: Tensor) -> Tensor:
 
 
 def _given(tensor: Tensor, made: bool) -> Tensor:
-    """Return a tensor as a call gives it, or as an earlier step made it: a step may ask for `requires_grad`, `is_leaf`.
-
-    Without gradients it requires none.
-    """
-    differentiable = tensor.is_floating_point() or tensor.is_complex()
-    leaf = tensor.detach().requires_grad_(differentiable and torch.is_grad_enabled())
+    """Return a tensor as a call gives it, or as an earlier step made it: a step may ask for `h.is_leaf`."""
+    leaf = tensor.detach().requires_grad_(tensor.is_floating_point() or tensor.is_complex())
     return leaf.clone() if made else leaf

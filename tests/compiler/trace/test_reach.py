@@ -116,6 +116,9 @@ class Locked:
     def __init__(self):
         self.lock, self.gain = threading.Lock(), 1.5
 
+    def read(self):
+        return self.gain
+
 
 def exchanged():
     return 1.5
@@ -133,7 +136,7 @@ class Child(torch.nn.Module):
 
 SETTINGS = Own()
 OWN, SLOTS, COMPUTED, LOCKED = Own(), InSlots(), Computed(), Locked()
-WEAK = weakref.ref(OWN)
+WEAK, READ = weakref.ref(OWN), LOCKED.read
 
 
 def decorated(function):
@@ -250,7 +253,23 @@ def noted():
 noted.gain = 1.5
 NUMBER, TEXT, TABLE_WITH, PRIVATE, OUTER = Number(1.0), Text("a"), Table(), Private(), Outer()
 TEXT.gain = TABLE_WITH.gain = 1.5
-LOCK = threading.Lock()
+LOCK, LOCAL, WITHIN = threading.Lock(), threading.local(), ([1.5],)
+LOCAL.unit, SIZES, LEAKY = 1.5, SimpleNamespace(width=1.5), torch.nn.LeakyReLU(1.5)
+RELATIVE, CELLS = ModuleType("package_of_a_test.settings"), ModuleType("package_of_a_test.cells")
+RELATIVE.depth, CELLS.__package__ = 1.5, "package_of_a_test"
+sys.modules |= {"package_of_a_test": ModuleType("package_of_a_test"), RELATIVE.__name__: RELATIVE}
+exec("def factor(self):\n    from .settings import depth\n    return depth", vars(CELLS))
+
+
+class Many(enum.Enum):
+    SOME = [1.5]  # noqa: RUF012 - to be changed in place
+
+
+class Large(Computed):
+    """Has parts without end, and code of its own."""
+
+
+LARGE = Large()
 
 
 def locked(self):
@@ -268,10 +287,19 @@ OTHER = {
         lambda self: OUTER.inner.negative_slope,
         lambda patch: patch.setattr(OUTER.inner, "negative_slope", 2.5),
     ),
+    "this thread's": (lambda self: LOCAL.unit, lambda patch: patch.setattr(LOCAL, "unit", 2.5)),
+    "within a tuple": (lambda self: WITHIN[0][0], lambda patch: WITHIN[0].insert(0, 2.5)),
+    "within an enumeration": (lambda self: Many.SOME.value[0], lambda patch: Many.SOME.value.insert(0, 2.5)),
+    "a method of what has a lock": (lambda self: READ(), lambda patch: patch.setattr(LOCKED, "gain", 2.5)),
+    "what torch alone reads": (
+        lambda self: -LEAKY(-torch.ones(())),
+        lambda patch: patch.setattr(LEAKY, "negative_slope", 2.5),
+    ),
+    "relative import": (CELLS.factor, lambda patch: patch.setattr(RELATIVE, "depth", 2.5)),
     "beside a lock": (locked, lambda patch: patch.setattr(SPACE, "gain", 2.5)),
     "one of several names": (
-        lambda self: max(getattr(SPACE, name) for name in ("gain", "unit") if hasattr(SPACE, name)),
-        lambda patch: patch.setattr(SPACE, "gain", 2.5),
+        lambda self: max(getattr(SIZES, name) for name in ("width", "height") if hasattr(SIZES, name)),
+        lambda patch: patch.setattr(SIZES, "width", 2.5),
     ),
     "number of one's own": (lambda self: NUMBER * 1.0, other_gain),
     "name in an attribute": (
@@ -287,7 +315,7 @@ OTHER = {
         lambda patch: patch.setitem(globals(), "ACTIVATION", functional.silu),
     ),
     "getattr": (lambda self: getattr(SPACE, "gain"), lambda patch: patch.setattr(SPACE, "gain", 2.5)),  # noqa: B009
-    "all of an object": (lambda self: max(vars(SPACE).values()), lambda patch: patch.setattr(SPACE, "gain", 2.5)),
+    "all of an object": (lambda self: max(vars(SIZES).values()), lambda patch: patch.setattr(SIZES, "width", 2.5)),
     "object's property": (lambda self: COMPUTED.doubled, other_computed),
     "object's cached property": (lambda self: COMPUTED.kept, other_computed),
     "object's __getattr__": (lambda self: COMPUTED.gain, other_computed),
@@ -308,6 +336,14 @@ OTHER = {
 READS = {
     **{name: (functools.partial(reads, read, Computed()), change) for name, (read, change) in OTHER.items()},
     "child's method": (with_child, other_gain),
+    "name in a list": (
+        lambda: reads(lambda self: getattr(SIZES, self.held[0]), ["width"]),
+        lambda patch: patch.setattr(SIZES, "width", 2.5),
+    ),
+    "name put together": (
+        lambda: reads(lambda self: getattr(self, f"act_{self.held}")(), "a", act_a=lambda self: GAIN),
+        other_gain,
+    ),
     "method": (Parent, other_gain),
     "parent": (Derived, other_gain),
     "static method": (
@@ -403,10 +439,11 @@ def test_what_a_step_asks_of_its_tensors_is_as_in_the_loop(name):
     class Asks(rnnkit.Cell):
         def step(self, x, state):
             (h,) = state
-            h = torch.tanh(h + (x if PAST_THE_EYE[name](h) else 2 * x))
+            h = torch.tanh(h + (x if self.asked(h) else 2 * x))
             return h, (h,)
 
     cell, xs = Asks(2, 2), torch.rand(3, 2, 2).requires_grad_()
+    cell.asked = PAST_THE_EYE[name]
     torch.testing.assert_close(*[rnnkit.unrollers[name]()(cell, xs)[0] for name in ("compiled", "loop")])
 
 
@@ -429,6 +466,16 @@ def test_a_count_that_others_keep_in_a_class_changes_nothing():
     Settings.seen = 1
     assert Fingerprint(cell).key == before
     assert unchanged()
+
+
+def test_of_a_large_object_what_is_named_is_compared():
+    LARGE.parts = [[k] for k in range(10_000)]  # at every call
+    cell = reads(lambda self: LARGE.doubled)
+    before = Fingerprint(cell).key
+    LARGE.parts.append([0])
+    assert Fingerprint(cell).key == before
+    LARGE.set(2.5)
+    assert Fingerprint(cell).key != before
 
 
 def test_of_settings_what_is_named_is_compared():
