@@ -111,7 +111,7 @@ def frozen(value: Any, where: str, depth: int = DEPTH, within: frozenset[int] = 
         return (kind, value)
     if isinstance(value, PLAIN):
         told = (kind, repr(value) if isinstance(value, float | complex | np.generic) else value)
-        own = {"value": value.value} if isinstance(value, Enum) else dictionary_of(value) or {}
+        own = dictionary_of(value) or {}
         return (*told, *(frozen(item, where, depth - 1, within) for pair in own.items() for item in pair))
     if isinstance(value, Tensor):
         return (Identity(value), value._version)

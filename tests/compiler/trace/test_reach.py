@@ -263,6 +263,7 @@ exec("def factor(self):\n    from .settings import depth\n    return depth", var
 
 class Many(enum.Enum):
     SOME = [1.5]  # noqa: RUF012 - to be changed in place
+    OTHER = [1.5, 1.5]  # noqa: RUF012
 
 
 class Large(Computed):
@@ -336,13 +337,17 @@ OTHER = {
 READS = {
     **{name: (functools.partial(reads, read, Computed()), change) for name, (read, change) in OTHER.items()},
     "child's method": (with_child, other_gain),
+    "within an enumeration that it holds": (
+        lambda: reads(lambda self: self.held.value[0], Many.OTHER),
+        lambda patch: Many.OTHER.value.insert(0, 2.5),
+    ),
     "name in a list": (
         lambda: reads(lambda self: getattr(SIZES, self.held[0]), ["width"]),
         lambda patch: patch.setattr(SIZES, "width", 2.5),
     ),
     "name put together": (
-        lambda: reads(lambda self: getattr(self, f"act_{self.held}")(), "a", act_a=lambda self: GAIN),
-        other_gain,
+        lambda: reads(lambda self: getattr(self, f"act_{self.held}")(), "a", act_a=lambda self: SIZES.width),
+        lambda patch: patch.setattr(SIZES, "width", 2.5),
     ),
     "method": (Parent, other_gain),
     "parent": (Derived, other_gain),
