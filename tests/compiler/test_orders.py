@@ -69,7 +69,7 @@ def hold(operation, dtype, count, k, falls, beside=1):
 
 @pytest.mark.parametrize("operation", slow_but(["topk", "kthvalue", "sort"], OPERATIONS))
 def test_of_equal_elements_those_are_taken_that_the_loop_takes(operation):
-    for count, k in ((2, 1), (4, 2), (5, 5), (17, 3), (40, 20)):
+    for count, k in ((2, 1), (4, 2), (5, 5), (17, 3), (40, 20), (64, 1)):
         hold(operation, torch.float64, count, k, falls=True)
 
 

@@ -33,8 +33,8 @@ BY_THEMSELVES = frozenset(("step", "project", "forward"))
 SILENT = frozenset(("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__del__"))
 """Special methods that no step runs."""
 
-MAKING = frozenset(("__init__", "__new__", "__post_init__", "__init_subclass__"))
-"""Special methods that run where a step makes an object."""
+UNRUN = SILENT | {"__init__", "__new__", "__post_init__", "__init_subclass__"}
+"""Those that no step runs on an object that is there: some make it."""
 
 CONTAINERS = (list, tuple, deque, Mapping, Set, partial, MethodType, ContextVar, ReferenceType, array, np.ndarray)
 """What is read whole, or not at all."""
@@ -88,7 +88,7 @@ class Reach:
         for module in self._modules:
             bases = own_bases(_type_of(module))
             self.classes |= dict.fromkeys(bases)
-            self._add_bases(bases, SILENT | MAKING)
+            self._add_bases(bases)
         self._left += (value for value in held if type(value) not in PLAIN_TYPES)
         while self._left:
             self._open(self._left.popleft())
@@ -134,7 +134,7 @@ class Reach:
     def _open(self, value: Any) -> None:
         """Walk what may be called, or looked into, by way of a value."""
         if isinstance(value, CLOSED):
-            self._add_bases(self._own_bases(type(value)), SILENT | MAKING)  # an enumeration's, say
+            self._add_bases(self._own_bases(type(value)))  # an enumeration's, say
             return
         if id(value) in self._opened:
             return
@@ -186,7 +186,7 @@ class Reach:
         self._outer += (one for one in module.modules() if id(one) not in self._holders)
         for one in module.modules():
             self._opened[id(one)] = one
-            self._add_bases(own_bases(_type_of(one)), SILENT | MAKING)
+            self._add_bases(own_bases(_type_of(one)))
             self._add_holder(one, vars(one))
             self._left += (value for _, value in attributes_of(one) if type(value) not in PLAIN_TYPES)
 
@@ -200,10 +200,10 @@ class Reach:
         """Add a class that code names: it may make objects of it."""
         metaclass: type = type(kind)
         bases = self._own_bases(kind) + self._own_bases(metaclass)
-        unrun = SILENT | MAKING if issubclass(kind, nn.Module) else SILENT
+        unrun = UNRUN if issubclass(kind, nn.Module) else SILENT
         self._add_bases(bases, unrun, whole=issubclass(kind, torch.autograd.Function))
 
-    def _add_bases(self, bases: Iterable[type], unrun: frozenset[str], whole: bool = False) -> None:
+    def _add_bases(self, bases: Iterable[type], unrun: frozenset[str] = UNRUN, whole: bool = False) -> None:
         for base in bases:
             self._add_holder(base, vars(base))
             for name, attribute in vars(base).items():
@@ -214,7 +214,7 @@ class Reach:
     def _add_object(self, value: Any) -> None:
         """Add an object, to be read whole; by name what holds attributes alone, is large or has a lock, say."""
         kind: type = type(value)
-        self._add_bases(self._own_bases(kind), SILENT | MAKING)
+        self._add_bases(self._own_bases(kind))
         holds_alone = is_record(kind, self._users)
         if holds_alone:
             self._records.add(id(value))

@@ -22,7 +22,6 @@ constexpr int BLOCK_DEPTH = 512;                            // of the summed dim
 constexpr int BLOCK_COLUMNS = 1024 / int(sizeof(real));     // of B, whose block is half a megabyte
 constexpr int BLOCK_ROWS = divide_up(96, HEIGHT) * HEIGHT;  // of A
 constexpr int ROW_STRIDE = BLOCK_DEPTH + VL;  // of packed rows: no power of 2, so that they do not share cache sets
-constexpr int BLOCKS_AT_ONCE = 8;  // of rows of a sum, whose sums are added up from zero on in turn
 constexpr int PAGE = 4096;         // bytes
 static_assert(BLOCK_COLUMNS % WIDTH == 0, "a block has whole panels");
 
@@ -76,20 +75,15 @@ static inline void sum_rows_of_transpose(real* sums, Rows a, int rows, int K, bo
     for (int r = 0; r < rows; r += wide * VL) {
         const int left = rows - r;
         vec sum[wide]{};
-        for (int blocks = 0; blocks < K; blocks += BLOCKS_AT_ONCE * SUMMED_AT_ONCE) {
-            vec some[wide]{};
-            const int end = at_most(K, blocks + BLOCKS_AT_ONCE * SUMMED_AT_ONCE);
-            for (int block = blocks; block < end; block += SUMMED_AT_ONCE) {
-                vec part[wide]{};
-                for (int k = block; k < at_most(end, block + SUMMED_AT_ONCE); ++k)
+        for (int block = 0; block < K; block += SUMMED_AT_ONCE) {
+            vec part[wide]{};
+            for (int k = block; k < at_most(K, block + SUMMED_AT_ONCE); ++k)
 #pragma GCC unroll 4
-                    for (int v = 0; v < wide; ++v) {
-                        const real* const from = a.first + k * a.step + r + v * VL;
-                        part[v] += left >= wide * VL ? load(from) : load_n(from, at_least(0, at_most(left - v * VL, VL)));
-                    }
-                for (int v = 0; v < wide; ++v) some[v] += part[v];
-            }
-            for (int v = 0; v < wide; ++v) sum[v] += some[v];
+                for (int v = 0; v < wide; ++v) {
+                    const real* const from = a.first + k * a.step + r + v * VL;
+                    part[v] += left >= wide * VL ? load(from) : load_n(from, at_least(0, at_most(left - v * VL, VL)));
+                }
+            for (int v = 0; v < wide; ++v) sum[v] += part[v];
         }
         for (int v = 0; v < wide && v * VL < left; ++v) {
             const int n = at_most(left - v * VL, VL);
