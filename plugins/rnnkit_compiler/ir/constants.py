@@ -6,10 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rnnkit_compiler.trace.recording import Call, Recording, Ref
-
-FILLS = frozenset(("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full"))
-"""What reads a tensor for its shape alone."""
+from rnnkit_compiler.trace.recording import FILLED, Call, Recording, Ref
 
 
 class Constants:
@@ -35,7 +32,7 @@ class Constants:
         call = self._calls.get(number)
         if call is None:
             return None
-        if call.base_name in FILLS:
+        if call.base_name in FILLED:
             given = {read: torch.zeros(self.shape(read), dtype=self._recording.dtypes[read]) for read in call.reads}
         else:
             known = {read: self.of(read) for read in call.reads}

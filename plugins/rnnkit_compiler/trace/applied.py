@@ -14,7 +14,7 @@ from torch.autograd.function import once_differentiable
 
 from rnnkit_compiler.trace.instead import Operator
 from rnnkit_compiler.trace.recordable import listed
-from rnnkit_compiler.trace.recording import Call, NotRecordable, Recording, Ref
+from rnnkit_compiler.trace.recording import FILLED, Call, NotRecordable, Recording, Ref
 
 NAME = "rnnkit::sloped"
 
@@ -24,9 +24,6 @@ PASSING = frozenset(("mul", "neg", "view", "_unsafe_view", "clone", "alias", "de
 """What may multiply each element of a gradient by a number, or leave it."""
 
 COPIES = frozenset(("detach", "alias", "clone", "expand", "_to_copy"))
-
-FILLS = frozenset(("zeros_like", "new_zeros", "ones_like", "new_ones", "full_like", "new_full"))
-"""What reads a tensor for its shape alone."""
 
 
 class _Sloped(torch.autograd.Function):
@@ -118,7 +115,7 @@ def check_linear(node: Any, recording: Recording, start: int, gradient: int) -> 
     """
     made = {gradient}
     for call in recording.calls[start:]:
-        if call.base_name in FILLS or not made.intersection(call.reads):
+        if call.base_name in FILLED or not made.intersection(call.reads):
             continue
         if not _is_linear(recording, call, made):
             raise NotRecordable(refusal(node))

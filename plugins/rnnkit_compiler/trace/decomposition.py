@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from rnnkit_compiler.trace.recording import Call, Recording, Ref
+from rnnkit_compiler.trace.recording import FILLED, Call, Recording, Ref
 
 aten = torch.ops.aten
 
@@ -24,13 +24,6 @@ MOST_MULTIPLICATIONS = 400_000
 
 MOST_WASTE = 8
 """Products with zeros, for each other one, up to which such a matrix is faster than gathering what a kernel sees."""
-
-FILLED: dict[str, int | None] = {
-    **dict.fromkeys(("new_zeros", "zeros_like"), 0),
-    **dict.fromkeys(("new_ones", "ones_like"), 1),
-    **dict.fromkeys(("new_full", "full_like")),
-}
-"""Operations that take a tensor for its dtype, device or shape, and what they fill another with; None: `fill_value`."""
 
 
 def decomposed(recording: Recording) -> Recording:

@@ -15,6 +15,13 @@ ROWS = 2**31 - 1
 """The number of rows of the batch in the shapes and arguments of a recording: a prime that is no size of a cell, so
 that wherever it stands it means the batch, and each of its multiples several batches."""
 
+FILLED: dict[str, int | None] = {
+    **dict.fromkeys(("new_zeros", "zeros_like"), 0),
+    **dict.fromkeys(("new_ones", "ones_like"), 1),
+    **dict.fromkeys(("new_full", "full_like")),
+}
+"""Operations that take a tensor for its dtype, device or shape, and what they fill another with; None: `fill_value`."""
+
 
 class NotRecordable(Exception):  # noqa: N818 - a reason, not an error: what raises it falls back
     """The step does something that cannot be run from a recording; says what."""
