@@ -5,6 +5,7 @@ import re
 import sys
 from math import isfinite
 from pathlib import Path
+from statistics import median
 
 import pytest
 import torch
@@ -161,7 +162,9 @@ def test_a_small_batch_and_a_short_sequence():
     model, task = build(seq_len=1, hidden=4)
     found = memory.predict(model, task, batch_size=1)
     assert found.steps == 21
-    agrees(found.update - found.parameters, taken(model, task, 1, updates=30))  # each takes a moment, seldom looked at
+    # Each update takes a moment, seldom looked at; what else the process does meanwhile is as large: the median.
+    measured = [taken(model, task, 1, updates=30) for _ in range(3)]
+    agrees(found.update - found.parameters, median(measured))
 
 
 class Counting(rnnkit.cells["lstm"]):
