@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rnnkit.core.advancer import Advancer
     from rnnkit.core.bound import Bound
     from rnnkit.core.cell import Cell, Projected, State, map_parts, parts_of, tensors_replaced, time_slices
+    from rnnkit.core.collection import collection_put_off
     from rnnkit.core.forecast import Forecast, ForecastError
     from rnnkit.core.input_checks import casts_automatically, check_step
     from rnnkit.core.labelling import Labelling, LabelScore
@@ -103,6 +104,7 @@ _HOMES = {
     "check_step": "core.input_checks",
     "choose_rows": "core.row_masks",
     "collate": "loaders.collate",
+    "collection_put_off": "core.collection",
     "copy_with_tensors": "layers.shallow_copy",
     "evaluate": "training.evaluation",
     "export_model": "export",
@@ -184,6 +186,7 @@ __all__ = [
     "check_step",
     "choose_rows",
     "collate",
+    "collection_put_off",
     "copy_with_tensors",
     "errors",
     "evaluate",

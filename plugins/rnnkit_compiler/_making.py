@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from rnnkit import Cell
+from rnnkit import Cell, collection_put_off
 from rnnkit.errors import first_line
 from rnnkit_compiler import _devices
 from rnnkit_compiler._program import BACKENDS, Program, Wanted, compose
@@ -24,7 +24,8 @@ def made(cell: Cell, xs: Tensor, states: Sequence[Tensor], wanted: Wanted, *way:
 
 def _composed(cell: Cell, xs: Tensor, states: Sequence[Tensor], wanted: Wanted, *way: bool) -> Program | Refusal:
     try:
-        return compose(cell, xs, states, wanted, *way)
+        with collection_put_off():
+            return compose(cell, xs, states, wanted, *way)
     except NotRecordable as error:
         return Refusal(str(error))
     except Exception as error:  # of project(), on numbers of our own: the loop says so of the user's, if it is so there

@@ -7,12 +7,12 @@ from functools import cache
 from typing import Any, Generic, TypeVar
 
 from rnnkit.core.cell import Cell
+from rnnkit.core.collection import collection_put_off
 from rnnkit.core.task import Task
 from rnnkit.core.unroller import Unroller
 from rnnkit.errors import AmbiguousNameError, BrokenPluginError, UnknownNameError, nearest
 from rnnkit.loaders.from_loader import from_loader
 from rnnkit.plugin.loader import Origin, Plugin, allow_list, discover, load
-from rnnkit.support.collection import collection_put_off
 
 Kind = TypeVar("Kind")
 

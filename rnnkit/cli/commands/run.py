@@ -15,11 +15,11 @@ from rnnkit.cli.report import report
 from rnnkit.cli.setting_options import setting_options
 from rnnkit.cli.signals import BROKEN_PIPE, ending_with, patience
 from rnnkit.cli.streams import echo, tell
+from rnnkit.core.collection import collection_put_off
 from rnnkit.errors import LostError, ResourceError, UsageError
 from rnnkit.runs.loggers import KINDS as LOGGERS
 from rnnkit.runs.loggers import Loggers, open_loggers
 from rnnkit.runs.setting_fields import SHORTCUTS
-from rnnkit.support.collection import collection_put_off
 
 if TYPE_CHECKING:
     from rnnkit.core.task import Task

@@ -78,7 +78,7 @@ class Pass:
         """With sums in the place of those that something is added to."""
         self.shapes = {number: tensor.shape for number, tensor in enumerate(tensors)}
         self.shares = recurrence.shares(self.steps, self.batch)
-        self.product_slots = runtime.product_slots(self.steps, self.batch) if kernel == "Inference" else self.steps
+        self.product_slots = recurrence.product_slots(self.steps, self.batch) if kernel == "Inference" else self.steps
         self.locations: dict[Buffer, Spot] = {}
         self.matrices = [
             matrix._replace(location=Spot(first + place, matrix.location))

@@ -57,6 +57,10 @@ class Recurrence:
         """Choose how the workers share a call."""
         return self.runtime.shares(steps, batch, self.work)
 
+    def product_slots(self, steps: int, batch: int) -> int:
+        """Return the steps for which parts are kept, where backward reads none of them: all, if products give none."""
+        return self.runtime.product_slots(steps, batch) if self.plan.step.hoisted else steps
+
     def layout(self, kernel: str, steps: int, batch: int) -> Layout:
         """Return where the private buffers of "Forward", "Inference" or "Backward" lie."""
         return self._layouts.get((kernel, steps, batch), lambda: layout_of(self.plan, kernel, steps, batch))

@@ -139,7 +139,7 @@ class DirectCall(Direct):
         matrices = [*self._matrices_in(invariants)]
         layout = self._recurrence.layout(NAME, steps, batch)
         shares = self._recurrence.shares(steps, batch)
-        ahead = self._recurrence.runtime.product_slots(steps, batch)
+        ahead = self._recurrence.product_slots(steps, batch)
         launch = Launch(NAME, self._timeline, {}, matrices, shares, SLOTS, ahead, True, ())
         products = (Multiply * len(self._step.hoisted))()
         ready = self._kernel.describe(launch, self._pointers, products)

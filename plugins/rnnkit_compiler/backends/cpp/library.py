@@ -1,6 +1,7 @@
 """What is compiled once for all kernels of a dtype: whole products, parts of products that they call, contractions."""
 
 import ctypes
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import NamedTuple
 
@@ -17,9 +18,14 @@ PRODUCTS = """#include "multiply.h"
 extern "C" int paired() { return PAIRED; }
 
 extern "C" std::int64_t workspace() { return LINEAR_WORKSPACE; }
-extern "C" std::int64_t few_rows() { return FEW_ROWS; }
 extern "C" void multiply(Products* all) { run(all->team, multiply_shares, all); }
 extern "C" void functions(Functions* f) { fill(f); }
+"""
+
+FEW = """#include "few.h"
+
+extern "C" std::int64_t few_rows() { return FEW_ROWS; }
+extern "C" void few(Functions* f) { fill_with_few(f); }
 """
 
 CONTRACTIONS = """#include "contraction.h"
@@ -67,12 +73,15 @@ def library_of(dtype: torch.dtype, narrow: bool = False) -> Library:
     Raises:
         CompileError: there is no compiler, or it fails.
     """
-    library = build(_source("Products", PRODUCTS, dtype, narrow))
-    library.workspace.restype = library.few_rows.restype = ctypes.c_int64
-    library.multiply.restype = library.functions.restype = None
+    sources = _source("Products", PRODUCTS, dtype, narrow), _source("Products of few rows", FEW, dtype, narrow)
+    with ThreadPoolExecutor(len(sources)) as pool:
+        library, of_few = pool.map(build, sources)
+    library.workspace.restype = of_few.few_rows.restype = ctypes.c_int64
+    library.multiply.restype = library.functions.restype = of_few.few.restype = None
     functions = Functions()
     library.functions(ctypes.byref(functions))
-    return Library(library, library.workspace(), functions, library.few_rows(), library.paired() == 2)
+    of_few.few(ctypes.byref(functions))
+    return Library(library, library.workspace(), functions, of_few.few_rows(), library.paired() == 2)
 
 
 @cache

@@ -8,6 +8,7 @@ import torch
 
 import rnnkit
 from rnnkit_compiler import compiled
+from rnnkit_compiler.backends.cpp.building.build import code_digest
 from rnnkit_compiler.backends.cpp.code.kernel_source import generate
 
 
@@ -100,3 +101,20 @@ def test_rows_that_lie_apart_and_panels_that_are_not_whole_have_the_numbers_of_t
             results.append([ys, *torch.autograd.grad(ys.square().sum(), [given, *layer.parameters()])])
         for ours, loop in zip(*results, strict=True):
             assert torch.allclose(ours, loop, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "peephole", "rnn", "cifg"])
+def test_projected_symbols_and_an_input_that_is_projected_ahead_share_kernels(name):
+    cell = rnnkit.cells[name](8, 16)
+    keys = []
+    for apart in (False, True):
+        xs, states = compiled.example(cell)
+        plan = compiled.program_for(cell, xs, states, apart=apart).backend._recurrence.plan
+        sources = [generate(plan, names, name, "").text for names in (["Forward", "Backward"], ["Inference"])]
+        keys.append([code_digest(source) for source in sources])
+    assert keys[0] == keys[1]
+
+
+def test_comments_are_no_part_of_what_a_kernel_is_known_by():
+    assert code_digest("// lstm\n\nint f();  // %1 = product(0)\n") == code_digest("int f();")
+    assert code_digest("int f();") != code_digest("int g();")

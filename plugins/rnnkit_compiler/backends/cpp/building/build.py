@@ -8,7 +8,6 @@ import os
 import sys
 import time
 from contextlib import suppress
-from itertools import dropwhile
 from typing import TYPE_CHECKING
 
 from rnnkit_compiler._forks import fork_safe_lock
@@ -115,20 +114,13 @@ def code_digest(source: str) -> str:
 
 
 def _code(source: str) -> list[object]:
-    """Return what a library is made of, without the comment that a source begins with.
-
-    So cells of other names with the same step share a kernel.
-    """
-    code = "\n".join(dropwhile(_is_comment, source.splitlines()))
+    """Return what a library is made of, without comments: so cells of other names with the same step share a kernel."""
+    code = "\n".join(filter(None, (line.partition("//")[0].rstrip() for line in source.splitlines())))
     return [FORMAT, code, headers(), instruction_set()]
 
 
 def _digest(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
-
-def _is_comment(line: str) -> bool:
-    return line.startswith("//") or not line.strip()
 
 
 def _load_stored(key: str) -> ctypes.CDLL | None:

@@ -18,7 +18,7 @@ class KernelCode:
 
     def __init__(self, name: str, plan: KernelPlan, stages: Stages, tables: Tables, forward: bool) -> None:
         self.name, self.plan, self.stages, self.forward = name, plan, stages, forward
-        self.names = Names(stages, tables, plan.step.given_parts)
+        self.names = Names(stages, tables, plan.step.given_parts if plan.step.hoisted else 0)
         self.row_code = RowCode(self.names)
         self.region_code = RegionCode(self.names, {} if forward else plan.written_over)
         self.whole_code = WholeCode(self.names, self.region_code)

@@ -1,9 +1,11 @@
 """The source of a kernel: from its plan to C++, a line for each node, commented with it.
 
 The source depends on the graph alone: every size and every literal is a number of the call, so that one kernel serves
-all sizes of a cell.
+all sizes of a cell. Nodes, parts and vectors are counted as the source shows them, not as the graph does: a layer that
+projects its input ahead, and one that is given projected symbols, share a kernel, though their graphs begin otherwise.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +17,12 @@ from rnnkit_compiler.ir.special import VJPS
 from rnnkit_compiler.ir.units import Units
 from rnnkit_compiler.schedule.buffers import Buffer
 from rnnkit_compiler.schedule.plan import KernelPlan
+
+COUNTED = tuple(
+    re.compile(rf"({name})(\d+)(?=_lanes\b|\b)")
+    for name in (r"\b[nxy]|%", r"\b(?:grad_)?part\(?|\bkept", r"\b(?:grad_)?vector\(?")
+)
+"""Nodes, parts and vectors: names that end in a number."""
 
 
 @dataclass
@@ -37,7 +45,7 @@ def generate(plan: KernelPlan, names: Sequence[str], title: str, comment: str) -
     kernels = {name: _kernel_code(name, plan, tables) for name in names}
     for kernel in kernels.values():  # all of them first: they number what the classes declare
         kernel.compose()
-    bodies = [line for kernel in kernels.values() for line in (*kernel.lines(), "")]
+    bodies = _counted([line for kernel in kernels.values() for line in (*kernel.lines(), "")])
     head = [f"// {title}", "//", *(f"//   {line}".rstrip() for line in comment.splitlines()), ""]
     head += [f"#define REAL {'double' if plan.step.dtype == torch.float64 else 'float'}", '#include "kernel.h"']
     head += ['#include "special.h"'] if any(f"v{name}(" in line for line in bodies for name in VJPS) else []
@@ -59,6 +67,19 @@ def _kernel_code(name: str, plan: KernelPlan, tables: Tables) -> KernelCode:
     if name == "Backward":
         return KernelCode(name, plan, plan.backward, tables, forward=False)
     return KernelCode(name, plan, plan.forward if name == "Forward" else plan.inference, tables, forward=True)
+
+
+def _counted(lines: Sequence[str]) -> list[str]:
+    """Number nodes, parts and vectors by their first appearance."""
+    text = "\n".join(lines)
+    for names in COUNTED:
+        text = _counted_anew(names, text)
+    return text.split("\n")
+
+
+def _counted_anew(names: re.Pattern[str], text: str) -> str:
+    numbers: dict[str, int] = {}
+    return names.sub(lambda found: f"{found[1]}{numbers.setdefault(found[2], len(numbers))}", text)
 
 
 def _entry(name: str, forward: bool) -> Iterator[str]:

@@ -36,8 +36,8 @@ class Tables:
 class Names(Places):
     """The names in one kernel."""
 
-    def __init__(self, stages: Stages, tables: Tables, given_parts: int) -> None:
-        self.stages, self.tables, self.given_parts = stages, tables, given_parts
+    def __init__(self, stages: Stages, tables: Tables, whole_parts: int) -> None:
+        self.stages, self.tables, self.whole_parts = stages, tables, whole_parts
         self.buffers: dict[Buffer, int] = {}
         """Buffers that the step reads or writes, and their widths."""
         self.rows: dict[Node, int] = {}
@@ -75,7 +75,7 @@ class Names(Places):
 
     def _slot_of_step(self, buffer: Buffer) -> str:
         """Write which slot of a buffer belongs to this step."""
-        if buffer.kind is BufferKind.PART and buffer.index >= self.given_parts:
+        if buffer.kind is BufferKind.PART and buffer.index >= self.whole_parts:
             return "(t % call.product_slots)"
         slot = STATE_SLOTS.get(buffer.kind)
         return "t" if slot is None else _slot(slot)

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import rnnkit
-from rnnkit.support.collection import collection_put_off
+from rnnkit.core.collection import collection_put_off
 
 
 def test_it_is_off_within_and_on_again_behind():
@@ -36,7 +36,7 @@ def test_who_has_put_it_off_finds_it_so():
 
 
 def test_for_good_nothing_is_looked_through_again():
-    words = "import gc; from rnnkit.support.collection import collection_put_off as off\n"
+    words = "import gc; from rnnkit.core.collection import collection_put_off as off\n"
     words += "with off(): pass\nassert not gc.get_freeze_count()\nwith off(for_good=True): pass\n"
     words += "assert gc.get_freeze_count() and gc.isenabled()"
     subprocess.run([sys.executable, "-c", words], check=True)
@@ -45,4 +45,18 @@ def test_for_good_nothing_is_looked_through_again():
 def test_plugins_are_loaded_without_a_search(site, cell_source):
     site.install("fake-lazy", lazy="import gc\nSEARCHED = gc.isenabled()\n" + cell_source("lazy"))
     assert not vars(sys.modules[rnnkit.cells["lazy"].__module__])["SEARCHED"]
+    assert gc.isenabled()
+
+
+def test_a_step_is_recorded_without_a_search():
+    class Watching(rnnkit.cells["rnn"]):
+        searched = ()
+
+        def project(self, xs):
+            Watching.searched += (gc.isenabled(),)
+            return super().project(xs)
+
+    rnnkit.unrollers["compiled"]().backend_of(Watching(2, 3))
+    assert Watching.searched
+    assert not any(Watching.searched)
     assert gc.isenabled()
