@@ -116,13 +116,18 @@ ENDLESS = 100_000
 
 @contextmanager
 def warnings_told() -> Iterator[None]:
-    """Print what rnnkit has to say to its log, a line each, on stderr."""
-    logger, handler = logging.getLogger("rnnkit"), _Told(logging.WARNING)
+    """Print what rnnkit has to say to its log, a line each, on stderr; to who waits at a terminal what it waits for."""
+    waits = sys.stderr is not None and sys.stderr.isatty()
+    logger, handler = logging.getLogger("rnnkit"), _Told(logging.INFO if waits else logging.WARNING)
+    level = logger.level
     logger.addHandler(handler)
+    if waits:
+        logger.setLevel(logging.INFO)
     try:
         yield
     finally:
         logger.removeHandler(handler)
+        logger.setLevel(level)
 
 
 class _Told(logging.Handler):

@@ -107,3 +107,14 @@ def test_all_bars_are_of_one_style(tmp_path):
         text = CODE.sub("", on_a_terminal(words, tmp_path, 80))
         assert re.search(r"(^|[\r\n])(training )?\d+ of \d+ [━╸╺ ]{20} ", text), words[0]
     assert re.search(r"step \d/3 [━╸╺ ]{20} loss ", CODE.sub("", on_a_terminal(RUN, tmp_path, 120)))
+
+
+@pytest.mark.slow
+def test_who_waits_for_the_compiler_is_told_so(tmp_path):
+    words = [*RUN[:-2], "--cell", "rnn", "--unroller", "compiled"]
+    kernels = {"RNNKIT_CACHE": str(tmp_path / "kernels")}
+    said = f"rnnkit: compiling kernels, once on this machine; they are kept in {tmp_path / 'kernels'}"
+    text = on_a_terminal(words, tmp_path, 200, **kernels)
+    assert text.count(said) == 1
+    assert text.index(said) < text.index("step 0/3")
+    assert said not in on_a_terminal(words, tmp_path, 200, **kernels)

@@ -38,6 +38,7 @@ def forget():
     building._outcomes.clear()
     building._locks.clear()
     building._warned.clear()
+    building._told.clear()
     cache._usable.cache_clear()
     cache._warn_of.cache_clear()
     toolchain._find.cache_clear()
@@ -291,6 +292,17 @@ def test_sources_that_differ_are_libraries_that_differ(counted):
     assert build(FORTY_TWO.replace("42", "43")).answer() == 43
     assert build(FORTY_TWO).answer() == 42
     assert counted.starts == 2
+
+
+@needs_compiler
+def test_it_is_said_once_that_kernels_are_compiled(folder, counted, caplog):
+    caplog.set_level("INFO", "rnnkit")
+    for answer in ("42", "43"):
+        build(FORTY_TWO.replace("42", answer))
+    assert caplog.messages == [f"compiling kernels, once on this machine; they are kept in {folder}"]
+    forget()
+    build(FORTY_TWO)
+    assert len(caplog.messages) == 1  # it is there
 
 
 @needs_compiler

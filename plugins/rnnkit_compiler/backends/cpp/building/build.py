@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from rnnkit_compiler._forks import fork_safe_lock
-from rnnkit_compiler.backends.cpp.building.cache import fetch, find, store
+from rnnkit_compiler.backends.cpp.building.cache import cache_folder, fetch, find, store
 from rnnkit_compiler.backends.cpp.building.compilation import ADVICE, CompileError, compile_library
 from rnnkit_compiler.backends.cpp.building.headers import headers
 from rnnkit_compiler.backends.cpp.building.loading import load
@@ -98,6 +98,16 @@ def _warn(failure: CompileError, consequence: str) -> None:
 _warned: dict[tuple[str, str], str] = {}
 
 
+def _tell_why_it_takes_a_while() -> None:
+    """Say once in a process that it compiles."""
+    sentence = f"compiling kernels, once on this machine; they are kept in {cache_folder()}"
+    if _told.setdefault("compiling", sentence) is sentence:  # of threads at once, one alone
+        logging.getLogger("rnnkit").info(sentence)
+
+
+_told: dict[str, str] = {}
+
+
 def complaints() -> list[str]:
     """Return what this process has had to say about kernels that could not be compiled."""
     return list(_warned.values())
@@ -137,6 +147,7 @@ def _load_stored(key: str) -> ctypes.CDLL | None:
 
 def _compile_and_store(key: str, source: str, tools: Toolchain) -> ctypes.CDLL:
     """Compile a library, load it, and store it once it has loaded."""
+    _tell_why_it_takes_a_while()
     start = time.perf_counter()
     library = compile_library(source, tools, key)
     seconds = time.perf_counter() - start
