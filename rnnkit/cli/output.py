@@ -70,7 +70,9 @@ def print_table(
     # On a sheet first, since rich answers in its own way for a reader that has left.
     encoding = getattr(sys.stderr if aside else sys.stdout, "encoding", None) or "utf-8"
     sheet = TextIOWrapper(BytesIO(), encoding, "replace", newline="")
-    Console(file=sheet, highlight=False, width=console.width, force_terminal=console.is_terminal).print(table)
+    Console(file=sheet, highlight=False, width=console.width, height=HEIGHT, force_terminal=console.is_terminal).print(
+        table
+    )
     sheet.seek(0)
     (tell if aside else echo)("\n".join(line.rstrip() for line in sheet.read().removesuffix("\n").split("\n")))
     if hidden:
@@ -94,11 +96,11 @@ def _console(aside: bool = False) -> "Console":
     console = Console(highlight=False, stderr=aside)
     told = os.environ.get("COLUMNS", "")
     if told.isdecimal() and int(told):
-        return Console(highlight=False, width=int(told))
+        return Console(highlight=False, width=int(told), height=HEIGHT)
     if not console.is_terminal:
-        return Console(highlight=False, width=ENDLESS)
+        return Console(highlight=False, width=ENDLESS, height=HEIGHT)
     if console.is_dumb_terminal:  # which rich takes to be 80 wide, whatever it is
-        return Console(highlight=False, stderr=aside, width=_width_of(console.file.fileno()))
+        return Console(highlight=False, stderr=aside, width=_width_of(console.file.fileno()), height=HEIGHT)
     return console
 
 
@@ -112,6 +114,9 @@ def _width_of(number: int) -> int:
 USUAL = 80
 ENDLESS = 100_000
 """The width of what has none."""
+
+HEIGHT = 25
+"""Lines of a page, of which nothing depends on them: rich takes a width for granted only beside a height."""
 
 
 @contextmanager
