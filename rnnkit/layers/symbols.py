@@ -8,6 +8,7 @@ from torch.nn.functional import embedding
 from torch.nn.utils.rnn import PackedSequence
 
 from rnnkit.core.cell import behaves_as_tensor
+from rnnkit.core.watching import watched_by
 from rnnkit.errors import KindError, ShapeError
 
 
@@ -34,7 +35,8 @@ def taken(symbols: Any, table: Any, tapped: bool) -> tuple[Any, Tensor | None]:
         raise KindError(f"the input is {what}; with table= it must be int64 or int32, the numbers of its rows")
     if packed:
         return symbols._replace(data=embedding(values, table)), None
-    few = values.numel() < len(table)  # then there is nothing to be gained
-    if few or tapped or values.is_nested or values.layout != torch.strided or values.ndim > 2:
+    if watched_by() or values.numel() < len(table):  # a graph holds for any number; of few there is nothing to be gained
+        return embedding(values, table), None
+    if tapped or values.is_nested or values.layout != torch.strided or values.ndim > 2:
         return embedding(values, table), None
     return values.unsqueeze(-1), table

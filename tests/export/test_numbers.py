@@ -98,6 +98,15 @@ def test_symbols_of_a_float64_model_in_onnx(tmp_path):
     check(Session(exported.path), model)
 
 
+def test_more_symbols_than_the_example_has_numbers(tmp_path):
+    """Whether rows of the table are projected once goes by how many numbers there are, and is no part of a graph."""
+    model = build(rnnkit.Model, rnnkit.tasks["chars"](seq_len=5), "rnn", 7, embedding_size=3)
+    assert len(model.embedding.weight) > 100
+    for step in (False, True):
+        exported = rnnkit.export_model(model, tmp_path / f"{step}.pt2", step=step)
+        (check_steps if step else check)(load(exported.path), model)
+
+
 def test_half_precision(tmp_path):
     exported = rnnkit.export_model(build(rnnkit.RNN, "gru", 3, 4, dtype=torch.bfloat16), tmp_path / "model.pt2")
     assert exported.outputs[0].dtype == "bfloat16"
