@@ -6,6 +6,7 @@ from torch import Tensor
 
 import rnnkit
 from rnnkit_compiler.backends.base.backend import RecordedStep, Refusal
+from rnnkit_compiler.ir.derivative import derive
 from rnnkit_compiler.ir.lowered import Lowered
 from rnnkit_compiler.ir.lowering import Lowering
 from rnnkit_compiler.ir.rules import COMPLEX_RULES, RULES, is_cheap
@@ -51,7 +52,10 @@ def lowered(recording: Recording, cheap: Callable[[Call], bool]) -> tuple[Record
     simpler = decomposed(recording)
     try:
         parted = split(simpler, cheap)
-        return simpler, parted, Lowering(simpler, parted).run(RULES, COMPLEX_RULES)
+        step = Lowering(simpler, parted).run(RULES, COMPLEX_RULES)
+        if step.answers:  # which may have no counterpart of a gradient that the step's other operations make
+            derive(step)
+        return simpler, parted, step
     except (NotLowerable, NotRecordable) as reason:
         return recording, split(recording, cheap), Refusal(str(reason))
 

@@ -21,6 +21,7 @@ class Additions:
     def __init__(self, recording: Recording, split: Split, real: torch.dtype) -> None:
         self._recording, self._split, self._real = recording, split, real
         self._made: set[int] = set()
+        self._literals: list[int] = []
         self.sources: list[int] = []
         """Invariants of which a kernel has what is made of them."""
 
@@ -31,13 +32,23 @@ class Additions:
         return len(self._recording.shapes) - 1
 
     def constant(self, tensor: Tensor) -> Ref:
-        """Add a tensor of literals, in the kernel's dtype."""
+        """Add a tensor of literals, in the kernel's dtype; one that is there already stands for it."""
+        for number in self._literals:
+            if torch.equal(self._recording.constants[number], tensor.to(self._real)):
+                return Ref(number)
         number = self.number(tuple(tensor.shape), self._real)
         self._recording.constants[number] = tensor.to(self._real)
+        self._literals.append(number)
         return Ref(number)
 
     def once(self, operator: Any, args: tuple[Any, ...], shape: tuple[int, ...], dtype: torch.dtype) -> int:
-        """Have a call made of parameters once a call of the layer's; return the number of its result."""
+        """Have a call made of parameters once a call of the layer's; return the number of its result.
+
+        One that is made already stands for it.
+        """
+        for call in self._split.once:
+            if call.output in self._made and (call.operator, call.args) == (operator, args):
+                return call.output
         number = self.number(shape, dtype)
         self._split.once.append(Call(operator, args, {}, (number,), False))
         self._made.add(number)

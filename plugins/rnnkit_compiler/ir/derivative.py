@@ -82,6 +82,9 @@ def derive(step: Lowered) -> Derivative:
             each = [(matrices, None)] if isinstance(matrices, int) else zip(matrices, range(count), strict=True)
             deferred += [Deferred(matrix, operand, gradient, count, piece) for matrix, piece in each]
             _add(gathered, operand, graph.products(gradient, matrices, operand.width // count, count, not transposed))
+        elif node.op == "backward":
+            for operand, contribution in zip(node.inputs, step.answers[node.attr[0]](gradient), strict=True):
+                _add(gathered, operand, graph.expand(contribution, operand.width))
         else:
             _pass_on(graph, node, gradient, gathered)
 

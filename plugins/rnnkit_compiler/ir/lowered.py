@@ -1,5 +1,6 @@
 """A step in the intermediate form, and the forms in which tensors enter it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -50,6 +51,10 @@ class Connected(NamedTuple):
     """Their numbers, among others."""
 
 
+Answer = Callable[[Node], list[Node]]
+"""From the gradient of a value to those of what it was made of, by the calls of a backward of the step's author."""
+
+
 @dataclass
 class Lowered:
     """One step in the intermediate form."""
@@ -79,6 +84,9 @@ class Lowered:
     """What the author of the step calls some of the nodes, for those who read what is generated."""
 
     connected: Connected
+
+    answers: list[Answer]
+    """By the numbers of `backward` nodes, from the gradient of what is of their width to those of what they read."""
 
     @property
     def given_parts(self) -> int:

@@ -7,6 +7,7 @@ are in rules/.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -18,7 +19,7 @@ from rnnkit_compiler.ir.contraction import Term, einsum
 from rnnkit_compiler.ir.dtypes import Dtypes
 from rnnkit_compiler.ir.factors import Factors
 from rnnkit_compiler.ir.graph import Graph, Node
-from rnnkit_compiler.ir.lowered import Connected, Invariant, Lowered
+from rnnkit_compiler.ir.lowered import Answer, Connected, Invariant, Lowered
 from rnnkit_compiler.ir.values import (
     OF_TRUTHS,
     TRUTH,
@@ -30,6 +31,7 @@ from rnnkit_compiler.ir.values import (
     joined_axis,
     written,
 )
+from rnnkit_compiler.trace.backward import members, without
 from rnnkit_compiler.trace.connection import connected
 from rnnkit_compiler.trace.recording import Call, Recording, Ref
 from rnnkit_compiler.trace.split import Split
@@ -52,6 +54,9 @@ class Lowering:
     components: dict[int, tuple[int, int]] = field(default_factory=dict)
     """The real and the imaginary part of each complex invariant, all by number."""
 
+    answers: list[Answer] = field(default_factory=list)
+    """What gives the gradients that a step makes by calls of its own."""
+
     def __post_init__(self) -> None:
         self.constants = Constants(self.recording)
         self._indices = index_numbers(self.recording.calls)
@@ -73,8 +78,10 @@ class Lowering:
         for op, numbers in (("part", self.split.parts), ("state", recording.states)):
             for k, number in enumerate(numbers):
                 self._enter(op, k, number)
-        for call in self.split.core:
-            self._lower(call, rules, complex_rules)
+        self.lower = partial(self._lower, rules=rules, complex_rules=complex_rules)
+        self.members = members(self.split.core)
+        for call in without(self.split.core, self.members):
+            self.lower(call)
         results = [*zip(recording.states, recording.next_states, strict=True)]
         states = [self._result(after, before) for before, after in results]
         output, features = self._output(recording.output)
@@ -96,6 +103,7 @@ class Lowering:
             self.constants.tables,
             self._names(),
             self._connected(),
+            self.answers,
         )
 
     def _names(self) -> dict[Node, str]:

@@ -51,10 +51,11 @@ sloped_once = Operator(f"{ONCE}(Tensor value, Tensor source, Tensor slope)", _Sl
 
 def operator_of(node: Any) -> Operator:
     """Return the operator that stands for a Function."""
-    return sloped_once if _is_once(node) else sloped
+    return sloped_once if is_once(node) else sloped
 
 
-def _is_once(node: Any) -> bool:
+def is_once(node: Any) -> bool:
+    """Tell whether the gradient of a Function has none."""
     backward = node._forward_cls.backward
     return bool(backward.__code__.co_filename == torch.autograd.function.__file__)
 
@@ -74,7 +75,7 @@ def operands_of(node: Any, tensors: Sequence[Tensor]) -> list[Tensor]:
     edges = [(function, place) for function, place in node.next_functions if function is not None]
     found = [next((t for t in reversed(tensors) if _is_at(t, *edge)), None) for edge in edges]
     if not found or any(tensor is None for tensor in found):
-        raise NotRecordable(refusal(node))
+        raise NotRecordable(refusal(node, "of tensors that no operation gave it"))
     return [tensor for tensor in found if tensor is not None]
 
 
@@ -84,8 +85,14 @@ def _is_at(tensor: Tensor, function: Any, place: int) -> bool:
     return tensor.grad_fn is function and tensor.output_nr == place
 
 
-def slopes_of(node: Any, operands: Sequence[Tensor], gradient: Tensor) -> list[Tensor]:
+def gradients_of(node: Any, operands: Sequence[Tensor], gradient: Tensor, is_alike: bool) -> list[Tensor]:
     """Return what backward makes of a gradient, for each operand.
+
+    Args:
+        node: of the Function.
+        operands: that get a gradient.
+        gradient: that backward is given.
+        is_alike: whether they all have to be of its shape.
 
     Raises:
         NotRecordable: it takes more gradients than one, or gives some of another shape.
@@ -93,18 +100,20 @@ def slopes_of(node: Any, operands: Sequence[Tensor], gradient: Tensor) -> list[T
     try:
         made = listed(node._forward_cls.backward(node, gradient))
     except TypeError:
-        raise NotRecordable(refusal(node)) from None
+        raise NotRecordable(refusal(node, "of several results")) from None
     wanted = [each for each, needed in zip(made, node.needs_input_grad, strict=False) if needed]
     whole = len(wanted) == len(operands) and all(
-        isinstance(each, Tensor) and each.shape == operand.shape == gradient.shape
+        isinstance(each, Tensor) and each.shape == operand.shape and (operand.shape == gradient.shape or not is_alike)
         for each, operand in zip(wanted, operands, strict=True)
     )
     if not whole:
-        raise NotRecordable(refusal(node))
+        raise NotRecordable(refusal(node, "whose gradient has not the shape of what it was given"))
     return wanted
 
 
-def check_linear(node: Any, recording: Recording, start: int, gradient: int) -> None:
+def check_slopes(
+    node: Any, recording: Recording, start: int, gradient: int, slopes: Sequence[int], has_second: bool
+) -> None:
     """Raise NotRecordable unless backward multiplies each element of a gradient by what the gradient does not decide.
 
     Args:
@@ -112,17 +121,23 @@ def check_linear(node: Any, recording: Recording, start: int, gradient: int) -> 
         recording: in which its backward was noted.
         start: the first call of that.
         gradient: the number of the gradient that backward was given.
+        slopes: the numbers of what it has made of that.
+        has_second: whether that had a gradient itself, which ends where it is detached.
     """
     made = {gradient}
     for call in recording.calls[start:]:
         if call.base_name in FILLED or not made.intersection(call.reads):
             continue
-        if not _is_linear(recording, call, made):
+        if has_second and call.base_name == "detach":
+            continue
+        if not _is_slope(recording, call, made):
             raise NotRecordable(refusal(node))
         made.update(number for number in call.outputs if number is not None)
+    if not made.issuperset(slopes):
+        raise NotRecordable(refusal(node))
 
 
-def _is_linear(recording: Recording, call: Call, made: Set[int]) -> bool:
+def _is_slope(recording: Recording, call: Call, made: Set[int]) -> bool:
     """Tell whether a call multiplies what is made of a gradient, element by element, by what is not made of it."""
     name, given, shapes = call.base_name, call.arguments, recording.shapes
     is_one = sum(number in made for number in call.reads) == 1
@@ -134,18 +149,19 @@ def _is_linear(recording: Recording, call: Call, made: Set[int]) -> bool:
         return is_made("self") and is_made("other") and len({shapes[number] for number in call.reads}) == 1
     if name == "where":
         return not is_made("condition") and all(
-            is_made(word) or _is_zero(recording, given[word]) for word in ("self", "other")
+            is_made(word) or is_zero(recording, given[word]) for word in ("self", "other")
         )
     if name == "div":
         return is_one and is_made("self") and not given.get("rounding_mode")
     if name == "masked_fill":
-        return is_one and is_made("self") and _is_zero(recording, given["value"])
+        return is_one and is_made("self") and is_zero(recording, given["value"])
     if name == "index_put":
-        return is_one and is_made("self") and not given["accumulate"] and _is_zero(recording, given["values"])
+        return is_one and is_made("self") and not given["accumulate"] and is_zero(recording, given["values"])
     return name in PASSING and is_one
 
 
-def _is_zero(recording: Recording, value: Any) -> bool:
+def is_zero(recording: Recording, value: Any) -> bool:
+    """Tell whether an argument is known to be zero everywhere."""
     if not isinstance(value, Ref):
         return bool(value == 0)
     constant = recording.constants.get(value.number)
@@ -155,12 +171,11 @@ def _is_zero(recording: Recording, value: Any) -> bool:
     if call is None:
         return False
     if call.base_name in COPIES:
-        return _is_zero(recording, call.args[0])
+        return is_zero(recording, call.args[0])
     literal = call.arguments.get("s", call.arguments.get("fill_value"))
     return call.base_name in ("zeros", "zeros_like", "new_zeros") or (isinstance(literal, int | float) and literal == 0)
 
 
-def refusal(node: Any) -> str:
+def refusal(node: Any, why: str = "whose gradient is not linear in the one that it is given") -> str:
     """Say that a step applies a Function that cannot be recorded."""
-    name = type(node).__name__.removesuffix("Backward")
-    return f"step() applies {name}, an autograd.Function whose gradient is not element by element"
+    return f"step() applies {type(node).__name__.removesuffix('Backward')}, an autograd.Function {why}"

@@ -5,6 +5,7 @@ other.
 """
 
 from rnnkit_compiler.trace import applied, instead
+from rnnkit_compiler.trace.backward import is_backward
 from rnnkit_compiler.trace.recording import Call, Recording
 
 CUT = frozenset(
@@ -30,4 +31,6 @@ def _carries(recording: Recording, number: int | None, found: set[int]) -> bool:
 
 def _read(call: Call) -> tuple[int, ...]:
     """Return the tensors whose gradient a call makes."""
+    if is_backward(call):
+        return tuple(ref.number for ref in call.arguments["sources"])
     return tuple(call.reads[1:2] if call.base_name in (instead.NAME, applied.NAME, applied.ONCE) else call.reads)

@@ -4,16 +4,15 @@ Some changes of the graph are not operations: `no_grad`, `detach_`, `tensor.data
 is compared, whenever a tensor is read, with what the operations noted so far would make of it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.overrides import enable_reentrant_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from rnnkit_compiler.trace.applied import check_linear, function_of, operands_of, operator_of, slopes_of
+from rnnkit_compiler.trace.applied import function_of
+from rnnkit_compiler.trace.functions import Functions
 from rnnkit_compiler.trace.instead import instead
 from rnnkit_compiler.trace.memory import Memory, View
 from rnnkit_compiler.trace.naming import author_frame, names_in
@@ -61,13 +60,11 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._is_within = False
         """Whether an operation is being noted, below autograd."""
 
-        self._results: dict[Any, int] = {}
-        """By the node of a Function written in Python, the number of its result."""
-
         self._has_gradient: list[bool] = []
         """By number, whether a gradient goes through the tensor, by the operations alone."""
 
         self._memory = Memory(self._emit, self.recording.shapes, self.recording.dtypes)
+        self._functions = Functions(self, self.recording, self.tensors, self._emit, self._ref, self._give)
 
     def enter(self, tensor: Tensor, original: Tensor | None = None) -> int:
         """Number what the step is given; it may come upon the `original` that the tensor stands for as well."""
@@ -161,6 +158,14 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             result = (aten.reshape.default if operator is aten.view.default else operator)(*given, **kwargs)
         return [number for number in self._note(operator, args, kwargs, result) if number is not None]
 
+    def _give(self, operator: Any, args: tuple[Any, ...], result: Tensor) -> int:
+        """Note a call that is not made, of which a tensor of the step's stands for the result."""
+        (number,) = self._note(operator, args, {}, result)
+        assert number is not None
+        self._has_gradient[number] = result.requires_grad
+        self._enter(result, number)
+        return number
+
     def _ref(self, tensor: Tensor) -> Ref:
         """Return the number of a tensor that is read, cut off from the gradient where autograd has cut it off."""
         number = self._numbers.get(id(tensor))
@@ -170,8 +175,11 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return Ref(number)
         if self._memory.is_stale(tensor):
             number = self._rename(tensor, self._memory.again(tensor))
-        if (function := function_of(tensor)) is not None and number not in self._results.values():
-            return Ref(self._by_slopes(tensor, number, function))
+        functions = self._functions
+        if (function := function_of(tensor)) is not None and number not in functions.results.values():
+            if function not in functions.results:
+                self._rename(tensor, functions.result(tensor, number, function, self._is_within))
+            return Ref(functions.results[function])
         if self._has_gradient[number] == tensor.requires_grad or number in self._resolved:
             return Ref(number)
         if tensor.requires_grad:
@@ -181,7 +189,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if (origin := self._saved_of(tensor, number)) is not None:
                 self._numbers[id(tensor)] = origin
                 return Ref(origin)
-            check_graph([tensor], self._results)
+            check_graph([tensor], self._functions.results)
             raise NotRecordable("step() has a gradient that its operations do not show")
         return Ref(self._rename(tensor, self._detached(number)))
 
@@ -189,36 +197,6 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Have a tensor of the step's go by another number from now on."""
         self._numbers[id(tensor)], self.tensors[number] = number, tensor
         return number
-
-    def _by_slopes(self, tensor: Tensor, number: int, function: Any) -> int:
-        """Return the number of what a Function written in Python gave, with the gradient that its backward gives.
-
-        Backward may read the result itself, whose gradient is not known before: so it is first run for numbers alone.
-        """
-        if function in self._results:
-            return self._results[function]
-        operands, first, known = operands_of(function, self.tensors), len(self.recording.calls), len(self.tensors)
-        self._results[function] = self._detached(number)
-        for grad in (torch.no_grad(), nullcontext()):
-            start = len(self.recording.calls)
-            with enable_reentrant_dispatch() if self._is_within else nullcontext(), self, grad:
-                ones = torch.ones(tensor.shape, dtype=tensor.dtype, device=tensor.device)
-                slopes = slopes_of(function, operands, ones)
-            check_linear(function, self.recording, start, self._numbers[id(ones)])
-            self._results[function] = self._sloped(number, zip(operands, slopes, strict=True), operator_of(function))
-        made = [number for call in self.recording.calls[first:] for number in call.outputs if number is not None]
-        self.recording.for_slopes.update(made, (number for number in self.recording.constants if number >= known))
-        return self._rename(tensor, self._results[function])
-
-    def _sloped(self, number: int, each: Iterable[tuple[Tensor, Tensor]], sloped: Any) -> int:
-        """Return the number of a tensor with gradients to operands, times slopes."""
-        pairs = [(self._ref(operand), self._ref(slope)) for operand, slope in each]
-        (result,) = self._emit(sloped, (Ref(number), *pairs[0]), {})
-        for pair in pairs[1:]:  # each adds nothing but its gradient
-            (zeros,) = self._emit(aten.zeros_like.default, (Ref(number),), {})
-            (more,) = self._emit(sloped, (Ref(zeros), *pair), {})
-            (result,) = self._emit(aten.add.Tensor, (Ref(result), Ref(more)), {})
-        return result
 
     def _saved_of(self, tensor: Tensor, number: int) -> int | None:
         """Return the number of the result that autograd saved for a gradient and hands out again, with its history."""
@@ -267,7 +245,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             raise NotRecordable(f"step() calls {name} on a tensor that others see")
         stand_in = target.detach().requires_grad_(target.requires_grad)
         functional = RESHAPED_IN_PLACE[func]
-        self.tensors = [stand_in if tensor is target else tensor for tensor in self.tensors]
+        self.tensors[:] = [stand_in if tensor is target else tensor for tensor in self.tensors]
         result = func(*args, **kwargs)
         (made,) = self._note(functional, (Ref(before), *args[1:]), kwargs, result)
         assert made is not None
@@ -295,6 +273,6 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Note the results, and refuse what has a gradient of its own making."""
         self.recording.output = self._result(y)
         self.recording.next_states = [self._result(state) for state in states]
-        check_graph([y, *states], self._results)
+        check_graph([y, *states], self._functions.results)
         if any(tensor._backward_hooks for tensor in self.tensors):
             raise NotRecordable("step() puts hooks on tensors")

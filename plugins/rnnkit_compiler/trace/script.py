@@ -1,11 +1,13 @@
 """The script: calls of a recording as a Python function, so that they can be made again without looking them up."""
 
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from rnnkit_compiler.trace.backward import all_reads, applied, inner_of, members, reads_of, without
 from rnnkit_compiler.trace.exponential import exponential, matrix_exp
 from rnnkit_compiler.trace.recording import Call, NotRecordable, Recording, Ref
 
@@ -41,8 +43,10 @@ class Script:
         # Literals that nobody hands in are the function's own.
         self._names: dict[str, Any] = {f"v{number}": tensor for number, tensor in recording.constants.items()}
         known = {*inputs, *recording.constants}
+        self._members = members(calls)
+        calls = without(calls, self._members)
         for call in calls:
-            if not known.issuperset(call.reads):
+            if not known.issuperset(self._reads(call)):
                 raise NotRecordable(f"{call.name} reads what neither was handed in nor is made")
             known.update(number for number in call.outputs if number is not None)
         lines = [f"    {self._line(call)}" for call in calls]
@@ -56,10 +60,25 @@ class Script:
         """Make the calls on other tensors, with another number of rows in the batch."""
         return self._run(rows, multiply, *tensors)
 
+    def _reads(self, call: Call) -> list[int]:
+        own = self._members.get(call.output)
+        return call.reads if own is None else all_reads(call, own)
+
+    def _with_backward(self, call: Call) -> str | None:
+        """Write a value whose gradient is made by calls of a script of their own."""
+        own = self._members.get(call.output)
+        if own is None:
+            return None
+        given, reads = call.arguments, reads_of(call, own)
+        made = [ref.number for ref in given["gradients"]]
+        script = Script(inner_of(call, own), self._recording, [*reads, given["gradient"].number], made)
+        words = map(self._value, (given["value"], given["sources"], [Ref(number) for number in reads]))
+        return f"{self._constant(partial(applied, call, script))}(rows, {', '.join(words)})"
+
     def _line(self, call: Call) -> str:
         targets = [f"v{number}" if number is not None else "_" for number in call.outputs]
         target = ", ".join(targets) + "," * call.several
-        return f"{target} = {self._product(call) or self._sum(call) or self._plain(call)}"
+        return f"{target} = {self._with_backward(call) or self._product(call) or self._sum(call) or self._plain(call)}"
 
     def _sum(self, call: Call) -> str | None:
         """Write a sum by Python's sign, which takes a third of the time of a call by the operation's name."""

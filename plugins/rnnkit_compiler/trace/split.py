@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+from rnnkit_compiler.trace.backward import all_reads, members, without
 from rnnkit_compiler.trace.recording import Call, NotRecordable, Recording
 
 
@@ -77,14 +78,18 @@ def dependence(recording: Recording, calls: Sequence[Call]) -> dict[int, Depends
     """Tell for each tensor what it depends on."""
     depends = dict.fromkeys((*recording.weights.values(), *recording.constants), Depends.PARAMETERS)
     depends |= dict.fromkeys(recording.parts, Depends.INPUT) | dict.fromkeys(recording.states, Depends.STATE)
-    for call in calls:
-        most = max((depends[number] for number in call.reads), default=Depends.PARAMETERS)
+    backwards = members(calls)
+    for call in without(calls, backwards):
+        reads = all_reads(call, backwards[call.output]) if call.output in backwards else call.reads
+        most = max((depends[number] for number in reads), default=Depends.PARAMETERS)
         for number in call.outputs:
             if number is None:
                 continue
             has_rows = any(size and size % recording.rows == 0 for size in recording.shapes[number])
             # a constant with a row for each of the batch is made where the batch is known
             depends[number] = Depends.STATE if has_rows and most is Depends.PARAMETERS else most
+    for result, own in backwards.items():  # what makes the gradients of a value is where the value is
+        depends |= {number: depends[result] for call in own for number in call.outputs if number is not None}
     return depends
 
 

@@ -47,6 +47,9 @@ def check_rows(recording: Recording, few: Run, all_: Run) -> None:
     # `arange`, which is made of no row, may be what it likes
     for number in {*recording.results, *made_of_rows, *recording.for_slopes}:
         if not _same_rows(recording, number, few, all_):
+            if number in recording.for_slopes:
+                what = "an autograd.Function whose backward mixes the rows of the batch"
+                raise NotRecordable(f"step() applies {what}, as a parameter's gradient does, or counts them")
             raise NotRecordable("step() mixes the rows of the batch, or computes with how many there are")
 
 

@@ -16,11 +16,14 @@ from torch.nn import functional as F
 import rnnkit
 from rnnkit_compiler.ir.rules import RULES
 from rnnkit_compiler.ir.rules.refused import REASONS
-from rnnkit_compiler.trace import applied, instead
+from rnnkit_compiler.trace import applied, backward, instead
 from rnnkit_compiler.trace.projection import nesting
 from rnnkit_compiler.trace.record import record
 
+from ..test_backwards import BACKWARDS, function_of
 from ..test_functions import Once, Spike
+
+centred, centred_once = (function_of(BACKWARDS["centred"], once=once) for once in (False, True))
 
 aten = torch.ops.aten
 
@@ -213,6 +216,8 @@ TABLE = {
     "bitwise_xor": Row("real", lambda h, p, w: ((h > p) ^ (h < 1), whole(h, p) ^ 5)),
     applied.NAME: Row("real", lambda h, p, w: (Spike.apply(h), Spike.apply(h + p) * h)),
     applied.ONCE: Row("real", lambda h, p, w: (Once.apply(h), Once.apply(h + p) * h)),
+    backward.NAME: Row("real", lambda h, p, w: (centred(h), centred(h + p) * h)),
+    backward.ONCE: Row("real", lambda h, p, w: (centred_once(h), centred_once(h + p) * h)),
     instead.NAME: Row("real", lambda h, p, w: (quietly_cut(h * p), quietly_cut((h + p)[:, :3]))),
     "_neg_view": Row("forms", lambda h, p, w: (torch.complex(h, p).conj().imag,)),
     "zero": Row("forms", lambda h, p, w: (h + (h * p).zero_(),)),

@@ -18,7 +18,7 @@ Compiled, Loop = rnnkit.unrollers["compiled"], rnnkit.unrollers["loop"]
 
 
 class Softened(torch.autograd.Function):
-    """Its gradient has a sum over the units in it."""
+    """Its gradient is cut off."""
 
     @staticmethod
     def forward(ctx, tensor):
@@ -26,7 +26,7 @@ class Softened(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad):
-        return grad - grad.mean(1, keepdim=True)
+        return grad.clamp(-1, 1)
 
 
 class Noted(rnnkit.Cell):
@@ -101,7 +101,7 @@ REASONS = {
     "in place on a view of the state": (lambda c, p, h: h.detach()[:, :2].add_(1), "add_ on a tensor that others see"),
     "a gradient that goes elsewhere": (
         lambda c, p, h: plain(c, p, Softened.apply(h)),
-        "step() applies Softened, an autograd.Function whose gradient is not element by element",
+        "step() applies Softened, an autograd.Function whose gradient is not linear in the one that it is given",
     ),
     "a tensor that is no parameter": (
         lambda c, p, h: plain(c, p, h) * c.loose,

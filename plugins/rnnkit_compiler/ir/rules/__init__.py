@@ -3,6 +3,7 @@
 from rnnkit_compiler.ir.rules import (
     activations,
     attention,
+    backward,
     bits,
     chosen,
     complex,
@@ -58,6 +59,7 @@ TABLES = (
     ranks.TABLE,
     matrices.TABLE,
     left_over.TABLE,
+    backward.TABLE,
     refused.TABLE,
 )
 
