@@ -135,6 +135,8 @@ class Intervals:
         found = self._result(call, number) if known else ANY
         if not found.is_within(EXACT):
             return ANY
+        if not found.is_bounded:  # of no number
+            return found
         return Interval(math.floor(found.least), math.ceil(found.most))
 
     def _total(self, call: Call) -> Interval:

@@ -115,6 +115,10 @@ STATES = {
     ),
     "one that may fall or stay": (lambda k, h: torch.where(h[:, :1] > 0, k - 1, k), None),
     "a place": (lambda k, h: h.argmax(1, keepdim=True), Interval(0, 3)),
+    "one that is read as a real number": (
+        lambda k, h: torch.where(k.to(h) > h[:, :1], (k + 1).clamp(max=5), 0),
+        Interval(0, 5),
+    ),
 }
 
 
