@@ -185,6 +185,24 @@ class Ring(Counts):
         return h, (h, after, ring)
 
 
+class Buckets(Counts):
+    """Counts in how many steps each unit was the largest, and reads a table by one of the counts."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.table = nn.Embedding(8, hidden_size)
+
+    def initial_state(self, batch_size):
+        return torch.zeros(batch_size, self.hidden_size), torch.zeros(batch_size, self.hidden_size, dtype=self.dtype)
+
+    def step(self, p, state):
+        h, k = state
+        z = p + self.recur(h)
+        k = (k + functional.one_hot(z.argmax(1), z.shape[1])).clamp(max=7)
+        h = torch.tanh(z + k.to(h.dtype) / 7 + self.table(k[:, 0].clamp(0, 7)))
+        return h, (h, k)
+
+
 class Conjugate(rnnkit.Cell):
     """Hands its complex state on as a conjugate."""
 
@@ -208,5 +226,5 @@ class Conjugate(rnnkit.Cell):
 
 EVERY_CHOOSING_CELL = [
     *(HardAttention, StraightThrough, PlaceOfTheLargest, Codebook, Routed, InOrder, Binned),
-    *(Overwrites, Spline, Tabled, TabledTwice, Turned, Bitwise, Small, Unsigned, Ring, Conjugate),
+    *(Overwrites, Spline, Tabled, TabledTwice, Turned, Bitwise, Small, Unsigned, Ring, Buckets, Conjugate),
 ]

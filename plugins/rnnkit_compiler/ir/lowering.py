@@ -54,6 +54,7 @@ class Lowering:
     components: dict[int, tuple[int, int]] = field(default_factory=dict)
     """The real and the imaginary part of each complex invariant, all by number."""
 
+    _aside: dict[int, Call] = field(default_factory=dict)
     answers: list[Answer] = field(default_factory=list)
     """What gives the gradients that a step makes by calls of its own."""
 
@@ -78,14 +79,13 @@ class Lowering:
         for op, numbers in (("part", self.split.parts), ("state", recording.states)):
             for k, number in enumerate(numbers):
                 self._enter(op, k, number)
-        self.lower = partial(self._lower, rules=rules, complex_rules=complex_rules)
+        self._lower = partial(self._by_rule, rules=rules, complex_rules=complex_rules)
         self.members = members(self.split.core)
         for call in without(self.split.core, self.members):
             self.lower(call)
         results = [*zip(recording.states, recording.next_states, strict=True)]
         states = [self._result(after, before) for before, after in results]
         output, features = self._output(recording.output)
-        growth = self.dtypes.whole.growth(results)
         leaves = {node.attr[0]: node.width for node in self.graph.nodes if node.op == "part"}
         return Lowered(
             self.graph,
@@ -98,7 +98,7 @@ class Lowering:
             self.factors.matrices,
             self.factors.hoisted,
             features,
-            growth,
+            self.dtypes.whole.growth(results),
             self.added.sources,
             self.constants.tables,
             self._names(),
@@ -130,9 +130,15 @@ class Lowering:
             raise NotLowerable(f"the output is {self.recording.dtypes[number]}, and the state {self.dtypes.real}")
         return (output.full(), output.features) if pair is None else (pair.node(), (2, *output.features))
 
-    def _lower(self, call: Call, rules: Rules, complex_rules: Rules) -> None:
-        if self.is_index(call):
-            return
+    def lower(self, call: Call) -> None:
+        """Lower a call; constants by which units are taken are put aside, should they be read as numbers too."""
+        made = [number for number in call.outputs if number is not None]
+        if all(map(self._is_index, made)):
+            self._aside |= dict.fromkeys(made, call)
+        else:
+            self._lower(call)
+
+    def _by_rule(self, call: Call, rules: Rules, complex_rules: Rules) -> None:
         self.dtypes.precisions.check(call)
         is_complex = self.dtypes.is_complex(call)
         known, name = complex_rules if is_complex else rules, call.base_name
@@ -149,12 +155,9 @@ class Lowering:
                 (self.values if isinstance(value, Value) else self.pairs)[number] = value
         self.dtypes.whole.note(call, [number for number in call.outputs if number in self.values])
 
-    def is_index(self, call: Call) -> bool:
-        """Tell whether a call makes constants that are no numbers of the state's: what units are taken by."""
-        made = {number for number in call.outputs if number is not None}
-        if not made <= self._indices or any(self.recording.dtypes[number].is_floating_point for number in made):
-            return False
-        return all(self.constants.of(number) is not None for number in made)
+    def _is_index(self, number: int) -> bool:
+        is_taken_by = number in self._indices and not self.recording.dtypes[number].is_floating_point
+        return is_taken_by and self.constants.of(number) is not None
 
     def _enter(self, op: str, k: int, number: int) -> None:
         shape = self.recording.shapes[number]
@@ -217,11 +220,12 @@ class Lowering:
 
     def value(self, ref: Ref) -> Value:
         """Return what depends on the rows as a value."""
+        if ref.number in self._aside and joined_axis(self.shape(ref), self.recording.rows):
+            self._lower(self._aside.pop(ref.number))
         if ref.number not in self.values:
-            shape = self.shape(ref)
-            if batch_axis(shape, self.recording.rows) is not None:
+            shape, rows = self.shape(ref), self.recording.rows
+            if batch_axis(shape, rows) is not None:
                 raise NotLowerable("an invariant has a dimension for the batch")
-            rows = self.recording.rows
             return self.spread(ref, (rows, *shape), 0)
         return self.values[ref.number]
 
