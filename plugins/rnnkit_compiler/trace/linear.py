@@ -57,6 +57,9 @@ def _is_linear(recording: Recording, call: Call, made: Set[int]) -> bool:
 
     if name in OF_EITHER:
         return is_one
+    dtypes = [recording.dtypes[number] for number in call.outputs if number is not None]
+    if not all(dtype.is_floating_point or dtype.is_complex for dtype in dtypes):
+        return False
     if name in OF_ONE:
         return is_one and is_made(call.args[0])
     if name in ("add", "sub", "rsub"):
