@@ -35,7 +35,7 @@ def taken(symbols: Any, table: Any, tapped: bool) -> tuple[Any, Tensor | None]:
         raise KindError(f"the input is {what}; with table= it must be int64 or int32, the numbers of its rows")
     if packed:
         return symbols._replace(data=embedding(values, table)), None
-    if watched_by() or values.numel() < len(table):  # a graph holds for any number; of few there is nothing to be gained
+    if watched_by() or values.numel() < len(table):  # a graph holds for any number; of few it gains nothing
         return embedding(values, table), None
     if tapped or values.is_nested or values.layout != torch.strided or values.ndim > 2:
         return embedding(values, table), None
