@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
+from weakref import ref
 
 from rnnkit_compiler._forks import fork_safe_lock
 
@@ -15,10 +16,18 @@ class Cache(Generic[Made]):
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self._kept: OrderedDict[Hashable, Made] = OrderedDict()
+        self._owners: dict[Hashable, ref[type]] = {}
+        self._gone: list[Hashable] = []
         self._lock = fork_safe_lock()
 
-    def get(self, key: Hashable, make: Callable[[], Made]) -> Made:
-        """Return the answer to a question, made at the first time; two threads that ask at once may both make it."""
+    def get(self, key: Hashable, make: Callable[[], Made], owner: type | None = None) -> Made:
+        """Return the answer to a question, made at the first time; two threads that ask at once may both make it.
+
+        Args:
+            key: the question.
+            make: finds the answer.
+            owner: a class without which nobody will ask again: the answer goes with it.
+        """
         with self._lock:
             known = self._kept.get(key)
             if known is not None:
@@ -27,6 +36,26 @@ class Cache(Generic[Made]):
         made = make()
         with self._lock:
             self._kept[key] = made
+            if owner is not None:
+                self._owners[key] = ref(owner, lambda _: self._forget(key))
             while len(self._kept) > self.capacity:
-                self._kept.popitem(last=False)
+                self._drop(next(iter(self._kept)))
+            self._drop_gone()
         return made
+
+    def _forget(self, key: Hashable) -> None:
+        """Drop an answer; later if some thread is at it, maybe this one, whose garbage is collected at any moment."""
+        self._gone.append(key)
+        if self._lock.acquire(blocking=False):
+            try:
+                self._drop_gone()
+            finally:
+                self._lock.release()
+
+    def _drop_gone(self) -> None:
+        while self._gone:
+            self._drop(self._gone.pop())
+
+    def _drop(self, key: Hashable) -> None:
+        self._kept.pop(key, None)
+        self._owners.pop(key, None)

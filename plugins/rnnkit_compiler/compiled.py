@@ -284,14 +284,14 @@ def program_of(
     forms = tuple((tensor.shape[1:], tensor.dtype) for tensor in states)
     how = (torch.get_default_dtype(), candidates(wanted.backend), wanted.kernel, *way)
     key = (fingerprint.key, xs.shape[2], xs.dtype, xs.device, forms, *how)
-    program = _programs.get(key, lambda: made(cell, xs, states, wanted, *way))
+    program = _programs.get(key, lambda: made(cell, xs, states, wanted, *way), type(cell))
     if isinstance(program, Program) and xs.shape[1] == 1 and not program.recording.for_one_row:
         return Refusal("step() does something else with a batch of one row")
     if isinstance(program, Refusal) or not program.tables:
         return program
     # The first one tells which buffers count: there is one for each of what is in them.
     contents = tuple(tensor_at(cell, path).cpu().numpy().tobytes() for path in program.tables)
-    return _programs.get((key, contents), lambda: made(cell, xs, states, wanted, *way))
+    return _programs.get((key, contents), lambda: made(cell, xs, states, wanted, *way), type(cell))
 
 
 @rnnkit.hookimpl

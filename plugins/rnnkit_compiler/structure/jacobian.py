@@ -88,7 +88,7 @@ def jacobian_for(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor]) -> Sta
         return Unproven(reason, of_the_call=True)
     forms = tuple((tensor.shape[1:], tensor.dtype) for tensor in states)
     key = (fingerprint.key, xs.shape[2], xs.dtype, xs.device, forms, torch.get_default_dtype())
-    return _known.get(key, lambda: _proven(cell, xs, states))
+    return _known.get(key, lambda: _proven(cell, xs, states), type(cell))
 
 
 def acting_on(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor]) -> Mapping[str, Tensor] | Unproven:
@@ -96,7 +96,7 @@ def acting_on(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor]) -> Mappin
     fingerprint = Fingerprint(cell)
     forms = tuple((tensor.shape[1:], tensor.dtype) for tensor in states)
     key = (fingerprint.key, xs.shape[2], xs.dtype, xs.device, forms, torch.get_default_dtype())
-    return _owned.get(key, lambda: _found_owners(cell, xs, states))
+    return _owned.get(key, lambda: _found_owners(cell, xs, states), type(cell))
 
 
 def _found_owners(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor]) -> Mapping[str, Tensor] | Unproven:

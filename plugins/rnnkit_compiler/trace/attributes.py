@@ -2,8 +2,9 @@
 
 import threading
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from typing import Any
+
+from rnnkit_compiler.trace.by_class import by_class
 
 
 class Attributes(Mapping[str, Any]):
@@ -46,7 +47,7 @@ def slot(held: object, name: str) -> Any:
         return None
 
 
-@lru_cache(maxsize=512)
+@by_class
 def slots_of(kind: type) -> tuple[str, ...]:
     """List the slots of a class and those that it is derived from; private names as Python stores them."""
     names = []

@@ -1,34 +1,58 @@
-"""Classes as they are now: equal versions, equal attributes."""
+"""Classes as they are now: the attributes that a step may read, which are not all that others keep there."""
 
-from collections.abc import Hashable, Iterator
-from itertools import count
-from operator import is_
+from collections.abc import Container, Hashable, Iterator
+from types import FunctionType
 from typing import Any
-from weakref import WeakKeyDictionary
 
-from rnnkit_compiler.trace.frozen import CONTAINERS, frozen
+from rnnkit_compiler.trace.by_class import by_class
+from rnnkit_compiler.trace.frozen import CONTAINERS, PLAIN, Seen, frozen
+from rnnkit_compiler.trace.identity import Identity, identity
+from rnnkit_compiler.trace.named import named_in
+from rnnkit_compiler.trace.owners import is_library
 
-_versions = count()
-_classes: "WeakKeyDictionary[type, _Known]" = WeakKeyDictionary()
+UNREAD = frozenset(
+    (
+        *("__module__", "__qualname__", "__doc__", "__annotations__", "__dict__", "__weakref__", "__init__"),
+        *("__abstractmethods__", "__parameters__", "_abc_impl"),
+    )
+)
+"""What Python keeps in classes, and no library reads of a module that steps."""
 
 
-class _Known:
-    """The attributes of a class as they were last seen, with a number of their own."""
+def read_of(kind: type, named: Container[str]) -> tuple[str, ...]:
+    """List the attributes of a class that code may read: by name, or as libraries do of what derives from theirs.
 
-    def __init__(self, kind: type) -> None:
-        self.values, self.version = tuple(vars(kind).values()), next(_versions)
-        self.containers = dict(containers_of(kind))
+    Args:
+        kind: of a module.
+        named: what the user's code names.
+    """
+    of_libraries = _named_by_libraries(kind)
+    return tuple(name for name in vars(kind) if name in named or name in of_libraries)
 
 
-def version_of(kind: type) -> tuple[Hashable, ...]:
-    """Number the attributes of a class, anew when one is exchanged; of containers, what is in them."""
-    known, values = _classes.get(kind), vars(kind).values()
-    if known is None or len(known.values) != len(values) or not all(map(is_, known.values, values)):
-        known = _classes[kind] = _Known(kind)
-    return (known.version, *(frozen(value, f"{kind.__name__}.{name}") for name, value in known.containers.items()))
+def held_of(kind: type, names: tuple[str, ...], seen: Seen) -> tuple[Hashable, ...]:
+    """Describe attributes of a class; of containers, what is in them."""
+    return tuple((name, _described(vars(kind)[name], f"{kind.__name__}.{name}", seen)) for name in names)
+
+
+def _described(value: Any, where: str, seen: Seen) -> Hashable:
+    if isinstance(value, FunctionType):  # as most are: what it closes over is read elsewhere
+        return Identity(value)
+    is_stated = isinstance(value, PLAIN) or (isinstance(value, CONTAINERS) and not where.endswith("__"))
+    return frozen(value, where, seen) if is_stated else identity(value)
 
 
 def containers_of(kind: type) -> Iterator[tuple[str, Any]]:
     """Give the attributes of a class that may be changed in place, and their names."""
     attributes = vars(kind).items()
     yield from ((n, v) for n, v in attributes if isinstance(v, CONTAINERS) and not n.startswith("__"))
+
+
+@by_class
+def _named_by_libraries(kind: type) -> frozenset[str]:
+    """Return the names in what torch or rnnkit have of a class, and in the code there."""
+    bases = [base for base in kind.__mro__ if is_library(base.__module__)]
+    held = [(name, value) for base in bases for name, value in vars(base).items()]
+    codes = [value.__code__ for _, value in held if isinstance(value, FunctionType)]
+    names = (name for code in codes for name in named_in.__wrapped__(code).attributes)
+    return frozenset((*(name for name, _ in held), *names)) - UNREAD

@@ -5,7 +5,7 @@ from collections.abc import Hashable
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from rnnkit_compiler.trace.frozen import EXACT, Unfrozen, frozen
+from rnnkit_compiler.trace.frozen import EXACT, Seen, Unfrozen, frozen, kind_of
 from rnnkit_compiler.trace.reach import Reach
 from rnnkit_compiler.trace.torch_modules import FOR_ALL, attributes_of, hooks_of
 
@@ -24,20 +24,21 @@ class Fingerprint:
         """What the cell holds whose changes cannot be seen, so that no recording may be kept; empty: nothing."""
 
         self._first: dict[int, int] = {}
+        self._seen: Seen = {}
         self.key: Hashable = None
         """Equal for two cells whose steps are the same but for the values of their tensors."""
 
         try:
-            self.key = (self._module(cell), Reach(cell).key())
+            self.key = (self._module(cell), Reach(cell).key(self._seen))
         except Unfrozen as reason:
             self.unseen = str(reason)
 
     def _module(self, module: nn.Module) -> Hashable:
-        own: list[object] = [type(module)]
+        own: list[object] = [kind_of(module)]
         self.has_hooks |= any(hooks_of(module))
         for name, value in attributes_of(module):
             own.append(name)
-            own.append((type(value), value) if type(value) in EXACT else frozen(value, name))
+            own.append((type(value), value) if type(value) in EXACT else frozen(value, name, self._seen))
         for table in (module._parameters, module._buffers):
             for name, tensor in table.items():
                 own.append(name)

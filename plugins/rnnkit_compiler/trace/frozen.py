@@ -5,7 +5,7 @@ import os
 import re
 from array import array
 from collections import deque, namedtuple
-from collections.abc import Hashable, Mapping, Set
+from collections.abc import Callable, Hashable, Mapping, Set
 from contextvars import ContextVar
 from datetime import date, timedelta, tzinfo
 from decimal import Decimal
@@ -39,6 +39,8 @@ import torch
 from torch import Tensor, nn
 
 from rnnkit_compiler.trace.attributes import dictionary_of, slot, slots_of
+from rnnkit_compiler.trace.identity import Identity, identity
+from rnnkit_compiler.trace.simple import simple_of
 
 NUMBERS = (bool, int, float, complex, Decimal, date, timedelta, np.generic)
 
@@ -50,6 +52,9 @@ PLAIN_TYPES = frozenset(PLAIN)
 
 EXACT = frozenset((bool, int, str, type(None)))
 """Types whose equal values are the same to a step."""
+
+TOLD_BY: dict[type, Callable[[Any], str]] = {int: int.__repr__, str: str.__str__, bytes: bytes.hex}
+"""What tells of a value of a derived type, without holding that."""
 
 FIELD = type(vars(namedtuple("Pair", "left right"))["left"])
 
@@ -79,29 +84,18 @@ class Unfrozen(Exception):  # noqa: N818 - a reason, not an error: what raises i
     """A value that may change unseen; says which."""
 
 
-class Identity:
-    """An object that is equal to itself alone; held, so that no other can take its address."""
-
-    __slots__ = ("held",)
-
-    def __init__(self, held: object) -> None:
-        self.held = held
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Identity) and other.held is self.held
-
-    def __hash__(self) -> int:
-        return id(self.held)
+Seen = dict[int, tuple[int, Any]]
+"""Numbers of the objects that were opened, by id; the objects too, so that no other can take the address of one."""
 
 
-def frozen(value: Any, where: str, depth: int = DEPTH, within: frozenset[int] = frozenset()) -> Hashable:
+def frozen(value: Any, where: str, seen: Seen | None = None, depth: int = DEPTH) -> Hashable:
     """Return what a value holds.
 
     Args:
         value: any.
         where: names it in the reason.
+        seen: what was opened before: none is opened twice.
         depth: how many containers within each other are opened.
-        within: the containers that it is in, so that none is opened twice.
 
     Raises:
         Unfrozen: it may change unseen.
@@ -109,39 +103,70 @@ def frozen(value: Any, where: str, depth: int = DEPTH, within: frozenset[int] = 
     kind = type(value)
     if kind in EXACT or (kind is float and value and value == value):  # not a zero, which has a sign, nor a NaN
         return (kind, value)
+    seen = {} if seen is None else seen
+    if kind in (list, tuple, dict):
+        return _of_parts(value, None, where, seen, depth)
     if isinstance(value, PLAIN):
-        told = (kind, repr(value) if isinstance(value, float | complex | np.generic) else value)
-        own = dictionary_of(value) or {}
-        return (*told, *(frozen(item, where, depth - 1, within) for pair in own.items() for item in pair))
+        told = _plain(value)
+        own = dictionary_of(value) if kind not in PLAIN_TYPES else None
+        return (*told, *(frozen(item, where, seen, depth - 1) for pair in (own or {}).items() for item in pair))
     if isinstance(value, Tensor):
         return (Identity(value), value._version)
     if isinstance(value, FunctionType) and value.__closure__:
         inside: Any = [cell.cell_contents for cell in value.__closure__ if cell != CellType()]
     elif isinstance(value, FIXED):
-        return Identity(value)
+        return identity(value)
     else:
-        inside = held_by(value, where)
-    if id(value) in within:
-        return (type(value), "itself")
+        inside = None
+    return _of_parts(value, inside, where, seen, depth)
+
+
+def _of_parts(value: Any, parts: list[Any] | None, where: str, seen: Seen, depth: int) -> Hashable:
+    """Return what is in parts of a value; None: in all that it holds."""
+    if (simple := simple_of(value)) is not None:
+        return simple
+    inside = held_by(value, where) if parts is None else parts
+    if id(value) in seen:
+        return (kind_of(value), seen[id(value)][0])
     if not depth:
         raise Unfrozen(f"{where} holds more than {DEPTH} objects within each other")
-    parts = (frozen(item, where, depth - 1, within | {id(value)}) for item in inside)
-    return (type(value), Identity(value) if not isinstance(value, list | tuple | dict) else None, *parts)
+    seen[id(value)] = (len(seen), value)
+    own = None if isinstance(value, list | tuple | dict) else identity(value)
+    return (kind_of(value), own, *[frozen(item, where, seen, depth - 1) for item in inside])
+
+
+def kind_of(value: Any) -> Hashable:
+    """Return the type of a value, which is not kept alive if it is somebody's."""
+    kind: type = type(value)
+    return kind if kind.__module__ == "builtins" or kind in PLAIN_TYPES else Identity(kind)
+
+
+def _plain(value: Any) -> tuple[Hashable, ...]:
+    """Tell a value that never changes from others, without what may be its attributes."""
+    if isinstance(value, Enum):
+        return (identity(value),)
+    if isinstance(value, float | complex | np.generic):
+        return (kind_of(value), repr(value))
+    tell = next((tell for base, tell in TOLD_BY.items() if isinstance(value, base)), None)
+    is_derived = type(value) not in PLAIN_TYPES
+    return (kind_of(value), tell(value) if tell and is_derived else value)
 
 
 def held_by(value: Any, where: str) -> list[Any]:
     """List what a container or object holds; raises Unfrozen where that can't be told."""
     if type(value) is dict:  # before the abstract kinds, which take long to ask for
         return [item for pair in value.items() for item in pair]
+    if type(value) in (list, tuple):
+        return [*value]
     kind: type = type(value)
-    inside, own, slots = _contents(value, where), dictionary_of(value), slots_of(kind)
+    inside, own, slots = contents_of(value, where), dictionary_of(value), slots_of(kind)
     if inside is None and (kind.__module__ == "builtins" or (own is None and not slots)):
         raise Unfrozen(f"{where} is a {kind.__name__}, whose changes are not seen")
     named = {} if own is None or value is os.environ else own
     return [*(inside or ()), *named, *named.values(), *slots, *(slot(value, name) for name in slots)]
 
 
-def _contents(value: Any, where: str) -> list[Any] | None:
+def contents_of(value: Any, where: str) -> list[Any] | None:
     """List what is in a container, apart from attributes of its own; None: it is none."""
     if isinstance(value, list | tuple | deque):
         return list(value)

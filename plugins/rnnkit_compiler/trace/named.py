@@ -7,8 +7,7 @@ from functools import lru_cache
 from types import CodeType
 from typing import Any, NamedTuple
 
-EVALUATING = frozenset(("eval", "exec", "globals"))
-"""Functions that look up names which are in a text."""
+from rnnkit_compiler.trace.special_names import EVALUATING
 
 _GLOBAL = frozenset(("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"))
 

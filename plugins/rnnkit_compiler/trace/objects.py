@@ -1,12 +1,12 @@
 """Objects that a step reads: which of them do no more than hold attributes, and which are compared in little time."""
 
 from argparse import Namespace
-from functools import lru_cache
 from types import GetSetDescriptorType, MemberDescriptorType, SimpleNamespace
 from typing import Any
 
 from torch import Tensor
 
+from rnnkit_compiler.trace.by_class import by_class
 from rnnkit_compiler.trace.frozen import FIXED, PLAIN, Unfrozen, held_by
 from rnnkit_compiler.trace.owners import is_own
 
@@ -27,7 +27,7 @@ HARMLESS = frozenset(
 """Functions of a class whose objects do no more than hold attributes, such as one of settings."""
 
 
-@lru_cache(maxsize=512)
+@by_class
 def is_record(kind: type, users: frozenset[str]) -> bool:
     """Tell whether objects of a class of the user's, or a namespace, do no more than hold attributes."""
     bases = [base for base in kind.__mro__ if base not in (object, *NAMESPACES)]

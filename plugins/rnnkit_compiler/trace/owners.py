@@ -10,7 +10,6 @@ from typing import Any
 LIBRARIES = ("torch", "rnnkit")
 
 
-@lru_cache(maxsize=512)
 def own_bases(kind: type) -> tuple[type, ...]:
     """List a class and those that it is derived from, but for torch's and rnnkit's own."""
     return tuple(base for base in kind.__mro__ if base is not object and not is_library(base.__module__))

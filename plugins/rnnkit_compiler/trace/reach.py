@@ -17,36 +17,21 @@ import torch
 from torch import Tensor, nn
 
 from rnnkit_compiler.trace.attributes import Attributes
-from rnnkit_compiler.trace.classes import version_of
-from rnnkit_compiler.trace.frozen import FIXED, PLAIN, PLAIN_TYPES, WRAPPERS, Identity, Unfrozen, frozen, held_by
-from rnnkit_compiler.trace.named import EVALUATING, named_in
+from rnnkit_compiler.trace.classes import held_of, read_of
+from rnnkit_compiler.trace.frozen import FIXED, PLAIN, PLAIN_TYPES, WRAPPERS, Seen, Unfrozen, frozen, held_by
+from rnnkit_compiler.trace.identity import Identity, identity
+from rnnkit_compiler.trace.named import named_in
 from rnnkit_compiler.trace.objects import is_record, is_small
 from rnnkit_compiler.trace.owners import imported_by, is_library, is_own, module_of, own_bases, package
+from rnnkit_compiler.trace.simple import simple_of
+from rnnkit_compiler.trace.special_names import BY_TEXT, BY_THEMSELVES, EVALUATING, PAST_TORCH, SILENT, UNRUN, WHOLE
 from rnnkit_compiler.trace.torch_modules import attributes_of
 
 CLOSED = (*PLAIN, Tensor)
 """What no code of the user's is behind."""
 
-BY_THEMSELVES = frozenset(("step", "project", "forward"))
-"""Methods that are called by no name in a step."""
-
-SILENT = frozenset(("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__del__"))
-"""Special methods that no step runs."""
-
-UNRUN = SILENT | {"__init__", "__new__", "__post_init__", "__init_subclass__"}
-"""Those that no step runs on an object that is there: some make it."""
-
 CONTAINERS = (list, tuple, deque, Mapping, Set, partial, MethodType, ContextVar, ReferenceType, array, np.ndarray)
 """What is read whole, or not at all."""
-
-WHOLE = frozenset(("vars", "__dict__", "asdict", "astuple"))
-"""What reads attributes of such an object that are not named."""
-
-GIVING = frozenset(("numpy", "tolist", "__array__", "__dlpack__", "__repr__", "__format__"))
-"""Methods of tensors that give their numbers."""
-
-PAST_TORCH = GIVING | {"repr", "str", "format"}
-"""By what names a step calls them."""
 
 Reading: TypeAlias = tuple[Callable[[], Any], str]
 """How to read something, and its name."""
@@ -76,11 +61,16 @@ class Reach:
         self._users = frozenset(package(type(module).__module__) for module in self._modules)
         held = [value for module in self._modules for _, value in attributes_of(module)]
         self._words = tuple(value for value in held if type(value) is str and value.isidentifier())
-        self._attributes = dict.fromkeys((*BY_THEMSELVES, *self._words))  # a step may look for what a text names
+        self._attributes = dict.fromkeys(BY_THEMSELVES)
+        self._texts: list[Iterable[str]] | None = [self._words]
+        """That may be names of attributes; None: they are among them, since code looks for such."""
+
         self._globals: dict[int, tuple[Mapping[str, Any], dict[str, None]]] = {}
         self._holders: dict[int, Mapping[str, Any]] = {}
         self._records: set[int] = set()
-        self._outer: list[nn.Module] = []
+        self.outer: list[nn.Module] = []
+        """Modules that are none of the cell's."""
+
         self._packages: set[str] = set()
         self._named: list[tuple[str, Any]] = []
         self._opened: dict[int, Any] = {id(module): module for module in self._modules}
@@ -117,19 +107,27 @@ class Reach:
         yield from (each for each in self._named if not isinstance(each[1], FIXED) and id(each[1]) not in by_name)
 
     def readings(self) -> Iterator[Reading]:
-        """Say how to read what functions close over and have for defaults, and attributes of other modules."""
-        yield from ((partial(_attributes_now, module), type(module).__name__) for module in self._outer)
+        """Say how to read what functions close over and have for defaults."""
         for function in self.functions:
             given = (name for name in ("__defaults__", "__kwdefaults__") if getattr(function, name))
             yield from ((partial(getattr, function, name), function.__name__) for name in ("__code__", *given))
             yield from ((partial(getattr, cell, "cell_contents"), name) for name, cell in _cells(function))
 
-    def key(self) -> Hashable:
+    def key(self, seen: Seen) -> Hashable:
         """Describe all that is reached; raises Unfrozen where something may change unseen."""
-        named = (Identity(value) for _, value in self._named if not isinstance(value, CLOSED))
-        values = (frozen(value, name) for name, value in self.named())
-        read = (frozen(read(), name) for read, name in self.readings())
-        return (tuple(self.functions), tuple(map(version_of, self.classes)), *named, *values, *read)
+        named = (identity(value) for _, value in self._named if not isinstance(value, CLOSED))
+        classes = (held_of(kind, names, seen) for kind, names in self.read_of_classes())
+        values = (frozen(value, name, seen) for name, value in self.named())
+        read = (frozen(read(), name, seen) for read, name in self.readings())
+        held = (
+            frozen(item, type(one).__name__, seen) for one in self.outer for pair in attributes_of(one) for item in pair
+        )
+        return (tuple(map(Identity, self.functions)), *classes, *named, *values, *read, *held)
+
+    def read_of_classes(self) -> Iterator[tuple[type, tuple[str, ...]]]:
+        """Give the cell's classes, with the attributes that may be read of each."""
+        for kind in self.classes:
+            yield kind, tuple(vars(kind)) if self._reads_whole() else read_of(kind, self._attributes)
 
     def _open(self, value: Any) -> None:
         """Walk what may be called, or looked into, by way of a value."""
@@ -139,6 +137,9 @@ class Reach:
         if id(value) in self._opened:
             return
         self._opened[id(value)] = value
+        if type(value) in (list, tuple, dict):
+            self._add_parts(value)
+            return
         self._packages.add(package(module_of(value)))
         if isinstance(value, FunctionType):
             self._add_function(value)
@@ -171,6 +172,9 @@ class Reach:
         asked |= dict.fromkeys(outside)
         self._left += imported_by(names.imported, function.__globals__.get("__package__") or "")
         self._add_names(names.attributes)
+        if self._texts is not None and not BY_TEXT.isdisjoint((*names.outside, *names.attributes)):
+            texts, self._texts = self._texts, None
+            self._add_names(chain.from_iterable(texts))
         if "getattr" in names.outside:  # a name may be put together
             self._add_names(name for kind in self.classes for name in vars(kind))
 
@@ -181,9 +185,16 @@ class Reach:
         for holder in list(self._holders.values()):
             self._look_up(holder, new)
 
+    def _add_texts(self, texts: Iterable[str]) -> None:
+        """Note what may be names of attributes."""
+        if self._texts is None:
+            self._add_names(texts)
+        else:
+            self._texts.append(texts)
+
     def _add_outer(self, module: nn.Module) -> None:
         """Add a module that is none of the cell's, with those inside of it."""
-        self._outer += (one for one in module.modules() if id(one) not in self._holders)
+        self.outer += (one for one in module.modules() if id(one) not in self._holders)
         for one in module.modules():
             self._opened[id(one)] = one
             self._add_bases(own_bases(_type_of(one)))
@@ -221,10 +232,17 @@ class Reach:
         if holds_alone or is_library(kind.__module__) or not (isinstance(value, CONTAINERS) or is_small(value)):
             self._add_holder(value, Attributes(value))
             return
+        self._add_parts(value)
+
+    def _add_parts(self, value: Any) -> None:
+        """Add what is in an object, and the texts there."""
+        if (simple := simple_of(value)) is not None:
+            self._add_texts(simple.words)
+            return
         with suppress(Unfrozen):  # who reads it is told
             parts = held_by(value, "")
             self._left += (part for part in parts if type(part) not in PLAIN_TYPES)
-            self._add_names(part for part in parts if type(part) is str and part.isidentifier())
+            self._add_texts([part for part in parts if type(part) is str and part.isidentifier()])
 
     def _add_holder(self, owner: Any, table: Mapping[str, Any]) -> None:
         """Add a table of attributes."""
@@ -244,8 +262,13 @@ class Reach:
 
     def _by_name(self) -> set[int]:
         """Return the ids of what is read name by name and not whole; a record is, unless something reads all of it."""
-        named = {*self._attributes, *chain.from_iterable(names for _, names in self._globals.values())}
-        return {*self._holders} - (set() if WHOLE.isdisjoint(named) else self._records)
+        return {*self._holders} - (self._records if self._reads_whole() else set())
+
+    def _reads_whole(self) -> bool:
+        """Tell whether something reads attributes that it does not name."""
+        return not WHOLE.isdisjoint(
+            (*self._attributes, *chain.from_iterable(names for _, names in self._globals.values()))
+        )
 
     def _own_bases(self, kind: type) -> list[type]:
         return [base for base in kind.__mro__ if self._is_own(base.__module__)]
@@ -263,7 +286,3 @@ def _cells(function: FunctionType) -> Iterator[tuple[str, CellType]]:
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         if name != "__class__" and cell != CellType():
             yield name, cell
-
-
-def _attributes_now(module: nn.Module) -> list[Any]:
-    return [item for pair in attributes_of(module) for item in pair]

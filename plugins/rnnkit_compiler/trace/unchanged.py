@@ -1,17 +1,17 @@
 """Whether a cell is as it was: told by the identity of what it holds, in a fraction of the time of a fingerprint."""
 
-from collections.abc import Callable, Hashable, Iterator
-from functools import partial
+from collections.abc import Hashable, Iterable, Iterator
 from itertools import chain
-from operator import is_, methodcaller
+from operator import call, is_, methodcaller
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from rnnkit_compiler.trace.classes import containers_of
-from rnnkit_compiler.trace.frozen import PLAIN_TYPES, frozen
-from rnnkit_compiler.trace.reach import Reach, Reading
+from rnnkit_compiler.trace.frozen import PLAIN_TYPES, Seen, frozen
+from rnnkit_compiler.trace.reach import Reach
+from rnnkit_compiler.trace.snapshot import Snapshot
 from rnnkit_compiler.trace.torch_modules import FOR_ALL, attributes_of, hooks_of
 
 TABLES = ("_parameters", "_buffers", "_modules")
@@ -30,19 +30,27 @@ class Unchanged:
     """
 
     def __init__(self, cell: nn.Module) -> None:
-        self._modules = list(cell.modules())
-        self._kinds = [*map(type, self._modules)]
         reach = Reach(cell)
-        self._tables = [*self._tables_of_modules(), *map(vars, reach.classes)]
+        self._modules = [*cell.modules()]
+        self._kinds = [*map(type, self._modules)]
+        self._tables = [*self._tables_of_modules((*self._modules, *reach.outer))]
+        self._classes = [*map(vars, reach.classes)]
+        self._attributes = [*map(tuple, self._classes)]
         self._sizes = [*map(len, self._tables)]
         self._held = [*chain.from_iterable(map(_values, self._tables))]
         self._hooks = [*FOR_ALL, *(hooks for module in self._modules for hooks in hooks_of(module))]
-        self._globals = [(table.get, names) for table, names in reach.lookups]
+        of_classes = [(vars(kind), names) for kind, names in reach.read_of_classes()]
+        self._globals = [(table.get, names) for table, names in (*reach.lookups, *of_classes)]
         self._named = [*self._look_up_globals()]
         self._tensors = [*self._tensors_of_modules()]
         self._complex = [tensor for tensor in self._tensors if tensor.is_complex()]
         self._places = self._look_up_places()
+        readings = [*reach.readings()]
+        self._reads, self._names = [read for read, _ in readings], [name for _, name in readings]
+        self._given = [*map(call, self._reads)]
         self._mutable = [*self._mutable_values(reach)]
+        self._known = self._frozen()
+        self._snapshot = self._taken()
         self._dtype = torch.get_default_dtype()
 
     def __call__(self) -> bool:
@@ -55,11 +63,28 @@ class Unchanged:
             and all(map(is_, self._look_up_globals(), self._named))
             and self._look_up_places() == self._places
             and torch.get_default_dtype() is self._dtype
-            and all(frozen(read(), name) == known for read, name, known in self._mutable)
+            and [*map(tuple, self._classes)] == self._attributes
+            and ((all(map(is_, map(call, self._reads), self._given)) and self._snapshot()) or self._is_equal())
         )
 
-    def _tables_of_modules(self) -> Iterator[dict[str, Any]]:
-        for module in self._modules:
+    def _is_equal(self) -> bool:
+        """Tell whether what may change in place is equal to what it was; from then on it is known by identity again."""
+        if self._frozen() != self._known:
+            return False
+        self._given = [*map(call, self._reads)]
+        self._snapshot = self._taken()
+        return True
+
+    def _frozen(self) -> list[Hashable]:
+        seen: Seen = {}
+        read = zip(self._names, map(call, self._reads), strict=True)
+        return [frozen(value, name, seen) for name, value in (*read, *self._mutable)]
+
+    def _taken(self) -> Snapshot:
+        return Snapshot((*self._given, *(value for _, value in self._mutable)))
+
+    def _tables_of_modules(self, modules: Iterable[nn.Module]) -> Iterator[dict[str, Any]]:
+        for module in modules:
             yield vars(module)
             yield from (getattr(module, name) for name in TABLES)
 
@@ -83,14 +108,12 @@ class Unchanged:
             *[tensor.requires_grad for tensor in tensors],
         ]
 
-    def _mutable_values(self, reach: Reach) -> Iterator[tuple[Callable[[], Any], str, Hashable]]:
-        """Say how to read what may change in place, by what name, and what it holds now."""
+    def _mutable_values(self, reach: Reach) -> Iterator[tuple[str, Any]]:
+        """Give what may change in place, by name."""
         of_classes = (pair for kind in reach.classes for pair in containers_of(kind))
-        of_modules = (pair for module in self._modules for pair in attributes_of(module))
-        held = ((name, value) for name, value in (*of_modules, *of_classes, *reach.named()) if _may_change(value))
-        readings: list[Reading] = [(partial(_itself, value), name) for name, value in held]
-        for read, name in (*readings, *reach.readings()):
-            yield read, name, frozen(read(), name)
+        of_modules = (pair for module in (*self._modules, *reach.outer) for pair in attributes_of(module))
+        held = (*of_modules, *of_classes, *reach.named())
+        yield from ((name, value) for name, value in held if _may_change(value))
 
 
 def _may_change(value: Any) -> bool:
@@ -98,7 +121,3 @@ def _may_change(value: Any) -> bool:
     if type(value) in (tuple, frozenset):
         return any(map(_may_change, value))
     return type(value) not in PLAIN_TYPES
-
-
-def _itself(value: Any) -> Any:
-    return value

@@ -6,8 +6,8 @@ from typing import Any
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from rnnkit_compiler.trace.reach import GIVING
 from rnnkit_compiler.trace.recording import NotRecordable
+from rnnkit_compiler.trace.special_names import GIVING
 
 READING = {getattr(Tensor, name): name for name in GIVING}
 
