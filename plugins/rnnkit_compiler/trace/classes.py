@@ -52,7 +52,16 @@ def containers_of(kind: type) -> Iterator[tuple[str, Any]]:
 def _named_by_libraries(kind: type) -> frozenset[str]:
     """Return the names in what torch or rnnkit have of a class, and in the code there."""
     bases = [base for base in kind.__mro__ if is_library(base.__module__)]
-    held = [(name, value) for base in bases for name, value in vars(base).items()]
-    codes = [value.__code__ for _, value in held if isinstance(value, FunctionType)]
-    names = (name for code in codes for name in named_in.__wrapped__(code).attributes)
-    return frozenset((*(name for name, _ in held), *names)) - UNREAD
+    return frozenset(name for base in bases for name in (*vars(base), *_names_in(base))) - UNREAD
+
+
+@by_class
+def named_by(kind: type) -> frozenset[str]:
+    """Return the names in the code of a class."""
+    return frozenset(name for base in kind.__mro__ for name in _names_in(base))
+
+
+def _names_in(base: type) -> Iterator[str]:
+    given = [value.fget if isinstance(value, property) else value for value in vars(base).values()]
+    codes = [value.__code__ for value in given if isinstance(value, FunctionType)]
+    yield from (name for code in codes for name in named_in.__wrapped__(code).attributes)

@@ -1,6 +1,6 @@
 """The fingerprint of a cell: equal for two cells whose steps are the same but for the values of their tensors."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
@@ -29,7 +29,10 @@ class Fingerprint:
         """Equal for two cells whose steps are the same but for the values of their tensors."""
 
         try:
-            self.key = (self._module(cell), Reach(cell).key(self._seen))
+            own, reach = self._module(cell), Reach(cell)
+            self.key = (own, reach.key(self._seen))
+            if (place := reach.libraries.asks_for_grad) and has_grad(self.tensors):
+                self.unseen = f"{place} may ask for the gradient of a parameter, which has one"
         except Unfrozen as reason:
             self.unseen = str(reason)
 
@@ -54,3 +57,8 @@ class Fingerprint:
         place = self._first.setdefault(id(tensor), len(self._first))
         shape = None if is_lazy(tensor) else tensor.shape
         return (place, shape, tensor.dtype, tensor.device, tensor.requires_grad)
+
+
+def has_grad(tensors: Iterable[Tensor]) -> bool:
+    """Tell whether one of some parameters has a gradient."""
+    return any(tensor.is_leaf and tensor.grad is not None for tensor in tensors)

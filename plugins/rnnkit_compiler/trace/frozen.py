@@ -1,10 +1,12 @@
 """Frozen values: what Python objects hold, in a form that is equal as long as they hold the same."""
 
+import ctypes
 import logging
 import os
+import random
 import re
 from array import array
-from collections import deque, namedtuple
+from collections import defaultdict, deque, namedtuple
 from collections.abc import Callable, Hashable, Mapping, Set
 from contextvars import ContextVar
 from datetime import date, timedelta, tzinfo
@@ -72,6 +74,10 @@ FIXED = (
 
 CONTAINERS = (list, dict, set, deque, array, np.ndarray)
 """Of what a class holds, what may be changed in place."""
+
+C_DATA: Any = ctypes.c_int.__mro__[-2]
+C_POINTERS = (ctypes._Pointer, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_wchar_p, ctypes.py_object)
+"""Numbers as C has them, and what tells where others are."""
 
 DEPTH = 8
 """Of containers within containers."""
@@ -171,7 +177,8 @@ def contents_of(value: Any, where: str) -> list[Any] | None:
     if isinstance(value, list | tuple | deque):
         return list(value)
     if isinstance(value, Mapping):
-        return [item for pair in value.items() for item in pair]
+        factory = [value.default_factory] if isinstance(value, defaultdict) else []
+        return [*factory, *(item for pair in value.items() for item in pair)]
     if isinstance(value, Set):
         return sorted(value, key=repr)
     if isinstance(value, range | slice):
@@ -184,6 +191,10 @@ def contents_of(value: Any, where: str) -> list[Any] | None:
         return [value.get(None)]
     if isinstance(value, ReferenceType):
         return [value()]
+    if isinstance(value, C_DATA) and not isinstance(value, C_POINTERS):
+        return [bytes(memoryview(value))]
+    if isinstance(value, C_DATA | random.Random):  # of numbers elsewhere
+        raise Unfrozen(f"{where} is a {type(value).__name__}, whose changes are not seen")
     if isinstance(value, np.ndarray | array | bytearray | memoryview):
         if _size(value) > LARGEST:
             raise Unfrozen(f"{where} is a large {type(value).__name__}, whose changes are not seen; make it a buffer")

@@ -2,12 +2,15 @@
 
 import dis
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from pathlib import Path
 from types import CodeType
 from typing import Any, NamedTuple
 
 from rnnkit_compiler.trace.special_names import EVALUATING
+
+_ATTRIBUTE = frozenset(("LOAD_ATTR", "LOAD_METHOD"))
 
 _GLOBAL = frozenset(("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"))
 
@@ -24,6 +27,18 @@ class Names(NamedTuple):
     imported: tuple[str, ...]
     """Modules."""
 
+    chains: tuple[tuple[str, ...], ...]
+    """A global and attributes of it, one of the other: `torch.nn.functional` is one of three."""
+
+    asked: tuple[str, ...]
+    """Attributes that are in no chain."""
+
+    texts: tuple[str, ...]
+    """All that are written there."""
+
+    pieces: tuple[str, ...]
+    """Those of them that may be part of a name."""
+
 
 @lru_cache(maxsize=512)
 def named_in(code: CodeType) -> Names:
@@ -35,8 +50,35 @@ def named_in(code: CodeType) -> Names:
     texts = [text for one in codes for constant in one.co_consts for text in _texts(constant)]
     words = [word for text in texts for word in re.findall(r"[^\W\d]\w*", text)] if EVALUATING & {*outside} else []
     outside |= dict.fromkeys(words)
-    attributes = (name for one in codes for name in one.co_names)
-    return Names(tuple(outside), tuple(dict.fromkeys((*attributes, *filter(str.isidentifier, texts)))), tuple(imported))
+    parts = [part for text in texts for part in text.split(".")]  # as attrgetter takes them
+    attributes = dict.fromkeys((*(name for one in codes for name in one.co_names), *filter(str.isidentifier, parts)))
+    pieces = dict.fromkeys(text for text in texts if len(text) > 1 and re.fullmatch(r"\w+", text))
+    chains, asked = _chains(steps)
+    return Names(*map(tuple, (outside, attributes, imported, chains, asked, texts, pieces)))
+
+
+def line_of(code: CodeType, name: str) -> str:
+    """Say where a code names something."""
+    for one in _codes(code):
+        for step in dis.get_instructions(one):
+            if step.argval == name and step.positions is not None and step.positions.lineno:
+                return f"{Path(one.co_filename).name}:{step.positions.lineno}"
+    return f"{Path(code.co_filename).name}:{code.co_firstlineno}"
+
+
+def _chains(steps: Iterable[dis.Instruction]) -> tuple[dict[tuple[str, ...], None], dict[str, None]]:
+    """Find chains of attributes, and attributes of something else."""
+    chains: dict[tuple[str, ...], None] = {}
+    asked: dict[str, None] = {}
+    chain: tuple[str, ...] = ()
+    for step in steps:
+        if step.opname in _ATTRIBUTE and chain:
+            chain = (*chain, step.argval)
+        else:
+            chains |= dict.fromkeys([chain] if len(chain) > 1 else [])
+            chain = (step.argval,) if step.opname in _GLOBAL else ()
+            asked |= dict.fromkeys([step.argval] if step.opname in _ATTRIBUTE else [])
+    return chains, asked
 
 
 def _texts(constant: Any) -> Iterator[str]:

@@ -10,9 +10,9 @@ from typing import Any
 LIBRARIES = ("torch", "rnnkit")
 
 
-def own_bases(kind: type) -> tuple[type, ...]:
-    """List a class and those that it is derived from, but for torch's and rnnkit's own."""
-    return tuple(base for base in kind.__mro__ if base is not object and not is_library(base.__module__))
+def own_bases(module: object) -> tuple[type, ...]:
+    """List the class of a module and those that it is derived from, but for torch's and rnnkit's own."""
+    return tuple(base for base in type(module).__mro__ if base is not object and not is_library(base.__module__))
 
 
 @lru_cache(maxsize=512)

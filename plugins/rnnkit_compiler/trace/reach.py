@@ -1,43 +1,40 @@
 """What the code of a step reaches beside its module: functions, and the globals, classes and objects that they read."""
 
+import logging
 import os
-from array import array
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Set
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from contextvars import ContextVar
 from functools import partial
 from itertools import chain
-from types import CellType, FunctionType, MethodType, ModuleType
-from typing import Any, TypeAlias
-from weakref import ReferenceType
+from types import FunctionType, MethodType, ModuleType
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from rnnkit_compiler.trace.attributes import Attributes
-from rnnkit_compiler.trace.classes import held_of, read_of
-from rnnkit_compiler.trace.frozen import FIXED, PLAIN, PLAIN_TYPES, WRAPPERS, Seen, Unfrozen, frozen, held_by
+from rnnkit_compiler.trace.classes import held_of, named_by, read_of
+from rnnkit_compiler.trace.frozen import FIXED, PLAIN_TYPES, WRAPPERS, Seen, Unfrozen, frozen, held_by
 from rnnkit_compiler.trace.identity import Identity, identity
+from rnnkit_compiler.trace.kinds import (
+    CLOSED,
+    CONTAINERS,
+    GETTERS,
+    OF_TENSORS,
+    TORCHS_OWN,
+    Lookup,
+    Reading,
+    cells,
+    put_together,
+)
+from rnnkit_compiler.trace.libraries import Libraries
 from rnnkit_compiler.trace.named import named_in
 from rnnkit_compiler.trace.objects import is_record, is_small
 from rnnkit_compiler.trace.owners import imported_by, is_library, is_own, module_of, own_bases, package
 from rnnkit_compiler.trace.simple import simple_of
 from rnnkit_compiler.trace.special_names import BY_TEXT, BY_THEMSELVES, EVALUATING, PAST_TORCH, SILENT, UNRUN, WHOLE
 from rnnkit_compiler.trace.torch_modules import attributes_of
-
-CLOSED = (*PLAIN, Tensor)
-"""What no code of the user's is behind."""
-
-CONTAINERS = (list, tuple, deque, Mapping, Set, partial, MethodType, ContextVar, ReferenceType, array, np.ndarray)
-"""What is read whole, or not at all."""
-
-Reading: TypeAlias = tuple[Callable[[], Any], str]
-"""How to read something, and its name."""
-
-Lookup: TypeAlias = tuple[Mapping[str, Any], tuple[str, ...]]
-"""A table, and the names that are looked up in it."""
 
 
 class Reach:
@@ -62,10 +59,16 @@ class Reach:
         held = [value for module in self._modules for _, value in attributes_of(module)]
         self._words = tuple(value for value in held if type(value) is str and value.isidentifier())
         self._attributes = dict.fromkeys(BY_THEMSELVES)
+        self._pieces: dict[str, None] = {}
+        """Beginnings and ends of names that code puts together."""
+
         self._texts: list[Iterable[str]] | None = [self._words]
         """That may be names of attributes; None: they are among them, since code looks for such."""
 
         self._globals: dict[int, tuple[Mapping[str, Any], dict[str, None]]] = {}
+        self.libraries = Libraries()
+        """What it names of modules that are not the user's."""
+
         self._holders: dict[int, Mapping[str, Any]] = {}
         self._records: set[int] = set()
         self.outer: list[nn.Module] = []
@@ -76,7 +79,7 @@ class Reach:
         self._opened: dict[int, Any] = {id(module): module for module in self._modules}
         self._left: deque[Any] = deque()
         for module in self._modules:
-            bases = own_bases(_type_of(module))
+            bases = own_bases(module)
             self.classes |= dict.fromkeys(bases)
             self._add_bases(bases)
         self._left += (value for value in held if type(value) not in PLAIN_TYPES)
@@ -99,19 +102,25 @@ class Reach:
         """The tables in which code looks up what it names; what it finds may be exchanged. Not those of `classes`."""
         attributes, classes = tuple(self._attributes), {*map(id, self.classes)}
         outside = [(table, tuple(names)) for table, names in self._globals.values()]
-        return [*outside, *((table, attributes) for key, table in self._holders.items() if key not in classes)]
+        return [
+            *outside,
+            *self.libraries.lookups(),
+            *((table, attributes) for key, table in self._holders.items() if key not in classes),
+        ]
 
     def named(self) -> Iterator[tuple[str, Any]]:
         """Give what functions name and what is read of it whole, by name: the same values as long as `lookups` are."""
         by_name = self._by_name()
         yield from (each for each in self._named if not isinstance(each[1], FIXED) and id(each[1]) not in by_name)
+        yield from (pair for one in self.outer for pair in attributes_of(one))
 
     def readings(self) -> Iterator[Reading]:
-        """Say how to read what functions close over and have for defaults."""
+        """Say how to read what functions close over and have for defaults, and settings."""
+        yield from self.libraries.readings()
         for function in self.functions:
             given = (name for name in ("__defaults__", "__kwdefaults__") if getattr(function, name))
             yield from ((partial(getattr, function, name), function.__name__) for name in ("__code__", *given))
-            yield from ((partial(getattr, cell, "cell_contents"), name) for name, cell in _cells(function))
+            yield from ((partial(getattr, cell, "cell_contents"), name) for name, cell in cells(function))
 
     def key(self, seen: Seen) -> Hashable:
         """Describe all that is reached; raises Unfrozen where something may change unseen."""
@@ -119,10 +128,8 @@ class Reach:
         classes = (held_of(kind, names, seen) for kind, names in self.read_of_classes())
         values = (frozen(value, name, seen) for name, value in self.named())
         read = (frozen(read(), name, seen) for read, name in self.readings())
-        held = (
-            frozen(item, type(one).__name__, seen) for one in self.outer for pair in attributes_of(one) for item in pair
-        )
-        return (tuple(map(Identity, self.functions)), *classes, *named, *values, *read, *held)
+        own = (*map(Identity, self.functions), *self.libraries.key(seen))
+        return (own, *classes, *named, *values, *read)
 
     def read_of_classes(self) -> Iterator[tuple[type, tuple[str, ...]]]:
         """Give the cell's classes, with the attributes that may be read of each."""
@@ -151,25 +158,30 @@ class Reach:
             self._add_outer(value)
         elif isinstance(value, WRAPPERS):
             self._left += (getattr(value, name, None) for name in ("fget", "func", "__func__"))
+        elif isinstance(value, logging.Logger):
+            self.libraries.loggers.append(value)
+        elif isinstance(value, GETTERS):
+            self._add_names(part for text in value.__reduce__()[1] for part in str(text).split("."))
         elif not isinstance(value, FIXED):
             self._add_object(value)
 
     def _add_function(self, function: FunctionType) -> None:
         if is_library(function.__module__):
             return
-        self._left += (cell.cell_contents for _, cell in _cells(function))
+        self._left += (cell.cell_contents for _, cell in cells(function))
         if not self._is_own(function.__globals__.get("__name__")):  # a decorator's, around a function of the user's
             self._left += vars(function).values()
             return
         self.functions[function] = None
         self._add_holder(function, vars(function))
-        self._left += function.__defaults__ or ()
-        self._left += (function.__kwdefaults__ or {}).values()
+        self._left += (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
         names = named_in(function.__code__)
         table, asked = self._globals.setdefault(id(function.__globals__), (function.__globals__, {}))
-        outside = names.outside if EVALUATING.isdisjoint(names.outside) else (*names.outside, *self._words)
+        evaluated = () if EVALUATING.isdisjoint(names.outside) else put_together(table, names.pieces)
+        outside = (*names.outside, *evaluated, *(() if EVALUATING.isdisjoint(names.outside) else self._words))
         self._look_up(table, [name for name in outside if name not in asked])
         asked |= dict.fromkeys(outside)
+        self._left += self.libraries.look_into(function.__code__, names, function.__globals__)
         self._left += imported_by(names.imported, function.__globals__.get("__package__") or "")
         self._add_names(names.attributes)
         if self._texts is not None and not BY_TEXT.isdisjoint((*names.outside, *names.attributes)):
@@ -177,11 +189,17 @@ class Reach:
             self._add_names(chain.from_iterable(texts))
         if "getattr" in names.outside:  # a name may be put together
             self._add_names(name for kind in self.classes for name in vars(kind))
+            self._pieces |= dict.fromkeys(names.pieces)
+            self._add_names([name for table in self._holders.values() for name in put_together(table, names.pieces)])
 
     def _add_names(self, names: Iterable[str]) -> None:
         """Look for attributes of these names in all tables, also in those that will be found."""
         new = [name for name in names if name not in self._attributes]
         self._attributes |= dict.fromkeys(new)
+        added = [name for name in new if type(OF_TENSORS.get(name)) is FunctionType and name not in TORCHS_OWN]
+        if added:  # by the user
+            self._globals.setdefault(id(Tensor), (OF_TENSORS, {}))[1].update(dict.fromkeys(added))
+            self._look_up(OF_TENSORS, added)
         for holder in list(self._holders.values()):
             self._look_up(holder, new)
 
@@ -197,7 +215,7 @@ class Reach:
         self.outer += (one for one in module.modules() if id(one) not in self._holders)
         for one in module.modules():
             self._opened[id(one)] = one
-            self._add_bases(own_bases(_type_of(one)))
+            self._add_bases(own_bases(one))
             self._add_holder(one, vars(one))
             self._left += (value for _, value in attributes_of(one) if type(value) not in PLAIN_TYPES)
 
@@ -206,6 +224,7 @@ class Reach:
             self._add_holder(os, {"environ": os.environ, "getenv": os.environ})
         elif self._is_own(module.__name__):
             self._add_holder(module, vars(module))
+            self._left.append(vars(module).get("__getattr__"))
 
     def _add_class(self, kind: type) -> None:
         """Add a class that code names: it may make objects of it."""
@@ -225,12 +244,16 @@ class Reach:
     def _add_object(self, value: Any) -> None:
         """Add an object, to be read whole; by name what holds attributes alone, is large or has a lock, say."""
         kind: type = type(value)
+        if isinstance(value, Iterator) and kind.__module__ in ("builtins", "itertools"):
+            raise Unfrozen(f"a step may take what is next of a {kind.__name__}, which is something else each time")
         self._add_bases(self._own_bases(kind))
         holds_alone = is_record(kind, self._users)
         if holds_alone:
             self._records.add(id(value))
         if holds_alone or is_library(kind.__module__) or not (isinstance(value, CONTAINERS) or is_small(value)):
             self._add_holder(value, Attributes(value))
+            if not self._is_own(kind.__module__):  # whose code is not walked
+                self._add_names(named_by(kind))
             return
         self._add_parts(value)
 
@@ -249,6 +272,7 @@ class Reach:
         if id(owner) not in self._holders:
             self._holders[id(owner)] = table
             self._look_up(table, list(self._attributes))
+            self._add_names(put_together(table, self._pieces))
 
     def _look_up(self, table: Mapping[str, Any], names: Iterable[str]) -> None:
         for name in names:
@@ -266,23 +290,11 @@ class Reach:
 
     def _reads_whole(self) -> bool:
         """Tell whether something reads attributes that it does not name."""
-        return not WHOLE.isdisjoint(
-            (*self._attributes, *chain.from_iterable(names for _, names in self._globals.values()))
-        )
+        outside = chain.from_iterable(names for _, names in self._globals.values())
+        return not WHOLE.isdisjoint((*self._attributes, *outside))
 
     def _own_bases(self, kind: type) -> list[type]:
         return [base for base in kind.__mro__ if self._is_own(base.__module__)]
 
     def _is_own(self, module: str | None) -> bool:
         return is_own(module, self._users)
-
-
-def _type_of(module: nn.Module) -> type:
-    return type(module)
-
-
-def _cells(function: FunctionType) -> Iterator[tuple[str, CellType]]:
-    """Give what a function closes over, by name."""
-    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        if name != "__class__" and cell != CellType():
-            yield name, cell

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from rnnkit_compiler.trace.classes import containers_of
+from rnnkit_compiler.trace.fingerprint import has_grad
 from rnnkit_compiler.trace.frozen import PLAIN_TYPES, Seen, frozen
 from rnnkit_compiler.trace.reach import Reach
 from rnnkit_compiler.trace.snapshot import Snapshot
@@ -44,6 +45,7 @@ class Unchanged:
         self._named = [*self._look_up_globals()]
         self._tensors = [*self._tensors_of_modules()]
         self._complex = [tensor for tensor in self._tensors if tensor.is_complex()]
+        self._asks_for_grad = bool(reach.libraries.asks_for_grad)
         self._places = self._look_up_places()
         readings = [*reach.readings()]
         self._reads, self._names = [read for read, _ in readings], [name for _, name in readings]
@@ -62,6 +64,7 @@ class Unchanged:
             and not any(self._hooks)
             and all(map(is_, self._look_up_globals(), self._named))
             and self._look_up_places() == self._places
+            and not (self._asks_for_grad and has_grad(self._tensors))
             and torch.get_default_dtype() is self._dtype
             and [*map(tuple, self._classes)] == self._attributes
             and ((all(map(is_, map(call, self._reads), self._given)) and self._snapshot()) or self._is_equal())
@@ -111,7 +114,7 @@ class Unchanged:
     def _mutable_values(self, reach: Reach) -> Iterator[tuple[str, Any]]:
         """Give what may change in place, by name."""
         of_classes = (pair for kind in reach.classes for pair in containers_of(kind))
-        of_modules = (pair for module in (*self._modules, *reach.outer) for pair in attributes_of(module))
+        of_modules = (pair for module in self._modules for pair in attributes_of(module))
         held = (*of_modules, *of_classes, *reach.named())
         yield from ((name, value) for name, value in held if _may_change(value))
 
