@@ -8,8 +8,18 @@ from rnnkit import Cell, collection_put_off
 from rnnkit.errors import first_line
 from rnnkit_compiler import _devices
 from rnnkit_compiler._program import BACKENDS, Program, Wanted, compose
+from rnnkit_compiler._repetition import note
 from rnnkit_compiler.backends.base.backend import Refusal
+from rnnkit_compiler.trace.fingerprint import Fingerprint
 from rnnkit_compiler.trace.recording import NotRecordable
+
+
+def first_made(
+    cell: Cell, fingerprint: Fingerprint, xs: Tensor, states: Sequence[Tensor], wanted: Wanted, *way: bool
+) -> Program | Refusal:
+    """Return the program of a cell with a fingerprint that is met for the first time; see `made`."""
+    note(cell, fingerprint, xs)
+    return made(cell, xs, states, wanted, *way)
 
 
 def made(cell: Cell, xs: Tensor, states: Sequence[Tensor], wanted: Wanted, *way: bool) -> Program | Refusal:

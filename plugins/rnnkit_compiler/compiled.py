@@ -26,7 +26,7 @@ from rnnkit_compiler._advancing import Advancing
 from rnnkit_compiler._autocast import narrowed, paused, widened
 from rnnkit_compiler._bound import BoundProgram
 from rnnkit_compiler._cache import Cache
-from rnnkit_compiler._making import made
+from rnnkit_compiler._making import first_made, made
 from rnnkit_compiler._narrow import in_float32, is_narrow, narrow_dtype, said_of
 from rnnkit_compiler._program import ANY, Program, Wanted, candidates, checked, fast_products
 from rnnkit_compiler._symbols import pays, stand_in
@@ -284,7 +284,7 @@ def program_of(
     forms = tuple((tensor.shape[1:], tensor.dtype) for tensor in states)
     how = (torch.get_default_dtype(), candidates(wanted.backend), wanted.kernel, *way)
     key = (fingerprint.key, xs.shape[2], xs.dtype, xs.device, forms, *how)
-    program = _programs.get(key, lambda: made(cell, xs, states, wanted, *way), type(cell))
+    program = _programs.get(key, lambda: first_made(cell, fingerprint, xs, states, wanted, *way), type(cell))
     if isinstance(program, Program) and xs.shape[1] == 1 and not program.recording.for_one_row:
         return Refusal("step() does something else with a batch of one row")
     if isinstance(program, Refusal) or not program.tables:

@@ -1,11 +1,13 @@
 """The fingerprint of a cell: equal for two cells whose steps are the same but for the values of their tensors."""
 
 from collections.abc import Hashable, Iterable
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from rnnkit_compiler.trace.frozen import EXACT, Seen, Unfrozen, frozen, kind_of
+from rnnkit_compiler.trace.identity import Identity
 from rnnkit_compiler.trace.reach import Reach
 from rnnkit_compiler.trace.torch_modules import FOR_ALL, attributes_of, hooks_of
 
@@ -62,3 +64,26 @@ class Fingerprint:
 def has_grad(tensors: Iterable[Tensor]) -> bool:
     """Tell whether one of some parameters has a gradient."""
     return any(tensor.is_leaf and tensor.grad is not None for tensor in tensors)
+
+
+def changed_attribute(before: Hashable, after: Hashable) -> str:
+    """Return the name of the first attribute in which the keys of two cells of one class differ; "" if in none."""
+    if not (isinstance(before, tuple) and isinstance(after, tuple)):
+        return ""
+    return _changed(before[0], after[0], "")
+
+
+def _changed(before: Any, after: Any, path: str) -> str:
+    """Compare what `_module` says of two modules: the class, and then names and what they stand for in turn."""
+    if before[0] != after[0] or before[1::2] != after[1::2]:
+        return ""
+    for name, old, new in zip(before[1::2], before[2::2], after[2::2], strict=True):
+        if old == new:
+            continue
+        is_module = isinstance(old, tuple) and isinstance(new, tuple) and _is_of_module(old) and _is_of_module(new)
+        return _changed(old, new, f"{path}{name}.") if is_module else path + name
+    return ""
+
+
+def _is_of_module(said: tuple[Any, ...]) -> bool:
+    return bool(said) and isinstance(said[0], Identity) and said[0].is_class_of(nn.Module)

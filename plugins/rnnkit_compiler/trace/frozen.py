@@ -5,10 +5,12 @@ import logging
 import os
 import random
 import re
+from argparse import Namespace
 from array import array
 from collections import defaultdict, deque, namedtuple
 from collections.abc import Callable, Hashable, Mapping, Set
 from contextvars import ContextVar
+from dataclasses import is_dataclass
 from datetime import date, timedelta, tzinfo
 from decimal import Decimal
 from enum import Enum
@@ -30,6 +32,7 @@ from types import (
     MethodType,
     ModuleType,
     NotImplementedType,
+    SimpleNamespace,
     UnionType,
     WrapperDescriptorType,
 )
@@ -137,7 +140,7 @@ def _of_parts(value: Any, parts: list[Any] | None, where: str, seen: Seen, depth
     if not depth:
         raise Unfrozen(f"{where} holds more than {DEPTH} objects within each other")
     seen[id(value)] = (len(seen), value)
-    own = None if isinstance(value, list | tuple | dict) else identity(value)
+    own = None if is_told_by_contents(value) else identity(value)
     return (kind_of(value), own, *[frozen(item, where, seen, depth - 1) for item in inside])
 
 
@@ -156,6 +159,27 @@ def _plain(value: Any) -> tuple[Hashable, ...]:
     tell = next((tell for base, tell in TOLD_BY.items() if isinstance(value, base)), None)
     is_derived = type(value) not in PLAIN_TYPES
     return (kind_of(value), tell(value) if tell and is_derived else value)
+
+
+def is_told_by_contents(value: object) -> bool:
+    """Tell whether an object is as good as another of its class that holds the same, so that copies of a cell are."""
+    if isinstance(value, (list, tuple, dict, range, slice, partial)):
+        return True
+    kind = type(value)
+    return kind.__eq__ is not object.__eq__ and (is_dataclass(kind) or isinstance(value, SimpleNamespace | Namespace))
+
+
+def told_within(held: list[Any]) -> set[int]:
+    """Return the ids of what modules hold and a fingerprint tells whole: two cells have each its own."""
+    told: set[int] = set()
+    while held:
+        value = held.pop()
+        if id(value) in told or not is_told_by_contents(value):
+            continue
+        told.add(id(value))
+        if simple_of(value) is None:
+            held += (part for part in held_by(value, "") if type(part) not in PLAIN_TYPES)
+    return told
 
 
 def held_by(value: Any, where: str) -> list[Any]:

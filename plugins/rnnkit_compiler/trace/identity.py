@@ -30,6 +30,11 @@ class Identity:
     def __hash__(self) -> int:
         return self._place
 
+    def is_class_of(self, kind: type) -> bool:
+        """Tell whether it is a class derived from `kind`."""
+        value = self._get()
+        return isinstance(value, type) and issubclass(value, kind)
+
 
 def identity(value: Any) -> Hashable:
     """Return what is equal as long as a value is the same object, or a property, say, is of the same parts."""

@@ -15,7 +15,16 @@ from torch import Tensor, nn
 
 from rnnkit_compiler.trace.attributes import Attributes
 from rnnkit_compiler.trace.classes import held_of, named_by, read_of
-from rnnkit_compiler.trace.frozen import FIXED, PLAIN_TYPES, WRAPPERS, Seen, Unfrozen, frozen, held_by
+from rnnkit_compiler.trace.frozen import (
+    FIXED,
+    PLAIN_TYPES,
+    WRAPPERS,
+    Seen,
+    Unfrozen,
+    frozen,
+    held_by,
+    kind_of,
+)
 from rnnkit_compiler.trace.identity import Identity, identity
 from rnnkit_compiler.trace.kinds import (
     CLOSED,
@@ -83,6 +92,7 @@ class Reach:
             self.classes |= dict.fromkeys(bases)
             self._add_bases(bases)
         self._left += (value for value in held if type(value) not in PLAIN_TYPES)
+        self._told = told_within(list(self._left))
         while self._left:
             self._open(self._left.popleft())
 
@@ -124,7 +134,8 @@ class Reach:
 
     def key(self, seen: Seen) -> Hashable:
         """Describe all that is reached; raises Unfrozen where something may change unseen."""
-        named = (identity(value) for _, value in self._named if not isinstance(value, CLOSED))
+        found = (value for _, value in self._named if not isinstance(value, CLOSED))
+        named = (kind_of(value) if id(value) in self._told else identity(value) for value in found)
         classes = (held_of(kind, names, seen) for kind, names in self.read_of_classes())
         values = (frozen(value, name, seen) for name, value in self.named())
         read = (frozen(read(), name, seen) for read, name in self.readings())

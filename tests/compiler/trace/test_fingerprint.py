@@ -1,9 +1,11 @@
 """Two cells have one fingerprint if their steps are the same but for the values of their tensors, and only then."""
 
 import copy
+from argparse import Namespace
 from collections import deque
+from dataclasses import dataclass, field
 from functools import partial
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ import torch
 from torch import nn
 
 import rnnkit
-from rnnkit_compiler.trace.fingerprint import Fingerprint
+from rnnkit_compiler.trace.fingerprint import Fingerprint, changed_attribute
 
 
 class Settings:
@@ -262,6 +264,58 @@ def test_an_object_is_equal_to_itself_alone_and_its_attributes_are_seen():
     assert key(one) != before
     two.settings = Settings(2)
     assert key(one) != key(two)
+
+
+@dataclass
+class Configuration:
+    factor: float = 1.0
+    inner: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(depth=2))
+
+
+@dataclass(eq=False)
+class Marker:
+    """Its objects may be told apart by `is`."""
+
+    factor: float = 1.0
+
+
+@pytest.mark.parametrize(
+    "make",
+    [Configuration, lambda: Namespace(factor=1.0), lambda: partial(torch.add, alpha=1.0), lambda: slice(0, 2)],
+    ids=["dataclass", "namespace", "partial", "slice"],
+)
+def test_objects_that_are_told_by_what_they_hold_are_equal_in_copies_and_layers_of_a_cell(make):
+    one, two = Printed(), Printed()
+    one.settings, two.settings = make(), make()
+    assert key(two) == key(one) == key(copy.deepcopy(one))
+    assert hash(key(two)) == hash(key(one))
+
+
+def test_what_such_objects_hold_is_seen_and_others_are_equal_to_themselves_alone():
+    one, two = Printed(), Printed()
+    one.settings, two.settings = Configuration(), Configuration()
+    two.settings.inner.depth = 3
+    assert key(one) != key(two)
+    one.settings, two.settings = Marker(), Marker()
+    assert key(one) != key(two)
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        (lambda cell: setattr(cell, "factor", 0.25), "factor"),
+        (lambda cell: cell.options["depth"].append(1), "options"),
+        (lambda cell: setattr(cell.inner, "out_features", 9), "inner.out_features"),
+        (lambda cell: setattr(cell, "extra", 1), ""),
+        (lambda cell: None, ""),
+    ],
+    ids=["a number", "a list", "of a submodule", "one more", "none"],
+)
+def test_the_attribute_that_changed_is_named(change, name):
+    cell = Printed()
+    before = key(cell)
+    change(cell)
+    assert changed_attribute(before, key(cell)) == name
 
 
 def test_tensors_are_listed_as_the_modules_hold_them():
