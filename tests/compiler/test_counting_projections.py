@@ -1,4 +1,4 @@
-"""A projection that counts its calls is called as often as the loop calls it: recording runs it on a copy of the cell."""
+"""A projection that counts its calls is called as often as by the loop: recording runs it on a copy of the cell."""
 
 import pytest
 import torch
