@@ -27,6 +27,11 @@ def is_own(module: str | None, users: frozenset[str]) -> bool:
     return not is_library(module) and (package(module) in users or not _is_installed(package(module)))
 
 
+def users_bases(kind: type, users: frozenset[str]) -> list[type]:
+    """List a class and those that it is derived from, of a user's modules."""
+    return [base for base in kind.__mro__ if is_own(base.__module__, users)]
+
+
 def package(module: str | None) -> str:
     """Return the package that a module is in."""
     return (module or "").partition(".")[0]

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rnnkit_compiler.trace import kinds
 from rnnkit_compiler.trace.attributes import Attributes
 from rnnkit_compiler.trace.classes import held_of, named_by, read_of
 from rnnkit_compiler.trace.frozen import (
@@ -24,23 +25,13 @@ from rnnkit_compiler.trace.frozen import (
     frozen,
     held_by,
     kind_of,
+    told_within,
 )
 from rnnkit_compiler.trace.identity import Identity, identity
-from rnnkit_compiler.trace.kinds import (
-    CLOSED,
-    CONTAINERS,
-    GETTERS,
-    OF_TENSORS,
-    TORCHS_OWN,
-    Lookup,
-    Reading,
-    cells,
-    put_together,
-)
 from rnnkit_compiler.trace.libraries import Libraries
 from rnnkit_compiler.trace.named import named_in
 from rnnkit_compiler.trace.objects import is_record, is_small
-from rnnkit_compiler.trace.owners import imported_by, is_library, is_own, module_of, own_bases, package
+from rnnkit_compiler.trace.owners import imported_by, is_library, is_own, module_of, own_bases, package, users_bases
 from rnnkit_compiler.trace.simple import simple_of
 from rnnkit_compiler.trace.special_names import BY_TEXT, BY_THEMSELVES, EVALUATING, PAST_TORCH, SILENT, UNRUN, WHOLE
 from rnnkit_compiler.trace.torch_modules import attributes_of
@@ -108,7 +99,7 @@ class Reach:
         return not self._packages.isdisjoint(("random", "numpy"))
 
     @property
-    def lookups(self) -> list[Lookup]:
+    def lookups(self) -> list[kinds.Lookup]:
         """The tables in which code looks up what it names; what it finds may be exchanged. Not those of `classes`."""
         attributes, classes = tuple(self._attributes), {*map(id, self.classes)}
         outside = [(table, tuple(names)) for table, names in self._globals.values()]
@@ -124,17 +115,17 @@ class Reach:
         yield from (each for each in self._named if not isinstance(each[1], FIXED) and id(each[1]) not in by_name)
         yield from (pair for one in self.outer for pair in attributes_of(one))
 
-    def readings(self) -> Iterator[Reading]:
+    def readings(self) -> Iterator[kinds.Reading]:
         """Say how to read what functions close over and have for defaults, and settings."""
         yield from self.libraries.readings()
         for function in self.functions:
             given = (name for name in ("__defaults__", "__kwdefaults__") if getattr(function, name))
             yield from ((partial(getattr, function, name), function.__name__) for name in ("__code__", *given))
-            yield from ((partial(getattr, cell, "cell_contents"), name) for name, cell in cells(function))
+            yield from ((partial(getattr, cell, "cell_contents"), name) for name, cell in kinds.cells(function))
 
     def key(self, seen: Seen) -> Hashable:
         """Describe all that is reached; raises Unfrozen where something may change unseen."""
-        found = (value for _, value in self._named if not isinstance(value, CLOSED))
+        found = (value for _, value in self._named if not isinstance(value, kinds.CLOSED))
         named = (kind_of(value) if id(value) in self._told else identity(value) for value in found)
         classes = (held_of(kind, names, seen) for kind, names in self.read_of_classes())
         values = (frozen(value, name, seen) for name, value in self.named())
@@ -149,8 +140,8 @@ class Reach:
 
     def _open(self, value: Any) -> None:
         """Walk what may be called, or looked into, by way of a value."""
-        if isinstance(value, CLOSED):
-            self._add_bases(self._own_bases(type(value)))  # an enumeration's, say
+        if isinstance(value, kinds.CLOSED):
+            self._add_bases(users_bases(type(value), self._users))  # an enumeration's, say
             return
         if id(value) in self._opened:
             return
@@ -171,7 +162,7 @@ class Reach:
             self._left += (getattr(value, name, None) for name in ("fget", "func", "__func__"))
         elif isinstance(value, logging.Logger):
             self.libraries.loggers.append(value)
-        elif isinstance(value, GETTERS):
+        elif isinstance(value, kinds.GETTERS):
             self._add_names(part for text in value.__reduce__()[1] for part in str(text).split("."))
         elif not isinstance(value, FIXED):
             self._add_object(value)
@@ -179,8 +170,10 @@ class Reach:
     def _add_function(self, function: FunctionType) -> None:
         if is_library(function.__module__):
             return
-        self._left += (cell.cell_contents for _, cell in cells(function))
-        if not self._is_own(function.__globals__.get("__name__")):  # a decorator's, around a function of the user's
+        self._left += (cell.cell_contents for _, cell in kinds.cells(function))
+        if not is_own(
+            function.__globals__.get("__name__"), self._users
+        ):  # a decorator's, around a function of the user's
             self._left += vars(function).values()
             return
         self.functions[function] = None
@@ -188,7 +181,7 @@ class Reach:
         self._left += (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
         names = named_in(function.__code__)
         table, asked = self._globals.setdefault(id(function.__globals__), (function.__globals__, {}))
-        evaluated = () if EVALUATING.isdisjoint(names.outside) else put_together(table, names.pieces)
+        evaluated = () if EVALUATING.isdisjoint(names.outside) else kinds.put_together(table, names.pieces)
         outside = (*names.outside, *evaluated, *(() if EVALUATING.isdisjoint(names.outside) else self._words))
         self._look_up(table, [name for name in outside if name not in asked])
         asked |= dict.fromkeys(outside)
@@ -201,16 +194,20 @@ class Reach:
         if "getattr" in names.outside:  # a name may be put together
             self._add_names(name for kind in self.classes for name in vars(kind))
             self._pieces |= dict.fromkeys(names.pieces)
-            self._add_names([name for table in self._holders.values() for name in put_together(table, names.pieces)])
+            self._add_names(
+                [name for table in self._holders.values() for name in kinds.put_together(table, names.pieces)]
+            )
 
     def _add_names(self, names: Iterable[str]) -> None:
         """Look for attributes of these names in all tables, also in those that will be found."""
         new = [name for name in names if name not in self._attributes]
         self._attributes |= dict.fromkeys(new)
-        added = [name for name in new if type(OF_TENSORS.get(name)) is FunctionType and name not in TORCHS_OWN]
+        added = [
+            name for name in new if type(kinds.OF_TENSORS.get(name)) is FunctionType and name not in kinds.TORCHS_OWN
+        ]
         if added:  # by the user
-            self._globals.setdefault(id(Tensor), (OF_TENSORS, {}))[1].update(dict.fromkeys(added))
-            self._look_up(OF_TENSORS, added)
+            self._globals.setdefault(id(Tensor), (kinds.OF_TENSORS, {}))[1].update(dict.fromkeys(added))
+            self._look_up(kinds.OF_TENSORS, added)
         for holder in list(self._holders.values()):
             self._look_up(holder, new)
 
@@ -233,14 +230,13 @@ class Reach:
     def _add_module(self, module: ModuleType) -> None:
         if module is os:
             self._add_holder(os, {"environ": os.environ, "getenv": os.environ})
-        elif self._is_own(module.__name__):
+        elif is_own(module.__name__, self._users):
             self._add_holder(module, vars(module))
             self._left.append(vars(module).get("__getattr__"))
 
     def _add_class(self, kind: type) -> None:
         """Add a class that code names: it may make objects of it."""
-        metaclass: type = type(kind)
-        bases = self._own_bases(kind) + self._own_bases(metaclass)
+        bases = [base for each in (kind, type(kind)) for base in users_bases(each, self._users)]
         unrun = UNRUN if issubclass(kind, nn.Module) else SILENT
         self._add_bases(bases, unrun, whole=issubclass(kind, torch.autograd.Function))
 
@@ -257,13 +253,13 @@ class Reach:
         kind: type = type(value)
         if isinstance(value, Iterator) and kind.__module__ in ("builtins", "itertools"):
             raise Unfrozen(f"a step may take what is next of a {kind.__name__}, which is something else each time")
-        self._add_bases(self._own_bases(kind))
+        self._add_bases(users_bases(kind, self._users))
         holds_alone = is_record(kind, self._users)
         if holds_alone:
             self._records.add(id(value))
-        if holds_alone or is_library(kind.__module__) or not (isinstance(value, CONTAINERS) or is_small(value)):
+        if holds_alone or is_library(kind.__module__) or not (isinstance(value, kinds.CONTAINERS) or is_small(value)):
             self._add_holder(value, Attributes(value))
-            if not self._is_own(kind.__module__):  # whose code is not walked
+            if not is_own(kind.__module__, self._users):  # whose code is not walked
                 self._add_names(named_by(kind))
             return
         self._add_parts(value)
@@ -283,13 +279,12 @@ class Reach:
         if id(owner) not in self._holders:
             self._holders[id(owner)] = table
             self._look_up(table, list(self._attributes))
-            self._add_names(put_together(table, self._pieces))
+            self._add_names(kinds.put_together(table, self._pieces))
 
     def _look_up(self, table: Mapping[str, Any], names: Iterable[str]) -> None:
         for name in names:
             value = table.get(name)
-            if value is os.getenv:
-                value = os.environ
+            value = os.environ if value is os.getenv else value
             if value is not None:
                 parts = (value.__func__, value.__self__) if isinstance(value, MethodType) else (value,)
                 self._named += ((name, part) for part in parts)
@@ -303,9 +298,3 @@ class Reach:
         """Tell whether something reads attributes that it does not name."""
         outside = chain.from_iterable(names for _, names in self._globals.values())
         return not WHOLE.isdisjoint((*self._attributes, *outside))
-
-    def _own_bases(self, kind: type) -> list[type]:
-        return [base for base in kind.__mro__ if self._is_own(base.__module__)]
-
-    def _is_own(self, module: str | None) -> bool:
-        return is_own(module, self._users)
