@@ -52,9 +52,18 @@ class BoundProgram(rnnkit.Bound):
 
     def __call__(self, xs: Tensor, state: rnnkit.State) -> tuple[Tensor, rnnkit.State]:
         """Unroll the cell; see `rnnkit.Bound`."""
+        return self._unroll(xs, state, (), Timeline(xs.shape[0], xs.shape[1], None, None, None))
+
+    def masked(self, prepared: rnnkit.Prepared) -> tuple[Tensor, rnnkit.State]:
+        """Unroll the cell where rows end or start again; see `rnnkit.Bound`."""
+        xs, state, masks = prepared
+        return self._unroll(xs, state, masks.initial, Timeline.of(xs, masks))
+
+    def _unroll(
+        self, xs: Tensor, state: rnnkit.State, initial: rnnkit.State, timeline: Timeline
+    ) -> tuple[Tensor, rnnkit.State]:
         mind_forks()
-        timeline = Timeline(xs.shape[0], xs.shape[1], None, None, None)
         if self._invariants is not None:
-            return self._run(Tensors((xs,), state, (), self._invariants), timeline)
+            return self._run(Tensors((xs,), state, initial, self._invariants), timeline)
         parts, invariants = self._program.inputs(self._cell, xs, self._weights)
-        return self._run(Tensors(parts, state, (), invariants), timeline)
+        return self._run(Tensors(parts, state, initial, invariants), timeline)

@@ -1,10 +1,14 @@
 """The bound unroller: a cell and its unrolling, all that can be checked being so."""
 
 from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from rnnkit.core.cell import State
+
+if TYPE_CHECKING:
+    from rnnkit.core.unroller import Prepared
 
 
 class Bound(ABC):
@@ -32,3 +36,7 @@ class Bound(ABC):
         Returns:
             ys (T, B, O) and the state after the last step.
         """
+
+    def masked(self, prepared: "Prepared") -> tuple[Tensor, State] | None:
+        """Unroll the cell where rows end or start again, as `rnnkit.prepare` has it; None: this has no such way."""
+        return None

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Optional
 
-import torch
 from torch import Tensor
 
 from rnnkit.core.bound import Bound
 from rnnkit.core.cell import Cell, State, begins_with_zeros
 from rnnkit.core.input_checks import checked_start
-from rnnkit.layers.shortcut import Shortcut, each_cell, is_of_rows, is_simple
+from rnnkit.layers.shortcut import Shortcut, each_cell, is_of_rows, is_plain, is_simple
 
 if TYPE_CHECKING:
     from rnnkit.layers.rnn import RNN
@@ -78,12 +77,7 @@ class BoundShortcut(Shortcut):
         return zeros
 
     def _is_plain(self, tensor: Tensor) -> bool:
-        return (
-            tensor.dtype is self.dtype
-            and tensor.is_cpu
-            and tensor.layout is torch.strided
-            and not tensor.is_inference()
-        )
+        return is_plain(tensor, self.dtype)
 
 
 def _as_it_is(tensor: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from rnnkit.core.cell import State, building, parameters_of, starting_state
 from rnnkit.core.input_checks import check_input
 from rnnkit.core.unroller import Unroller
 from rnnkit.errors import UsageError, check_flag, check_rate, check_whole
+from rnnkit.layers.bound_cells import BoundCells
 from rnnkit.layers.layer_view import layer_html
 from rnnkit.layers.sequence import Sequences, flip, flip_starts, read
 from rnnkit.layers.shortcuts import Shortcuts
@@ -205,13 +206,14 @@ class RNN(TorchNames):
         whole = None if tapped else in_one_call(self, xs, states, sequences)
         if whole is not None:
             return *whole, []
+        bound = None if tapped or sequences.table is not None else self._shortcuts.cells(self, xs, states, sequences)
         last: list[State] = []
         history: list[State] = []
         for layer in range(self.num_layers):
             fed = sequences.dropped(xs, self.dropout) if layer and self.dropout and self.training else xs
             outputs = []
             for position in range(layer * self.directions, (layer + 1) * self.directions):
-                ys, state, over_time = self._unroll(position, fed, states[position], sequences, tapped)
+                ys, state, over_time = self._unroll(position, fed, states[position], sequences, tapped, bound)
                 outputs.append(ys)
                 last.append(state)
                 history.append(over_time)
@@ -224,27 +226,26 @@ class RNN(TorchNames):
         return is_plain_stack(self)
 
     def _unroll(
-        self, position: int, xs: Tensor, state: State | None, sequences: Sequences, tapped: bool
+        self, position: int, xs: Tensor, state: State | None, batch: Sequences, tapped: bool, bound: BoundCells | None
     ) -> tuple[Tensor, State, State]:
-        """Run one cell; return its output, last state and, if tapped, the states over time."""
-        lengths, reset, table = sequences.lengths, sequences.reset, sequences.table
-        reverse = position % self.directions == 1
-        if reverse:
+        """Run one cell, bound or not; return its output, last state and, if tapped, the states over time."""
+        lengths, reset, table = batch.lengths, batch.reset, batch.table
+        if reverse := position % self.directions == 1:
             xs = flip(xs, lengths)
             reset = None if reset is None else flip_starts(reset, lengths)
-        cell = self.equipped(position)
-        unroller = self.unroller_for(position, cell)
         masks = {"lengths": lengths, "reset": reset}
-        if table is not None and position < self.directions:
-            ys, state = unroller.over_symbols(cell, xs.squeeze(-1), table, state, **masks)
-        else:
-            ys, state = unroller(Tap(cell) if tapped else cell, xs, state, **masks)
-        if reverse:
-            ys = flip(ys, lengths)
-        if not tapped:
-            return ys, state, ()
-        ys, over_time = untap(ys, state)
-        return ys, state, over_time
+        found = None if bound is None else bound.unroll(self, position, xs, state, masks)
+        if found is None:
+            cell = self.equipped(position)
+            unroller = self.unroller_for(position, cell)
+            if table is not None and position < self.directions:
+                found = unroller.over_symbols(cell, xs.squeeze(-1), table, state, **masks)
+            else:
+                found = unroller(Tap(cell) if tapped else cell, xs, state, **masks)
+        ys, last = found
+        ys = flip(ys, lengths) if reverse else ys
+        ys, over_time = untap(ys, last) if tapped else (ys, ())
+        return ys, last, over_time
 
     def initial_state(self, batch_size: int) -> States:
         """Return the states that `hx=None` stands for: zeros (num_layers * directions, B, H), or the cells' own."""

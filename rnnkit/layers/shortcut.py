@@ -11,6 +11,7 @@ from itertools import chain
 from operator import is_
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+import torch
 from torch import Tensor
 
 from rnnkit.core.cell import Cell
@@ -28,28 +29,21 @@ class _Holding(Protocol):
 Running = TypeVar("Running", bound=_Holding)
 
 
-class Shortcut(ABC):
-    """Calls of a layer with inputs of one form.
+class Standing(ABC):
+    """What was found for a layer, and stands while that is as it was.
 
     Args:
-        layer: one direction, all layers alike, without residual connections.
-        input: (T, B, D), or (B, T, D) with `batch_first`.
-        cells: those of the layer.
-        of_cells: what runs each.
+        layer: the layer.
+        of_cells: what runs each cell.
     """
 
-    def __init__(self, layer: "RNN", input: Tensor, cells: Sequence[Cell], of_cells: Sequence[_Holding]) -> None:
-        self.dtype, self.batch_first, self.cells = input.dtype, layer.batch_first, cells
+    def __init__(self, layer: "RNN", of_cells: Sequence[_Holding]) -> None:
         self._settings, self._tables, self._of_cells = _settings(layer), _tables(layer), of_cells
         self._held = [*_values(self._tables)]
 
     @abstractmethod
     def fits(self, input: Tensor, hx: Any) -> bool:
         """Tell whether this is what an input of the right form and its states are like."""
-
-    @abstractmethod
-    def run(self, input: Tensor, hx: Any) -> "tuple[Tensor, States] | None":
-        """Return what the layer would; None if a tensor is none that may be touched so."""
 
     def holds(self, layer: "RNN") -> bool:
         """Tell whether layer and cells are as they were."""
@@ -62,10 +56,29 @@ class Shortcut(ABC):
         )
 
 
+class Shortcut(Standing):
+    """Calls of a layer with inputs of one form.
+
+    Args:
+        layer: one direction, all layers alike, without residual connections.
+        input: (T, B, D), or (B, T, D) with `batch_first`.
+        cells: those of the layer.
+        of_cells: what runs each.
+    """
+
+    def __init__(self, layer: "RNN", input: Tensor, cells: Sequence[Cell], of_cells: Sequence[_Holding]) -> None:
+        super().__init__(layer, of_cells)
+        self.dtype, self.batch_first, self.cells = input.dtype, layer.batch_first, cells
+
+    @abstractmethod
+    def run(self, input: Tensor, hx: Any) -> "tuple[Tensor, States] | None":
+        """Return what the layer would; None if a tensor is none that may be touched so."""
+
+
 def each_cell(layer: "RNN", ask: Callable[[Cell], Running | None]) -> tuple[list[Cell], list[Running]] | None:
     """Return a layer's cells, and what runs each, as `ask` answers; None: a weight is computed, or nothing runs one."""
     cells, running = [], []
-    for position in range(layer.num_layers):
+    for position in range(layer.num_layers * layer.directions):
         cell = layer.standing(position)
         runs = None if cell is None else ask(cell)
         if cell is None or runs is None:
@@ -89,6 +102,12 @@ def hands_on_outputs(layer: "RNN") -> bool:
 def is_of_rows(input: Tensor) -> bool:
     """Tell whether an input has steps and rows of real numbers: what was found for real ones does not hold else."""
     return input.ndim == 3 and input.is_floating_point()
+
+
+def is_plain(tensor: Tensor, dtype: torch.dtype) -> bool:
+    """Tell whether a tensor has its numbers in the memory of the CPU, and may be saved for a gradient."""
+    is_here = tensor.dtype is dtype and tensor.is_cpu and tensor.layout is torch.strided
+    return is_here and not tensor.is_inference()
 
 
 def size(layer: "RNN", input: Tensor) -> tuple[int, int]:

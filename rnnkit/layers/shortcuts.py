@@ -1,22 +1,25 @@
 """The shortcuts that a layer has found, and when it looks for one."""
 
-from collections.abc import Hashable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
+from rnnkit.core.cell import State
 from rnnkit.core.input_checks import casts_automatically
 from rnnkit.core.watching import watched_by
 from rnnkit.layers.advancing_shortcut import AdvancingShortcut, is_of_few_rows
+from rnnkit.layers.bound_cells import BoundCells
 from rnnkit.layers.bound_shortcut import BoundShortcut
-from rnnkit.layers.shortcut import Shortcut
+from rnnkit.layers.sequence import Sequences
+from rnnkit.layers.shortcut import is_simple
 
 if TYPE_CHECKING:
     from rnnkit.layers.rnn import RNN
     from rnnkit.layers.state_layout import States
 
-Kind: TypeAlias = type[AdvancingShortcut] | type[BoundShortcut]
+Found = TypeVar("Found", AdvancingShortcut, BoundShortcut, BoundCells)
 
 MOST_FORMS = 8
 """Forms of input for which shortcuts are kept."""
@@ -31,6 +34,7 @@ class Shortcuts:
     def __init__(self) -> None:
         self._of_few_rows, self._of_many_rows = Known(AdvancingShortcut), Known(BoundShortcut)
         self._with_gradients = Known(BoundShortcut)
+        self._cells, self._cells_with_gradients = Known(BoundCells), Known(BoundCells)
 
     def __reduce__(self) -> tuple[type["Shortcuts"], tuple[()]]:
         return Shortcuts, ()
@@ -39,29 +43,51 @@ class Shortcuts:
         """Return what a layer would without lengths and resets; None: it is to go the long way."""
         if type(input) is not Tensor or input.is_nested or watched_by() or casts_automatically(input.device):
             return None
-        return self.of(input).run(layer, input, hx)
+        shortcut = self.of(input).holding(layer, input, hx)
+        return None if shortcut is None else shortcut.run(input, hx)
 
-    def of(self, input: Tensor) -> "Known":
+    def cells(
+        self, layer: "RNN", xs: Tensor, states: Sequence[State | None], sequences: Sequences
+    ) -> BoundCells | None:
+        """Return what runs each cell of a layer that is given xs (T, B, D) and states; None: its unroller does.
+
+        So it does where a shortcut of the whole layer is looked for.
+        """
+        if sequences.lengths is sequences.reset is None and is_simple(layer):
+            return None
+        if torch.compiler.is_compiling() or watched_by() or casts_automatically(xs.device):
+            return None
+        return self.of_cells().holding(layer, xs, states)
+
+    def of_cells(self) -> "Known[BoundCells]":
+        """Return those of cells for calls like one now."""
+        return self._cells_with_gradients if _keeps_gradients() else self._cells
+
+    def of(self, input: Tensor) -> "Known[AdvancingShortcut] | Known[BoundShortcut]":
         """Return those for calls like one now with an input."""
-        if torch.is_grad_enabled() and not torch.is_inference_mode_enabled():
+        if _keeps_gradients():
             return self._with_gradients
         return self._of_few_rows if is_of_few_rows(input) else self._of_many_rows
 
 
-class Known:
-    """The shortcuts of one kind that were found.
+def _keeps_gradients() -> bool:
+    return torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
+
+
+class Known(Generic[Found]):
+    """What of one kind was found.
 
     Args:
         kind: of shortcut.
     """
 
-    def __init__(self, kind: Kind) -> None:
-        self._kind = kind
-        self._known: dict[Hashable, Shortcut | None] = {}
+    def __init__(self, kind: type[Found]) -> None:
+        self._kind: Any = kind
+        self._known: dict[Hashable, Found | None] = {}
         self._waits = self._failures = 0
 
-    def run(self, layer: "RNN", input: Tensor, hx: Any) -> "tuple[Tensor, States] | None":
-        """Return what a layer would; None: it is to go the long way."""
+    def holding(self, layer: "RNN", input: Tensor, hx: Any) -> Found | None:
+        """Return the shortcut for a call; None: it is to go the long way."""
         form = self._kind.form(input)
         shortcut = self._known.get(form)
         if shortcut is None:
@@ -73,7 +99,7 @@ class Known:
             self._forget(form)
             return None
         self._failures = 0
-        return shortcut.run(input, hx)
+        return shortcut
 
     def _forget(self, form: Hashable) -> None:
         """Forget what holds no more, and wait the longer the more often that happens."""

@@ -10,16 +10,25 @@ from torch.func import functional_call, vmap
 from torch.nn.utils import parametrizations
 
 import rnnkit
+from rnnkit.layers.shortcuts import Shortcuts
 
 XS = torch.randn(1, 2, 3, generator=torch.Generator().manual_seed(1))
 
 
-@pytest.fixture(autouse=True, params=["without gradients", "without gradients, of many rows", "with gradients"])
+WAYS = ("without gradients", "without gradients, of many rows", "with gradients")
+LONG_WAYS = ("cell by cell, without gradients", "cell by cell, with gradients")
+
+
+@pytest.fixture(autouse=True, params=(*WAYS, *LONG_WAYS))
 def gradients(request, monkeypatch):
-    """Run a test without gradients, of few rows and as if they were many, and with gradients."""
+    """Run a test without gradients, of few rows and as if they were many, and with them; and where no call is plain."""
     if "many" in request.param:
         monkeypatch.setattr("rnnkit.layers.advancing_shortcut.MOST_ROWS", 0)
-    with torch.set_grad_enabled(request.param == "with gradients"):
+    if request.param in LONG_WAYS:
+        monkeypatch.setattr(Shortcuts, "run", lambda *call: None)
+        monkeypatch.setattr("rnnkit.layers.shortcuts.is_simple", lambda layer: False)
+        monkeypatch.setattr(Shortcuts, "of", lambda self, xs: self.of_cells())
+    with torch.set_grad_enabled(request.param.endswith("with gradients")):
         yield torch.is_grad_enabled()
 
 
@@ -346,6 +355,7 @@ def test_gradients_are_the_loop_s(cell, num_layers, order):
         torch.testing.assert_close(given, expected, rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.parametrize("gradients", WAYS, indirect=True)
 @pytest.mark.parametrize(("rows", "kind"), [(32, "AdvancingShortcut"), (33, "BoundShortcut")])
 def test_few_rows_have_room_of_their_own_without_gradients(rows, kind, gradients, monkeypatch):
     monkeypatch.setattr("rnnkit.layers.advancing_shortcut.MOST_ROWS", 64)
