@@ -71,9 +71,28 @@ def few_factors(c, p, h):
     return plain(c, p, h) + 0.1 * (outer.prod(3).sum(2) + outer.flatten(1, 2)[:, :12].view(-1, 6, 6).prod(1))
 
 
+def computed_weights(c, p, h):
+    """Products of several dimensions, which torch folds otherwise where gradients are wanted of what is computed."""
+    stack, one, row = h.unsqueeze(2) * p.view(-1, 1, UNITS)[:, :, :4], c.weight.tanh(), c.bias.sin()
+    left = one @ stack + torch.matmul(one, stack) + F.linear(stack.mT, one, row).mT
+    right = stack.mT @ one + stack.mT.matmul(one)
+    vectors = torch.matmul(row, stack).sum(1, keepdim=True) + torch.matmul(stack.mT, row).mean(1, keepdim=True)
+    return plain(c, p, h) + 0.1 * (left.sum(2) + right.sum(1) + vectors)
+
+
 STEPS = {
     function.__name__.replace("_", " "): function
-    for function in (shapes_in_place, diagonals, quantiles, booleans, integers, embeddings, few_factors, others)
+    for function in (
+        shapes_in_place,
+        diagonals,
+        quantiles,
+        booleans,
+        integers,
+        embeddings,
+        few_factors,
+        computed_weights,
+        others,
+    )
 }
 
 

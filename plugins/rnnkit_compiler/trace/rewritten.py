@@ -1,4 +1,4 @@
-"""Functions that look at values to check them: written otherwise for a recording."""
+"""Functions that look at values, sizes or gradients to choose what they do: written otherwise for a recording."""
 
 from collections.abc import Callable, Mapping
 from functools import reduce
@@ -28,6 +28,30 @@ def product_of_all(*matrices: Any) -> Tensor:
     return found
 
 
+def matmul(left: Tensor, right: Tensor, **given: Any) -> Tensor:
+    """Multiply a stack of matrices by one as rows of all; torch itself does so where the one wants a gradient."""
+    largest = max(left.dim(), right.dim())
+    if given or largest < 3 or min(left.dim(), right.dim()) not in (1, 2):
+        return torch.matmul(left, right, **given)
+    if left.dim() < largest:
+        found = _rows_times(right.mT, left.mT if left.dim() == 2 else left)
+        return found.mT if left.dim() == 2 else found
+    return _rows_times(left, right)
+
+
+def _rows_times(stack: Tensor, one: Tensor) -> Tensor:
+    found = torch.matmul(stack.reshape(-1, stack.shape[-1]), one)
+    return found.reshape(*stack.shape[:-1], *one.shape[1:])
+
+
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Multiply the last dimension of several, by rows of all, and add a bias."""
+    if input.dim() < 3 or weight.dim() != 2:
+        return torch.nn.functional.linear(input, weight, bias)
+    found = matmul(input, weight.t())
+    return found if bias is None else found + bias
+
+
 def rrelu(
     input: Tensor, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, inplace: bool = False
 ) -> Tensor:
@@ -55,6 +79,11 @@ REWRITTEN: dict[Any, Callable[..., Any]] = {
     torch.linalg.multi_dot: product_of_all,
     torch.chain_matmul: product_of_all,
     torch.lstm: lstm,
+    torch.matmul: matmul,
+    torch.linalg.matmul: matmul,
+    Tensor.matmul: matmul,
+    Tensor.__matmul__: matmul,
+    torch.nn.functional.linear: linear,
 }
 
 
