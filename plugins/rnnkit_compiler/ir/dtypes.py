@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import torch
 
+from rnnkit_compiler.ir.constants import Constants
 from rnnkit_compiler.ir.precision import COMPLEX, Precisions
 from rnnkit_compiler.ir.values import NotLowerable
 from rnnkit_compiler.ir.whole_numbers import INTEGERS, WholeNumbers
@@ -18,7 +19,7 @@ class Dtypes:
         NotLowerable: its states are of several real dtypes, or of one that is no number.
     """
 
-    def __init__(self, recording: Recording, split: Split) -> None:
+    def __init__(self, recording: Recording, split: Split, constants: Constants) -> None:
         self._recording = recording
         self.whole = WholeNumbers(recording)
         dtypes = recording.dtypes
@@ -33,7 +34,7 @@ class Dtypes:
         (self.real,) = found
         if not self.real.is_floating_point:
             raise NotLowerable(f"its state is {self.real}")
-        self.precisions = Precisions(recording, split, self.real, self.whole)
+        self.precisions = Precisions(recording, split, self.real, self.whole, constants)
 
     def is_complex(self, call: Call) -> bool:
         """Tell whether a call reads or makes complex numbers."""

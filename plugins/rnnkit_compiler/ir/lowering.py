@@ -61,7 +61,7 @@ class Lowering:
     def __post_init__(self) -> None:
         self.constants = Constants(self.recording)
         self._indices = index_numbers(self.recording.calls)
-        self.dtypes = Dtypes(self.recording, self.split)
+        self.dtypes = Dtypes(self.recording, self.split, self.constants)
         self.added = Additions(self.recording, self.split, self.dtypes.real)
         self.factors = Factors(self.graph, self.recording, self.split)
 

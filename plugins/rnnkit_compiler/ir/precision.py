@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from rnnkit_compiler.ir.constants import Constants
 from rnnkit_compiler.ir.values import NotLowerable
 from rnnkit_compiler.ir.whole_numbers import INTEGERS, SAME, SMALL, SUMS, WholeNumbers, numbers_of
 from rnnkit_compiler.trace.recording import Call, Recording, Ref
@@ -28,10 +29,13 @@ class Precisions:
         split: of it.
         real: the dtype that is computed in.
         whole: the bounds of its integers.
+        constants: of the recording.
     """
 
-    def __init__(self, recording: Recording, split: Split, real: torch.dtype, whole: WholeNumbers) -> None:
-        self._recording, self._real, self._integers = recording, real, whole
+    def __init__(
+        self, recording: Recording, split: Split, real: torch.dtype, whole: WholeNumbers, constants: Constants
+    ) -> None:
+        self._recording, self._real, self._integers, self._constants = recording, real, whole, constants
         self._read = {*recording.results, *(number for call in split.core for number in call.reads)}
         self._made = {number for call in split.core for number in call.outputs}
         self._parts = {*split.parts}
@@ -66,7 +70,14 @@ class Precisions:
             return True
         if number in self._made:
             return number in self._wholes or (dtype == torch.float32 and self._real.itemsize < dtype.itemsize)
-        return self._is_lower(number) and number not in self._parts
+        return (self._is_lower(number) and number not in self._parts) or self._is_the_same(number)
+
+    def _is_the_same(self, number: int) -> bool:
+        """Tell whether a tensor is a constant of numbers that the step's own precision has as well."""
+        constant = self._constants.of(number) if self._recording.dtypes[number].is_floating_point else None
+        if constant is None:
+            return False
+        return torch.allclose(constant.to(self._real).to(constant.dtype), constant, rtol=0, atol=0, equal_nan=True)
 
     def _size(self, call: Call) -> float | None:
         """Return the largest that a number of a call's result may be; None: it may be any, or no whole one."""

@@ -5,6 +5,7 @@ from typing import ClassVar
 import torch
 from torch.nn import functional as F
 
+from .later_cells import EVERY_LATER_CELL
 from .unseen_cells import EVERY_UNSEEN_CELL, Rotor, Unseen
 
 
@@ -186,4 +187,4 @@ EVERY_INVENTED_CELL = (Heads, KeyValue, Phasors, Clocks, Tape, Normed, Running, 
 NOT_IN_16_BITS = (Rotor, Phasors, Spectrum)
 """What torch itself has in higher precision alone: complex numbers, spectra."""
 
-CELLS = (*EVERY_UNSEEN_CELL, *EVERY_INVENTED_CELL)
+CELLS = (*EVERY_UNSEEN_CELL, *EVERY_INVENTED_CELL, *EVERY_LATER_CELL)

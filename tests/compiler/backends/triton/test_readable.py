@@ -9,7 +9,7 @@ import torch
 import rnnkit
 from rnnkit_compiler import compiled
 from rnnkit_compiler._recorded import recorded_projected, recorded_whole
-from rnnkit_compiler.backends.triton.code.author_names import names_of
+from rnnkit_compiler.backends.triton.code.author_names import NUMBERED, OWN, names_of
 from rnnkit_compiler.backends.triton.code.kernel_source import generate
 from rnnkit_compiler.backends.triton.code.legend import legend
 from rnnkit_compiler.backends.triton.code.notes import WORD
@@ -121,6 +121,13 @@ def functions_of(text):
         yield function, lines[function.lineno - 1 : function.end_lineno]
 
 
+def assigned(function):
+    """Return the names that a function sets by assignments."""
+    targets = [target for n in ast.walk(function) if isinstance(n, ast.Assign) for target in n.targets]
+    targets += [n.target for n in ast.walk(function) if isinstance(n, ast.AugAssign)]
+    return {n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name)}
+
+
 BARRIER = "# all is read before anything is written over it"
 
 EVERY = {**{name: lambda name=name: rnnkit.cells[name](8, 20) for name in ("gru", "lstm", "peephole", "layernorm")}}
@@ -138,6 +145,11 @@ def test_names_are_of_one_value_and_comments_cite_what_is_defined(name):
         given = {argument.arg for argument in function.args.args}
         set_ = {n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
         assert not set_ & {*names.values()} & given, "an argument is not overwritten"
+        if function.name[-1].isdigit():  # of a stage: others have no values
+            taken = {n for n in set_ | given if n not in OWN and not NUMBERED.fullmatch(n)}
+            assert taken <= own, "what is the kernel's own is no author's"
+        counters = {n.target.id for n in ast.walk(function) if isinstance(n, ast.For)}
+        assert not counters & assigned(function), "Triton has a counter of a loop keep its type behind the loop"
         legends = {line.strip()[2:].partition(":")[0] for line in lines if line.strip().startswith("# ")}
         comments = [re.split(r"  # |^\s*# \w+:", line, maxsplit=1) for line in lines if BARRIER not in line]
         cited = {word for split in comments if len(split) == 2 for word in WORD.findall(split[1])}

@@ -21,6 +21,7 @@ OWN = frozenset(
     (
         *("a", "d", "held", "here", "j", "k", "layers", "numbers", "piece", "place", "row", "run", "s", "sums", "turn"),
         *("u", "w", "w_columns", "w_rows", "y", "batch", "lengths", "slots", "t", "ROWS", "UNITS", "DEPTH"),
+        *("before", "begin", "equal", "other", "own", "own_turn"),
         *("PRECISION", "REAL", "float", "range", "tl", "triton"),
     )
 )

@@ -82,13 +82,13 @@ class WholeCode:
         yield from indented(
             [
                 f"begin, place = j // {size * inner} * {size * inner} + j % {inner}, j // {inner} % {size}",
-                f"own, turn = {own}, tl.load({table} + place)",
+                f"own, own_turn = {own}, tl.load({table} + place)",
                 f"{name} = tl.full((ROWS, UNITS), 0.0, REAL)",
                 f"for s in range({size}):  # {self.names.note(whole.node)}",
                 f"    other = {other}",
                 f"    before = (other {sign} own) | (({larger} != {larger}) & ({smaller} == {smaller}))",
                 "    equal = (other == own) | ((other != other) & (own != own))",
-                f"    {name} += tl.where(before | (equal & (tl.load({table} + s) < turn)), 1.0, 0.0).to(REAL)",
+                f"    {name} += tl.where(before | (equal & (tl.load({table} + s) < own_turn)), 1.0, 0.0).to(REAL)",
                 f"tl.store({self.names.at(whole.place, 'j')}, {name}, mask=here)",
             ]
         )

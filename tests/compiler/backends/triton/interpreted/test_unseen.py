@@ -16,7 +16,7 @@ CALLS = (Call(4, 3), Call(5, 3, lengths=True, reset=True, state=True), Call(3, 1
 NAN_IN_THE_LOOP = (Ordered, Sorted)
 """Their second derivatives are not finite by torch's own operations."""
 
-FEW = {("DeltaRule", "sequence")}
+FEW = {("DeltaRule", "sequence"), ("Ranked", "sequence")}
 CASES = [
     pytest.param(cell, kind, marks=[] if (cell.__name__, kind) in FEW else pytest.mark.slow)
     for cell in CELLS
