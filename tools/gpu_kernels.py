@@ -38,7 +38,7 @@ from rnnkit_compiler.backends.cpp.building.cache import cache_folder
 from rnnkit_compiler.backends.triton import library
 from rnnkit_compiler.backends.triton.code.kernel_source import generate
 from rnnkit_compiler.backends.triton.cost import GRID, SEQUENCE, STEPS
-from rnnkit_compiler.backends.triton.form import Form, settled, spilled_of
+from rnnkit_compiler.backends.triton.form import MOST_REGISTERS, Form, settled, spilled_of
 from rnnkit_compiler.backends.triton.held import holds_weights
 from rnnkit_compiler.backends.triton.launching import TOO_MUCH
 from rnnkit_compiler.backends.triton.loading import load
@@ -238,8 +238,12 @@ def result_of(case, kept):
         found = taken(form)
         return TOO_MUCH if found.shared > target.shared * 1024 else found.spilled
 
+    def is_full(form):
+        found = (compiler.taken(name, form, case.kind) for name in names)
+        return all(not one.spilled or one.registers >= MOST_REGISTERS for one in found)
+
     try:
-        form = settled(first_form(stages, case.kind, dtype.itemsize, target.processors), spilled_by)
+        form = settled(first_form(stages, case.kind, dtype.itemsize, target.processors), spilled_by, is_full)
     except UnknownError:
         raise
     except Exception as error:

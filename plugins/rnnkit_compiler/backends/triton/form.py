@@ -31,24 +31,33 @@ class Form(NamedTuple):
         return {"num_warps": self.tiles.warps, **({"maxnreg": 255} if self.all_registers else {})}
 
 
-def settled(first: Form, spilled_by: Callable[[Form], int]) -> Form:
+MOST_REGISTERS = 255
+"""Of a thread, on every GPU of NVIDIA's."""
+
+
+def settled(first: Form, spilled_by: Callable[[Form], int], is_full: Callable[[Form], bool]) -> Form:
     """Return the first form in which a kernel spills nothing, or that in which it spills least.
 
     On a device and in the table of the documentation it is the same rule: weights that would have to be spilled are not
-    held, and tiles are made smaller.
+    held, and tiles are made smaller. A compilation takes seconds: none is made that gives what another has given.
 
     Args:
         first: the one to be tried first.
         spilled_by: compiles the kernel, and returns the bytes that a thread spills.
+        is_full: tells whether a thread that spilled had all registers there are, or what spills are no registers.
     """
     if first.holds_weights and _holds(first, spilled_by):
         return first
     tiles = (first.tiles, *first.tiles.smaller)
     spilled: dict[Form, int] = {}
-    for form in (*map(Form, tiles), *(Form(one, all_registers=True) for one in tiles)):
-        spilled[form] = spilled_by(form)
-        if not spilled[form]:
-            return form
+    for all_registers in (False, True):
+        for one in tiles:
+            if all_registers and is_full(Form(one)):
+                continue
+            form = Form(one, all_registers=all_registers)
+            spilled[form] = spilled_by(form)
+            if not spilled[form]:
+                return form
     return min(spilled, key=lambda form: spilled[form])
 
 

@@ -135,7 +135,7 @@ class Kernels:
         return self._forms[key]
 
     def _settled(self, first: Form, run: Run, kind: str) -> Form:
-        form = settled(first, run.spilled)
+        form = settled(first, run.spilled, run.is_full)
         self._spilled[kind] = max(self.spilled(kind), run.spilled(form))
         return form
 

@@ -9,7 +9,7 @@ import torch
 from rnnkit_compiler.backends.base.runtime import Launch
 from rnnkit_compiler.backends.triton.code.kernel_source import KernelText
 from rnnkit_compiler.backends.triton.cost import GRID, SEQUENCE, STEPS
-from rnnkit_compiler.backends.triton.form import Form, spilled_of
+from rnnkit_compiler.backends.triton.form import MOST_REGISTERS, Form, spilled_of
 
 TOO_MUCH = 1 << 30
 """Bytes that what does not fit a device at all is said to spill."""
@@ -57,9 +57,18 @@ class Run:
 
     def spilled(self, form: Form) -> int:
         """Compile the kernel in a form; return the bytes that a thread spills, the most of all functions."""
+        return max(map(_spilled, self._compiled(form)))
+
+    def is_full(self, form: Form) -> bool:
+        """Tell whether a thread had all registers there are in each function that spills in a form."""
+        spilling = [kernel for kernel in self._compiled(form) if _spilled(kernel)]
+        return all(_spilled(kernel) == TOO_MUCH or kernel.n_regs >= MOST_REGISTERS for kernel in spilling)
+
+    def _compiled(self, form: Form) -> list[Any]:
+        """Return the functions of the kernel in a form, which Triton compiles once."""
         names = [*self._functions_of_a_step()] if self._kind == STEPS else [self._name]
         numbers = self._at(0) if self._kind == STEPS else self._all()
-        return max(_spilled(self._start(name, numbers, form, compile_only=True)) for name in names)
+        return [self._start(name, numbers, form, compile_only=True) for name in names]
 
     def _functions_of_a_step(self) -> Iterator[str]:
         restart = [f"{self._name}_restart"] if self._timeline.reset is not None else []

@@ -223,7 +223,7 @@ def test_forms_that_spill_are_made_smaller():
     first = Tiles(16, 64, 32, 8)
 
     def found(tiles, spilled_by):
-        return settled(Form(tiles), spilled_by)
+        return settled(Form(tiles), spilled_by, is_full=lambda form: False)
 
     assert found(first, lambda form: 0) == Form(first)
     assert found(first, lambda form: 8 * (form.tiles.depth > 16)) == Form(first._replace(depth=16))
@@ -236,6 +236,17 @@ def test_forms_that_spill_are_made_smaller():
     assert Form(first, all_registers=True).options == {"num_warps": 8, "maxnreg": 255}
 
 
+def test_a_form_that_had_all_registers_is_not_compiled_again():
+    """A compilation takes seconds, and gives the same."""
+    first, tried = Tiles(16, 64, 32, 8), []
+    smaller = [first, *first.smaller]
+    for full in (smaller, smaller[1:]):
+        tried.clear()
+        found = settled(Form(first), lambda form: tried.append(form) or 8 * form.tiles.units, lambda f: f.tiles in full)  # noqa: B023
+        assert tried == [*map(Form, smaller), *(Form(one, all_registers=True) for one in smaller if one not in full)]
+        assert found == Form(smaller[-1])
+
+
 @pytest.mark.parametrize("spilled", [0, 8, RuntimeError("no such product")], ids=str)
 def test_weights_that_spill_are_not_held(spilled):
     def spilled_by(form):
@@ -244,7 +255,7 @@ def test_weights_that_spill_are_not_held(spilled):
         return spilled if form.holds_weights else 0
 
     first = Form(Tiles(16, 16, 32, 8), True)
-    assert settled(first, spilled_by).holds_weights == (spilled == 0)
+    assert settled(first, spilled_by, lambda form: False).holds_weights == (spilled == 0)
 
 
 def test_weights_are_held_where_registers_have_room():
@@ -262,6 +273,23 @@ def test_a_stack_has_a_layer_for_each_warp():
     (back,) = (p for stage in plan("lstm", 128).backward.stages for r in stage.regions for p in r.products)
     (stack,) = stacks_of(back)
     assert (len(stack.blocks), stack.pieces, stack.depth) == (1, 8, 64)
+
+
+@pytest.mark.parametrize(
+    ("taken", "is_full"),
+    [
+        ([(255, 3), (40, 0)], True),
+        ([(255, 3), (168, 2)], False),
+        ([(168, 1)], False),
+        ([(0, launching.TOO_MUCH // 4)], True),
+    ],
+    ids=["all registers", "one has few", "few", "does not fit"],
+)
+def test_whether_a_thread_had_all_registers(taken, is_full, monkeypatch):
+    kernels = [SimpleNamespace(n_regs=n, n_spills=spills, asm={}, _init_handles=lambda: None) for n, spills in taken]
+    monkeypatch.setattr(launching.Run, "_compiled", lambda run, form: kernels)
+    run = launching.Run.__new__(launching.Run)
+    assert run.is_full(Form(Tiles(16, 64, 32, 8))) is is_full
 
 
 def test_what_a_kernel_says_it_spills(monkeypatch):
