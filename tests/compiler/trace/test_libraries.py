@@ -105,7 +105,10 @@ SEEN = {
     ),
     "a flag of a backend": (
         lambda self: float(torch.backends.mkldnn.deterministic),
-        lambda patch, cell: patch.setattr(torch.backends.mkldnn, "deterministic", True),
+        lambda patch, cell: (
+            patch.setattr(torch.backends, "__allow_nonbracketed_mutation_flag", True),  # which torch.testing takes away
+            patch.setattr(torch.backends.mkldnn, "deterministic", True),
+        ),
     ),
     "NumPy's": (
         lambda self: float(np.geterr()["over"] == "raise"),
