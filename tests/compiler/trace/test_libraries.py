@@ -103,10 +103,10 @@ SEEN = {
         lambda self: float(torch.are_deterministic_algorithms_enabled()),
         has_set(torch.use_deterministic_algorithms, True, False),
     ),
-    "a flag of a backend": (
+    "a flag of a backend": (  # which torch.testing freezes
         lambda self: float(torch.backends.mkldnn.deterministic),
         lambda patch, cell: (
-            patch.setattr(torch.backends, "__allow_nonbracketed_mutation_flag", True),  # which torch.testing takes away
+            patch.setitem(torch.backends.flags_frozen.__globals__, "__allow_nonbracketed_mutation_flag", True),
             patch.setattr(torch.backends.mkldnn, "deterministic", True),
         ),
     ),
