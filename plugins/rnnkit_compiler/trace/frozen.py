@@ -204,7 +204,7 @@ def contents_of(value: Any, where: str) -> list[Any] | None:
         factory = [value.default_factory] if isinstance(value, defaultdict) else []
         return [*factory, *(item for pair in value.items() for item in pair)]
     if isinstance(value, Set):
-        return sorted(value, key=repr)
+        return [*value]  # in the order in which a step goes through it, which equal sets need not have in common
     if isinstance(value, range | slice):
         return [value.start, value.stop, value.step]
     if isinstance(value, partial):

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Hashable
 from functools import partial
-from types import GetSetDescriptorType, MemberDescriptorType
+from types import GetSetDescriptorType, MemberDescriptorType, SimpleNamespace
 from typing import Any
 from weakref import ref
+
+from rnnkit_compiler.trace.by_class import by_class
 
 OF_CLASSES = (MemberDescriptorType, GetSetDescriptorType)
 """Descriptors that hold the class in which they are."""
@@ -43,9 +45,15 @@ def identity(value: Any) -> Hashable:
         return (kind, *(part and Identity(part) for part in (value.fget, value.fset, value.fdel)))
     if isinstance(value, OF_CLASSES):
         return (kind, Identity(value.__objclass__), value.__name__)
-    if isinstance(value, list | tuple | dict) or (kind.__module__ != "builtins" and not takes_reference(value)):
+    if isinstance(value, list | tuple | dict) or (not takes_reference(value) and _is_looked_into(kind)):
         return (Identity(kind), id(value))  # another that takes its place holds the same, or is told from it by that
     return Identity(value)
+
+
+@by_class
+def _is_looked_into(kind: type) -> bool:
+    """Tell whether what objects of a class hold can be told: not of those written in C, as an `itemgetter`."""
+    return issubclass(kind, SimpleNamespace) or any("__slots__" in vars(base) for base in kind.__mro__)
 
 
 def takes_reference(value: object) -> bool:

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
+from datetime import date, datetime
 from functools import partial
 from types import CodeType, ModuleType
 from typing import Any
@@ -31,11 +32,15 @@ SETTINGS: tuple[Callable[[], Any], ...] = (
 
 OTHERWISE: tuple[Callable[..., Any], ...] = (
     *(time.time, time.time_ns, time.monotonic, time.monotonic_ns, time.perf_counter, time.perf_counter_ns),
-    *(time.process_time, time.localtime, time.gmtime, time.ctime, time.strftime),
+    *(time.process_time, time.process_time_ns, time.thread_time, time.thread_time_ns),
+    *(time.localtime, time.gmtime, time.ctime, time.strftime),
     *(open, io.open, os.open, os.stat, os.listdir, os.scandir, os.path.exists, os.path.getmtime, os.path.getsize),
     *(threading.current_thread, threading.active_count, torch.initial_seed, torch.get_rng_state, os.urandom),
 )
 """Functions that may answer otherwise at any time."""
+
+DATES, CLOCKS = (date, datetime), frozenset(("now", "utcnow", "today"))
+"""Classes whose methods of these names do so as well."""
 
 _SETTINGS, _OTHERWISE = frozenset(map(id, SETTINGS)), frozenset(map(id, OTHERWISE))
 
@@ -81,6 +86,8 @@ class Libraries:
         for chain in names.chains:
             found = table.get(chain[0])
             for name in chain[1:]:
+                if any(found is one for one in DATES) and name in CLOCKS:
+                    raise Unfrozen(_otherwise(code, name))
                 if not isinstance(found, ModuleType):
                     break
                 self._names.setdefault(id(found), (found, {}))[1][name] = None
@@ -100,7 +107,7 @@ class Libraries:
         if id(found) in _SETTINGS:
             self._settings[found] = None
         elif id(found) in _OTHERWISE:
-            raise Unfrozen(f"{line_of(code, name)} calls {name}(), which may answer otherwise at any time")
+            raise Unfrozen(_otherwise(code, name))
 
     def _modules_in(self, code: CodeType, names: Names, table: Mapping[str, Any]) -> Iterator[ModuleType]:
         """Give the modules that code finds by a text."""
@@ -138,6 +145,10 @@ class Libraries:
                 value = getattr(module, name, None)
                 if value is not sys.modules:
                     yield module, name, value
+
+
+def _otherwise(code: CodeType, name: str) -> str:
+    return f"{line_of(code, name)} calls {name}(), which may answer otherwise at any time"
 
 
 FINDERS: tuple[Any, ...] = (sys.modules, importlib.import_module, builtins.__import__)

@@ -2,6 +2,7 @@
 
 import collections
 import ctypes
+import datetime
 import importlib
 import itertools
 import logging
@@ -28,6 +29,7 @@ TABLE, NUMBER, NUMBERS = {"gain": 1.5}, ctypes.c_double(1.5), (ctypes.c_double *
 SPACE, MADE, EVENT = SimpleNamespace(inner=SimpleNamespace(gain=1.5)), collections.defaultdict(float), threading.Event()
 DEEP, LOGGER, LOCK = operator.attrgetter("inner.gain"), logging.getLogger("of_a_test"), threading.Lock()
 NEXT, ENDLESS, SHARED = iter([1.5] * 100), itertools.count(), multiprocessing.Value("d", 1.5)
+DAY = datetime.date
 GIVING.__getattr__ = lambda name: TABLE[name]
 
 
@@ -150,6 +152,8 @@ def test_what_is_read_of_libraries_is_seen(name, patch):
 
 UNSEEN = {
     "time": (lambda self: float(time.time() > 0), "calls time(), which may answer otherwise at any time"),
+    "a date": (lambda self: float(datetime.datetime.now().year), "calls now()"),
+    "a day": (lambda self: float(DAY.today().year), "calls today()"),
     "a file": (lambda self: float(open(__file__).closed), "calls open()"),  # noqa: SIM115
     "a thread": (lambda self: float(len(threading.current_thread().name)), "calls current_thread()"),
     "a version": (lambda self: float(self.weight._version), "asks for _version, which may be another at any time"),

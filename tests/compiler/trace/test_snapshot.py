@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import operator
 import weakref
 from collections import OrderedDict, deque
 from contextvars import ContextVar
@@ -69,6 +70,7 @@ CHANGES = {
     "a key": changes(lambda: {f"w{k}": k for k in range(MANY)}, lambda held: held.update(w=held.pop("w7"))),
     "a value": changes(lambda: {f"w{k}": k for k in range(MANY)}, lambda held: held.update(w7=8)),
     "a word of a set": changes(lambda: {f"w{k}" for k in range(MANY)}, lambda held: held.add("w")),
+    "the order of a set": changes(lambda: {0, 8}, lambda held: (held.clear(), held.update((8,)), held.update((0,)))),
     "a list in a list": changes(lambda: [[k] for k in range(MANY)], lambda held: held[7].append(1)),
     "a list in a tuple": changes(lambda: ([1],), lambda held: held[0].append(1)),
     "a list in a dict": changes(lambda: {"a": [1]}, lambda held: held["a"].append(1)),
@@ -130,6 +132,19 @@ def test_equal_containers_have_one_key_and_others_have_not():
     assert Fingerprint(one).key == Fingerprint(copy.deepcopy(one)).key
     keys = {Fingerprint(Reads([first] + [1.0] * MANY)).key for first in (0, 0.0, -0.0, False, None, "", b"")}
     assert len(keys) == 7
+
+
+@pytest.mark.parametrize("make", [operator.itemgetter, lambda k: torch.finfo([torch.float32, torch.bfloat16][k])])
+def test_what_takes_the_place_of_an_object_written_in_c_is_another(make):
+    cell = Reads(make(0))
+    place, key = id(cell.held), Fingerprint(cell).key
+    cell.held, others = None, []
+    for _ in range(100):
+        cell.held = make(1)
+        assert Fingerprint(cell).key != key
+        if id(cell.held) == place:
+            break
+        others.append(cell.held)
 
 
 def test_a_large_container_is_described_once():
