@@ -39,9 +39,9 @@ class AdvancingShortcut(Shortcut):
             self._zeros = [self._initial(cell) for cell in cells]
 
     @staticmethod
-    def form(input: Tensor) -> torch.Size:
+    def form(input: Tensor) -> tuple[torch.Size, torch.dtype]:
         """Return what calls have in common that one shortcut serves."""
-        return input.shape
+        return input.shape, input.dtype
 
     @classmethod
     def find(cls, layer: "RNN", input: Tensor) -> Optional["AdvancingShortcut"]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Optional
 
+import torch
 from torch import Tensor
 
 from rnnkit.core.bound import Bound
@@ -28,9 +29,9 @@ class BoundCells(Standing):
         self._dtype, self._bounds = xs.dtype, bounds
 
     @staticmethod
-    def form(xs: Tensor) -> tuple[int, int]:
+    def form(xs: Tensor) -> tuple[int, int, torch.dtype]:
         """Return what calls have in common that this serves."""
-        return xs.ndim, xs.shape[-1]
+        return xs.ndim, xs.shape[-1], xs.dtype
 
     @classmethod
     def find(cls, layer: "RNN", xs: Tensor) -> Optional["BoundCells"]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Optional
 
+import torch
 from torch import Tensor
 
 from rnnkit.core.bound import Bound
@@ -27,9 +28,9 @@ class BoundShortcut(Shortcut):
         """Rows, and for each cell what so many begin with."""
 
     @staticmethod
-    def form(input: Tensor) -> tuple[int, int]:
+    def form(input: Tensor) -> tuple[int, int, torch.dtype]:
         """Return what calls have in common that one shortcut serves."""
-        return input.ndim, input.shape[-1]
+        return input.ndim, input.shape[-1], input.dtype
 
     @classmethod
     def find(cls, layer: "RNN", input: Tensor) -> Optional["BoundShortcut"]:

@@ -133,3 +133,18 @@ def test_padding_reaches_nothing():
         ours, theirs = (one(xs, lengths=LENGTHS)[0] for one in (layer, loop))
     assert ours.isfinite().all()
     torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("masks", [{}, {"lengths": LENGTHS}])
+@pytest.mark.parametrize("rows", [1, ROWS])
+def test_a_layer_of_another_dtype_is_looked_at_once_again(masks, rows, looks):
+    layer, _ = layers_of()
+    masks = {name: mask[:rows] for name, mask in masks.items()}
+    xs = torch.rand(STEPS, rows, INPUT, dtype=torch.float64)
+    for dtype in (torch.float64, torch.float32):
+        layer.to(dtype)
+        for _ in range(8):
+            looks.clear()
+            with torch.no_grad():
+                layer(xs.to(dtype), **masks)
+        assert not looks
