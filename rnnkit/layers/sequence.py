@@ -32,6 +32,9 @@ class Sequences(ABC):
     reset: Tensor | None = None
     """(T, B) booleans: a row starts again before that step."""
 
+    is_plain = False
+    """Whether it was given as steps of rows, with neither lengths nor resets, whatever these say."""
+
     table: Tensor | None = None
     """(V, D): the values are symbols, (..., 1), that name its rows; None: they are the numbers themselves."""
 
@@ -66,6 +69,7 @@ class Sequences(ABC):
 
     def take(self, lengths: Any, reset: Any) -> None:
         """Check the caller's lengths and resets and keep them."""
+        self.is_plain &= lengths is reset is None
         if lengths is not None:
             self.lengths = check_lengths(lengths, self.steps, self.rows, self.values.device)
         if reset is not None:
@@ -74,6 +78,8 @@ class Sequences(ABC):
 
 class Padded(Sequences):
     """(T, B, D), or (B, T, D) with `batch_first`."""
+
+    is_plain = True
 
     def __init__(self, input: Tensor, batch_first: bool) -> None:
         self.values = input

@@ -53,7 +53,7 @@ class Shortcuts:
 
         So it does where a shortcut of the whole layer is looked for.
         """
-        if sequences.lengths is sequences.reset is None and is_simple(layer):
+        if sequences.is_plain and is_simple(layer):
             return None
         if torch.compiler.is_compiling() or watched_by() or casts_automatically(xs.device):
             return None

@@ -135,7 +135,7 @@ def test_padding_reaches_nothing():
     torch.testing.assert_close(ours, theirs)
 
 
-@pytest.mark.parametrize("masks", [{}, {"lengths": LENGTHS}])
+@pytest.mark.parametrize("masks", [{}, {"lengths": LENGTHS}, {"lengths": torch.full((ROWS,), STEPS)}])
 @pytest.mark.parametrize("rows", [1, ROWS])
 def test_a_layer_of_another_dtype_is_looked_at_once_again(masks, rows, looks):
     layer, _ = layers_of()
@@ -148,3 +148,22 @@ def test_a_layer_of_another_dtype_is_looked_at_once_again(masks, rows, looks):
             with torch.no_grad():
                 layer(xs.to(dtype), **masks)
         assert not looks
+
+
+@pytest.mark.parametrize("grad", [False, True])
+@pytest.mark.parametrize("form", ["lengths", "one row", "packed", "a sequence alone"])
+def test_rows_that_all_run_to_the_end_are_looked_at_once(form, grad, looks):
+    layer, loop = layers_of()
+    xs = torch.rand(STEPS, 1 if form == "one row" else ROWS, INPUT, dtype=torch.float64)
+    ends = torch.full((xs.shape[1],), STEPS)
+    given = {"packed": pack_padded_sequence(xs, ends), "a sequence alone": xs[:, 0]}.get(form, xs)
+    masks = {"lengths": ends} if given is xs else {}
+    with torch.set_grad_enabled(grad):
+        for _ in range(4):
+            looks.clear()
+            ys, last = layer(given, **masks)
+        assert not looks
+        expected, state = loop(given, **masks)
+    pairs = zip(ys[:1] if form == "packed" else [ys], expected[:1] if form == "packed" else [expected], strict=True)
+    for one, other in (*pairs, *zip(last, state, strict=True)):
+        torch.testing.assert_close(one, other)
