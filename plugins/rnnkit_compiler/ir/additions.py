@@ -34,7 +34,7 @@ class Additions:
     def constant(self, tensor: Tensor) -> Ref:
         """Add a tensor of literals, in the kernel's dtype; one that is there already stands for it."""
         for number in self._literals:
-            if torch.equal(self._recording.constants[number], tensor.to(self._real)):
+            if _is_the_same(self._recording.constants[number], tensor.to(self._real)):
                 return Ref(number)
         number = self.number(tuple(tensor.shape), self._real)
         self._recording.constants[number] = tensor.to(self._real)
@@ -55,3 +55,8 @@ class Additions:
         read = (argument.number for argument in args if isinstance(argument, Ref))
         self.sources += [source for source in read if source not in (*self._made, *self.sources)]
         return number
+
+
+def _is_the_same(one: Tensor, other: Tensor) -> bool:
+    """Tell whether literals are equal, signs of zeros too."""
+    return torch.equal(one, other) and torch.equal(one.signbit(), other.signbit())
