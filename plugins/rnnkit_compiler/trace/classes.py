@@ -7,7 +7,7 @@ from typing import Any
 from rnnkit_compiler.trace.by_class import by_class
 from rnnkit_compiler.trace.frozen import CONTAINERS, PLAIN, Seen, frozen
 from rnnkit_compiler.trace.identity import Identity, identity
-from rnnkit_compiler.trace.named import named_in
+from rnnkit_compiler.trace.named import attributes_in
 from rnnkit_compiler.trace.owners import is_library
 
 UNREAD = frozenset(
@@ -64,4 +64,4 @@ def named_by(kind: type) -> frozenset[str]:
 def _names_in(base: type) -> Iterator[str]:
     given = [value.fget if isinstance(value, property) else value for value in vars(base).values()]
     codes = [value.__code__ for value in given if isinstance(value, FunctionType)]
-    yield from (name for code in codes for name in named_in.__wrapped__(code).attributes)
+    yield from (name for code in codes for name in attributes_in(code))

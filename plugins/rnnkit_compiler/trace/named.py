@@ -47,14 +47,28 @@ def named_in(code: CodeType) -> Names:
     steps = [step for one in codes for step in dis.get_instructions(one)]
     outside = dict.fromkeys(step.argval for step in steps if step.opname in _GLOBAL)
     imported = dict.fromkeys(step.argval for step in steps if step.opname == "IMPORT_NAME")
-    texts = [text for one in codes for constant in one.co_consts for text in _texts(constant)]
+    texts = [*_texts_in(codes)]
     words = [word for text in texts for word in re.findall(r"[^\W\d]\w*", text)] if EVALUATING & {*outside} else []
     outside |= dict.fromkeys(words)
-    parts = [part for text in texts for part in text.split(".")]  # as attrgetter takes them
-    attributes = dict.fromkeys((*(name for one in codes for name in one.co_names), *filter(str.isidentifier, parts)))
+    attributes = _attributes_in(codes, texts)
     pieces = dict.fromkeys(text for text in texts if len(text) > 1 and re.fullmatch(r"\w+", text))
     chains, asked = _chains(steps)
     return Names(*map(tuple, (outside, attributes, imported, chains, asked, texts, pieces)))
+
+
+def attributes_in(code: CodeType) -> Iterable[str]:
+    """Return the attributes of `named_in` alone, in a tenth of the time."""
+    codes = list(_codes(code))
+    return _attributes_in(codes, _texts_in(codes))
+
+
+def _attributes_in(codes: Iterable[CodeType], texts: Iterable[str]) -> dict[str, None]:
+    parts = (part for text in texts for part in text.split("."))  # as attrgetter takes them
+    return dict.fromkeys((*(name for one in codes for name in one.co_names), *filter(str.isidentifier, parts)))
+
+
+def _texts_in(codes: Iterable[CodeType]) -> Iterator[str]:
+    return (text for one in codes for constant in one.co_consts for text in _texts(constant))
 
 
 def line_of(code: CodeType, name: str) -> str:

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import rnnkit
+from rnnkit_compiler.trace import classes
 from rnnkit_compiler.trace import unchanged as module
 from rnnkit_compiler.trace.fingerprint import Fingerprint
 from rnnkit_compiler.trace.simple import LARGE, simple_of
@@ -193,3 +194,9 @@ def test_what_a_library_reads_of_a_class_is_seen(monkeypatch):
     monkeypatch.setattr(Leaky, "negative_slope", 0.25)
     assert Fingerprint(cell).key != before
     assert not unchanged()
+
+
+def test_code_of_torch_is_not_taken_apart(monkeypatch):
+    """It takes a sixth of a second, of the first call in a process."""
+    monkeypatch.setattr("dis.get_instructions", None)
+    assert {"training", "_parameters"} <= classes._named_by_libraries(type("Fresh", (rnnkit.Cell,), {}))
