@@ -1,6 +1,7 @@
 """Classes as they are now: the attributes that a step may read, which are not all that others keep there."""
 
 from collections.abc import Container, Hashable, Iterator
+from itertools import chain
 from types import FunctionType
 from typing import Any
 
@@ -52,16 +53,18 @@ def containers_of(kind: type) -> Iterator[tuple[str, Any]]:
 def _named_by_libraries(kind: type) -> frozenset[str]:
     """Return the names in what torch or rnnkit have of a class, and in the code there."""
     bases = [base for base in kind.__mro__ if is_library(base.__module__)]
-    return frozenset(name for base in bases for name in (*vars(base), *_names_in(base))) - UNREAD
+    return frozenset(chain.from_iterable((*map(vars, bases), *map(_names_in, bases)))) - UNREAD
 
 
 @by_class
 def named_by(kind: type) -> frozenset[str]:
     """Return the names in the code of a class."""
-    return frozenset(name for base in kind.__mro__ for name in _names_in(base))
+    return frozenset(chain.from_iterable(map(_names_in, kind.__mro__)))
 
 
-def _names_in(base: type) -> Iterator[str]:
+@by_class
+def _names_in(base: type) -> frozenset[str]:
+    """Return the names in the code of one class, which many derive from."""
     given = [value.fget if isinstance(value, property) else value for value in vars(base).values()]
     codes = [value.__code__ for value in given if isinstance(value, FunctionType)]
-    yield from (name for code in codes for name in attributes_in(code))
+    return frozenset(chain.from_iterable(map(attributes_in, codes)))

@@ -18,11 +18,8 @@ from rnnkit_compiler.ir.units import Units
 from rnnkit_compiler.schedule.buffers import Buffer
 from rnnkit_compiler.schedule.plan import KernelPlan
 
-COUNTED = tuple(
-    re.compile(rf"({name})(\d+)(?=_lanes\b|\b)")
-    for name in (r"\b[nxy]|%", r"\b(?:grad_)?part\(?|\bkept", r"\b(?:grad_)?vector\(?")
-)
-"""Nodes, parts and vectors: names that end in a number."""
+COUNTED = re.compile(r"(\b[nxy]|%|\b(?:grad_)?part\(?|\bkept|\b(?:grad_)?vector\(?)(\d+)(?=_lanes\b|\b)")
+"""Names that end in the number of a node, of a part or of a vector."""
 
 
 @dataclass
@@ -71,15 +68,16 @@ def _kernel_code(name: str, plan: KernelPlan, tables: Tables) -> KernelCode:
 
 def _counted(lines: Sequence[str]) -> list[str]:
     """Number nodes, parts and vectors by their first appearance."""
-    text = "\n".join(lines)
-    for names in COUNTED:
-        text = _counted_anew(names, text)
-    return text.split("\n")
+    nodes: dict[str, str] = {}
+    parts: dict[str, str] = {}
+    vectors: dict[str, str] = {}
 
+    def name(found: re.Match[str]) -> str:
+        kind, number = found.groups()
+        numbers = nodes if len(kind) == 1 else vectors if "vector" in kind else parts
+        return kind + numbers.setdefault(number, str(len(numbers)))
 
-def _counted_anew(names: re.Pattern[str], text: str) -> str:
-    numbers: dict[str, int] = {}
-    return names.sub(lambda found: f"{found[1]}{numbers.setdefault(found[2], len(numbers))}", text)
+    return COUNTED.sub(name, "\n".join(lines)).split("\n")
 
 
 def _entry(name: str, forward: bool) -> Iterator[str]:
