@@ -51,7 +51,7 @@ class Shortcuts:
     ) -> BoundCells | None:
         """Return what runs each cell of a layer that is given xs (T, B, D) and states; None: its unroller does.
 
-        So it does where a shortcut of the whole layer is looked for.
+        None, too, for calls of which a shortcut takes the whole layer, once it is found.
         """
         if sequences.is_plain and is_simple(layer):
             return None

@@ -46,7 +46,10 @@ def identity(value: Any) -> Hashable:
     if isinstance(value, OF_CLASSES):
         return (kind, Identity(value.__objclass__), value.__name__)
     if isinstance(value, list | tuple | dict) or (not takes_reference(value) and _is_looked_into(kind)):
-        return (Identity(kind), id(value))  # another that takes its place holds the same, or is told from it by that
+        return (
+            Identity(kind),
+            id(value),
+        )  # what it holds is in the key, too, and tells it from another there
     return Identity(value)
 
 

@@ -34,7 +34,14 @@ class Tables:
 
 
 class Names(Places):
-    """The names in one kernel."""
+    """The names in one kernel.
+
+    Args:
+        stages: of the kernel.
+        tables: of all kernels of a source.
+        whole_parts: how many parts have a slot for each step, the first ones; the others go round in as many as a call
+            has. They do so where products of the input give parts, which then are the others, or where none does.
+    """
 
     def __init__(self, stages: Stages, tables: Tables, whole_parts: int) -> None:
         self.stages, self.tables, self.whole_parts = stages, tables, whole_parts

@@ -11,7 +11,7 @@ static void multiply_share_where_it_lies(const Multiply* m, std::int64_t count, 
                                          int threads) {
     for (; count > 0; ++m, --count) {
         const Matrix a{m->a, m->a_rs, m->a_cs}, b{m->b, m->b_rs, m->b_cs};
-        if (m->adds)  // which only that does
+        if (m->adds)  // which only a product that packs can
             multiply_packed(m, 1, workspace, thread, threads);
         else if (m->K <= FEW_SUMMED && b.cs == 1 && !m->bias)
             linear_of_few(m->c, m->ldc, int(m->M), int(m->N), int(m->K), a, b, m->row_sums, thread, threads);
