@@ -1,7 +1,6 @@
 """What is compiled once for all kernels of a dtype: whole products, parts of products that they call, contractions."""
 
 import ctypes
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import NamedTuple
 
@@ -18,14 +17,9 @@ PRODUCTS = """#include "multiply.h"
 extern "C" int paired() { return PAIRED; }
 
 extern "C" std::int64_t workspace() { return LINEAR_WORKSPACE; }
+extern "C" std::int64_t few_rows() { return FEW_ROWS; }
 extern "C" void multiply(Products* all) { run(all->team, multiply_shares, all); }
 extern "C" void functions(Functions* f) { fill(f); }
-"""
-
-FEW = """#include "few.h"
-
-extern "C" std::int64_t few_rows() { return FEW_ROWS; }
-extern "C" void few(Functions* f) { fill_with_few(f); }
 """
 
 CONTRACTIONS = """#include "contraction.h"
@@ -73,16 +67,12 @@ def library_of(dtype: torch.dtype, narrow: bool = False) -> Library:
     Raises:
         CompileError: there is no compiler, or it fails.
     """
-    sources = _source("Products", PRODUCTS, dtype, narrow), _source("Products of few rows", FEW, dtype, narrow)
-    with ThreadPoolExecutor(1) as pool:
-        waited_for = pool.submit(build, sources[1])
-        library, of_few = build(sources[0]), waited_for.result()
-    library.workspace.restype = of_few.few_rows.restype = ctypes.c_int64
-    library.multiply.restype = library.functions.restype = of_few.few.restype = None
+    library = build(_source("Products", PRODUCTS, dtype, narrow))
+    library.workspace.restype = library.few_rows.restype = ctypes.c_int64
+    library.multiply.restype = library.functions.restype = None
     functions = Functions()
     library.functions(ctypes.byref(functions))
-    of_few.few(ctypes.byref(functions))
-    return Library(library, library.workspace(), functions, of_few.few_rows(), library.paired() == 2)
+    return Library(library, library.workspace(), functions, library.few_rows(), library.paired() == 2)
 
 
 @cache
