@@ -53,7 +53,6 @@ def print_table(
         aside: print to stderr, where stdout is for the data.
     """
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -70,9 +69,7 @@ def print_table(
     # On a sheet first, since rich answers in its own way for a reader that has left.
     encoding = getattr(sys.stderr if aside else sys.stdout, "encoding", None) or "utf-8"
     sheet = TextIOWrapper(BytesIO(), encoding, "replace", newline="")
-    Console(file=sheet, highlight=False, width=console.width, height=HEIGHT, force_terminal=console.is_terminal).print(
-        table
-    )
+    _of_width(console.width, file=sheet, force_terminal=console.is_terminal).print(table)
     sheet.seek(0)
     (tell if aside else echo)("\n".join(line.rstrip() for line in sheet.read().removesuffix("\n").split("\n")))
     if hidden:
@@ -96,12 +93,19 @@ def _console(aside: bool = False) -> "Console":
     console = Console(highlight=False, stderr=aside)
     told = os.environ.get("COLUMNS", "")
     if told.isdecimal() and int(told):
-        return Console(highlight=False, width=int(told), height=HEIGHT)
+        return _of_width(int(told))
     if not console.is_terminal:
-        return Console(highlight=False, width=ENDLESS, height=HEIGHT)
+        return _of_width(ENDLESS)
     if console.is_dumb_terminal:  # which rich takes to be 80 wide, whatever it is
-        return Console(highlight=False, stderr=aside, width=_width_of(console.file.fileno()), height=HEIGHT)
+        return _of_width(_width_of(console.file.fileno()), stderr=aside)
     return console
+
+
+def _of_width(width: int, **options: Any) -> "Console":
+    """Return a console that is so wide; rich takes a width for granted only beside a height."""
+    from rich.console import Console
+
+    return Console(highlight=False, width=width, height=HEIGHT, **options)
 
 
 def _width_of(number: int) -> int:
@@ -116,7 +120,7 @@ ENDLESS = 100_000
 """The width of what has none."""
 
 HEIGHT = 25
-"""Lines of a page, of which nothing depends on them: rich takes a width for granted only beside a height."""
+"""Lines of a page, on which nothing depends."""
 
 
 @contextmanager

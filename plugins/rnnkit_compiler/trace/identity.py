@@ -46,10 +46,7 @@ def identity(value: Any) -> Hashable:
     if isinstance(value, OF_CLASSES):
         return (kind, Identity(value.__objclass__), value.__name__)
     if isinstance(value, list | tuple | dict) or (not takes_reference(value) and _is_looked_into(kind)):
-        return (
-            Identity(kind),
-            id(value),
-        )  # what it holds is in the key, too, and tells it from another there
+        return (Identity(kind), id(value))  # what it holds is in the key, too: that tells another there from it
     return Identity(value)
 
 

@@ -25,22 +25,14 @@ TORCHS_OWN = frozenset(name for name, value in OF_TENSORS.items() if is_library(
 """Methods of tensors that torch has written in Python."""
 
 CONTAINERS = (
-    list,
-    tuple,
-    deque,
-    Mapping,
-    Set,
-    partial,
-    MethodType,
-    ContextVar,
-    ReferenceType,
-    array,
-    np.ndarray,
-    C_DATA,
+    *(list, tuple, deque, Mapping, Set, partial, MethodType),
+    *(ContextVar, ReferenceType, array, np.ndarray, C_DATA),
 )
 """What is read whole, or not at all."""
 
 GETTERS = (attrgetter, itemgetter, methodcaller)
+"""What reads attributes or elements, or calls methods, that it was made with the names of."""
+
 LEVELS = frozenset(("isEnabledFor", "getEffectiveLevel", "level", "disabled"))
 """What asks whether a logger writes."""
 
@@ -54,9 +46,9 @@ Lookup: TypeAlias = tuple[Mapping[str, Any], tuple[str, ...]]
 def put_together(table: Mapping[str, Any], pieces: Iterable[str]) -> list[str]:
     """List the names in a table that may be put together of such pieces."""
     ends = tuple(pieces)
-    return (
-        [name for name in table if type(name) is str and (name.startswith(ends) or name.endswith(ends))] if ends else []
-    )
+    if not ends:
+        return []
+    return [name for name in table if type(name) is str and (name.startswith(ends) or name.endswith(ends))]
 
 
 def level(logger: logging.Logger) -> int:
