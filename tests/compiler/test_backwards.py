@@ -172,6 +172,7 @@ LEFT = {
     "normalised": (lambda grad, x, y: F.normalize(grad, dim=1), "not linear"),
     "cut where it is large": (lambda grad, x, y: torch.where(grad > 3, 0.0, grad), "not linear"),
     "in whole numbers": (lambda grad, x, y: (9 * grad).long().to(grad).flip(1), "not linear"),
+    "over the gradient": (lambda grad, x, y: (y / grad).flip(1), "not linear"),
     "by another": (lambda grad, x, y: inner(grad), "not linear"),
     "centred over rows": (lambda grad, x, y: grad - grad.mean(0), "mixes the rows"),
     "by its values": (lambda grad, x, y: grad if grad.norm() < 1 else grad / 2, "reads the values"),

@@ -8,6 +8,7 @@ from torch.nn.functional import embedding
 import rnnkit
 from rnnkit.errors import KindError, ShapeError
 from rnnkit_compiler import _symbols, compiled
+from rnnkit_compiler.backends.cpp.kernel import stretch
 
 SYMBOLS, STEPS, ROWS, INPUT, HIDDEN = 5, 6, 4, 3, 4
 CELLS = sorted(rnnkit.cells)
@@ -61,6 +62,18 @@ def test_forms_of_layers(options, projected):
     layer = build(**options)
     symbols, table = tensors(layer)
     agree(layer, symbols, table)
+    assert projected
+
+
+@torch.no_grad()
+def test_more_steps_than_products_are_kept_for(projected):
+    """Without gradients products of the input go round in fewer slots than there are steps; what is given does not."""
+    layer = build()
+    steps, rows = 300, 16
+    assert stretch(steps, rows) < steps
+    symbols, table = torch.randint(SYMBOLS, (steps, rows)), tensors(layer)[1]
+    for _ in range(2):
+        torch.testing.assert_close(layer(symbols, table=table)[0], layer(embedding(symbols, table))[0])
     assert projected
 
 

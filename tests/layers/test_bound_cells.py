@@ -167,3 +167,36 @@ def test_rows_that_all_run_to_the_end_are_looked_at_once(form, grad, looks):
     pairs = zip(ys[:1] if form == "packed" else [ys], expected[:1] if form == "packed" else [expected], strict=True)
     for one, other in (*pairs, *zip(last, state, strict=True)):
         torch.testing.assert_close(one, other)
+
+
+class Kept(torch.Tensor):
+    """What is made of it is of its class, too."""
+
+
+@pytest.mark.parametrize("options", [{}, {"bidirectional": True}], ids=str)
+def test_input_and_states_of_a_class_of_their_own_are_left_to_the_loop(options):
+    layer, loop = layers_of(**options)
+    xs = input_of(layer).detach()
+    for _ in range(3):
+        layer(xs, lengths=LENGTHS)
+    directions = 2 if options else 1
+    hx = tuple(torch.randn(directions, ROWS, HIDDEN, dtype=torch.float64).as_subclass(Kept) for _ in range(2))
+    for given in ((xs.as_subclass(Kept), None), (xs, hx)):
+        (ours, _), (theirs, _) = (one(*given, lengths=LENGTHS) for one in (layer, loop))
+        assert type(ours) is type(theirs) is Kept
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_each_direction_reads_as_torch_does():
+    """Not only as the loop does, which goes the same way through a layer."""
+    layer, _ = layers_of(bidirectional=True, num_layers=2)
+    torchs = torch.nn.LSTM(INPUT, HIDDEN, num_layers=2, bidirectional=True, dtype=torch.float64)
+    torchs.load_state_dict(layer.state_dict())
+    xs = input_of(layer)
+    packed = pack_padded_sequence(xs, LENGTHS, enforce_sorted=False)
+    for _ in range(3):
+        ys, last = layer(xs, lengths=LENGTHS)
+    expected, states = torchs(packed)
+    torch.testing.assert_close((ys, *last), (pad_packed_sequence(expected)[0], *states))
+    (ys, _), (expected, _) = layer(xs), torchs(xs)
+    torch.testing.assert_close(ys, expected)
