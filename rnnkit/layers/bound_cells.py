@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Optional
 
-import torch
 from torch import Tensor
 
 from rnnkit.core.bound import Bound
@@ -27,11 +26,6 @@ class BoundCells(Standing):
     def __init__(self, layer: "RNN", xs: Tensor, bounds: Sequence[Bound]) -> None:
         super().__init__(layer, bounds)
         self._dtype, self._bounds = xs.dtype, bounds
-
-    @staticmethod
-    def form(xs: Tensor) -> tuple[int, int, torch.dtype]:
-        """Return what calls have in common that this serves."""
-        return xs.ndim, xs.shape[-1], xs.dtype
 
     @classmethod
     def find(cls, layer: "RNN", xs: Tensor) -> Optional["BoundCells"]:

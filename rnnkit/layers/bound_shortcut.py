@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Optional
 
-import torch
 from torch import Tensor
 
 from rnnkit.core.bound import Bound
@@ -26,11 +25,6 @@ class BoundShortcut(Shortcut):
         self._begins_with_zeros = all(map(begins_with_zeros, cells))
         self._zeros: tuple[int, list[State]] = (0, [])
         """Rows, and for each cell what so many begin with."""
-
-    @staticmethod
-    def form(input: Tensor) -> tuple[int, int, torch.dtype]:
-        """Return what calls have in common that one shortcut serves."""
-        return input.ndim, input.shape[-1], input.dtype
 
     @classmethod
     def find(cls, layer: "RNN", input: Tensor) -> Optional["BoundShortcut"]:

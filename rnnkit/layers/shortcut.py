@@ -6,7 +6,7 @@ changed, and that is quick to tell.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from itertools import chain
 from operator import is_
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -40,6 +40,11 @@ class Standing(ABC):
     def __init__(self, layer: "RNN", of_cells: Sequence[_Holding]) -> None:
         self._settings, self._tables, self._of_cells = _settings(layer), _tables(layer), of_cells
         self._held = [*_values(self._tables)]
+
+    @staticmethod
+    def form(input: Tensor) -> Hashable:
+        """Return what the calls have in common that one serves; here it serves any number of steps and rows."""
+        return input.ndim, input.shape[-1], input.dtype
 
     @abstractmethod
     def fits(self, input: Tensor, hx: Any) -> bool:

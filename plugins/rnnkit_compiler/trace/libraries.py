@@ -44,10 +44,10 @@ DATES, CLOCKS = (date, datetime), frozenset(("now", "utcnow", "today"))
 
 _SETTINGS, _OTHERWISE = frozenset(map(id, SETTINGS)), frozenset(map(id, OTHERWISE))
 
-OF_TENSORS = frozenset(("_version", "data_ptr", "untyped_storage", "is_shared", "is_pinned", "retains_grad"))
+OF_MEMORY = frozenset(("_version", "data_ptr", "untyped_storage", "is_shared", "is_pinned", "retains_grad"))
 """What a tensor tells of its memory, which is another's while a step is recorded."""
 
-ASKED = OF_TENSORS | {"initial_seed", "locked", "is_alive", "qsize"}
+ASKED = OF_MEMORY | {"initial_seed", "locked", "is_alive", "qsize"}
 """What may be answered otherwise at any time."""
 
 IMPORTING = frozenset(("import_module", "__import__", "modules"))

@@ -91,21 +91,26 @@ def _warn(failure: CompileError, consequence: str) -> None:
     """Say what follows from a failure, the first time for each reason."""
     reason = str(failure) if failure.log is None else str(failure).replace(f" (all of it: {failure.log})", "")
     sentence = f"{failure}; {consequence}"
-    if _warned.setdefault((reason, consequence), sentence) is sentence:  # of threads at once, one alone
+    if _is_first(_warned, (reason, consequence), sentence):
         logger.warning(sentence)
 
 
-_warned: dict[tuple[str, str], str] = {}
+def _is_first(said: dict[tuple[str, ...], str], occasion: tuple[str, ...], sentence: str) -> bool:
+    """Note a sentence; tell whether it is the first on that occasion, of threads at once in one of them alone."""
+    return said.setdefault(occasion, sentence) is sentence
+
+
+_warned: dict[tuple[str, ...], str] = {}
 
 
 def _tell_why_it_takes_a_while() -> None:
     """Say once in a process that it compiles."""
     sentence = f"compiling kernels, once on this machine; they are kept in {cache_folder()}"
-    if _told.setdefault("compiling", sentence) is sentence:  # of threads at once, one alone
+    if _is_first(_told, (), sentence):
         logging.getLogger("rnnkit").info(sentence)
 
 
-_told: dict[str, str] = {}
+_told: dict[tuple[str, ...], str] = {}
 
 
 def complaints() -> list[str]:
