@@ -8,6 +8,8 @@ projects its input ahead, and one that is given projected symbols, share a kerne
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
+from string import digits
 
 import torch
 
@@ -18,7 +20,7 @@ from rnnkit_compiler.ir.units import Units
 from rnnkit_compiler.schedule.buffers import Buffer
 from rnnkit_compiler.schedule.plan import KernelPlan
 
-COUNTED = re.compile(r"(\b[nxy]|%|\b(?:grad_)?part\(?|\bkept|\b(?:grad_)?vector\(?)(\d+)(?=_lanes\b|\b)")
+NUMBERED = re.compile(r"((?:\b(?:[nxy]|kept|(?:grad_)?(?:part|vector)\(?)|%)\d+)(?=_lanes\b|\b)")
 """Names that end in the number of a node, of a part or of a vector."""
 
 
@@ -42,13 +44,13 @@ def generate(plan: KernelPlan, names: Sequence[str], title: str, comment: str) -
     kernels = {name: _kernel_code(name, plan, tables) for name in names}
     for kernel in kernels.values():  # all of them first: they number what the classes declare
         kernel.compose()
-    bodies = _counted([line for kernel in kernels.values() for line in (*kernel.lines(), "")])
+    bodies = _counted("\n".join(line for kernel in kernels.values() for line in (*kernel.lines(), "")))
     head = [f"// {title}", "//", *(f"//   {line}".rstrip() for line in comment.splitlines()), ""]
     head += [f"#define REAL {'double' if plan.step.dtype == torch.float64 else 'float'}", '#include "kernel.h"']
-    head += ['#include "special.h"'] if any(f"v{name}(" in line for line in bodies for name in VJPS) else []
+    head += ['#include "special.h"'] if any(f"v{name}(" in bodies for name in VJPS) else []
     head += ['#include "order.h"', ""] if any(kernel.names.ordered for kernel in kernels.values()) else [""]
     entries = [line for name in kernels for line in _entry(name, kernels[name].forward)]
-    text = "\n".join([*head, *bodies, *entries]) + "\n"
+    text = "\n".join([*head, bodies, *entries]) + "\n"
     return Source(
         text,
         tables.sizes,
@@ -66,18 +68,21 @@ def _kernel_code(name: str, plan: KernelPlan, tables: Tables) -> KernelCode:
     return KernelCode(name, plan, plan.forward if name == "Forward" else plan.inference, tables, forward=True)
 
 
-def _counted(lines: Sequence[str]) -> list[str]:
+def _counted(text: str) -> str:
     """Number nodes, parts and vectors by their first appearance."""
     nodes: dict[str, str] = {}
     parts: dict[str, str] = {}
     vectors: dict[str, str] = {}
 
-    def name(found: re.Match[str]) -> str:
-        kind, number = found.groups()
+    @cache
+    def counted(name: str) -> str:
+        kind = name.rstrip(digits)
         numbers = nodes if len(kind) == 1 else vectors if "vector" in kind else parts
-        return kind + numbers.setdefault(number, str(len(numbers)))
+        return kind + numbers.setdefault(name[len(kind) :], str(len(numbers)))
 
-    return COUNTED.sub(name, "\n".join(lines)).split("\n")
+    pieces = NUMBERED.split(text)
+    pieces[1::2] = map(counted, pieces[1::2])
+    return "".join(pieces)
 
 
 def _entry(name: str, forward: bool) -> Iterator[str]:

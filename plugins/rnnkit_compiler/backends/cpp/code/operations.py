@@ -5,7 +5,8 @@ headers/special.h and headers/kernel.h. Truth is a number: `truth` makes 1 or 0 
 first operand is 0.
 """
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Sequence
 
 from rnnkit_compiler.ir.special import VJPS
 
@@ -73,24 +74,12 @@ CODE = {
 """By the name of the operation."""
 
 
+OPERAND = re.compile(r"(?<![\w:])[abc](?![\w:])")
+"""A word of code that stands for an operand."""
+
+
 def expression(op: str, operands: Sequence[str]) -> str:
     """Write a pointwise operation of operands of these names."""
     if op == "expand":
         return operands[0]
-    words = _words(CODE[op])
-    return "".join(operands["abc".index(word)] if word in ("a", "b", "c") else word for word in words)
-
-
-def _words(code: str) -> Iterator[str]:
-    """Take code apart into words and single signs."""
-    word = ""
-    for sign in code:
-        if sign.isalnum() or sign in "_:":
-            word += sign
-        else:
-            if word:
-                yield word
-            word = ""
-            yield sign
-    if word:
-        yield word
+    return OPERAND.sub(lambda found: operands["abc".index(found[0])], CODE[op])

@@ -250,7 +250,14 @@ class RowCode:
 
 def _takes_long(node: Node, nodes: set[Node]) -> bool:
     """Whether it takes a heavy operation or many others of these nodes to compute a node."""
-    own = [inner for inner in needed([node], set(needed([node])) - nodes) if inner in nodes and inner.op in OPERATIONS]
+    found: set[Node] = set()
+    stack = [node]
+    while stack:
+        inner = stack.pop()
+        if inner in nodes and inner not in found:
+            found.add(inner)
+            stack += inner.inputs
+    own = [inner for inner in found if inner.op in OPERATIONS]
     return len(own) >= MANY or any(OPERATIONS[inner.op].heavy for inner in own)
 
 
@@ -264,11 +271,10 @@ def _row_by_row(lines: Iterable[str]) -> Iterator[str]:
 
 def read_by_row(stages: Stages) -> set[Node]:
     """Find what loops over the units of a row read, or another stage, or what is stored: all but numbers of numbers."""
-    read: set[Node] = set()
+    reduced = [node for stage in stages.stages for group in stage.reductions for node in group]
+    read = set(needed(operand for node in reduced if node.op in ROW_LOOPS for operand in node.inputs))
     for stage in stages.stages:
         own = {node for group in stage.reductions for node in group}
-        loops = [node for node in own if node.op in ROW_LOOPS]
-        read.update(needed(operand for node in loops for operand in node.inputs))
         read.update(operand for node in own for operand in node.inputs if operand not in own)
         read.update(store.node for store in stage.row_stores)
         for region in stage.regions:
