@@ -29,6 +29,8 @@ NEAR, FAR = 120.0, 20.0
 MEETING, EACH_MORE = 150.0, 30.0
 """Nanoseconds of a barrier of two workers, and what every other one adds: they count themselves one by one."""
 
+SHARED_ROWS = 4
+"""Rows that each worker has at least of a vector of units that is left over, and that they share."""
 
 BEGINNING = 6000.0
 """Nanoseconds in which the other workers have begun."""
@@ -60,15 +62,28 @@ class StepWork(NamedTuple):
         lanes = VECTOR_BYTES // self.itemsize
         part = self.part(shares)
         vectors = (self.weight_bytes // self.itemsize + self.pointwise) / lanes
-        work = ceil(rows / (shares.workers // shares.units)) * vectors * part * VECTOR
+        each = ceil(rows / (shares.workers // shares.units))
+        work = each * vectors * self.computed(shares, each) * VECTOR
         read = self.weight_bytes * part
         moved = max(work, read / NEAR) if read <= CACHE else work + read / FAR
         return moved + self.stages * meeting(shares.units)
 
+    @property
+    def vectors(self) -> int:
+        """Of the units of the widest stage."""
+        return ceil(self.width * self.itemsize / VECTOR_BYTES)
+
     def part(self, shares: Shares) -> float:
-        """Return which part of the units the busiest worker has: whole vectors of them."""
-        vectors = ceil(self.width * self.itemsize / VECTOR_BYTES)
-        return ceil(vectors / shares.units) / max(1, vectors)
+        """Return of which part of the units the busiest worker reads the weights: whole vectors of them."""
+        return ceil(self.vectors / shares.units) / max(1, self.vectors)
+
+    def computed(self, shares: Shares, rows: int) -> float:
+        """Return which part of the work on so many rows is the busiest worker's: some share the rows of a vector."""
+        whole, left = divmod(self.vectors, shares.units)
+        sharing = shares.units // left if left else 1
+        if sharing < 2 or rows < (sharing + 1) * SHARED_ROWS:
+            return self.part(shares)
+        return (whole + 1 / sharing) / self.vectors
 
 
 def step_work(stages: Stages, weights: int, itemsize: int) -> StepWork:

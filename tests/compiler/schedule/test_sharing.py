@@ -62,3 +62,13 @@ def test_one_thread_does_what_is_done_before_another_has_begun():
     work = work_of("lstm", 128)
     assert best_shares(work, 1, 1, 8) == (1, 1)
     assert best_shares(work, 100, 1, 8) == shares_of_a_step(work, 1, 8) != (1, 1)
+
+
+def test_rows_of_a_vector_that_is_left_over_are_shared_where_there_are_enough():
+    work = work_of("lstm", 300)
+    assert work.vectors == 19
+    assert work.part(Shares(2, 2)) == 10 / 19
+    assert work.computed(Shares(2, 2), 20) == 0.5
+    assert work.computed(Shares(2, 2), 4) == 10 / 19
+    assert work.computed(Shares(8, 8), 40) == (2 + 1 / 2) / 19
+    assert work_of("lstm", 288).computed(Shares(2, 2), 20) == 0.5

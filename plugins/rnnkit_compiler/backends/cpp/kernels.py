@@ -1,17 +1,24 @@
 """The kernels of a step: those of training and that of inference, each library compiled when it is first wanted."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+
+import torch
 
 from rnnkit_compiler.backends.base.runtime import Unfit
 from rnnkit_compiler.backends.cpp.building.build import build
 from rnnkit_compiler.backends.cpp.building.compilation import CompileError
-from rnnkit_compiler.backends.cpp.code.kernel_source import generate
+from rnnkit_compiler.backends.cpp.code.kernel_source import Source, generate
 from rnnkit_compiler.backends.cpp.kernel import Kernel
 from rnnkit_compiler.backends.cpp.library import functions_with_contractions, library_of
 from rnnkit_compiler.schedule.plan import KernelPlan
 
 TRAINING = ("Forward", "Backward")
 INFERENCE = ("Inference",)
+
+LARGE = 1500
+"""Lines of a source from which each function is compiled by itself, beside the others: what all include is then read
+more than once, which takes less time than is saved where there are two processors."""
 
 
 class Kernels:
@@ -43,24 +50,32 @@ class Kernels:
         if name in self._failures:
             raise Unfit(self._failures[name])
         try:
-            return self.compile(INFERENCE if name in INFERENCE else TRAINING)
+            self.compile(INFERENCE if name in INFERENCE else TRAINING)
         except CompileError as error:
             self._failures[name] = str(error)
             raise Unfit(str(error)) from error
+        return self._libraries[name]
 
-    def compile(self, names: tuple[str, ...]) -> Kernel:
-        """Compile the library of these functions.
+    def compile(self, names: tuple[str, ...]) -> None:
+        """Compile these functions.
 
         Raises:
             CompileError: there is no compiler, or it fails.
         """
-        source = generate(self._plan, names, self._title, self._comment)
-        shared = [library_of, *([functions_with_contractions] if source.contractions else [])]
-        with ThreadPoolExecutor(len(shared)) as pool:  # so that all are compiled at the same time, the first time
+        sources = {names: self._source(names)}
+        if sources[names].text.count("\n") >= LARGE:
+            sources = {(name,): self._source((name,)) for name in names}
+        shared: list[Callable[[torch.dtype, bool], object]] = [library_of]
+        if any(source.contractions for source in sources.values()):
+            shared.append(functions_with_contractions)
+        with ThreadPoolExecutor(len(sources) + len(shared)) as pool:  # so that all are compiled at the same time
             of_dtype = [pool.submit(each, self.dtype, self._narrow) for each in shared]
-            library = build(source.text)
-            for compiled in of_dtype:
-                compiled.result()
-        kernel = Kernel(library, source, self.dtype, self._narrow)
-        self._libraries |= dict.fromkeys(names, kernel)
-        return kernel
+            compiled = {own: pool.submit(build, source.text) for own, source in sources.items()}
+            libraries = {own: one.result() for own, one in compiled.items()}
+            for one in of_dtype:
+                one.result()
+        for own, source in sources.items():
+            self._libraries |= dict.fromkeys(own, Kernel(libraries[own], source, self.dtype, self._narrow))
+
+    def _source(self, names: tuple[str, ...]) -> Source:
+        return generate(self._plan, names, self._title, self._comment)

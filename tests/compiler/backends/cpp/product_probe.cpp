@@ -9,7 +9,16 @@
 extern "C" int lanes() { return VL; }
 extern "C" int paired() { return PAIRED; }
 
-extern "C" int vectors(int G, int H, int threads) { return choose_vectors(G, H, threads); }
+extern "C" int vectors(int G, int H, int threads, int rows) { return choose_vectors(G, H, threads, rows); }
+
+// Counts how often each row of each panel is dealt to a thread, and how many rows of panels each thread has.
+extern "C" void deal(int panels, int threads, int from, int to, int* often, int* had) {
+    for (int thread = 0; thread < threads; ++thread) {
+        const Dealt own(panels, threads, thread, from, to);
+        for (int n = 0; n < own.count; ++n)
+            for (int i = own.from(n); i < own.to(n); ++i) ++often[own.panel(n) * to + i], ++had[thread];
+    }
+}
 
 // The product of one panel, with its width known to the compiler or not.
 static void multiply_panel(real* c, Rows a, int rows, const real* panel, int K, int NV, bool add, bool known) {

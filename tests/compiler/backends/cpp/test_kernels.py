@@ -57,6 +57,20 @@ def test_both_give_the_same_bits(compiled):
     assert torch.equal(outputs, trained)
 
 
+def test_large_kernels_are_compiled_each_by_itself(compiled, monkeypatch):
+    layer, xs = make()
+    layer(xs)[0].sum().backward()
+    together = [parameter.grad.clone() for parameter in layer.parameters()]
+    monkeypatch.setattr(rnnkit_compiler.compiled, "_programs", Cache(4))
+    monkeypatch.setattr(kernels, "LARGE", 1)
+    compiled.clear()
+    other = rnnkit.RNN("lstm", 4, 8, unroller="compiled")
+    other.load_state_dict(layer.state_dict())
+    other(xs)[0].sum().backward()
+    assert compiled == [("Forward", "Backward"), ("Forward",), ("Backward",)]
+    assert all(torch.equal(one.grad, grad) for one, grad in zip(other.parameters(), together, strict=True))
+
+
 def test_torch_runs_what_cannot_be_compiled_any_more(monkeypatch):
     """As where the compiler goes, or the disk is full, between a training and its first evaluation."""
     layer, xs = make()

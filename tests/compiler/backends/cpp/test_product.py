@@ -52,7 +52,7 @@ class Build:
         units, count = w.shape[1] // gates, len(a) if rows is None else len(rows)
         c = np.full((count, w.shape[1]), np.nan, self.dtype) if before is None else before.copy()
         index = None if rows is None else np.asarray(rows, np.int32)
-        vectors = vectors or self.library.vectors(gates, units, 1)
+        vectors = vectors or self.library.vectors(gates, units, 1, 1)
         sizes = len(w), gates, units, vectors
         self.library.multiply(
             address(c), address(a), strides(a)[0], address(index), count, address(w), *strides(w), *sizes,
@@ -232,11 +232,28 @@ def test_product_takes_rows_by_a_list(build):
 
 def test_a_panel_is_as_wide_as_keeps_every_thread_busy(build):
     vectors, lanes = build.library.vectors, build.library.lanes()
-    assert vectors(1, 64 * lanes, 1) == 4
-    assert vectors(1, 4 * lanes, 2) == 2  # one panel of 4 would leave a thread idle
-    assert vectors(1, 1, 1) == 1
-    assert vectors(1, 7 * lanes, 1) == 4  # 4 and 3: the last panel has no more than are left
-    assert [vectors(gates, 64 * lanes, 2) for gates in (2, 3, 4, 5, 6, 8)] == [2, 1, 1, 1, 1, 1]
+    assert vectors(1, 64 * lanes, 1, 20) == 4
+    assert vectors(1, 4 * lanes, 2, 4) == 2  # one panel of 4 would leave a thread idle
+    assert vectors(1, 4 * lanes, 2, 20) == 4  # two share its rows
+    assert vectors(1, 1, 1, 1) == 1
+    assert vectors(1, 7 * lanes, 1, 20) == 4  # 4 and 3: the last panel has no more than are left
+    assert [vectors(gates, 64 * lanes, 2, 20) for gates in (2, 3, 4, 5, 6, 8)] == [2, 1, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 4, 7, 16])
+@pytest.mark.parametrize(("start", "rows"), [(0, 1), (0, 7), (3, 20), (0, 64)])
+def test_panels_are_dealt_out_once_and_evenly(build, threads, start, rows):
+    deal = build.library.deal
+    deal.argtypes = [ctypes.c_int] * 4 + [ctypes.c_void_p] * 2
+    for panels in range(1, 40):
+        often = torch.zeros(panels, start + rows, dtype=torch.int32)
+        had = torch.zeros(threads, dtype=torch.int32)
+        deal(panels, threads, start, start + rows, often.data_ptr(), had.data_ptr())
+        assert (often[:, start:] == 1).all()
+        assert not often[:, :start].any()
+        most = panels // threads * rows + -(-rows // max(1, threads // max(1, panels % threads)))
+        shared = panels % threads and rows >= 4 * (threads // (panels % threads) + 1)
+        assert had.max() <= (most if shared else -(-panels // threads) * rows)
 
 
 @pytest.mark.parametrize("threads", slow_but([1, 3], [1, 2, 3, 4]))

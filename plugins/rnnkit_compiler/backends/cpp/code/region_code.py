@@ -52,7 +52,7 @@ class RegionCode:
         self.products += [PackedProduct(number, product) for product in region.products]
         yield f"        {{  // {width} units"
         yield f"            const int V = v{number}, panels = panel_count({width}, V);"
-        yield "            const int last = share_start(panels, s.unit_share + 1, s.unit_shares);"
+        yield "            const Dealt own(panels, s.unit_shares, s.unit_share, s.first_live, s.live);"
         starts: list[int] = []
         for k, product in enumerate(region.products, first):
             place = product.operand
@@ -66,17 +66,20 @@ class RegionCode:
             yield f"            real* const c{k}_ = reinterpret_cast<real*>(s.scratch + c{k});"
         body = list(self._body(region, first))
         ahead = "u" if region.products else "(u + 1)"  # the products, or else the units before, are time enough
-        yield "            for (int u = share_start(panels, s.unit_share, s.unit_shares); u < last; ++u) {"
+        yield "            for (int n = 0; n < own.count; ++n) {"
+        yield "                const int u = own.panel(n), from = own.from(n), to = own.to(n);"
         yield f"                const int W = panel_width({width}, V, u);"
         for place, written in self._touched(region):
             at = f"{place.buffer}{plus(self.names.size(place.offset))} + {ahead} * V * VL"
-            yield f"                fetch<{str(written).lower()}>(s, {at}, {self.names.size(place.width)}, V);"
+            rows = f"s, from, to, {at}, {self.names.size(place.width)}"
+            yield f"                fetch<{str(written).lower()}>({rows}, V);"
         for k, product in enumerate(region.products, first):
             count, depth = len(product.blocks), self.depth(product)
             gates = f"call.gates + {starts[k - first]}"
             shape = f"{depth}, {count}, {width}, V"
             yield from self._straight(region, k, depth)
-            yield f"                multiply_panel(call, c{k}_, a{k}, s.live, w{k}, {gates}, u, {shape});"
+            rows = f"c{k}_ + std::ptrdiff_t(from) * {count} * W * VL, a{k}.from(from), to - from"
+            yield f"                multiply_panel(call, {rows}, w{k}, {gates}, u, {shape});"
         yield "                for (int v = 0; v < W; ++v) {"
         yield f"                    const int j = (u * V + v) * VL, left = {width} - j;"
         yield "                    auto body = [&](auto whole) __attribute__((always_inline)) {"
@@ -95,10 +98,11 @@ class RegionCode:
         if others or region.nodes or store.place.buffer.kind in (BufferKind.Y, BufferKind.GRAD_VECTOR):
             return
         stride, width = self.names.size(store.place.width), self.names.size(region.width)
-        at = f"{self.names.at(store.place, 's.rows[0]')} + u * V * VL"
+        at = f"{self.names.at(store.place, 's.rows[from]')} + u * V * VL"
+        rows = f"{at}, {stride}, a{k}.from(from), to - from"
         panel = f"w{k} + std::ptrdiff_t(u) * {depth} * V * VL"
         yield f"                if (goes_straight(call, (u * V + W) * VL, {width})) {{"
-        yield f"                    multiply_packed(call, {at}, {stride}, a{k}, s.live, {panel}, {depth}, W);"
+        yield f"                    multiply_packed(call, {rows}, {panel}, {depth}, W);"
         yield "                    continue;"
         yield "                }"
 
@@ -182,12 +186,12 @@ class RegionCode:
     def _rows(inside: list[str], sums: int) -> Iterator[str]:
         """Write the loop over rows; of sums, some rows at a time: short sums are rounded less than one long one."""
         if not sums:
-            yield "for (int i = s.first_live; i < s.live; ++i) {"
+            yield "for (int i = from; i < to; ++i) {"
         else:
             yield from (f"vec total{k}{{}};" for k in range(sums))
-            yield "for (int block = s.first_live; block < s.live; block += SUMMED_AT_ONCE) {"
+            yield "for (int block = from; block < to; block += SUMMED_AT_ONCE) {"
             yield from (f"vec sum{k}{{}};" for k in range(sums))
-            yield "for (int i = block; i < at_most(s.live, block + SUMMED_AT_ONCE); ++i) {"
+            yield "for (int i = block; i < at_most(to, block + SUMMED_AT_ONCE); ++i) {"
         yield "    const std::ptrdiff_t r = s.rows[i];"
         yield from (f"    {line}" for line in inside)
         yield "}"

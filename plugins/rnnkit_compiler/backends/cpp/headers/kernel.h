@@ -46,11 +46,13 @@ constexpr std::ptrdiff_t ALIGNMENT = 64;
 
 INLINE std::ptrdiff_t aligned(std::ptrdiff_t bytes) { return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; }
 
+inline int rows_each(const Call& call, int row_shares) { return divide_up(int(call.batch), row_shares); }
+
 // Vectors a gate in one panel of G gates of H units. Of weights that are read where they lie no register tile bounds it,
 // so a panel is all that a thread has: all its weights are read without a pause, and then all its units computed.
 inline int panel_vectors(const Call& call, int G, int H) {
-    const int threads = int(call.unit_threads);
-    return call.packs ? choose_vectors(G, H, threads) : at_least(1, divide_up(panel_count(H, 1), threads));
+    const int threads = int(call.unit_threads), rows = rows_each(call, at_least(1, call.team.threads / threads));
+    return call.packs ? choose_vectors(G, H, threads, rows) : at_least(1, divide_up(panel_count(H, 1), threads));
 }
 
 template <bool full>
@@ -269,15 +271,13 @@ inline void multiply_pieces(const Share& s, real* out, std::ptrdiff_t stride, Ro
 // Asks for what the rows that run have at `at` in a buffer, `vectors` vectors of it, so that it is there when they are
 // worked on: steps are far apart in memory, and no prefetcher of the processor's own follows.
 template <bool written>
-INLINE void fetch(const Share& s, const real* at, std::ptrdiff_t width, int vectors) {
-    for (int i = s.first_live; i < s.live; ++i)
+INLINE void fetch(const Share& s, int from, int to, const real* at, std::ptrdiff_t width, int vectors) {
+    for (int i = from; i < to; ++i)
         for (int v = 0; v < vectors; ++v) __builtin_prefetch(at + s.rows[i] * width + v * VL, written, 2);
 }
 
 // The same of one vector, which a loop that goes row by row reads some rows ahead.
 INLINE void fetch_one(const real* at) { __builtin_prefetch(at, 0, 3); }
-
-inline int rows_each(const Call& call, int row_shares) { return divide_up(int(call.batch), row_shares); }
 
 // What a share needs of its own, in bytes, beside what the kernel asks for.
 inline std::ptrdiff_t share_bytes(const Call& call) {

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "panels.h"
 #include "vector.h"
 
 #define NOINLINE static __attribute__((noinline))
@@ -33,26 +34,10 @@ constexpr bool FUSED = true;
 constexpr bool FUSED = false;
 #endif
 
-constexpr int TILE_VECTORS = 4;          // of a sub-panel, at most
 constexpr int BLOCK_BYTES = 128 * 1024;  // of a sub-panel, between two passes over the rows: stays in a second cache
 constexpr int PACK_STEPS = 64;           // rows of W that are packed before the next vector of columns
 constexpr int SUMMED_AT_ONCE = 16;       // rows of a sum, begun at zero: many such are rounded less than one long one
 constexpr int UNBROKEN = 1 << 30;        // terms of a sum that are added up after each other: all of them
-
-// ---- Sizes ----
-
-constexpr int at_most(int a, int b) { return a < b ? a : b; }
-constexpr int at_least(int a, int b) { return a > b ? a : b; }
-constexpr int divide_up(int a, int b) { return (a + b - 1) / b; }
-
-// Where share `index` of `shares` begins when `total` things are dealt out as evenly as can be.
-constexpr int share_start(int total, int index, int shares) {
-    return total / shares * index + (index < total % shares ? index : total % shares);
-}
-
-// A panel of NV vectors has this many sub-panels, and sub-panel s begins at this vector.
-constexpr int sub_panels(int NV) { return divide_up(NV, TILE_VECTORS); }
-constexpr int sub_panel_start(int NV, int s) { return share_start(NV, s, sub_panels(NV)); }
 
 // Rows of a register tile NV vectors wide: so many, up to 8, that all of it stays in registers. Beside the sums there
 // are the vectors of one side, one of the other, and without a fused multiply-add the product.
@@ -60,32 +45,6 @@ constexpr int tile_rows(int NV) {
     int rows = 8;
     while (rows * NV + (rows < NV ? rows : NV) + (FUSED ? 1 : 2) > REGISTERS) --rows;
     return rows;
-}
-
-// Panels of V vectors a gate that cover H units.
-inline int panel_count(int H, int V) { return divide_up(H, V * VL); }
-
-// Vectors a gate in panel u: V, or in the last one as many as are left.
-inline int panel_width(int H, int V, int u) { return at_most(V, divide_up(H, VL) - u * V); }
-
-// Values of room for a packed matrix (K, G * H).
-inline std::ptrdiff_t packed_size(int K, int G, int H, int V) {
-    return std::ptrdiff_t(K) * G * V * VL * panel_count(H, V);
-}
-
-// Vectors a gate in one panel, for the least time of the busiest of `threads` that split the panels among them.
-inline int choose_vectors(int G, int H, int threads) {
-    const long hundredths[] = {0, 110, 102, 101, 100};  // time a vector, of tiles 1 to 4 vectors wide
-    const auto time_of = [&](int W) { return W * hundredths[G * W / sub_panels(G * W)]; };
-    int best = 1;  // the narrowest of those that take as long
-    long least = -1;
-    for (int V = 1; V == 1 || G * V <= TILE_VECTORS; ++V) {
-        const int panels = divide_up(panel_count(H, V), threads);  // of the first thread; alone, it has the last one too
-        const int last = threads > 1 ? V : panel_width(H, V, panels - 1);
-        const long time = (panels - 1) * time_of(V) + time_of(last);
-        if (least < 0 || time < least) best = V, least = time;
-    }
-    return best;
 }
 
 // ---- Factors: what is multiplied at once ----
@@ -229,6 +188,9 @@ struct Rows {
     std::ptrdiff_t step = 1;
 
     const real* operator[](int r) const { return list ? list[r] : first + r * stride; }
+
+    // The same rows without the first `n`.
+    Rows from(int n) const { return {list ? first : first + n * stride, stride, list ? list + n : list, step}; }
 };
 
 // What the rows of a product are added to: row r begins at first + r * stride, where a stride of 0 is one row for all, a
