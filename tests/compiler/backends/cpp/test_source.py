@@ -40,11 +40,11 @@ def test_loops_over_rows_ask_once_for_a_row_ahead_where_the_step_finds_it_in_mem
 
 def test_nobody_asks_for_what_is_written_over_what_is_read_nor_for_single_numbers():
     _, backward = kernels_of("layernorm")
-    assert not re.findall(r"fetch<true>\(s, grad_(part|product)", backward)
+    assert not re.findall(r"fetch<true>\(s, from, to, grad_(part|product)", backward)
     assert not re.findall(r"fetch<\w+>\(s, [^;]*, 1, V\)", backward)
     _, backward = kernels_of("lstm")
-    assert not re.findall(r"fetch<true>\(s, grad_product", backward)
-    assert re.findall(r"fetch<false>\(s, kept", backward)
+    assert not re.findall(r"fetch<true>\(s, from, to, grad_product", backward)
+    assert re.findall(r"fetch<false>\(s, from, to, kept", backward)
 
 
 def test_what_can_be_computed_where_it_is_used_is_not_put_aside():

@@ -47,7 +47,7 @@ INLINE vec folded(std::int64_t fold, vec total, vec value) {
 
 // What a fold begins with; -0 and not 0, which would make 0 of -0.
 INLINE real neutral(std::int64_t fold) {
-    return fold == SUM ? real(-0.0) : fold == LARGEST ? -real(INFINITY) : real(INFINITY);
+    return fold == SUM ? real(-0.0) : fold == LARGEST ? -real(__builtin_inf()) : real(__builtin_inf());
 }
 
 // Calls body(out, x, y) for every place along `count` >= 1 axes, the last one the fastest.

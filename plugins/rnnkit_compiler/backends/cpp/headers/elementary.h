@@ -242,10 +242,13 @@ __attribute__((noinline)) vec map2(Function function, vec a, vec b) {
     return load(lanes);
 }
 
-#define LANE_BY_LANE(name) \
-    INLINE vec v##name(vec a) { return map1([](real x) { return std::name(x); }, a); }
-#define PAIR_BY_PAIR(name) \
-    INLINE vec v##name(vec a, vec b) { return map2([](real x, real y) { return std::name(x, y); }, a, b); }
+// By the compiler's names of the functions in <cmath>, which takes longer to read than much of a kernel to compile.
+#define OF_REAL(name) [](auto... x) { \
+    if constexpr (SINGLE) return __builtin_##name##f(x...); \
+    else return __builtin_##name(x...); \
+}
+#define LANE_BY_LANE(name) INLINE vec v##name(vec a) { return map1(OF_REAL(name), a); }
+#define PAIR_BY_PAIR(name) INLINE vec v##name(vec a, vec b) { return map2(OF_REAL(name), a, b); }
 
 LANE_BY_LANE(erf)
 LANE_BY_LANE(sin)
@@ -284,5 +287,6 @@ INLINE vec vfloordiv(vec a, vec b) {
     return select(b == vec{}, ratio, select(whole == vec{}, vcopysign(vec{}, ratio), nearest));
 }
 
+#undef OF_REAL
 #undef LANE_BY_LANE
 #undef PAIR_BY_PAIR

@@ -5,7 +5,6 @@
 // nothing that includes this is compiled with -ffast-math.
 #pragma once
 
-#include <cmath>
 #include <cstdint>
 #include <type_traits>
 #include <utility>
@@ -163,7 +162,7 @@ INLINE vec vsqrt(vec v) {
     if constexpr (SINGLE) return (vec)vsqrtq_f32((float32x4_t)v);
     else return (vec)vsqrtq_f64((float64x2_t)v);
 #else
-    for (int lane = 0; lane < VL; ++lane) v[lane] = std::sqrt(v[lane]);
+    for (int lane = 0; lane < VL; ++lane) v[lane] = SINGLE ? __builtin_sqrtf(v[lane]) : __builtin_sqrt(v[lane]);
     return v;
 #endif
 }
