@@ -11,7 +11,7 @@ from rnnkit_compiler.backends.base.backend import Timeline
 from rnnkit_compiler.backends.base.runtime import Launch, Matrix
 from rnnkit_compiler.backends.cpp.boundary import address_of
 from rnnkit_compiler.backends.cpp.code.kernel_source import Source
-from rnnkit_compiler.backends.cpp.library import functions_with_contractions, library_of
+from rnnkit_compiler.backends.cpp.library import functions_with_contractions, has_few, library_of
 from rnnkit_compiler.backends.cpp.thread_pool import ThreadPool, thread_pool_of
 from rnnkit_compiler.backends.cpp.whole_products import Multiply
 
@@ -90,7 +90,7 @@ class Kernel:
         for function in (*self._functions.values(), *self._rooms.values()):
             function.restype = None
         self.source = source
-        self.dtype = dtype
+        self.dtype, self._narrow = dtype, narrow
         real = ctypes.c_double if dtype == torch.float64 else ctypes.c_float
         self._numbers = (real * max(1, len(source.numbers)))(*source.numbers)
         self._sizes = (ctypes.c_int64 * max(1, len(source.sizes)))(*source.sizes)
@@ -124,7 +124,8 @@ class Kernel:
         call = _Call.from_buffer_copy(self._template)
         call.steps, call.batch = timeline.steps, timeline.batch
         call.buffers, call.gates = ctypes.addressof(pointers), ctypes.addressof(columns)
-        call.packs = timeline.steps * timeline.batch > self._few_rows or not _are_contiguous(columns)
+        is_few = timeline.steps * timeline.batch <= self._few_rows and _are_contiguous(columns)
+        call.packs = not (is_few and has_few(self._products, self.dtype, self._narrow))
         call.slots, call.y_apart = launch.slots, launch.writes_y
         call.products, call.product_count = ctypes.addressof(products), count
         # Products by weights where they lie add to nothing, so backward does all of them at once.

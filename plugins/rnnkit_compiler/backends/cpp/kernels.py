@@ -10,7 +10,7 @@ from rnnkit_compiler.backends.cpp.building.build import build
 from rnnkit_compiler.backends.cpp.building.compilation import CompileError
 from rnnkit_compiler.backends.cpp.code.kernel_source import Source, generate
 from rnnkit_compiler.backends.cpp.kernel import Kernel
-from rnnkit_compiler.backends.cpp.library import functions_with_contractions, library_of
+from rnnkit_compiler.backends.cpp.library import few_of, functions_with_contractions, library_of
 from rnnkit_compiler.schedule.plan import KernelPlan
 
 TRAINING = ("Forward", "Backward")
@@ -68,6 +68,8 @@ class Kernels:
         shared: list[Callable[[torch.dtype, bool], object]] = [library_of]
         if any(source.contractions for source in sources.values()):
             shared.append(functions_with_contractions)
+        if names == INFERENCE:  # of a step at a time, maybe
+            shared.append(few_of)
         with ThreadPoolExecutor(len(sources) + len(shared)) as pool:  # so that all are compiled at the same time
             of_dtype = [pool.submit(each, self.dtype, self._narrow) for each in shared]
             compiled = {own: pool.submit(build, source.text) for own, source in sources.items()}

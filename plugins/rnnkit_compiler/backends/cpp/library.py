@@ -1,4 +1,8 @@
-"""What is compiled once for all kernels of a dtype: whole products, parts of products that they call, contractions."""
+"""What is compiled once for all kernels of a dtype: products, whole ones and parts that kernels call, and contractions.
+
+Products of few rows, with weights where they lie, are compiled beside what runs without gradients, or when a call first
+has so few; contractions beside the first kernel that has one.
+"""
 
 import ctypes
 from functools import cache
@@ -7,6 +11,7 @@ from typing import NamedTuple
 import torch
 
 from rnnkit_compiler.backends.cpp.building.build import build
+from rnnkit_compiler.backends.cpp.building.compilation import CompileError
 
 SETTING = """// {what}, compiled once for all kernels.
 #define REAL {real}{narrow}
@@ -20,6 +25,11 @@ extern "C" std::int64_t workspace() { return LINEAR_WORKSPACE; }
 extern "C" std::int64_t few_rows() { return FEW_ROWS; }
 extern "C" void multiply(Products* all) { run(all->team, multiply_shares, all); }
 extern "C" void functions(Functions* f) { fill(f); }
+"""
+
+FEW = """#include "few.h"
+
+extern "C" void few(Functions* f) { fill_with_few(f); }
 """
 
 CONTRACTIONS = """#include "contraction.h"
@@ -83,6 +93,24 @@ def functions_with_contractions(dtype: torch.dtype, narrow: bool = False) -> Fun
     functions = Functions.from_buffer_copy(library_of(dtype, narrow).functions)
     library.contractions(ctypes.byref(functions))
     return functions
+
+
+@cache
+def few_of(dtype: torch.dtype, narrow: bool = False) -> ctypes.CDLL:
+    """Return the products of few rows of a dtype; see `library_of`."""
+    library = build(_source("Products of few rows", FEW, dtype, narrow))
+    library.few.restype = None
+    return library
+
+
+def has_few(functions: Functions, dtype: torch.dtype, narrow: bool) -> bool:
+    """Add products of few rows to functions of a dtype, where they are not there; tell whether they are."""
+    try:
+        if not functions.panel_where_it_lies:
+            few_of(dtype, narrow).few(ctypes.byref(functions))
+    except CompileError:  # all rows are packed then
+        return False
+    return True
 
 
 def _source(what: str, text: str, dtype: torch.dtype, narrow: bool) -> str:

@@ -1,12 +1,14 @@
 """Kernels: training's and inference's are compiled apart, each when it is first wanted."""
 
+import ctypes
+
 import pytest
 import torch
 
 import rnnkit
 import rnnkit_compiler.compiled
 from rnnkit_compiler._cache import Cache
-from rnnkit_compiler.backends.cpp import kernel, kernels, runtime
+from rnnkit_compiler.backends.cpp import kernel, kernels, library, runtime
 from rnnkit_compiler.backends.cpp.building.compilation import CompileError
 from rnnkit_compiler.schedule.sharing import Shares
 
@@ -69,6 +71,31 @@ def test_large_kernels_are_compiled_each_by_itself(compiled, monkeypatch):
     other(xs)[0].sum().backward()
     assert compiled == [("Forward", "Backward"), ("Forward",), ("Backward",)]
     assert all(torch.equal(one.grad, grad) for one, grad in zip(other.parameters(), together, strict=True))
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_products_of_few_rows_are_compiled_when_a_call_has_so_few(fails, monkeypatch):
+    asked = []
+
+    def few_of(*how):
+        asked.append(how)
+        if fails:
+            raise CompileError("no compiler any more")
+        return real(*how)
+
+    real, functions = library.few_of, library.Functions()
+    of_all = library.library_of(torch.float32)
+    of_all.library.functions(ctypes.byref(functions))
+    monkeypatch.setattr(library, "few_of", few_of)
+    monkeypatch.setattr(kernel, "library_of", lambda *how: of_all._replace(functions=functions))
+    layer, loop = (rnnkit.RNN("lstm", 4, 8, unroller=name) for name in ("compiled", "loop"))
+    loop.load_state_dict(layer.state_dict())
+    many, few = torch.randn(20, 2, 4), torch.randn(3, 2, 4)
+    torch.testing.assert_close(layer(many)[0], loop(many)[0])
+    assert not asked
+    torch.testing.assert_close(layer(few)[0], loop(few)[0])
+    assert asked
+    assert bool(functions.panel_where_it_lies) != fails
 
 
 def test_torch_runs_what_cannot_be_compiled_any_more(monkeypatch):

@@ -25,7 +25,8 @@ struct Multiply {
     std::int64_t adds;        // whether C and the sums of rows are added to
 };
 
-constexpr int TOGETHER = 8;  // products that are done as neighbours, at most
+constexpr int TOGETHER = 8;   // products that are done as neighbours, at most
+constexpr int FEW_ROWS = 16;  // of a call: fewer than a stretch has, so that nothing is added to what an earlier one gave
 
 // Does one thread's share of such products, of which none reads what another writes; `workspace` is for all threads.
 // Neighbours with the same A are done together.

@@ -6,7 +6,6 @@
 #include "functions.h"
 #include "linear.h"
 #include "team.h"
-#include "unpacked.h"
 
 // Products one after the other; none reads what another writes.
 struct Products {
@@ -45,34 +44,13 @@ static void multiply_share(const Multiply* m, std::int64_t count, real* workspac
     }
 }
 
-// The same of few rows, where the matrices are such that nothing need be packed.
-static void multiply_share_where_it_lies(const Multiply* m, std::int64_t count, real* workspace, int thread,
-                                         int threads) {
-    for (; count > 0; ++m, --count) {
-        const Matrix a{m->a, m->a_rs, m->a_cs}, b{m->b, m->b_rs, m->b_cs};
-        if (m->adds)  // which only that does
-            multiply_share(m, 1, workspace, thread, threads);
-        else if (m->K <= FEW_SUMMED && b.cs == 1 && !m->bias)
-            linear_of_few(m->c, m->ldc, int(m->M), int(m->N), int(m->K), a, b, m->row_sums, thread, threads);
-        else if (m->M > FEW_ROWS || a.cs != 1 || m->row_sums || !is_contiguous(b))
-            multiply_share(m, 1, workspace, thread, threads);
-        else
-            linear_where_it_lies(m->c, m->ldc, int(m->M), int(m->N), int(m->K), a, b, {m->bias, m->bias2}, thread,
-                                 threads);
-    }
-}
-
 static void multiply_shares(void* data, int thread, int threads) {
     const Products& all = *static_cast<const Products*>(data);
     multiply_share(all.products, all.count, all.workspace, thread, threads);
 }
 
-// All but contractions, which are compiled where a kernel has one: they would take as long again.
+// What packs its factors. Contractions, and products that do not pack, are compiled where something asks for them: they
+// would take as long again.
 static void fill(Functions* f) {
-    *f = {{sub_product<1>, sub_product<2>, sub_product<3>, sub_product<4>},
-          pack_share,
-          multiply_share,
-          nullptr,
-          panel_where_it_lies,
-          multiply_share_where_it_lies};
+    *f = {{sub_product<1>, sub_product<2>, sub_product<3>, sub_product<4>}, pack_share, multiply_share};
 }

@@ -8,9 +8,9 @@
 
 #include <cstddef>
 
+#include "functions.h"
 #include "linear.h"
 
-constexpr int FEW_ROWS = 16;  // fewer than a stretch has: nothing is added to what an earlier one gave
 constexpr int BLOCK_VECTORS = 4;  // columns that are added up side by side, where rows of W are contiguous
 
 // Whether W can be read so.
