@@ -35,7 +35,7 @@ FLOORS = {
         ["_forks"],
         ["_cache", "_devices"],
         ["trace"],
-        ["ir", "structure", "_autocast", "_repetition"],
+        ["ir", "structure", "_autocast", "_repetition", "_writing"],
         ["schedule", "_narrow"],
         ["backends"],
         ["_recorded"],

@@ -8,7 +8,7 @@ from torch import Tensor
 
 import rnnkit
 from rnnkit import Cell, Prepared, State
-from rnnkit_compiler.trace.example import to_try
+from rnnkit_compiler.trace.example import on_trial
 from rnnkit_compiler.trace.random_states import kept
 
 NARROW = (torch.bfloat16, torch.float16)
@@ -42,8 +42,8 @@ def loop_dtypes(cell: Cell, prepared: Prepared) -> list[torch.dtype]:
     before = tuple(torch.zeros_like(tensor[:1]).expand(2, *tensor.shape[1:]) for tensor in state)
     lengths = None if masks.live is None else torch.tensor([steps, 1], device=xs.device)
     reset = None if masks.restart is None else torch.zeros(steps, 2, dtype=torch.bool, device=xs.device)
-    with kept(xs), torch.no_grad():
-        ys, last = rnnkit.unrollers["loop"]()(to_try(cell), like, before, lengths=lengths, reset=reset)
+    with kept(xs), torch.no_grad(), on_trial(cell) as tried:
+        ys, last = rnnkit.unrollers["loop"]()(tried, like, before, lengths=lengths, reset=reset)
     return [ys.dtype, *(tensor.dtype for tensor in last)]
 
 

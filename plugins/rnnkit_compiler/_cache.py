@@ -28,11 +28,9 @@ class Cache(Generic[Made]):
             make: finds the answer.
             owner: a class without which nobody will ask again: the answer goes with it.
         """
-        with self._lock:
-            known = self._kept.get(key)
-            if known is not None:
-                self._kept.move_to_end(key)
-                return known
+        known = self.known(key)
+        if known is not None:
+            return known
         made = make()
         with self._lock:
             self._kept[key] = made
@@ -42,6 +40,14 @@ class Cache(Generic[Made]):
                 self._drop(next(iter(self._kept)))
             self._drop_gone()
         return made
+
+    def known(self, key: Hashable) -> Made | None:
+        """Return the answer to a question that was asked before; None: it was not, or has gone."""
+        with self._lock:
+            known = self._kept.get(key)
+            if known is not None:
+                self._kept.move_to_end(key)
+            return known
 
     def _forget(self, key: Hashable) -> None:
         """Drop an answer; later if some thread is at it, maybe this one, whose garbage is collected at any moment."""

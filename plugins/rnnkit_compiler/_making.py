@@ -6,12 +6,12 @@ from torch import Tensor
 
 from rnnkit import Cell, collection_put_off
 from rnnkit.errors import first_line
-from rnnkit_compiler import _devices
+from rnnkit_compiler import _devices, _writing
 from rnnkit_compiler._program import BACKENDS, Program, Wanted, compose
 from rnnkit_compiler._repetition import note
 from rnnkit_compiler.backends.base.backend import Refusal
 from rnnkit_compiler.trace.fingerprint import Fingerprint
-from rnnkit_compiler.trace.recording import NotRecordable
+from rnnkit_compiler.trace.recording import NotRecordable, WritingStep
 
 
 def first_made(
@@ -19,12 +19,14 @@ def first_made(
 ) -> Program | Refusal:
     """Return the program of a cell with a fingerprint that is met for the first time; see `made`."""
     note(cell, fingerprint, xs)
-    return made(cell, xs, states, wanted, *way)
+    return made(cell, fingerprint, xs, states, wanted, *way)
 
 
-def made(cell: Cell, xs: Tensor, states: Sequence[Tensor], wanted: Wanted, *way: bool) -> Program | Refusal:
+def made(
+    cell: Cell, fingerprint: Fingerprint, xs: Tensor, states: Sequence[Tensor], wanted: Wanted, *way: bool
+) -> Program | Refusal:
     """Return the program of a cell for such input and states; see `compose`."""
-    program = _composed(cell, xs, states, wanted, *way)
+    program = _composed(cell, fingerprint, xs, states, wanted, *way)
     is_plan = isinstance(program, Program) and program.backend.name == BACKENDS[-1].name
     if wanted.backend is None and (isinstance(program, Refusal) or is_plan):
         instead = "the loop runs" if isinstance(program, Refusal) else "torch's operations run"
@@ -32,10 +34,15 @@ def made(cell: Cell, xs: Tensor, states: Sequence[Tensor], wanted: Wanted, *way:
     return program
 
 
-def _composed(cell: Cell, xs: Tensor, states: Sequence[Tensor], wanted: Wanted, *way: bool) -> Program | Refusal:
+def _composed(
+    cell: Cell, fingerprint: Fingerprint, xs: Tensor, states: Sequence[Tensor], wanted: Wanted, *way: bool
+) -> Program | Refusal:
     try:
         with collection_put_off():
             return compose(cell, xs, states, wanted, *way)
+    except WritingStep as error:
+        _writing.note(cell, fingerprint, error)
+        return Refusal(str(error))
     except NotRecordable as error:
         return Refusal(str(error))
     except Exception as error:  # of project(), on numbers of our own: the loop says so of the user's, if it is so there

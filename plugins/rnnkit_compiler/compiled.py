@@ -30,6 +30,7 @@ from rnnkit_compiler._making import first_made, made
 from rnnkit_compiler._narrow import in_float32, is_narrow, narrow_dtype, said_of
 from rnnkit_compiler._program import ANY, Program, Wanted, candidates, checked, fast_products
 from rnnkit_compiler._symbols import pays, stand_in
+from rnnkit_compiler._writing import known_to_write
 from rnnkit_compiler.backends.base.backend import Refusal, Timeline
 from rnnkit_compiler.backends.cpp.thread_pool import mind_forks
 from rnnkit_compiler.structure.jacobian import state_jacobian
@@ -261,7 +262,6 @@ def _run_by(program: Program, cell: Cell, prepared: rnnkit.Prepared) -> tuple[Te
 _unroll_untraced = _disable_dynamo(_unroll)
 """The same for `torch.compile`, which leaves it as it is: a kernel is compiled already."""
 
-
 _programs: Cache[Program | Refusal] = Cache(CAPACITY)
 
 
@@ -273,7 +273,7 @@ def program_for(
         fingerprint = Fingerprint(cell)
     except Exception as error:  # a module may answer as it likes
         return Refusal(f"looking at the cell fails ({first_line(error)})")
-    reason = fingerprint.unseen or obstacle(cell, fingerprint, xs, states)
+    reason = fingerprint.unseen or obstacle(cell, fingerprint, xs, states) or known_to_write(cell, fingerprint)
     return Refusal(reason) if reason else program_of(cell, fingerprint, xs, states, wanted, narrow, apart)
 
 
@@ -291,7 +291,7 @@ def program_of(
         return program
     # The first one tells which buffers count: there is one for each of what is in them.
     contents = tuple(tensor_at(cell, path).cpu().numpy().tobytes() for path in program.tables)
-    return _programs.get((key, contents), lambda: made(cell, xs, states, wanted, *way), type(cell))
+    return _programs.get((key, contents), lambda: made(cell, fingerprint, xs, states, wanted, *way), type(cell))
 
 
 @rnnkit.hookimpl

@@ -11,7 +11,7 @@ from torch.nn.parameter import is_lazy
 import rnnkit
 from rnnkit import Cell, State
 from rnnkit.errors import UsageError, check_whole
-from rnnkit_compiler.trace.example import to_try
+from rnnkit_compiler.trace.example import on_trial
 from rnnkit_unrollers._projected import detached
 from rnnkit_unrollers._replay import Replay, Unrolling, storages
 from rnnkit_unrollers._schedule import Schedule, budget_schedule, sqrt_schedule
@@ -98,14 +98,14 @@ def step_bytes(cell: Cell, xs: Tensor, state: State) -> int:
         saved[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    with torch.random.fork_rng(devices=devices_of(xs)), torch.enable_grad():
-        projected = detached(to_try(cell).project(xs[:1].detach()))
+    with torch.random.fork_rng(devices=devices_of(xs)), torch.enable_grad(), on_trial(cell) as tried:
+        projected = detached(tried.project(xs[:1].detach()))
         before = tuple(tensor.detach().requires_grad_(tensor.is_floating_point()) for tensor in state)
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-            y, after = cell.step(rnnkit.time_slices(projected)[0], before)
+            y, after = tried.step(rnnkit.time_slices(projected)[0], before)
     for tensor in (y, *after):  # kept by the graph or not, they live as long as it does
         note(tensor)
-    for tensor in (*cell.parameters(), *cell.buffers(), xs, *state, *rnnkit.parts_of(projected)):
+    for tensor in (*tried.parameters(), *tried.buffers(), xs, *state, *rnnkit.parts_of(projected)):
         saved.pop(tensor.untyped_storage().data_ptr(), None)
     return sum(saved.values())
 

@@ -25,7 +25,7 @@ from rnnkit import Cell, Masks, State
 from rnnkit.errors import UsageError, check_whole
 from rnnkit_compiler.structure.jacobian import StateJacobian, Unproven, acting_on, jacobian_for, jacobian_of
 from rnnkit_compiler.structure.owners import SEVERAL
-from rnnkit_compiler.trace.example import example, to_try
+from rnnkit_compiler.trace.example import example, on_trial
 from rnnkit_unrollers._forward_call import Call
 from rnnkit_unrollers._forward_mode import ForwardMode
 from rnnkit_unrollers._influence import Layout
@@ -172,8 +172,7 @@ def obstacle(cell: Cell, xs: Tensor, jacobian: StateJacobian) -> str:
 
 def _goes_step_by_step(cell: Cell, xs: Tensor) -> bool:
     """Tell whether the projection of two steps is that of each."""
-    cell = to_try(cell)
-    with torch.no_grad():
+    with torch.no_grad(), on_trial(cell) as cell:
         both, each = rnnkit.parts_of(cell.project(xs[:2])), [cell.project(xs[t : t + 1]) for t in range(len(xs[:2]))]
         alone = [torch.cat(parts) for parts in zip(*map(rnnkit.parts_of, each), strict=True)]
     return all(map(_alike, both, alone))
@@ -192,7 +191,8 @@ def _draws(cell: Cell, xs: Tensor) -> bool:
     devices = devices_of(xs)
     with torch.random.fork_rng(devices=devices, device_type=devices[0].type if devices else "cuda"), torch.no_grad():
         before = _random_states(devices)
-        to_try(cell).project(xs[:1])
+        with on_trial(cell) as tried:
+            tried.project(xs[:1])
         return not all(map(torch.equal, before, _random_states(devices)))
 
 

@@ -81,8 +81,8 @@ class Owner(Guarded):
     def equipped(self, position: int) -> Cell:
         """Return a cell that uses what stands under its names in the owner now, whoever put it there.
 
-        Where that is computed, by a parametrization or under `functional_call`, it is a copy of the cell, so that
-        nothing of one call is left for the next one, or seen by another thread.
+        Where that is computed, by a parametrization or under `functional_call`, it is a copy of the cell, so that no
+        tensor of one call is left for the next one, or seen by another thread. What steps write there, `Writes` keeps.
         """
         cell = self._cells[position]
         self._set_mode(cell)

@@ -23,6 +23,7 @@ from rnnkit.layers.stepper import Stepper
 from rnnkit.layers.symbols import taken
 from rnnkit.layers.torch_names import TorchNames
 from rnnkit.layers.wrapper import resetter
+from rnnkit.layers.writes import Writes
 from rnnkit.plugin.cell_spec import CellChoice, CellLike
 from rnnkit.plugin.registry import cells
 from rnnkit.plugin.resolve import resolve_unroller
@@ -237,11 +238,12 @@ class RNN(TorchNames):
         found = None if bound is None else bound.unroll(self, position, xs, state, masks)
         if found is None:
             cell = self.equipped(position)
-            unroller = self.unroller_for(position, cell)
+            unroller, writes = self.unroller_for(position, cell), Writes(self, position, cell)
             if table is not None and position < self.directions:
                 found = unroller.over_symbols(cell, xs.squeeze(-1), table, state, **masks)
             else:
                 found = unroller(Tap(cell) if tapped else cell, xs, state, **masks)
+            writes.keep()
         ys, last = found
         ys = flip(ys, lengths) if reverse else ys
         ys, over_time = untap(ys, last) if tapped else (ys, ())

@@ -1,9 +1,13 @@
 """Plain input for a cell, to look at its step without a caller's."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 
 import rnnkit
+from rnnkit_compiler.trace.put_back import put_back
 
 
 def example(cell: rnnkit.Cell) -> tuple[Tensor, rnnkit.State]:
@@ -15,9 +19,14 @@ def example(cell: rnnkit.Cell) -> tuple[Tensor, rnnkit.State]:
     return xs, prepared.state
 
 
-def to_try(cell: rnnkit.Cell) -> rnnkit.Cell:
-    """Return a copy of a cell whose buffers are its own: a normalisation in `project` counts what it sees."""
-    return rnnkit.copy_with_tensors(cell, {name: buffer.clone() for name, buffer in cell.named_buffers()})
+@contextmanager
+def on_trial(cell: rnnkit.Cell) -> Iterator[rnnkit.Cell]:
+    """Give a copy of a cell that may be run as one likes: a normalisation in `project` counts what it sees.
+
+    Its buffers are its own, and what it writes into lists and the like that it shares is put back.
+    """
+    with put_back(cell):
+        yield rnnkit.copy_with_tensors(cell, {name: buffer.clone() for name, buffer in cell.named_buffers()})
 
 
 def first_number(cell: rnnkit.Cell) -> Tensor | None:

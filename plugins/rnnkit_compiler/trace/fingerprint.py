@@ -1,6 +1,6 @@
 """The fingerprint of a cell: equal for two cells whose steps are the same but for the values of their tensors."""
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Container, Hashable, Iterable, Iterator
 from typing import Any
 
 from torch import Tensor, nn
@@ -10,6 +10,8 @@ from rnnkit_compiler.trace.frozen import EXACT, Seen, Unfrozen, frozen, kind_of
 from rnnkit_compiler.trace.identity import Identity
 from rnnkit_compiler.trace.reach import Reach
 from rnnkit_compiler.trace.torch_modules import FOR_ALL, attributes_of, hooks_of
+
+MISSING = object()
 
 
 class Fingerprint:
@@ -66,24 +68,62 @@ def has_grad(tensors: Iterable[Tensor]) -> bool:
     return any(tensor.is_leaf and tensor.grad is not None for tensor in tensors)
 
 
+BESIDE = ""
+"""Stands among names of attributes for all that is not the cell's own."""
+
+
 def changed_attribute(before: Hashable, after: Hashable) -> str:
-    """Return the name of the first attribute in which the keys of two cells of one class differ; "" if in none."""
+    """Return the name of the first attribute in which the keys of two cells of one class differ; "" if in none.
+
+    One that is new, or gone, is none that changes from call to call.
+    """
     if not (isinstance(before, tuple) and isinstance(after, tuple)):
         return ""
-    return _changed(before[0], after[0], "")
+    found = [*_differing(before[0], after[0], "")]
+    return found[0][0] if found and all(has_both for _, has_both in found) else ""
 
 
-def _changed(before: Any, after: Any, path: str) -> str:
-    """Compare what `_module` says of two modules: the class, and then names and what they stand for in turn."""
-    if before[0] != after[0] or before[1::2] != after[1::2]:
-        return ""
-    for name, old, new in zip(before[1::2], before[2::2], after[2::2], strict=True):
-        if old == new:
+def differences(before: Hashable, after: Hashable) -> Iterator[str]:
+    """Name the attributes in which the keys of two cells of one class differ, `inner.scale` for one of a module."""
+    if not (isinstance(before, tuple) and isinstance(after, tuple)):
+        if before != after:
+            yield BESIDE
+        return
+    yield from (path for path, _ in _differing(before[0], after[0], ""))
+    if before[1] != after[1]:
+        yield BESIDE
+
+
+def without(key: Hashable, paths: Container[str]) -> Hashable:
+    """Return what a key says of a cell but for some attributes."""
+    if not isinstance(key, tuple):
+        return key
+    return (_without(key[0], paths, ""), None if BESIDE in paths else key[1])
+
+
+def _said(own: Any) -> dict[str, Any]:
+    """Take apart what `_module` says of a module after its class: names and what they stand for in turn."""
+    return dict(zip(own[1::2], own[2::2], strict=True))
+
+
+def _differing(before: Any, after: Any, path: str) -> Iterator[tuple[str, bool]]:
+    """Name what differs, and tell whether both modules have it."""
+    old, new = _said(before), _said(after)
+    for name in old | new:
+        one, other = old.get(name, MISSING), new.get(name, MISSING)
+        if one == other:
             continue
-        is_module = isinstance(old, tuple) and isinstance(new, tuple) and _is_of_module(old) and _is_of_module(new)
-        return _changed(old, new, f"{path}{name}.") if is_module else path + name
-    return ""
+        if _is_of_module(one) and _is_of_module(other) and one[0] == other[0]:
+            yield from _differing(one, other, f"{path}{name}.")
+        else:
+            yield path + name, MISSING not in (one, other)
 
 
-def _is_of_module(said: tuple[Any, ...]) -> bool:
-    return bool(said) and isinstance(said[0], Identity) and said[0].is_class_of(nn.Module)
+def _without(own: Any, paths: Container[str], path: str) -> Hashable:
+    kept = ((name, value) for name, value in _said(own).items() if path + name not in paths)
+    inside = ((name, _without(v, paths, f"{path}{name}.") if _is_of_module(v) else v) for name, v in kept)
+    return (own[0], *inside)
+
+
+def _is_of_module(said: Any) -> bool:
+    return isinstance(said, tuple) and bool(said) and isinstance(said[0], Identity) and said[0].is_class_of(nn.Module)

@@ -14,12 +14,14 @@ _ATTRIBUTE = frozenset(("LOAD_ATTR", "LOAD_METHOD"))
 
 _GLOBAL = frozenset(("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"))
 
+_WRITTEN = frozenset(("STORE_GLOBAL", "DELETE_GLOBAL"))
+
 
 class Names(NamedTuple):
     """What a function looks up, with the functions and comprehensions inside of it."""
 
     outside: tuple[str, ...]
-    """Among globals."""
+    """Among globals, those too that it writes."""
 
     attributes: tuple[str, ...]
     """Of modules, classes and objects; strings that may be such names are among them, for `getattr`."""
@@ -45,7 +47,7 @@ def named_in(code: CodeType) -> Names:
     """Return the names in a code."""
     codes = list(_codes(code))
     steps = [step for one in codes for step in dis.get_instructions(one)]
-    outside = dict.fromkeys(step.argval for step in steps if step.opname in _GLOBAL)
+    outside = dict.fromkeys(step.argval for step in steps if step.opname in _GLOBAL | _WRITTEN)
     imported = dict.fromkeys(step.argval for step in steps if step.opname == "IMPORT_NAME")
     texts = [*_texts_in(codes)]
     words = [word for text in texts for word in re.findall(r"[^\W\d]\w*", text)] if EVALUATING & {*outside} else []

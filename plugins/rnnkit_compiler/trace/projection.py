@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 import rnnkit
-from rnnkit_compiler.trace.example import to_try
+from rnnkit_compiler.trace.example import on_trial
 from rnnkit_compiler.trace.recording import NotRecordable
 
 Nest = Callable[[rnnkit.Cell, Sequence[Tensor]], rnnkit.Projected]
@@ -57,8 +57,7 @@ def check_projection(cell: rnnkit.Cell, xs: Tensor) -> None:
         raise NotRecordable("project() does more than products and norms")
     size = STEPS * ROWS * cell.input_size
     example = torch.linspace(-1, 1, size, dtype=xs.dtype, device=xs.device).sin().view(STEPS, ROWS, -1)
-    tried = to_try(cell)  # it may count its calls
-    with torch.no_grad():
+    with torch.no_grad(), on_trial(cell) as tried:
         together = rnnkit.parts_of(of_one_step(tried, [example]))
         for t in range(STEPS):
             alone = rnnkit.parts_of(of_one_step(tried, [example[t]]))

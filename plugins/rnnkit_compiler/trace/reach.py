@@ -76,7 +76,7 @@ class Reach:
 
         self._packages: set[str] = set()
         self._named: list[tuple[str, Any]] = []
-        self._opened: dict[int, Any] = {id(module): module for module in self._modules}
+        self.opened: dict[int, Any] = {id(module): module for module in self._modules}
         self._left: deque[Any] = deque()
         for module in self._modules:
             bases = own_bases(module)
@@ -143,9 +143,9 @@ class Reach:
         if isinstance(value, kinds.CLOSED):
             self._add_bases(users_bases(type(value), self._users))  # an enumeration's, say
             return
-        if id(value) in self._opened:
+        if id(value) in self.opened:
             return
-        self._opened[id(value)] = value
+        self.opened[id(value)] = value
         if type(value) in (list, tuple, dict):
             self._add_parts(value)
             return
@@ -222,7 +222,7 @@ class Reach:
         """Add a module that is none of the cell's, with those inside of it."""
         self.outer += (one for one in module.modules() if id(one) not in self._holders)
         for one in module.modules():
-            self._opened[id(one)] = one
+            self.opened[id(one)] = one
             self._add_bases(own_bases(one))
             self._add_holder(one, vars(one))
             self._left += (value for _, value in attributes_of(one) if type(value) not in PLAIN_TYPES)

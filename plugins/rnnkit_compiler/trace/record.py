@@ -9,9 +9,9 @@ from torch import Tensor
 
 import rnnkit
 from rnnkit.errors import first_line
-from rnnkit_compiler.trace.example import to_try
-from rnnkit_compiler.trace.fingerprint import Fingerprint
+from rnnkit_compiler.trace.example import on_trial
 from rnnkit_compiler.trace.projection import Nest, nesting
+from rnnkit_compiler.trace.put_back import put_back
 from rnnkit_compiler.trace.random_states import kept, others_kept
 from rnnkit_compiler.trace.reach import Reach
 from rnnkit_compiler.trace.recorder import Recorder
@@ -32,6 +32,7 @@ from rnnkit_compiler.trace.verification import (
     check_values,
 )
 from rnnkit_compiler.trace.watching import Watching
+from rnnkit_compiler.trace.written import Written
 
 HIDDEN = {
     "TorchScript": "step() calls a function of torch.jit.script, which hides its operations; leave the decorator out",
@@ -62,7 +63,12 @@ def record(cell: rnnkit.Cell, parts: Sequence[Tensor], states: Sequence[Tensor],
     Raises:
         NotRecordable: the step reads values, draws numbers, overwrites what others see, fails, or the like.
     """
-    examples = _examples(cell, parts, states)
+    with put_back(cell):
+        return _record_as_written(cell, _examples(cell, parts, states), nest)
+
+
+def _record_as_written(cell: rnnkit.Cell, examples: "_Examples", nest: Nest) -> Recording:
+    """Record the step; where that fails and code of libraries can be written another way, with that."""
     try:
         return _record(cell, examples, nest)
     except NotRecordable as reason:
@@ -109,8 +115,8 @@ def _is_for_one_row(recording: Recording, cell: rnnkit.Cell, examples: "_Example
 
 def record_projected(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor]) -> Recording:
     """Record one step of `cell`, from what it makes of `xs` (T, B, D); the projection is not in the recording."""
-    with kept(xs), torch.no_grad():
-        projected = to_try(cell).project(xs[:1].detach())
+    with kept(xs), torch.no_grad(), on_trial(cell) as tried:
+        projected = tried.project(xs[:1].detach())
     return record(cell, rnnkit.parts_of(projected), states, nesting(projected))
 
 
@@ -200,12 +206,11 @@ def _run(cell: rnnkit.Cell, examples: _Examples, rows: tuple[int, ...], nest: Ne
     recording.parts = [recorder.enter(tensor) for tensor in parts]
     recording.states = [recorder.enter(tensor) for tensor in states]
     copied = rnnkit.copy_with_tensors(cell, held)  # other threads may be running the cell itself
-    before = Fingerprint(copied).key
+    written = Written(copied, held)
     with recorder:
         result = copied.step(nest(copied, parts), tuple(states))
     rnnkit.check_step(cell, result, tuple(states))
-    if Fingerprint(copied).key != before:
-        raise NotRecordable("step() changes the cell")
+    written.check(lambda: copied.step(nest(copied, parts), tuple(states)))
     y, after = result
     recorder.leave(y, after)
     own = [*zip(recording.states, cell.state_names, strict=True)]

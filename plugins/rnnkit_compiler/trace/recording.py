@@ -27,6 +27,20 @@ class NotRecordable(Exception):  # noqa: N818 - a reason, not an error: what rai
     """The step does something that cannot be run from a recording; says what."""
 
 
+class WritingStep(NotRecordable):
+    """The step writes on its cell, or on what is beside it, what nobody would write if it were run from a recording.
+
+    Args:
+        paths: the attributes, by their paths in the cell; "" stands for what is beside it.
+        always: whether it does so at each step; else what it has written once stays.
+    """
+
+    def __init__(self, paths: tuple[str, ...], always: bool) -> None:
+        named = ", ".join(path or "what is beside it" for path in paths)
+        super().__init__(f"step() changes the cell ({named}){'' if always else ' the first time'}; the loop keeps that")
+        self.paths, self.always = paths, always
+
+
 class Ref(NamedTuple):
     """A tensor of the recording, by its number."""
 

@@ -1,0 +1,48 @@
+"""What a step writes on its cell, which a recording of its operations would not."""
+
+from collections.abc import Callable, Mapping
+
+from torch import Tensor, nn
+
+from rnnkit_compiler.trace.fingerprint import BESIDE, Fingerprint, differences
+from rnnkit_compiler.trace.paths import tensor_at
+from rnnkit_compiler.trace.recording import WritingStep
+
+
+class Written:
+    """Compares a copy of a cell after its step with what it was before.
+
+    Args:
+        copied: the copy, which has not run yet.
+        held: its parameters and buffers, by path.
+    """
+
+    def __init__(self, copied: nn.Module, held: Mapping[str, Tensor]) -> None:
+        self._copied, self._held = copied, held
+        self._before = Fingerprint(copied).key
+
+    def check(self, step: Callable[[], object]) -> None:
+        """Raise WritingStep if something was written.
+
+        Args:
+            step: runs the step once more on the same copy: one that has then written anew does so always.
+        """
+        after = Fingerprint(self._copied).key
+        paths = self._paths(after)
+        if paths:
+            tensors = {path: self._tensor(path) for path in self._held}
+            step()
+            again = Fingerprint(self._copied).key != after
+            raise WritingStep(paths, again or any(self._tensor(path) is not tensors[path] for path in tensors))
+
+    def _paths(self, after: object) -> tuple[str, ...]:
+        exchanged = (path for path, tensor in self._held.items() if self._tensor(path) is not tensor)
+        found = () if after == self._before else tuple(differences(self._before, after)) or (BESIDE,)
+        return tuple(dict.fromkeys((*found, *exchanged)))
+
+    def _tensor(self, path: str) -> Tensor | None:
+        """Return a parameter or buffer; None: it is gone."""
+        try:
+            return tensor_at(self._copied, path)
+        except (AssertionError, AttributeError, KeyError):
+            return None
