@@ -10,7 +10,7 @@ import rnnkit
 from rnnkit_compiler._program import Program
 from rnnkit_compiler.backends.base.backend import Direct
 from rnnkit_compiler.backends.base.runtime import Unfit
-from rnnkit_compiler.trace.paths import tensor_at
+from rnnkit_compiler.trace.paths import weights_at
 from rnnkit_compiler.trace.unchanged import Unchanged
 
 
@@ -27,7 +27,7 @@ class Advancing(rnnkit.Advancer):
     def __init__(self, cell: rnnkit.Cell, program: Program, direct: Direct, size: tuple[int, int]) -> None:
         self._cell, self._program, self._size = cell, program, size
         self._unchanged = Unchanged(cell)
-        self._tensors = [tensor_at(cell, path) for path in program.recording.weights]
+        self._tensors = weights_at(cell, program.recording.weights)
         self._free = [direct]
         """Each is of one thread at a time."""
 

@@ -8,7 +8,7 @@ import rnnkit
 from rnnkit_compiler._program import Program
 from rnnkit_compiler.backends.base.backend import Lasting, Tensors, Timeline
 from rnnkit_compiler.backends.cpp.thread_pool import mind_forks
-from rnnkit_compiler.trace.paths import tensor_at
+from rnnkit_compiler.trace.paths import weights_at
 from rnnkit_compiler.trace.unchanged import Unchanged
 
 
@@ -23,7 +23,7 @@ class BoundProgram(rnnkit.Bound):
     def __init__(self, cell: rnnkit.Cell, program: Program) -> None:
         self._cell, self._program = cell, program
         self._unchanged = Unchanged(cell)
-        self._weights = [tensor_at(cell, path) for path in program.recording.weights]
+        self._weights = weights_at(cell, program.recording.weights)
         known = dict(zip(program.recording.weights.values(), self._weights, strict=True))
         invariants = enumerate(program.backend.invariants)
         fixed = {place: known[number] for place, number in invariants if number in known}

@@ -6,19 +6,32 @@ from torch import Tensor
 
 from rnnkit import Cell, collection_put_off
 from rnnkit.errors import first_line
-from rnnkit_compiler import _devices, _writing
+from rnnkit_compiler import _devices
 from rnnkit_compiler._program import BACKENDS, Program, Wanted, compose
-from rnnkit_compiler._repetition import note
+from rnnkit_compiler._repetition import note as note_recording
+from rnnkit_compiler._writing import known_to_write
+from rnnkit_compiler._writing import note as note_writing
 from rnnkit_compiler.backends.base.backend import Refusal
 from rnnkit_compiler.trace.fingerprint import Fingerprint
+from rnnkit_compiler.trace.obstacle import obstacle
 from rnnkit_compiler.trace.recording import NotRecordable, WritingStep
+
+
+def looked_at(cell: Cell, xs: Tensor, states: Sequence[Tensor]) -> Fingerprint | Refusal:
+    """Return the fingerprint of a cell, unless something about the call asks for the loop."""
+    try:
+        fingerprint = Fingerprint(cell)
+    except Exception as error:  # a module may answer as it likes
+        return Refusal(f"looking at the cell fails ({first_line(error)})")
+    reason = fingerprint.unseen or obstacle(cell, fingerprint, xs, states) or known_to_write(cell, fingerprint)
+    return Refusal(reason) if reason else fingerprint
 
 
 def first_made(
     cell: Cell, fingerprint: Fingerprint, xs: Tensor, states: Sequence[Tensor], wanted: Wanted, *way: bool
 ) -> Program | Refusal:
     """Return the program of a cell with a fingerprint that is met for the first time; see `made`."""
-    note(cell, fingerprint, xs)
+    note_recording(cell, fingerprint, xs)
     return made(cell, fingerprint, xs, states, wanted, *way)
 
 
@@ -41,7 +54,7 @@ def _composed(
         with collection_put_off():
             return compose(cell, xs, states, wanted, *way)
     except WritingStep as error:
-        _writing.note(cell, fingerprint, error)
+        note_writing(cell, fingerprint, error)
         return Refusal(str(error))
     except NotRecordable as error:
         return Refusal(str(error))

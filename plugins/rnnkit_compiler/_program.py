@@ -19,7 +19,7 @@ from rnnkit_compiler.backends.cpp.backend import Cpp
 from rnnkit_compiler.backends.torch.backend import TorchOperations
 from rnnkit_compiler.backends.triton.backend import Triton
 from rnnkit_compiler.ir.rules import is_cheap
-from rnnkit_compiler.trace.paths import tensor_at
+from rnnkit_compiler.trace.paths import weights_at
 from rnnkit_compiler.trace.projection import check_projection
 from rnnkit_compiler.trace.recording import Recording, calls_for
 from rnnkit_compiler.trace.script import Script
@@ -94,6 +94,9 @@ class Program:
     tables: tuple[str, ...] = ()
     """The paths of buffers by which units are taken: it holds for a cell that has the same in them."""
 
+    annealed: tuple[str, ...] | None = None
+    """The floats that it reads at each call; None: nobody has asked for any."""
+
     _loop_dtypes: dict[tuple[object, ...], list[torch.dtype]] = field(default_factory=dict)
 
     def loop_dtypes(self, cell: rnnkit.Cell, prepared: rnnkit.Prepared) -> list[torch.dtype]:
@@ -114,15 +117,10 @@ class Program:
             return rnnkit.parts_of(cell.project(xs.view_as(xs)))
 
     def run(
-        self,
-        cell: rnnkit.Cell,
-        xs: Tensor,
-        states: Sequence[Tensor],
-        initial: Sequence[Tensor],
-        timeline: Timeline,
+        self, cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor], initial: Sequence[Tensor], timeline: Timeline
     ) -> Results:
         """Unroll: what depends on parameters alone and on the input alone first, then the steps."""
-        parts, invariants = self.inputs(cell, xs, [tensor_at(cell, path) for path in self.recording.weights])
+        parts, invariants = self.inputs(cell, xs, weights_at(cell, self.recording.weights))
         return self.backend.run(Tensors(parts, states, initial, invariants), timeline)
 
     def inputs(
@@ -136,7 +134,7 @@ class Program:
         with fast_products(self.recording.elements * len(table)):
             projected = rnnkit.parts_of(cell.project(table.unsqueeze(1)))
         parts = [embedding(symbols, part.flatten(1)).view(*symbols.shape, *part.shape[2:]) for part in projected]
-        weights = [tensor_at(cell, path) for path in self.recording.weights]
+        weights = weights_at(cell, self.recording.weights)
         parts_of_steps, invariants = self._inputs(parts, symbols.shape, weights)
         tensors = Tensors(parts_of_steps, prepared.state, prepared.masks.initial, invariants)
         return self.backend.run(tensors, Timeline.of(prepared.xs, prepared.masks))
@@ -183,6 +181,8 @@ class Program:
         depends = dependence(self.recording, [*self.split.once, *ahead, *core])
         recurrent = [call for call in core if any(depends[k] is Depends.STATE for k in call.reads)]
         stepped = [call for call in core if call in recurrent or is_cheap(call)]
+        if self.annealed:
+            yield f"read at each call, since it changes: {', '.join(self.annealed)}"
         yield "once a call, of the parameters alone: " + (", ".join(call.name for call in self.once.calls) or "nothing")
         project = "the products of project()" if self.takes_input else "project()"
         yield "once a sequence, of the input alone: " + ", ".join([project, *(call.name for call in ahead)])

@@ -20,23 +20,21 @@ from torch._compile import _disable_dynamo
 
 import rnnkit
 from rnnkit import Cell, State
-from rnnkit.errors import ShapeError, first_line
-from rnnkit_compiler import _devices, _program, _rivals
+from rnnkit.errors import ShapeError
+from rnnkit_compiler import _annealing, _devices, _program, _rivals
 from rnnkit_compiler._advancing import Advancing
 from rnnkit_compiler._autocast import narrowed, paused, widened
 from rnnkit_compiler._bound import BoundProgram
 from rnnkit_compiler._cache import Cache
-from rnnkit_compiler._making import first_made, made
+from rnnkit_compiler._making import first_made, looked_at, made
 from rnnkit_compiler._narrow import in_float32, is_narrow, narrow_dtype, said_of
 from rnnkit_compiler._program import ANY, Program, Wanted, candidates, checked, fast_products
 from rnnkit_compiler._symbols import pays, stand_in
-from rnnkit_compiler._writing import known_to_write
 from rnnkit_compiler.backends.base.backend import Refusal, Timeline
 from rnnkit_compiler.backends.cpp.thread_pool import mind_forks
 from rnnkit_compiler.structure.jacobian import state_jacobian
 from rnnkit_compiler.trace.example import example, first_number
 from rnnkit_compiler.trace.fingerprint import Fingerprint
-from rnnkit_compiler.trace.obstacle import obstacle
 from rnnkit_compiler.trace.paths import tensor_at
 from rnnkit_compiler.trace.solvers import sound
 
@@ -269,12 +267,13 @@ def program_for(
     cell: Cell, xs: Tensor, states: Sequence[Tensor], wanted: Wanted = ANY, narrow: bool = False, apart: bool = False
 ) -> Program | Refusal:
     """Return the program of a cell for such input, unless something about the call asks for the loop; see `compose`."""
-    try:
-        fingerprint = Fingerprint(cell)
-    except Exception as error:  # a module may answer as it likes
-        return Refusal(f"looking at the cell fails ({first_line(error)})")
-    reason = fingerprint.unseen or obstacle(cell, fingerprint, xs, states) or known_to_write(cell, fingerprint)
-    return Refusal(reason) if reason else program_of(cell, fingerprint, xs, states, wanted, narrow, apart)
+    return _annealing.program_of(cell, xs, states, lambda one: _program_with(one, xs, states, wanted, narrow, apart))
+
+
+def _program_with(cell: Cell, xs: Tensor, states: Sequence[Tensor], wanted: Wanted, *way: bool) -> Program | Refusal:
+    """Return the program of a cell with all its attributes as they are."""
+    found = looked_at(cell, xs, states)
+    return found if isinstance(found, Refusal) else program_of(cell, found, xs, states, wanted, *way)
 
 
 def program_of(

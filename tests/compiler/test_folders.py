@@ -29,7 +29,18 @@ ORDER = (
         "backends.cpp.building",
     ),
     *("backends.cpp.code", *(f"backends.{name}" for name in OWN_BACKENDS if name != "torch"), "_recorded"),
-    *("_devices", "_program", "_advancing", "_bound", "_repetition", "_writing", "_making", "_rivals", "_symbols"),
+    *(
+        "_devices",
+        "_program",
+        "_advancing",
+        "_bound",
+        "_repetition",
+        "_writing",
+        "_making",
+        "_annealing",
+        "_rivals",
+        "_symbols",
+    ),
     "compiled",
 )
 """Whatever is named here imports only what stands before it, and itself. Torch's operations step in for kernels."""

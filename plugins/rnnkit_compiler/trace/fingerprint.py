@@ -80,7 +80,16 @@ def changed_attribute(before: Hashable, after: Hashable) -> str:
     if not (isinstance(before, tuple) and isinstance(after, tuple)):
         return ""
     found = [*_differing(before[0], after[0], "")]
-    return found[0][0] if found and all(has_both for _, has_both in found) else ""
+    return found[0][0] if found and all(MISSING not in values for _, *values in found) else ""
+
+
+def changed_numbers(before: Hashable, after: Hashable) -> tuple[str, ...]:
+    """Name the attributes in which the keys of two cells of one class differ, if all of these are floats; else none."""
+    if not (isinstance(before, tuple) and isinstance(after, tuple)):
+        return ()
+    found = [*_differing(before[0], after[0], "")]
+    are_numbers = all(_is_of_number(one) and _is_of_number(other) for _, one, other in found)
+    return tuple(path for path, *_ in found) if are_numbers else ()
 
 
 def differences(before: Hashable, after: Hashable) -> Iterator[str]:
@@ -89,7 +98,7 @@ def differences(before: Hashable, after: Hashable) -> Iterator[str]:
         if before != after:
             yield BESIDE
         return
-    yield from (path for path, _ in _differing(before[0], after[0], ""))
+    yield from (path for path, *_ in _differing(before[0], after[0], ""))
     if before[1] != after[1]:
         yield BESIDE
 
@@ -106,8 +115,8 @@ def _said(own: Any) -> dict[str, Any]:
     return dict(zip(own[1::2], own[2::2], strict=True))
 
 
-def _differing(before: Any, after: Any, path: str) -> Iterator[tuple[str, bool]]:
-    """Name what differs, and tell whether both modules have it."""
+def _differing(before: Any, after: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
+    """Name what differs, with what is said of it before and after; MISSING where it is not there."""
     old, new = _said(before), _said(after)
     for name in old | new:
         one, other = old.get(name, MISSING), new.get(name, MISSING)
@@ -116,13 +125,17 @@ def _differing(before: Any, after: Any, path: str) -> Iterator[tuple[str, bool]]
         if _is_of_module(one) and _is_of_module(other) and one[0] == other[0]:
             yield from _differing(one, other, f"{path}{name}.")
         else:
-            yield path + name, MISSING not in (one, other)
+            yield path + name, one, other
 
 
 def _without(own: Any, paths: Container[str], path: str) -> Hashable:
     kept = ((name, value) for name, value in _said(own).items() if path + name not in paths)
     inside = ((name, _without(v, paths, f"{path}{name}.") if _is_of_module(v) else v) for name, v in kept)
     return (own[0], *inside)
+
+
+def _is_of_number(said: Any) -> bool:
+    return isinstance(said, tuple) and bool(said) and said[0] is float
 
 
 def _is_of_module(said: Any) -> bool:

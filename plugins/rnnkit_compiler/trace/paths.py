@@ -1,5 +1,8 @@
 """Dotted paths to the tensors of a module."""
 
+from collections.abc import Iterable
+from itertools import chain
+
 import torch
 from torch import Tensor
 
@@ -14,3 +17,34 @@ def tensor_at(cell: torch.nn.Module, path: str) -> Tensor:
     tensor = module._buffers[name] if parameter is None else parameter
     assert tensor is not None
     return tensor
+
+
+def weights_at(cell: torch.nn.Module, paths: Iterable[str]) -> list[Tensor]:
+    """Return parameters and buffers by their paths; of an attribute that is a float, a tensor of what it is now."""
+    return [_weight_at(cell, path) for path in paths]
+
+
+def _weight_at(cell: torch.nn.Module, path: str) -> Tensor:
+    try:
+        return tensor_at(cell, path)
+    except KeyError:
+        number = number_at(cell, path)
+        if number is None:
+            raise
+        return _made(cell, number)
+
+
+def number_at(cell: torch.nn.Module, path: str) -> float | None:
+    """Return the float of a path; None: there is something else."""
+    *parents, name = path.split(".")
+    module: torch.nn.Module | None = cell
+    for parent in parents:
+        module = None if module is None else module._modules.get(parent)
+    value = None if module is None else vars(module).get(name)
+    return value if type(value) is float else None
+
+
+def _made(cell: torch.nn.Module, number: float) -> Tensor:
+    """Return a tensor that computes as a number does: of no dimension, it leaves others their dtype."""
+    like = next(chain(cell.parameters(), cell.buffers()), None)
+    return torch.tensor(number, dtype=torch.float64, device="cpu" if like is None else like.device)
