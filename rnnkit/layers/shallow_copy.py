@@ -69,7 +69,17 @@ def _with_tensors(module: Module, tensors: Mapping[str, Tensor], prefix: str, do
         table |= {name: tensors[prefix + name] for name in table if prefix + name in tensors}
     for name, child in copied._modules.items():
         copied._modules[name] = None if child is None else _with_tensors(child, tensors, f"{prefix}{name}.", done)
+    _leave_compiled(copied)
     return copied
+
+
+def _leave_compiled(copied: nn.Module) -> None:
+    """Have a copy of a module of `torch.compile` run as it was written: what is compiled reads the module's tensors."""
+    if copied.__dict__.get("_compiled_call_impl") is not None:
+        copied.__dict__["_compiled_call_impl"] = None
+    inner = copied._modules.get("_orig_mod")
+    if inner is not None and type(copied).__name__ == "OptimizedModule":  # by name, for to import it takes a second
+        copied.__dict__["forward"] = inner.__call__
 
 
 def parameter_paths(module: nn.Module) -> Iterator[str]:

@@ -117,7 +117,6 @@ REASONS = {
     "other data": "does more than its operations show",
     "hook in the graph": "another gradient than its operations show",
     "running sum in a buffer": "on a tensor that others see",
-    "scripted": "torch.jit.script, which hides",
     "batch norm": "on a tensor that others see",
     "rows mixed, times zero": "mixes the rows",
 }

@@ -1,8 +1,8 @@
 """Recording a step: it is run three times on small tensors, and what was noted is held to what came out."""
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from rnnkit_compiler.trace.rewritten import Rewriting
 from rnnkit_compiler.trace.rows import joined
 from rnnkit_compiler.trace.saved_tensors import shielded
 from rnnkit_compiler.trace.solvers import with_checks
+from rnnkit_compiler.trace.uncompiled import are_scripted, without_dynamo, without_scripts
 from rnnkit_compiler.trace.verification import (
     ALL,
     FEW,
@@ -83,9 +84,7 @@ def _record_as_written(cell: rnnkit.Cell, examples: "_Examples", nest: Nest) -> 
 def _record(cell: rnnkit.Cell, examples: "_Examples", nest: Nest) -> Recording:
     try:
         reach = Reach(cell)
-        watching = Watching() if reach.reads_past_torch else nullcontext()
-        others = others_kept() if reach.draws else nullcontext()
-        with kept(examples.parts[0]), torch.inference_mode(False), torch.enable_grad(), shielded(), watching, others:
+        with _surroundings(reach, examples.parts[0]):
             few, all_ = (_run(cell, examples, rows, nest) for rows in (FEW, ALL))
             recording = joined(few.recording, all_.recording)
             recording.tables = _tables(recording, examples.weights)
@@ -96,12 +95,42 @@ def _record(cell: rnnkit.Cell, examples: "_Examples", nest: Nest) -> Recording:
             check_gradients(recording, _run(cell, _otherwise(examples), TWO, nest))
             recording.calls = with_checks(recording.calls)
             recording.for_one_row = _is_for_one_row(recording, cell, examples, nest)
+        if are_scripted(reach.opened.values()):
+            _check_scripts(cell, examples, few, nest)
     except NotRecordable:
         raise
     except Exception as error:  # whatever it is: where the step is to blame, the loop says so of the user's own tensors
         known = (reason for words, reason in HIDDEN.items() if words in str(error))
         raise NotRecordable(next(known, f"recording step() fails ({first_line(error)})")) from error
     return recording
+
+
+@contextmanager
+def _surroundings(reach: Reach, like: Tensor) -> Iterator[None]:
+    """Have a step run as it was written, with gradients, and leave random states as they are."""
+    ways: list[AbstractContextManager[Any]] = [
+        kept(like),
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        shielded(),
+        without_dynamo(),
+    ]
+    ways += [Watching()] if reach.reads_past_torch else []
+    ways += [others_kept()] if reach.draws else []
+    ways += [without_scripts()] if are_scripted(reach.opened.values()) else []
+    with ExitStack() as entered:
+        for way in ways:
+            entered.enter_context(way)
+        yield
+
+
+def _check_scripts(cell: rnnkit.Cell, examples: "_Examples", few: Run, nest: Nest) -> None:
+    """Raise NotRecordable if a step with functions that are compiled gives something else than as it was written."""
+    with kept(examples.parts[0]), torch.no_grad(), on_trial(cell) as tried:
+        parts, states = ([tensor[list(FEW)] for tensor in given] for given in (examples.parts, examples.states))
+        y, after = tried.step(nest(tried, parts), tuple(states))
+    for number, tensor in zip(few.recording.results, (y, *after), strict=True):
+        torch.testing.assert_close(few.tensors[number].detach(), tensor, equal_nan=True)
 
 
 def _is_for_one_row(recording: Recording, cell: rnnkit.Cell, examples: "_Examples", nest: Nest) -> bool:

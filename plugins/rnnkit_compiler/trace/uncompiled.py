@@ -1,0 +1,51 @@
+"""What others have compiled within a step runs as it was written while the step is recorded: its operations show."""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from threading import get_ident
+from typing import Any
+
+import torch
+
+from rnnkit_compiler._forks import fork_safe_lock
+
+_without_scripts = fork_safe_lock()
+
+
+def without_dynamo() -> AbstractContextManager[Any]:
+    """Return what has functions and modules of `torch.compile` run eagerly: it would compile the recorder with them."""
+    if "torch._dynamo" not in sys.modules or torch.compiler.is_compiling():  # an import of a second; nothing needs it
+        return nullcontext()
+    eager: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
+    return eager
+
+
+def are_scripted(values: Iterable[Any]) -> bool:
+    """Tell whether there is a function of `torch.jit.script` among some values."""
+    return any(isinstance(value, torch.jit.ScriptFunction) for value in values)
+
+
+@contextmanager
+def without_scripts() -> Iterator[None]:
+    """Have functions of `torch.jit.script` run as the Python they were made of.
+
+    From its second call on, such a function is one node of autograd's, below which no operation has a gradient. The
+    method that is called is that of all threads; others' calls go on to it.
+    """
+    kind: Any = torch.jit.ScriptFunction
+    with _without_scripts:
+        called, own = kind.__call__, get_ident()
+        kind.__call__ = _calling(called, own)
+        try:
+            yield
+        finally:
+            kind.__call__ = called
+
+
+def _calling(called: Callable[..., Any], thread: int) -> Callable[..., Any]:
+    def call(function: Any, /, *args: Any, **kwargs: Any) -> Any:
+        written = getattr(function, "_torchdynamo_inline", None) if get_ident() == thread else None
+        return called(function, *args, **kwargs) if written is None else written(*args, **kwargs)
+
+    return call
