@@ -7,6 +7,7 @@ from torch import Tensor
 import rnnkit
 from rnnkit_compiler.backends.base.backend import RecordedStep, Refusal
 from rnnkit_compiler.ir.derivative import derive
+from rnnkit_compiler.ir.indices import show_errors
 from rnnkit_compiler.ir.lowered import Lowered
 from rnnkit_compiler.ir.lowering import Lowering
 from rnnkit_compiler.ir.rules import COMPLEX_RULES, RULES, is_cheap
@@ -52,7 +53,9 @@ def lowered(recording: Recording, cheap: Callable[[Call], bool]) -> tuple[Record
     simpler = decomposed(recording)
     try:
         parted = split(simpler, cheap)
-        step = Lowering(simpler, parted).run(RULES, COMPLEX_RULES)
+        lowering = Lowering(simpler, parted)
+        step = lowering.run(RULES, COMPLEX_RULES)
+        show_errors(lowering, step)
         if step.answers:  # which may have no counterpart of a gradient that the step's other operations make
             derive(step)
         return simpler, parted, step

@@ -127,12 +127,15 @@ class Unbounded(Counts):
         return h, (h, k + 1)
 
 
-def test_an_index_that_may_be_out_of_range_is_left_to_the_plan():
+def test_an_index_that_may_be_out_of_range_is_native_until_it_is():
     cell = build(Unbounded)
-    assert Compiled().backend_of(cell) != "cpp"
-    assert "gather takes units by an index that may be out of range, as far as the step tells" in Compiled().refusal(
-        cell
-    )
+    assert Compiled().backend_of(cell) == "cpp", Compiled().explain(cell)
+    within, beyond = (torch.randn(steps, 2, 3, dtype=torch.float64) for steps in (6, 7))
+    with building(None, torch.float64):
+        torch.testing.assert_close(Compiled()(cell, within)[0], Loop()(cell, within)[0], rtol=1e-10, atol=1e-10)
+        for unroller in (Loop(), Compiled()):
+            with pytest.raises(RuntimeError, match="out of bounds"):
+                unroller(cell, beyond)
 
 
 @pytest.mark.slow

@@ -28,7 +28,7 @@ VIEWS = (
 TRUTH = frozenset(
     (
         *("eq", "ne", "lt", "le", "gt", "ge", "where", "_to_copy", "masked_fill", "fill", "zero"),
-        *("amax", "amin", "isnan", "isinf", "isposinf", "isneginf", "signbit", "any", "all"),
+        *("amax", "amin", "max", "min", "isnan", "isinf", "isposinf", "isneginf", "signbit", "any", "all"),
         *(f"{kind}_{op}" for kind in ("logical", "bitwise") for op in ("not", "and", "or", "xor")),
         *VIEWS,
         *("cat", "stack"),

@@ -7,12 +7,14 @@ known before it runs.
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from math import prod
 from typing import Any, NamedTuple
 
 import torch
 
 from rnnkit_compiler.ir.bits import AND, BITS, LEFT, RIGHT
+from rnnkit_compiler.ir.constants import Constants
 from rnnkit_compiler.ir.intervals import BOUNDARIES, Interval, place_count, place_of
 from rnnkit_compiler.ir.kept_states import kept
 from rnnkit_compiler.ir.values import MOVES, VIEWS, NotLowerable
@@ -93,10 +95,13 @@ class WholeNumbers:
     def __init__(self, recording: Recording) -> None:
         self._recording, self._dtypes = recording, recording.dtypes
         self._bounds: dict[int, Bound] = {}
+        self._literals = Constants(replace(recording, tables={}))  # without what a buffer has in it for now
         self.divisors: list[int] = []
         """Tensors that integers are divided by, none of which may be 0."""
         self._indices: list[tuple[str, int, Interval]] = []
         """What units are chosen by, and where it must lie, after the name of the operation."""
+        self.unproven: list[tuple[str, int, Interval]] = []
+        """Those that may lie elsewhere, as far as the step tells."""
 
         self.finite: list[int] = []
         """Invariants whose rows are chosen by a product, where an infinity would reach the other rows."""
@@ -113,6 +118,9 @@ class WholeNumbers:
             return Bound(0, 1)
         if self._dtypes[argument.number] not in INTEGERS:
             return UNKNOWN
+        literal = self._literals.of(argument.number)
+        if literal is not None and literal.numel():
+            return Bound(0, float(literal.double().abs().max()))
         return self._bounds.get(argument.number, GIVEN)
 
     def note(self, call: Call, made: Iterable[int | None]) -> None:
@@ -214,20 +222,11 @@ class WholeNumbers:
         return min(float(torch.iinfo(dtype).max) for dtype in INTEGERS if dtype in self._dtypes)
 
     def _kept(self, results: list[tuple[int, int]]) -> dict[int, Interval]:
-        """Return where the integers of the state have to begin, by place.
-
-        Raises:
-            NotLowerable: an index may be out of range even so.
-        """
+        """Return where the integers of the state have to begin, by place, and note which indices need more than that."""
         if not self._indices:
             return {}
         states, intervals = kept(self._recording, results)
-        for name, number, allowed in self._indices:
-            if not intervals.of(Ref(number)).is_within(allowed):
-                raise NotLowerable(
-                    f"{name} takes units by an index that may be out of range, as far as the step tells; "
-                    f"take it modulo {int(allowed.most) + 1}, or clamp it"
-                )
+        self.unproven = [index for index in self._indices if not intervals.of(Ref(index[1])).is_within(index[2])]
         places = {before: place for place, (before, _) in enumerate(results)}
         return {places[before]: interval for before, interval in states.items()}
 

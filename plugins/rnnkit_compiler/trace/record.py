@@ -9,6 +9,7 @@ from torch import Tensor
 
 import rnnkit
 from rnnkit.errors import first_line
+from rnnkit_compiler.trace.conditions import hold
 from rnnkit_compiler.trace.example import on_trial
 from rnnkit_compiler.trace.projection import Nest, nesting
 from rnnkit_compiler.trace.put_back import put_back
@@ -95,6 +96,7 @@ def _record(cell: rnnkit.Cell, examples: "_Examples", nest: Nest) -> Recording:
             check_gradients(recording, _run(cell, _otherwise(examples), TWO, nest))
             recording.calls = with_checks(recording.calls)
             recording.for_one_row = _is_for_one_row(recording, cell, examples, nest)
+            hold(recording)
         if are_scripted(reach.opened.values()):
             _check_scripts(cell, examples, few, nest)
     except NotRecordable:

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from rnnkit_compiler.trace.applied import function_of
+from rnnkit_compiler.trace.conditions import mask_of
 from rnnkit_compiler.trace.functions import Functions
 from rnnkit_compiler.trace.instead import instead
 from rnnkit_compiler.trace.memory import Memory, View
@@ -109,6 +110,11 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if func is aten.as_strided.default:  # autograd makes views of other views so, which no one reads
             self._strided.append(func(*args, **kwargs))
             return self._strided[-1]
+        if func is aten._local_scalar_dense.default:
+            number = self._numbers.get(id(args[0]))
+            if (mask := mask_of(self.recording.calls, args[0], number)) is not None:
+                self.recording.conditions.append(mask)
+                return func(*args)
         check_operation(func)
         check_index(func, args)
         if func is aten.lift_fresh.default and id(args[0]) not in self._numbers:

@@ -114,6 +114,10 @@ class Recording:
     """What the author calls some of the tensors."""
     for_slopes: set[int] = field(default_factory=set)
     """The numbers of what was made for the gradients of Functions written in Python: calls that no step makes."""
+    conditions: list[int] = field(default_factory=list)
+    """The numbers of masks that have to be true everywhere."""
+    is_conditional: bool = False
+    """Whether an output that is no number may stand for an error of torch's."""
     for_one_row: bool = True
     """Whether a batch of one row is stepped by these operations as well."""
 
@@ -124,8 +128,8 @@ class Recording:
 
     @cached_property
     def raises(self) -> bool:
-        """Whether it solves, which raises of a singular matrix."""
-        return any(call.kwargs.get("check_errors") is True for call in self.live)
+        """Whether it may raise: it solves, which does so of a singular matrix, or has conditions."""
+        return self.is_conditional or any(call.kwargs.get("check_errors") is True for call in self.live)
 
     @property
     def results(self) -> list[int]:

@@ -22,7 +22,7 @@ def joined(one: Recording, other: Recording) -> Recording:
     """
     if len(one.calls) != len(other.calls) or len(one.shapes) != len(other.shapes):
         raise NotRecordable("step() calls other operations for another number of rows")
-    if one.results != other.results or not _same_constants(one, other):
+    if (one.results, one.conditions) != (other.results, other.conditions) or not _same_constants(one, other):
         raise NotRecordable("step() makes other tensors for another number of rows")
     size = _sizes(one.rows, other.rows)
     return Recording(
@@ -38,6 +38,7 @@ def joined(one: Recording, other: Recording) -> Recording:
         one.next_states,
         names=one.names,
         for_slopes=one.for_slopes,
+        conditions=one.conditions,
     )
 
 
