@@ -1,4 +1,4 @@
-"""Steps that raise of some numbers, as distributions and indices do: native while all is well, else the loop's error."""
+"""Steps that raise at some numbers, as distributions and indices do: native while all is well, else the loop raises."""
 
 import pytest
 import torch

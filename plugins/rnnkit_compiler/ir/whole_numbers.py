@@ -222,7 +222,7 @@ class WholeNumbers:
         return min(float(torch.iinfo(dtype).max) for dtype in INTEGERS if dtype in self._dtypes)
 
     def _kept(self, results: list[tuple[int, int]]) -> dict[int, Interval]:
-        """Return where the integers of the state have to begin, by place, and note which indices need more than that."""
+        """Return where integers of the state have to begin, by place, and note which indices need more than that."""
         if not self._indices:
             return {}
         states, intervals = kept(self._recording, results)
