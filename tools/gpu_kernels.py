@@ -128,7 +128,7 @@ class Compiler:
 
     def taken(self, name, form, kind):
         """Return what a function takes in a form."""
-        form_key = str(form).replace(", all_registers=False", "")
+        form_key = str(form).replace(", all_registers=False", "").replace(", in_order=False", "")
         key = "\n".join([self._code, name, form_key, kind, self.pointer, self.target, triton.__version__])
         digest = hashlib.sha256(key.encode()).hexdigest()
         if digest not in self._kept:
@@ -248,7 +248,8 @@ def result_of(case, kept):
         raise
     except Exception as error:
         return {"failed": f"{type(error).__name__}: {first_line(error)}"}
-    return {"form": [*form.tiles, *form[1:]], "taken": [*taken(form)]}
+    flags = form[1:] if form.in_order else form[1:-1]
+    return {"form": [*form.tiles, *flags], "taken": [*taken(form)]}
 
 
 def cases(names, first):

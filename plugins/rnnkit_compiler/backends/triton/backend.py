@@ -1,6 +1,7 @@
 """The Triton backend: kernels for GPUs, generated from the same stages as those in C++."""
 
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, lru_cache, partial
 from typing import NamedTuple
 
@@ -29,6 +30,8 @@ from rnnkit_compiler.ir.whole_numbers import INTEGERS
 from rnnkit_compiler.schedule.explanation import explain
 from rnnkit_compiler.schedule.plan import KernelPlan
 from rnnkit_compiler.schedule.sharing import StepWork
+
+logger = logging.getLogger("rnnkit")
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
@@ -74,6 +77,8 @@ class Triton(Backend):
         self._plan = TorchOperations(step, self.invariants, defer=True)
         self._known = cache(self._compared)
         self._choices = lru_cache(MOST_BATCHES)(self._ranked)
+        self._tells_of_spills = False
+        """Whether the user knows that torch's operations run for want of registers."""
 
     def _by_kind(self, kind: str, crowded: bool) -> Compared:
         """Return what runs the steps in kernels of a kind, and the trust in it; `crowded` as `is_crowded` has it."""
@@ -126,20 +131,23 @@ class Triton(Backend):
     def run(self, tensors: Tensors, timeline: Timeline) -> Results:
         """Step through time in the first kind of kernels that is to be trusted and spills nothing.
 
-        If all spill, the first of them runs. Torch's operations do if none is to be trusted, or if there are more rows
-        than kernels count.
+        A kind that is asked for by name runs though it spills. Torch's operations do if no kind may run, or if there
+        are more rows than kernels count.
         """
         if timeline.steps * timeline.batch > MOST_ROWS:
             return self._plan.run(tensors, timeline)
-        choices, spilling = self._choices(timeline.batch), None
+        choices, spilling = self._choices(timeline.batch), []
         for choice, next_one in zip(choices, (*choices[1:], None), strict=True):
             calls, trust = self._by_kind(choice.kind, is_crowded(choice, self._work))
             instead = INSTEAD if next_one is None else f"kernel {next_one.kind!r} is tried instead"
             if trust.is_earned(tensors, instead):
-                if not trust.spills:
+                if self._step.kernel or not trust.spills:
                     return autograd.apply(calls, tensors, timeline)
-                spilling = spilling or calls
-        return autograd.apply(spilling, tensors, timeline) if spilling else self._plan.run(tensors, timeline)
+                spilling.append(choice.kind)
+        if spilling and not self._tells_of_spills:
+            self._tells_of_spills = True
+            logger.warning("cell %r: %s; %s", self._step.title, _spill(spilling), INSTEAD)
+        return self._plan.run(tensors, timeline)
 
     @property
     def _work(self) -> StepWork:
@@ -162,6 +170,8 @@ class Triton(Backend):
             yield f"trust in {kind}: {self._by_kind(kind, False).trust.explain()}"
             if kind == GRID:
                 yield f"trust in {kind}, several blocks a program: {self._by_kind(kind, True).trust.explain()}"
+        if self._tells_of_spills:
+            yield f"{INSTEAD}, where no kind of kernels is right and spills nothing"
         yield from explain(self._schedule)
 
     def is_worth_it(self, steps: int, batch: int) -> bool:
@@ -182,3 +192,9 @@ class Triton(Backend):
     def clear_cache(cls) -> int:
         """Forget all verdicts; return their bytes."""
         return VERDICTS.clear()
+
+
+def _spill(kinds: Sequence[str]) -> str:
+    """Say that kernels of some kinds spill registers."""
+    named = ", ".join(map(repr, kinds))
+    return f"kernel{'s' * (len(kinds) > 1)} {named} spill{'s' * (len(kinds) == 1)} registers in every form"

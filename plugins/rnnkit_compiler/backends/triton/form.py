@@ -2,9 +2,9 @@
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from math import ceil
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rnnkit_compiler.backends.triton.failure import in_one_line
 from rnnkit_compiler.backends.triton.tiles import Tiles
@@ -25,40 +25,66 @@ class Form(NamedTuple):
     all_registers: bool = False
     """Whether a thread may have all registers there are: else the compiler may spill some so that more fit at once."""
 
+    in_order: bool = False
+    """Whether the assembler leaves instructions about where they are: else it reads ahead, into registers."""
+
     @property
-    def options(self) -> dict[str, int]:
+    def options(self) -> dict[str, Any]:
         """What the compiler is told."""
-        return {"num_warps": self.tiles.warps, **({"maxnreg": 255} if self.all_registers else {})}
+        options: dict[str, Any] = {"num_warps": self.tiles.warps}
+        if self.all_registers:
+            options["maxnreg"] = MOST_REGISTERS
+        if self.in_order:
+            options["ptx_options"] = "--opt-level 1"
+        return options
 
 
 MOST_REGISTERS = 255
 """Of a thread, on every GPU of NVIDIA's."""
 
+OF_NVIDIA = ("maxnreg", "ptx_options")
+"""The options that the compiler for AMD's GPUs does not know: a thread has all registers there anyway."""
+
 
 def settled(first: Form, spilled_by: Callable[[Form], int], is_full: Callable[[Form], bool]) -> Form:
     """Return the first form in which a kernel spills nothing, or that in which it spills least.
 
-    On a device and in the table of the documentation it is the same rule: weights that would have to be spilled are not
-    held, and tiles are made smaller. A compilation takes seconds: none is made that gives what another has given.
+    On a device and in the table of the documentation it is the same rule. A compilation takes seconds: none is made
+    that gives what another has given.
 
     Args:
         first: the one to be tried first.
         spilled_by: compiles the kernel, and returns the bytes that a thread spills.
         is_full: tells whether a thread that spilled had all registers there are, or what spills are no registers.
     """
-    if first.holds_weights and _holds(first, spilled_by):
-        return first
-    tiles = (first.tiles, *first.tiles.smaller)
     spilled: dict[Form, int] = {}
-    for all_registers in (False, True):
-        for one in tiles:
-            if all_registers and is_full(Form(one)):
-                continue
-            form = Form(one, all_registers=all_registers)
+    for form in _candidates(first, spilled, is_full):
+        try:
             spilled[form] = spilled_by(form)
-            if not spilled[form]:
-                return form
+        except Exception as error:
+            if not (form.holds_weights or form.in_order):
+                raise
+            logger.debug("%s: not taken (%s)", form, in_one_line(error))  # others may do
+            continue
+        if not spilled[form]:
+            return form
     return min(spilled, key=lambda form: spilled[form])
+
+
+def _candidates(first: Form, spilled: Mapping[Form, int], is_full: Callable[[Form], bool]) -> Iterator[Form]:
+    """List the forms to try: of smaller tiles, with all registers, and in order, those first that spilled least.
+
+    Args:
+        first: the one to be tried first.
+        spilled: bytes that a thread spills in those that have been tried.
+        is_full: as `settled` has it.
+    """
+    if first.holds_weights:
+        yield first
+    forms = [Form(tiles) for tiles in (first.tiles, *first.tiles.smaller)]
+    yield from forms
+    yield from (form._replace(all_registers=True) for form in forms if not is_full(form))
+    yield from (form._replace(in_order=True) for form in sorted(forms, key=lambda form: spilled[form]))
 
 
 def spilled_of(local: int, ptx: str) -> int:
@@ -71,11 +97,3 @@ def spilled_of(local: int, ptx: str) -> int:
     """
     declared = sum(map(int, re.findall(r"\.local [^;]*\[(\d+)\];", ptx)))
     return max(0, local - ceil(declared / ALIGNMENT) * ALIGNMENT)
-
-
-def _holds(form: Form, spilled_by: Callable[[Form], int]) -> bool:
-    try:
-        return not spilled_by(form)
-    except Exception as error:  # of the compiler: without them it may do
-        logger.debug("weights are not held on chip: %s", in_one_line(error))
-        return False

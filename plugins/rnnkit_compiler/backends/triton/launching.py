@@ -9,7 +9,7 @@ import torch
 from rnnkit_compiler.backends.base.runtime import Launch
 from rnnkit_compiler.backends.triton.code.kernel_source import KernelText
 from rnnkit_compiler.backends.triton.cost import GRID, SEQUENCE, STEPS
-from rnnkit_compiler.backends.triton.form import MOST_REGISTERS, Form, spilled_of
+from rnnkit_compiler.backends.triton.form import MOST_REGISTERS, OF_NVIDIA, Form, spilled_of
 
 TOO_MUCH = 1 << 30
 """Bytes that what does not fit a device at all is said to spill."""
@@ -96,8 +96,8 @@ class Run:
         programs = (tiles.programs(self._timeline.batch), 1 if self._kind == SEQUENCE else shares.units)
         constants = [*tiles[:3], self._precision]
         options: dict[str, Any] = form.options
-        if torch.version.hip is not None:  # whose compiler takes all registers anyway, and does not know the word
-            options.pop("maxnreg", None)
+        if torch.version.hip is not None:
+            options = {name: value for name, value in options.items() if name not in OF_NVIDIA}
         if self._kind != STEPS:
             constants += [self._kind == GRID, form.holds_weights]
         if self._kind == GRID and shares.units > 1:  # programs that wait for each other all have to be there

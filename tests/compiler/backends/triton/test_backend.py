@@ -231,9 +231,13 @@ def test_forms_that_spill_are_made_smaller():
     assert found(few, lambda form: 8 * (form.tiles.warps < 8)) == Form(few._replace(warps=8))
     assert found(first, lambda form: form.tiles.units - 16) == Form(Tiles(16, 16, 16, 8))
     assert found(first, lambda form: 8 * (not form.all_registers)) == Form(first, all_registers=True)
-    least = found(first, lambda form: 8 + form.tiles.depth + form.all_registers)
+    assert found(first, lambda form: 8 * (not form.in_order) * form.tiles.depth) == Form(
+        first._replace(depth=16), in_order=True
+    ), "of those that spill least without"
+    least = found(first, lambda form: 8 + form.tiles.depth + form.all_registers + form.in_order)
     assert least == Form(first._replace(depth=16)), "the least, where all spill"
     assert Form(first, all_registers=True).options == {"num_warps": 8, "maxnreg": 255}
+    assert Form(first, in_order=True).options == {"num_warps": 8, "ptx_options": "--opt-level 1"}
 
 
 def test_a_form_that_had_all_registers_is_not_compiled_again():
@@ -243,7 +247,11 @@ def test_a_form_that_had_all_registers_is_not_compiled_again():
     for full in (smaller, smaller[1:]):
         tried.clear()
         found = settled(Form(first), lambda form: tried.append(form) or 8 * form.tiles.units, lambda f: f.tiles in full)  # noqa: B023
-        assert tried == [*map(Form, smaller), *(Form(one, all_registers=True) for one in smaller if one not in full)]
+        in_order = [Form(one, in_order=True) for one in reversed(smaller)]  # that which spills least first
+        wide = [Form(one, all_registers=True) for one in smaller if one not in full]
+        assert [*dict.fromkeys(tried)] == tried
+        assert tried[: -len(smaller)] == [*map(Form, smaller), *wide]
+        assert sorted(tried[-len(smaller) :]) == sorted(in_order)
         assert found == Form(smaller[-1])
 
 
@@ -256,6 +264,28 @@ def test_weights_that_spill_are_not_held(spilled):
 
     first = Form(Tiles(16, 16, 32, 8), True)
     assert settled(first, spilled_by, lambda form: False).holds_weights == (spilled == 0)
+
+
+def test_weights_that_spill_are_held_where_more_is_spilled_without_them():
+    first = Form(Tiles(16, 16, 32, 8), True)
+    assert settled(first, lambda form: 8 if form.holds_weights else 16, lambda form: True) == first
+    assert settled(first, lambda form: 8, lambda form: True) == first, "the first of those that spill alike"
+    assert not settled(first, lambda form: 16 if form.holds_weights else 8, lambda form: True).holds_weights
+
+
+def test_a_compiler_that_cannot_leave_instructions_in_order_is_not_asked_for_it():
+    def spilled_by(form):
+        if form.in_order:
+            raise KeyError("ptx_options")
+        return form.tiles.units
+
+    assert settled(Form(Tiles(16, 64, 32, 8)), spilled_by, lambda form: True) == Form(Tiles(16, 16, 16, 8))
+
+    def failing(form):
+        raise RuntimeError("no such operation")
+
+    with pytest.raises(RuntimeError, match="no such operation"):
+        settled(Form(Tiles(16, 64, 32, 8)), failing, lambda form: True)
 
 
 def test_weights_are_held_where_registers_have_room():

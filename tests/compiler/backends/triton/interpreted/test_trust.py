@@ -260,30 +260,38 @@ def test_in_low_precision_kernels_may_be_near_to_float32_instead(dtype, fresh, m
     assert f"trust in sequence: {NUMBERS}" in explained("phased")
 
 
+EVERY_KIND = {"grid", "sequence", "steps"}
+
+
 @pytest.mark.parametrize(
-    ("spilling", "runs"), [({"grid"}, "sequence"), ({"grid", "sequence", "steps"}, "grid")], ids=["one", "all"]
+    ("spilling", "wanted", "runs"),
+    [({"grid"}, None, {"sequence"}), (EVERY_KIND, None, set()), (EVERY_KIND, "grid", {"grid"})],
+    ids=["one", "all", "all, and one is asked for"],
 )
-def test_a_kind_that_spills_in_every_form_runs_only_where_all_do(spilling, runs, fresh, monkeypatch, caplog):
+def test_a_kind_that_spills_in_every_form_runs_only_by_name(spilling, wanted, runs, fresh, monkeypatch, caplog):
     used, all_steps = [], launching.Run.all_steps
     monkeypatch.setattr(cost, "time_of", lambda choice, *_: {"grid": 1, "sequence": 2, "steps": 3}[choice.kind])
     monkeypatch.setattr(kernels.Kernels, "spilled", lambda self, kind: 8 * (kind in spilling))
     monkeypatch.setattr(launching.Run, "all_steps", lambda run, form: (used.append(run._kind), all_steps(run, form)))
-    run("rnn", kernel=None)
+    run("rnn", kernel=wanted)
     for known in (False, True):  # by a trial, and from the verdicts that it has left
         if known:
             fresh()
             monkeypatch.setattr(trust.Trust, "_found", None)
         used.clear()
-        layer, found = run("rnn", kernel=None)
-        assert set(used) == {runs}
+        layer, found = run("rnn", kernel=wanted)
+        run("rnn", kernel=wanted)
+        assert set(used) == runs
         for one, other in zip(found, expected(layer, "rnn"), strict=True):
             torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
-    told = Compiled(backend="triton").explain(layer.cells[0])
-    assert (
-        "trust in grid: compared with torch's operations on this device: equal within rounding; a thread spills 8"
-        in told
-    )
-    assert not caplog.records
+    told = Compiled(backend="triton", kernel=wanted).explain(layer.cells[0])
+    equal = "trust in grid: compared with torch's operations on this device: equal within rounding; a thread spills 8"
+    assert equal in told
+    told_of = "torch's operations run instead, where no kind of kernels is right and spills nothing"
+    assert (told_of in told) == (not runs)
+    said = [record.getMessage() for record in caplog.records]
+    spill = "cell 'rnn': kernels 'grid', 'sequence', 'steps' spill registers in every form"
+    assert said == ([] if runs else [f"{spill}; torch's operations run instead"] * 2), "once for each of two programs"
 
 
 def test_a_verdict_that_cannot_be_read_is_found_again(fresh, caplog):
