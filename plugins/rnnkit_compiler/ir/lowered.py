@@ -10,6 +10,16 @@ from rnnkit_compiler.ir.graph import Graph, Node, needed
 from rnnkit_compiler.ir.whole_numbers import Growth
 
 
+class InFloat32(NamedTuple):
+    """What a step of low precision has in float32, which kernels compute in."""
+
+    constants: set[int]
+    """The numbers of those that the step's own precision would round."""
+
+    beside: set[Node]
+    """What the step makes in its own precision, if it makes something in float32 on the way; else nothing."""
+
+
 class Invariant(NamedTuple):
     """A tensor of the recording that is the same at every step, and the form that it enters in."""
 
@@ -79,6 +89,9 @@ class Lowered:
 
     tables: list[int]
     """The numbers of buffers that units are taken by: the step holds for what is in them now."""
+
+    in_float32: InFloat32
+    """What a step of low precision has in float32."""
 
     names: dict[Node, str]
     """What the author of the step calls some of the nodes, for those who read what is generated."""

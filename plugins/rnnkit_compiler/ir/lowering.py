@@ -101,6 +101,7 @@ class Lowering:
             self.dtypes.whole.growth(results),
             self.added.sources,
             self.constants.tables,
+            self.dtypes.precisions.in_float32(self.values, self.vectors, self.factors.matrices),
             self._names(),
             self._connected(),
             self.answers,
@@ -110,10 +111,8 @@ class Lowering:
         """Return what the step's author calls the nodes that are there."""
         named = self.recording.names
         found = {self.values[number].node: name for number, name in named.items() if number in self.values}
-        for k, vector in enumerate(self.vectors):
-            if vector.number in named:
-                found[self.graph.make("vector", (), prod(vector.shape), k)] = named[vector.number]
-        return found
+        read = [(k, vector) for k, vector in enumerate(self.vectors) if vector.number in named]
+        return found | {self.graph.make("vector", (), prod(v.shape), k): named[v.number] for k, v in read}
 
     def _connected(self) -> Connected:
         found = connected(self.recording)

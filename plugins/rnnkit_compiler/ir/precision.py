@@ -1,24 +1,31 @@
 """Tensors of another precision than the step's, where a kernel that computes in one gives the same numbers.
 
-In a step of low precision, float32 on the way: kernels compute in it anyway. In one of higher precision, what was given
-in a lower one, since each number of the lower is one of the higher; and what was made in it of truths and of small
-whole numbers, as masks are, since these are exact in both.
+In a step of low precision, float32 on the way and constants in it: kernels compute in it anyway. In one of higher
+precision, what was given in a lower one, since each number of the lower is one of the higher; and what was made in it
+of truths and of small whole numbers, as masks are, since these are exact in both.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from math import prod
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from rnnkit_compiler.ir.constants import Constants
-from rnnkit_compiler.ir.values import NotLowerable
+from rnnkit_compiler.ir.graph import Node
+from rnnkit_compiler.ir.lowered import InFloat32, Invariant
+from rnnkit_compiler.ir.values import NotLowerable, Value
 from rnnkit_compiler.ir.whole_numbers import INTEGERS, SAME, SMALL, SUMS, WholeNumbers, numbers_of
 from rnnkit_compiler.trace.recording import Call, Recording, Ref
 from rnnkit_compiler.trace.split import Split
 
 COMPLEX = {torch.complex64: torch.float32, torch.complex128: torch.float64}
 """Pairs of real numbers."""
+
+
+LOW = (torch.bfloat16, torch.float16)
+"""Kernels in these compute in float32, and read constants in it."""
 
 
 class Precisions:
@@ -56,6 +63,34 @@ class Precisions:
         """Tell whether the kernel's precision is enough for the output."""
         return self._precision(number) in (self._real, *EXACT) or self._is_lower(number)
 
+    def in_float32(
+        self, values: Mapping[int, Value], vectors: Iterable[Invariant], matrices: Iterable[Invariant]
+    ) -> InFloat32:
+        """Return what a step of low precision has in float32; nothing of another step.
+
+        Args:
+            values: by their numbers, in the order in which they are made; a node is what it is first made as.
+            vectors: that kernels read.
+            matrices: that they multiply by, in the step's own precision.
+
+        Raises:
+            NotLowerable: one of the matrices is a constant that this would round.
+        """
+        if not all(self._is_given_exactly(matrix.number) for matrix in matrices):
+            raise NotLowerable(f"a matrix of constants is {torch.float32} beside {self._real}")
+        constants = {vector.number for vector in vectors if not self._is_given_exactly(vector.number)}
+        first: dict[Node, int] = {}
+        for number, value in values.items() if self._real in LOW else ():
+            first.setdefault(value.node, number)
+        own = {node for node, number in first.items() if self._recording.dtypes[number] != torch.float32}
+        return InFloat32(constants, own if len(own) < len(first) else set())
+
+    def _is_given_exactly(self, number: int) -> bool:
+        if self._real not in LOW or self._recording.dtypes[number] != torch.float32:
+            return True
+        constant = self._constants.of(number)
+        return constant is None or is_exact(constant, self._real)
+
     def _precision(self, number: int) -> torch.dtype:
         dtype = self._recording.dtypes[number]
         return COMPLEX.get(dtype, dtype)
@@ -70,14 +105,14 @@ class Precisions:
             return True
         if number in self._made:
             return number in self._wholes or (dtype == torch.float32 and self._real.itemsize < dtype.itemsize)
-        return (self._is_lower(number) and number not in self._parts) or self._is_the_same(number)
+        return (self._is_lower(number) and number not in self._parts) or self._is_constant(number)
 
-    def _is_the_same(self, number: int) -> bool:
-        """Tell whether a tensor is a constant of numbers that the step's own precision has as well."""
+    def _is_constant(self, number: int) -> bool:
+        """Tell whether a tensor is a constant that kernels read as it is."""
         constant = self._constants.of(number) if self._recording.dtypes[number].is_floating_point else None
         if constant is None:
             return False
-        return torch.allclose(constant.to(self._real).to(constant.dtype), constant, rtol=0, atol=0, equal_nan=True)
+        return (constant.dtype == torch.float32 and self._real in LOW) or is_exact(constant, self._real)
 
     def _size(self, call: Call) -> float | None:
         """Return the largest that a number of a call's result may be; None: it may be any, or no whole one."""
@@ -108,6 +143,11 @@ class Precisions:
 
 EXACT: Collection[torch.dtype] = (torch.bool, *INTEGERS)
 """What has one precision."""
+
+
+def is_exact(tensor: Tensor, dtype: torch.dtype) -> bool:
+    """Tell whether a dtype has all numbers of a tensor."""
+    return torch.allclose(tensor.to(dtype).to(tensor.dtype), tensor, rtol=0, atol=0, equal_nan=True)
 
 
 def made_by(call: Call) -> list[int]:

@@ -33,7 +33,8 @@ class KernelPlan:
             if state_of(deferred) is None and deferred.operand not in self.operands:
                 self.operands.append(deferred.operand)
         results = [self.step.output, *self.step.next_states]
-        self.saved = choose_saved(results, self.gradients, rounded=self.step.dtype.itemsize < 4)
+        rounded = self.step.dtype.itemsize < 4
+        self.saved = choose_saved(results, self.gradients, rounded, self.step.in_float32.beside)
 
     @cached_property
     def y_state(self) -> int | None:

@@ -1,6 +1,6 @@
 """What is kept for backward, and what is computed again there from what it reads anyway."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from rnnkit_compiler.ir.contraction import equation_of
@@ -11,7 +11,9 @@ LIGHT = 2
 """Operations, none of them heavy, up to which what is read whole is kept in place of what follows from it."""
 
 
-def choose_saved(results: Sequence[Node], gradients: Sequence[Node], rounded: bool = False) -> list[Node]:
+def choose_saved(
+    results: Sequence[Node], gradients: Sequence[Node], rounded: bool = False, low: Collection[Node] = ()
+) -> list[Node]:
     """Choose what to keep: what backward reads, unless it follows from what it reads anyway by little work.
 
     Args:
@@ -19,17 +21,35 @@ def choose_saved(results: Sequence[Node], gradients: Sequence[Node], rounded: bo
         gradients: all that backward computes.
         rounded: whether what is kept has fewer digits than what is computed: then what is asked to be equal, as a
             number to the largest of its row, is kept itself, since computed again it may be another.
+        low: what the loop rounds as well, if it does not round all: of the rest what it is made of is kept, as far as
+            that is pointwise, and it is computed again.
     """
     forward = set(needed(results))
     backward = [node for node in needed(gradients, forward) if node not in forward]
     read = {operand for node in backward for operand in node.inputs if operand in forward}
     read = {_unrepeated(node) for node in read} | {node for node in gradients if node in forward}
     exact = {_unrepeated(operand) for node in backward if rounded and node.op == "eq" for operand in node.inputs}
+    if low:
+        read = {source for node in read for source in ({node} if node in exact else _sources(node, low))}
     saved: list[Node] = []
     for node in sorted(read, key=lambda node: node.number):  # the same order in every process
         if not node.is_leaf and (node in exact or not _follows(node, set(saved))):
             saved.append(node)
     return saved if rounded else _with_whole_rows(saved, results)
+
+
+def _sources(node: Node, low: Collection[Node]) -> set[Node]:
+    """Return what a node is made of by pointwise operations on what is not rounded."""
+    stack, seen, found = [node], {node}, set[Node]()
+    while stack:
+        inner = stack.pop()
+        made = inner.inputs[0] if inner.op in ("slice", "gather", "expand") else inner
+        if inner in low or made in low or made.op not in OPERATIONS:
+            found.add(inner)
+        else:
+            stack += [operand for operand in inner.inputs if operand not in seen]
+            seen.update(inner.inputs)
+    return {inner for inner in found if inner.op != "number"}
 
 
 def _with_whole_rows(saved: Sequence[Node], results: Sequence[Node]) -> list[Node]:

@@ -167,7 +167,11 @@ class Pass:
         for k, (place, vector) in enumerate(zip(self.recurrence.of_vector, self.step.vectors, strict=True)):
             number = self.invariants[place]
             whole = self.shapes[number].numel() == prod(vector.shape)
-            self.admit(numbered.vector(k), number, None if whole else vector.shape)
+            shape = self.shapes[number] if whole else vector.shape
+            if self.recurrence.is_wide[place]:
+                self._outside.add(self.enter(numbered.vector(k), self.made(_expanded(number, torch.float32, shape))))
+            else:
+                self.admit(numbered.vector(k), number, None if whole else shape)
 
     def rows(self, buffer: Buffer, width: int, count: int = 1) -> Matrix:
         """Describe a buffer with a slot for each step as a matrix: (T * B, width); (T * B * count, width / count)."""

@@ -43,6 +43,8 @@ class Recurrence:
         self.of_matrix = [numbers.index(matrix.number) for matrix in step.matrices]
         """Which invariant each matrix is, or is a part of."""
         self.of_vector = [numbers.index(vector.number) for vector in step.vectors]
+        self.is_wide = [number in step.in_float32.constants for number in numbers]
+        """Of each invariant, whether it is read in float32 in a step of low precision."""
         ahead = {hoisted.matrix for hoisted in step.hoisted}
         sizes = [prod(matrix.shape) for k, matrix in enumerate(step.matrices) if k not in ahead]
         self.work = step_work(self.plan.inference, sum(sizes), step.dtype.itemsize)

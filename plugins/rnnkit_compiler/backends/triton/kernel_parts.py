@@ -39,10 +39,11 @@ def run_of(lengths, rows, t, batch):
 
 @triton.jit
 def multiplied(a, b, added, PRECISION: tl.constexpr):
-    """Return a @ b + added."""
+    """Return a @ b + added; of two precisions, as constants in float32 beside others, the factors have the lower one."""
+    low: tl.constexpr = a.dtype if a.dtype.primitive_bitwidth < b.dtype.primitive_bitwidth else b.dtype
     if INTERPRETED:  # in which products take the bits of bfloat16 for integers
-        return tl.dot(a.to(added.dtype), b.to(added.dtype), added)
-    return tl.dot(a, b, added, input_precision=PRECISION)
+        return tl.dot(a.to(low).to(added.dtype), b.to(low).to(added.dtype), added)
+    return tl.dot(a.to(low), b.to(low), added, input_precision=PRECISION)
 
 
 @triton.jit
@@ -87,10 +88,11 @@ def rows_of_stack(rows, run, depth, LAYERS: tl.constexpr, PIECES: tl.constexpr, 
 
 @triton.jit
 def multiplied_stacks(a, b, REAL: tl.constexpr, PRECISION: tl.constexpr):
-    """Return the product of each layer."""
+    """Return the product of each layer; of two precisions the factors have the lower one."""
+    low: tl.constexpr = a.dtype if a.dtype.primitive_bitwidth < b.dtype.primitive_bitwidth else b.dtype
     if INTERPRETED:
-        return tl.dot(a.to(REAL), b.to(REAL))
-    return tl.dot(a, b, input_precision=PRECISION, out_dtype=REAL)
+        return tl.dot(a.to(low).to(REAL), b.to(low).to(REAL))
+    return tl.dot(a.to(low), b.to(low), input_precision=PRECISION, out_dtype=REAL)
 
 
 @triton.jit

@@ -84,6 +84,7 @@ class TritonRuntime(LaunchingRuntime):
 
         def product() -> None:
             left, right = (matrix.location.matrix(*matrix[1:]) for matrix in (a, b))
+            right = right.to(left.dtype)  # a matrix of constants may be in float32 beside rows of low precision
             rows = result.view(a.rows, b.columns)
             if bias is None:
                 torch.mm(left, right, out=rows)

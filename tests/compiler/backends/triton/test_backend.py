@@ -136,9 +136,18 @@ def test_the_next_number_is_that_of_the_dtype():
     assert made.reason == "Triton has no nextafter in bfloat16, which is computed in float32"
 
 
-@pytest.mark.parametrize(("number", "is_taken"), [(0.5, True), (-float("inf"), True), (0.1, False)])
-def test_constants_of_higher_precision_are_taken_where_they_are_the_same(number, is_taken):
+@pytest.mark.parametrize("number", [0.5, -float("inf"), 0.1])
+def test_constants_of_higher_precision_are_taken(number):
     cell = Elementwise(lambda h: torch.sigmoid(h + torch.tensor([1.0, number, 2.0])).to(h.dtype)).to(torch.bfloat16)
+    step = recorded(cell, torch.bfloat16)
+    assert step is not None
+    assert not isinstance(step.lowered, Refusal)
+
+
+@pytest.mark.parametrize(("number", "is_taken"), [(0.5, True), (0.1, False)])
+def test_matrices_of_higher_precision_are_taken_where_they_are_the_same(number, is_taken):
+    matrix = [[1.0, number, 2.0]] * 3
+    cell = Elementwise(lambda h: torch.sigmoid(h.float() @ torch.tensor(matrix)).to(h.dtype)).to(torch.bfloat16)
     step = recorded(cell, torch.bfloat16)
     assert (step is not None and not isinstance(step.lowered, Refusal)) is is_taken
 
