@@ -42,6 +42,9 @@ class Form(NamedTuple):
 MOST_REGISTERS = 255
 """Of a thread, on every GPU of NVIDIA's."""
 
+FEW_WARPS = 4
+"""Of a program each of whose threads is to have twice the registers that it has on AMD's GPUs among eight warps."""
+
 OF_NVIDIA = ("maxnreg", "ptx_options")
 """The options that the compiler for AMD's GPUs does not know: a thread has all registers there anyway."""
 
@@ -72,7 +75,10 @@ def settled(first: Form, spilled_by: Callable[[Form], int], is_full: Callable[[F
 
 
 def _candidates(first: Form, spilled: Mapping[Form, int], is_full: Callable[[Form], bool]) -> Iterator[Form]:
-    """List the forms to try: of smaller tiles, with all registers, and in order, those first that spilled least.
+    """List the forms to try: of smaller tiles, with all registers, in order, of few threads that have more each.
+
+    Of those in order those come first that spilled least. Fewer threads have more registers on AMD's GPUs alone, where
+    the two before are nothing new, and are not compiled again.
 
     Args:
         first: the one to be tried first.
@@ -84,7 +90,9 @@ def _candidates(first: Form, spilled: Mapping[Form, int], is_full: Callable[[For
     forms = [Form(tiles) for tiles in (first.tiles, *first.tiles.smaller)]
     yield from forms
     yield from (form._replace(all_registers=True) for form in forms if not is_full(form))
-    yield from (form._replace(in_order=True) for form in sorted(forms, key=lambda form: spilled[form]))
+    plain = [form for form in spilled if not form.all_registers]
+    yield from (form._replace(in_order=True) for form in sorted(plain, key=lambda form: spilled[form]))
+    yield Form(forms[-1].tiles._replace(warps=FEW_WARPS))
 
 
 def spilled_of(local: int, ptx: str) -> int:

@@ -243,6 +243,8 @@ def test_forms_that_spill_are_made_smaller():
     assert found(first, lambda form: 8 * (not form.in_order) * form.tiles.depth) == Form(
         first._replace(depth=16), in_order=True
     ), "of those that spill least without"
+    few = found(first, lambda form: 8 * (form.tiles.warps > 4))
+    assert few == Form(Tiles(16, 16, 16, 4)), "whose threads have more registers on AMD's GPUs"
     least = found(first, lambda form: 8 + form.tiles.depth + form.all_registers + form.in_order)
     assert least == Form(first._replace(depth=16)), "the least, where all spill"
     assert Form(first, all_registers=True).options == {"num_warps": 8, "maxnreg": 255}
@@ -256,11 +258,10 @@ def test_a_form_that_had_all_registers_is_not_compiled_again():
     for full in (smaller, smaller[1:]):
         tried.clear()
         found = settled(Form(first), lambda form: tried.append(form) or 8 * form.tiles.units, lambda f: f.tiles in full)  # noqa: B023
-        in_order = [Form(one, in_order=True) for one in reversed(smaller)]  # that which spills least first
         wide = [Form(one, all_registers=True) for one in smaller if one not in full]
-        assert [*dict.fromkeys(tried)] == tried
-        assert tried[: -len(smaller)] == [*map(Form, smaller), *wide]
-        assert sorted(tried[-len(smaller) :]) == sorted(in_order)
+        in_order = sorted((Form(one, in_order=True) for one in smaller), key=lambda form: form.tiles.units)
+        few = Form(smaller[-1]._replace(warps=4))
+        assert tried == [*map(Form, smaller), *wide, *in_order, few]
         assert found == Form(smaller[-1])
 
 
@@ -280,6 +281,8 @@ def test_weights_that_spill_are_held_where_more_is_spilled_without_them():
     assert settled(first, lambda form: 8 if form.holds_weights else 16, lambda form: True) == first
     assert settled(first, lambda form: 8, lambda form: True) == first, "the first of those that spill alike"
     assert not settled(first, lambda form: 16 if form.holds_weights else 8, lambda form: True).holds_weights
+    in_order = settled(first, lambda form: 8 * (not (form.holds_weights and form.in_order)), lambda form: True)
+    assert in_order == first._replace(in_order=True)
 
 
 def test_a_compiler_that_cannot_leave_instructions_in_order_is_not_asked_for_it():

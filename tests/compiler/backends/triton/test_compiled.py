@@ -37,6 +37,7 @@ FEW = (
     "rnn 128 float32 sm_90 Forward sequence",
     "gru 128 bfloat16 gfx942 Backward grid",
     "lstm 256 bfloat16 sm_90 Forward grid",
+    "onlstm 256 float32 sm_80 Backward grid",
 )
 
 
@@ -51,16 +52,11 @@ def test_the_table_is_what_the_compiler_says(name, gpu_kernels, kept):
     assert found == committed["kernels"][name]
 
 
-def test_each_kernel_of_the_table_compiles_and_where_one_spills_another_kind_does_not(gpu_kernels):
+def test_each_kernel_of_the_table_compiles_and_none_spills(gpu_kernels):
     kernels = json.loads(gpu_kernels.RESULTS.read_text(encoding="utf-8"))["kernels"]
     assert {result.get("failed") for result in kernels.values()} == {None}
     assert {name.split()[0] for name in kernels} == {*rnnkit.cells}
-    spilled = {}
-    for name, result in kernels.items():
-        *where, _, kind = name.split()
-        spilled.setdefault((*where,), {}).setdefault(kind, []).append(result.get("taken", (0, 0))[1])
-    spilling = {where: kinds for where, kinds in spilled.items() if any(map(any, kinds.values()))}
-    assert all(any(len(both) == 2 and not any(both) for both in kinds.values()) for kinds in spilling.values())
+    assert {result["taken"][1] for result in kernels.values() if "taken" in result} == {0}
 
 
 def test_the_page_shows_what_is_committed(gpu_kernels):
