@@ -39,7 +39,7 @@ def run_of(lengths, rows, t, batch):
 
 @triton.jit
 def multiplied(a, b, added, PRECISION: tl.constexpr):
-    """Return a @ b + added; of two precisions, as constants in float32 beside others, the factors have the lower one."""
+    """Return a @ b + added; of two precisions, as constants in float32 beside others, factors have the lower one."""
     low: tl.constexpr = a.dtype if a.dtype.primitive_bitwidth < b.dtype.primitive_bitwidth else b.dtype
     if INTERPRETED:  # in which products take the bits of bfloat16 for integers
         return tl.dot(a.to(low).to(added.dtype), b.to(low).to(added.dtype), added)
