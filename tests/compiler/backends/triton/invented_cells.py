@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from .later_cells import EVERY_LATER_CELL
 from .unseen_cells import EVERY_UNSEEN_CELL, Rotor, Unseen
+from .wide_cells import EVERY_WIDE_CELL, ComplexUnit, Solved
 
 
 class Heads(Unseen):
@@ -184,7 +185,10 @@ class Spectrum(Unseen):
 
 EVERY_INVENTED_CELL = (Heads, KeyValue, Phasors, Clocks, Tape, Normed, Running, Winners, Sorted, Spectrum)
 
-NOT_IN_16_BITS = (Rotor, Phasors, Spectrum)
-"""What torch itself has in higher precision alone: complex numbers, spectra."""
+NOT_IN_16_BITS = (Rotor, Phasors, Spectrum, ComplexUnit, Solved)
+"""What torch itself has in higher precision alone: complex numbers, spectra, inverses."""
 
-CELLS = (*EVERY_UNSEEN_CELL, *EVERY_INVENTED_CELL, *EVERY_LATER_CELL)
+NARROW = (*EVERY_UNSEEN_CELL, *EVERY_INVENTED_CELL, *EVERY_LATER_CELL)
+"""Of a dozen units, none of whose kernels spills."""
+
+CELLS = (*NARROW, *EVERY_WIDE_CELL)

@@ -9,7 +9,7 @@ import torch
 import rnnkit
 from rnnkit_compiler.backends.triton.availability import is_interpreted, triton_version
 
-from .invented_cells import CELLS, NOT_IN_16_BITS
+from .invented_cells import NARROW, NOT_IN_16_BITS
 from .one_element import OF_ONE_ELEMENT, OfOneElement
 
 NONE = (
@@ -119,7 +119,7 @@ def kernel(p, q, r, out, N: tl.constexpr):
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", NARROW)
 def test_unseen_cells_compile(cell, dtype, gpu_kernels, kept):
     if cell in NOT_IN_16_BITS and dtype == "bfloat16":
         pytest.skip("torch has it in higher precision alone")
