@@ -155,6 +155,15 @@ class Bitwise(Counts):
         return z * (1 + 0.1 * bits.to(z.dtype)).unsqueeze(1)
 
 
+class AddsOnes(Counts):
+    """Counts by adding a tensor."""
+
+    def step(self, p, state):
+        h, k = state
+        h = torch.tanh(p + self.recur(h)) * (k % 3 == 0).unsqueeze(1)
+        return h, (h, k + torch.ones_like(k))
+
+
 class Small(Counts):
     dtype = torch.int8
 
@@ -226,5 +235,5 @@ class Conjugate(rnnkit.Cell):
 
 EVERY_CHOOSING_CELL = [
     *(HardAttention, StraightThrough, PlaceOfTheLargest, Codebook, Routed, InOrder, Binned),
-    *(Overwrites, Spline, Tabled, TabledTwice, Turned, Bitwise, Small, Unsigned, Ring, Buckets, Conjugate),
+    *(Overwrites, Spline, Tabled, TabledTwice, Turned, Bitwise, AddsOnes, Small, Unsigned, Ring, Buckets, Conjugate),
 ]
