@@ -33,6 +33,7 @@ class Cache(Generic[Made]):
             return known
         made = make()
         with self._lock:
+            self._drop(key)  # of another thread, whose key would be found no more once the owner is gone
             self._kept[key] = made
             if owner is not None:
                 self._owners[key] = ref(owner, lambda _: self._forget(key))

@@ -8,13 +8,13 @@ from torch import Tensor
 from rnnkit.core.bound import Bound
 from rnnkit.core.cell import State
 from rnnkit.core.unroller import prepare
-from rnnkit.layers.shortcut import Standing, each_cell, is_of_rows, is_plain
+from rnnkit.layers.shortcut import WhileUnchanged, each_cell, is_of_rows, is_plain
 
 if TYPE_CHECKING:
     from rnnkit.layers.rnn import RNN
 
 
-class BoundCells(Standing):
+class BoundCells(WhileUnchanged):
     """Each cell of a layer, which is looked at once.
 
     Args:

@@ -207,7 +207,7 @@ class RNN(TorchNames):
         whole = None if tapped else in_one_call(self, xs, states, sequences)
         if whole is not None:
             return *whole, []
-        bound = None if tapped or sequences.table is not None else self._shortcuts.cells(self, xs, states, sequences)
+        bound = None if tapped or sequences.table is not None else self._shortcuts.bound(self, xs, states, sequences)
         last: list[State] = []
         history: list[State] = []
         for layer in range(self.num_layers):

@@ -29,8 +29,8 @@ class _Holding(Protocol):
 Running = TypeVar("Running", bound=_Holding)
 
 
-class Standing(ABC):
-    """What was found for a layer, and stands while that is as it was.
+class WhileUnchanged(ABC):
+    """What was found for a layer, and holds while that is as it was: the base of shortcuts and of bound cells.
 
     Args:
         layer: the layer.
@@ -61,7 +61,7 @@ class Standing(ABC):
         )
 
 
-class Shortcut(Standing):
+class Shortcut(WhileUnchanged):
     """Calls of a layer with inputs of one form.
 
     Args:

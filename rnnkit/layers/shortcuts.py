@@ -43,10 +43,10 @@ class Shortcuts:
         """Return what a layer would without lengths and resets; None: it is to go the long way."""
         if type(input) is not Tensor or input.is_nested or watched_by() or casts_automatically(input.device):
             return None
-        shortcut = self.of(input).holding(layer, input, hx)
+        shortcut = self.for_input(input).valid_for(layer, input, hx)
         return None if shortcut is None else shortcut.run(input, hx)
 
-    def cells(
+    def bound(
         self, layer: "RNN", xs: Tensor, states: Sequence[State | None], sequences: Sequences
     ) -> BoundCells | None:
         """Return what runs each cell of a layer that is given xs (T, B, D) and states; None: its unroller does.
@@ -57,14 +57,14 @@ class Shortcuts:
             return None
         if torch.compiler.is_compiling() or watched_by() or casts_automatically(xs.device):
             return None
-        return self.of_cells().holding(layer, xs, states)
+        return self.for_cells().valid_for(layer, xs, states)
 
-    def of_cells(self) -> "Known[BoundCells]":
-        """Return those of cells for calls like one now."""
+    def for_cells(self) -> "Known[BoundCells]":
+        """Return the `BoundCells` that are known for a call now, with gradients or without."""
         return self._cells_with_gradients if _keeps_gradients() else self._cells
 
-    def of(self, input: Tensor) -> "Known[AdvancingShortcut] | Known[BoundShortcut]":
-        """Return those for calls like one now with an input."""
+    def for_input(self, input: Tensor) -> "Known[AdvancingShortcut] | Known[BoundShortcut]":
+        """Return the shortcuts known for a call now with an input: of few rows or many, with gradients or without."""
         if _keeps_gradients():
             return self._with_gradients
         return self._of_few_rows if is_of_few_rows(input) else self._of_many_rows
@@ -86,8 +86,8 @@ class Known(Generic[Found]):
         self._known: dict[Hashable, Found | None] = {}
         self._waits = self._failures = 0
 
-    def holding(self, layer: "RNN", input: Tensor, hx: Any) -> Found | None:
-        """Return the shortcut for a call; None: it is to go the long way."""
+    def valid_for(self, layer: "RNN", input: Tensor, hx: Any) -> Found | None:
+        """Return the shortcut that is known for a call and still holds; None: it is to go the long way."""
         form = self._kind.form(input)
         shortcut = self._known.get(form)
         if shortcut is None:

@@ -27,7 +27,7 @@ def gradients(request, monkeypatch):
     if request.param in LONG_WAYS:
         monkeypatch.setattr(Shortcuts, "run", lambda *call: None)
         monkeypatch.setattr("rnnkit.layers.shortcuts.is_simple", lambda layer: False)
-        monkeypatch.setattr(Shortcuts, "of", lambda self, xs: self.of_cells())
+        monkeypatch.setattr(Shortcuts, "for_input", lambda self, xs: self.for_cells())
     with torch.set_grad_enabled(request.param.endswith("with gradients")):
         yield torch.is_grad_enabled()
 
@@ -59,7 +59,7 @@ def layer_of(cell="lstm", **options):
 
 
 def shortcut_of(layer, xs=XS):
-    shortcuts = layer._shortcuts.of(xs)
+    shortcuts = layer._shortcuts.for_input(xs)
     return shortcuts._known.get(shortcuts._kind.form(xs))
 
 

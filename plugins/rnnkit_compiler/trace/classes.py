@@ -6,7 +6,7 @@ from types import FunctionType
 from typing import Any
 
 from rnnkit_compiler.trace.by_class import by_class
-from rnnkit_compiler.trace.frozen import CONTAINERS, PLAIN, Seen, frozen
+from rnnkit_compiler.trace.frozen import MUTABLE_CONTAINERS, PLAIN, Seen, frozen
 from rnnkit_compiler.trace.identity import Identity, identity
 from rnnkit_compiler.trace.named import attributes_in
 from rnnkit_compiler.trace.owners import is_library
@@ -39,14 +39,14 @@ def held_of(kind: type, names: tuple[str, ...], seen: Seen) -> tuple[Hashable, .
 def _described(value: Any, where: str, seen: Seen) -> Hashable:
     if isinstance(value, FunctionType):  # as most are: what it closes over is read elsewhere
         return Identity(value)
-    is_stated = isinstance(value, PLAIN) or (isinstance(value, CONTAINERS) and not where.endswith("__"))
+    is_stated = isinstance(value, PLAIN) or (isinstance(value, MUTABLE_CONTAINERS) and not where.endswith("__"))
     return frozen(value, where, seen) if is_stated else identity(value)
 
 
 def containers_of(kind: type) -> Iterator[tuple[str, Any]]:
     """Give the attributes of a class that may be changed in place, and their names."""
     attributes = vars(kind).items()
-    yield from ((n, v) for n, v in attributes if isinstance(v, CONTAINERS) and not n.startswith("__"))
+    yield from ((n, v) for n, v in attributes if isinstance(v, MUTABLE_CONTAINERS) and not n.startswith("__"))
 
 
 @by_class

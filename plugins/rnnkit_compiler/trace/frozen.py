@@ -58,24 +58,25 @@ PLAIN_TYPES = frozenset(PLAIN)
 EXACT = frozenset((bool, int, str, type(None)))
 """Types whose equal values are the same to a step."""
 
-TOLD_BY: dict[type, Callable[[Any], str]] = {int: int.__repr__, str: str.__str__, bytes: bytes.hex}
-"""What tells of a value of a derived type, without holding that."""
+FORMS_OF_DERIVED: dict[type, Callable[[Any], str]] = {int: int.__repr__, str: str.__str__, bytes: bytes.hex}
+"""By a plain type, what writes down a value of a type derived from it, so that the value itself is not held."""
 
 FIELD = type(vars(namedtuple("Pair", "left right"))["left"])
 
 CODE = (type, FunctionType, BuiltinFunctionType, CodeType, ModuleType, torch.jit.ScriptFunction)
 WRAPPERS = (property, cached_property, classmethod, staticmethod)
 DESCRIPTORS = (WrapperDescriptorType, MethodDescriptorType, ClassMethodDescriptorType, GetSetDescriptorType)
-TOLD = (torch.finfo, torch.iinfo, torch.layout, torch.memory_format, torch._ops.OpOverload, torch._ops.OpOverloadPacket)
+OPERATORS = (torch._ops.OpOverload, torch._ops.OpOverloadPacket)
+TORCH_CONSTANTS = (torch.finfo, torch.iinfo, torch.layout, torch.memory_format, *OPERATORS)
 
 FIXED = (
-    *(*CODE, *WRAPPERS, *DESCRIPTORS, *TOLD, MemberDescriptorType, FIELD, UnionType, GenericAlias, np.ufunc),
+    *(*CODE, *WRAPPERS, *DESCRIPTORS, *TORCH_CONSTANTS, MemberDescriptorType, FIELD, UnionType, GenericAlias, np.ufunc),
     *(nn.Module, torch.Generator, logging.Logger, re.Pattern, re.Match, itemgetter, attrgetter, methodcaller),
     *(EllipsisType, NotImplementedType, BaseException, tzinfo, Struct),
 )
 """What is known by itself. Submodules are walked by whoever freezes a module; random numbers are drawn by nobody."""
 
-CONTAINERS = (list, dict, set, deque, array, np.ndarray)
+MUTABLE_CONTAINERS = (list, dict, set, deque, array, np.ndarray)
 """Of what a class holds, what may be changed in place."""
 
 C_DATA: Any = ctypes.c_int.__mro__[-2]
@@ -133,14 +134,14 @@ def frozen(value: Any, where: str, seen: Seen | None = None, depth: int = DEPTH)
 def _of_parts(value: Any, parts: list[Any] | None, where: str, seen: Seen, depth: int) -> Hashable:
     """Return what is in parts of a value; None: in all that it holds."""
     if (simple := simple_of(value)) is not None:
-        return simple
+        return (simple, seen.setdefault(id(value), (len(seen), value))[0])  # the same one twice is not two equal ones
     inside = held_by(value, where) if parts is None else parts
     if id(value) in seen:
         return (kind_of(value), seen[id(value)][0])
     if not depth:
         raise Unfrozen(f"{where} holds more than {DEPTH} objects within each other")
     seen[id(value)] = (len(seen), value)
-    own = None if is_told_by_contents(value) else identity(value)
+    own = None if is_equal_by_contents(value) else identity(value)
     return (kind_of(value), own, *[frozen(item, where, seen, depth - 1) for item in inside])
 
 
@@ -156,12 +157,12 @@ def _plain(value: Any) -> tuple[Hashable, ...]:
         return (identity(value),)
     if isinstance(value, float | complex | np.generic):
         return (kind_of(value), repr(value))
-    tell = next((tell for base, tell in TOLD_BY.items() if isinstance(value, base)), None)
+    tell = next((tell for base, tell in FORMS_OF_DERIVED.items() if isinstance(value, base)), None)
     is_derived = type(value) not in PLAIN_TYPES
     return (kind_of(value), tell(value) if tell and is_derived else value)
 
 
-def is_told_by_contents(value: object) -> bool:
+def is_equal_by_contents(value: object) -> bool:
     """Tell whether an object is as good as another of its class that holds the same, so that copies of a cell are."""
     if isinstance(value, (list, tuple, dict, range, slice, partial)):
         return True
@@ -169,12 +170,12 @@ def is_told_by_contents(value: object) -> bool:
     return kind.__eq__ is not object.__eq__ and (is_dataclass(kind) or isinstance(value, SimpleNamespace | Namespace))
 
 
-def told_within(held: list[Any]) -> set[int]:
-    """Return the ids of what modules hold and a fingerprint tells whole: two cells have each its own."""
+def equal_by_contents_within(held: list[Any]) -> set[int]:
+    """Return the ids of what modules hold that is as good as an equal one: two cells have each its own."""
     told: set[int] = set()
     while held:
         value = held.pop()
-        if id(value) in told or not is_told_by_contents(value):
+        if id(value) in told or not is_equal_by_contents(value):
             continue
         told.add(id(value))
         if simple_of(value) is None:

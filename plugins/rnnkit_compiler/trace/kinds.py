@@ -17,18 +17,23 @@ from torch import Tensor
 from rnnkit_compiler.trace.frozen import C_DATA, PLAIN
 from rnnkit_compiler.trace.owners import is_library
 
-CLOSED = (*PLAIN, Tensor)
-"""What no code of the user's is behind."""
+WITHOUT_CODE = (*PLAIN, Tensor)
+"""Values that no code of the user's is behind: there is nothing to walk into."""
 
 OF_TENSORS = vars(Tensor)
-TORCHS_OWN = frozenset(name for name, value in OF_TENSORS.items() if is_library(getattr(value, "__module__", None)))
-"""Methods of tensors that torch has written in Python."""
+TENSOR_METHODS = frozenset(dir(Tensor))
 
-CONTAINERS = (
+_OF_TORCH = {
+    name: value
+    for name, value in OF_TENSORS.items()
+    if type(value) is not FunctionType or is_library(getattr(value, "__module__", None))
+}
+
+READ_WHOLE = (
     *(list, tuple, deque, Mapping, Set, partial, MethodType),
     *(ContextVar, ReferenceType, array, np.ndarray, C_DATA),
 )
-"""What is read whole, or not at all."""
+"""Containers and the like, of which all that they hold is read: none of it is looked up by a name."""
 
 GETTERS = (attrgetter, itemgetter, methodcaller)
 """What reads attributes or elements, or calls methods, that it was made with the names of."""
@@ -49,6 +54,11 @@ def put_together(table: Mapping[str, Any], pieces: Iterable[str]) -> list[str]:
     if not ends:
         return []
     return [name for name in table if type(name) is str and (name.startswith(ends) or name.endswith(ends))]
+
+
+def is_replaced(name: str) -> bool:
+    """Tell whether tensors have a method of this name that is not torch's, or another of torch's than they had."""
+    return OF_TENSORS.get(name) is not _OF_TORCH.get(name)
 
 
 def level(logger: logging.Logger) -> int:

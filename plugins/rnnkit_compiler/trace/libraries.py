@@ -47,13 +47,13 @@ _SETTINGS, _OTHERWISE = frozenset(map(id, SETTINGS)), frozenset(map(id, OTHERWIS
 OF_MEMORY = frozenset(("_version", "data_ptr", "untyped_storage", "is_shared", "is_pinned", "retains_grad"))
 """What a tensor tells of its memory, which is another's while a step is recorded."""
 
-ASKED = OF_MEMORY | {"initial_seed", "locked", "is_alive", "qsize"}
+ASKED = OF_MEMORY | {"initial_seed", "locked", "is_alive", "qsize", "__subclasses__"}
 """What may be answered otherwise at any time."""
 
 IMPORTING = frozenset(("import_module", "__import__", "modules"))
 """What finds modules by names in a text."""
 
-CONTAINERS = (list, dict, set, tuple)
+BUILTIN_CONTAINERS = (list, dict, set, tuple)
 
 
 class Libraries:
@@ -128,7 +128,7 @@ class Libraries:
     def readings(self) -> Iterator[tuple[Callable[[], Any], str]]:
         """Say how to read what lookups do not tell."""
         for module, name, value in self._values():
-            if isinstance(value, CONTAINERS) or (name not in vars(module) and isinstance(value, PLAIN)):
+            if isinstance(value, BUILTIN_CONTAINERS) or (name not in vars(module) and isinstance(value, PLAIN)):
                 yield partial(getattr, module, name), name
         yield from ((one, one.__name__) for one in self._settings)
         if self._asks_for_levels:
@@ -136,7 +136,7 @@ class Libraries:
 
     def key(self, seen: Seen) -> tuple[Hashable, ...]:
         """Describe what is not read."""
-        values = (value for _, _, value in self._values() if not isinstance(value, CONTAINERS))
+        values = (value for _, _, value in self._values() if not isinstance(value, BUILTIN_CONTAINERS))
         return tuple(frozen(value, "", seen) if isinstance(value, PLAIN) else identity(value) for value in values)
 
     def _values(self) -> Iterator[tuple[ModuleType, str, Any]]:

@@ -16,6 +16,12 @@ _GLOBAL = frozenset(("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"))
 
 _WRITTEN = frozenset(("STORE_GLOBAL", "DELETE_GLOBAL"))
 
+COMPARING = "__eq__"
+"""What compares objects whole: `named_in` lists it where two values that are not written there are compared."""
+
+_LOADS = _ATTRIBUTE | _GLOBAL | {"LOAD_FAST", "LOAD_DEREF", "LOAD_CLOSURE", "LOAD_FAST_LOAD_FAST", "LOAD_FAST_BORROW"}
+"""What ends with the second value of a comparison, if that is neither computed nor written there."""
+
 
 class Names(NamedTuple):
     """What a function looks up, with the functions and comprehensions inside of it."""
@@ -52,7 +58,7 @@ def named_in(code: CodeType) -> Names:
     texts = [*_texts_in(codes)]
     words = [word for text in texts for word in re.findall(r"[^\W\d]\w*", text)] if EVALUATING & {*outside} else []
     outside |= dict.fromkeys(words)
-    attributes = _attributes_in(codes, texts)
+    attributes = _attributes_in(codes, texts) | dict.fromkeys([COMPARING] if _compares(steps) else [])
     pieces = dict.fromkeys(text for text in texts if len(text) > 1 and re.fullmatch(r"\w+", text))
     chains, asked = _chains(steps)
     return Names(*map(tuple, (outside, attributes, imported, chains, asked, texts, pieces)))
@@ -95,6 +101,16 @@ def _chains(steps: Iterable[dis.Instruction]) -> tuple[dict[tuple[str, ...], Non
             chain = (step.argval,) if step.opname in _GLOBAL else ()
             asked |= dict.fromkeys([step.argval] if step.opname in _ATTRIBUTE else [])
     return chains, asked
+
+
+def _compares(steps: Iterable[dis.Instruction]) -> bool:
+    """Tell whether a value may be compared with one that is not a constant: by `==`, `!=` or `in`."""
+    before = ""
+    for step in steps:
+        if before in _LOADS and (step.opname == "CONTAINS_OP" or (step.opname == "COMPARE_OP" and "=" in step.argval)):
+            return True
+        before = step.opname
+    return False
 
 
 def _texts(constant: Any) -> Iterator[str]:

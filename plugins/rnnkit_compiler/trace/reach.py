@@ -22,14 +22,14 @@ from rnnkit_compiler.trace.frozen import (
     WRAPPERS,
     Seen,
     Unfrozen,
+    equal_by_contents_within,
     frozen,
     held_by,
     kind_of,
-    told_within,
 )
 from rnnkit_compiler.trace.identity import Identity, identity
 from rnnkit_compiler.trace.libraries import Libraries
-from rnnkit_compiler.trace.named import named_in
+from rnnkit_compiler.trace.named import COMPARING, named_in
 from rnnkit_compiler.trace.objects import is_record, is_small
 from rnnkit_compiler.trace.owners import imported_by, is_library, is_own, module_of, own_bases, package, users_bases
 from rnnkit_compiler.trace.simple import simple_of
@@ -83,7 +83,7 @@ class Reach:
             self.classes |= dict.fromkeys(bases)
             self._add_bases(bases)
         self._left += (value for value in held if type(value) not in PLAIN_TYPES)
-        self._told = told_within(list(self._left))
+        self._by_contents = equal_by_contents_within(list(self._left))
         while self._left:
             self._open(self._left.popleft())
 
@@ -106,6 +106,7 @@ class Reach:
         return [
             *outside,
             *self.libraries.lookups(),
+            (kinds.OF_TENSORS, tuple(kinds.TENSOR_METHODS.intersection(attributes))),
             *((table, attributes) for key, table in self._holders.items() if key not in classes),
         ]
 
@@ -125,8 +126,8 @@ class Reach:
 
     def key(self, seen: Seen) -> Hashable:
         """Describe all that is reached; raises Unfrozen where something may change unseen."""
-        found = (value for _, value in self._named if not isinstance(value, kinds.CLOSED))
-        named = (kind_of(value) if id(value) in self._told else identity(value) for value in found)
+        found = (value for _, value in self._named if not isinstance(value, kinds.WITHOUT_CODE))
+        named = (kind_of(value) if id(value) in self._by_contents else identity(value) for value in found)
         classes = (held_of(kind, names, seen) for kind, names in self.read_of_classes())
         values = (frozen(value, name, seen) for name, value in self.named())
         read = (frozen(read(), name, seen) for read, name in self.readings())
@@ -140,7 +141,7 @@ class Reach:
 
     def _open(self, value: Any) -> None:
         """Walk what may be called, or looked into, by way of a value."""
-        if isinstance(value, kinds.CLOSED):
+        if isinstance(value, kinds.WITHOUT_CODE):
             self._add_bases(users_bases(type(value), self._users))  # an enumeration's, say
             return
         if id(value) in self.opened:
@@ -202,9 +203,7 @@ class Reach:
         """Look for attributes of these names in all tables, also in those that will be found."""
         new = [name for name in names if name not in self._attributes]
         self._attributes |= dict.fromkeys(new)
-        added = [
-            name for name in new if type(kinds.OF_TENSORS.get(name)) is FunctionType and name not in kinds.TORCHS_OWN
-        ]
+        added = [name for name in new if kinds.is_replaced(name)]
         if added:  # by the user
             self._globals.setdefault(id(Tensor), (kinds.OF_TENSORS, {}))[1].update(dict.fromkeys(added))
             self._look_up(kinds.OF_TENSORS, added)
@@ -257,7 +256,7 @@ class Reach:
         holds_alone = is_record(kind, self._users)
         if holds_alone:
             self._records.add(id(value))
-        if holds_alone or is_library(kind.__module__) or not (isinstance(value, kinds.CONTAINERS) or is_small(value)):
+        if holds_alone or is_library(kind.__module__) or not (isinstance(value, kinds.READ_WHOLE) or is_small(value)):
             self._add_holder(value, Attributes(value))
             if not is_own(kind.__module__, self._users):  # whose code is not walked
                 self._add_names(named_by(kind))
@@ -292,7 +291,8 @@ class Reach:
 
     def _by_name(self) -> set[int]:
         """Return the ids of what is read name by name and not whole; a record is, unless something reads all of it."""
-        return {*self._holders} - (self._records if self._reads_whole() else set())
+        compares = COMPARING in self._attributes
+        return {*self._holders} - (self._records if compares or self._reads_whole() else set())
 
     def _reads_whole(self) -> bool:
         """Tell whether something reads attributes that it does not name."""
