@@ -65,6 +65,7 @@ class Triton(Backend):
     """
 
     name = "triton"
+    reads_wide_numbers = False
     kernels = KINDS
 
     def __init__(self, step: RecordedStep, plan: KernelPlan) -> None:
