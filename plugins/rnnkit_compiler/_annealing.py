@@ -45,9 +45,7 @@ def program_of(cell: Cell, xs: Tensor, states: Sequence[Tensor], find: Find) -> 
 
 
 def _is_as_good(program: Program, cell: Cell, find: Find) -> bool:
-    """Tell whether a program is by the backend that has these very numbers, and that reads others."""
-    if not program.backend.reads_wide_numbers:
-        return False
+    """Tell whether a program is by the backend that has these very numbers."""
     if program.backend.name != BACKENDS[-1].name or not program.reason:
         return True
     own = find(cell)

@@ -10,7 +10,6 @@ from torch import nn
 
 import rnnkit
 from rnnkit_compiler import _making
-from rnnkit_compiler.backends.cpp.backend import Cpp
 from rnnkit_compiler.compiled import BACKENDS, Compiled
 
 XS = torch.randn(5, 3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
@@ -131,14 +130,6 @@ def test_each_backend_reads_it(backend, recorded):
     cell = cell_of(READ_AT_EACH_CALL["two"])
     annealed_over(cell, Compiled(backend=backend))
     assert len(recorded) <= 6
-
-
-def test_a_backend_that_does_not_read_it_has_it_recorded(monkeypatch, recorded):
-    monkeypatch.setattr(Cpp, "reads_wide_numbers", False)
-    cell = cell_of(READ_AT_EACH_CALL["two"])
-    annealed_over(cell, Compiled())
-    assert len(recorded) == len(VALUES) + 1
-    assert "read at each call" not in Compiled().explain(cell)
 
 
 def test_a_layer_and_its_stepper_read_it(recorded):

@@ -186,9 +186,6 @@ class Backend(ABC):
     name: ClassVar[str]
     """What the user asks for it by."""
 
-    reads_wide_numbers: ClassVar[bool] = True
-    """Whether a float64 number may stand among weights of another dtype, as an annealed attribute does."""
-
     kernels: ClassVar[tuple[str, ...]] = ()
     """The kinds of kernels that the user may ask for, where it has several."""
 

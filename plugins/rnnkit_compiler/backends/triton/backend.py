@@ -65,7 +65,6 @@ class Triton(Backend):
     """
 
     name = "triton"
-    reads_wide_numbers = False
     kernels = KINDS
 
     def __init__(self, step: RecordedStep, plan: KernelPlan) -> None:

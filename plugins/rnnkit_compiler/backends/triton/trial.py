@@ -56,12 +56,19 @@ def everything(run: Run, tensors: Tensors, timeline: Timeline) -> Made:
         loss = sum(weight for weight in weighed if weight.requires_grad)
         wanted = [t for group in given for t in group if t.requires_grad]
         if wanted and isinstance(loss, Tensor):
-            made.gradients.extend(torch.autograd.grad(loss, wanted, allow_unused=True, materialize_grads=True))
+            gradients = torch.autograd.grad(loss, wanted, allow_unused=True, materialize_grads=True)
+            made.gradients.extend(_as_computed(gradient, last[0].dtype) for gradient in gradients)
     with torch.no_grad():
         ys, last = run(tensors, timeline)
     made.outputs.append(ys)
     made.states.extend(last)
     return made
+
+
+def _as_computed(gradient: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return the gradient of a number wider than the states as what it is computed in, whose digits it has."""
+    is_wider = gradient.is_floating_point() and dtype.is_floating_point and gradient.dtype.itemsize > dtype.itemsize
+    return gradient.to(dtype) if is_wider else gradient
 
 
 def has_numbers(tensor: Tensor) -> bool:

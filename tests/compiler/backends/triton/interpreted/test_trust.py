@@ -143,6 +143,28 @@ def test_right_kernels_of_cells_that_nobody_has_seen_are_used(cell, fresh, caplo
     assert json.loads(kept.read_text())["reason"] == ""
 
 
+class WideNumber(rnnkit.Cell):
+    """Divides by a number in float64, whatever its weights are in."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.read, self.recur = torch.nn.Linear(input_size, hidden_size), torch.nn.Linear(hidden_size, hidden_size)
+        self.register_buffer("tau", torch.tensor(0.7, dtype=torch.float64))
+
+    def project(self, xs):
+        return self.read(xs)
+
+    def step(self, p, state):
+        h = torch.tanh((p + self.recur(state[0])) / self.tau)
+        return h, (h,)
+
+
+def test_the_gradient_of_a_wider_number_is_held_to_what_it_is_computed_in(fresh, caplog):
+    with caplog.at_level(logging.WARNING):
+        rnnkit.RNN(WideNumber, 3, 5, unroller=Compiled(backend="triton", kernel="sequence"))(torch.randn(4, 2, 3))
+    assert not caplog.records
+
+
 @pytest.mark.slow
 def test_a_wrong_gradient_of_what_is_made_of_a_complex_parameter_is_found(fresh, monkeypatch, caplog):
     plant(monkeypatch, "backward_5", "other=0.0) + sums", "other=0.0) - sums")
