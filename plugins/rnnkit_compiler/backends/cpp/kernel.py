@@ -109,7 +109,7 @@ class Kernel:
             functions=ctypes.addressof(self._products),
         )
         """What is the same at every call; null where nothing else is said."""
-        self._known_rooms: dict[tuple[str, int, int, int], tuple[int, int]] = {}
+        self._known_rooms: dict[tuple[str, int, int, int, int], tuple[int, int]] = {}
 
     def describe(self, launch: Launch, pointers: Pointers, products: "ctypes.Array[Multiply]") -> "Ready":
         """Describe a run, all but its masks and room; what is pointed to may be exchanged until it runs.
@@ -170,7 +170,7 @@ class Kernel:
 
     def _room(self, name: str, call: _Call) -> tuple[int, int]:
         """Return the values of packed columns, and the bytes of scratch memory of one thread."""
-        key = (name, call.batch, call.unit_threads, call.packs)
+        key = (name, call.batch, call.unit_threads, call.team.threads, call.packs)
         known = self._known_rooms.get(key)
         if known is None:
             values, bytes_ = ctypes.c_int64(), ctypes.c_int64()

@@ -156,3 +156,25 @@ def results(layer, xs, masks):
         inferred, last = layer(xs, **masks)
     ys, _ = layer(xs, **masks)
     return [inferred, *last, ys, *torch.autograd.grad(ys.sin().sum(), [xs, *layer.parameters()])]
+
+
+def test_room_is_that_for_as_many_threads_as_run(monkeypatch):
+    """Rows that each of them has tell how wide a panel is, beside how many share the units, and so what is packed."""
+    rooms = []
+    room = kernel.Kernel._room
+
+    def compare(self, name, call):
+        remembered = room(self, name, call)
+        with monkeypatch.context() as anew:
+            anew.setattr(self, "_known_rooms", {})
+            rooms.append((remembered, room(self, name, call)))
+        return remembered
+
+    monkeypatch.setattr(kernel.Kernel, "_room", compare)
+    for size in range(16, 161, 16):
+        layer = rnnkit.RNN("rnn", 4, size, unroller="compiled")
+        for workers in (4, 2):  # two of which share the units
+            monkeypatch.setattr(runtime, "best_shares", lambda *_, n=workers: Shares(n, 2))
+            layer(torch.randn(3, 20, 4))
+    assert len({remembered for remembered, _ in rooms}) > 1
+    assert all(remembered == anew for remembered, anew in rooms)
