@@ -1,7 +1,7 @@
 """Putting back what a trial of a cell writes into what it shares with others: containers, objects, classes, globals."""
 
 from array import array
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from operator import is_
@@ -77,11 +77,13 @@ def _of_row(row: Any) -> PutBack:
 
 def _of_table(table: dict[Any, Any]) -> PutBack:
     before = dict(table)
+    kind: Any = OrderedDict if isinstance(table, OrderedDict) else dict  # whose order is kept beside what dict sees
 
     def restore() -> None:
         if not (_are(table, [*before]) and _are(table.values(), [*before.values()])):
-            dict.clear(table)
-            dict.update(table, before)
+            kind.clear(table)
+            for key, value in before.items():
+                kind.__setitem__(table, key, value)
 
     return restore
 

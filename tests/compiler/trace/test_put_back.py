@@ -2,7 +2,7 @@
 
 import array
 import copy
-from collections import deque
+from collections import OrderedDict, deque
 
 import numpy as np
 import pytest
@@ -105,6 +105,18 @@ def test_objects_stay_the_same():
     assert cell.table["a"] is lists[1]
     assert cell.notes.lines is lists[2]
     assert vars(cell.notes) is lists[3]
+
+
+def test_an_ordered_dict_keeps_its_order_and_stays_sound():
+    cell = Sharing(3, 4)
+    cell.table = OrderedDict(a=[0], c=2)
+    with put_back(cell):
+        cell.step(torch.zeros(2, 3), (torch.zeros(2, 4),))
+        cell.table.move_to_end("a")
+    assert [*cell.table] == ["a", "c"]
+    assert [*reversed(cell.table)] == ["c", "a"]
+    cell.table.move_to_end("a")
+    assert cell.table.popitem(last=False) == ("c", 2)
 
 
 @pytest.mark.parametrize("unroller", ["compiled", "checkpoint", "rtrl", "auto"])
