@@ -238,12 +238,12 @@ class RNN(TorchNames):
         found = None if bound is None else bound.unroll(self, position, xs, state, masks)
         if found is None:
             cell = self.equipped(position)
-            unroller, writes = self.unroller_for(position, cell), Writes(self, position, cell)
-            if table is not None and position < self.directions:
-                found = unroller.over_symbols(cell, xs.squeeze(-1), table, state, **masks)
-            else:
-                found = unroller(Tap(cell) if tapped else cell, xs, state, **masks)
-            writes.keep()
+            unroller = self.unroller_for(position, cell)
+            with Writes(self, position, cell):
+                if table is not None and position < self.directions:
+                    found = unroller.over_symbols(cell, xs.squeeze(-1), table, state, **masks)
+                else:
+                    found = unroller(Tap(cell) if tapped else cell, xs, state, **masks)
         ys, last = found
         ys = flip(ys, lengths) if reverse else ys
         ys, over_time = untap(ys, last) if tapped else (ys, ())

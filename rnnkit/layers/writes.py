@@ -12,7 +12,7 @@ _MISSING = object()
 
 
 class Writes:
-    """Compares a cell after a call with what it was before: attributes, and buffers that were exchanged.
+    """Compares a cell after a call with what it was before, once it is left: attributes, and buffers that were exchanged.
 
     What is written in place, into a list or a tensor, needs no keeping, for a copy shares it.
 
@@ -23,22 +23,24 @@ class Writes:
     """
 
     def __init__(self, owner: "Owner", position: int, used: Cell) -> None:
-        self._owner, self._position, self._used = owner, position, used
-        self._cells = [*zip(nested_cells(used), nested_cells(owner._cells[position]), strict=True)]
-        self._attributes = [dict(vars(one)) for one, _ in self._cells]
-        self._buffers = [dict(one._buffers) for one, _ in self._cells]
+        self._owner, self._used = owner, used
+        pairs = zip(nested_cells(used), nested_cells(owner._cells[position]), strict=True)
+        self._copied = [(one, own, dict(vars(one)), dict(one._buffers)) for one, own in pairs if one is not own]
+        lent = [loan for loan in owner._loans[position] if loan.table == "_buffers"]
+        self._buffers = [(loan, loan.store(used).get(loan.name)) for loan in lent]
 
-    def keep(self) -> None:
-        """Give what was written to the owner's cell and, of buffers, to the owner."""
-        for (one, own), attributes, buffers in zip(self._cells, self._attributes, self._buffers, strict=True):
-            if one is not own:
-                _carry_over(vars(one), attributes, vars(own))
-                _carry_over(one._buffers, buffers, own._buffers)
-        for loan in self._owner._loans[self._position]:
-            if loan.table == "_buffers":
-                written = loan.store(self._used).get(loan.name)
-                if written is not self._buffers[loan.depth].get(loan.name):
-                    setattr(self._owner, loan.alias, written)
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: object) -> None:
+        """Give what was written to the owner's cell and, of buffers, to the owner: of a step that fails as well."""
+        for one, own, attributes, buffers in self._copied:
+            _carry_over(vars(one), attributes, vars(own))
+            _carry_over(one._buffers, buffers, own._buffers)
+        for loan, before in self._buffers:
+            written = loan.store(self._used).get(loan.name)
+            if written is not before:
+                setattr(self._owner, loan.alias, written)
 
 
 def _carry_over(after: dict[str, Any], before: dict[str, Any], into: dict[str, Any]) -> None:

@@ -112,6 +112,22 @@ def test_what_is_removed_is_gone():
     assert not hasattr(layer.cells[0], "last")
 
 
+def test_what_is_written_before_a_step_fails_stays():
+    class Failing(Writing):
+        def step(self, x, state):
+            if self.calls == 7:
+                raise ValueError("the eighth")
+            return super().step(x, state)
+
+    layer = rnnkit.RNN(Failing, 3, 4, unroller="loop")
+    layer(XS)
+    with pytest.raises(ValueError, match="eighth"):
+        layer(XS)
+    (cell,) = layer.cells
+    assert cell.calls == 7
+    assert layer.mean_l0 is cell.mean
+
+
 def test_weights_of_one_call_leave_what_was_written_but_themselves():
     layer = rnnkit.RNN(Writing, 3, 4, unroller="loop")
     mine = {name: torch.zeros_like(tensor) for name, tensor in layer.named_parameters()}
