@@ -107,7 +107,10 @@ def has_few(functions: Functions, dtype: torch.dtype, narrow: bool) -> bool:
     """Add products of few rows to functions of a dtype, where they are not there; tell whether they are."""
     try:
         if not functions.panel_where_it_lies:
-            few_of(dtype, narrow).few(ctypes.byref(functions))
+            made = Functions.from_buffer_copy(functions)
+            few_of(dtype, narrow).few(ctypes.byref(made))
+            functions.multiply_where_it_lies = made.multiply_where_it_lies
+            functions.panel_where_it_lies = made.panel_where_it_lies  # last: other threads ask for it, and use both
     except CompileError:  # all rows are packed then
         return False
     return True

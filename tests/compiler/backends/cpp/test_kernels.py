@@ -98,6 +98,23 @@ def test_products_of_few_rows_are_compiled_when_a_call_has_so_few(fails, monkeyp
     assert bool(functions.panel_where_it_lies) != fails
 
 
+def test_no_thread_sees_half_of_the_products_of_few_rows(monkeypatch):
+    functions, seen = library.Functions(), []
+
+    class Few:
+        @staticmethod
+        def few(to):
+            given = ctypes.cast(to, ctypes.POINTER(library.Functions)).contents
+            given.panel_where_it_lies = 1
+            seen.append(functions.panel_where_it_lies)  # what another thread would find now
+            given.multiply_where_it_lies = 2
+
+    monkeypatch.setattr(library, "few_of", lambda *how: Few)
+    assert library.has_few(functions, torch.float32, narrow=False)
+    assert seen == [None]
+    assert (functions.panel_where_it_lies, functions.multiply_where_it_lies) == (1, 2)
+
+
 def test_torch_runs_what_cannot_be_compiled_any_more(monkeypatch):
     """As where the compiler goes, or the disk is full, between a training and its first evaluation."""
     layer, xs = make()
