@@ -12,7 +12,7 @@ _MISSING = object()
 
 
 class Writes:
-    """Compares a cell after a call with what it was before, once it is left: attributes, and buffers that were exchanged.
+    """Compares a cell, once it has run, with what it was before: attributes, and buffers that were exchanged.
 
     What is written in place, into a list or a tensor, needs no keeping, for a copy shares it.
 
