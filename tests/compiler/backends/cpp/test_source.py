@@ -118,3 +118,16 @@ def test_projected_symbols_and_an_input_that_is_projected_ahead_share_kernels(na
 def test_comments_are_no_part_of_what_a_kernel_is_known_by():
     assert code_digest("// lstm\n\nint f();  // %1 = product(0)\n") == code_digest("int f();")
     assert code_digest("int f();") != code_digest("int g();")
+
+
+@pytest.mark.parametrize("name", ["amax", "amin", "logsumexp", "cummax"])
+def test_what_a_loop_over_a_row_begins_with_is_known_to_the_compiler(name):
+    """A kernel includes none of the standard headers that have infinity."""
+
+    class Folding(rnnkit.Cell):
+        def step(self, x, state):
+            folded = getattr(torch, name)(x + state[0], 1)
+            h = folded[0] if isinstance(folded, tuple) else x - folded.unsqueeze(1)
+            return h, (h,)
+
+    assert rnnkit.unrollers["compiled"]().backend_of(Folding(8, 8)) == "cpp"

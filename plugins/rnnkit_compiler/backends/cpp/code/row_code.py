@@ -23,8 +23,8 @@ class Fold(NamedTuple):
 
 FOLDS = {
     "sum": Fold("0", "{} + {}", "hsum"),
-    "max": Fold("-INFINITY", "vmax({}, {})", "hmax"),
-    "min": Fold("INFINITY", "vmin({}, {})", "hmin"),
+    "max": Fold("-__builtin_inf()", "vmax({}, {})", "hmax"),
+    "min": Fold("__builtin_inf()", "vmin({}, {})", "hmin"),
 }
 
 
@@ -189,7 +189,7 @@ class RowCode:
         local: dict[Node, str] = {}
         outside = [line for operand in node.inputs for line in self._inline(operand, local, inside)]
         self.names.remembered.setdefault(node, len(self.names.remembered))
-        reverse, start = node.attr if node.op == "scan" else (False, "-INFINITY")
+        reverse, start = node.attr if node.op == "scan" else (False, "-__builtin_inf()")
         given = ", ".join([*(local[operand] for operand in node.inputs), "left", f"y{node.number}"])
         value = f"running<{str(reverse).lower()}, full>({given})" if node.op == "scan" else f"peak<full>({given})"
         loop = f"each_vector{'_back' * reverse}({self.names.size(node.width)}, [&](auto whole, int j, int left)"
