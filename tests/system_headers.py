@@ -14,6 +14,9 @@ from rnnkit_compiler.backends.cpp.building.toolchain import COMPILER, toolchain
 
 NAME = "system.h"
 
+OF_SOME = ("order.h", "special.h")
+"""Headers of ours that few kernels include: what they read of the system's, the others have to do without."""
+
 
 def use_precompiled(folder, compile_them):
     """Let kernels be compiled with the headers of `folder`; if `compile_them`, put there what is missing.
@@ -49,7 +52,7 @@ def _compile(chain, header):
 
 
 def system_includes():
-    """Return the lines that include a header of the system's, with the conditions around them."""
-    lines = "\n".join(headers().values()).splitlines()
+    """Return the lines by which every kernel includes a header of the system's, with the conditions around them."""
+    lines = "\n".join(text for name, text in headers().items() if name not in OF_SOME).splitlines()
     plain = [line for line in lines if line.startswith("#include <") and "intrin" not in line and "neon" not in line]
     return "\n".join([*sorted(set(plain)), "#ifdef __SSE2__", "#include <immintrin.h>", "#endif", ""])

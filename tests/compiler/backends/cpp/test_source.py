@@ -125,9 +125,15 @@ def test_what_a_loop_over_a_row_begins_with_is_known_to_the_compiler(name):
     """A kernel includes none of the standard headers that have infinity."""
 
     class Folding(rnnkit.Cell):
+        def __init__(self, input_size, hidden_size):
+            super().__init__(input_size, hidden_size)
+            self.weight = torch.nn.Parameter(torch.randn(hidden_size, hidden_size))
+
         def step(self, x, state):
-            folded = getattr(torch, name)(x + state[0], 1)
+            folded = getattr(torch, name)(x + state[0] @ self.weight, 1)
             h = folded[0] if isinstance(folded, tuple) else x - folded.unsqueeze(1)
             return h, (h,)
 
-    assert rnnkit.unrollers["compiled"]().backend_of(Folding(8, 8)) == "cpp"
+    xs, unroll = torch.randn(3, 2, 8), rnnkit.unrollers["compiled"](backend="cpp")
+    cell = Folding(8, 8)
+    torch.testing.assert_close(unroll(cell, xs)[0], rnnkit.unrollers["loop"]()(cell, xs)[0])
