@@ -54,6 +54,15 @@ def looked_up(c, z):
     return z * F.embedding(near[:, 0], c.m) + c.m[near[:, 1]] + z.gather(1, near)[:, :1]
 
 
+@pytest.fixture(autouse=True)
+def checked():
+    """Have arguments checked, as is the default; whoever uses torch.compile has the whole process do without."""
+    default = distributions.Distribution._validate_args
+    distributions.Distribution.set_default_validate_args(True)
+    yield
+    distributions.Distribution.set_default_validate_args(default)
+
+
 STEPS = [gaussians, categories, several, by_a_matrix, sparsemax, looked_up]
 
 

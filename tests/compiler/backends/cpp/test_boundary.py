@@ -6,7 +6,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import rnnkit
-from rnnkit_compiler import compiled
+from rnnkit_compiler import _making
 from rnnkit_compiler.backends.base.runtime import Unfit
 from rnnkit_compiler.backends.cpp import linear
 from rnnkit_compiler.backends.cpp.boundary import address_of, is_plain
@@ -102,7 +102,7 @@ def guard_lifted(monkeypatch):
     def reached(*args, **kwargs):
         raise AssertionError("the library was reached")
 
-    monkeypatch.setattr(compiled, "obstacle", lambda *args: "")
+    monkeypatch.setattr(_making, "obstacle", lambda *args: "")
     for module in (verification, projection):
         monkeypatch.setattr(module, "_same", lambda *args: True)  # there are no numbers to compare
     monkeypatch.setattr(PreparedRun, "__call__", reached)
