@@ -73,7 +73,7 @@ class Notes:
         said: list[str] = []
         for word in wanted:  # which grows: what is said cites others
             node = self.cited.get(word)
-            if node is None or word in known or word == _leaf(node):
+            if node is None or word in known or (node.is_leaf and word == _leaf(node)):
                 continue
             known.add(word)
             text = self._definition(node)
