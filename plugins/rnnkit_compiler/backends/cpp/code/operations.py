@@ -39,7 +39,7 @@ CODE = {
     "acosh": "vacosh(a)",
     "atanh": "vatanh(a)",
     "erf": "verf(a)",
-    "erfc": "map1([](real x) -> real { return std::erfc(x); }, a)",
+    "erfc": "verfc(a)",
     "abs": "vabs(a)",
     "sign": "truth(a > 0) - truth(a < 0)",
     "floor": "vfloor(a)",

@@ -251,6 +251,7 @@ __attribute__((noinline)) vec map2(Function function, vec a, vec b) {
 #define PAIR_BY_PAIR(name) INLINE vec v##name(vec a, vec b) { return map2(OF_REAL(name), a, b); }
 
 LANE_BY_LANE(erf)
+LANE_BY_LANE(erfc)
 LANE_BY_LANE(sin)
 LANE_BY_LANE(cos)
 LANE_BY_LANE(tan)
