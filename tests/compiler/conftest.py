@@ -1,10 +1,11 @@
-"""Memory of kernels that holds no number: whatever they read without having written it shows."""
+"""Memory of kernels that holds no number: whatever they read without having written it shows; and what is recorded."""
 
 from functools import wraps
 
 import pytest
 import torch
 
+from rnnkit_compiler import _making
 from rnnkit_compiler.backends.base.passes import Pass
 from rnnkit_compiler.backends.cpp import workspace
 
@@ -34,3 +35,16 @@ def poisoning_rooms(room):
         return room(self, make if make.func is torch.zeros else poisoning(make))
 
     return poisoned_room
+
+
+@pytest.fixture
+def recorded(monkeypatch):
+    """List the cells that are recorded."""
+    cells, compose = [], _making.compose
+
+    def listing(cell, *others):
+        cells.append(cell)
+        return compose(cell, *others)
+
+    monkeypatch.setattr(_making, "compose", listing)
+    return cells

@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from torch import nn
 
 import rnnkit
-from rnnkit_compiler import _making
 from rnnkit_compiler.compiled import BACKENDS, Compiled
 
 XS = torch.randn(5, 3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
@@ -83,19 +82,6 @@ def assert_equal(results, expected):
         assert (one is None) == (other is None)
         if one is not None:
             torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
-
-
-@pytest.fixture
-def recorded(monkeypatch):
-    """List the cells that are recorded."""
-    cells, compose = [], _making.compose
-
-    def listing(cell, *others):
-        cells.append(cell)
-        return compose(cell, *others)
-
-    monkeypatch.setattr(_making, "compose", listing)
-    return cells
 
 
 def annealed_over(cell, unroller, values=VALUES):

@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 import rnnkit
-from rnnkit_compiler import _making
 from rnnkit_compiler.compiled import Compiled
 
 XS = torch.randn(4, 2, 3, generator=torch.Generator().manual_seed(1))
@@ -53,21 +52,8 @@ WRITES = {
 }
 
 
-@pytest.fixture
-def composed(monkeypatch):
-    """List what is recorded."""
-    cells, compose = [], _making.compose
-
-    def listing(cell, *others):
-        cells.append(cell)
-        return compose(cell, *others)
-
-    monkeypatch.setattr(_making, "compose", listing)
-    return cells
-
-
 @pytest.mark.parametrize("said", WRITES)
-def test_the_attribute_is_told_once_and_nothing_is_recorded_again(said, composed, caplog):
+def test_the_attribute_is_told_once_and_nothing_is_recorded_again(said, recorded, caplog):
     kind = writing(WRITES[said])
     with caplog.at_level(logging.WARNING, "rnnkit"):
         for cell in (kind(3, 4), kind(3, 4)):
@@ -78,7 +64,7 @@ def test_the_attribute_is_told_once_and_nothing_is_recorded_again(said, composed
         f"cell 'noting' runs in the loop: each step writes {said}, which the loop keeps and a kernel would not; what "
         "is to be seen outside is given out with the output, what later steps read is kept in the state"
     )
-    assert len(composed) == 1
+    assert len(recorded) == 1
     explained = Compiled().explain(cell)
     named = said.removeprefix("Noting.").replace("beside the cell", "what is beside it")
     assert explained == f"backend: loop\nstep() changes the cell ({named}); the loop keeps that"

@@ -63,7 +63,7 @@ class Kernels:
             CompileError: there is no compiler, or it fails.
         """
         sources = {names: self._source(names)}
-        if sources[names].text.count("\n") >= LARGE:
+        if len(names) > 1 and sources[names].text.count("\n") >= LARGE:
             sources = {(name,): self._source((name,)) for name in names}
         shared: list[Callable[[torch.dtype, bool], object]] = [library_of]
         if any(source.contractions for source in sources.values()):
