@@ -19,6 +19,7 @@ from rnnkit_compiler.backends.cpp.backend import Cpp
 from rnnkit_compiler.backends.torch.backend import TorchOperations
 from rnnkit_compiler.backends.triton.backend import Triton
 from rnnkit_compiler.ir.rules import is_cheap
+from rnnkit_compiler.trace import draws
 from rnnkit_compiler.trace.paths import weights_at
 from rnnkit_compiler.trace.projection import check_projection
 from rnnkit_compiler.trace.recording import Recording, calls_for
@@ -142,6 +143,7 @@ class Program:
     def _inputs(
         self, parts: Sequence[Tensor], size: Sequence[int], tensors: Sequence[Tensor]
     ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        parts = [*parts, *draws.drawn(self.recording.draws, *size)]
         made, count = self.once(0, *tensors, *self.recording.constants.values()), len(self.backend.invariants)
         return self._ahead(parts, made[count:], size), made[:count]
 
@@ -163,8 +165,6 @@ class Program:
 
     def _ahead(self, parts: Sequence[Tensor], others: Sequence[Tensor], size: Sequence[int]) -> Sequence[Tensor]:
         """Compute what depends on the input alone, all steps' rows (T, B) at once."""
-        if self.ahead is None and list(self.recording.parts) == self.split.parts:
-            return parts
         known = dict(zip(self.recording.parts, parts, strict=True))
         if self.ahead is not None:
             results = self.ahead(size[0] * size[1], *(part.flatten(0, 1) for part in parts), *others)
@@ -186,6 +186,7 @@ class Program:
         yield "once a call, of the parameters alone: " + (", ".join(call.name for call in self.once.calls) or "nothing")
         project = "the products of project()" if self.takes_input else "project()"
         yield "once a sequence, of the input alone: " + ", ".join([project, *(call.name for call in ahead)])
+        yield from draws.lines(self.recording.draws)
         yield f"at every step: {len(stepped)} operations, {len(recurrent)} of them on the state"
         yield from self.backend.explain()
 

@@ -19,6 +19,7 @@ from rnnkit import Cell, State
 from rnnkit.errors import first_line
 from rnnkit_compiler.backends.cpp.building.findings import Findings
 from rnnkit_compiler.backends.triton.trust import device_facts
+from rnnkit_compiler.trace.random_states import kept
 from rnnkit_compiler.trace.saved_tensors import shielded
 
 logger = logging.getLogger("rnnkit")
@@ -94,9 +95,10 @@ def _measured(
 ) -> Measured | None:
     try:
         taken: list[list[float]] = [[], []]
-        for _ in range(1 + ROUNDS):
-            for k, run in enumerate(ways):
-                taken[k].append(_seconds(run, xs.detach(), weights))
+        with kept(xs):  # what is drawn meanwhile would be missing from the caller's draws
+            for _ in range(1 + ROUNDS):
+                for k, run in enumerate(ways):
+                    taken[k].append(_seconds(run, xs.detach(), weights))
     except Exception as error:  # of memory, of a compiler: then the models are all there is
         logger.debug("%s: nothing could be measured (%s)", what, first_line(error))
         return None

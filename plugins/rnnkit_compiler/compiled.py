@@ -5,10 +5,9 @@ depends on the parameters alone once a call; the rest, forward and back, becomes
 products and the pointwise operations on them are one pass over the weights. The gradients of the weights wait for the
 rows of many steps, which one product adds up.
 
-Where no kernel can be had, the same plan runs with torch's operations; where the step cannot be recorded, the loop
-runs. The folders, each of which imports only those before it: `trace` records the step, `ir` turns it into a graph and
-differentiates that, `structure` proves which elements of the state depend on which, `schedule` orders the graph into
-stages and buffers, `backends` run it; `_program` asks them in turn.
+Where no kernel can be had, the same plan runs with torch's operations; where the step cannot be recorded, the loop.
+The folders, in order: `trace` records the step, `ir` turns it into a graph and differentiates that, `structure` proves
+which states depend on which, `schedule` orders stages and buffers, `backends` run it; `_program` asks them in turn.
 """
 
 from collections.abc import Sequence
@@ -26,6 +25,7 @@ from rnnkit_compiler._advancing import Advancing
 from rnnkit_compiler._autocast import narrowed, paused, widened
 from rnnkit_compiler._bound import BoundProgram
 from rnnkit_compiler._cache import Cache
+from rnnkit_compiler._drawing import drawing_alike
 from rnnkit_compiler._making import first_made, looked_at, made
 from rnnkit_compiler._narrow import in_float32, is_narrow, narrow_dtype, said_of
 from rnnkit_compiler._program import ANY, Program, Wanted, candidates, checked, fast_products
@@ -123,7 +123,7 @@ class Compiled(rnnkit.Unroller):
             mind_forks()
             prepared = rnnkit.prepare(cell, stand_in(symbols, table), state, lengths, reset)
             program = program_for(cell, prepared.xs, prepared.state, self._wanted, apart=True)
-            if isinstance(program, Program) and program.backend.name != TORCH and not program.recording.raises:
+            if isinstance(program, Program) and program.backend.name != TORCH and program.recording.is_plain:
                 with _devices.current(prepared.xs.device):
                     return program.run_symbols(cell, symbols, table, prepared)
         return super().over_symbols(cell, symbols, table, state, lengths=lengths, reset=reset)
@@ -169,7 +169,7 @@ class Compiled(rnnkit.Unroller):
         program = self._on_plain_input(cell)
         if isinstance(program, Refusal) or program.backend.name == TORCH or program.tables:
             return None  # what is in tables may change
-        return program if program.recording.for_one_row and not program.recording.raises else None
+        return program if program.recording.for_one_row and program.recording.is_plain else None
 
     def explain(self, cell: Cell) -> str:
         """Say what is computed ahead, fused and deferred, what it costs, what fell back and why, and the Jacobian."""
@@ -226,8 +226,8 @@ def _unroll(
 
 def _run(wanted: Wanted, cell: Cell, prepared: rnnkit.Prepared) -> tuple[Tensor, State] | None:
     """Run the program of a cell; None: there is none that is worth it."""
-    program = _chosen(wanted, cell, prepared)
-    return None if program is None else sound(program.recording, lambda: _run_by(program, cell, prepared))
+    program = drawing_alike(_chosen(wanted, cell, prepared), wanted, cell, prepared)
+    return None if program is None else _run_by(program, cell, prepared)
 
 
 def _cast(wanted: Wanted, cell: Cell, prepared: rnnkit.Prepared) -> tuple[Tensor, State] | None:
@@ -237,9 +237,10 @@ def _cast(wanted: Wanted, cell: Cell, prepared: rnnkit.Prepared) -> tuple[Tensor
     wide_cell = in_float32(cell, wanted.backend)
     wide = widened(wide_cell, prepared)
     with paused(device):
-        if (program := _chosen(wanted, wide_cell, wide, narrow is torch.bfloat16)) is None:
+        program = drawing_alike(_chosen(wanted, wide_cell, wide, narrow is torch.bfloat16), wanted, cell, None)
+        if program is None:
             return None
-        result = sound(program.recording, lambda: _run_by(program, wide_cell, wide))
+        result = _run_by(program, wide_cell, wide)
     return None if result is None else narrowed(result, program.loop_dtypes(cell, prepared))
 
 
@@ -251,10 +252,10 @@ def _chosen(wanted: Wanted, cell: Cell, prepared: rnnkit.Prepared, narrow: bool 
     return None if isinstance(program, Refusal) or not program.backend.is_worth_it(*xs.shape[:2]) else program
 
 
-def _run_by(program: Program, cell: Cell, prepared: rnnkit.Prepared) -> tuple[Tensor, State]:
+def _run_by(program: Program, cell: Cell, prepared: rnnkit.Prepared) -> tuple[Tensor, State] | None:
     xs, state, masks = prepared
     with _devices.current(xs.device):
-        return program.run(cell, xs, state, masks.initial, Timeline.of(xs, masks))
+        return sound(program.recording, xs.device, program.run, cell, xs, state, masks.initial, Timeline.of(xs, masks))
 
 
 _unroll_untraced = _disable_dynamo(_unroll)

@@ -32,6 +32,7 @@ ORDER = (
     *(
         "_devices",
         "_program",
+        "_drawing",
         "_advancing",
         "_bound",
         "_repetition",

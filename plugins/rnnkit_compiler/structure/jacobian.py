@@ -105,6 +105,8 @@ def _found_owners(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor]) -> Ma
             recording = record(cell, [xs], states, _step_of_a_sequence)
     except NotRecordable as error:
         return Unproven(str(error))
+    if recording.draws:
+        return Unproven("step() draws random numbers")
     with torch.device("cpu"):  # whatever the default is
         return owners_of(recording)
 
@@ -121,6 +123,8 @@ _known: Cache[StateJacobian | Unproven] = Cache(CAPACITY)
 def _proven(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor]) -> StateJacobian | Unproven:
     try:
         recording = record_projected(cell, xs, states)
+        if recording.draws:
+            return Unproven("step() draws random numbers")
     except NotRecordable as error:
         return Unproven(str(error))
     except Exception as error:  # of project(), on numbers of our own: the loop says so of the user's, if it is so there

@@ -67,13 +67,16 @@ class _Adding:
 
     def of_each_row(self, mask: int) -> int:
         """Return whether a mask is true in all of each row (B,); in all of it (), if it is the same for all rows."""
+        rows = self._recording.rows
         for dim in reversed(range(len(self._recording.shapes[mask]))):
             shape = [*self._recording.shapes[mask]]
             size = shape.pop(dim)
-            if size % self._recording.rows or not size:
+            if size % rows or not size:
                 mask = self.made(aten.all.dim, shape, mask, dim)
-            elif size != self._recording.rows:
-                raise NotRecordable("step() reads the values of a tensor that joins the batch with features")
+            elif size != rows:  # of which row each is does not matter: the call is made again if one is not true
+                split = [*shape[:dim], rows, size // rows, *shape[dim:]]
+                mask = self.made(aten.view.default, split, mask, split)
+                mask = self.made(aten.all.dim, [*shape[:dim], rows, *shape[dim:]], mask, dim + 1)
         if len(self._recording.shapes[mask]) > 1:
             raise NotRecordable("step() reads the values of a tensor that has the batch twice")
         return mask

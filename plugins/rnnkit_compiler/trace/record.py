@@ -10,7 +10,9 @@ from torch import Tensor
 import rnnkit
 from rnnkit.errors import first_line
 from rnnkit_compiler.trace.conditions import hold
+from rnnkit_compiler.trace.draws import is_ordered, set_apart, with_rows_first
 from rnnkit_compiler.trace.example import on_trial
+from rnnkit_compiler.trace.generators import Generators
 from rnnkit_compiler.trace.projection import Nest, nesting
 from rnnkit_compiler.trace.put_back import put_back
 from rnnkit_compiler.trace.random_states import kept, others_kept
@@ -85,19 +87,23 @@ def _record_as_written(cell: rnnkit.Cell, examples: "_Examples", nest: Nest) -> 
 def _record(cell: rnnkit.Cell, examples: "_Examples", nest: Nest) -> Recording:
     try:
         reach = Reach(cell)
-        with _surroundings(reach, examples.parts[0]):
-            few, all_ = (_run(cell, examples, rows, nest) for rows in (FEW, ALL))
+        with _surroundings(reach, examples.parts[0]), examples.generators:
+            all_, few = (_run(cell, examples, rows, nest) for rows in (ALL, FEW))  # all first: of them are the draws
             recording = joined(few.recording, all_.recording)
             recording.tables = _tables(recording, examples.weights)
             with torch.no_grad():
                 check_values(recording, few, _run(cell, _otherwise(examples), TWO, nest))
+            set_apart(recording)
             check_rows(recording, few, all_)
             check_gradients(recording, few)
             check_gradients(recording, _run(cell, _otherwise(examples), TWO, nest))
             recording.calls = with_checks(recording.calls)
             recording.for_one_row = _is_for_one_row(recording, cell, examples, nest)
+            with_rows_first(recording)
             hold(recording)
         if are_scripted(reach.opened.values()):
+            if recording.draws:
+                raise NotRecordable("step() draws random numbers beside a function of torch.jit.script")
             _check_scripts(cell, examples, few, nest)
     except NotRecordable:
         raise
@@ -148,7 +154,11 @@ def record_projected(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor]) ->
     """Record one step of `cell`, from what it makes of `xs` (T, B, D); the projection is not in the recording."""
     with kept(xs), torch.no_grad(), on_trial(cell) as tried:
         projected = tried.project(xs[:1].detach())
-    return record(cell, rnnkit.parts_of(projected), states, nesting(projected))
+    parts = rnnkit.parts_of(projected)
+    recording = record(cell, parts, states, nesting(projected))
+    if recording.draws and not all(is_ordered(part[0]) for part in parts):
+        raise NotRecordable("step() draws random numbers, and project() returns what is transposed")
+    return recording
 
 
 class _Examples(NamedTuple):
@@ -163,6 +173,9 @@ class _Examples(NamedTuple):
     weights: dict[str, Tensor]
     """The cell's own parameters and buffers, by path."""
 
+    generators: Generators
+    """What draws in all runs."""
+
 
 def _examples(cell: rnnkit.Cell, parts: Sequence[Tensor], states: Sequence[Tensor]) -> _Examples:
     domains = getattr(cell, "state_domains", {})
@@ -174,6 +187,7 @@ def _examples(cell: rnnkit.Cell, parts: Sequence[Tensor], states: Sequence[Tenso
             **dict(cell.named_parameters(remove_duplicate=False)),
             **dict(cell.named_buffers(remove_duplicate=False)),
         },
+        Generators(next((tensor.device for tensor in (*parts, *states)), torch.device("cpu"))),
     )
 
 
@@ -214,6 +228,7 @@ def _otherwise(examples: _Examples) -> _Examples:
         [_other(tensor) for tensor in examples.parts],
         [_other(tensor) for tensor in examples.states],
         {path: others[id(tensor)] for path, tensor in examples.weights.items()},
+        examples.generators,
     )
 
 
@@ -230,6 +245,7 @@ def _other(tensor: Tensor) -> Tensor:
 def _run(cell: rnnkit.Cell, examples: _Examples, rows: tuple[int, ...], nest: Nest) -> Run:
     """Run the step on some rows of the examples, under a recorder."""
     recorder = Recorder(len(rows))
+    recorder.drawing.begin(examples.generators, rows)
     given = (examples.parts, examples.states)
     parts, states = ([_given(tensor[list(rows)], rows == TWO) for tensor in tensors] for tensors in given)
     held = _enter_weights(recorder, examples.weights)
@@ -244,6 +260,7 @@ def _run(cell: rnnkit.Cell, examples: _Examples, rows: tuple[int, ...], nest: Ne
     written.check(lambda: copied.step(nest(copied, parts), tuple(states)))
     y, after = result
     recorder.leave(y, after)
+    recorder.drawing.end(after)
     own = [*zip(recording.states, cell.state_names, strict=True)]
     recording.names |= [(number, path) for path, number in recording.weights.items()]
     recording.names.setdefault(recording.output, "y")

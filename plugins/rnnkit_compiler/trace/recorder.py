@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from rnnkit_compiler.trace.applied import function_of
 from rnnkit_compiler.trace.conditions import mask_of
+from rnnkit_compiler.trace.drawing import Drawing
 from rnnkit_compiler.trace.functions import Functions
 from rnnkit_compiler.trace.instead import instead
 from rnnkit_compiler.trace.memory import Memory, View
@@ -66,6 +67,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
         self._memory = Memory(self._emit, self.recording.shapes, self.recording.dtypes)
         self._functions = Functions(self, self.recording, self.tensors, self._emit, self._ref, self._give)
+        self.drawing = Drawing(self._emit, self._note_draw, self.tensors, self.recording.conditions)
 
     def enter(self, tensor: Tensor, original: Tensor | None = None) -> int:
         """Number what the step is given; it may come upon the `original` that the tensor stands for as well."""
@@ -125,6 +127,11 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return result
         if func._schema.is_mutable:
             return self._overwrite(func, args, kwargs)
+        if self.drawing.takes(func):
+            number = self.drawing.new(func, args, kwargs, map_tensors(args, self._ref))
+            drawn = self.tensors[number].clone()
+            self._enter(drawn, self._rename(drawn, number))
+            return drawn
         if func is aten.detach.default and function_of(args[0]) is not None:  # its gradients may not be there yet
             seen_args, seen_kwargs = (Ref(self._numbers[id(args[0])]),), {}
         else:
@@ -155,6 +162,11 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         )
         self.recording.calls.append(call._replace(outputs=outputs))
         return outputs
+
+    def _note_draw(self, call: Call, drawn: Tensor) -> int:
+        number = self._number(drawn, False)
+        self.recording.calls.append(call._replace(outputs=(number,)))
+        return number
 
     def _emit(self, operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[int]:
         """Make a call that the step did not make, on tensors by their numbers, and note it."""
@@ -220,14 +232,17 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Note an operation in place as one that makes a new tensor, which its target is from then on."""
         if torch.Tag.inplace_view in func.tags:
             return self._reshape(func, args, kwargs)
-        functional, target = functional_form(func, args[0]), args[0]
+        target, fills = args[0], self.drawing.fills(func)
+        functional = None if fills else functional_form(func, target)
         name = func._schema.name.removeprefix("aten::")
         seen_args, seen_kwargs = map_tensors((args, kwargs), self._ref)
         root = self._memory.overwrite(target, name)
         if self._has_gradient[root.number] and not root.tensor.requires_grad:
             root.number = self._detached(root.number)
-        result = run(func, args, kwargs)
-        if functional is None:
+        result = target if fills else run(func, args, kwargs)
+        if fills:
+            number = self.drawing.filled(func, target, seen_args, kwargs.get("generator"))
+        elif functional is None:
             number = self._copied(target, seen_args[1])
         else:
             (made,) = self._note(functional, seen_args, seen_kwargs, result)

@@ -120,6 +120,8 @@ class Recording:
     """Whether an output that is no number may stand for an error of torch's."""
     for_one_row: bool = True
     """Whether a batch of one row is stepped by these operations as well."""
+    draws: list[Any] = field(default_factory=list)
+    """What the last of the parts are, if they are drawn: each a `Draw`, in the order of the step."""
 
     @cached_property
     def elements(self) -> int:
@@ -130,6 +132,16 @@ class Recording:
     def raises(self) -> bool:
         """Whether it may raise: it solves, which does so of a singular matrix, or has conditions."""
         return self.is_conditional or any(call.kwargs.get("check_errors") is True for call in self.live)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it neither raises nor draws."""
+        return not (self.raises or self.draws)
+
+    @property
+    def drawn(self) -> list[int]:
+        """The numbers of the parts that are drawn."""
+        return self.parts[len(self.parts) - len(self.draws) :]
 
     @property
     def results(self) -> list[int]:

@@ -1,11 +1,14 @@
 """Solvers that raise of a singular matrix: what they report is looked at by a call of its own, which gives nothing."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 import rnnkit
+from rnnkit_compiler.trace.draws import generators_of
+from rnnkit_compiler.trace.generators import remembered
 from rnnkit_compiler.trace.recording import Call, Recording
 
 Results = tuple[Tensor, rnnkit.State]
@@ -20,15 +23,19 @@ def with_checks(calls: Sequence[Call]) -> list[Call]:
     ]
 
 
-def sound(recording: Recording, run: Callable[[], Results]) -> Results | None:
+def sound(recording: Recording, device: torch.device, run: Callable[..., Results], *given: Any) -> Results | None:
     """Return the output and last states of a run, which have to be finite where a solver might have raised; else None.
 
-    A kernel cannot raise, and the loop has its own words.
+    A kernel cannot raise, and the loop has its own words. It draws anew what project and step have drawn.
     """
     if not recording.raises:
-        return run()
+        return run(*given)
+    put_back = remembered(generators_of(recording.draws, device))
     try:
-        output, last = run()
+        output, last = run(*given)
+        if all(bool(tensor.isfinite().all()) for tensor in (output, *last)):
+            return output, last
     except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
-        return None
-    return (output, last) if all(bool(tensor.isfinite().all()) for tensor in (output, *last)) else None
+        pass
+    put_back()
+    return None
