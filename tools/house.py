@@ -40,7 +40,7 @@ FLOORS = {
         ["backends"],
         ["_recorded"],
         ["_program"],
-        ["_advancing", "_bound", "_making", "_annealing", "_rivals", "_symbols"],
+        ["_drawing", "_advancing", "_bound", "_making", "_annealing", "_rivals", "_symbols"],
         ["compiled"],
     ],
 }
