@@ -478,7 +478,7 @@ GROUPS = {
         r"_nested_.* _compute_linear_combination _has_.* _masked_scale native_norm _unsafe_masked_index.* "
         r"_wrapped_.* _saturate_weight_to_fp16 _rowwise_prune _sobol_engine_draw _cast_.*"
     ),
-    "they draw random numbers, for which `project` is the place": (
+    "they draw random numbers, which are inputs of the step, or for the loop": (
         r".*dropout bernoulli binomial cauchy exponential geometric log_normal multinomial normal.* poisson rand.* "
         r"random uniform rrelu.* _sample_dirichlet _standard_gamma _philox.* fractional_max_pool.*"
     ),

@@ -636,8 +636,6 @@ MIX_THE_BATCH = {MixesTheBatch, MixesTheBatchBySorting, AttendsToTheBatch, UsesT
 NEVER_RECORDED = {
     *MIX_THE_BATCH,
     BranchesOnAValue,
-    RandomInTheStep,
-    DropoutModule,
     GradientHook,
     HooksItsState,
 }

@@ -58,6 +58,8 @@ class Generators:
         """Move on the generator that a step draws from; raises NotRecordable if the step has set it."""
         source = Source(default_of(device) if generator is None else generator)
         if source not in self._states:
+            if self.examples is not None:
+                raise NotRecordable("step() draws random numbers from a generator that it makes anew")
             self._put_back[source] = remembered([source.generator])
         self._check(source)
         torch.empty(1, device=source.generator.device).uniform_(generator=source.generator)

@@ -90,8 +90,14 @@ REASONS = {
     "item": (lambda c, p, h: plain(c, p, h) * (h.sum().item() + 1), "step() reads the values of a tensor"),
     "branch": (lambda c, p, h: plain(c, p, h) if p.sum() > 0 else h, "step() reads the values of a tensor"),
     "nonzero": (lambda c, p, h: h[:, c.scale.nonzero()[:, 0]], "has a shape that depends on values"),
-    "random": (lambda c, p, h: plain(c, p, h) + torch.rand_like(h), "step() draws random numbers"),
-    "dropout": (lambda c, p, h: nn.functional.dropout(plain(c, p, h), 0.5), "step() draws random numbers"),
+    "as many draws as values ask for": (
+        lambda c, p, h: plain(c, p, h) + torch.poisson(h.abs()),
+        "step() draws random numbers",
+    ),
+    "a mask for all rows": (
+        lambda c, p, h: plain(c, p, h) * nn.functional.dropout(torch.ones_like(c.scale), 0.5),
+        "step() draws random numbers",
+    ),
     "rows mixed": (lambda c, p, h: torch.tanh(h - h.mean(0)), "step() mixes the rows of the batch"),
     "the least of the rows": (lambda c, p, h: torch.tanh(h.amin(0) + 0 * h), "step() mixes the rows of the batch"),
     "the sum so far": (lambda c, p, h: torch.tanh(h.cumsum(0)), "step() mixes the rows of the batch"),
@@ -114,7 +120,7 @@ REASONS = {
     "a mask as an index": (lambda c, p, h: plain(c, p, h) + h[h > 0].sum(), "takes elements by a mask"),
     "numbers by a generator of its own": (
         lambda c, p, h: plain(c, p, h) + torch.rand(4, generator=torch.Generator().manual_seed(0), dtype=h.dtype),
-        "draws random numbers",
+        "draws random numbers from a generator that it makes anew",
     ),
     "a change of the shape of a buffer": (
         lambda c, p, h: plain(c, p, h) * c.scale.unsqueeze_(0).squeeze_(0),
