@@ -160,6 +160,23 @@ class SharesDraws(Drawing):
         return h * torch.rand(h.shape[1], dtype=h.dtype)
 
 
+class SharesMasks(Drawing):
+    """Masks for all rows, by dropout and by probability, of one dimension and of two."""
+
+    def drawn(self, h, before):
+        mask = F.dropout(torch.ones(h.shape[1], dtype=h.dtype), 0.3)
+        keep = torch.bernoulli(torch.full((1, h.shape[1]), 0.2, dtype=h.dtype))
+        pairs = (h.view(h.shape[0], 2, -1) * torch.rand(h.shape[1] // 2, dtype=h.dtype)).flatten(1)
+        return keep * before + (1 - keep) * h * mask + pairs * torch.rand((), dtype=h.dtype)
+
+
+class MultipliesSharedDraws(Drawing):
+    """Other weights at each step."""
+
+    def drawn(self, h, before):
+        return torch.tanh(h @ F.dropout(self.across, 0.2))
+
+
 class DrawsByValues(Drawing):
     """How many numbers are drawn depends on the values."""
 
@@ -193,12 +210,12 @@ NATIVE = (
     *(DropsOut, DropsOutByModule, DropsOutToo, ZonesOut, ZonesOutByBernoulli, AddsNoise, Reparametrizes, SamplesTwo),
     *(SamplesNormal, NormalOfTensors, SamplesBernoulli, StraightThrough, FillsByProbability, SamplesCategory),
     *(SamplesCategories, Gumbel, DrawsIntegers, DrawsOtherwise, HasAGenerator, DrawsInVain, DrawsAColumn),
-    OverwritesByDraws,
+    *(OverwritesByDraws, SharesDraws, SharesMasks),
 )
 """What runs in a kernel."""
 
 LOOP = {
-    SharesDraws: "rows of the batch share",
+    MultipliesSharedDraws: "rows of the batch share, and makes mm.default of them",
     DrawsByValues: "rrelu_with_noise",
     DrawsByRejection: "standard_gamma",
     SeedsItsGenerator: "sets the state of a random generator",

@@ -14,6 +14,7 @@ from torch import Tensor
 from rnnkit_compiler.trace.generators import Source, default_of
 from rnnkit_compiler.trace.instead import Operator
 from rnnkit_compiler.trace.recording import Call, NotRecordable, Recording, Ref
+from rnnkit_compiler.trace.shared_draws import with_copies
 
 aten = torch.ops.aten
 
@@ -45,8 +46,8 @@ class Draw(NamedTuple):
     shape: tuple[int, ...]
     dtype: torch.dtype
     device: torch.device
-    axis: int
-    """Where the batch is."""
+    axis: int | None
+    """Where the batch is; None: all rows share it."""
 
     times: int
     """How many elements the axis has for each row."""
@@ -59,6 +60,8 @@ class Draw(NamedTuple):
     @property
     def features(self) -> tuple[int, ...]:
         """The shape of what a row gets."""
+        if self.axis is None:
+            return self.shape
         each = (self.times,) if self.times > 1 else ()
         return (*self.shape[: self.axis], *each, *self.shape[self.axis + 1 :])
 
@@ -67,13 +70,22 @@ class Draw(NamedTuple):
         """The memory that is taken for each row and step."""
         return prod(self.features) * self.dtype.itemsize
 
+    @property
+    def is_first(self) -> bool:
+        """Whether the batch alone is its first dimension, or is to become that."""
+        return not self.axis and self.times == 1
+
     def room(self, steps: int, rows: int) -> Tensor:
         """Return room for what is drawn at each step, which stands in one piece as the step's own tensor does."""
-        shape = (*self.shape[: self.axis], rows * self.times, *self.shape[self.axis + 1 :])
+        shape = self.shape
+        if self.axis is not None:
+            shape = (*shape[: self.axis], rows * self.times, *shape[self.axis + 1 :])
         return torch.empty(steps, *shape, dtype=self.dtype, device=self.device)
 
-    def part(self, room: Tensor) -> Tensor:
+    def part(self, room: Tensor, rows: int) -> Tensor:
         """Return what was drawn as a step reads it, (T, B, ...)."""
+        if self.axis is None:
+            return room.unsqueeze(1).expand(-1, rows, *self.shape).contiguous()
         axis = 1 + self.axis
         if self.times > 1:
             room = room.view(*room.shape[:axis], -1, self.times, *room.shape[axis + 1 :])
@@ -89,7 +101,7 @@ def drawn(draws: Sequence[Draw], steps: int, rows: int) -> list[Tensor]:
     for t in range(steps):
         for draw, generator, pieces in calls:
             draw.fill(pieces[t], *draw.args, generator=generator)
-    return [draw.part(room) for draw, room in zip(draws, rooms, strict=True)]
+    return [draw.part(room, rows) for draw, room in zip(draws, rooms, strict=True)]
 
 
 def generators_of(draws: Sequence[Draw], device: torch.device) -> set[torch.Generator]:
@@ -116,25 +128,26 @@ def set_apart(recording: Recording) -> None:
     """Make parts of the draws of a recording.
 
     Raises:
-        NotRecordable: a draw has the batch nowhere, or more than once.
+        NotRecordable: a draw has the batch more than once.
     """
     calls = [call for call in recording.calls if call.operator is DRAWN]
     for call in calls:
         shape, dtype, device, fill, args, source = call.args
         axes = [axis for axis, size in enumerate(shape) if size and size % recording.rows == 0]
-        if len(axes) != 1:
-            raise NotRecordable("step() draws random numbers that rows of the batch share; project() is the place")
-        times = shape[axes[0]] // recording.rows
-        recording.draws.append(Draw(fill, args, source, tuple(shape), dtype, device, axes[0], times))
+        if len(axes) > 1:
+            raise NotRecordable("step() draws random numbers for pairs of rows; project() is the place")
+        axis, times = (axes[0], shape[axes[0]] // recording.rows) if axes else (None, 1)
+        recording.draws.append(Draw(fill, args, source, tuple(shape), dtype, device, axis, times))
         recording.parts.append(call.output)
     recording.calls = [call for call in recording.calls if call.operator is not DRAWN]
 
 
 def with_rows_first(recording: Recording) -> None:
     """Have what is drawn begin with the batch, as parts do; what the step reads is made of it."""
+    with_copies(recording, [k for k, draw in zip(recording.drawn, recording.draws, strict=True) if draw.axis is None])
     first = len(recording.parts) - len(recording.draws)
     for k, draw in enumerate(recording.draws, first):
-        if draw.axis or draw.times > 1:
+        if not draw.is_first:
             number = recording.parts[k]
             recording.parts[k] = part = _numbered(recording, (recording.rows, *draw.features), draw.dtype)
             recording.calls = [*_calls_to(recording, draw, part, number), *recording.calls]

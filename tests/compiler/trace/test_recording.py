@@ -94,8 +94,8 @@ REASONS = {
         lambda c, p, h: plain(c, p, h) + torch.poisson(h.abs()),
         "step() draws random numbers",
     ),
-    "a mask for all rows": (
-        lambda c, p, h: plain(c, p, h) * nn.functional.dropout(torch.ones_like(c.scale), 0.5),
+    "sums of a mask for all rows": (
+        lambda c, p, h: plain(c, p, h) * nn.functional.dropout(torch.ones_like(c.scale), 0.5).cumsum(0),
         "step() draws random numbers",
     ),
     "rows mixed": (lambda c, p, h: torch.tanh(h - h.mean(0)), "step() mixes the rows of the batch"),

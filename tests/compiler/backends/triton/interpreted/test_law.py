@@ -13,11 +13,14 @@ from rnnkit_compiler.backends.triton import cost, kernels
 from rnnkit_compiler.trace.example import example
 
 from .....slow_cases import slow_but
+from ....drawing_cells import NATIVE, DropsOut
 from ....odd_cells import EVERY_ODD_CELL
 from ....random_cells import OPERATIONS, alone, calls, programs
 from ....test_axes import CASES
 from ....test_axes import build as in_axes
 from ....test_compiled_law import Call, Compiled, build, differences, noise
+from ....test_drawing import build as drawing_cell
+from ....test_drawing import hold, problem
 from ....test_odd_cells import build as built
 from ....test_random_cells import drawing, quiet, same_programs  # noqa: F401
 
@@ -173,3 +176,9 @@ def test_random_cells_in_low_precision(chunk):
 
     law()
     assert seen["run"] >= 0.7 * seen["cells"], seen
+
+
+@pytest.mark.parametrize("kind", slow_but((DropsOut,), NATIVE), ids=lambda kind: kind.__name__)
+def test_steps_that_draw(kind):
+    cell = drawing_cell(kind)
+    hold(cell, *problem(cell), [triton(None)])
