@@ -206,6 +206,12 @@ class DrawsTransposed(Drawing):
         return F.dropout(h.t(), 0.3).t()
 
 
+class DrawsChannelsLast(Drawing):
+    def drawn(self, h, before):
+        room = torch.empty_like(h.view(-1, 2, 1, h.shape[1] // 2), memory_format=torch.channels_last)
+        return h * room.uniform_().reshape(h.shape)
+
+
 NATIVE = (
     *(DropsOut, DropsOutByModule, DropsOutToo, ZonesOut, ZonesOutByBernoulli, AddsNoise, Reparametrizes, SamplesTwo),
     *(SamplesNormal, NormalOfTensors, SamplesBernoulli, StraightThrough, FillsByProbability, SamplesCategory),
@@ -221,5 +227,6 @@ LOOP = {
     SeedsItsGenerator: "sets the state of a random generator",
     PutsTheSeedBack: "sets the state of a random generator",
     DrawsTransposed: "do not lie one by one",
+    DrawsChannelsLast: "do not lie one by one",
 }
 """What does not, and what is said of it."""

@@ -69,6 +69,8 @@ class Drawing:
         self._emit, self._note, self._tensors, self._conditions = emit, note, tensors, conditions
         self.generators: Generators | None = None
         """Of all runs of the step; None: nothing may be drawn."""
+        self._is_ordered = True
+        """Whether all that was made empty lies in the order of its axes."""
         self.rows: tuple[int, ...] = ()
         """The rows of the run."""
         self.made: list[Tensor] = []
@@ -87,6 +89,10 @@ class Drawing:
         self.generators.check()
         if self.generators.examples is None:
             self.generators.examples = self.made
+
+    def note_order(self, order: torch.memory_format | None) -> None:
+        """Note in which order of its axes the step makes a tensor that it is to fill."""
+        self._is_ordered &= order not in (torch.channels_last, torch.channels_last_3d)
 
     def takes(self, func: Any) -> bool:
         """Tell whether an operation makes a new tensor of draws."""
@@ -148,7 +154,7 @@ class Drawing:
 
     def _draw(self, target: Tensor, fill: Any, args: Sequence[Any], source: torch.Generator | None) -> int:
         """Note a draw like a tensor; return its number."""
-        if not target.is_contiguous():
+        if not (target.is_contiguous() and self._is_ordered):
             raise NotRecordable("step() draws random numbers into a tensor whose elements do not lie one by one")
         assert self.generators is not None
         self.generators.move(source, target.device)

@@ -106,7 +106,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.recording.names |= names_in(author_frame(), self._numbers)
         if func in EMPTY:
             func = EMPTY[func]
-            kwargs.pop("memory_format", None)
+            self.drawing.note_order(kwargs.pop("memory_format", None))
         if func is aten.ones_like.default and not args[0].dim():  # where a gradient begins, whatever the number is
             func, args, kwargs = one_of_its_own(args[0], kwargs)
         if func is aten.as_strided.default:  # autograd makes views of other views so, which no one reads
