@@ -95,10 +95,13 @@ def _flags(machine: str) -> tuple[str, ...]:
 
     Nobody reads errno here. All values, NaN and infinities among them, stay those of IEEE 754, save that a product and
     a sum may be rounded once. -fno-trapping-math would change no value either, and measures no faster.
+
+    Kernels are written in vectors and unrolled by hand where it pays: -O3 takes up to twice as long to compile them,
+    and they run no faster; with -ftree-vectorize they run a tenth slower.
     """
     by_architecture = machine.lower() in ("x86_64", "amd64", "i386", "i686", "s390x")
     native = "-march=native" if by_architecture else "-mcpu=native"
-    return ("-O3", native, "-std=c++17", "-fno-math-errno", "-fPIC", "-shared", "-Wno-psabi")
+    return ("-O2", native, "-std=c++17", "-fno-math-errno", "-fPIC", "-shared", "-Wno-psabi")
 
 
 def _identity(command: tuple[str, ...], path: str) -> str:

@@ -78,6 +78,7 @@ INLINE vec kept(vec v, int left, real rest) {
 template <bool full>
 INLINE vec moved(const real* row, const std::int32_t* units, int left) {
     vec v{};
+#pragma GCC unroll 16
     for (int lane = 0; lane < VL; ++lane)
         if ((full || lane < left) && units[lane] >= 0) v[lane] = row[units[lane]];
     return v;
@@ -88,6 +89,7 @@ template <bool reverse, bool full>
 INLINE vec running(vec a, vec b, int left, double& y) {
     vec v{};
     const int count = full ? VL : left;
+#pragma GCC unroll 16
     for (int k = 0; k < count; ++k) {
         const int lane = reverse ? count - 1 - k : k;
         y = double(a[lane]) * y + double(b[lane]);
@@ -100,6 +102,7 @@ INLINE vec running(vec a, vec b, int left, double& y) {
 template <bool full>
 INLINE vec peak(vec a, int left, double& y) {
     vec v{};
+#pragma GCC unroll 16
     for (int lane = 0; lane < (full ? VL : left); ++lane) {
         if (!(double(a[lane]) <= y) && y == y) y = a[lane];
         v[lane] = real(y);
