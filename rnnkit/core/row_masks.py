@@ -16,8 +16,23 @@ def running_rows(lengths: Tensor, steps: int, device: torch.device | None = None
         steps: T.
         device: of the result; None: that of `lengths`.
     """
-    lengths = lengths if device is None else lengths.to(device)
+    lengths = lengths if device is None else sent(lengths, device)
     return torch.arange(steps, device=lengths.device).unsqueeze(1) < lengths.unsqueeze(0)
+
+
+def sent(lengths: Tensor, device: torch.device) -> Tensor:
+    """Return `lengths` (B,) on a device, which mostly has other work to do and is not waited for.
+
+    What is sent is a copy in memory that is not pinned, which CUDA has read when the call returns: whoever overwrites
+    `lengths` then does not overtake it. A graph that is being recorded would read it again when it is replayed.
+    """
+    if device.type != "cuda" or not lengths.is_cpu or _is_recording():
+        return lengths.to(device)
+    return lengths.clone().to(device, non_blocking=True)
+
+
+def _is_recording() -> bool:
+    return torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()  # type: ignore[no-untyped-call]
 
 
 def choose_rows(rows: Tensor, chosen: Sequence[Tensor], other: Sequence[Tensor]) -> State:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rnnkit.core.row_masks import sent
 from rnnkit.core.task import Task
 from rnnkit.core.unroller import Unroller
 from rnnkit.layers.layer_view import model_html
@@ -102,4 +103,4 @@ def last_outputs(outputs: Tensor, lengths: Tensor | None) -> Tensor:
     """Take the output of each row's last step: (T, B, O) -> (B, O)."""
     if lengths is None:
         return outputs[-1]
-    return outputs[lengths.to(outputs.device) - 1, torch.arange(outputs.shape[1], device=outputs.device)]
+    return outputs[sent(lengths, outputs.device) - 1, torch.arange(outputs.shape[1], device=outputs.device)]

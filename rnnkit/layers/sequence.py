@@ -9,7 +9,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from rnnkit.core.cell import behaves_as_tensor
 from rnnkit.core.input_checks import as_tensor, check_lengths, check_reset
-from rnnkit.core.row_masks import running_rows
+from rnnkit.core.row_masks import running_rows, sent
 from rnnkit.errors import KindError, ShapeError, UsageError
 
 
@@ -264,7 +264,7 @@ def flip(xs: Tensor, lengths: Tensor | None) -> Tensor:
     if lengths is None:
         return xs.flip(0)
     steps = torch.arange(xs.shape[0], device=xs.device).unsqueeze(1)
-    ends = lengths.to(xs.device).unsqueeze(0)
+    ends = sent(lengths, xs.device).unsqueeze(0)
     source = torch.where(steps < ends, ends - 1 - steps, steps)
     return xs.gather(0, source.view(*source.shape, *[1] * (xs.ndim - 2)).expand_as(xs))
 

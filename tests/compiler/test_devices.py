@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import rnnkit
 from rnnkit.errors import UsageError
@@ -20,6 +21,7 @@ from rnnkit_compiler.backends.torch.backend import TorchOperations
 from rnnkit_compiler.backends.triton import trust
 from rnnkit_compiler.backends.triton.backend import Triton
 from rnnkit_compiler.backends.triton.origins import Origins
+from rnnkit_compiler.trace.paths import weights_at
 from rnnkit_compiler.trace.random_states import kept
 from rnnkit_unrollers import vendor
 from rnnkit_unrollers._kernels import Kernel
@@ -321,6 +323,41 @@ def test_what_project_draws_is_drawn_anew_for_the_caller(cell, gpu):
         torch.manual_seed(1)
         found.append(layer(xs)[0])
     assert torch.equal(*found)
+
+
+class Numbers(TorchDispatchMode):
+    """Notes which operations make a tensor."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.names.append(str(function))
+        return function(*args, **(kwargs or {}))
+
+
+def test_a_float_that_is_annealed_is_filled_in_where_the_weights_are():
+    """A copy from the CPU, as `torch.tensor` makes one, would wait for the device at every call."""
+    cell = rnnkit.cells["lstm"](D, H)
+    cell.rate = 0.1
+    with FakeTensorMode(allow_non_fake_inputs=True), Numbers() as noted:
+        for name in [*cell._parameters]:
+            cell._parameters[name] = nn.Parameter(torch.empty(1, device=GPUS[1]))
+        noted.names.clear()
+        (made,) = weights_at(cell, ["rate"])
+    assert (made.device, made.dtype, made.shape) == (GPUS[1], torch.float64, ())
+    assert noted.names == ["aten.full.default"]
+
+
+def test_a_float_that_is_annealed_is_of_32_bits_where_there_are_no_more():
+    cell = rnnkit.cells["lstm"](D, H)
+    cell.rate = 0.1
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        for name in [*cell._parameters]:
+            cell._parameters[name] = nn.Parameter(torch.empty(1, device="mps"))
+        (made,) = weights_at(cell, ["rate"])
+    assert (made.device.type, made.dtype) == ("mps", torch.float32)
 
 
 def test_kernels_are_launched_on_the_device_of_their_tensors(monkeypatch):

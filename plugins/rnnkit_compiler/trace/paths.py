@@ -6,6 +6,9 @@ from itertools import chain
 import torch
 from torch import Tensor
 
+WIDEST = {"mps": torch.float32}
+"""The widest numbers of devices that have none of 64 bits."""
+
 
 def tensor_at(cell: torch.nn.Module, path: str) -> Tensor:
     """Return the parameter or buffer of a dotted path."""
@@ -45,6 +48,10 @@ def number_at(cell: torch.nn.Module, path: str) -> float | None:
 
 
 def _made(cell: torch.nn.Module, number: float) -> Tensor:
-    """Return a tensor that computes as a number does: of no dimension, it leaves others their dtype."""
+    """Return a tensor that computes as a number does: of no dimension, it leaves others their dtype.
+
+    It is filled where it is: a copy from the CPU would wait for the device, at every call.
+    """
     like = next(chain(cell.parameters(), cell.buffers()), None)
-    return torch.tensor(number, dtype=torch.float64, device="cpu" if like is None else like.device)
+    device = torch.device("cpu") if like is None else like.device
+    return torch.full((), number, dtype=WIDEST.get(device.type, torch.float64), device=device)

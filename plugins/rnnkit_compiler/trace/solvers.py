@@ -33,7 +33,8 @@ def sound(recording: Recording, device: torch.device, run: Callable[..., Results
     put_back = remembered(generators_of(recording.draws, device))
     try:
         output, last = run(*given)
-        if all(bool(tensor.isfinite().all()) for tensor in (output, *last)):
+        finite = [tensor.isfinite().all() for tensor in (output, *last)]
+        if bool(torch.stack(finite).all()):  # a device is waited for once
             return output, last
     except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
         pass

@@ -70,7 +70,8 @@ class Triton(Backend):
     def __init__(self, step: RecordedStep, plan: KernelPlan) -> None:
         self.invariants = plan.step.invariants
         self._step, self._schedule = step, plan
-        comment = "\n".join([step.comment, "", *legend(plan, step.recording.weights)])
+        equation = [step.comment, ""] if step.comment else []
+        comment = "\n".join([*equation, *legend(plan, step.recording)])
         self._kernels = Kernels(plan, step.device, step.title, comment, step.narrow)
         self._origins = Origins(step, self.invariants)
         self._fallback = TorchOperations(step, self.invariants, defer=False)

@@ -26,7 +26,7 @@ def written(cell, kernels=ALL):
     xs, states = compiled.example(cell)
     step = recorded_whole(cell, xs, states, False) or recorded_projected(cell, xs, states, True, False)
     plan = KernelPlan(step.lowered)
-    text = generate(plan, kernels, step.title, "\n".join(legend(plan, step.recording.weights)), narrow=False).text
+    text = generate(plan, kernels, step.title, "\n".join(legend(plan, step.recording)), narrow=False).text
     compile(text, cell.name, "exec")
     return plan, text
 
@@ -69,6 +69,53 @@ def test_one_recognises_the_gradients():
     assert [len(found) for found in of.values()] == [1] * 5
     assert of["c"][0].endswith("  # of c = c_before * sigmoid_f + sigmoid_i * tanh_g")
     assert any(line.endswith("# [d_i, d_f, d_g, d_o] w1ᵀ") for line in lines)
+
+
+class Clipped(rnnkit.Cell):
+    """Compares with a number, and chooses one."""
+
+    def __init__(self):
+        super().__init__(2, 3)
+        self.scale = torch.nn.Parameter(torch.ones(3))
+
+    def step(self, x, state):
+        h = state[0] * self.scale + x.sum(1, keepdim=True)
+        h = h.masked_fill(h > 0.75, 0.1)
+        return h, (h,)
+
+
+def test_a_line_says_what_its_literals_are():
+    lines = [line.strip() for line in written(Clipped(), ("Forward",))[1].splitlines()]
+    (where,) = [line for line in lines if " = tl.where(x" in line]
+    assert where.endswith("; q1 = 0.1")
+    assert any(line.endswith("> q0).to(REAL)  # q0 = 0.75") for line in lines)
+
+
+class Faded(rnnkit.Cell):
+    """Multiplies by what is made of its parameters."""
+
+    def __init__(self):
+        super().__init__(2, 3)
+        self.fade, self.scale = (torch.nn.Parameter(torch.ones(3)) for _ in range(2))
+
+    def step(self, x, state):
+        (h,) = state
+        long = self.scale
+        for _ in range(6):
+            long = torch.tanh(long + self.fade)
+        h = h * torch.sigmoid(self.fade) + long + x.sum(1, keepdim=True)
+        return h, (h,)
+
+
+def test_the_legend_says_what_is_made_of_the_parameters():
+    def vectors(cell):
+        return [line[4:] for line in written(cell)[1].splitlines() if line.startswith("#   vector")]
+
+    assert vectors(rnnkit.cells["lstm"](8, 20)) == ["vector0: add(bias_ih, bias_hh) (80)"]
+    assert sorted(line.partition(": ")[2] for line in vectors(Faded())) == [
+        "made of scale, fade (3)",
+        "sigmoid(fade) (3)",
+    ]
 
 
 def test_gates_that_are_assigned_to_again():

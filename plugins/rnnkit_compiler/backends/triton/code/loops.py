@@ -1,6 +1,6 @@
 """Code inside a loop over the units of a row: what is computed there for units j of each row."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from rnnkit_compiler.backends.triton.code.names import Names
 from rnnkit_compiler.backends.triton.code.operations import INFIX, expression
@@ -41,10 +41,11 @@ class Values:
         """Return what is known inside a loop that begins here."""
         return Values(self.names, self.known)
 
-    def define(self, node: Node, value: str, name: str = "") -> None:
-        """Make a node known as the value of an expression."""
+    def define(self, node: Node, value: str, name: str = "", operands: Collection[str] = ()) -> None:
+        """Make a node known as the value of an expression, and say what the literals among its operands are."""
         self.known[node] = name or self.names.step.variable(node)
-        note = self.names.step.notes.remark(node)
+        literals = (f"{name} = {text}" for text, name in self.names.literals.items() if name in operands)
+        note = "; ".join(filter(None, (self.names.step.notes.remark(node), *literals)))
         note = f"  # {note}" if note else ""
         self.lines.append(f"{self.known[node]} = {value}{note}")
 
@@ -67,7 +68,7 @@ class Values:
         numbers = sum(operand.op == "number" for operand in node.inputs)
         bare = node.op in INFIX and numbers < len(node.inputs)
         operands = [self.operand(operand, bare) for operand in node.inputs]
-        self.define(node, expression(node.op, operands, self.names.step.low), name)
+        self.define(node, expression(node.op, operands, self.names.step.low), name, operands)
         self.lines += self.names.step.rounding(node, self.known[node])
 
     def inline(self, node: Node) -> str:
