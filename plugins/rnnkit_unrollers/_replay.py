@@ -17,7 +17,7 @@ import rnnkit
 from rnnkit import Cell, Masks, Projected, State
 from rnnkit_unrollers._projected import between, detached
 from rnnkit_unrollers._schedule import Schedule
-from rnnkit_unrollers._surroundings import Surroundings
+from rnnkit_unrollers._surroundings import BlockDraws, Surroundings
 from rnnkit_unrollers._weights import for_hooks
 from rnnkit_unrollers.loop import run
 
@@ -34,10 +34,12 @@ class Unrolling:
     state_size: int
     weights: dict[str, int]
     """Where each parameter and buffer stands among the weights; tied ones stand at one place."""
+    draws: BlockDraws
 
     def run(self, projected: Projected, first: int, last: int, state: State, emit: Callable[[Tensor], object]) -> State:
         """Step through blocks first to last - 1, from `state`."""
         start, stop = self.steps(first, last)
+        self.draws.begin(first)
         return run(self.cell, between(projected, start, stop), state, self.masks.between(start, stop), emit)
 
     def steps(self, first: int, last: int) -> tuple[int, int]:
@@ -214,8 +216,10 @@ class Backward:
         leaves = [part.requires_grad_(want) for part, want in zip(rnnkit.parts_of(slices), wants, strict=True)]
         before = leaves_of(state)
         ys: list[Tensor] = []
+        self.unrolling.draws.begin(block)
         with torch.enable_grad():
             after = run(self.unrolling.cell, slices, before, masks, ys.append)
+        self.unrolling.draws.forget(block)
         outputs, output_gradients = self._outputs(ys, start)
         roots = [*outputs, *after, *self.constants]
         root_gradients = [*output_gradients, *self.state_gradient, *self.constant_gradient]

@@ -15,7 +15,7 @@ from rnnkit_compiler.trace.example import on_trial
 from rnnkit_unrollers._projected import detached
 from rnnkit_unrollers._replay import Replay, Unrolling, storages
 from rnnkit_unrollers._schedule import Schedule, budget_schedule, sqrt_schedule
-from rnnkit_unrollers._surroundings import devices_of
+from rnnkit_unrollers._surroundings import BlockDraws, devices_of
 from rnnkit_unrollers._weights import weights_of
 from rnnkit_unrollers.loop import Loop, run
 
@@ -27,7 +27,8 @@ class Checkpoint(rnnkit.Unroller):
     whole sequence, in whose place its gradient is gathered. Time: one forward pass more than the loop, in a tight
     `budget` several. Under autocast the loop gathers gradients in the low precision of autocast's copies of the
     weights, checkpoint in that of the weights themselves: there alone they differ, by the rounding of the low
-    precision.
+    precision. A step that draws random numbers draws the same in a replay, from torch's own generators; that takes
+    another 5 KB for each kept state.
 
     Args:
         segment: steps in a segment; √T if not given.
@@ -69,7 +70,8 @@ class Checkpoint(rnnkit.Unroller):
             ys: list[Tensor] = []
             state = run(cell, cell.project(xs), state, masks, ys.append)
             return torch.stack(ys), tuple(tensor.clone() for tensor in state)
-        unrolling = Unrolling(cell, masks, self.schedule(cell, xs, state), len(state), names)
+        schedule, draws = self.schedule(cell, xs, state), BlockDraws(devices_of(xs))
+        unrolling = Unrolling(cell, masks, schedule, len(state), names, draws)
         output, *last = Replay.apply(unrolling, *tensors)  # type: ignore[no-untyped-call]
         if len(set(storages(last))) < len(last):  # out here, so that their gradients meet in the loop's order
             last = [tensor.clone() for tensor in last]
