@@ -2,12 +2,14 @@
 
 import traceback
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
 import rnnkit
+import rnnkit_compiler
 from rnnkit_compiler.backends.triton import kernels, runtime
 
 from ....test_compiled_law import Compiled
@@ -17,6 +19,11 @@ pytestmark = pytest.mark.usefixtures("trusted")
 
 WAITING = ("item", "tolist", "cpu", "nonzero", "__bool__", "__int__", "__float__", "__index__", "__format__")
 """Methods of a tensor that would wait for its device."""
+
+
+def is_ours(file):
+    """Tell whether a file is of the packages, wherever the checkout is and whatever its folder is called."""
+    return any(file.is_relative_to(Path(package.__file__).parent) for package in (rnnkit, rnnkit_compiler))
 
 
 @pytest.fixture
@@ -32,8 +39,8 @@ def asked(monkeypatch):
         method = getattr(Tensor, name)
 
         def note(own, *given, **options):
-            files = [frame.filename for frame in traceback.extract_stack()]
-            found.update([next(file.rpartition("/")[2] for file in reversed(files) if "rnnkit" in file)])
+            files = [Path(frame.filename) for frame in traceback.extract_stack()]
+            found.update([next(file.name for file in reversed(files) if is_ours(file))])
             return method(own, *given, **options)
 
         return note
