@@ -40,7 +40,8 @@ FLOORS = {
         ["backends"],
         ["_recorded"],
         ["_program"],
-        ["_drawing", "_advancing", "_bound", "_making", "_annealing", "_rivals", "_symbols"],
+        ["_drawing"],
+        ["_advancing", "_bound", "_making", "_annealing", "_rivals", "_symbols"],
         ["compiled"],
     ],
 }

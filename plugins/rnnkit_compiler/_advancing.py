@@ -10,6 +10,8 @@ import rnnkit
 from rnnkit_compiler._program import Program
 from rnnkit_compiler.backends.base.backend import Direct
 from rnnkit_compiler.backends.base.runtime import Unfit
+from rnnkit_compiler.trace.draws import generators_of
+from rnnkit_compiler.trace.generators import remembered
 from rnnkit_compiler.trace.paths import weights_at
 from rnnkit_compiler.trace.unchanged import Unchanged
 
@@ -42,7 +44,7 @@ class Advancing(rnnkit.Advancer):
             return False
         try:
             direct.enter(before, ys, after)
-            direct.run(*self._program.inputs(self._cell, xs, self._tensors))
+            self._launch(direct, xs)
         except Unfit:
             return False
         finally:
@@ -71,10 +73,22 @@ class Advancing(rnnkit.Advancer):
             direct.enter(state, ys, state)
             xs = xs.view(*self._size, self._cell.input_size)
             with torch.no_grad():
-                direct.run(*self._program.inputs(self._cell, xs, self._tensors))
+                self._launch(direct, xs)
         except Unfit:
             return False
         return True
+
+    def _launch(self, direct: Direct, xs: Tensor) -> None:
+        """Run the kernel; raises Unfit, and then nothing has been drawn."""
+        draws = self._program.recording.draws
+        put_back = remembered(generators_of(draws, xs.device)) if draws else None
+        parts, invariants = self._program.inputs(self._cell, xs, self._tensors)
+        try:
+            direct.run(parts, invariants)
+        except Unfit:
+            if put_back is not None:
+                put_back()
+            raise
 
     def _borrow(self) -> Direct | None:
         try:

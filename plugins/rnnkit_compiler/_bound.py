@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 import rnnkit
+from rnnkit_compiler._drawing import draws_alike
 from rnnkit_compiler._program import Program
 from rnnkit_compiler.backends.base.backend import Lasting, Tensors, Timeline
 from rnnkit_compiler.backends.cpp.thread_pool import mind_forks
@@ -50,18 +51,20 @@ class BoundProgram(rnnkit.Bound):
         """Tell whether the cell is unchanged."""
         return self._unchanged()
 
-    def __call__(self, xs: Tensor, state: rnnkit.State) -> tuple[Tensor, rnnkit.State]:
+    def __call__(self, xs: Tensor, state: rnnkit.State) -> tuple[Tensor, rnnkit.State] | None:
         """Unroll the cell; see `rnnkit.Bound`."""
         return self._unroll(xs, state, (), Timeline(xs.shape[0], xs.shape[1], None, None, None))
 
-    def masked(self, prepared: rnnkit.Prepared) -> tuple[Tensor, rnnkit.State]:
+    def masked(self, prepared: rnnkit.Prepared) -> tuple[Tensor, rnnkit.State] | None:
         """Unroll the cell where rows end or start again; see `rnnkit.Bound`."""
         xs, state, masks = prepared
         return self._unroll(xs, state, masks.initial, Timeline.of(xs, masks))
 
     def _unroll(
         self, xs: Tensor, state: rnnkit.State, initial: rnnkit.State, timeline: Timeline
-    ) -> tuple[Tensor, rnnkit.State]:
+    ) -> tuple[Tensor, rnnkit.State] | None:
+        if not draws_alike(self._program, xs, (*state, *initial)):
+            return None
         mind_forks()
         if self._invariants is not None:
             return self._run(Tensors((xs,), state, initial, self._invariants), timeline)

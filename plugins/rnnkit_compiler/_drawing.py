@@ -1,5 +1,9 @@
 """Calls whose draws would not be the loop's: torch fills a tensor as it lies, and in its dtype."""
 
+from collections.abc import Iterable
+
+from torch import Tensor
+
 import rnnkit
 from rnnkit_compiler._program import Program, Wanted, forced
 from rnnkit_compiler.backends.base.backend import Refusal
@@ -21,9 +25,14 @@ def drawing_alike(
         return program
     reason = "which the loop draws in another dtype"
     if prepared is not None:
-        if all(map(is_ordered, (prepared.xs[0], *prepared.state, *prepared.masks.initial))):
+        if draws_alike(program, prepared.xs, (*prepared.state, *prepared.masks.initial)):
             return program
         reason = "and input or state is transposed"
     if wanted.backend is not None:
         forced(Refusal(f"step() draws random numbers, {reason}"), wanted.backend, cell)
     return None
+
+
+def draws_alike(program: Program, xs: Tensor, states: Iterable[Tensor]) -> bool:
+    """Tell whether a program draws the numbers that the loop draws of an input (T, B, ...) and states."""
+    return not program.recording.draws or all(map(is_ordered, (xs[0], *states)))

@@ -159,7 +159,8 @@ class Program:
             if not is_sum or not places.keys() >= set(call.reads):
                 return None
             sums[call.outputs[0]] = (places[call.reads[0]], places[call.reads[1]])
-        if not self.takes_input or self.ahead is not None or not {*places, *sums}.issuperset(invariants):
+        reads_more = not self.takes_input or self.ahead is not None or self.recording.draws
+        if reads_more or not {*places, *sums}.issuperset(invariants):
             return None
         return {invariants.index(number): pair for number, pair in sums.items() if number in invariants}
 

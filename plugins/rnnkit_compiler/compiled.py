@@ -169,7 +169,7 @@ class Compiled(rnnkit.Unroller):
         program = self._on_plain_input(cell)
         if isinstance(program, Refusal) or program.backend.name == TORCH or program.tables:
             return None  # what is in tables may change
-        return program if program.recording.for_one_row and program.recording.is_plain else None
+        return program if program.recording.for_one_row and not program.recording.raises else None
 
     def explain(self, cell: Cell) -> str:
         """Say what is computed ahead, fused and deferred, what it costs, what fell back and why, and the Jacobian."""

@@ -26,7 +26,7 @@ class Bound(ABC):
         """
 
     @abstractmethod
-    def __call__(self, xs: Tensor, state: State) -> tuple[Tensor, State]:
+    def __call__(self, xs: Tensor, state: State) -> tuple[Tensor, State] | None:
         """Unroll the cell.
 
         Args:
@@ -34,9 +34,10 @@ class Bound(ABC):
             state: before the first step, each (B, ...).
 
         Returns:
-            ys (T, B, O) and the state after the last step.
+            ys (T, B, O) and the state after the last step; None: the unroller itself is to do this call, for how its
+            tensors lie, and nothing has been done.
         """
 
     def masked(self, prepared: "Prepared") -> tuple[Tensor, State] | None:
-        """Unroll the cell where rows end or start again, as `rnnkit.prepare` has it; None: this has no such way."""
+        """Unroll the cell where rows end or start again, as `rnnkit.prepare` has it; None: its unroller is to."""
         return None

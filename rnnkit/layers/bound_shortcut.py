@@ -49,14 +49,17 @@ class BoundShortcut(Shortcut):
             and all(state.shape == self._layout.shape_of(k, rows) for k, state in enumerate(states))
         )
 
-    def run(self, input: Tensor, hx: Any) -> "tuple[Tensor, States]":
-        """Return what the layer would."""
+    def run(self, input: Tensor, hx: Any) -> "tuple[Tensor, States] | None":
+        """Return what the layer would; None if it is to go the long way."""
         xs = input.transpose(0, 1) if self.batch_first else input
         before = self._initial(xs) if hx is None else self._layout.split(hx, _as_it_is)
         last: list[State] = []
         for bound, state in zip(self._bounds, before, strict=True):
             assert state is not None
-            xs, after = bound(xs, state)
+            found = bound(xs, state)
+            if found is None:  # so says the first cell or none: the states of all lie alike
+                return None
+            xs, after = found
             last.append(after)
         return xs.transpose(0, 1) if self.batch_first else xs, self._layout.join(last)
 

@@ -1,5 +1,7 @@
 """Cells whose step draws random numbers, each in a way that people write; each changes one line of one cell."""
 
+import warnings
+
 import torch
 from torch import Tensor, nn
 from torch import distributions as D
@@ -212,6 +214,41 @@ class DrawsChannelsLast(Drawing):
         return h * room.uniform_().reshape(h.shape)
 
 
+class TurnsItsState(Drawing):
+    """The next step draws in another order."""
+
+    def step(self, p, state):
+        y, (h,) = super().step(p, state)
+        return y, (h.t().contiguous().t(),)
+
+    def drawn(self, h, before):
+        return h + 0.1 * torch.randn_like(before)
+
+
+class TurnsItsInput(Drawing):
+    """The step draws in another order than that of the axes."""
+
+    def project(self, xs):
+        return super().project(xs).transpose(1, 2).contiguous().transpose(1, 2)
+
+    def step(self, p, state):
+        h = torch.tanh(p + state[0] @ self.across) + 0.1 * torch.randn_like(p)
+        return h, (h,)
+
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)
+
+    @torch.jit.script
+    def squashed(h: Tensor) -> Tensor:
+        return torch.tanh(h)
+
+
+class CallsAScript(Drawing):
+    def drawn(self, h, before):
+        return F.dropout(squashed(h), 0.3)
+
+
 NATIVE = (
     *(DropsOut, DropsOutByModule, DropsOutToo, ZonesOut, ZonesOutByBernoulli, AddsNoise, Reparametrizes, SamplesTwo),
     *(SamplesNormal, NormalOfTensors, SamplesBernoulli, StraightThrough, FillsByProbability, SamplesCategory),
@@ -228,5 +265,8 @@ LOOP = {
     PutsTheSeedBack: "sets the state of a random generator",
     DrawsTransposed: "do not lie one by one",
     DrawsChannelsLast: "do not lie one by one",
+    TurnsItsState: "returns a state that is transposed",
+    TurnsItsInput: "project() returns what is transposed",
+    CallsAScript: "beside a function of torch.jit.script",
 }
 """What does not, and what is said of it."""

@@ -9,10 +9,23 @@ from torch.nn import functional as F
 import rnnkit
 from rnnkit.core.cell import building
 from rnnkit.errors import UsageError
+from rnnkit_compiler._recorded import recorded_projected
+from rnnkit_compiler.ir.derivative import derive
 from rnnkit_compiler.structure.jacobian import Unproven, jacobian_of
+from rnnkit_compiler.trace.example import example
 
 from ..slow_cases import slow_but
-from .drawing_cells import LOOP, NATIVE, AddsNoise, DropsOut, HasAGenerator, SamplesBernoulli, ZonesOut
+from .drawing_cells import (
+    LOOP,
+    NATIVE,
+    AddsNoise,
+    DropsOut,
+    DropsOutByModule,
+    HasAGenerator,
+    Reparametrizes,
+    SamplesBernoulli,
+    ZonesOut,
+)
 from .test_compiled_law import Compiled, Loop, backend_of
 from .test_odd_cells import assert_same
 
@@ -200,6 +213,13 @@ def test_nothing_is_proven_of_a_step_that_draws():
     assert isinstance(jacobian_of(build(ZonesOut)), Unproven)
 
 
+def test_draws_have_no_gradient():
+    cell = build(Reparametrizes)
+    recorded = recorded_projected(cell, *example(cell), lower=True, narrow=False)
+    (drawn,) = [k for k, number in enumerate(recorded.split.parts) if number in recorded.recording.drawn]
+    assert derive(recorded.lowered).parts[drawn] == recorded.lowered.graph.number(0)
+
+
 def test_each_cell_has_its_own_generator():
     one, other = build(HasAGenerator), build(HasAGenerator)
     for cell in (one, other):
@@ -210,12 +230,10 @@ def test_each_cell_has_its_own_generator():
 
 
 def test_the_rate_and_the_mode_are_seen():
-    cell = build(DropsOut)
-    hold(cell, *problem(cell), [Compiled()])
-    cell.eval()
-    hold(cell, *problem(cell), [Compiled()])
-    cell.train()
-    hold(cell, *problem(cell), [Compiled()])
+    cell = build(DropsOutByModule)
+    for rate, trains in ((0.3, True), (0.3, False), (0.3, True), (0.6, True)):
+        cell.drop.p = rate
+        hold(cell.train(trains), *problem(cell), [Compiled()])
 
 
 def test_in_another_thread():

@@ -21,6 +21,7 @@ class Ways:
         monkeypatch.setattr(_rivals.time, "perf_counter", lambda: self.now)
 
     def run(self, name, xs):
+        torch.rand(1)  # as a cell may
         self.runs.append((name, torch.is_grad_enabled()))
         self.now += self.takes[name]
         return rnnkit.unrollers["loop"]()(self.cell, xs)
@@ -44,6 +45,13 @@ def test_models_that_are_far_apart_are_believed(ways):
     assert not ways.is_faster(9.0, 1.0)
     assert not ways.runs
     assert not [*_rivals.MEASUREMENTS.all()]
+
+
+def test_what_is_drawn_meanwhile_is_drawn_anew_for_the_caller(ways):
+    before = torch.get_rng_state()
+    ways.is_faster(1.0, 2.0)
+    assert ways.runs
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_what_was_measured_corrects_the_models_and_is_kept(ways):

@@ -66,7 +66,7 @@ def derive(step: Lowered) -> Derivative:
     deferred = []
     totals: dict[Node, Node] = {}
     for node in reversed(order):
-        if not gathered[node] or node.op == "number" or (node.op == "part" and node.attr[0] in step.drawn):
+        if not gathered[node] or node.op == "number":
             continue
         gradient = totals[node] = _total(graph, sums, node, gathered[node])
         if node.op in ("state", "part", "vector"):

@@ -98,9 +98,6 @@ class Lowered:
 
     connected: Connected
 
-    drawn: frozenset[int]
-    """The parts that random numbers are drawn for, and that have no gradient."""
-
     answers: list[Answer]
     """By the numbers of `backward` nodes, from the gradient of what is of their width to those of what they read."""
 

@@ -104,7 +104,6 @@ class Lowering:
             self.dtypes.precisions.in_float32(self.values, self.vectors, self.factors.matrices),
             self._names(),
             self._connected(),
-            frozenset(map(self.split.parts.index, {*self.split.parts}.intersection(recording.drawn))),
             self.answers,
         )
 

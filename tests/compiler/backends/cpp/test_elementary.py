@@ -15,7 +15,7 @@ from ....slow_cases import slow_but
 HEADERS = Path(rnnkit_compiler.__file__).parent / "backends" / "cpp" / "headers"
 PROBE = Path(__file__).with_name("elementary_probe.cpp")
 COMPILER = shutil.which("g++") or shutil.which("clang++") or shutil.which("c++")
-FLAGS = ["-O3", "-std=c++17", "-fno-math-errno", "-pthread", "-Wall", "-Wextra", "-Werror", "-Wno-psabi"]
+FLAGS = ["-O2", "-std=c++17", "-fno-math-errno", "-pthread", "-Wall", "-Wextra", "-Werror", "-Wno-psabi"]
 TARGETS = {"native": ["-march=native"], "avx2": ["-mavx2", "-mfma"], "baseline": []}
 every_target = slow_but(["native"], TARGETS)
 

@@ -19,7 +19,7 @@ from ....slow_cases import slow_but
 HEADERS = Path(rnnkit_compiler.__file__).parent / "backends" / "cpp" / "headers"
 PROBE = Path(__file__).with_name("product_probe.cpp")
 COMPILER = shutil.which("g++") or shutil.which("clang++") or shutil.which("c++")
-FLAGS = ["-O3", "-std=c++17", "-fno-math-errno", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-Wno-psabi"]
+FLAGS = ["-O2", "-std=c++17", "-fno-math-errno", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-Wno-psabi"]
 TARGETS = {"native": ["-march=native"], "avx2": ["-mavx2", "-mfma"], "baseline": []}
 DTYPES = {"float": np.float32, "double": np.float64, "bfloat16": np.float32}
 """By what is multiplied, what it is added up in."""
