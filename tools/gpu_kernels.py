@@ -19,7 +19,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from functools import cached_property, lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -121,20 +121,17 @@ class Compiler:
         self.text, self.pointer, self.target, self._kept = text, pointer, target, kept
         self._code = "\n".join([without_comments(text), *library_of(text)])
 
-    @cached_property
-    def module(self):
-        """The functions."""
-        return load(self.text)
+        self._functions = lru_cache(partial(load, text))
 
     def taken(self, name, form, kind):
         """Return what a function takes in a form."""
-        form_key = str(form).replace(", all_registers=False", "").replace(", in_order=False", "")
+        form_key = re.sub(", (all_registers|in_order|hoists_nothing)=False", "", str(form))
         key = "\n".join([self._code, name, form_key, kind, self.pointer, self.target, triton.__version__])
         digest = hashlib.sha256(key.encode()).hexdigest()
         if digest not in self._kept:
             if self._kept.is_all:
                 raise UnknownError
-            self._kept.add(digest, self._compiled(getattr(self.module, name), form, kind))
+            self._kept.add(digest, self._compiled(getattr(self._functions(form.hoists_nothing), name), form, kind))
         return Taken(*self._kept[digest])
 
     def _compiled(self, function, form, kind):
@@ -243,12 +240,13 @@ def result_of(case, kept):
         return all(not one.spilled or one.registers >= MOST_REGISTERS for one in found)
 
     try:
-        form = settled(first_form(stages, case.kind, dtype.itemsize, target.processors), spilled_by, is_full)
+        first = first_form(stages, case.kind, dtype.itemsize, target.processors)
+        form = settled(first, spilled_by, is_full, case.kind != STEPS)
     except UnknownError:
         raise
     except Exception as error:
         return {"failed": f"{type(error).__name__}: {first_line(error)}"}
-    flags = form[1:] if form.in_order else form[1:-1]
+    flags = form[1:] if form.hoists_nothing else form[1:-1] if form.in_order else form[1:-2]
     return {"form": [*form.tiles, *flags], "taken": [*taken(form)]}
 
 

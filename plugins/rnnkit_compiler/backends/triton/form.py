@@ -28,6 +28,10 @@ class Form(NamedTuple):
     in_order: bool = False
     """Whether the assembler leaves instructions about where they are: else it reads ahead, into registers."""
 
+    hoists_nothing: bool = False
+    """Whether what is the same at every step is computed at each: else the compiler has it done before the first one,
+    and in registers from then on."""
+
     @property
     def options(self) -> dict[str, Any]:
         """What the compiler is told."""
@@ -49,7 +53,9 @@ OF_NVIDIA = ("maxnreg", "ptx_options")
 """The options that the compiler for AMD's GPUs does not know: a thread has all registers there anyway."""
 
 
-def settled(first: Form, spilled_by: Callable[[Form], int], is_full: Callable[[Form], bool]) -> Form:
+def settled(
+    first: Form, spilled_by: Callable[[Form], int], is_full: Callable[[Form], bool], has_steps: bool = True
+) -> Form:
     """Return the first form in which a kernel spills nothing, or that in which it spills least.
 
     On a device and in the table of the documentation it is the same rule. A compilation takes seconds: none is made
@@ -59,13 +65,14 @@ def settled(first: Form, spilled_by: Callable[[Form], int], is_full: Callable[[F
         first: the one to be tried first.
         spilled_by: compiles the kernel, and returns the bytes that a thread spills.
         is_full: tells whether a thread that spilled had all registers there are, or what spills are no registers.
+        has_steps: whether it steps through time itself, as all kinds but `steps` do.
     """
     spilled: dict[Form, int] = {}
-    for form in _candidates(first, spilled, is_full):
+    for form in _candidates(first, spilled, is_full, has_steps):
         try:
             spilled[form] = spilled_by(form)
         except Exception as error:
-            if not (form.holds_weights or form.in_order):
+            if not (form.holds_weights or form.in_order or form.hoists_nothing):
                 raise
             logger.debug("%s: not taken (%s)", form, in_one_line(error))  # others may do
             continue
@@ -74,8 +81,10 @@ def settled(first: Form, spilled_by: Callable[[Form], int], is_full: Callable[[F
     return min(spilled, key=lambda form: spilled[form])
 
 
-def _candidates(first: Form, spilled: Mapping[Form, int], is_full: Callable[[Form], bool]) -> Iterator[Form]:
-    """List the forms to try: of smaller tiles, with all registers, in order, of few threads that have more each.
+def _candidates(
+    first: Form, spilled: Mapping[Form, int], is_full: Callable[[Form], bool], has_steps: bool
+) -> Iterator[Form]:
+    """List the forms to try: of smaller tiles, with all registers, in order, of few threads, that hoist nothing.
 
     Of those in order those come first that spilled least. Fewer threads have more registers on AMD's GPUs alone, where
     the two before are nothing new, and are not compiled again.
@@ -84,6 +93,7 @@ def _candidates(first: Form, spilled: Mapping[Form, int], is_full: Callable[[For
         first: the one to be tried first.
         spilled: bytes that a thread spills in those that have been tried.
         is_full: as `settled` has it.
+        has_steps: as `settled` has it.
     """
     if first.holds_weights:
         yield first
@@ -93,6 +103,7 @@ def _candidates(first: Form, spilled: Mapping[Form, int], is_full: Callable[[For
     plain = [form for form in spilled if not form.all_registers]
     yield from (form._replace(in_order=True) for form in sorted(plain, key=lambda form: spilled[form]))
     yield Form(forms[-1].tiles._replace(warps=FEW_WARPS))
+    yield from (form._replace(hoists_nothing=True) for form in forms if has_steps)
 
 
 def spilled_of(local: int, ptx: str) -> int:

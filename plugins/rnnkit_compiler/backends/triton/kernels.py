@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,11 +32,23 @@ TRAINING = ("Forward", "Backward")
 INFERENCE = ("Inference",)
 
 
-class Loaded(NamedTuple):
-    """A source that has been loaded."""
+class Loaded:
+    """A source that has been loaded.
 
-    module: ModuleType
-    source: Source
+    Args:
+        source: of kernels.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self._modules = {False: load(source.text)}
+        """By whether they hoist nothing."""
+
+    def functions(self, form: Form) -> ModuleType:
+        """Return the functions by which a kernel runs in a form."""
+        if form.hoists_nothing not in self._modules:
+            self._modules[True] = load(self.source.text, hoists_nothing=True)
+        return self._modules[form.hoists_nothing]
 
 
 class Kernels:
@@ -98,7 +110,7 @@ class Kernels:
             source = generate(self.plan, names, self._title, self._comment, self._narrow)
             if os.environ.get("RNNKIT_SHOW"):
                 print(source.text, file=sys.stderr)
-            self._loaded |= dict.fromkeys(names, Loaded(load(source.text), source))
+            self._loaded |= dict.fromkeys(names, Loaded(source))
         return self._loaded[name]
 
     def run(self, launch: Launch, kind: str, chunks: Chunks) -> None:
@@ -111,10 +123,11 @@ class Kernels:
                 run.all_steps(self._form(run, launch, kind))
 
     def _run(self, launch: Launch, kind: str) -> Run:
-        module, source = self.loaded(launch.kernel)
+        loaded = self.loaded(launch.kernel)
+        source = loaded.source
         text = source.kernels[launch.kernel]
         precision = "tf32" if self.rounds_to_tf32 else "ieee"
-        return Run(module, text, launch, self._arguments(launch, source, text), kind, precision)
+        return Run(loaded.functions, text, launch, self._arguments(launch, source, text), kind, precision)
 
     def _steps_of(self, launch: Launch) -> Callable[[range], None]:
         """Return what launches some steps, in a form that is settled by now."""
@@ -135,7 +148,7 @@ class Kernels:
         return self._forms[key]
 
     def _settled(self, first: Form, run: Run, kind: str) -> Form:
-        form = settled(first, run.spilled, run.is_full)
+        form = settled(first, run.spilled, run.is_full, kind != STEPS)
         self._spilled[kind] = max(self.spilled(kind), run.spilled(form))
         return form
 

@@ -1,6 +1,6 @@
 """Launching: the functions of a kernel over all steps, at once or a stage and step at a time."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -19,7 +19,7 @@ class Run:
     """One run of a kernel.
 
     Args:
-        module: with its functions.
+        functions: returns those of a form.
         text: their names and parameters.
         launch: what it is run on.
         arguments: what the names of parameters stand for.
@@ -29,14 +29,14 @@ class Run:
 
     def __init__(
         self,
-        module: ModuleType,
+        functions: Callable[[Form], ModuleType],
         text: KernelText,
         launch: Launch,
         arguments: Mapping[str, Any],
         kind: str,
         precision: str,
     ) -> None:
-        self._module, self._text, self._launch, self._arguments = module, text, launch, arguments
+        self._functions, self._text, self._launch, self._arguments = functions, text, launch, arguments
         self._kind, self._precision = kind, precision
         self._name, self._timeline = launch.kernel.lower(), launch.timeline
         self._is_forward = self._name != "backward"
@@ -90,7 +90,7 @@ class Run:
 
     def _start(self, name: str, numbers: list[Any], form: Form, compile_only: bool = False) -> Any:
         """Launch a function, or compile it as it would be launched."""
-        function, tiles = getattr(self._module, name), form.tiles
+        function, tiles = getattr(self._functions(form), name), form.tiles
         given = [self._arguments.get(parameter) for parameter in self._text.parameters[name]]
         shares = self._launch.shares
         programs = (tiles.programs(self._timeline.batch), 1 if self._kind == SEQUENCE else shares.units)

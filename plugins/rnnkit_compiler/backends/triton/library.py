@@ -16,3 +16,10 @@ HEAD = "\n".join(["import triton", "import triton.language as tl", *IMPORTS, "",
 def text_of(module: str) -> str:
     """Return the source of a module."""
     return Path(__file__).with_name(f"{module}.py").read_text(encoding="utf-8")
+
+
+ALL_STEPS = "tl.range(steps, num_stages=1)"
+"""How a kernel steps through time."""
+
+NOTHING_HOISTED = "tl.range(steps, num_stages=1, disable_licm=True)"
+"""The same, where the compiler has nothing of it done before the first step."""

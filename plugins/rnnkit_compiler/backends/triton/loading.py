@@ -9,10 +9,13 @@ from types import ModuleType
 import numpy as np
 
 from rnnkit_compiler.backends.triton.availability import is_interpreted
+from rnnkit_compiler.backends.triton.library import ALL_STEPS, NOTHING_HOISTED
 
 
-def load(text: str) -> ModuleType:
-    """Run generated source; return what it defines."""
+def load(text: str, hoists_nothing: bool = False) -> ModuleType:
+    """Run generated source, of which nothing may be done before the first step if it `hoists_nothing`; return what it
+    defines."""
+    text = text.replace(ALL_STEPS, NOTHING_HOISTED) if hoists_nothing else text
     name = f"rnnkit_triton_{sha256(text.encode()).hexdigest()[:16]}"
     path = f"<{name}>"
     linecache.cache[path] = (len(text), None, text.splitlines(keepends=True), path)

@@ -177,10 +177,10 @@ class Stacked(Wide):
     def step(self, x, state):
         h, stack = state
         h = self.controller(torch.cat([x, stack[:, 0]], 1), h)
-        push, pop, stay = self.action(h).softmax(1)[:, :, None, None].unbind(1)
+        push, pop, same = self.action(h).softmax(1)[:, :, None, None].unbind(1)
         pushed = torch.cat([torch.sigmoid(self.push(h)).unsqueeze(1), stack[:, :-1]], 1)
         popped = F.pad(stack[:, 1:], (0, 0, 0, 1))
-        stack = push * pushed + pop * popped + stay * stack
+        stack = push * pushed + pop * popped + same * stack
         return h, (h, stack)
 
 

@@ -5,6 +5,7 @@ from typing import ClassVar
 import torch
 from torch.nn import functional as F
 
+from .fresh_cells import EVERY_FRESH_CELL, ComplexGated
 from .later_cells import EVERY_LATER_CELL
 from .unseen_cells import EVERY_UNSEEN_CELL, Rotor, Unseen
 from .wide_cells import EVERY_WIDE_CELL, ComplexUnit, Solved
@@ -185,10 +186,10 @@ class Spectrum(Unseen):
 
 EVERY_INVENTED_CELL = (Heads, KeyValue, Phasors, Clocks, Tape, Normed, Running, Winners, Sorted, Spectrum)
 
-NOT_IN_16_BITS = (Rotor, Phasors, Spectrum, ComplexUnit, Solved)
+NOT_IN_16_BITS = (Rotor, Phasors, Spectrum, ComplexUnit, ComplexGated, Solved)
 """What torch itself has in higher precision alone: complex numbers, spectra, inverses."""
 
-NARROW = (*EVERY_UNSEEN_CELL, *EVERY_INVENTED_CELL, *EVERY_LATER_CELL)
+NARROW = (*EVERY_UNSEEN_CELL, *EVERY_INVENTED_CELL, *EVERY_LATER_CELL, *EVERY_FRESH_CELL)
 """Of a dozen units, none of whose kernels spills."""
 
 CELLS = (*NARROW, *EVERY_WIDE_CELL)

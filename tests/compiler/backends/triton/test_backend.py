@@ -213,7 +213,7 @@ def test_programs_that_wait_for_none_need_not_be_there_at_once():
         timeline = Timeline(1, batch, None, None, None)
         launch = Launch("Forward", timeline, {}, (), shares, 2, 1, True, ())
         text = SimpleNamespace(parameters={"forward": ()})
-        run = launching.Run(SimpleNamespace(forward=Function()), text, launch, {}, GRID, "ieee")
+        run = launching.Run(lambda form: SimpleNamespace(forward=Function()), text, launch, {}, GRID, "ieee")
         run._start("forward", [], Form(choice.tiles))
     assert launched == [((4, 32), True), ((512, 1), False)]
 
@@ -239,6 +239,7 @@ def test_forms_that_spill_are_made_smaller():
     few = Tiles(16, 32, 16, 4)
     assert found(few, lambda form: 8 * (form.tiles.warps < 8)) == Form(few._replace(warps=8))
     assert found(first, lambda form: form.tiles.units - 16) == Form(Tiles(16, 16, 16, 8))
+    assert found(first, lambda form: 8 * (not form.hoists_nothing)) == Form(first, hoists_nothing=True)
     assert found(first, lambda form: 8 * (not form.all_registers)) == Form(first, all_registers=True)
     assert found(first, lambda form: 8 * (not form.in_order) * form.tiles.depth) == Form(
         first._replace(depth=16), in_order=True
@@ -261,8 +262,16 @@ def test_a_form_that_had_all_registers_is_not_compiled_again():
         wide = [Form(one, all_registers=True) for one in smaller if one not in full]
         in_order = sorted((Form(one, in_order=True) for one in smaller), key=lambda form: form.tiles.units)
         few = Form(smaller[-1]._replace(warps=4))
-        assert tried == [*map(Form, smaller), *wide, *in_order, few]
+        free = [Form(one, hoists_nothing=True) for one in smaller]
+        assert tried == [*map(Form, smaller), *wide, *in_order, few, *free]
         assert found == Form(smaller[-1])
+
+
+def test_what_steps_through_time_outside_hoists_nothing_anyway():
+    asked = []
+    settled(Form(Tiles(16, 64, 32, 8)), lambda form: asked.append(form) or 8, lambda form: False, has_steps=False)
+    assert asked
+    assert not any(form.hoists_nothing for form in asked)
 
 
 @pytest.mark.parametrize("spilled", [0, 8, RuntimeError("no such product")], ids=str)

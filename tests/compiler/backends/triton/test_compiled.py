@@ -11,6 +11,7 @@ from rnnkit_compiler.backends.triton.availability import is_interpreted, triton_
 
 from .invented_cells import NARROW, NOT_IN_16_BITS
 from .one_element import OF_ONE_ELEMENT, OfOneElement
+from .wide_cells import Attentive
 
 NONE = (
     "Triton is not installed" if triton_version() is None else "its kernels are interpreted" if is_interpreted() else ""
@@ -133,6 +134,20 @@ def test_unseen_cells_compile(cell, dtype, gpu_kernels, kept):
                 taken = partial(compiler.taken, kernel, kind=kind)
                 spills = [lambda form: taken(form).spilled, lambda form: taken(form).registers == 255]  # noqa: B023
                 assert taken(gpu_kernels.settled(form, *spills)).spilled == 0
+
+
+@pytest.mark.slow
+def test_what_spills_does_not_where_nothing_is_hoisted(gpu_kernels, kept):
+    """Heads with attention: what is the same at every step takes all registers else."""
+    torch.manual_seed(0)
+    plan, source = gpu_kernels.source_for(Attentive(64, 64))
+    compiler = gpu_kernels.Compiler(source.text, "*fp32", "sm_80", kept)
+    form = gpu_kernels.first_form(plan.backward, gpu_kernels.SEQUENCE, 4, 108)
+    spilled = [
+        compiler.taken("backward", form._replace(hoists_nothing=hoists_nothing), gpu_kernels.SEQUENCE).spilled
+        for hoists_nothing in (False, True)
+    ]
+    assert spilled[0] > spilled[1] == 0
 
 
 ONE_ELEMENT_FIRST = {"minimum", "pow"}

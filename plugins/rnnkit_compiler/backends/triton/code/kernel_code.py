@@ -12,6 +12,7 @@ from rnnkit_compiler.backends.triton.code.notes import Notes
 from rnnkit_compiler.backends.triton.code.region_code import RegionCode
 from rnnkit_compiler.backends.triton.code.row_code import RowCode
 from rnnkit_compiler.backends.triton.code.whole_code import WholeCode
+from rnnkit_compiler.backends.triton.library import ALL_STEPS
 from rnnkit_compiler.ir.graph import Node, needed
 from rnnkit_compiler.schedule.buffers import Buffer, BufferKind
 from rnnkit_compiler.schedule.plan import KernelPlan
@@ -178,7 +179,7 @@ class KernelCode:
         yield f"def {self.name}({given}, {BLOCKS}, GRID: tl.constexpr, HELD: tl.constexpr):"
         yield f'    """All steps, {"onwards" if self.forward else "from the last one back"}."""'
         yield from indented(self._held())
-        yield "    for n in tl.range(steps, num_stages=1):  # no step is begun before the one before it has ended"
+        yield f"    for n in {ALL_STEPS}:  # no step is begun before the one before it has ended"
         yield f"        t = {'n' if self.forward else 'steps - 1 - n'}"
         for name in order:
             yield from indented(indented(self._called(name)))

@@ -1,5 +1,7 @@
 """The form of a kernel is settled once, at its first launch, and the numbers do not depend on it."""
 
+import linecache
+
 import pytest
 import torch
 
@@ -32,6 +34,31 @@ def test_a_kernel_is_run_in_the_form_that_spills_nothing(monkeypatch):
     count = len(asked)
     trained(layer)
     assert len(asked) == count, "they are settled"
+    layer.unroller = "loop"
+    for one, other in zip(found, trained(layer), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("kind", ["sequence", "grid"])
+def test_a_kernel_that_hoists_nothing_gives_the_same_numbers(kind, monkeypatch):
+    texts = []
+    monkeypatch.setattr(compiled, "_programs", type(compiled._programs)(compiled.CAPACITY))
+    monkeypatch.setattr(kernels, "is_interpreted", lambda: False)
+    monkeypatch.setattr(launching.Run, "spilled", lambda self, form: 8 * (not form.hoists_nothing))
+    monkeypatch.setattr(launching.Run, "is_full", lambda self, form: True)
+    start = launching.Run._start
+
+    def noted(self, name, numbers, form):
+        texts.append("".join(linecache.getlines(self._functions(form).__file__)))
+        return start(self, name, numbers, form)
+
+    monkeypatch.setattr(launching.Run, "_start", noted)
+    unroller = rnnkit.unrollers["compiled"](backend="triton", kernel=kind)
+    layer = rnnkit.RNN("lstm", 4, 40, unroller=unroller, dtype=torch.float64)
+    found = trained(layer)
+    assert len(texts) == 2, "a kernel forward, one back"
+    for text in texts:
+        assert text.count("for n in tl.range(steps, num_stages=1, disable_licm=True):") == text.count("for n in ") == 2
     layer.unroller = "loop"
     for one, other in zip(found, trained(layer), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
