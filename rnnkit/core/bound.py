@@ -34,8 +34,8 @@ class Bound(ABC):
             state: before the first step, each (B, ...).
 
         Returns:
-            ys (T, B, O) and the state after the last step; None: the unroller itself is to do this call, for how its
-            tensors lie, and nothing has been done.
+            ys (T, B, O) and the state after the last step, or None, nothing having been done, where the unroller itself
+            is to do this call for how its tensors lie.
         """
 
     def masked(self, prepared: "Prepared") -> tuple[Tensor, State] | None:
