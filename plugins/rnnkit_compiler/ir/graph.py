@@ -268,20 +268,15 @@ def needed(results: Iterable[Node], stop: Iterable[Node] = ()) -> list[Node]:
     listed: dict[Node, None] = {}
     ends = set(stop)
 
-    def visit(node: Node) -> None:
-        stack = [(node, iter(() if node in ends else node.inputs))]
-        while stack:
-            top, operands = stack[-1]
-            following = next((operand for operand in operands if operand not in listed), None)
-            if following is None:
-                listed[top] = None
-                stack.pop()
-            else:
-                stack.append((following, iter(() if following in ends else following.inputs)))
-
     for result in results:
-        if result not in listed:
-            visit(result)
+        stack = [result]
+        while stack:
+            node = stack[-1]
+            missing = () if node in listed or node in ends else [one for one in node.inputs if one not in listed]
+            if missing:
+                stack += reversed(missing)
+            else:
+                listed[stack.pop()] = None
     return list(listed)
 
 

