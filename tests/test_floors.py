@@ -18,6 +18,7 @@ WHAT_IS_PROVEN = {
         "rnnkit_compiler.structure.owners",
         "rnnkit_compiler.structure.stages",
         "rnnkit_compiler.trace.example",
+        "rnnkit_compiler.trace.holdings",
     }
 }
 """What a plugin takes of another one: the unrollers, what the compiler has proven of a step."""

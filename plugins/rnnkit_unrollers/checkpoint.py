@@ -4,6 +4,9 @@ Papers: Chen, Xu, Zhang & Guestrin, "Training Deep Nets with Sublinear Memory Co
 segments); Gruslys et al., "Memory-Efficient Backpropagation Through Time", NIPS 2016 (the budget).
 """
 
+import logging
+from weakref import WeakSet
+
 import torch
 from torch import Tensor
 from torch.nn.parameter import is_lazy
@@ -12,12 +15,18 @@ import rnnkit
 from rnnkit import Cell, State
 from rnnkit.errors import UsageError, check_whole
 from rnnkit_compiler.trace.example import on_trial
+from rnnkit_compiler.trace.holdings import learns_elsewhere
 from rnnkit_unrollers._projected import detached
 from rnnkit_unrollers._replay import Replay, Unrolling, storages
 from rnnkit_unrollers._schedule import Schedule, budget_schedule, sqrt_schedule
 from rnnkit_unrollers._surroundings import BlockDraws, devices_of
 from rnnkit_unrollers._weights import weights_of
 from rnnkit_unrollers.loop import Loop, run
+
+logger = logging.getLogger("rnnkit")
+
+_left_to_the_loop: WeakSet[type[Cell]] = WeakSet()
+"""Cells of which it has been said."""
 
 
 class Checkpoint(rnnkit.Unroller):
@@ -60,6 +69,9 @@ class Checkpoint(rnnkit.Unroller):
         """Unroll `cell` over `xs` (T, B, D); see `rnnkit.Unroller`."""
         if rnnkit.is_traced() or rnnkit.transformed_by():  # by what sees into no Function
             return Loop()(cell, xs, state, lengths=lengths, reset=reset)
+        if torch.is_grad_enabled() and learns_elsewhere(cell):
+            _say_once(cell)
+            return Loop()(cell, xs, state, lengths=lengths, reset=reset)
         xs, state, masks = rnnkit.prepare(cell, xs, state, lengths, reset)
         # What the first step is to make cannot be recorded before it, and what only behaves as a tensor not at all.
         if any(map(is_lazy, cell.parameters())) or not all(isinstance(t, Tensor) for t in (xs, *state)):
@@ -89,6 +101,16 @@ class Checkpoint(rnnkit.Unroller):
         options = {"segment": self.segment, "budget": self.budget}
         given = ", ".join(f"{label}={value}" for label, value in options.items() if value is not None)
         return f"{self.name}({given})" if given else self.name
+
+
+def _say_once(cell: Cell) -> None:
+    if type(cell) not in _left_to_the_loop:
+        _left_to_the_loop.add(type(cell))
+        logger.warning(
+            "unroller 'checkpoint': the loop runs, which keeps all steps: cell %r holds tensors that learn and are no "
+            "parameters, or parameters in a list or the like as well, whose gradients a replay would lose",
+            cell.name,
+        )
 
 
 def step_bytes(cell: Cell, xs: Tensor, state: State) -> int:

@@ -14,7 +14,9 @@ from rnnkit_compiler.structure.spans import Spans, spans_of_states
 from rnnkit_compiler.structure.stages import Stage, stages_of
 from rnnkit_compiler.trace.example import example
 from rnnkit_compiler.trace.fingerprint import Fingerprint
+from rnnkit_compiler.trace.holdings import learns_elsewhere
 from rnnkit_compiler.trace.obstacle import obstacle
+from rnnkit_compiler.trace.paths import own_paths
 from rnnkit_compiler.trace.random_states import kept
 from rnnkit_compiler.trace.record import record, record_projected
 from rnnkit_compiler.trace.recording import NotRecordable, Recording
@@ -86,6 +88,8 @@ def jacobian_for(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor]) -> Sta
         return Unproven(fingerprint.unseen)
     if reason := obstacle(cell, fingerprint, xs, states):
         return Unproven(reason, of_the_call=True)
+    if learns_elsewhere(cell):
+        return Unproven("step() may read what learns and is no parameter, or parameters by another way")
     forms = tuple((tensor.shape[1:], tensor.dtype) for tensor in states)
     key = (fingerprint.key, xs.shape[2], xs.dtype, xs.device, forms, torch.get_default_dtype())
     return _known.get(key, lambda: _proven(cell, xs, states), type(cell))
@@ -108,7 +112,8 @@ def _found_owners(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor]) -> Ma
     if recording.draws:
         return Unproven("step() draws random numbers")
     with torch.device("cpu"):  # whatever the default is
-        return owners_of(recording)
+        own = own_paths(cell)
+        return {path: owners for path, owners in owners_of(recording).items() if path in own}
 
 
 def _step_of_a_sequence(cell: rnnkit.Cell, inputs: Sequence[Tensor]) -> rnnkit.Projected:

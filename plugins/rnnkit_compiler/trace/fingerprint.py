@@ -4,9 +4,9 @@ from collections.abc import Container, Hashable, Iterable, Iterator
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 
 from rnnkit_compiler.trace.frozen import EXACT, Seen, Unfrozen, frozen, kind_of
+from rnnkit_compiler.trace.held import form_of, is_ordinary
 from rnnkit_compiler.trace.identity import Identity
 from rnnkit_compiler.trace.reach import Reach
 from rnnkit_compiler.trace.torch_modules import FOR_ALL, attributes_of, hooks_of
@@ -21,8 +21,17 @@ class Fingerprint:
         self.tensors: list[Tensor] = []
         """Parameters and buffers, module by module."""
 
+        self.attributes: dict[str, Tensor] = {}
+        """Other tensors that modules hold by name, by their paths."""
+
+        self.beside: list[Tensor] = []
+        """Tensors in containers, objects, globals and the like."""
+
+        self.again: list[nn.Module] = []
+        """Modules of the cell that are held there as well."""
+
         self.has_hooks = any(FOR_ALL)
-        """Whether a module inside of the cell has hooks, which a recorded step would not call."""
+        """Whether a module that a step may call has hooks, which a recorded step would not call."""
 
         self.unseen = ""
         """What the cell holds whose changes cannot be seen, so that no recording may be kept; empty: nothing."""
@@ -33,34 +42,54 @@ class Fingerprint:
         """Equal for two cells whose steps are the same but for the values of their tensors."""
 
         try:
-            own, reach = self._module(cell), Reach(cell)
-            self.key = (own, reach.key(self._seen))
-            if (place := reach.libraries.asks_for_grad) and has_grad(self.tensors):
+            own, reach = self._module(cell, ""), Reach(cell)
+            self.has_hooks |= any(any(hooks_of(one)) for one in reach.outer)
+            self.key = (own, (reach.key(self._seen), self._find_beside(cell)))
+            held = (*self.tensors, *self.attributes.values(), *self.beside)
+            if (place := reach.libraries.asks_for_grad) and has_grad(held):
                 self.unseen = f"{place} may ask for the gradient of a parameter, which has one"
         except Unfrozen as reason:
             self.unseen = str(reason)
 
-    def _module(self, module: nn.Module) -> Hashable:
+    def _find_beside(self, cell: nn.Module) -> Hashable:
+        """Collect what was opened on the way; return which of it is held by another name as well."""
+        own = {*map(id, cell.modules())}
+        values = [value for _, value in self._seen.values()]
+        self.beside = [value for value in values if is_ordinary(value)]
+        self.again = [value for value in values if id(value) in own]
+        names: dict[int, Hashable] = {**self._first}
+        others = (*self.attributes.items(), *enumerate(self.beside))
+        tied = ((name, names.setdefault(id(tensor), name)) for name, tensor in others)
+        return tuple(pair for pair in tied if pair[0] is not pair[1])
+
+    def _module(self, module: nn.Module, path: str) -> Hashable:
         own: list[object] = [kind_of(module)]
         self.has_hooks |= any(hooks_of(module))
         for name, value in attributes_of(module):
             own.append(name)
-            own.append((type(value), value) if type(value) in EXACT else frozen(value, name, self._seen))
+            own.append(self._attribute(path + name, value))
         for table in (module._parameters, module._buffers):
             for name, tensor in table.items():
                 own.append(name)
                 own.append(None if tensor is None else self._tensor(tensor))
         for name, child in module._modules.items():
             own.append(name)
-            own.append(None if child is None else self._module(child))
+            own.append(None if child is None else self._module(child, f"{path}{name}."))
         return tuple(own)
+
+    def _attribute(self, path: str, value: Any) -> Hashable:
+        if type(value) in EXACT:
+            return (type(value), value)
+        if is_ordinary(value):
+            self.attributes[path] = value
+            return (Tensor, form_of(value))
+        return frozen(value, path.rpartition(".")[2], self._seen)
 
     def _tensor(self, tensor: Tensor) -> Hashable:
         """Describe a tensor; the same tensor under two names is told from two equal ones."""
         self.tensors.append(tensor)
         place = self._first.setdefault(id(tensor), len(self._first))
-        shape = None if is_lazy(tensor) else tensor.shape
-        return (place, shape, tensor.dtype, tensor.device, tensor.requires_grad)
+        return (place, form_of(tensor))
 
 
 def has_grad(tensors: Iterable[Tensor]) -> bool:

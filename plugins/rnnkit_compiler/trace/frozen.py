@@ -44,6 +44,7 @@ import torch
 from torch import Tensor, nn
 
 from rnnkit_compiler.trace.attributes import dictionary_of, slot, slots_of
+from rnnkit_compiler.trace.held import form_of
 from rnnkit_compiler.trace.identity import Identity, identity
 from rnnkit_compiler.trace.simple import simple_of
 
@@ -121,10 +122,13 @@ def frozen(value: Any, where: str, seen: Seen | None = None, depth: int = DEPTH)
         own = dictionary_of(value) if kind not in PLAIN_TYPES else None
         return (*told, *(frozen(item, where, seen, depth - 1) for pair in (own or {}).items() for item in pair))
     if isinstance(value, Tensor):
-        return (Identity(value), value._version)
+        seen.setdefault(id(value), (len(seen), value))
+        return (Identity(value), form_of(value))  # its numbers are read at each call
     if isinstance(value, FunctionType) and value.__closure__:
         inside: Any = [cell.cell_contents for cell in value.__closure__ if cell != CellType()]
     elif isinstance(value, FIXED):
+        if isinstance(value, nn.Module):
+            seen.setdefault(id(value), (len(seen), value))
         return identity(value)
     else:
         inside = None

@@ -24,8 +24,10 @@ def obstacle(cell: rnnkit.Cell, fingerprint: Fingerprint, xs: Tensor, states: Se
     for tensor in (xs, *states, *fingerprint.tensors):
         if type(tensor) not in PLAIN:
             return f"there is a {type(tensor).__name__} among the tensors"
-        if tensor.is_meta or tensor.layout is not torch.strided:
-            return f"a tensor is {'on meta' if tensor.is_meta else tensor.layout}"
+        if tensor.is_meta:
+            return "a tensor is on meta"
+        if tensor.layout is not torch.strided:
+            return f"a tensor is {tensor.layout}; kernels read dense ones, as to_dense() makes"
     if fingerprint.has_hooks:
         return "a module of the cell has hooks"
     return ""

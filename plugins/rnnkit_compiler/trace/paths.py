@@ -1,4 +1,4 @@
-"""Dotted paths to the tensors of a module."""
+"""Paths to the tensors of a cell: dotted ones, and those of tensors that are told by which they are."""
 
 from collections.abc import Iterable
 from itertools import chain
@@ -6,24 +6,34 @@ from itertools import chain
 import torch
 from torch import Tensor
 
+from rnnkit_compiler.trace.held import Held
+
 WIDEST = {"mps": torch.float32}
 """The widest numbers of devices that have none of 64 bits."""
 
 
 def tensor_at(cell: torch.nn.Module, path: str) -> Tensor:
-    """Return the parameter or buffer of a dotted path."""
+    """Return the parameter, buffer or other tensor of a path; raises KeyError where there is none."""
+    if isinstance(path, Held):
+        return path.tensor
     *parents, name = path.split(".")
     module = cell
     for parent in parents:
         module = module._modules[parent]  # type: ignore[assignment]
-    parameter = module._parameters.get(name)
-    tensor = module._buffers[name] if parameter is None else parameter
-    assert tensor is not None
+    found = (table.get(name) for table in (module._parameters, module._buffers, vars(module)))
+    tensor = next((one for one in found if isinstance(one, Tensor)), None)
+    if tensor is None:
+        raise KeyError(path)
     return tensor
 
 
+def own_paths(cell: torch.nn.Module) -> set[str]:
+    """Return the paths of all parameters and buffers, tied ones too."""
+    return {path for named in (cell.named_parameters, cell.named_buffers) for path, _ in named(remove_duplicate=False)}
+
+
 def weights_at(cell: torch.nn.Module, paths: Iterable[str]) -> list[Tensor]:
-    """Return parameters and buffers by their paths; of an attribute that is a float, a tensor of what it is now."""
+    """Return tensors by their paths; of an attribute that is a float, a tensor of what it is now."""
     return [_weight_at(cell, path) for path in paths]
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from torch import nn
 
 from rnnkit_compiler.trace.attributes import dictionary_of, slots_of
+from rnnkit_compiler.trace.fingerprint import Fingerprint
 from rnnkit_compiler.trace.frozen import FIXED, Unfrozen
 from rnnkit_compiler.trace.kinds import cells
 from rnnkit_compiler.trace.owners import is_library
@@ -25,13 +26,16 @@ PutBack = Callable[[], None]
 
 @contextmanager
 def put_back(cell: nn.Module) -> Iterator[None]:
-    """Have all that a cell reaches hold what it did before, whatever is run meanwhile; its own attributes are left."""
+    """Have all that a cell reaches hold what it did before, whatever is run meanwhile.
+
+    Its own attributes are left, but for those of modules that it holds in a list, say, as well.
+    """
     try:
         reach = Reach(cell)
     except Unfrozen:  # it may read anything, and nothing of it will be kept
         yield
         return
-    own = {*map(id, cell.modules())}
+    own = {*map(id, cell.modules())}.difference(map(id, Fingerprint(cell).again))
     beside = [value for key, value in reach.opened.items() if key not in own]
     restoring = [one for value in (*beside, *reach.classes) for one in _of_value(value)]
     restoring += [_of_names(table, names) for table, names in reach.lookups if type(table) is dict]
@@ -61,6 +65,8 @@ def _of_value(value: Any) -> Iterator[PutBack]:
     elif isinstance(value, ModuleType | nn.Module) or not isinstance(value, FIXED):
         own = None if isinstance(value, ModuleType) else dictionary_of(value)
         yield from () if own is None or own is value else (_of_table(own),)
+        if isinstance(value, nn.Module):
+            yield from (_of_table(table) for table in (value._parameters, value._buffers, value._modules))
         yield from (_of_attribute(value, name) for name in slots_of(type(value)))
 
 

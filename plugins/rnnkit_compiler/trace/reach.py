@@ -34,7 +34,7 @@ from rnnkit_compiler.trace.objects import is_record, is_small
 from rnnkit_compiler.trace.owners import imported_by, is_library, is_own, module_of, own_bases, package, users_bases
 from rnnkit_compiler.trace.simple import simple_of
 from rnnkit_compiler.trace.special_names import BY_TEXT, BY_THEMSELVES, EVALUATING, PAST_TORCH, SILENT, UNRUN, WHOLE
-from rnnkit_compiler.trace.torch_modules import attributes_of
+from rnnkit_compiler.trace.torch_modules import attributes_of, contents_of
 
 
 class Reach:
@@ -114,7 +114,7 @@ class Reach:
         """Give what functions name and what is read of it whole, by name: the same values as long as `lookups` are."""
         by_name = self._by_name()
         yield from (each for each in self._named if not isinstance(each[1], FIXED) and id(each[1]) not in by_name)
-        yield from (pair for one in self.outer for pair in attributes_of(one))
+        yield from (pair for one in self.outer for pair in contents_of(one))
 
     def readings(self) -> Iterator[kinds.Reading]:
         """Say how to read what functions close over and have for defaults, and settings."""

@@ -1,8 +1,8 @@
 """Recording a step: it is run three times on small tensors, and what was noted is held to what came out."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +12,8 @@ from rnnkit.errors import first_line
 from rnnkit_compiler.trace.conditions import hold
 from rnnkit_compiler.trace.draws import is_ordered, set_apart, with_rows_first
 from rnnkit_compiler.trace.example import on_trial
-from rnnkit_compiler.trace.generators import Generators
+from rnnkit_compiler.trace.examples import Examples, examples_of, otherwise
+from rnnkit_compiler.trace.holdings import of_use, with_held
 from rnnkit_compiler.trace.projection import Nest, nesting
 from rnnkit_compiler.trace.put_back import put_back
 from rnnkit_compiler.trace.random_states import kept, others_kept
@@ -27,7 +28,6 @@ from rnnkit_compiler.trace.uncompiled import are_scripted, without_dynamo, witho
 from rnnkit_compiler.trace.verification import (
     ALL,
     FEW,
-    LARGE,
     ONE,
     TWO,
     Run,
@@ -47,13 +47,6 @@ HIDDEN = {
 LARGEST_TABLE = 1 << 12
 """Elements of a buffer by which units may be taken: it is compared at every call."""
 
-WITHIN: dict[str | None, Callable[[Tensor], Tensor]] = {
-    "positive": torch.exp,
-    "non-negative": torch.exp,
-    "unit interval": torch.sigmoid,
-}
-"""From any numbers to those of a state's domain; the real ones stay as they are."""
-
 
 def record(cell: rnnkit.Cell, parts: Sequence[Tensor], states: Sequence[Tensor], nest: Nest) -> Recording:
     """Record one step of `cell`.
@@ -68,10 +61,10 @@ def record(cell: rnnkit.Cell, parts: Sequence[Tensor], states: Sequence[Tensor],
         NotRecordable: the step reads values, draws numbers, overwrites what others see, fails, or the like.
     """
     with put_back(cell):
-        return _record_as_written(cell, _examples(cell, parts, states), nest)
+        return _record_as_written(cell, examples_of(cell, parts, states), nest)
 
 
-def _record_as_written(cell: rnnkit.Cell, examples: "_Examples", nest: Nest) -> Recording:
+def _record_as_written(cell: rnnkit.Cell, examples: Examples, nest: Nest) -> Recording:
     """Record the step; where that fails and code of libraries can be written another way, with that."""
     try:
         return _record(cell, examples, nest)
@@ -84,19 +77,20 @@ def _record_as_written(cell: rnnkit.Cell, examples: "_Examples", nest: Nest) -> 
                 raise (other if rewriting.rewrote else reason) from None
 
 
-def _record(cell: rnnkit.Cell, examples: "_Examples", nest: Nest) -> Recording:
+def _record(cell: rnnkit.Cell, examples: Examples, nest: Nest) -> Recording:
     try:
         reach = Reach(cell)
         with _surroundings(reach, examples.parts[0]), examples.generators:
             all_, few = (_run(cell, examples, rows, nest) for rows in (ALL, FEW))  # all first: of them are the draws
             recording = joined(few.recording, all_.recording)
+            recording.weights = of_use(recording, examples.weights, cell)
             recording.tables = _tables(recording, examples.weights)
             with torch.no_grad():
-                check_values(recording, few, _run(cell, _otherwise(examples), TWO, nest))
+                check_values(recording, few, _run(cell, otherwise(examples), TWO, nest))
             set_apart(recording)
             check_rows(recording, few, all_)
             check_gradients(recording, few)
-            check_gradients(recording, _run(cell, _otherwise(examples), TWO, nest))
+            check_gradients(recording, _run(cell, otherwise(examples), TWO, nest))
             recording.calls = with_checks(recording.calls)
             recording.for_one_row = _is_for_one_row(recording, cell, examples, nest)
             with_rows_first(recording)
@@ -132,7 +126,7 @@ def _surroundings(reach: Reach, like: Tensor) -> Iterator[None]:
         yield
 
 
-def _check_scripts(cell: rnnkit.Cell, examples: "_Examples", few: Run, nest: Nest) -> None:
+def _check_scripts(cell: rnnkit.Cell, examples: Examples, few: Run, nest: Nest) -> None:
     """Raise NotRecordable if a step with functions that are compiled gives something else than as it was written."""
     with kept(examples.parts[0]), torch.no_grad(), on_trial(cell) as tried:
         parts, states = ([tensor[list(FEW)] for tensor in given] for given in (examples.parts, examples.states))
@@ -141,7 +135,7 @@ def _check_scripts(cell: rnnkit.Cell, examples: "_Examples", few: Run, nest: Nes
         torch.testing.assert_close(few.tensors[number].detach(), tensor, equal_nan=True)
 
 
-def _is_for_one_row(recording: Recording, cell: rnnkit.Cell, examples: "_Examples", nest: Nest) -> bool:
+def _is_for_one_row(recording: Recording, cell: rnnkit.Cell, examples: Examples, nest: Nest) -> bool:
     """Tell whether the step does the same with a batch of one: a squeeze takes it, and some steps look for it."""
     try:
         check_gradients(recording, _run(cell, examples, ONE, nest))
@@ -161,36 +155,6 @@ def record_projected(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor]) ->
     return recording
 
 
-class _Examples(NamedTuple):
-    """What a step is recorded on."""
-
-    parts: list[Tensor]
-    """Each (ALL rows, ...)."""
-
-    states: list[Tensor]
-    """Each (ALL rows, ...)."""
-
-    weights: dict[str, Tensor]
-    """The cell's own parameters and buffers, by path."""
-
-    generators: Generators
-    """What draws in all runs."""
-
-
-def _examples(cell: rnnkit.Cell, parts: Sequence[Tensor], states: Sequence[Tensor]) -> _Examples:
-    domains = getattr(cell, "state_domains", {})
-    signs = [domains.get(name) for name in cell.state_names]
-    return _Examples(
-        [_example(part.shape[2:], part, None) for part in parts],
-        [_example(state.shape[1:], state, sign) for state, sign in zip(states, signs, strict=True)],
-        {
-            **dict(cell.named_parameters(remove_duplicate=False)),
-            **dict(cell.named_buffers(remove_duplicate=False)),
-        },
-        Generators(next((tensor.device for tensor in (*parts, *states)), torch.device("cpu"))),
-    )
-
-
 def _tables(recording: Recording, weights: Mapping[str, Tensor]) -> dict[int, Tensor]:
     """Return the buffers of integers and booleans, by number."""
     paths = recording.weights.items()
@@ -202,58 +166,18 @@ def _tables(recording: Recording, weights: Mapping[str, Tensor]) -> dict[int, Te
     }
 
 
-def _example(shape: Sequence[int], like: Tensor, domain: str | None) -> Tensor:
-    """Return ALL rows of numbers in which no row is the mean, median or an extreme of the few, and no two are equal."""
-    count = len(ALL)
-    if like.is_complex():
-        real = _example((2, *shape), like.real, None)
-        return torch.complex(real[:, 0], real[:, 1].roll(1, 0))
-    if not like.is_floating_point():  # so that the few are others backwards
-        rows = torch.tensor([0, 0, 1, 0, 1, 1, 0], dtype=like.dtype, device=like.device)
-        return rows.view(count, *(1 for _ in shape)).repeat(1, *shape)
-    with torch.inference_mode(False), torch.no_grad():
-        each = torch.arange(torch.Size(shape).numel(), dtype=torch.float64, device="cpu")
-        levels = torch.tensor([-0.5, -0.28, -0.17, -0.02, 0.21, 0.33, 0.5], dtype=torch.float64, device="cpu")
-        rows = levels.unsqueeze(1) + 0.05 * torch.sin(each + torch.arange(count, device="cpu").unsqueeze(1))
-        if domain in WITHIN:
-            rows = WITHIN[domain](rows)
-        return rows.to(like.device, like.dtype).view(count, *shape)
-
-
-def _otherwise(examples: _Examples) -> _Examples:
-    """Return examples with other numbers of the same kind; of large weights, which nobody reads singly, the same."""
-    weights = {id(tensor): tensor for tensor in examples.weights.values()}  # tied ones stay tied
-    others = {key: tensor if tensor.numel() > LARGE else _other(tensor) for key, tensor in weights.items()}
-    return _Examples(
-        [_other(tensor) for tensor in examples.parts],
-        [_other(tensor) for tensor in examples.states],
-        {path: others[id(tensor)] for path, tensor in examples.weights.items()},
-        examples.generators,
-    )
-
-
-def _other(tensor: Tensor) -> Tensor:
-    if isinstance(tensor, torch.nn.Parameter):  # stays one: Python asks it first in `tensor < parameter`
-        return torch.nn.Parameter(_other(tensor.detach()), tensor.requires_grad)
-    if tensor.is_floating_point() or tensor.is_complex():
-        return tensor * 0.875
-    if tensor.numel() > 1:  # indices stay within their range
-        return tensor.flatten().roll(1).view(tensor.shape)
-    return ~tensor if tensor.dtype == torch.bool else tensor + 1
-
-
-def _run(cell: rnnkit.Cell, examples: _Examples, rows: tuple[int, ...], nest: Nest) -> Run:
+def _run(cell: rnnkit.Cell, examples: Examples, rows: tuple[int, ...], nest: Nest) -> Run:
     """Run the step on some rows of the examples, under a recorder."""
     recorder = Recorder(len(rows))
     recorder.drawing.begin(examples.generators, rows)
     given = (examples.parts, examples.states)
     parts, states = ([_given(tensor[list(rows)], rows == TWO) for tensor in tensors] for tensors in given)
-    held = _enter_weights(recorder, examples.weights)
+    held = _enter_weights(recorder, examples)
     recording = recorder.recording
     recording.parts = [recorder.enter(tensor) for tensor in parts]
     recording.states = [recorder.enter(tensor) for tensor in states]
-    copied = rnnkit.copy_with_tensors(cell, held)  # other threads may be running the cell itself
-    written = Written(copied, held)
+    copied = with_held(cell, held)  # other threads may be running the cell itself
+    written = Written(copied, held, cell if examples.meets_cell else None)
     with recorder:
         result = copied.step(nest(copied, parts), tuple(states))
     rnnkit.check_step(cell, result, tuple(states))
@@ -268,13 +192,13 @@ def _run(cell: rnnkit.Cell, examples: _Examples, rows: tuple[int, ...], nest: Ne
     return Run(recording, recorder.tensors, rows)
 
 
-def _enter_weights(recorder: Recorder, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Number the parameters and buffers, tied ones once; return what stands for them."""
+def _enter_weights(recorder: Recorder, examples: Examples) -> dict[str, Tensor]:
+    """Number the parameters, buffers and other tensors, tied ones once; return what stands for them."""
     held: dict[str, Tensor] = {}
     known: dict[int, Tensor] = {}
-    for path, tensor in weights.items():
+    for path, tensor in examples.weights.items():
         if id(tensor) not in known:
-            known[id(tensor)] = _stand_in(tensor)
+            known[id(tensor)] = tensor if id(tensor) in examples.live else _stand_in(tensor)
             recorder.recording.weights[path] = recorder.enter(known[id(tensor)], tensor)
         held[path] = known[id(tensor)]
     return held

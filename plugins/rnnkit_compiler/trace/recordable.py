@@ -64,7 +64,9 @@ def unknown(tensor: Tensor, strided: Sequence[Tensor]) -> str:
     """Say why a tensor that is read has no number."""
     if any(tensor is made for made in strided):
         return "step() reads memory by strides, which may be others the next time"
-    return "step() reads a tensor that is neither parameter, buffer, projection nor state"
+    if tensor.layout is not torch.strided:
+        return f"step() reads a tensor that is {tensor.layout}; kernels read dense ones, as to_dense() makes"
+    return "step() reads a tensor that it neither makes nor is given, and that is not found in the cell or beside it"
 
 
 def check_index(func: Any, args: tuple[Any, ...]) -> None:

@@ -14,7 +14,7 @@ from rnnkit_compiler.trace.attributes import dictionary_of, slots_of
 from rnnkit_compiler.trace.frozen import FIXED, PLAIN, PLAIN_TYPES, contents_of, held_by
 from rnnkit_compiler.trace.simple import LARGE
 
-_contents, _version, _values = attrgetter("cell_contents"), attrgetter("_version"), methodcaller("values")
+_contents, _values = attrgetter("cell_contents"), methodcaller("values")
 
 
 class Snapshot:
@@ -31,13 +31,11 @@ class Snapshot:
         self._tables: list[dict[Any, Any]] = []
         self._worded: list[tuple[Iterable[str], list[str]]] = []
         self._cells: list[CellType] = []
-        self._tensors: list[Tensor] = []
         self._objects: list[object] = []
         self._others: list[tuple[Any, list[Any]]] = []
         self._walk(values)
         self._sizes = [*map(len, self._lists), *map(len, self._tables)]
         self._known = [*self._identities()]
-        self._versions = [*map(_version, self._tensors)]
 
     def _walk(self, values: Iterable[Any]) -> None:
         left, seen = deque(values), dict[int, Any]()
@@ -53,7 +51,6 @@ class Snapshot:
             [*map(len, self._lists), *map(len, self._tables)] == self._sizes
             and all(map(is_, self._identities(), self._known))
             and all([*words] == known for words, known in self._worded)
-            and [*map(_version, self._tensors)] == self._versions
             and all(_are(held_by(value, ""), known) for value, known in self._others)
         )
 
@@ -71,22 +68,20 @@ class Snapshot:
         """Note how to look at a value again; return what it holds."""
         kind: type = type(value)
         if isinstance(value, Tensor):
-            self._tensors.append(value)
-        elif isinstance(value, FunctionType):
+            return ()
+        if isinstance(value, FunctionType):
             cells = [cell for cell in value.__closure__ or () if cell != CellType()]
             self._cells += cells
             return map(_contents, cells)
-        elif isinstance(value, FIXED):
+        if isinstance(value, FIXED):
             return ()
-        elif kind in (tuple, frozenset):
+        if kind in (tuple, frozenset):
             return (*value,)
-        elif kind in (list, deque, set):
+        if kind in (list, deque, set):
             return self._open_list(value)
-        elif kind is dict:
+        if kind is dict:
             return self._open_table(value)
-        else:
-            return self._open_object(value)
-        return ()
+        return self._open_object(value)
 
     def _open_list(self, items: Any) -> Iterable[Any]:
         if len(items) >= LARGE and all(type(item) is str for item in items):  # equal ones are the same

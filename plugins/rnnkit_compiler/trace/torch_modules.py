@@ -31,6 +31,13 @@ def hooks_of(module: nn.Module) -> Iterator[Mapping[int, Any]]:
     yield from (vars(module)[name] for name in HOOKS)
 
 
+def contents_of(module: nn.Module) -> Iterator[tuple[str, Any]]:
+    """Give the names and values of all that a module holds: attributes, parameters, buffers and submodules."""
+    yield from attributes_of(module)
+    for table in (module._parameters, module._buffers, module._modules):
+        yield from table.items()
+
+
 def attributes_of(module: nn.Module) -> Iterator[tuple[str, Any]]:
     """Give the names and values of what a module holds, but for what torch keeps there."""
     skipped = IGNORED | FLAT_WEIGHTS if isinstance(module, nn.RNNBase) else IGNORED

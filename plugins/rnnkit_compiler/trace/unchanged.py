@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from rnnkit_compiler.trace.classes import containers_of
-from rnnkit_compiler.trace.fingerprint import has_grad
+from rnnkit_compiler.trace.fingerprint import Fingerprint, has_grad
 from rnnkit_compiler.trace.frozen import PLAIN_TYPES, Seen, frozen
 from rnnkit_compiler.trace.reach import Reach
 from rnnkit_compiler.trace.snapshot import Snapshot
@@ -31,7 +31,7 @@ class Unchanged:
     """
 
     def __init__(self, cell: nn.Module) -> None:
-        reach = Reach(cell)
+        reach, fingerprint = Reach(cell), Fingerprint(cell)
         self._modules = [*cell.modules()]
         self._kinds = [*map(type, self._modules)]
         self._tables = [*self._tables_of_modules((*self._modules, *reach.outer))]
@@ -39,11 +39,11 @@ class Unchanged:
         self._attributes = [*map(tuple, self._classes)]
         self._sizes = [*map(len, self._tables)]
         self._held = [*chain.from_iterable(map(_values, self._tables))]
-        self._hooks = [*FOR_ALL, *(hooks for module in self._modules for hooks in hooks_of(module))]
+        self._hooks = [*FOR_ALL, *(hooks for module in (*self._modules, *reach.outer) for hooks in hooks_of(module))]
         of_classes = [(vars(kind), names) for kind, names in reach.read_of_classes()]
         self._globals = [(table.get, names) for table, names in (*reach.lookups, *of_classes)]
         self._named = [*self._look_up_globals()]
-        self._tensors = [*self._tensors_of_modules()]
+        self._tensors = [*fingerprint.tensors, *fingerprint.attributes.values(), *fingerprint.beside]
         self._complex = [tensor for tensor in self._tensors if tensor.is_complex()]
         self._asks_for_grad = bool(reach.libraries.asks_for_grad)
         self._places = self._look_up_places()
@@ -91,10 +91,6 @@ class Unchanged:
             yield vars(module)
             yield from (getattr(module, name) for name in TABLES)
 
-    def _tensors_of_modules(self) -> Iterator[Tensor]:
-        for module in self._modules:
-            yield from (t for name in TABLES[:2] for t in getattr(module, name).values() if t is not None)
-
     def _look_up_globals(self) -> Iterator[Any]:
         return chain.from_iterable(map(get, names) for get, names in self._globals)
 
@@ -123,4 +119,4 @@ def _may_change(value: Any) -> bool:
     """Tell whether what a value holds may change while it stays the same."""
     if type(value) in (tuple, frozenset):
         return any(map(_may_change, value))
-    return type(value) not in PLAIN_TYPES
+    return type(value) not in PLAIN_TYPES and not isinstance(value, Tensor)

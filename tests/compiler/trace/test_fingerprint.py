@@ -85,7 +85,10 @@ IN_PLACE = {
     "a callable object": (lambda: Callable(1), lambda held: setattr(held, "factor", 2)),
     "a partial": (lambda: partial(max, Settings(1)), lambda held: setattr(held.args[0], "factor", 2)),
     "a method of another object": (lambda: Settings(1).read, lambda held: setattr(held.__self__, "factor", 2)),
-    "a tensor": (lambda: torch.ones(2), lambda held: held.add_(1)),
+    "a tensor": (lambda: torch.ones(2), lambda held: held.requires_grad_()),
+    "a tensor's data": (lambda: torch.ones(2), lambda held: setattr(held, "data", torch.ones(3))),
+    "a tensor in a list": (lambda: [torch.ones(2)], lambda held: held[0].requires_grad_()),
+    "which tensor is in a list": (lambda: [torch.ones(2)], lambda held: held.__setitem__(0, torch.ones(2))),
 }
 CHANGED = {"a": 1}
 

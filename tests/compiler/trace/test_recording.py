@@ -1,5 +1,7 @@
 """The recording of a step: what it notes, and each reason for which it refuses."""
 
+import functools
+
 import pytest
 import torch
 from torch import nn
@@ -15,6 +17,11 @@ from rnnkit_compiler.trace.verification import ALL, FEW
 from ..hidden_steps import hook_in_the_graph, other_data
 
 Compiled, Loop = rnnkit.unrollers["compiled"], rnnkit.unrollers["loop"]
+
+
+@functools.cache
+def kept_by_a_cache(size):
+    return torch.ones(size, dtype=torch.float64)
 
 
 class Softened(torch.autograd.Function):
@@ -42,7 +49,6 @@ class Noted(rnnkit.Cell):
         self.weight = nn.Parameter(drawn / hidden_size)
         self.register_buffer("scale", torch.full((hidden_size,), 0.5, dtype=torch.float64))
         self.register_buffer("count", torch.zeros(hidden_size, dtype=torch.int64))
-        self.loose = torch.ones(hidden_size, dtype=torch.float64)
 
     def step(self, p, state):
         h = self.function(self, p, state[0])
@@ -109,9 +115,9 @@ REASONS = {
         lambda c, p, h: plain(c, p, Softened.apply(h)),
         "step() applies Softened, an autograd.Function whose gradient is not linear in the one that it is given",
     ),
-    "a tensor that is no parameter": (
-        lambda c, p, h: plain(c, p, h) * c.loose,
-        "step() reads a tensor that is neither parameter, buffer, projection nor state",
+    "a tensor that nobody holds": (
+        lambda c, p, h: plain(c, p, h) * kept_by_a_cache(4),
+        "step() reads a tensor that it neither makes nor is given, and that is not found in the cell or beside it",
     ),
     "a hook": (hooked, "step() puts hooks on tensors"),
     "out=": (out_of_an_argument, "step() calls add, which overwrites a tensor"),

@@ -85,7 +85,6 @@ CHANGES = {
     "an ordered table": changes(lambda: OrderedDict(a=1), lambda held: held.update(a=2)),
     "a queue": changes(lambda: deque([1, 2]), lambda held: held.rotate()),
     "an array": changes(lambda: [np.zeros(3)], lambda held: held[0].fill(1)),
-    "a tensor": changes(lambda: [torch.zeros(3)], lambda held: held[0].add_(1)),
     "a closure": changes(lambda: [CLOSED[0]], lambda held: CLOSED[1]()),
     "a variable of the context": changes(lambda: [VARIABLE], lambda held: VARIABLE.set(2.5)),
     "what a weak reference gives": changes(lambda: [weakref.ref(HOLDER)], lambda held: HOLDER.gain.append(1)),
