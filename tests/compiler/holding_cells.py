@@ -1,5 +1,6 @@
 """Cells whose steps read tensors that are neither parameters nor buffers, or parameters by another way."""
 
+import functools
 from collections import namedtuple
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -226,6 +227,15 @@ class ModulesInDict(Holding):
         return self.held["recurrent"](h)
 
 
+class ReadsItselfInClosure(Holding):
+    def hold(self):
+        self.scaled = lambda h: self.recurrent(h) * self.scale
+        self.scale = numbers()
+
+    def mixed(self, h):
+        return self.scaled(h)
+
+
 class ForeignModules(Holding):
     """In a list, where `parameters()` finds none of theirs."""
 
@@ -284,7 +294,7 @@ NATIVE = (
     *(OfAttribute, OfAttributeOfSubmodule, OfMatrix, OfList, OfDict, OfNamedTuple, OfDataclass, OfNamespace, OfObject),
     *(OfGlobal, OfGlobalTable, OfClass, OfDefault, OfClosure, OfListAndAttribute, Learned, LearnedInList, Computed),
     *(ParametersInList, ParametersInObject, ModulesInDict, ForeignModules, OfIndices, OfIndicesInList, OfBooleans),
-    *(OfExpanded, OfNumber),
+    *(OfExpanded, OfNumber, ReadsItselfInClosure),
 )
 
 
@@ -371,6 +381,26 @@ class ClampsByNumber(Holding):
         return functional.hardtanh(self.recurrent(h), -1.0, self.held[0])
 
 
+class Remembers(Holding):
+    """The loop draws once, and so is to be whatever runs it."""
+
+    @functools.cache  # noqa: B019 - as people write it
+    def scale(self):
+        return numbers()
+
+    def mixed(self, h):
+        return self.recurrent(h) * self.scale()
+
+
+class RemembersWeights(Holding):
+    @functools.cache  # noqa: B019
+    def scale(self):
+        return self.recurrent.weight.detach().mean(0)
+
+    def mixed(self, h):
+        return self.recurrent(h) * self.scale()
+
+
 class Overwrites(Holding):
     def hold(self):
         self.held = [torch.zeros(H, dtype=torch.float64)]
@@ -418,6 +448,6 @@ LEFT = (
         TakesByNumber,
         ClampsByNumber,
     ),
-    *(Overwrites, OverwritesAttribute, Replaces, OfRows),
+    *(Overwrites, OverwritesAttribute, Replaces, OfRows, Remembers, RemembersWeights),
 )
 """For the loop, which says why."""

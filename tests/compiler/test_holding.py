@@ -86,6 +86,18 @@ def test_others_are_the_loops(kind):
     for _ in range(3):
         results = [outcome(copy.deepcopy(layer), unroller) for unroller in ("compiled", "loop")]
         assert_same(*results)
+        with torch.no_grad():
+            layer.cells[0].recurrent.weight.mul_(0.9)
+
+
+@pytest.mark.parametrize("kind", [cells.Remembers, cells.RemembersWeights])
+def test_what_a_function_keeps_is_kept(kind):
+    layer = build(kind)
+    for unroller in ("compiled", "loop") * 2:
+        first = outcome(layer, unroller)
+        assert_same(outcome(layer, "loop"), first)
+        with torch.no_grad():
+            layer.cells[0].recurrent.weight.mul_(0.9)
 
 
 def in_place(tensor):
@@ -197,7 +209,9 @@ def loaded(layer):
 @pytest.mark.parametrize("way", [copied, pickled, in_float32, loaded])
 @pytest.mark.parametrize("kind", NATIVE)
 def test_layers_that_are_copied_or_converted(kind, way):
-    if (way in (copied, pickled) and kind is cells.Computed) or (way is pickled and kind is cells.OfClosure):
+    if (way in (copied, pickled) and kind is cells.Computed) or (
+        way is pickled and kind in (cells.OfClosure, cells.ReadsItselfInClosure)
+    ):
         pytest.skip("torch or Python refuses")
     layer = build(kind)
     for _ in range(3):

@@ -40,6 +40,9 @@ class Examples(NamedTuple):
     generators: Generators
     """What draws in all runs."""
 
+    tries_first: bool = False
+    """Whether a step is run before it is recorded: what functions keep from then is made by no operation any more."""
+
 
 def examples_of(cell: rnnkit.Cell, parts: Sequence[Tensor], states: Sequence[Tensor]) -> Examples:
     """Return examples for a cell, of the shapes and dtypes of such parts (T, B, ...) and states (B, ...)."""

@@ -7,9 +7,10 @@ from torch import Tensor
 
 import rnnkit
 from rnnkit_compiler.trace.fingerprint import Fingerprint
-from rnnkit_compiler.trace.held import Held
+from rnnkit_compiler.trace.held import Held, is_ordinary
 from rnnkit_compiler.trace.paths import own_paths
 from rnnkit_compiler.trace.recording import NotRecordable, Recording
+from rnnkit_compiler.trace.torch_modules import contents_of
 
 
 class Holdings:
@@ -28,7 +29,8 @@ class Holdings:
         self.holds_modules = bool(found.again)
         """Whether there are modules of the cell among what it holds elsewhere."""
 
-        again = (tensor for module in found.again for tensor in (*module.parameters(), *module.buffers()))
+        modules = [inner for module in found.again for inner in module.modules()]
+        again = [value for module in modules for _, value in contents_of(module) if is_ordinary(value)]
         self.live = frozenset(map(id, (*found.beside, *again)))
         """The ids of those that a copy of the cell comes upon, as the cell does: in a list that both have, say."""
 

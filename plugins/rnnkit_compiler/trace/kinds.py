@@ -5,7 +5,7 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextvars import ContextVar
-from functools import partial
+from functools import cache, partial
 from operator import attrgetter, itemgetter, methodcaller
 from types import CellType, FunctionType, MethodType
 from typing import Any, TypeAlias
@@ -37,6 +37,9 @@ READ_WHOLE = (
 
 GETTERS = (attrgetter, itemgetter, methodcaller)
 """What reads attributes or elements, or calls methods, that it was made with the names of."""
+
+REMEMBERING = type(cache(lambda: None))
+"""Functions that keep what they have returned."""
 
 LEVELS = frozenset(("isEnabledFor", "getEffectiveLevel", "level", "disabled"))
 """What asks whether a logger writes."""

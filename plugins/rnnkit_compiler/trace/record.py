@@ -14,6 +14,7 @@ from rnnkit_compiler.trace.draws import is_ordered, set_apart, with_rows_first
 from rnnkit_compiler.trace.example import on_trial
 from rnnkit_compiler.trace.examples import Examples, examples_of, otherwise
 from rnnkit_compiler.trace.holdings import of_use, with_held
+from rnnkit_compiler.trace.kinds import REMEMBERING
 from rnnkit_compiler.trace.projection import Nest, nesting
 from rnnkit_compiler.trace.put_back import put_back
 from rnnkit_compiler.trace.random_states import kept, others_kept
@@ -80,6 +81,7 @@ def _record_as_written(cell: rnnkit.Cell, examples: Examples, nest: Nest) -> Rec
 def _record(cell: rnnkit.Cell, examples: Examples, nest: Nest) -> Recording:
     try:
         reach = Reach(cell)
+        examples = examples._replace(tries_first=any(isinstance(one, REMEMBERING) for one in reach.opened.values()))
         with _surroundings(reach, examples.parts[0]), examples.generators:
             all_, few = (_run(cell, examples, rows, nest) for rows in (ALL, FEW))  # all first: of them are the draws
             recording = joined(few.recording, all_.recording)
@@ -178,6 +180,8 @@ def _run(cell: rnnkit.Cell, examples: Examples, rows: tuple[int, ...], nest: Nes
     recording.states = [recorder.enter(tensor) for tensor in states]
     copied = with_held(cell, held)  # other threads may be running the cell itself
     written = Written(copied, held, cell if examples.meets_cell else None)
+    if examples.tries_first:
+        copied.step(nest(copied, [part.clone() for part in parts]), tuple(state.clone() for state in states))
     with recorder:
         result = copied.step(nest(copied, parts), tuple(states))
     rnnkit.check_step(cell, result, tuple(states))
