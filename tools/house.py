@@ -40,8 +40,9 @@ FLOORS = {
         ["backends"],
         ["_recorded"],
         ["_program"],
-        ["_drawing"],
-        ["_advancing", "_bound", "_making", "_annealing", "_rivals", "_symbols"],
+        ["_drawing", "_running", "_making"],
+        ["_advancing", "_bound", "_annealing", "_rivals", "_symbols"],
+        ["_programs"],
         ["compiled"],
     ],
 }

@@ -26,7 +26,7 @@ def recorded_whole(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor], narr
     try:
         with kept(xs):
             check_projection(cell, xs)
-            recording = record(cell, [xs], states, of_one_step)
+            recording = record(cell, [xs], states, of_one_step, may_write=True)
         recording, parted, step = lowered(recording, lambda call: True)
     except NotRecordable:
         return None

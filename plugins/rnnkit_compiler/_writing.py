@@ -17,6 +17,9 @@ FORMS = 128
 _paths: "WeakKeyDictionary[type[Cell], tuple[str, ...]]" = WeakKeyDictionary()
 """By class, what steps write."""
 
+_unread: "WeakKeyDictionary[type[Cell], dict[tuple[str, ...], None]]" = WeakKeyDictionary()
+"""By class, what steps write that none has read before."""
+
 _reasons: Cache[str] = Cache(FORMS)
 
 
@@ -43,3 +46,14 @@ def known_to_write(cell: Cell, fingerprint: Fingerprint) -> str:
 
 def _key(cell: Cell, fingerprint: Fingerprint) -> Hashable:
     return without(fingerprint.key, _paths[type(cell)])
+
+
+def key_of_written(cell: Cell, fingerprint: Fingerprint, paths: tuple[str, ...]) -> Hashable:
+    """Return what tells a cell whatever its steps have written, of which none reads anything before writing it."""
+    _unread.setdefault(type(cell), {})[paths] = None
+    return (paths, without(fingerprint.key, paths))
+
+
+def keys_of_written(cell: Cell, fingerprint: Fingerprint) -> list[Hashable]:
+    """Return by what keys a cell may be known whatever its steps have written."""
+    return [(paths, without(fingerprint.key, paths)) for paths in _unread.get(type(cell), ())]

@@ -10,7 +10,6 @@ The folders, in order: `trace` records the step, `ir` turns it into a graph and 
 which states depend on which, `schedule` orders stages and buffers, `backends` run it; `_program` asks them in turn.
 """
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -20,23 +19,20 @@ from torch._compile import _disable_dynamo
 import rnnkit
 from rnnkit import Cell, State
 from rnnkit.errors import ShapeError
-from rnnkit_compiler import _annealing, _devices, _program, _rivals
+from rnnkit_compiler import _devices, _program, _rivals
 from rnnkit_compiler._advancing import Advancing
 from rnnkit_compiler._autocast import narrowed, paused, widened
 from rnnkit_compiler._bound import BoundProgram
-from rnnkit_compiler._cache import Cache
 from rnnkit_compiler._drawing import drawing_alike
-from rnnkit_compiler._making import first_made, looked_at, made
 from rnnkit_compiler._narrow import in_float32, is_narrow, narrow_dtype, said_of
-from rnnkit_compiler._program import ANY, Program, Wanted, candidates, checked, fast_products
+from rnnkit_compiler._program import Program, Wanted, checked, fast_products
+from rnnkit_compiler._programs import program_for
+from rnnkit_compiler._running import run_by, said_of_writing
 from rnnkit_compiler._symbols import pays, stand_in
-from rnnkit_compiler.backends.base.backend import Refusal, Timeline
+from rnnkit_compiler.backends.base.backend import Refusal
 from rnnkit_compiler.backends.cpp.thread_pool import mind_forks
 from rnnkit_compiler.structure.jacobian import state_jacobian
 from rnnkit_compiler.trace.example import example, first_number
-from rnnkit_compiler.trace.fingerprint import Fingerprint
-from rnnkit_compiler.trace.paths import tensor_at
-from rnnkit_compiler.trace.solvers import sound
 
 BACKENDS = tuple(backend.name for backend in _program.BACKENDS)
 """What may run the steps: a kernel, or torch's operations."""
@@ -44,9 +40,6 @@ BACKENDS = tuple(backend.name for backend in _program.BACKENDS)
 TORCH = BACKENDS[-1]
 LOOP = "loop"
 """What `backend_of` says where no backend takes the cell."""
-
-CAPACITY = 512
-"""Programs that are kept."""
 
 
 class Compiled(rnnkit.Unroller):
@@ -169,7 +162,8 @@ class Compiled(rnnkit.Unroller):
         program = self._on_plain_input(cell)
         if isinstance(program, Refusal) or program.backend.name == TORCH or program.tables:
             return None  # what is in tables may change
-        return program if program.recording.for_one_row and not program.recording.raises else None
+        recording = program.recording
+        return program if recording.for_one_row and not (recording.raises or recording.writes) else None
 
     def explain(self, cell: Cell) -> str:
         """Say what is computed ahead, fused and deferred, what it costs, what fell back and why, and the Jacobian."""
@@ -177,7 +171,7 @@ class Compiled(rnnkit.Unroller):
         if isinstance(program, Refusal):
             return f"backend: loop\n{program.reason}"
         proven = state_jacobian(program.recording, tuple(cell.state_names))
-        return "\n".join([*program.explain(), *said_of(cell, self.backend), *proven.lines()])
+        return "\n".join([*program.explain(), *said_of_writing(program), *said_of(cell, self.backend), *proven.lines()])
 
     def backend_of(self, cell: Cell) -> str:
         """Tell what runs a cell on plain input: "cpp", "torch" or "loop"."""
@@ -227,7 +221,7 @@ def _unroll(
 def _run(wanted: Wanted, cell: Cell, prepared: rnnkit.Prepared) -> tuple[Tensor, State] | None:
     """Run the program of a cell; None: there is none that is worth it."""
     program = drawing_alike(_chosen(wanted, cell, prepared), wanted, cell, prepared)
-    return None if program is None else _run_by(program, cell, prepared)
+    return None if program is None else run_by(program, cell, prepared)
 
 
 def _cast(wanted: Wanted, cell: Cell, prepared: rnnkit.Prepared) -> tuple[Tensor, State] | None:
@@ -238,9 +232,9 @@ def _cast(wanted: Wanted, cell: Cell, prepared: rnnkit.Prepared) -> tuple[Tensor
     wide = widened(wide_cell, prepared)
     with paused(device):
         program = drawing_alike(_chosen(wanted, wide_cell, wide, narrow is torch.bfloat16), wanted, cell, None)
-        if program is None:
+        if program is None or program.recording.writes:  # which would write numbers of another dtype
             return None
-        result = _run_by(program, wide_cell, wide)
+        result = run_by(program, wide_cell, wide)
     return None if result is None else narrowed(result, program.loop_dtypes(cell, prepared))
 
 
@@ -252,46 +246,8 @@ def _chosen(wanted: Wanted, cell: Cell, prepared: rnnkit.Prepared, narrow: bool 
     return None if isinstance(program, Refusal) or not program.backend.is_worth_it(*xs.shape[:2]) else program
 
 
-def _run_by(program: Program, cell: Cell, prepared: rnnkit.Prepared) -> tuple[Tensor, State] | None:
-    xs, state, masks = prepared
-    with _devices.current(xs.device):
-        return sound(program.recording, xs.device, program.run, cell, xs, state, masks.initial, Timeline.of(xs, masks))
-
-
 _unroll_untraced = _disable_dynamo(_unroll)
 """The same for `torch.compile`, which leaves it as it is: a kernel is compiled already."""
-
-_programs: Cache[Program | Refusal] = Cache(CAPACITY)
-
-
-def program_for(
-    cell: Cell, xs: Tensor, states: Sequence[Tensor], wanted: Wanted = ANY, narrow: bool = False, apart: bool = False
-) -> Program | Refusal:
-    """Return the program of a cell for such input, unless something about the call asks for the loop; see `compose`."""
-    return _annealing.program_of(cell, xs, states, lambda one: _program_with(one, xs, states, wanted, narrow, apart))
-
-
-def _program_with(cell: Cell, xs: Tensor, states: Sequence[Tensor], wanted: Wanted, *way: bool) -> Program | Refusal:
-    """Return the program of a cell with all its attributes as they are."""
-    found = looked_at(cell, xs, states)
-    return found if isinstance(found, Refusal) else program_of(cell, found, xs, states, wanted, *way)
-
-
-def program_of(
-    cell: Cell, fingerprint: Fingerprint, xs: Tensor, states: Sequence[Tensor], wanted: Wanted, *way: bool
-) -> Program | Refusal:
-    """Return the program of a cell for such input and states, made at the first question."""
-    forms = tuple((tensor.shape[1:], tensor.dtype) for tensor in states)
-    how = (torch.get_default_dtype(), candidates(wanted.backend), wanted.kernel, *way)
-    key = (fingerprint.key, xs.shape[2], xs.dtype, xs.device, forms, *how)
-    program = _programs.get(key, lambda: first_made(cell, fingerprint, xs, states, wanted, *way), type(cell))
-    if isinstance(program, Program) and xs.shape[1] == 1 and not program.recording.for_one_row:
-        return Refusal("step() does something else with a batch of one row")
-    if isinstance(program, Refusal) or not program.tables:
-        return program
-    # The first one tells which buffers count: there is one for each of what is in them.
-    contents = tuple(tensor_at(cell, path).cpu().numpy().tobytes() for path in program.tables)
-    return _programs.get((key, contents), lambda: made(cell, fingerprint, xs, states, wanted, *way), type(cell))
 
 
 @rnnkit.hookimpl

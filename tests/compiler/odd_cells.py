@@ -645,8 +645,5 @@ FOR_THE_LOOP = {
     *NEVER_RECORDED,
     BranchesOnTheWeight,
     ChecksItsInput,
-    Closure,
-    PlainTensor,
-    TensorsInAList,
 }
-"""Those, and cells that read or write what no plan knows of."""
+"""Those, and cells that read values."""

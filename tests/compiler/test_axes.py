@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 import rnnkit
 from rnnkit.core.cell import building
-from rnnkit_compiler import compiled
+from rnnkit_compiler import _programs, compiled
 from rnnkit_compiler.backends.cpp import runtime
 from rnnkit_compiler.ir.rules import products
 from rnnkit_compiler.schedule.sharing import Shares
@@ -268,7 +268,7 @@ def test_a_convolution_gathers_or_has_one_matrix(name, monkeypatch):
     cell = build(name)
     explained = Compiled().explain(cell)
     assert "window" not in explained
-    monkeypatch.setattr(compiled, "_programs", type(compiled._programs)(compiled.CAPACITY))
+    monkeypatch.setattr(_programs, "_programs", type(_programs._programs)(_programs.CAPACITY))
     monkeypatch.setattr(decomposition, "MOST_WASTE", 0)
     assert "windows" in Compiled().explain(cell)
     for call in (*CALLS, Call(3, 3, order=2)):
@@ -278,14 +278,14 @@ def test_a_convolution_gathers_or_has_one_matrix(name, monkeypatch):
 def test_a_large_convolution_is_left_to_torch(monkeypatch):
     monkeypatch.setattr(decomposition, "MOST_ELEMENTS", 0)
     monkeypatch.setattr(decomposition, "MOST_MULTIPLICATIONS", 0)
-    monkeypatch.setattr(compiled, "_programs", type(compiled._programs)(compiled.CAPACITY))
+    monkeypatch.setattr(_programs, "_programs", type(_programs._programs)(_programs.CAPACITY))
     explained = Compiled().explain(build("ConvLSTM"))
     assert "a convolution of 216 multiplications for each row is as fast by torch's own operation" in explained
 
 
 def test_a_large_product_of_two_tensors_of_the_row_is_left_to_torch(monkeypatch):
     monkeypatch.setattr(products, "MOST_MULTIPLICATIONS", 11)
-    monkeypatch.setattr(compiled, "_programs", type(compiled._programs)(compiled.CAPACITY))
+    monkeypatch.setattr(_programs, "_programs", type(_programs._programs)(_programs.CAPACITY))
     explained = Compiled().explain(build("matrix memory"))
     assert "a product of 12 multiplications for each row is as fast by torch's own operation" in explained
 

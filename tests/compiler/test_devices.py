@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import rnnkit
 from rnnkit.errors import UsageError
-from rnnkit_compiler import _devices, _program, _rivals, compiled
+from rnnkit_compiler import _devices, _program, _programs, _rivals, compiled
 from rnnkit_compiler.backends.cpp.backend import Cpp
 from rnnkit_compiler.backends.torch.backend import TorchOperations
 from rnnkit_compiler.backends.triton import trust
@@ -65,7 +65,7 @@ class Gpu:
 
     def forget(self):
         """Let every cell be asked for anew."""
-        self._patch.setattr(compiled, "_programs", type(compiled._programs)(compiled.CAPACITY))
+        self._patch.setattr(_programs, "_programs", type(_programs._programs)(_programs.CAPACITY))
 
     def _note(self, monkeypatch, kind, method, name, inherited=False):
         run = TorchOperations.run if inherited else getattr(kind, method)
@@ -196,7 +196,7 @@ def test_what_is_fallen_back_on_is_said_once_for_each_reason(gpu, caplog):
 
 def test_nothing_is_said_of_the_cpu(monkeypatch, caplog):
     monkeypatch.setattr(_devices, "_said", set())
-    monkeypatch.setattr(compiled, "_programs", type(compiled._programs)(compiled.CAPACITY))
+    monkeypatch.setattr(_programs, "_programs", type(_programs._programs)(_programs.CAPACITY))
     with caplog.at_level(logging.WARNING, "rnnkit"):
         rnnkit.RNN(Reading, D, H)(torch.randn(T, B, D))
     assert not caplog.records

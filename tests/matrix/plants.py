@@ -317,12 +317,12 @@ def in_plugin(cell, unroller, what):
 
 def rule_of(monkeypatch, name, vjp):
     """Replace a rule of the compiler, and let it forget what it has made by the right one."""
-    from rnnkit_compiler import compiled
+    from rnnkit_compiler import _programs
     from rnnkit_compiler._cache import Cache
     from rnnkit_compiler.ir.operations import OPERATIONS
 
     monkeypatch.setitem(OPERATIONS, name, OPERATIONS[name]._replace(vjp=vjp))
-    monkeypatch.setattr(compiled, "_programs", Cache(compiled.CAPACITY))
+    monkeypatch.setattr(_programs, "_programs", Cache(_programs.CAPACITY))
 
 
 @in_plugin("wmclstm", "compiled", "tanh' = 1 - y")

@@ -137,7 +137,7 @@ class Reach:
     def read_of_classes(self) -> Iterator[tuple[type, tuple[str, ...]]]:
         """Give the cell's classes, with the attributes that may be read of each."""
         for kind in self.classes:
-            yield kind, tuple(vars(kind)) if self._reads_whole() else read_of(kind, self._attributes)
+            yield kind, tuple(vars(kind)) if self.reads_whole else read_of(kind, self._attributes)
 
     def _open(self, value: Any) -> None:
         """Walk what may be called, or looked into, by way of a value."""
@@ -291,10 +291,10 @@ class Reach:
 
     def _by_name(self) -> set[int]:
         """Return the ids of what is read name by name and not whole; a record is, unless something reads all of it."""
-        compares = COMPARING in self._attributes
-        return {*self._holders} - (self._records if compares or self._reads_whole() else set())
+        return {*self._holders} - (self._records if COMPARING in self._attributes or self.reads_whole else set())
 
-    def _reads_whole(self) -> bool:
-        """Tell whether something reads attributes that it does not name."""
+    @property
+    def reads_whole(self) -> bool:
+        """Whether something reads attributes that it does not name."""
         outside = chain.from_iterable(names for _, names in self._globals.values())
         return not WHOLE.isdisjoint((*self._attributes, *outside))

@@ -20,12 +20,13 @@ from rnnkit_compiler.trace.put_back import put_back
 from rnnkit_compiler.trace.random_states import kept, others_kept
 from rnnkit_compiler.trace.reach import Reach
 from rnnkit_compiler.trace.recorder import Recorder
-from rnnkit_compiler.trace.recording import NotRecordable, Recording
+from rnnkit_compiler.trace.recording import NotRecordable, Recording, WritingStep
 from rnnkit_compiler.trace.rewritten import Rewriting
 from rnnkit_compiler.trace.rows import joined
 from rnnkit_compiler.trace.saved_tensors import shielded
 from rnnkit_compiler.trace.solvers import with_checks
 from rnnkit_compiler.trace.uncompiled import are_scripted, without_dynamo, without_scripts
+from rnnkit_compiler.trace.unread import check_unread, remove
 from rnnkit_compiler.trace.verification import (
     ALL,
     FEW,
@@ -49,7 +50,9 @@ LARGEST_TABLE = 1 << 12
 """Elements of a buffer by which units may be taken: it is compared at every call."""
 
 
-def record(cell: rnnkit.Cell, parts: Sequence[Tensor], states: Sequence[Tensor], nest: Nest) -> Recording:
+def record(
+    cell: rnnkit.Cell, parts: Sequence[Tensor], states: Sequence[Tensor], nest: Nest, may_write: bool = False
+) -> Recording:
     """Record one step of `cell`.
 
     Args:
@@ -57,12 +60,14 @@ def record(cell: rnnkit.Cell, parts: Sequence[Tensor], states: Sequence[Tensor],
         parts: what `project` returned, flat, each (T, B, ...): shapes and dtypes are read.
         states: the state, each (B, ...): shapes and dtypes are read.
         nest: puts the parts into the form that `step` takes.
+        may_write: whether each step may write attributes that none reads before that; see `Recording.writes`.
 
     Raises:
         NotRecordable: the step reads values, draws numbers, overwrites what others see, fails, or the like.
     """
     with put_back(cell):
-        return _record_as_written(cell, examples_of(cell, parts, states), nest)
+        examples = examples_of(cell, parts, states)
+        return _record_as_written(cell, examples._replace(may_write=may_write and not examples.meets_cell), nest)
 
 
 def _record_as_written(cell: rnnkit.Cell, examples: Examples, nest: Nest) -> Recording:
@@ -87,16 +92,26 @@ def _record(cell: rnnkit.Cell, examples: Examples, nest: Nest) -> Recording:
             recording = joined(few.recording, all_.recording)
             recording.weights = of_use(recording, examples.weights, cell)
             recording.tables = _tables(recording, examples.weights)
+            recording.writes = tuple(sorted({*all_.recording.writes, *few.recording.writes}))
+            if recording.writes:
+                check_unread(cell, recording.writes, reach)
+            others = otherwise(examples)._replace(without=recording.writes)
             with torch.no_grad():
-                check_values(recording, few, _run(cell, otherwise(examples), TWO, nest))
+                without_gradients = _run(cell, others, TWO, nest)
+                check_values(recording, few, without_gradients)
             set_apart(recording)
             check_rows(recording, few, all_)
             check_gradients(recording, few)
-            check_gradients(recording, _run(cell, otherwise(examples), TWO, nest))
+            other = _run(cell, others, TWO, nest)
+            check_gradients(recording, other)
+            if not {*recording.writes}.issuperset((*other.recording.writes, *without_gradients.recording.writes)):
+                raise WritingStep(recording.writes or other.recording.writes, always=True)
             recording.calls = with_checks(recording.calls)
             recording.for_one_row = _is_for_one_row(recording, cell, examples, nest)
             with_rows_first(recording)
             hold(recording)
+            if recording.writes and (recording.draws or recording.raises):
+                raise WritingStep(recording.writes, always=True)
         if are_scripted(reach.opened.values()):
             if recording.draws:
                 raise NotRecordable("step() draws random numbers beside a function of torch.jit.script")
@@ -179,13 +194,19 @@ def _run(cell: rnnkit.Cell, examples: Examples, rows: tuple[int, ...], nest: Nes
     recording.parts = [recorder.enter(tensor) for tensor in parts]
     recording.states = [recorder.enter(tensor) for tensor in states]
     copied = with_held(cell, held)  # other threads may be running the cell itself
+    remove(copied, examples.without)
     written = Written(copied, held, cell if examples.meets_cell else None)
     if examples.tries_first:
         copied.step(nest(copied, [part.clone() for part in parts]), tuple(state.clone() for state in states))
     with recorder:
         result = copied.step(nest(copied, parts), tuple(states))
     rnnkit.check_step(cell, result, tuple(states))
-    written.check(lambda: copied.step(nest(copied, parts), tuple(states)))
+    try:
+        written.check(lambda: copied.step(nest(copied, parts), tuple(states)))
+    except WritingStep as found:
+        if not (examples.may_write and found.always):
+            raise
+        recording.writes = found.paths
     y, after = result
     recorder.leave(y, after)
     recorder.drawing.end(after)

@@ -120,6 +120,8 @@ class Recording:
     """Whether an output that is no number may stand for an error of torch's."""
     for_one_row: bool = True
     """Whether a batch of one row is stepped by these operations as well."""
+    writes: tuple[str, ...] = ()
+    """The attributes that each step writes and none has read before that, by their paths: the last step's stay."""
     draws: list[Any] = field(default_factory=list)
     """What the last of the parts are, if they are drawn: each a `Draw`, in the order of the step."""
 
@@ -135,8 +137,8 @@ class Recording:
 
     @property
     def is_plain(self) -> bool:
-        """Whether it neither raises nor draws."""
-        return not (self.raises or self.draws)
+        """Whether it neither raises, draws nor writes."""
+        return not (self.raises or self.draws or self.writes)
 
     @property
     def drawn(self) -> list[int]:

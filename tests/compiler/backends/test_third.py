@@ -6,7 +6,7 @@ import torch
 import rnnkit
 from rnnkit.errors import UsageError
 from rnnkit.testing import differences
-from rnnkit_compiler import _program, compiled
+from rnnkit_compiler import _program, _programs, compiled
 from rnnkit_compiler.backends.base.backend import Refusal
 
 from ...core_cells import CORE_CELLS
@@ -30,7 +30,7 @@ def listed(monkeypatch):
         monkeypatch.setattr(compiled, "BACKENDS", tuple(backend.name for backend in whole))
         _program.candidates.cache_clear()
 
-    monkeypatch.setattr(compiled, "_programs", type(compiled._programs)(compiled.CAPACITY))
+    monkeypatch.setattr(_programs, "_programs", type(_programs._programs)(_programs.CAPACITY))
     yield enter
     _program.candidates.cache_clear()
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import rnnkit
-from rnnkit_compiler.compiled import _programs
+from rnnkit_compiler._programs import _programs
 from rnnkit_compiler.structure.jacobian import jacobian_of
 
 SIZES = (3, 4)

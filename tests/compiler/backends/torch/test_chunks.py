@@ -9,7 +9,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import rnnkit
-from rnnkit_compiler import _devices, compiled
+from rnnkit_compiler import _devices, _programs, compiled
 from rnnkit_compiler.backends.base import graphs
 from rnnkit_compiler.backends.torch import chunks
 
@@ -74,7 +74,7 @@ class Recorder:
 def recorder(monkeypatch):
     """Record chunks of four steps, on the CPU in place of a GPU; each test has programs of its own."""
     recorder = Recorder()
-    monkeypatch.setattr(compiled, "_programs", type(compiled._programs)(compiled.CAPACITY))
+    monkeypatch.setattr(_programs, "_programs", type(_programs._programs)(_programs.CAPACITY))
     monkeypatch.setattr(graphs.Recorded.__init__, "__defaults__", (4,))
     monkeypatch.setattr(chunks, "record", recorder.record)
     monkeypatch.setattr(chunks, "may_be_recorded", lambda steps, device: steps > 0)

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 import rnnkit
 from rnnkit.cli import main
 from rnnkit.errors import UsageError
-from rnnkit_compiler import compiled
+from rnnkit_compiler import _programs, compiled
 from rnnkit_compiler.backends.base.backend import Refusal, Timeline
 from rnnkit_compiler.backends.base.runtime import Launch
 from rnnkit_compiler.backends.triton import availability, backend, launching, library, trust
@@ -77,7 +77,7 @@ def test_products_are_as_precise_as_those_of_torch_s_own_rnns(flags, name, value
 
 def test_a_forced_backend_says_why_not(monkeypatch):
     monkeypatch.setattr(backend, "obstacle_on", lambda device: "there is no device")
-    monkeypatch.setattr(compiled, "_programs", type(compiled._programs)(compiled.CAPACITY))
+    monkeypatch.setattr(_programs, "_programs", type(_programs._programs)(_programs.CAPACITY))
     with pytest.raises(UsageError, match="backend='triton' cannot run cell 'lstm': there is no device"):
         Compiled(backend="triton")(rnnkit.cells["lstm"](2, 3), torch.zeros(1, 1, 2))
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import rnnkit
-from rnnkit_compiler import compiled
+from rnnkit_compiler import _programs
 from rnnkit_compiler.backends.base import graphs
 from rnnkit_compiler.backends.triton import backend, chunks, kernels, launching
 
@@ -55,7 +55,7 @@ class Recorder:
 def recorder(monkeypatch):
     """Record chunks of four steps; each test has programs of its own."""
     recorder = Recorder(monkeypatch)
-    monkeypatch.setattr(compiled, "_programs", type(compiled._programs)(compiled.CAPACITY))
+    monkeypatch.setattr(_programs, "_programs", type(_programs._programs)(_programs.CAPACITY))
     monkeypatch.setattr(backend, "CHUNK", 4)
     monkeypatch.setattr(chunks, "record", recorder.record)
     monkeypatch.setattr(kernels, "may_be_recorded", lambda steps, device: steps > 0)

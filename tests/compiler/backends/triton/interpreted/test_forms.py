@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import rnnkit
-from rnnkit_compiler import compiled
+from rnnkit_compiler import _programs
 from rnnkit_compiler.backends.triton import backend, kernels, launching
 
 pytestmark = pytest.mark.usefixtures("trusted", "poisoned")
@@ -21,7 +21,7 @@ def trained(layer):
 def test_a_kernel_is_run_in_the_form_that_spills_nothing(monkeypatch):
     asked, run = [], []
     all_steps = launching.Run.all_steps
-    monkeypatch.setattr(compiled, "_programs", type(compiled._programs)(compiled.CAPACITY))
+    monkeypatch.setattr(_programs, "_programs", type(_programs._programs)(_programs.CAPACITY))
     monkeypatch.setattr(kernels, "is_interpreted", lambda: False)
     monkeypatch.setattr(launching.Run, "spilled", lambda self, form: asked.append(form) or form.tiles.units - 16)
     monkeypatch.setattr(launching.Run, "all_steps", lambda self, form: (run.append(form), all_steps(self, form)))
@@ -42,7 +42,7 @@ def test_a_kernel_is_run_in_the_form_that_spills_nothing(monkeypatch):
 @pytest.mark.parametrize("kind", ["sequence", "grid"])
 def test_a_kernel_that_hoists_nothing_gives_the_same_numbers(kind, monkeypatch):
     texts = []
-    monkeypatch.setattr(compiled, "_programs", type(compiled._programs)(compiled.CAPACITY))
+    monkeypatch.setattr(_programs, "_programs", type(_programs._programs)(_programs.CAPACITY))
     monkeypatch.setattr(kernels, "is_interpreted", lambda: False)
     monkeypatch.setattr(launching.Run, "spilled", lambda self, form: 8 * (not form.hoists_nothing))
     monkeypatch.setattr(launching.Run, "is_full", lambda self, form: True)

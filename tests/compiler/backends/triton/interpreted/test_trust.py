@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import rnnkit
-from rnnkit_compiler import compiled
+from rnnkit_compiler import _programs
 from rnnkit_compiler.backends.triton import backend, cost, kernels, launching, library, runtime, trust
 
 from ..invented_cells import CELLS
@@ -24,7 +24,7 @@ def fresh(monkeypatch, tmp_path):
     tmp_path.chmod(0o700)
 
     def again():
-        monkeypatch.setattr(compiled, "_programs", type(compiled._programs)(compiled.CAPACITY))
+        monkeypatch.setattr(_programs, "_programs", type(_programs._programs)(_programs.CAPACITY))
 
     again()
     return again

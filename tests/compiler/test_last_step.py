@@ -1,0 +1,127 @@
+"""Steps that write what none has read before: kernels run all but the last, which leaves the loop's attributes."""
+
+import copy
+
+import pytest
+import torch
+
+import rnnkit
+
+from . import writing_cells as cells
+from .holding_cells import H
+from .test_compiled_law import Compiled
+from .test_holding import B, D, build
+from .test_odd_cells import assert_same
+from .writing_cells import LEFT, NATIVE
+
+T = 6
+
+
+def written(layer):
+    """Return all tensors that modules of a layer hold as attributes."""
+    values = [value for module in layer.cells[0].modules() for _, value in sorted(vars(module).items())]
+    found = []
+    while values:
+        value = values.pop(0)
+        if isinstance(value, tuple | list):
+            values = [*value, *values]
+        elif isinstance(value, dict) and "h" in value:
+            values = [*value.values(), *values]
+        elif isinstance(value, torch.Tensor):
+            found.append(value)
+    return found
+
+
+def outcome(layer, unroller, steps=T, **given):
+    layer.unroller = unroller
+    torch.manual_seed(1)
+    xs = torch.randn(steps, B, D, dtype=torch.float64, requires_grad=True)
+    leaves = [xs, *layer.parameters()]
+    ys, h = layer(xs, **given)
+    kept = written(layer)
+    total = ys.square().sum() + h.sum() + sum(one.square().sum() for one in kept)  # a penalty, too
+    options = {"allow_unused": True, "materialize_grads": True}
+    grads = torch.autograd.grad(total, leaves, create_graph=True, **options)
+    again = torch.autograd.grad(grads[0].square().sum(), leaves, **options)
+    return [ys, h, *grads, *again, *kept, torch.tensor([float(one.requires_grad) for one in kept])]
+
+
+@pytest.mark.parametrize("kind", NATIVE)
+def test_what_is_written_is_what_the_loop_writes(kind, recorded):
+    layer = build(type(kind.__name__, (kind,), {}))
+    for steps in (T, T, 2 * T, T, 1, 2, 3, T):
+        other = copy.deepcopy(build(kind))
+        assert_same(outcome(layer, "compiled", steps), outcome(other, "loop", steps))
+    assert Compiled().backend_of(layer.cells[0]) == "cpp"
+    assert "the last step: by step() itself" in Compiled().explain(layer.cells[0])
+    assert len(recorded) <= 2  # with gradients on plain input, and asked for its backend
+
+
+@pytest.mark.parametrize("kind", NATIVE)
+@pytest.mark.parametrize("way", ["lengths", "no gradients", "reverse", "stepper", "another batch"])
+def test_other_calls(kind, way):
+    found = []
+    for unroller in ("loop", "compiled"):
+        options = {"bidirectional": True} if way == "reverse" else {}
+        torch.manual_seed(0)
+        layer = rnnkit.RNN(kind, D, H, unroller=unroller, **options).double()
+        results = []
+        for k in range(4):
+            xs = torch.randn(T, B + k * (way == "another batch"), D, dtype=torch.float64)
+            lengths = {"lengths": torch.tensor([T, 2, 4])} if way == "lengths" else {}
+            if way == "stepper":
+                step = layer.stepper(B)
+                results += [step(x).clone() for x in xs]
+            else:
+                with torch.set_grad_enabled(way != "no gradients"):
+                    results += [*layer(xs, **lengths)]
+            results += [one for cell in layer.cells for one in written_by(cell)]
+        found.append(results)
+    assert_same(found[1], found[0])
+
+
+def written_by(cell):
+    return written(type("Layer", (), {"cells": [cell]}))
+
+
+@pytest.mark.parametrize("kind", LEFT)
+def test_what_may_be_read_before_is_the_loops(kind):
+    kind = type(kind.__name__, (kind,), {name: vars(kind)[name] for name in ("factor",) if name in vars(kind)})
+    layer, other = build(kind), build(kind)
+    for _ in range(3):
+        assert_same(outcome(layer, "compiled"), outcome(other, "loop"))
+    if kind.__name__ not in ("AsksByDefault", "ShadowsItsClass"):  # in which nothing changes from the second step on
+        assert Compiled().explain(layer.cells[0]).startswith("backend: loop\nstep() ")
+
+
+def test_a_cell_of_the_same_class_that_reads_it_is_another():
+    kind = type("Switched", (cells.ReadsInBranches,), {})
+    writes = build(kind)
+    for _ in range(3):
+        outcome(writes, "compiled")
+    reads, other = build(kind), build(kind)
+    for scale in (0.5, 0.7, 0.9, 1.1, 1.3):
+        for layer in (reads, other):
+            layer.cells[0].reads, layer.cells[0].scale = True, scale
+        assert_same(outcome(reads, "compiled"), outcome(other, "loop"))
+    for layer in (reads, other):
+        layer.cells[0].reads = False
+        outcome(layer, layer.unroller)
+    assert_same(outcome(reads, "compiled"), outcome(other, "loop"))
+    for layer in (reads, other):
+        layer.cells[0].reads, layer.cells[0].scale = True, torch.full((H,), 0.4, dtype=torch.float64)
+    assert_same(outcome(reads, "compiled"), outcome(other, "loop"))
+
+
+def test_no_cell_of_a_user_has_another_class():
+    layer = build(cells.KeepsInSubmodule)
+    outcome(layer, "compiled")
+    assert type(layer.cells[0].attention) is cells.Attention
+
+
+@pytest.mark.parametrize("unroller", ["checkpoint", "newton", "rtrl"])
+def test_other_unrollers(unroller):
+    layer, other = build(cells.KeepsDetached), build(cells.KeepsDetached)
+    xs = torch.randn(T, B, D, dtype=torch.float64)
+    layer.unroller = unroller
+    assert_same([*layer(xs)], [*other(xs)])
