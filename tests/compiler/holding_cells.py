@@ -401,6 +401,57 @@ class RemembersWeights(Holding):
         return self.recurrent(h) * self.scale()
 
 
+class ExchangesData(Holding):
+    def hold(self):
+        self.scale = numbers()
+
+    def mixed(self, h):
+        self.scale.data = 0.9 * self.scale.data
+        return self.recurrent(h) * self.scale
+
+
+class ExchangesDataInList(Holding):
+    def hold(self):
+        self.held = [numbers()]
+
+    def mixed(self, h):
+        self.held[0].data = 0.9 * self.held[0].data
+        return self.recurrent(h) * self.held[0]
+
+
+class ExchangesDataOfParameter(Holding):
+    def mixed(self, h):
+        self.recurrent.weight.data = 0.9 * self.recurrent.weight.data
+        return self.recurrent(h)
+
+
+class BeginsToLearn(Holding):
+    def hold(self):
+        self.held = [numbers()]
+
+    def mixed(self, h):
+        return self.recurrent(h) * self.held[0].requires_grad_()
+
+
+class OfInference(Holding):
+    def hold(self):
+        with torch.inference_mode():
+            self.scale = numbers()
+
+    def mixed(self, h):
+        return self.recurrent(h) + self.scale
+
+
+class KeepsItsGradient(Holding):
+    def hold(self):
+        self.own = nn.Parameter(numbers())
+        self.held = [self.own.sigmoid()]
+        self.held[0].retain_grad()
+
+    def mixed(self, h):
+        return self.recurrent(h) * self.held[0]
+
+
 class Overwrites(Holding):
     def hold(self):
         self.held = [torch.zeros(H, dtype=torch.float64)]
@@ -449,5 +500,6 @@ LEFT = (
         ClampsByNumber,
     ),
     *(Overwrites, OverwritesAttribute, Replaces, OfRows, Remembers, RemembersWeights),
+    *(ExchangesData, ExchangesDataInList, ExchangesDataOfParameter, BeginsToLearn, OfInference, KeepsItsGradient),
 )
 """For the loop, which says why."""

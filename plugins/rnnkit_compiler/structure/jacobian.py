@@ -14,6 +14,7 @@ from rnnkit_compiler.structure.spans import Spans, spans_of_states
 from rnnkit_compiler.structure.stages import Stage, stages_of
 from rnnkit_compiler.trace.example import example
 from rnnkit_compiler.trace.fingerprint import Fingerprint
+from rnnkit_compiler.trace.held import Held
 from rnnkit_compiler.trace.holdings import learns_elsewhere
 from rnnkit_compiler.trace.obstacle import obstacle
 from rnnkit_compiler.trace.paths import own_paths
@@ -130,6 +131,8 @@ def _proven(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor]) -> StateJac
         recording = record_projected(cell, xs, states)
         if recording.draws:
             return Unproven("step() draws random numbers")
+        if any(isinstance(path, Held) for path in recording.weights):
+            return Unproven("step() reads a tensor in a list or the like, where another may be on the way back")
     except NotRecordable as error:
         return Unproven(str(error))
     except Exception as error:  # of project(), on numbers of our own: the loop says so of the user's, if it is so there

@@ -42,7 +42,7 @@ def is_ordinary(value: object) -> bool:
         and isinstance(value, Tensor)
         and not is_lazy(value)
         and value.layout is torch.strided
-        and not (value.is_meta or value.is_quantized or value.is_neg() or value.is_conj())
+        and not (value.is_meta or value.is_quantized or value.is_neg() or value.is_conj() or value.is_inference())
     )
 
 

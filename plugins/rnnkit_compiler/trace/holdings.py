@@ -22,7 +22,9 @@ class Holdings:
 
     def __init__(self, cell: rnnkit.Cell) -> None:
         found = Fingerprint(cell)
-        beside: dict[str, Tensor] = {Held(f"held[{k}]", tensor): tensor for k, tensor in enumerate(found.beside)}
+        # A trial of the step would leave a gradient where one is kept or handed to a hook.
+        plain = [tensor for tensor in found.beside if not (tensor.retains_grad or tensor._backward_hooks)]
+        beside: dict[str, Tensor] = {Held(f"held[{k}]", tensor): tensor for k, tensor in enumerate(plain)}
         self.tensors: dict[str, Tensor] = found.attributes | beside
         """By their paths."""
 
@@ -31,7 +33,7 @@ class Holdings:
 
         modules = [inner for module in found.again for inner in module.modules()]
         again = [value for module in modules for _, value in contents_of(module) if is_ordinary(value)]
-        self.live = frozenset(map(id, (*found.beside, *again)))
+        self.live = frozenset(map(id, (*plain, *again)))
         """The ids of those that a copy of the cell comes upon, as the cell does: in a list that both have, say."""
 
 

@@ -13,6 +13,7 @@ from rnnkit_compiler.trace.conditions import hold
 from rnnkit_compiler.trace.draws import is_ordered, set_apart, with_rows_first
 from rnnkit_compiler.trace.example import on_trial
 from rnnkit_compiler.trace.examples import Examples, examples_of, otherwise
+from rnnkit_compiler.trace.held import is_ordinary
 from rnnkit_compiler.trace.holdings import of_use, with_held
 from rnnkit_compiler.trace.kinds import REMEMBERING
 from rnnkit_compiler.trace.projection import Nest, nesting
@@ -27,6 +28,7 @@ from rnnkit_compiler.trace.saved_tensors import shielded
 from rnnkit_compiler.trace.solvers import with_checks
 from rnnkit_compiler.trace.uncompiled import are_scripted, without_dynamo, without_scripts
 from rnnkit_compiler.trace.unread import check_unread, remove
+from rnnkit_compiler.trace.untouched import Untouched
 from rnnkit_compiler.trace.verification import (
     ALL,
     FEW,
@@ -196,17 +198,18 @@ def _run(cell: rnnkit.Cell, examples: Examples, rows: tuple[int, ...], nest: Nes
     copied = with_held(cell, held)  # other threads may be running the cell itself
     remove(copied, examples.without)
     written = Written(copied, held, cell if examples.meets_cell else None)
-    if examples.tries_first:
-        copied.step(nest(copied, [part.clone() for part in parts]), tuple(state.clone() for state in states))
-    with recorder:
-        result = copied.step(nest(copied, parts), tuple(states))
-    rnnkit.check_step(cell, result, tuple(states))
-    try:
-        written.check(lambda: copied.step(nest(copied, parts), tuple(states)))
-    except WritingStep as found:
-        if not (examples.may_write and found.always):
-            raise
-        recording.writes = found.paths
+    with Untouched(filter(is_ordinary, held.values())):
+        if examples.tries_first:
+            copied.step(nest(copied, [part.clone() for part in parts]), tuple(state.clone() for state in states))
+        with recorder:
+            result = copied.step(nest(copied, parts), tuple(states))
+        rnnkit.check_step(cell, result, tuple(states))
+        try:
+            written.check(lambda: copied.step(nest(copied, parts), tuple(states)))
+        except WritingStep as found:
+            if not (examples.may_write and found.always):
+                raise
+            recording.writes = found.paths
     y, after = result
     recorder.leave(y, after)
     recorder.drawing.end(after)
