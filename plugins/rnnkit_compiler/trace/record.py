@@ -16,6 +16,7 @@ from rnnkit_compiler.trace.examples import Examples, examples_of, otherwise
 from rnnkit_compiler.trace.held import is_ordinary
 from rnnkit_compiler.trace.holdings import of_use, with_held
 from rnnkit_compiler.trace.kinds import REMEMBERING
+from rnnkit_compiler.trace.naming import author_line_of
 from rnnkit_compiler.trace.projection import Nest, nesting
 from rnnkit_compiler.trace.put_back import put_back
 from rnnkit_compiler.trace.random_states import kept, others_kept
@@ -45,6 +46,8 @@ from rnnkit_compiler.trace.written import Written
 HIDDEN = {
     "TorchScript": "step() calls a function of torch.jit.script, which hides its operations; leave the decorator out",
     "invalid python storage": "step() differentiates forwards, as torch.func.jvp does, which hides its operations",
+    "SparseTensorImpl": "step() makes a sparse tensor; kernels read dense ones, as to_dense() makes",
+    "SparseCsrTensorImpl": "step() makes a sparse tensor; kernels read dense ones, as to_dense() makes",
 }
 """By words of torch's own error, what it comes from."""
 
@@ -122,7 +125,8 @@ def _record(cell: rnnkit.Cell, examples: Examples, nest: Nest) -> Recording:
         raise
     except Exception as error:  # whatever it is: where the step is to blame, the loop says so of the user's own tensors
         known = (reason for words, reason in HIDDEN.items() if words in str(error))
-        raise NotRecordable(next(known, f"recording step() fails ({first_line(error)})")) from error
+        reason = NotRecordable(next(known, f"recording step() fails ({first_line(error)})"))
+        raise reason.placed(author_line_of(error)) from error
     return recording
 
 

@@ -17,7 +17,7 @@ from rnnkit_compiler.trace.drawing import Drawing
 from rnnkit_compiler.trace.functions import Functions
 from rnnkit_compiler.trace.instead import instead
 from rnnkit_compiler.trace.memory import Memory, View
-from rnnkit_compiler.trace.naming import author_frame, names_in
+from rnnkit_compiler.trace.naming import author_frame, author_line, names_in
 from rnnkit_compiler.trace.recordable import (
     EMPTY,
     RESHAPED_IN_PLACE,
@@ -98,6 +98,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         before, self._is_within = self._is_within, True
         try:
             return self._dispatched(func, args, kwargs)
+        except NotRecordable as reason:
+            raise reason.placed(author_line()) from None
         finally:
             self._is_within = before
 
@@ -113,8 +115,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._strided.append(func(*args, **kwargs))
             return self._strided[-1]
         if func is aten._local_scalar_dense.default:
-            number = self._numbers.get(id(args[0]))
-            if (mask := mask_of(self.recording.calls, args[0], number)) is not None:
+            mask = mask_of(self.recording.calls, args[0], self._numbers.get(id(args[0])))
+            if mask is not None:
                 self.recording.conditions.append(mask)
                 return func(*args)
         check_operation(func)
@@ -259,13 +261,12 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _reshape(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Note a change of a tensor's own shape as a view of what it was."""
         target, name = args[0], func._schema.name.removeprefix("aten::")
-        if func not in RESHAPED_IN_PLACE:
+        if (functional := RESHAPED_IN_PLACE.get(func)) is None:
             raise NotRecordable(f"step() calls {name}, which changes a tensor in place")
         before = self._ref(target).number
         if before in self._given:
             raise NotRecordable(f"step() calls {name} on a tensor that others see")
         stand_in = target.detach().requires_grad_(target.requires_grad)
-        functional = RESHAPED_IN_PLACE[func]
         self.tensors[:] = [stand_in if tensor is target else tensor for tensor in self.tensors]
         result = func(*args, **kwargs)
         (made,) = self._note(functional, (Ref(before), *args[1:]), kwargs, result)

@@ -26,6 +26,17 @@ FILLED: dict[str, int | None] = {
 class NotRecordable(Exception):  # noqa: N818 - a reason, not an error: what raises it falls back
     """The step does something that cannot be run from a recording; says what."""
 
+    place = ""
+    """The author's line that does it; empty: not known."""
+
+    def placed(self, place: str) -> "NotRecordable":
+        """Return what says the same and, if it did not before, where that is."""
+        if self.place or not place:
+            return self
+        found = NotRecordable(f"{self} ({place})")
+        found.place = place
+        return found
+
 
 class WritingStep(NotRecordable):
     """The step writes on its cell, or on what is beside it, what nobody would write if it were run from a recording.

@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from rnnkit_compiler.trace.naming import author_line
 from rnnkit_compiler.trace.recording import NotRecordable
 from rnnkit_compiler.trace.special_names import GIVING
 
@@ -19,5 +20,6 @@ class Watching(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         if func in READING:
-            raise NotRecordable(f"step() reads the values of a tensor, by {READING[func]}()")
+            reason = NotRecordable(f"step() reads the values of a tensor, by {READING[func]}()")
+            raise reason.placed(author_line())
         return func(*args, **(kwargs or {}))
