@@ -5,7 +5,7 @@ import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import rnnkit
-from rnnkit_compiler import compiled
+from rnnkit_compiler import _making
 
 STEPS, ROWS, INPUT, HIDDEN = 5, 3, 4, 6
 LENGTHS = torch.tensor([5, 2, 4])
@@ -30,8 +30,8 @@ MASKS = {
 @pytest.fixture
 def looks(monkeypatch):
     """Return the cells that were looked at in full."""
-    seen, look = [], compiled.Fingerprint
-    monkeypatch.setattr(compiled, "Fingerprint", lambda cell: seen.append(cell) or look(cell))
+    seen, look = [], _making.Fingerprint
+    monkeypatch.setattr(_making, "Fingerprint", lambda cell: seen.append(cell) or look(cell))
     return seen
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import rnnkit
-import rnnkit_compiler.compiled
+from rnnkit_compiler import _programs
 from rnnkit_compiler._cache import Cache
 from rnnkit_compiler.backends.cpp import kernel, kernels, library, runtime
 from rnnkit_compiler.backends.cpp.building.compilation import CompileError
@@ -15,7 +15,7 @@ from rnnkit_compiler.schedule.sharing import Shares
 
 @pytest.fixture(autouse=True)
 def nothing_made_before(monkeypatch):
-    monkeypatch.setattr(rnnkit_compiler.compiled, "_programs", Cache(4))
+    monkeypatch.setattr(_programs, "_programs", Cache(4))
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_large_kernels_are_compiled_each_by_itself(compiled, monkeypatch):
     layer, xs = make()
     layer(xs)[0].sum().backward()
     together = [parameter.grad.clone() for parameter in layer.parameters()]
-    monkeypatch.setattr(rnnkit_compiler.compiled, "_programs", Cache(4))
+    monkeypatch.setattr(_programs, "_programs", Cache(4))
     monkeypatch.setattr(kernels, "LARGE", 1)
     compiled.clear()
     other = rnnkit.RNN("lstm", 4, 8, unroller="compiled")
