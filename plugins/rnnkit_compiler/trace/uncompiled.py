@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from threading import get_ident
 from typing import Any
 
@@ -13,12 +13,14 @@ from rnnkit_compiler._forks import fork_safe_lock
 _without_scripts = fork_safe_lock()
 
 
-def without_dynamo() -> AbstractContextManager[Any]:
-    """Return what has functions and modules of `torch.compile` run eagerly: it would compile the recorder with them."""
+@contextmanager
+def without_dynamo() -> Iterator[None]:
+    """Have functions and modules of `torch.compile` run eagerly: it would compile the recorder with them."""
     if "torch._dynamo" not in sys.modules or torch.compiler.is_compiling():  # an import of a second; nothing needs it
-        return nullcontext()
-    eager: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
-    return eager
+        yield
+        return
+    with torch.compiler.set_stance("force_eager"):  # made here, for it counts from when it is made
+        yield
 
 
 def are_scripted(values: Iterable[Any]) -> bool:
