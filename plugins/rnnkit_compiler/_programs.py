@@ -1,6 +1,6 @@
 """Programs by what they are of: found again, or made for a cell, input and states that are met for the first time."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -41,11 +41,12 @@ def program_of(
     forms = tuple((tensor.shape[1:], tensor.dtype) for tensor in states)
     how = (torch.get_default_dtype(), candidates(wanted.backend), wanted.kernel, *way)
     rest = (xs.shape[2], xs.dtype, xs.device, forms, *how)
-    key = (fingerprint.key, *rest)
-    program = _of_written(cell, fingerprint, rest)
-    if program is None:
-        program = _programs.get(key, lambda: first_made(cell, fingerprint, xs, states, wanted, *way), type(cell))
-        _know_by_unwritten(cell, fingerprint, rest, program)
+    known = ((own, *rest) for own in keys_of_written(cell, fingerprint))
+    key = next((key for key in known if _programs.known(key) is not None), (fingerprint.key, *rest))
+    program = _programs.get(key, lambda: first_made(cell, fingerprint, xs, states, wanted, *way), type(cell))
+    if isinstance(program, Program) and program.recording.writes:  # after each call the cell is another, but for these
+        key = (key_of_written(cell, fingerprint, program.recording.writes), *rest)
+        _programs.get(key, lambda: program, type(cell))
     if isinstance(program, Program) and xs.shape[1] == 1 and not program.recording.for_one_row:
         return Refusal("step() does something else with a batch of one row")
     if isinstance(program, Refusal) or not program.tables:
@@ -53,18 +54,3 @@ def program_of(
     # The first one tells which buffers count: there is one for each of what is in them.
     contents = tuple(tensor_at(cell, path).cpu().numpy().tobytes() for path in program.tables)
     return _programs.get((key, contents), lambda: made(cell, fingerprint, xs, states, wanted, *way), type(cell))
-
-
-def _of_written(cell: Cell, fingerprint: Fingerprint, rest: tuple[Hashable, ...]) -> Program | Refusal | None:
-    """Return the program that is known of a cell whatever its steps have written."""
-    found = (_programs.known((own, *rest)) for own in keys_of_written(cell, fingerprint))
-    return next((program for program in found if program is not None), None)
-
-
-def _know_by_unwritten(
-    cell: Cell, fingerprint: Fingerprint, rest: tuple[Hashable, ...], program: Program | Refusal
-) -> None:
-    """Have a program whose steps write known by what no step writes: the cell is another after each call."""
-    if isinstance(program, Program) and program.recording.writes:
-        own = key_of_written(cell, fingerprint, program.recording.writes)
-        _programs.get((own, *rest), lambda: program, type(cell))

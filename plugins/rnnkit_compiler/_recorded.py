@@ -14,7 +14,7 @@ from rnnkit_compiler.ir.rules import COMPLEX_RULES, RULES, is_cheap
 from rnnkit_compiler.ir.values import NotLowerable
 from rnnkit_compiler.trace.decomposition import decomposed
 from rnnkit_compiler.trace.equation import equation_of
-from rnnkit_compiler.trace.projection import check_projection, of_one_step
+from rnnkit_compiler.trace.projection import check_projection, check_writes_nothing, of_one_step
 from rnnkit_compiler.trace.random_states import kept
 from rnnkit_compiler.trace.record import record, record_projected
 from rnnkit_compiler.trace.recording import Call, NotRecordable, Recording
@@ -27,6 +27,8 @@ def recorded_whole(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor], narr
         with kept(xs):
             check_projection(cell, xs)
             recording = record(cell, [xs], states, of_one_step, may_write=True)
+            if recording.writes:
+                check_writes_nothing(cell, xs)
         recording, parted, step = lowered(recording, lambda call: True)
     except NotRecordable:
         return None

@@ -27,7 +27,7 @@ from rnnkit_compiler._drawing import drawing_alike
 from rnnkit_compiler._narrow import in_float32, is_narrow, narrow_dtype, said_of
 from rnnkit_compiler._program import Program, Wanted, checked, fast_products
 from rnnkit_compiler._programs import program_for
-from rnnkit_compiler._running import run_by, said_of_writing
+from rnnkit_compiler._running import leaving_alike, run_by, said_of_writing
 from rnnkit_compiler._symbols import pays, stand_in
 from rnnkit_compiler.backends.base.backend import Refusal
 from rnnkit_compiler.backends.cpp.thread_pool import mind_forks
@@ -221,6 +221,7 @@ def _unroll(
 def _run(wanted: Wanted, cell: Cell, prepared: rnnkit.Prepared) -> tuple[Tensor, State] | None:
     """Run the program of a cell; None: there is none that is worth it."""
     program = drawing_alike(_chosen(wanted, cell, prepared), wanted, cell, prepared)
+    program = leaving_alike(program, wanted, cell, prepared)
     return None if program is None else run_by(program, cell, prepared)
 
 
@@ -232,7 +233,8 @@ def _cast(wanted: Wanted, cell: Cell, prepared: rnnkit.Prepared) -> tuple[Tensor
     wide = widened(wide_cell, prepared)
     with paused(device):
         program = drawing_alike(_chosen(wanted, wide_cell, wide, narrow is torch.bfloat16), wanted, cell, None)
-        if program is None or program.recording.writes:  # which would write numbers of another dtype
+        program = leaving_alike(program, wanted, cell, None)
+        if program is None:
             return None
         result = run_by(program, wide_cell, wide)
     return None if result is None else narrowed(result, program.loop_dtypes(cell, prepared))

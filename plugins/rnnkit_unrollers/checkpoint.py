@@ -37,7 +37,9 @@ class Checkpoint(rnnkit.Unroller):
     `budget` several. Under autocast the loop gathers gradients in the low precision of autocast's copies of the
     weights, checkpoint in that of the weights themselves: there alone they differ, by the rounding of the low
     precision. A step that draws random numbers draws the same in a replay, from torch's own generators; that takes
-    another 5 KB for each kept state.
+    another 5 KB for each kept state. A replay reads what the cell holds by then: a tensor in a list that was exchanged
+    after the forward pass is another. Attributes that a step writes are left without gradients. A cell that holds what
+    learns and is no parameter of its modules, or parameters in a list as well, is left to the loop, which is said once.
 
     Args:
         segment: steps in a segment; √T if not given.

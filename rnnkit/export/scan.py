@@ -67,8 +67,7 @@ class Scan(Graph):
 
         padding = [] if state else [xs.new_zeros(1)]  # `scan` carries at least one tensor
         carried = [tensor.clone() for tensor in (*state, *padding)]
-        with torch.compiler.set_stance("default"):  # `scan` takes the step apart by torch's compiler
-            carried, ys = self._scan(step, carried, cell.project(xs))
+        carried, ys = self._scan(step, carried, cell.project(xs))
         return ys, tuple(carried[: len(state)])
 
 

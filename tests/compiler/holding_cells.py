@@ -298,6 +298,13 @@ NATIVE = (
 )
 
 
+class CallsFirst(Holding):
+    """Has a module in a list."""
+
+    def mixed(self, h):
+        return self.held[0](h)
+
+
 class CountsInModule(nn.Module):
     def __init__(self):
         super().__init__()
@@ -321,32 +328,23 @@ class KeepsLast(nn.Module):
         return h @ self.weight
 
 
-class ReplacesOnOwnModuleInList(Holding):
+class ReplacesOnOwnModuleInList(CallsFirst):
     """What it replaces is of the same form at the first rows that it is tried on."""
 
     def hold(self):
         self.keeping = KeepsLast()
         self.held = [self.keeping]
 
-    def mixed(self, h):
-        return self.held[0](h)
 
-
-class WritesOnOwnModuleInList(Holding):
+class WritesOnOwnModuleInList(CallsFirst):
     def hold(self):
         self.counting = CountsInModule()
         self.held = [self.counting]
 
-    def mixed(self, h):
-        return self.held[0](h)
 
-
-class WritesOnForeignModule(Holding):
+class WritesOnForeignModule(CallsFirst):
     def hold(self):
         self.held = [CountsInModule().double()]
-
-    def mixed(self, h):
-        return self.held[0](h)
 
 
 class ReadsNumbers(Holding):

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import rnnkit
+from rnnkit.errors import UsageError
 
 from . import writing_cells as cells
 from .holding_cells import H
@@ -32,10 +33,10 @@ def written(layer):
     return found
 
 
-def outcome(layer, unroller, steps=T, **given):
+def outcome(layer, unroller, steps=T, rows=B, **given):
     layer.unroller = unroller
     torch.manual_seed(1)
-    xs = torch.randn(steps, B, D, dtype=torch.float64, requires_grad=True)
+    xs = torch.randn(steps, rows, D, dtype=torch.float64, requires_grad=True)
     leaves = [xs, *layer.parameters()]
     ys, h = layer(xs, **given)
     kept = written(layer)
@@ -84,14 +85,27 @@ def written_by(cell):
     return written(type("Layer", (), {"cells": [cell]}))
 
 
+SETTLING = ("AsksByDefault", "ShadowsItsClass", "WritesBesideOnce")
+"""In which nothing changes from the second step on, so that the second call has its kernel."""
+
+
 @pytest.mark.parametrize("kind", LEFT)
 def test_what_may_be_read_before_is_the_loops(kind):
-    kind = type(kind.__name__, (kind,), {name: vars(kind)[name] for name in ("factor",) if name in vars(kind)})
-    layer, other = build(kind), build(kind)
-    for _ in range(3):
-        assert_same(outcome(layer, "compiled"), outcome(other, "loop"))
-    if kind.__name__ not in ("AsksByDefault", "ShadowsItsClass"):  # in which nothing changes from the second step on
-        assert Compiled().explain(layer.cells[0]).startswith("backend: loop\nstep() ")
+    own = {name: vars(kind)[name] for name in ("factor",) if name in vars(kind)}
+    kinds = [type(kind.__name__, (kind,), own) for _ in range(2)]
+    found = []
+    for one, unroller in zip(kinds, ("compiled", "loop"), strict=True):
+        cells.beside.clear()
+        layer = build(one)
+        found.append([])
+        for rows in (B, B, 1, B):
+            found[-1] += outcome(layer, unroller, rows=rows)
+            with torch.no_grad():
+                found[-1] += [*layer(torch.ones(T, rows, D, dtype=torch.float64)), *written(layer)]
+        if unroller == "compiled" and kind.__name__ not in (*SETTLING, "WritesForOneRow"):
+            reason = Compiled().explain(layer.cells[0])
+            assert reason.startswith("backend: loop\nstep() "), reason
+    assert_same(*found)
 
 
 def test_a_cell_of_the_same_class_that_reads_it_is_another():
@@ -111,6 +125,31 @@ def test_a_cell_of_the_same_class_that_reads_it_is_another():
     for layer in (reads, other):
         layer.cells[0].reads, layer.cells[0].scale = True, torch.full((H,), 0.4, dtype=torch.float64)
     assert_same(outcome(reads, "compiled"), outcome(other, "loop"))
+
+
+@pytest.mark.parametrize(
+    ("steps", "given", "said"),
+    [
+        (2, {}, r"step\(\) changes the cell \(gates\), and there are fewer than 3 steps"),
+        (T, {"lengths": torch.tensor([T, 2, 4])}, "and rows end or start again"),
+        (T, {"reset": torch.ones(T, B, dtype=torch.bool)}, "and rows end or start again"),
+    ],
+)
+def test_a_backend_that_is_asked_for_says_why_it_cannot(steps, given, said):
+    layer = build(cells.KeepsGates)
+    with pytest.raises(UsageError, match=said):
+        outcome(layer, Compiled(backend="cpp"), steps, **given)
+    outcome(layer, Compiled(backend="cpp"))
+
+
+def test_those_with_indices_are_recorded_once_for_each_order(recorded):
+    layer = build(type("Indexed", (cells.KeepsByIndex,), {}))
+    for order in (torch.arange(H), torch.arange(H).flip(0)) * 2:
+        other = build(cells.KeepsByIndex)
+        for each in (layer, other):
+            each.cells[0].order.copy_(order)
+        assert_same(outcome(layer, "compiled"), outcome(other, "loop"))
+    assert len(recorded) == 3  # the first tells that there is an order
 
 
 def test_no_cell_of_a_user_has_another_class():

@@ -1,5 +1,7 @@
 """Cells whose steps write attributes: some that no step reads before it has written them, and some that do."""
 
+import inspect
+
 import torch
 from torch import nn
 
@@ -72,7 +74,18 @@ class KeepsWhatItReads(Holding):
         return self.scaled
 
 
-NATIVE = (KeepsGates, KeepsDetached, WritesThenReads, KeepsSeveral, KeepsInSubmodule, KeepsWhatItReads)
+class KeepsByIndex(Holding):
+    """A kernel of its own for each order of units."""
+
+    def hold(self):
+        self.register_buffer("order", torch.arange(H).flip(0))
+
+    def mixed(self, h):
+        self.turned = self.recurrent(h)[:, self.order]
+        return self.turned
+
+
+NATIVE = (KeepsGates, KeepsDetached, WritesThenReads, KeepsSeveral, KeepsInSubmodule, KeepsWhatItReads, KeepsByIndex)
 
 
 class Counts(Holding):
@@ -167,7 +180,166 @@ class ReadsInBranches(Holding):
         return self.recurrent(h)
 
 
+class Swallows(Holding):
+    """An error of whoever asks it is told from no other."""
+
+    def mixed(self, h):
+        try:
+            factor = self.seen
+        except Exception:
+            factor = 1.0
+        self.seen = torch.full((H,), 0.5, dtype=h.dtype)
+        return self.recurrent(h) * factor
+
+
+class AsksPastItself(Holding):
+    def mixed(self, h):
+        try:
+            factor = object.__getattribute__(self, "seen")
+        except AttributeError:
+            factor = torch.ones(H, dtype=h.dtype)
+        self.seen = factor * 0.5
+        return self.recurrent(h) * factor
+
+
+class AsksItsParent(Holding):
+    def mixed(self, h):
+        try:
+            factor = super().__getattribute__("seen")
+        except AttributeError:
+            factor = torch.ones(H, dtype=h.dtype)
+        self.seen = factor * 0.5
+        return self.recurrent(h) * factor
+
+
+class AsksStatically(Holding):
+    def mixed(self, h):
+        factor = inspect.getattr_static(self, "seen", None)
+        factor = torch.ones(H, dtype=h.dtype) if factor is None else factor
+        self.seen = factor * 0.5
+        return self.recurrent(h) * factor
+
+
+class ListsItsNames(Holding):
+    def mixed(self, h):
+        factor = 0.5 if "seen" in dir(self) else 1.0
+        self.seen = h.detach()
+        return self.recurrent(h) * factor
+
+
+class ListsNamesOfModules(Holding):
+    def mixed(self, h):
+        factor = 0.5 if any("seen" in module.__dir__() for module in self.modules()) else 1.0
+        self.seen = h.detach()
+        return self.recurrent(h) * factor
+
+
+class Deletes(Holding):
+    def mixed(self, h):
+        factor = 1.0
+        try:
+            del self.seen
+            factor = 0.5
+        except AttributeError:
+            pass
+        self.seen = h.detach()
+        return self.recurrent(h) * factor
+
+
+class AnswersItself(Holding):
+    def __getattribute__(self, name):
+        try:
+            return super().__getattribute__(name)
+        except AttributeError:
+            if name == "seen":
+                return torch.ones(H, dtype=torch.float64)
+            raise
+
+    def mixed(self, h):
+        factor = self.seen
+        self.seen = factor * 0.5
+        return self.recurrent(h) * factor
+
+
+class IsTakenApart(Holding):
+    def mixed(self, h):
+        factor = self.__reduce_ex__(2)[2].get("seen", torch.ones(H, dtype=h.dtype))
+        self.seen = factor * 0.5
+        return self.recurrent(h) * factor
+
+
+class AsksWhatItIs(Holding):
+    def mixed(self, h):
+        factor = 0.5 if self.__class__.__mro__[1] is Holding and hasattr(self, "seen") else 1.0
+        self.seen = h.detach()
+        return self.recurrent(h) * factor
+
+
+class ReadsOnTheWayBack(Holding):
+    def hold(self):
+        self.seen = torch.ones(H)
+
+    def mixed(self, h):
+        class Scaled(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                return x * 1.0
+
+            @staticmethod
+            def backward(ctx, grad):
+                return grad * self.seen
+
+        mixed = Scaled.apply(self.recurrent(h))
+        self.seen = h.detach()
+        return mixed
+
+
+class ReadsWhatProjectWrites(Holding):
+    def project(self, xs):
+        self.projected = self.inputs(xs)
+        return self.projected
+
+    def mixed(self, h):
+        self.seen = h.detach()
+        return self.recurrent(h) + self.projected.mean((0, 1) if self.projected.dim() == 3 else 0)
+
+
+beside: dict[str, float] = {}
+
+
+class WritesBeside(Holding):
+    def mixed(self, h):
+        factor = beside.get("factor", 1.0)
+        self.seen = h.detach()
+        beside["factor"] = 0.5
+        return self.recurrent(h) * factor
+
+
+class WritesBesideOnce(Holding):
+    def mixed(self, h):
+        factor = beside.get("factor", 1.0)
+        beside["factor"] = 0.5
+        return self.recurrent(h) * factor
+
+
+class WritesWithoutGradients(Holding):
+    def mixed(self, h):
+        if not torch.is_grad_enabled():
+            self.seen = h.detach()
+        return self.recurrent(h)
+
+
+class WritesForOneRow(Holding):
+    def mixed(self, h):
+        if h.shape[0] == 1:
+            self.seen = h.detach()
+        return self.recurrent(h)
+
+
 LEFT = (
     *(Counts, Remembers, AsksWhether, AsksForNone, AsksByDefault, AsksItsDictionary, ShadowsItsClass),
-    *(Appends, ExchangesItsParameter),
+    *(Appends, ExchangesItsParameter, Swallows, AsksPastItself, AsksItsParent, AsksStatically, ListsItsNames),
+    *(ListsNamesOfModules, Deletes, AnswersItself, IsTakenApart, AsksWhatItIs, ReadsOnTheWayBack),
+    *(ReadsWhatProjectWrites, WritesBeside, WritesBesideOnce, WritesWithoutGradients, WritesForOneRow),
 )
+"""Whose steps are the loop's, or those of them that write."""

@@ -15,7 +15,6 @@ from rnnkit_compiler.structure.stages import Stage, stages_of
 from rnnkit_compiler.trace.example import example
 from rnnkit_compiler.trace.fingerprint import Fingerprint
 from rnnkit_compiler.trace.held import Held
-from rnnkit_compiler.trace.holdings import learns_elsewhere
 from rnnkit_compiler.trace.obstacle import obstacle
 from rnnkit_compiler.trace.paths import own_paths
 from rnnkit_compiler.trace.random_states import kept
@@ -89,7 +88,7 @@ def jacobian_for(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor]) -> Sta
         return Unproven(fingerprint.unseen)
     if reason := obstacle(cell, fingerprint, xs, states):
         return Unproven(reason, of_the_call=True)
-    if learns_elsewhere(cell):
+    if fingerprint.learns_elsewhere:
         return Unproven("step() may read what learns and is no parameter, or parameters by another way")
     forms = tuple((tensor.shape[1:], tensor.dtype) for tensor in states)
     key = (fingerprint.key, xs.shape[2], xs.dtype, xs.device, forms, torch.get_default_dtype())

@@ -40,15 +40,6 @@ class Examples(NamedTuple):
     generators: Generators
     """What draws in all runs."""
 
-    may_write: bool = False
-    """Whether a step may write attributes that none reads before it has written them."""
-
-    without: tuple[str, ...] = ()
-    """Attributes that are not there when a step begins, and that it may not ask for before it has written them."""
-
-    tries_first: bool = False
-    """Whether a step is run before it is recorded: what functions keep from then is made by no operation any more."""
-
 
 def examples_of(cell: rnnkit.Cell, parts: Sequence[Tensor], states: Sequence[Tensor]) -> Examples:
     """Return examples for a cell, of the shapes and dtypes of such parts (T, B, ...) and states (B, ...)."""

@@ -51,6 +51,15 @@ class Fingerprint:
         except Unfrozen as reason:
             self.unseen = str(reason)
 
+    @property
+    def learns_elsewhere(self) -> bool:
+        """Whether a step may read what learns by another way than as a parameter or buffer of the cell's modules.
+
+        Who gives a copy of the cell other weights, to differentiate by those, would miss it.
+        """
+        again = (parameter for module in self.again for parameter in module.parameters())
+        return any(tensor.requires_grad for tensor in (*self.attributes.values(), *self.beside, *again))
+
     def _find_beside(self, cell: nn.Module) -> Hashable:
         """Collect what was opened on the way; return which of it is held by another name as well."""
         own = {*map(id, cell.modules())}

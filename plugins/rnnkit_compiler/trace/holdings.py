@@ -38,16 +38,11 @@ class Holdings:
 
 
 def learns_elsewhere(cell: torch.nn.Module) -> bool:
-    """Tell whether a step may read what learns by another way than as a parameter or buffer of the cell's modules.
-
-    Who gives a copy of the cell other weights, to differentiate by those, would miss it.
-    """
+    """Tell so of a cell that can be looked at; see `Fingerprint.learns_elsewhere`."""
     try:
-        found = Fingerprint(cell)
+        return Fingerprint(cell).learns_elsewhere
     except Exception:  # a module may answer as it likes
         return False
-    again = (parameter for module in found.again for parameter in module.parameters())
-    return any(tensor.requires_grad for tensor in (*found.attributes.values(), *found.beside, *again))
 
 
 def with_held(cell: rnnkit.Cell, tensors: Mapping[str, Tensor]) -> rnnkit.Cell:

@@ -8,6 +8,7 @@ from torch import Tensor
 import rnnkit
 from rnnkit_compiler.trace.example import on_trial
 from rnnkit_compiler.trace.recording import NotRecordable
+from rnnkit_compiler.trace.written import Written
 
 Nest = Callable[[rnnkit.Cell, Sequence[Tensor]], rnnkit.Projected]
 """From a cell and the parts of one step, in a list, to what `step` takes: the form that `project` returned."""
@@ -63,6 +64,14 @@ def check_projection(cell: rnnkit.Cell, xs: Tensor) -> None:
             alone = rnnkit.parts_of(of_one_step(tried, [example[t]]))
             if len(alone) != len(together) or not all(map(_same, alone, [part[t] for part in together])):
                 raise NotRecordable("project() mixes steps")
+
+
+def check_writes_nothing(cell: rnnkit.Cell, xs: Tensor) -> None:
+    """Raise WritingStep if the projection, which is called once for all steps, writes on the cell."""
+    with torch.no_grad(), on_trial(cell) as tried:
+        written = Written(tried, {}, None)
+        tried.project(xs[:1].detach())
+        written.check(lambda: tried.project(xs[:1].detach()))
 
 
 def _is_plain(cell: rnnkit.Cell) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,23 +14,21 @@ from rnnkit_compiler.trace.conditions import hold
 from rnnkit_compiler.trace.draws import is_ordered, set_apart, with_rows_first
 from rnnkit_compiler.trace.example import on_trial
 from rnnkit_compiler.trace.examples import Examples, examples_of, otherwise
-from rnnkit_compiler.trace.held import is_ordinary
-from rnnkit_compiler.trace.holdings import of_use, with_held
+from rnnkit_compiler.trace.holdings import of_use
 from rnnkit_compiler.trace.kinds import REMEMBERING
 from rnnkit_compiler.trace.naming import author_line_of
 from rnnkit_compiler.trace.projection import Nest, nesting
 from rnnkit_compiler.trace.put_back import put_back
 from rnnkit_compiler.trace.random_states import kept, others_kept
 from rnnkit_compiler.trace.reach import Reach
-from rnnkit_compiler.trace.recorder import Recorder
 from rnnkit_compiler.trace.recording import NotRecordable, Recording, WritingStep
 from rnnkit_compiler.trace.rewritten import Rewriting
 from rnnkit_compiler.trace.rows import joined
 from rnnkit_compiler.trace.saved_tensors import shielded
 from rnnkit_compiler.trace.solvers import with_checks
+from rnnkit_compiler.trace.trials import Trials
 from rnnkit_compiler.trace.uncompiled import are_scripted, without_dynamo, without_scripts
-from rnnkit_compiler.trace.unread import check_unread, remove
-from rnnkit_compiler.trace.untouched import Untouched
+from rnnkit_compiler.trace.unread import check_followed, check_written_first
 from rnnkit_compiler.trace.verification import (
     ALL,
     FEW,
@@ -41,7 +40,6 @@ from rnnkit_compiler.trace.verification import (
     check_values,
 )
 from rnnkit_compiler.trace.watching import Watching
-from rnnkit_compiler.trace.written import Written
 
 HIDDEN = {
     "TorchScript": "step() calls a function of torch.jit.script, which hides its operations; leave the decorator out",
@@ -70,64 +68,70 @@ def record(
     Raises:
         NotRecordable: the step reads values, draws numbers, overwrites what others see, fails, or the like.
     """
-    with put_back(cell):
-        examples = examples_of(cell, parts, states)
-        return _record_as_written(cell, examples._replace(may_write=may_write and not examples.meets_cell), nest)
-
-
-def _record_as_written(cell: rnnkit.Cell, examples: Examples, nest: Nest) -> Recording:
-    """Record the step; where that fails and code of libraries can be written another way, with that."""
+    examples = examples_of(cell, parts, states)
+    trials = Trials(cell, nest, may_write and not examples.meets_cell)
     try:
-        return _record(cell, examples, nest)
-    except NotRecordable as reason:
+        return _record(trials, examples)
+    except NotRecordable as reason:  # maybe for code of libraries that can be written another way
         rewriting = Rewriting()
         with rewriting:
             try:
-                return _record(cell, examples, nest)
+                return _record(trials, examples)
             except NotRecordable as other:
                 raise (other if rewriting.rewrote else reason) from None
 
 
-def _record(cell: rnnkit.Cell, examples: Examples, nest: Nest) -> Recording:
+def _record(trials: Trials, examples: Examples) -> Recording:
+    cell = trials.cell
     try:
-        reach = Reach(cell)
-        examples = examples._replace(tries_first=any(isinstance(one, REMEMBERING) for one in reach.opened.values()))
-        with _surroundings(reach, examples.parts[0]), examples.generators:
-            all_, few = (_run(cell, examples, rows, nest) for rows in (ALL, FEW))  # all first: of them are the draws
-            recording = joined(few.recording, all_.recording)
-            recording.weights = of_use(recording, examples.weights, cell)
-            recording.tables = _tables(recording, examples.weights)
-            recording.writes = tuple(sorted({*all_.recording.writes, *few.recording.writes}))
-            if recording.writes:
-                check_unread(cell, recording.writes, reach)
-            others = otherwise(examples)._replace(without=recording.writes)
-            with torch.no_grad():
-                without_gradients = _run(cell, others, TWO, nest)
-                check_values(recording, few, without_gradients)
-            set_apart(recording)
-            check_rows(recording, few, all_)
-            check_gradients(recording, few)
-            other = _run(cell, others, TWO, nest)
-            check_gradients(recording, other)
-            if not {*recording.writes}.issuperset((*other.recording.writes, *without_gradients.recording.writes)):
-                raise WritingStep(recording.writes or other.recording.writes, always=True)
-            recording.calls = with_checks(recording.calls)
-            recording.for_one_row = _is_for_one_row(recording, cell, examples, nest)
-            with_rows_first(recording)
-            hold(recording)
-            if recording.writes and (recording.draws or recording.raises):
-                raise WritingStep(recording.writes, always=True)
-        if are_scripted(reach.opened.values()):
-            if recording.draws:
-                raise NotRecordable("step() draws random numbers beside a function of torch.jit.script")
-            _check_scripts(cell, examples, few, nest)
+        with put_back(cell):
+            return _recorded(trials, examples, Reach(cell))
     except NotRecordable:
         raise
     except Exception as error:  # whatever it is: where the step is to blame, the loop says so of the user's own tensors
         known = (reason for words, reason in HIDDEN.items() if words in str(error))
         reason = NotRecordable(next(known, f"recording step() fails ({first_line(error)})"))
         raise reason.placed(author_line_of(error)) from error
+
+
+def _recorded(trials: Trials, examples: Examples, reach: Reach) -> Recording:
+    trials = trials._replace(tries_first=any(isinstance(one, REMEMBERING) for one in reach.opened.values()))
+    with _surroundings(reach, examples.parts[0]), examples.generators:
+        all_, few = (trials.run(examples, rows) for rows in (ALL, FEW))  # all first: of them are the draws
+        recording = joined(few.recording, all_.recording)
+        recording.weights = of_use(recording, examples.weights, trials.cell)
+        recording.tables = _tables(recording, examples.weights)
+        recording.writes = tuple(sorted({*all_.recording.writes, *few.recording.writes}))
+        others = otherwise(examples)
+        with torch.no_grad():
+            check_values(recording, few, trials.again(others, TWO, recording.writes))
+        set_apart(recording)
+        check_rows(recording, few, all_)
+        check_gradients(recording, few)
+        check_gradients(recording, trials.again(others, TWO, recording.writes))
+        recording.calls = with_checks(recording.calls)
+        recording.for_one_row = _is_for_one_row(recording, trials, examples)
+        with_rows_first(recording)
+        hold(recording)
+        if recording.writes:
+            _check_writes(recording, trials, examples, reach)
+    if are_scripted(reach.opened.values()):
+        if recording.draws:
+            raise NotRecordable("step() draws random numbers beside a function of torch.jit.script")
+        _check_scripts(trials, examples, few)
     return recording
+
+
+def _check_writes(recording: Recording, trials: Trials, examples: Examples, reach: Reach) -> None:
+    """Raise WritingStep unless no step depends on what another writes, and kernels may run all but the last."""
+    paths = recording.writes
+    check_followed(trials.cell, paths, reach)
+    may_read_later = recording.for_slopes or not recording.weights.keys().isdisjoint(paths)
+    if recording.draws or recording.raises or may_read_later:
+        raise WritingStep(paths, always=True)
+    for grad, given, rows in ((True, examples, ALL), (False, otherwise(examples), TWO)):
+        with torch.set_grad_enabled(grad):
+            check_written_first(trials.copy(given.weights, paths), paths, partial(trials.step, given, rows))
 
 
 @contextmanager
@@ -149,19 +153,18 @@ def _surroundings(reach: Reach, like: Tensor) -> Iterator[None]:
         yield
 
 
-def _check_scripts(cell: rnnkit.Cell, examples: Examples, few: Run, nest: Nest) -> None:
+def _check_scripts(trials: Trials, examples: Examples, few: Run) -> None:
     """Raise NotRecordable if a step with functions that are compiled gives something else than as it was written."""
-    with kept(examples.parts[0]), torch.no_grad(), on_trial(cell) as tried:
-        parts, states = ([tensor[list(FEW)] for tensor in given] for given in (examples.parts, examples.states))
-        y, after = tried.step(nest(tried, parts), tuple(states))
+    with kept(examples.parts[0]), torch.no_grad(), on_trial(trials.cell) as tried:
+        y, after = trials.step(examples, FEW, tried)
     for number, tensor in zip(few.recording.results, (y, *after), strict=True):
         torch.testing.assert_close(few.tensors[number].detach(), tensor, equal_nan=True)
 
 
-def _is_for_one_row(recording: Recording, cell: rnnkit.Cell, examples: Examples, nest: Nest) -> bool:
+def _is_for_one_row(recording: Recording, trials: Trials, examples: Examples) -> bool:
     """Tell whether the step does the same with a batch of one: a squeeze takes it, and some steps look for it."""
     try:
-        check_gradients(recording, _run(cell, examples, ONE, nest))
+        check_gradients(recording, trials.again(examples, ONE, recording.writes))
         return True
     except Exception:  # whatever it is: the loop will say it of the user's own tensors
         return False
@@ -187,64 +190,3 @@ def _tables(recording: Recording, weights: Mapping[str, Tensor]) -> dict[int, Te
         for number, tensor in found.items()
         if not tensor.is_floating_point() and not tensor.is_complex() and tensor.numel() <= LARGEST_TABLE
     }
-
-
-def _run(cell: rnnkit.Cell, examples: Examples, rows: tuple[int, ...], nest: Nest) -> Run:
-    """Run the step on some rows of the examples, under a recorder."""
-    recorder = Recorder(len(rows))
-    recorder.drawing.begin(examples.generators, rows)
-    given = (examples.parts, examples.states)
-    parts, states = ([_given(tensor[list(rows)], rows == TWO) for tensor in tensors] for tensors in given)
-    held = _enter_weights(recorder, examples)
-    recording = recorder.recording
-    recording.parts = [recorder.enter(tensor) for tensor in parts]
-    recording.states = [recorder.enter(tensor) for tensor in states]
-    copied = with_held(cell, held)  # other threads may be running the cell itself
-    remove(copied, examples.without)
-    written = Written(copied, held, cell if examples.meets_cell else None)
-    with Untouched(filter(is_ordinary, held.values())):
-        if examples.tries_first:
-            copied.step(nest(copied, [part.clone() for part in parts]), tuple(state.clone() for state in states))
-        with recorder:
-            result = copied.step(nest(copied, parts), tuple(states))
-        rnnkit.check_step(cell, result, tuple(states))
-        try:
-            written.check(lambda: copied.step(nest(copied, parts), tuple(states)))
-        except WritingStep as found:
-            if not (examples.may_write and found.always):
-                raise
-            recording.writes = found.paths
-    y, after = result
-    recorder.leave(y, after)
-    recorder.drawing.end(after)
-    own = [*zip(recording.states, cell.state_names, strict=True)]
-    recording.names |= [(number, path) for path, number in recording.weights.items()]
-    recording.names.setdefault(recording.output, "y")
-    recording.names |= [*zip(recording.next_states, cell.state_names, strict=True), *own]
-    return Run(recording, recorder.tensors, rows)
-
-
-def _enter_weights(recorder: Recorder, examples: Examples) -> dict[str, Tensor]:
-    """Number the parameters, buffers and other tensors, tied ones once; return what stands for them."""
-    held: dict[str, Tensor] = {}
-    known: dict[int, Tensor] = {}
-    for path, tensor in examples.weights.items():
-        if id(tensor) not in known:
-            known[id(tensor)] = tensor if id(tensor) in examples.live else _stand_in(tensor)
-            recorder.recording.weights[path] = recorder.enter(known[id(tensor)], tensor)
-        held[path] = known[id(tensor)]
-    return held
-
-
-def _stand_in(tensor: Tensor) -> Tensor:
-    """Return the same numbers as a tensor that the step can do nothing to; a parameter for a parameter."""
-    is_parameter = isinstance(tensor, torch.nn.Parameter)
-    leaf = (tensor if is_parameter and not tensor.is_inference() else tensor.clone()).detach()
-    leaf.requires_grad_(tensor.requires_grad)
-    return torch.nn.Parameter(leaf, requires_grad=tensor.requires_grad) if is_parameter else leaf
-
-
-def _given(tensor: Tensor, made: bool) -> Tensor:
-    """Return a tensor as a call gives it, or as an earlier step made it: a step may ask for `h.is_leaf`."""
-    leaf = tensor.detach().requires_grad_(tensor.is_floating_point() or tensor.is_complex())
-    return leaf.clone() if made else leaf

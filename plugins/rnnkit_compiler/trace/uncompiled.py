@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import get_ident
 from typing import Any
 
@@ -19,8 +19,35 @@ def without_dynamo() -> Iterator[None]:
     if "torch._dynamo" not in sys.modules or torch.compiler.is_compiling():  # an import of a second; nothing needs it
         yield
         return
-    with torch.compiler.set_stance("force_eager"):  # made here, for it counts from when it is made
+    _eager.enter()
+    try:
         yield
+    finally:
+        _eager.leave()
+
+
+class _Eager:
+    """A stance of torch's compiler, which all threads share: the first that records sets it, the last puts it back."""
+
+    def __init__(self) -> None:
+        self._lock = fork_safe_lock()
+        self._count = 0
+        self._stance: AbstractContextManager[Any] = nullcontext()
+
+    def enter(self) -> None:
+        with self._lock:
+            if not self._count:
+                self._stance = torch.compiler.set_stance("force_eager")  # it counts from here on
+            self._count += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._count -= 1
+            if not self._count:
+                self._stance.__exit__(None, None, None)
+
+
+_eager = _Eager()
 
 
 def are_scripted(values: Iterable[Any]) -> bool:

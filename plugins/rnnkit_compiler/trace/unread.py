@@ -1,18 +1,26 @@
-"""Attributes that a step writes and does not read before: no step depends on what the one before it has written."""
+"""Attributes that a step writes before it reads them: no step depends on what the one before it has written."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from torch import nn
 
+import rnnkit
+from rnnkit_compiler.trace.accesses import Accesses
 from rnnkit_compiler.trace.fingerprint import BESIDE
+from rnnkit_compiler.trace.named import named_in
 from rnnkit_compiler.trace.paths import own_paths
 from rnnkit_compiler.trace.reach import Reach
 from rnnkit_compiler.trace.recording import WritingStep
 
+PAST_NOTICE = frozenset(("type", "object", "inspect", "gc", "ctypes", "sys"))
+"""What looks at an object without asking it, or at its class, which is another while accesses are noted."""
 
-def check_unread(cell: nn.Module, paths: Sequence[str], reach: Reach) -> None:
-    """Raise WritingStep unless it would show if a step read what it writes: these are attributes of modules alone.
+UNASKED = frozenset(("__getattribute__", "getattr_static", "__mro__", "__subclasses__"))
+"""Attributes that do so."""
+
+
+def check_followed(cell: nn.Module, paths: Sequence[str], reach: Reach) -> None:
+    """Raise WritingStep unless what is written are attributes of modules, and whoever reads them is noted.
 
     Args:
         cell: whose step writes.
@@ -20,20 +28,36 @@ def check_unread(cell: nn.Module, paths: Sequence[str], reach: Reach) -> None:
         reach: of the cell.
     """
     own = own_paths(cell).union(name for name, _ in cell.named_modules(remove_duplicate=False))
-    for path in paths:
-        if path == BESIDE or path in own or reach.reads_whole or hasattr(type(owner_of(cell, path)), _name(path)):
-            raise WritingStep(tuple(paths), always=True)
+    names = [named_in(function.__code__) for function in reach.functions]
+    is_unnoticed = any(
+        PAST_NOTICE.intersection(each.outside) or UNASKED.intersection(each.attributes) for each in names
+    )
+    if BESIDE in paths or not own.isdisjoint(paths) or is_unnoticed:
+        raise WritingStep(tuple(paths), always=True)
+
+
+def check_written_first(cell: rnnkit.Cell, paths: Sequence[str], step: Callable[[rnnkit.Cell], object]) -> None:
+    """Raise WritingStep if a step reads an attribute, or looks for it, before it has written it.
+
+    Args:
+        cell: a copy, which lacks these attributes and is of no other use.
+        paths: of the attributes.
+        step: runs a step of such a copy.
+    """
+    try:
+        accesses = Accesses(cell)
+    except TypeError as error:
+        raise WritingStep(tuple(paths), always=True) from error
+    places = [(owner_of(cell, path), name_of(path)) for path in paths]
+    step(cell)
+    if not all(accesses.is_written_first(*place) for place in places):
+        raise WritingStep(tuple(paths), always=True)
 
 
 def remove(cell: nn.Module, paths: Sequence[str]) -> None:
-    """Take attributes out of a cell of which nobody else knows; who asks for one before it is written is refused."""
-    names: dict[nn.Module, set[str]] = {}
+    """Take attributes out of a cell."""
     for path in paths:
-        names.setdefault(owner_of(cell, path), set()).add(_name(path))
-    for owner, own in names.items():
-        for name in own:
-            vars(owner).pop(name, None)
-        owner.__class__ = _refusing(type(owner), frozenset(own), tuple(paths))
+        vars(owner_of(cell, path)).pop(name_of(path), None)
 
 
 def owner_of(cell: nn.Module, path: str) -> nn.Module:
@@ -41,17 +65,6 @@ def owner_of(cell: nn.Module, path: str) -> nn.Module:
     return cell.get_submodule(path.rpartition(".")[0])
 
 
-def _name(path: str) -> str:
+def name_of(path: str) -> str:
+    """Return the name of an attribute in its module."""
     return path.rpartition(".")[2]
-
-
-def _refusing(kind: type, names: frozenset[str], paths: tuple[str, ...]) -> type:
-    """Return a class like `kind` whose objects refuse to be asked for attributes that are not there."""
-
-    def look_up(self: Any, asked: str) -> Any:
-        if asked in names:
-            raise WritingStep(paths, always=True)
-        return kind.__getattr__(self, asked)  # type: ignore[attr-defined]
-
-    named = {"__getattr__": look_up, "__module__": kind.__module__, "__qualname__": kind.__qualname__}
-    return type(kind.__name__, (kind,), named)

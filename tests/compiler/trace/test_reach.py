@@ -399,10 +399,12 @@ def test_what_methods_of_a_cell_read_is_seen(name, monkeypatch):
     first = compiled(cell, xs)[0]
     torch.testing.assert_close(first, loop(cell, xs)[0])
     change(monkeypatch)
-    assert compiled.backend_of(cell) == "cpp"
+    is_filled_in = name == "object's cached property"  # by the first step, which is the loop's
+    assert compiled.backend_of(cell) == ("loop" if is_filled_in else "cpp")
     assert Fingerprint(cell).key != before
     assert not unchanged()
     again = compiled(cell, xs)[0]
+    assert compiled.backend_of(cell) == "cpp"
     torch.testing.assert_close(again, loop(cell, xs)[0])
     assert not torch.allclose(again, first)
 

@@ -1,0 +1,130 @@
+"""Trials: runs of a step on copies of its cell, by which it is recorded."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+import rnnkit
+from rnnkit_compiler.trace.examples import Examples
+from rnnkit_compiler.trace.held import is_ordinary
+from rnnkit_compiler.trace.holdings import with_held
+from rnnkit_compiler.trace.projection import Nest
+from rnnkit_compiler.trace.recorder import Recorder
+from rnnkit_compiler.trace.recording import Recording, WritingStep
+from rnnkit_compiler.trace.unread import remove
+from rnnkit_compiler.trace.untouched import Untouched
+from rnnkit_compiler.trace.verification import TWO, Run
+from rnnkit_compiler.trace.written import Written
+
+
+class Trials(NamedTuple):
+    """How a step is run to be recorded."""
+
+    cell: rnnkit.Cell
+    """Whose copies run."""
+
+    nest: Nest
+    """Puts parts into the form that the step takes."""
+
+    may_write: bool
+    """Whether it may write attributes."""
+
+    tries_first: bool = False
+    """Whether it runs once before: what functions keep from then is made by no operation any more."""
+
+    def run(self, examples: Examples, rows: tuple[int, ...], without: Sequence[str] = ()) -> Run:
+        """Run the step on some rows of the examples under a recorder, on a copy that lacks some attributes."""
+        recorder = Recorder(len(rows))
+        recorder.drawing.begin(examples.generators, rows)
+        parts, states = _rows_of(examples, rows)
+        held = _enter_weights(recorder, examples)
+        recording = recorder.recording
+        recording.parts = [recorder.enter(tensor) for tensor in parts]
+        recording.states = [recorder.enter(tensor) for tensor in states]
+        copied = self.copy(held, without)
+        written = Written(copied, held, self.cell if examples.meets_cell else None)
+        step = partial(self.step, examples, rows, copied)
+        with Untouched(filter(is_ordinary, held.values())):
+            if self.tries_first:
+                step()
+            with recorder:
+                result = copied.step(self.nest(copied, parts), tuple(states))
+            rnnkit.check_step(self.cell, result, tuple(states))
+            recording.writes = self._written(written, step)
+        y, after = result
+        recorder.leave(y, after)
+        recorder.drawing.end(after)
+        self._name(recording)
+        return Run(recording, recorder.tensors, rows)
+
+    def again(self, examples: Examples, rows: tuple[int, ...], writes: Sequence[str]) -> Run:
+        """Run the step so on a copy that lacks what it has written elsewhere; raises WritingStep if it writes more."""
+        found = self.run(examples, rows, writes)
+        if not set(found.recording.writes).issubset(writes):
+            raise WritingStep(found.recording.writes, always=True)
+        return found
+
+    def step(self, examples: Examples, rows: tuple[int, ...], copied: rnnkit.Cell) -> Any:
+        """Run the step of a copy of the cell, of which nothing is noted."""
+        parts, states = _rows_of(examples, rows)
+        return copied.step(self.nest(copied, parts), tuple(states))
+
+    def copy(self, held: Mapping[str, Tensor], without: Sequence[str]) -> rnnkit.Cell:
+        """Return a copy of the cell, which other threads may be running, that uses these tensors."""
+        copied = with_held(self.cell, held)
+        remove(copied, without)
+        return copied
+
+    def _written(self, written: Written, step: Callable[[], object]) -> tuple[str, ...]:
+        """Return the attributes that the step has written; raises WritingStep if it may not."""
+        try:
+            written.check(step)
+        except WritingStep as found:
+            if self.may_write and found.always:
+                return found.paths
+            raise
+        return ()
+
+    def _name(self, recording: Recording) -> None:
+        """Have the tensors that the cell has names for called by those."""
+        names = self.cell.state_names
+        recording.names |= [(number, path) for path, number in recording.weights.items()]
+        recording.names.setdefault(recording.output, "y")
+        recording.names |= [*zip(recording.next_states, names, strict=True)]
+        recording.names |= [*zip(recording.states, names, strict=True)]
+
+
+def _rows_of(examples: Examples, rows: tuple[int, ...]) -> tuple[list[Tensor], list[Tensor]]:
+    """Return parts and states of some rows of the examples."""
+    given = (examples.parts, examples.states)
+    parts, states = ([_given(tensor[list(rows)], rows == TWO) for tensor in tensors] for tensors in given)
+    return parts, states
+
+
+def _enter_weights(recorder: Recorder, examples: Examples) -> dict[str, Tensor]:
+    """Number the parameters, buffers and other tensors, tied ones once; return what stands for them."""
+    held: dict[str, Tensor] = {}
+    known: dict[int, Tensor] = {}
+    for path, tensor in examples.weights.items():
+        if id(tensor) not in known:
+            known[id(tensor)] = tensor if id(tensor) in examples.live else _stand_in(tensor)
+            recorder.recording.weights[path] = recorder.enter(known[id(tensor)], tensor)
+        held[path] = known[id(tensor)]
+    return held
+
+
+def _stand_in(tensor: Tensor) -> Tensor:
+    """Return the same numbers as a tensor that the step can do nothing to; a parameter for a parameter."""
+    is_parameter = isinstance(tensor, torch.nn.Parameter)
+    leaf = (tensor if is_parameter and not tensor.is_inference() else tensor.clone()).detach()
+    leaf.requires_grad_(tensor.requires_grad)
+    return torch.nn.Parameter(leaf, requires_grad=tensor.requires_grad) if is_parameter else leaf
+
+
+def _given(tensor: Tensor, made: bool) -> Tensor:
+    """Return a tensor as a call gives it, or as an earlier step made it: a step may ask for `h.is_leaf`."""
+    leaf = tensor.detach().requires_grad_(tensor.is_floating_point() or tensor.is_complex())
+    return leaf.clone() if made else leaf
