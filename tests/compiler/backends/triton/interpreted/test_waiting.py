@@ -97,7 +97,7 @@ CASES = {
     "layernorm": ("layernorm", {}),
     "an annealed float": (Annealed, {}),
     "a condition, once a call": (Conditioned, {"solvers.py": 1}),
-    "a buffer of indices, once a call": (Shuffled, {"compiled.py": 1}),
+    "a buffer of indices, once a call": (Shuffled, {"_programs.py": 1}),
 }
 
 
