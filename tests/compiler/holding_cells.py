@@ -399,6 +399,35 @@ class RemembersWeights(Holding):
         return self.recurrent(h) * self.scale()
 
 
+class SetsAGradient(Holding):
+    def mixed(self, h):
+        self.recurrent.weight.grad = torch.ones_like(self.recurrent.weight)
+        return self.recurrent(h)
+
+
+class OfSparse(Holding):
+    def hold(self):
+        self.held = [numbers(H, H).to_sparse()]
+
+    def mixed(self, h):
+        return torch.sparse.mm(self.held[0], h.t()).t()
+
+
+class KeepsMean(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(H, dtype=torch.float64))
+
+    def forward(self, h):
+        self.mean = self.mean + 0.1
+        return h + self.mean
+
+
+class WritesBufferOfForeignModule(CallsFirst):
+    def hold(self):
+        self.held = [KeepsMean()]
+
+
 class ExchangesData(Holding):
     def hold(self):
         self.scale = numbers()
@@ -499,5 +528,6 @@ LEFT = (
     ),
     *(Overwrites, OverwritesAttribute, Replaces, OfRows, Remembers, RemembersWeights),
     *(ExchangesData, ExchangesDataInList, ExchangesDataOfParameter, BeginsToLearn, OfInference, KeepsItsGradient),
+    *(SetsAGradient, OfSparse, WritesBufferOfForeignModule),
 )
 """For the loop, which says why."""

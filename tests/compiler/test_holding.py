@@ -10,6 +10,8 @@ import torch
 from torch import nn
 
 import rnnkit
+from rnnkit_compiler.trace.holdings import of_use
+from rnnkit_compiler.trace.recording import NotRecordable, Recording
 
 from . import holding_cells as cells
 from .holding_cells import LEFT, NATIVE, H
@@ -121,6 +123,16 @@ def other_data(tensor):
     return tensor
 
 
+def of_other_form(tensor):
+    if tensor.is_floating_point() and tensor.dim() == 1 and tensor.grad_fn is None:
+        tensor.data = tensor.data.float()  # of another dtype, in the same object
+    return tensor
+
+
+def learning(tensor):
+    return tensor.requires_grad_() if tensor.is_floating_point() and tensor.is_leaf else tensor
+
+
 def learned(tensor):
     return tensor.detach().requires_grad_(not tensor.requires_grad) if tensor.is_floating_point() else tensor
 
@@ -172,10 +184,10 @@ def change(kind, layer, way):
             setattr(held, name, way(tensor))
 
 
-@pytest.mark.parametrize("way", [in_place, other, other_data, learned, narrow, in_numpy])
+@pytest.mark.parametrize("way", [in_place, other, other_data, of_other_form, learning, learned, narrow, in_numpy])
 @pytest.mark.parametrize("kind", NATIVE)
 def test_what_changes_between_calls_is_seen(kind, way):
-    if kind in SHARED and way in (in_place, other_data, in_numpy):
+    if kind in SHARED and way in (in_place, other_data, of_other_form, learning, in_numpy):
         pytest.skip("other tests have that tensor too")
     if kind is cells.Computed and way is in_place:
         pytest.skip("autograd refuses it")
@@ -305,3 +317,39 @@ def test_what_is_exchanged_before_the_way_back_does_not_count(kind, unroller):
         ys.sum().backward()
         found.append([one.grad for one in layer.parameters()])
     assert_same(found[1], found[0])
+
+
+def test_hooks_of_modules_in_lists_are_called():
+    layer = build(cells.ForeignModules)
+    for _ in range(3):
+        assert_law(layer)
+    handle = layer.cells[0].held[0].register_forward_hook(lambda module, given, made: 0.5 * made)
+    for _ in range(3):
+        assert_law(layer)
+    assert "a module of the cell has hooks" in Compiled().explain(layer.cells[0])
+    handle.remove()
+    assert_law(layer)
+
+
+def test_explaining_leaves_buffers_of_modules_in_lists():
+    layer = build(cells.WritesBufferOfForeignModule)
+    module = layer.cells[0].held[0]
+    mean = module.mean
+    Compiled().explain(layer.cells[0])
+    assert module.mean is mean
+    torch.testing.assert_close(mean, torch.zeros(H, dtype=torch.float64))
+
+
+def test_one_that_is_sparse_is_named():
+    reason = Compiled().explain(build(cells.OfSparse).cells[0])
+    assert "step() reads a tensor that is torch.sparse_coo; kernels read dense ones, as to_dense() makes" in reason
+
+
+def test_what_is_not_read_is_no_weight_and_all_are_on_one_device():
+    cell = build(cells.OfAttribute).cells[0]
+    recording = Recording(weights={"inputs.weight": 0, "scale": 1, "held[0]": 2}, output=0)
+    there, here = torch.empty(1, device="meta"), torch.empty(1)
+    assert of_use(recording, {"inputs.weight": here, "scale": there, "held[0]": here}, cell) == {"inputs.weight": 0}
+    recording.next_states = [1]
+    with pytest.raises(NotRecordable, match="on another device"):
+        of_use(recording, {"inputs.weight": here, "scale": there, "held[0]": here}, cell)

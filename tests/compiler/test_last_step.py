@@ -17,6 +17,8 @@ from .writing_cells import LEFT, NATIVE
 
 T = 6
 
+NARROW = {"autocast": torch.float32, "bfloat16": torch.bfloat16}
+
 
 def written(layer):
     """Return all tensors that modules of a layer hold as attributes."""
@@ -59,8 +61,12 @@ def test_what_is_written_is_what_the_loop_writes(kind, recorded):
 
 
 @pytest.mark.parametrize("kind", NATIVE)
-@pytest.mark.parametrize("way", ["lengths", "no gradients", "reverse", "stepper", "another batch"])
+@pytest.mark.parametrize(
+    "way", ["lengths", "no gradients", "reverse", "stepper", "another batch", "autocast", "bfloat16"]
+)
 def test_other_calls(kind, way):
+    if way in NARROW and kind is cells.KeepsWhatItReads:
+        pytest.skip("torch refuses a mask of another dtype")
     found = []
     for unroller in ("loop", "compiled"):
         options = {"bidirectional": True} if way == "reverse" else {}
@@ -74,9 +80,13 @@ def test_other_calls(kind, way):
                 step = layer.stepper(B)
                 results += [step(x).clone() for x in xs]
             else:
-                with torch.set_grad_enabled(way != "no gradients"):
+                casts = torch.autocast("cpu", torch.bfloat16, enabled=way == "autocast")
+                if way in NARROW:
+                    layer, xs = layer.to(NARROW[way]), xs.to(NARROW[way])
+                with torch.set_grad_enabled(way != "no gradients"), casts:
                     results += [*layer(xs, **lengths)]
-            results += [one for cell in layer.cells for one in written_by(cell)]
+            kept = [one for cell in layer.cells for one in written_by(cell)]
+            results += [*kept, torch.tensor([float(one.dtype.itemsize) for one in kept])]
         found.append(results)
     assert_same(found[1], found[0])
 

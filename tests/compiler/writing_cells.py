@@ -322,6 +322,62 @@ class WritesBesideOnce(Holding):
         return self.recurrent(h) * factor
 
 
+class CountsBeside(Holding):
+    def mixed(self, h):
+        self.seen = h.detach()
+        beside["calls"] = beside.get("calls", 0) + 1
+        return self.recurrent(h)
+
+
+class WritesItsBuffer(Holding):
+    def hold(self):
+        self.register_buffer("seen", torch.zeros(H))
+
+    def mixed(self, h):
+        self.seen = h.detach().mean(0)
+        return self.recurrent(h)
+
+
+class DrawsAsWell(Holding):
+    def mixed(self, h):
+        self.seen = nn.functional.dropout(h, 0.4)
+        return self.recurrent(self.seen)
+
+
+class SolvesAsWell(Holding):
+    def mixed(self, h):
+        self.seen = torch.linalg.solve(self.recurrent.weight + 3 * torch.eye(H, dtype=h.dtype), h.t()).t()
+        return self.seen
+
+
+class ProjectWrites(Holding):
+    def project(self, xs):
+        self.projected = self.inputs(xs)
+        return self.projected
+
+    def mixed(self, h):
+        self.seen = h.detach()
+        return self.recurrent(h)
+
+
+class ReadsWithoutGradients(Holding):
+    def mixed(self, h):
+        factor = 1.0
+        if not torch.is_grad_enabled():
+            factor = getattr(self, "seen", torch.ones(H, dtype=h.dtype)) * factor
+        self.seen = torch.full((H,), 0.5, dtype=h.dtype)
+        return self.recurrent(h) * factor
+
+
+class WritesTheFirst(Holding):
+    """What a call gives is a leaf; what a step has made is none, where there are gradients."""
+
+    def mixed(self, h):
+        if h.is_leaf:
+            self.seen = h.detach() + 1
+        return self.recurrent(h)
+
+
 class WritesWithoutGradients(Holding):
     def mixed(self, h):
         if not torch.is_grad_enabled():
@@ -340,6 +396,7 @@ LEFT = (
     *(Counts, Remembers, AsksWhether, AsksForNone, AsksByDefault, AsksItsDictionary, ShadowsItsClass),
     *(Appends, ExchangesItsParameter, Swallows, AsksPastItself, AsksItsParent, AsksStatically, ListsItsNames),
     *(ListsNamesOfModules, Deletes, AnswersItself, IsTakenApart, AsksWhatItIs, ReadsOnTheWayBack),
+    *(CountsBeside, WritesItsBuffer, DrawsAsWell, SolvesAsWell, ProjectWrites, ReadsWithoutGradients, WritesTheFirst),
     *(ReadsWhatProjectWrites, WritesBeside, WritesBesideOnce, WritesWithoutGradients, WritesForOneRow),
 )
 """Whose steps are the loop's, or those of them that write."""

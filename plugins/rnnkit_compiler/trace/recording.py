@@ -148,8 +148,8 @@ class Recording:
 
     @property
     def is_plain(self) -> bool:
-        """Whether it neither raises, draws nor writes."""
-        return not (self.raises or self.draws or self.writes)
+        """Whether it neither raises nor draws."""
+        return not (self.raises or self.draws)
 
     @property
     def drawn(self) -> list[int]:

@@ -61,10 +61,10 @@ class Trials(NamedTuple):
         return Run(recording, recorder.tensors, rows)
 
     def again(self, examples: Examples, rows: tuple[int, ...], writes: Sequence[str]) -> Run:
-        """Run the step so on a copy that lacks what it has written elsewhere; raises WritingStep if it writes more."""
+        """Run the step so on a copy that lacks what it has written elsewhere; raises WritingStep if it writes else."""
         found = self.run(examples, rows, writes)
-        if not set(found.recording.writes).issubset(writes):
-            raise WritingStep(found.recording.writes, always=True)
+        if {*found.recording.writes} != {*writes}:
+            raise WritingStep(tuple(sorted({*found.recording.writes, *writes})), always=True)
         return found
 
     def step(self, examples: Examples, rows: tuple[int, ...], copied: rnnkit.Cell) -> Any:
