@@ -362,9 +362,8 @@ class ProjectWrites(Holding):
 
 class ReadsWithoutGradients(Holding):
     def mixed(self, h):
-        factor = 1.0
-        if not torch.is_grad_enabled():
-            factor = getattr(self, "seen", torch.ones(H, dtype=h.dtype)) * factor
+        ones = torch.ones(H, dtype=h.dtype)
+        factor = ones if torch.is_grad_enabled() else getattr(self, "seen", ones)
         self.seen = torch.full((H,), 0.5, dtype=h.dtype)
         return self.recurrent(h) * factor
 

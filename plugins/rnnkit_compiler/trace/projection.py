@@ -69,7 +69,7 @@ def check_projection(cell: rnnkit.Cell, xs: Tensor) -> None:
 def check_writes_nothing(cell: rnnkit.Cell, xs: Tensor) -> None:
     """Raise WritingStep if the projection, which is called once for all steps, writes on the cell."""
     with torch.no_grad(), on_trial(cell) as tried:
-        written = Written(tried, {}, None)
+        written = Written(tried, {})
         tried.project(xs[:1].detach())
         written.check(lambda: tried.project(xs[:1].detach()))
 

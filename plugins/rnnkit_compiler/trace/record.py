@@ -126,7 +126,7 @@ def _check_writes(recording: Recording, trials: Trials, examples: Examples, reac
     """Raise WritingStep unless no step depends on what another writes, and kernels may run all but the last."""
     paths = recording.writes
     check_followed(trials.cell, paths, reach)
-    if recording.draws or recording.raises or recording.for_slopes:  # which may be read on the way back
+    if recording.raises or recording.for_slopes:  # by which they may be read on the way back
         raise WritingStep(paths, always=True)
     for grad, given, rows in ((True, examples, ALL), (False, otherwise(examples), TWO)):
         with torch.set_grad_enabled(grad):

@@ -45,7 +45,7 @@ class Trials(NamedTuple):
         recording.parts = [recorder.enter(tensor) for tensor in parts]
         recording.states = [recorder.enter(tensor) for tensor in states]
         copied = self.copy(held, without)
-        written = Written(copied, held, self.cell if examples.meets_cell else None)
+        written = Written(copied, held)
         step = partial(self.step, examples, rows, copied)
         with Untouched(filter(is_ordinary, held.values())):
             if self.tries_first:

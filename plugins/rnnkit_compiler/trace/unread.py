@@ -6,7 +6,6 @@ from torch import nn
 
 import rnnkit
 from rnnkit_compiler.trace.accesses import Accesses
-from rnnkit_compiler.trace.fingerprint import BESIDE
 from rnnkit_compiler.trace.named import named_in
 from rnnkit_compiler.trace.paths import own_paths
 from rnnkit_compiler.trace.reach import Reach
@@ -32,7 +31,7 @@ def check_followed(cell: nn.Module, paths: Sequence[str], reach: Reach) -> None:
     is_unnoticed = any(
         PAST_NOTICE.intersection(each.outside) or UNASKED.intersection(each.attributes) for each in names
     )
-    if BESIDE in paths or not own.isdisjoint(paths) or is_unnoticed:
+    if not own.isdisjoint(paths) or is_unnoticed:
         raise WritingStep(tuple(paths), always=True)
 
 

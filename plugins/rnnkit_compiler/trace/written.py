@@ -1,7 +1,6 @@
 """What a step writes on its cell, which a recording of its operations would not."""
 
 from collections.abc import Callable, Mapping
-from operator import is_
 
 from torch import Tensor, nn
 
@@ -16,13 +15,11 @@ class Written:
     Args:
         copied: the copy, which has not run yet.
         held: its tensors, by path.
-        original: the cell, where the copy may come upon modules of the cell itself.
     """
 
-    def __init__(self, copied: nn.Module, held: Mapping[str, Tensor], original: nn.Module | None) -> None:
-        self._copied, self._held, self._original = copied, held, original
+    def __init__(self, copied: nn.Module, held: Mapping[str, Tensor]) -> None:
+        self._copied, self._held = copied, held
         self._before = Fingerprint(copied).key
-        self._original_before = None if original is None else Fingerprint(original)
 
     def check(self, step: Callable[[], object]) -> None:
         """Raise WritingStep if something was written.
@@ -32,21 +29,12 @@ class Written:
         """
         after = Fingerprint(self._copied)
         paths = self._paths(after.key)
-        if self._wrote_on_original():
-            raise WritingStep(paths or (BESIDE,), always=True)
         if paths:
             tensors = {path: self._tensor(path) for path in self._held}
             step()
             again = Fingerprint(self._copied).key != after.key
             tensors |= after.attributes
             raise WritingStep(paths, again or any(self._tensor(path) is not tensors[path] for path in tensors))
-
-    def _wrote_on_original(self) -> bool:
-        if self._original is None or self._original_before is None:
-            return False
-        before, after = self._original_before, Fingerprint(self._original)
-        tensors, now = ([*each.tensors, *each.attributes.values()] for each in (before, after))
-        return after.key != before.key or not all(map(is_, tensors, now))
 
     def _paths(self, after: object) -> tuple[str, ...]:
         exchanged = (path for path, tensor in self._held.items() if self._tensor(path) is not tensor)
