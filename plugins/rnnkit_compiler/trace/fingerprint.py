@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from rnnkit_compiler.trace.foreign_generators import KINDS, METHODS
 from rnnkit_compiler.trace.frozen import EXACT, Seen, Unfrozen, frozen, kind_of
 from rnnkit_compiler.trace.held import form_of, is_ordinary
 from rnnkit_compiler.trace.identity import Identity
@@ -46,6 +47,9 @@ class Fingerprint:
             self.has_hooks |= any(any(hooks_of(one)) for one in reach.outer)
             self.key = (own, (reach.key(self._seen), self._find_beside(cell)))
             held = (*self.tensors, *self.attributes.values(), *self.beside)
+            drawing = next((value for _, value in self._seen.values() if isinstance(value, KINDS)), None)
+            if drawing is not None and reach.names_any(METHODS):
+                self.unseen = f"the step may draw from a {type(drawing).__name__} that the cell holds"
             if (place := reach.libraries.asks_for_grad) and has_grad(held):
                 self.unseen = f"{place} may ask for the gradient of a parameter, which has one"
         except Unfrozen as reason:

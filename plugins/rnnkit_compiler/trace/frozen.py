@@ -3,7 +3,6 @@
 import ctypes
 import logging
 import os
-import random
 import re
 from argparse import Namespace
 from array import array
@@ -43,6 +42,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rnnkit_compiler.trace import foreign_generators
 from rnnkit_compiler.trace.attributes import dictionary_of, slot, slots_of
 from rnnkit_compiler.trace.held import form_of
 from rnnkit_compiler.trace.identity import Identity, identity
@@ -222,7 +222,9 @@ def contents_of(value: Any, where: str) -> list[Any] | None:
         return [value()]
     if isinstance(value, C_DATA) and not isinstance(value, C_POINTERS):
         return [bytes(memoryview(value))]
-    if isinstance(value, C_DATA | random.Random):  # of numbers elsewhere
+    if isinstance(value, foreign_generators.KINDS) and foreign_generators.is_known(value):
+        return [foreign_generators.written(foreign_generators.state_of(value))]
+    if isinstance(value, (C_DATA, *foreign_generators.KINDS)):  # of numbers elsewhere
         raise Unfrozen(f"{where} is a {type(value).__name__}, whose changes are not seen")
     if isinstance(value, np.ndarray | array | bytearray | memoryview):
         if _size(value) > LARGEST:

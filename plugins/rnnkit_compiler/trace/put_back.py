@@ -13,6 +13,7 @@ from torch import nn
 
 from rnnkit_compiler.trace.attributes import dictionary_of, slots_of
 from rnnkit_compiler.trace.fingerprint import Fingerprint
+from rnnkit_compiler.trace.foreign_generators import is_known, set_state, state_of, written
 from rnnkit_compiler.trace.frozen import FIXED, Unfrozen
 from rnnkit_compiler.trace.kinds import cells
 from rnnkit_compiler.trace.owners import is_library
@@ -56,6 +57,8 @@ def _of_value(value: Any) -> Iterator[PutBack]:
         yield _of_set(value)
     elif isinstance(value, array | bytearray | np.ndarray):
         yield _of_numbers(value)
+    elif is_known(value):
+        yield _of_generator(value)
     if isinstance(value, FunctionType):
         yield _of_table(vars(value))
         yield from (_of_attribute(cell, "cell_contents") for _, cell in cells(value))
@@ -117,6 +120,16 @@ def _of_numbers(numbers: Any) -> PutBack:
             numbers[:] = before
 
     return restore if isinstance(numbers, np.ndarray) else restore_row
+
+
+def _of_generator(generator: Any) -> PutBack:
+    before = state_of(generator)
+
+    def restore() -> None:
+        if written(state_of(generator)) != written(before):
+            set_state(generator, before)
+
+    return restore
 
 
 def _of_class(kind: type) -> PutBack:

@@ -8,6 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+DRAWING = frozenset(("random", "numpy"))
+"""Packages that draw random numbers which are not torch's."""
+
 
 def kept(like: Tensor) -> AbstractContextManager[None]:
     """Return what puts back the random states of the CPU, and of the device that a tensor is on, when it is left."""

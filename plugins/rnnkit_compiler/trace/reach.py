@@ -74,7 +74,7 @@ class Reach:
         self.outer: list[nn.Module] = []
         """Modules that are none of the cell's."""
 
-        self._packages: set[str] = set()
+        self.packages: set[str] = set()  # of all that it names
         self._named: list[tuple[str, Any]] = []
         self.opened: dict[int, Any] = {id(module): module for module in self._modules}
         self._left: deque[Any] = deque()
@@ -90,13 +90,12 @@ class Reach:
     @property
     def reads_past_torch(self) -> bool:
         """Whether a step may look at the numbers of a tensor without torch's knowing."""
-        outside = chain.from_iterable(names for _, names in self._globals.values())
-        return "numpy" in self._packages or not PAST_TORCH.isdisjoint((*self._attributes, *outside))
+        return "numpy" in self.packages or self.names_any(PAST_TORCH)
 
-    @property
-    def draws(self) -> bool:
-        """Whether a step may draw random numbers that are not torch's."""
-        return not self._packages.isdisjoint(("random", "numpy"))
+    def names_any(self, names: frozenset[str]) -> bool:
+        """Tell whether code may look up one of some names."""
+        outside = chain.from_iterable(table for _, table in self._globals.values())
+        return not names.isdisjoint((*self._attributes, *outside))
 
     @property
     def lookups(self) -> list[kinds.Lookup]:
@@ -150,7 +149,7 @@ class Reach:
         if type(value) in (list, tuple, dict):
             self._add_parts(value)
             return
-        self._packages.add(package(module_of(value)))
+        self.packages.add(package(module_of(value)))
         if isinstance(value, FunctionType):
             self._add_function(value)
         elif isinstance(value, ModuleType):

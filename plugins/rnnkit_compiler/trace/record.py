@@ -19,7 +19,7 @@ from rnnkit_compiler.trace.kinds import REMEMBERING
 from rnnkit_compiler.trace.naming import author_line_of
 from rnnkit_compiler.trace.projection import Nest, nesting
 from rnnkit_compiler.trace.put_back import put_back
-from rnnkit_compiler.trace.random_states import kept, others_kept
+from rnnkit_compiler.trace.random_states import DRAWING, kept, others_kept
 from rnnkit_compiler.trace.reach import Reach
 from rnnkit_compiler.trace.recording import NotRecordable, Recording, WritingStep
 from rnnkit_compiler.trace.rewritten import Rewriting
@@ -144,7 +144,7 @@ def _surroundings(reach: Reach, like: Tensor) -> Iterator[None]:
         without_dynamo(),
     ]
     ways += [Watching()] if reach.reads_past_torch else []
-    ways += [others_kept()] if reach.draws else []
+    ways += [others_kept()] if not reach.packages.isdisjoint(DRAWING) else []
     ways += [without_scripts()] if are_scripted(reach.opened.values()) else []
     with ExitStack() as entered:
         for way in ways:

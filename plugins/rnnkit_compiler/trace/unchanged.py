@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from rnnkit_compiler.trace.classes import containers_of
 from rnnkit_compiler.trace.fingerprint import Fingerprint, has_grad
-from rnnkit_compiler.trace.frozen import PLAIN_TYPES, Seen, frozen
+from rnnkit_compiler.trace.frozen import PLAIN_TYPES, Seen, Unfrozen, frozen
 from rnnkit_compiler.trace.reach import Reach
 from rnnkit_compiler.trace.snapshot import Snapshot
 from rnnkit_compiler.trace.torch_modules import FOR_ALL, attributes_of, hooks_of
@@ -57,6 +57,12 @@ class Unchanged:
 
     def __call__(self) -> bool:
         """Tell whether all is as it was."""
+        try:
+            return self._is_same()
+        except Unfrozen:  # what cannot be compared may be another
+            return False
+
+    def _is_same(self) -> bool:
         return (
             [*map(len, self._tables)] == self._sizes
             and all(map(is_, chain.from_iterable(map(_values, self._tables)), self._held))
