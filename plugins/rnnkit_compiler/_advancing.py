@@ -82,7 +82,8 @@ class Advancing(rnnkit.Advancer):
         """Run the kernel; raises Unfit, and then nothing has been drawn."""
         draws = self._program.recording.draws
         put_back = remembered(generators_of(draws, xs.device)) if draws else None
-        parts, invariants = self._program.inputs(self._cell, xs, self._tensors)
+        given = rnnkit.parts_of(self._program.project(self._cell, xs))
+        parts, invariants = self._program.inputs(given, xs.shape[:2], self._tensors)
         try:
             direct.run(parts, invariants)
         except Unfit:

@@ -6,7 +6,8 @@ from weakref import WeakKeyDictionary
 from torch import Tensor
 
 from rnnkit import Cell
-from rnnkit_compiler._program import BACKENDS, Program
+from rnnkit_compiler._candidates import BACKENDS
+from rnnkit_compiler._program import Program
 from rnnkit_compiler._repetition import annealed
 from rnnkit_compiler.backends.base.backend import Refusal
 from rnnkit_compiler.trace.annealed import numbers_of, steps_alike, with_tensors

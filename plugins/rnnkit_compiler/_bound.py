@@ -66,7 +66,10 @@ class BoundProgram(rnnkit.Bound):
         if not draws_alike(self._program, xs, (*state, *initial)):
             return None
         mind_forks()
+        parts = rnnkit.parts_of(self._program.project(self._cell, xs))
         if self._invariants is not None:
-            return self._run(Tensors((xs,), state, initial, self._invariants), timeline)
-        parts, invariants = self._program.inputs(self._cell, xs, self._weights)
-        return self._run(Tensors(parts, state, initial, invariants), timeline)
+            tensors = Tensors(parts, state, initial, self._invariants)
+        else:
+            read, invariants = self._program.inputs(parts, xs.shape[:2], self._weights)
+            tensors = Tensors(read, state, initial, invariants)
+        return self._program.as_learned(self._run(tensors, timeline), parts, state, initial, timeline)

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from torch import Tensor
 
 import rnnkit
-from rnnkit_compiler._program import Program, Wanted, forced
+from rnnkit_compiler._candidates import Wanted
+from rnnkit_compiler._program import Program, forced
 from rnnkit_compiler.backends.base.backend import Refusal
 from rnnkit_compiler.trace.draws import is_ordered
 

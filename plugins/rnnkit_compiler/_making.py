@@ -7,7 +7,8 @@ from torch import Tensor
 from rnnkit import Cell, collection_put_off
 from rnnkit.errors import first_line
 from rnnkit_compiler import _devices
-from rnnkit_compiler._program import BACKENDS, Program, Wanted, compose
+from rnnkit_compiler._candidates import BACKENDS, Wanted
+from rnnkit_compiler._program import Program, compose
 from rnnkit_compiler._repetition import note as note_recording
 from rnnkit_compiler._writing import known_to_write
 from rnnkit_compiler._writing import note as note_writing
@@ -55,8 +56,8 @@ def _composed(
             return compose(cell, xs, states, wanted, *way)
     except WritingStep as error:
         note_writing(cell, fingerprint, error)
-        return Refusal(str(error))
+        return Refusal(str(error), error.asked)
     except NotRecordable as error:
-        return Refusal(str(error))
+        return Refusal(str(error), error.asked)
     except Exception as error:  # of project(), on numbers of our own: the loop says so of the user's, if it is so there
         return Refusal(f"trying the cell fails ({first_line(error)})")

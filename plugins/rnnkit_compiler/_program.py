@@ -1,10 +1,7 @@
 """From a cell to what runs it: recorded, split by what it depends on, handed to the first backend that takes it."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from functools import cache
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,64 +10,17 @@ from torch.nn.functional import embedding
 import rnnkit
 from rnnkit.errors import UsageError
 from rnnkit_compiler._autocast import loop_dtypes
+from rnnkit_compiler._candidates import ANY, Wanted, candidates, fast_products
 from rnnkit_compiler._recorded import recorded_projected, recorded_whole
 from rnnkit_compiler.backends.base.backend import Backend, RecordedStep, Refusal, Results, Tensors, Timeline
-from rnnkit_compiler.backends.cpp.backend import Cpp
-from rnnkit_compiler.backends.torch.backend import TorchOperations
-from rnnkit_compiler.backends.triton.backend import Triton
 from rnnkit_compiler.ir.rules import is_cheap
 from rnnkit_compiler.trace import draws
+from rnnkit_compiler.trace.learned import Given, learns
 from rnnkit_compiler.trace.paths import weights_at
 from rnnkit_compiler.trace.projection import check_projection
 from rnnkit_compiler.trace.recording import Recording, calls_for
 from rnnkit_compiler.trace.script import Script
 from rnnkit_compiler.trace.split import Depends, Split, dependence
-
-BACKENDS: tuple[type[Backend], ...] = (Cpp, Triton, TorchOperations)
-"""What may run the steps, in the order in which they are asked. The last one takes whatever can be recorded."""
-
-
-class Wanted(NamedTuple):
-    """What the user asks for."""
-
-    backend: str | None = None
-    """By name; None: the first that takes the step."""
-
-    kernel: str | None = None
-    """Which of the backend's kinds of kernels; None: it chooses."""
-
-
-ANY = Wanted()
-
-
-def checked(backend: str | None, kernel: str | None) -> Wanted:
-    """Return what is asked for; raises UsageError where there is no such thing."""
-    kinds = {candidate.name: candidate.kernels for candidate in BACKENDS}
-    if backend not in (None, *kinds):
-        raise UsageError(f"unroller 'compiled': backend is {backend!r}; it must be one of {', '.join(kinds)}, or None")
-    if kernel is not None and kernel not in kinds.get(backend or "", ()):
-        has = [f"backend={name!r} has {', '.join(own)}" for name, own in kinds.items() if own]
-        raise UsageError(f"unroller 'compiled': kernel={kernel!r} with backend={backend!r}; {'; '.join(has)}")
-    return Wanted(backend, kernel)
-
-
-@cache
-def candidates(backend: str | None) -> tuple[type[Backend], ...]:
-    """List the backends that are asked: all, or the one that is wanted and the last one, whose plan tells why not."""
-    wanted = [c for c in BACKENDS if backend == c.name or (backend is None and c.volunteers())]
-    return tuple(dict.fromkeys([*wanted, BACKENDS[-1]]))
-
-
-def who_runs(device: torch.device) -> str:
-    """Say which backend is the first to take cells on a device; of the last one, why none before it does."""
-    *kernels, last = candidates(None)
-    reasons = []
-    for candidate in kernels:
-        reason = candidate.supports(None, device, torch.float32)
-        if not reason:
-            return candidate.name
-        reasons.append(reason)
-    return f"{last.name}, or the loop: {'; '.join(reasons)}"
 
 
 @dataclass
@@ -93,7 +43,7 @@ class Program:
     """Whether the projection is in the recording, so that the step's part is the input itself."""
 
     tables: tuple[str, ...] = ()
-    """The paths of buffers by which units are taken: it holds for a cell that has the same in them."""
+    """The paths of buffers by which units are taken or code branches: it holds for a cell that has the same in them."""
 
     annealed: tuple[str, ...] | None = None
     """The floats that it reads at each call; None: nobody has asked for any."""
@@ -110,40 +60,68 @@ class Program:
             self._loop_dtypes[key] = loop_dtypes(cell, prepared)
         return self._loop_dtypes[key]
 
-    def _project(self, cell: rnnkit.Cell, xs: Tensor) -> Sequence[Tensor]:
+    def project(self, cell: rnnkit.Cell, xs: Tensor) -> rnnkit.Projected:
         """Return what the steps read of the input, all steps at once."""
         if self.takes_input:
-            return (xs,)
+            return xs
         with fast_products(self.recording.elements * xs.shape[0] * xs.shape[1]):
-            return rnnkit.parts_of(cell.project(xs.view_as(xs)))
+            return cell.project(xs.view_as(xs))
 
     def run(
         self, cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor], initial: Sequence[Tensor], timeline: Timeline
     ) -> Results:
         """Unroll: what depends on parameters alone and on the input alone first, then the steps."""
-        parts, invariants = self.inputs(cell, xs, weights_at(cell, self.recording.weights))
-        return self.backend.run(Tensors(parts, states, initial, invariants), timeline)
+        return self.run_parts(cell, rnnkit.parts_of(self.project(cell, xs)), states, initial, timeline)
 
-    def inputs(
-        self, cell: rnnkit.Cell, xs: Tensor, tensors: Sequence[Tensor]
-    ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
-        """Compute what the steps read of the input, and what is the same at every step, of the weights `tensors`."""
-        return self._inputs(self._project(cell, xs), xs.shape[:2], tensors)
+    def run_parts(
+        self,
+        cell: rnnkit.Cell,
+        parts: Sequence[Tensor],
+        states: Sequence[Tensor],
+        initial: Sequence[Tensor],
+        timeline: Timeline,
+    ) -> Results:
+        """Do so from what the projection has made, each (T, B, ...)."""
+        weights = weights_at(cell, self.recording.weights)
+        read, invariants = self.inputs(parts, (timeline.steps, timeline.batch), weights)
+        results = self.backend.run(Tensors(read, states, initial, invariants), timeline)
+        return self.as_learned(results, parts, states, initial, timeline)
+
+    def as_learned(
+        self,
+        results: Results,
+        parts: Sequence[Tensor],
+        states: Sequence[Tensor],
+        initial: Sequence[Tensor],
+        timeline: Timeline,
+    ) -> Results:
+        """Return results that have gradients where the loop's have, of these parts of the projection and states."""
+        if self.recording.learns_always or not torch.is_grad_enabled():
+            return results
+        of_parts, of_states, of_initial = ([one.requires_grad for one in given] for given in (parts, states, initial))
+        given = Given(of_parts, of_states, of_initial, timeline.steps, timeline.lengths is not None)
+        return _without_gradients(results, learns(self.recording.learned, given))
 
     def run_symbols(self, cell: rnnkit.Cell, symbols: Tensor, table: Tensor, prepared: rnnkit.Prepared) -> Results:
         """Unroll over the rows of a table (V, D) that symbols (T, B) name, each of which is projected once."""
         with fast_products(self.recording.elements * len(table)):
             projected = rnnkit.parts_of(cell.project(table.unsqueeze(1)))
         parts = [embedding(symbols, part.flatten(1)).view(*symbols.shape, *part.shape[2:]) for part in projected]
-        weights = weights_at(cell, self.recording.weights)
-        parts_of_steps, invariants = self._inputs(parts, symbols.shape, weights)
-        tensors = Tensors(parts_of_steps, prepared.state, prepared.masks.initial, invariants)
-        return self.backend.run(tensors, Timeline.of(prepared.xs, prepared.masks))
+        timeline = Timeline.of(prepared.xs, prepared.masks)
+        return self.run_parts(cell, parts, prepared.state, prepared.masks.initial, timeline)
 
-    def _inputs(
+    def inputs(
         self, parts: Sequence[Tensor], size: Sequence[int], tensors: Sequence[Tensor]
     ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        """Compute what the steps read of the input, and what is the same at every step, of the weights `tensors`.
+
+        Args:
+            parts: what the projection made, each (T, B, ...).
+            size: T and B.
+            tensors: parameters, buffers and the like, in the recording's order.
+        """
         parts = [*parts, *draws.drawn(self.recording.draws, *size)]
+        tensors = [_with_resolved_gradient(one) if one.requires_grad and one.is_complex() else one for one in tensors]
         made, count = self.once(0, *tensors, *self.recording.constants.values()), len(self.backend.invariants)
         return self._ahead(parts, made[count:], size), made[:count]
 
@@ -200,15 +178,6 @@ def forced(program: "Program | Refusal", backend: str, cell: rnnkit.Cell) -> Pro
         f"unroller 'compiled': backend={backend!r} cannot run cell {cell.name!r}: {program.reason}; "
         "leave backend out to have what can"
     )
-
-
-def fast_products(multiplications: int) -> AbstractContextManager[object]:
-    """Return what makes a projection fast while it is entered: of the first backend that has something."""
-    for candidate in BACKENDS:
-        products = candidate.fast_products(multiplications)
-        if products is not None:
-            return products
-    return nullcontext()
 
 
 def compose(
@@ -288,8 +257,20 @@ def _program(step: RecordedStep, backend: Backend, reason: str) -> Program:
         new = [number for number in parted.parts if number not in recording.parts]
         ahead = Script(parted.ahead, recording, [*recording.parts, *others], new)
     tables = () if isinstance(step.lowered, Refusal) else step.lowered.tables
-    paths = tuple(path for path, number in recording.weights.items() if number in tables)
+    compared = recording.asked.union(tables)
+    paths = tuple(path for path, number in recording.weights.items() if number in compared)
     return Program(recording, parted, once, ahead, backend, reason, step.takes_input, paths)
+
+
+def _without_gradients(results: Results, learn: Sequence[bool]) -> Results:
+    """Return results of which some are of no graph, which they would keep: their gradients are zero."""
+    ys, *last = (one if has else one.detach() for one, has in zip((results[0], *results[1]), learn, strict=True))
+    return ys, tuple(last)
+
+
+def _with_resolved_gradient(tensor: Tensor) -> Tensor:
+    """Return complex numbers whose gradient is no view of its conjugate, which optimisers refuse and sums are not."""
+    return torch.view_as_complex(torch.view_as_real(tensor.resolve_conj()))
 
 
 def _once_each(numbers: Iterable[int]) -> list[str | int]:

@@ -14,7 +14,7 @@ from rnnkit_compiler.ir.rules import COMPLEX_RULES, RULES, is_cheap
 from rnnkit_compiler.ir.values import NotLowerable
 from rnnkit_compiler.trace.decomposition import decomposed
 from rnnkit_compiler.trace.equation import equation_of
-from rnnkit_compiler.trace.projection import check_projection, check_writes_nothing, of_one_step
+from rnnkit_compiler.trace.projection import check_projection, check_writes_nothing, may_write, of_one_step
 from rnnkit_compiler.trace.random_states import kept
 from rnnkit_compiler.trace.record import record, record_projected
 from rnnkit_compiler.trace.recording import Call, NotRecordable, Recording
@@ -28,7 +28,7 @@ def recorded_whole(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor], narr
             check_projection(cell, xs)
             recording = record(cell, [xs], states, of_one_step, may_write=True)
             if recording.writes:
-                check_writes_nothing(cell, xs)
+                check_writes_nothing(cell, xs, ())
         recording, parted, step = lowered(recording, lambda call: True)
     except NotRecordable:
         return None
@@ -41,12 +41,16 @@ def recorded_projected(
     cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor], lower: bool, narrow: bool
 ) -> RecordedStep:
     """Record the step alone; the projection is left to the cell. It is lowered where that is of use."""
-    recording = record_projected(cell, xs, states)
+    recording = record_projected(cell, xs, states, may_write=True)
     step: Lowered | Refusal = Refusal("no kernel may run it")
     if lower:
         recording, parted, step = lowered(recording, is_cheap)
     else:
         parted = split(recording, is_cheap)
+    looked_at = recording.asked.union(() if isinstance(step, Refusal) else step.tables)
+    if recording.writes or looked_at or may_write(cell):
+        paths = [path for path, number in recording.weights.items() if number in looked_at]
+        check_writes_nothing(cell, xs, paths)
     return _recorded(cell, recording, parted, step, states[0], takes_input=False, narrow=narrow)
 
 

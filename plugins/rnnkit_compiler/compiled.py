@@ -19,22 +19,23 @@ from torch._compile import _disable_dynamo
 import rnnkit
 from rnnkit import Cell, State
 from rnnkit.errors import ShapeError
-from rnnkit_compiler import _devices, _program, _rivals
+from rnnkit_compiler import _candidates, _devices, _rivals
 from rnnkit_compiler._advancing import Advancing
 from rnnkit_compiler._autocast import narrowed, paused, widened
 from rnnkit_compiler._bound import BoundProgram
+from rnnkit_compiler._candidates import Wanted, checked, fast_products
 from rnnkit_compiler._drawing import drawing_alike
 from rnnkit_compiler._narrow import in_float32, is_narrow, narrow_dtype, said_of
-from rnnkit_compiler._program import Program, Wanted, checked, fast_products
+from rnnkit_compiler._program import Program, forced
 from rnnkit_compiler._programs import program_for
-from rnnkit_compiler._running import leaving_alike, run_by, said_of_writing
+from rnnkit_compiler._running import leaving_alike, run_by, run_to_last, said_of_writing
 from rnnkit_compiler._symbols import pays, stand_in
-from rnnkit_compiler.backends.base.backend import Refusal
+from rnnkit_compiler.backends.base.backend import Refusal, Results
 from rnnkit_compiler.backends.cpp.thread_pool import mind_forks
 from rnnkit_compiler.structure.jacobian import state_jacobian
 from rnnkit_compiler.trace.example import example, first_number
 
-BACKENDS = tuple(backend.name for backend in _program.BACKENDS)
+BACKENDS = tuple(backend.name for backend in _candidates.BACKENDS)
 """What may run the steps: a kernel, or torch's operations."""
 
 TORCH = BACKENDS[-1]
@@ -185,19 +186,19 @@ class Compiled(rnnkit.Unroller):
     @classmethod
     def facts(cls) -> dict[str, str]:
         """Tell what each backend found on this machine, the compiler for one, and what runs cells on each GPU."""
-        found = {name: fact for backend in _program.BACKENDS for name, fact in backend.facts().items()}
+        found = {name: fact for backend in _candidates.BACKENDS for name, fact in backend.facts().items()}
         found |= {f"measured {k}": measured.text for k, measured in enumerate(_rivals.MEASUREMENTS.all(), 1)}
-        return found | {f"on {device}": _program.who_runs(device) for device in _devices.accelerators()}
+        return found | {f"on {device}": _candidates.who_runs(device) for device in _devices.accelerators()}
 
     @classmethod
     def clear_cache(cls) -> int:
         """Remove all stored kernels and measurements; return their bytes."""
-        return _rivals.clear() + sum(backend.clear_cache() for backend in _program.BACKENDS)
+        return _rivals.clear() + sum(backend.clear_cache() for backend in _candidates.BACKENDS)
 
     @classmethod
     def release_memory(cls) -> None:
         """Return to the system the storage that would be used again."""
-        for backend in _program.BACKENDS:
+        for backend in _candidates.BACKENDS:
             backend.release_memory()
 
 
@@ -233,18 +234,24 @@ def _cast(wanted: Wanted, cell: Cell, prepared: rnnkit.Prepared) -> tuple[Tensor
     wide = widened(wide_cell, prepared)
     with paused(device):
         program = drawing_alike(_chosen(wanted, wide_cell, wide, narrow is torch.bfloat16), wanted, cell, None)
-        program = leaving_alike(program, wanted, cell, None)
-        if program is None:
-            return None
-        result = run_by(program, wide_cell, wide)
-    return None if result is None else narrowed(result, program.loop_dtypes(cell, prepared))
+    program = leaving_alike(program, wanted, cell, prepared, casts=True)
+    if program is None:
+        return None
+    chosen = program
+
+    def run(part: rnnkit.Prepared) -> Results | None:
+        with paused(device):
+            result = run_by(chosen, wide_cell, widened(wide_cell, part))
+        return None if result is None else narrowed(result, chosen.loop_dtypes(cell, part))
+
+    return run_to_last(cell, prepared, run) if chosen.recording.writes else run(prepared)
 
 
 def _chosen(wanted: Wanted, cell: Cell, prepared: rnnkit.Prepared, narrow: bool = False) -> Program | None:
     xs = prepared.xs
     program = program_for(cell, xs, prepared.state, wanted, narrow)
     if wanted.backend is not None and xs.shape[1]:
-        return _program.forced(program, wanted.backend, cell)
+        return forced(program, wanted.backend, cell)
     return None if isinstance(program, Refusal) or not program.backend.is_worth_it(*xs.shape[:2]) else program
 
 

@@ -290,11 +290,37 @@ class OfBooleans(Holding):
         return torch.where(self.keeps, self.recurrent(h), h)
 
 
+class Branches(Holding):
+    """There is a program for what is in it."""
+
+    def hold(self):
+        self.held = [numbers()]
+
+    def mixed(self, h):
+        return self.recurrent(h) if self.held[0].sum() > 3 else h
+
+
+class TakesByNumber(Holding):
+    def hold(self):
+        self.held = [torch.tensor(1)]
+
+    def mixed(self, h):
+        return self.recurrent(h) * h[:, self.held[0]].unsqueeze(1)
+
+
+class ClampsByNumber(Holding):
+    def hold(self):
+        self.held = [torch.tensor(0.3)]
+
+    def mixed(self, h):
+        return functional.hardtanh(self.recurrent(h), -1.0, self.held[0])
+
+
 NATIVE = (
     *(OfAttribute, OfAttributeOfSubmodule, OfMatrix, OfList, OfDict, OfNamedTuple, OfDataclass, OfNamespace, OfObject),
     *(OfGlobal, OfGlobalTable, OfClass, OfDefault, OfClosure, OfListAndAttribute, Learned, LearnedInList, Computed),
     *(ParametersInList, ParametersInObject, ModulesInDict, ForeignModules, OfIndices, OfIndicesInList, OfBooleans),
-    *(OfExpanded, OfNumber, ReadsItselfInClosure),
+    *(OfExpanded, OfNumber, ReadsItselfInClosure, Branches, TakesByNumber, ClampsByNumber),
 )
 
 
@@ -353,30 +379,6 @@ class ReadsNumbers(Holding):
 
     def mixed(self, h):
         return self.recurrent(h) * self.held[0].tolist()[1]
-
-
-class Branches(Holding):
-    def hold(self):
-        self.held = [numbers()]
-
-    def mixed(self, h):
-        return self.recurrent(h) if self.held[0].sum() > 3 else h
-
-
-class TakesByNumber(Holding):
-    def hold(self):
-        self.held = [torch.tensor(1)]
-
-    def mixed(self, h):
-        return self.recurrent(h) * h[:, self.held[0]].unsqueeze(1)
-
-
-class ClampsByNumber(Holding):
-    def hold(self):
-        self.held = [torch.tensor(0.3)]
-
-    def mixed(self, h):
-        return functional.hardtanh(self.recurrent(h), -1.0, self.held[0])
 
 
 class Remembers(Holding):
@@ -517,15 +519,7 @@ class OfRows(Holding):
 
 
 LEFT = (
-    *(
-        ReplacesOnOwnModuleInList,
-        WritesOnOwnModuleInList,
-        WritesOnForeignModule,
-        ReadsNumbers,
-        Branches,
-        TakesByNumber,
-        ClampsByNumber,
-    ),
+    *(ReplacesOnOwnModuleInList, WritesOnOwnModuleInList, WritesOnForeignModule, ReadsNumbers),
     *(Overwrites, OverwritesAttribute, Replaces, OfRows, Remembers, RemembersWeights),
     *(ExchangesData, ExchangesDataInList, ExchangesDataOfParameter, BeginsToLearn, OfInference, KeepsItsGradient),
     *(SetsAGradient, OfSparse, WritesBufferOfForeignModule),

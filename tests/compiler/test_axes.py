@@ -161,6 +161,18 @@ CASES = {
         ),
         twice=False,
     ),
+    "attention with a bias that is computed": shown(
+        lambda cell, x, h: F.scaled_dot_product_attention(
+            h.view(-1, 2, 3, 2), x.view(-1, 2, 3, 2), h.view(-1, 2, 3, 2), (h @ cell.w).view(-1, 2, 3, 3), scale=0.7
+        ),
+        w=(WIDTH, 18),
+    ),
+    "attention to nothing": shown(
+        lambda cell, x, h: F.scaled_dot_product_attention(
+            heads(h), heads(x), heads(h * x), cell.w.masked_fill(torch.ones(3, 3).triu() > 0, -float("inf"))
+        ),
+        w=(3, 3),
+    ),
     "bilinear form": shown(lambda cell, x, h: F.bilinear(h, x, cell.w), w=(WIDTH, WIDTH, WIDTH)),
     "multi-head attention": shown(
         attends, twice=False, attention=lambda: nn.MultiheadAttention(4, 2, batch_first=True)

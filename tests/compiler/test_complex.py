@@ -140,3 +140,22 @@ def test_in_single_precision(kind):
         xs = torch.randn(6, 3, 6)
         found, expected = (unroller(cell, xs)[0] for unroller in (Compiled(backend="cpp"), Loop()))
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+CONJUGATED = {
+    "mH": lambda z, w: z @ w.mH,
+    "conj of T": lambda z, w: z @ w.conj().T,
+    "adjoint": lambda z, w: z @ w.adjoint(),
+    "einsum": lambda z, w: torch.einsum("bi,ij->bj", z, w.conj()),
+    "a factor": lambda z, w: z * w[0].conj(),
+}
+
+
+@pytest.mark.parametrize("name", CONJUGATED)
+def test_gradients_are_no_views_of_their_conjugates(name):
+    """Which Adam refuses; the loop's sums over steps are none."""
+    cell = build(Shown, lambda c, a, z: CONJUGATED[name](z, c.w))
+    ys, _ = Compiled(backend="cpp")(cell, torch.randn(4, 3, 6, dtype=torch.float64))
+    ys.abs().sum().backward()
+    assert not any(one.grad.is_conj() for one in cell.parameters() if one.grad is not None)
+    assert_the_loops(cell, "cpp")

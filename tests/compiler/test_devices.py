@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import rnnkit
 from rnnkit.errors import UsageError
-from rnnkit_compiler import _devices, _program, _programs, _rivals, compiled
+from rnnkit_compiler import _candidates, _devices, _programs, _rivals, compiled
 from rnnkit_compiler.backends.cpp.backend import Cpp
 from rnnkit_compiler.backends.torch.backend import TorchOperations
 from rnnkit_compiler.backends.triton import trust
@@ -80,9 +80,9 @@ class Gpu:
 @pytest.fixture
 def gpu(monkeypatch):
     """Let the CPU stand for a GPU."""
-    _program.candidates.cache_clear()
+    _candidates.candidates.cache_clear()
     yield Gpu(monkeypatch)
-    _program.candidates.cache_clear()
+    _candidates.candidates.cache_clear()
 
 
 class Reading(rnnkit.Cell):
@@ -265,7 +265,7 @@ def test_a_verdict_holds_on_its_own_device_alone(monkeypatch, tmp_path, caplog):
     monkeypatch.setattr(trust, "device_facts", lambda device: [f"the name of {device}"])
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"the name of {device}")
     program = compiled.program_for(cell := rnnkit.cells["lstm"](D, H), *compiled.example(cell))
-    step = compiled._program.recorded_whole(cell, *compiled.example(cell), narrow=False)
+    step = compiled._candidates.recorded_whole(cell, *compiled.example(cell), narrow=False)
     run = TorchOperations(step, program.backend.invariants, defer=False).run
     origins = Origins(step, program.backend.invariants)
 
@@ -276,7 +276,7 @@ def test_a_verdict_holds_on_its_own_device_alone(monkeypatch, tmp_path, caplog):
     xs, state = compiled.example(cell)
     weights = [getattr(cell, name) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
     parts, invariants = program.inputs(cell, xs, weights)
-    tensors = _program.Tensors(parts, state, (), invariants)
+    tensors = _candidates.Tensors(parts, state, (), invariants)
     verdicts = {}
     with caplog.at_level(logging.WARNING, "rnnkit"):
         for device, kernels in zip(GPUS, (run, wrong), strict=True):

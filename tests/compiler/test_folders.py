@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import rnnkit_compiler
-from rnnkit_compiler import _program, compiled
+from rnnkit_compiler import _candidates, compiled
 from rnnkit_compiler.backends.base.backend import Backend
 
 ROOT = Path(rnnkit_compiler.__file__).parent
@@ -31,6 +31,7 @@ ORDER = (
     *("backends.cpp.code", *(f"backends.{name}" for name in OWN_BACKENDS if name != "torch"), "_recorded"),
     *(
         "_devices",
+        "_candidates",
         "_program",
         "_drawing",
         "_running",
@@ -40,6 +41,7 @@ ORDER = (
         "_writing",
         "_making",
         "_annealing",
+        "_contents",
         "_programs",
         "_rivals",
         "_symbols",
@@ -86,7 +88,7 @@ def test_every_folder_says_in_a_sentence_what_is_in_it():
 
 
 def test_the_names_that_users_choose_come_from_the_list_of_backends():
-    assert all(issubclass(backend, Backend) for backend in _program.BACKENDS)
-    assert tuple(backend.name for backend in _program.BACKENDS) == compiled.BACKENDS
+    assert all(issubclass(backend, Backend) for backend in _candidates.BACKENDS)
+    assert tuple(backend.name for backend in _candidates.BACKENDS) == compiled.BACKENDS
     assert sorted(compiled.BACKENDS) == OWN_BACKENDS
     assert compiled.BACKENDS[-1] == "torch"  # which takes whatever can be recorded

@@ -65,6 +65,18 @@ class DrawingByText(Wired):
         return self.recurrent(h) * getattr(self.wiring.generator, "ran" + "dom")()
 
 
+class DrawingByAMethod(Wired):
+    """That it keeps, under a name of its own."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        generator = self.wiring.generator
+        self.next_number = generator.random
+
+    def mixed(self, h):
+        return self.recurrent(h) * self.next_number()
+
+
 class DrawingInProject(Wired):
     def project(self, xs):
         return xs * self.wiring.drawn()
@@ -98,13 +110,14 @@ def outcome(layer, unroller):
 
 
 @pytest.mark.parametrize("name", GENERATORS)
-def test_a_generator_that_the_step_does_not_draw_from_is_no_obstacle(name):
+def test_a_generator_that_the_step_does_not_draw_from_is_no_obstacle(name, recorded):
     layer = build(type("Of", (Wired,), {"make": staticmethod(GENERATORS[name])}))
     assert Compiled().backend_of(layer.cells[0]) == "cpp"
     for _ in range(4):
         assert_same(outcome(layer, "compiled"), outcome(layer, "loop"))
         drawn_from = layer.cells[0].wiring.generator  # by somebody else, between calls
         drawn_from.random_raw() if name == "PCG64" else drawn_from.random()
+    assert len(recorded) <= 3  # with gradients and without, and asked for its backend
     layer.cells[0].wiring.units = 1
     assert_same(outcome(layer, "compiled"), outcome(layer, "loop"))
 
@@ -117,15 +130,17 @@ def test_layers_with_a_generator_are_copied(way):
         layer = way(layer)
 
 
-@pytest.mark.parametrize("kind", [Drawing, DrawingByText, DrawingInProject])
+@pytest.mark.parametrize("kind", [Drawing, DrawingByText, DrawingByAMethod, DrawingInProject])
 @pytest.mark.parametrize("name", ["Generator", "another Generator", "RandomState", "Random"])
-def test_steps_that_draw_from_one_are_the_loops_and_draw_as_often(kind, name):
+def test_steps_that_draw_from_one_are_the_loops_and_draw_as_often(kind, name, recorded):
     kind = type(kind.__name__, (kind,), {"make": staticmethod(GENERATORS[name])})
     first, second = build(kind), build(kind)
-    assert Compiled().backend_of(first.cells[0]) == "loop"
-    for _ in range(3):
+    # what project() draws, it draws itself
+    assert Compiled().backend_of(first.cells[0]) == ("cpp" if issubclass(kind, DrawingInProject) else "loop")
+    for _ in range(5):
         assert_same(outcome(first, "compiled"), outcome(second, "loop"))
     assert first.cells[0].wiring.drawn() == second.cells[0].wiring.drawn()
+    assert len(recorded) <= 3
 
 
 def test_literals_beside_code_that_prints():

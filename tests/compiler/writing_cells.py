@@ -85,7 +85,105 @@ class KeepsByIndex(Holding):
         return self.turned
 
 
-NATIVE = (KeepsGates, KeepsDetached, WritesThenReads, KeepsSeveral, KeepsInSubmodule, KeepsWhatItReads, KeepsByIndex)
+class DrawsAsWell(Holding):
+    """The kernel draws for all steps but the last, which draws for itself."""
+
+    def mixed(self, h):
+        self.seen = nn.functional.dropout(h, 0.4)
+        return self.recurrent(self.seen)
+
+
+class KeepsWhatWaitsForNoState(Holding):
+    """Of which there is one for all steps: the projection is not in the kernel."""
+
+    def step(self, x, state):
+        (h,) = state
+        self.gate = torch.sigmoid(x)
+        h = self.gate * torch.tanh(self.recurrent(h)) + (1 - self.gate) * h
+        return h, (h,)
+
+
+class ProjectsInParts(Holding):
+    """By more than products, and in a form of its own."""
+
+    def project(self, xs):
+        return torch.tanh(self.inputs(xs)), (xs.sum(-1, keepdim=True),)
+
+    def step(self, p, state):
+        (h,), (x, (gate,)) = state, p
+        self.gate = torch.sigmoid(gate + self.recurrent(h))
+        h = torch.tanh(x + self.gate * h)
+        return h, (h,)
+
+
+class DrawsInItsProjection(Holding):
+    def project(self, xs):
+        return nn.functional.dropout(self.inputs(xs), 0.3)
+
+    def mixed(self, h):
+        self.seen = self.recurrent(h)
+        return self.seen
+
+
+class Spike(torch.autograd.Function):
+    """With a gradient of its own, as spiking networks have."""
+
+    @staticmethod
+    def forward(ctx, x, slope):
+        ctx.save_for_backward(x)
+        ctx.slope = slope
+        return (x > 0).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx, grad):
+        (x,) = ctx.saved_tensors
+        return grad / (1 + (ctx.slope * x).pow_(2)), None
+
+
+class Neuron(nn.Module):
+    """Keeps potential and reset in buffers, which take the form of the batch, and has its own method as attribute."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("potential", torch.zeros(0), persistent=False)
+        self.decay = nn.Parameter(torch.tensor(0.9))
+        self.advanced = self.subtracting
+
+    def subtracting(self, x):
+        return self.decay.clamp(0, 1) * self.potential + x - self.reset
+
+    def forward(self, x, potential):
+        self.potential = potential
+        if self.potential.shape != x.shape:
+            self.potential = torch.zeros_like(x)
+        self.reset = Spike.apply(self.potential - 0.5, 2.0).clone().detach()
+        self.potential = self.advanced(x)
+        return Spike.apply(self.potential - 0.5, 2.0), self.potential
+
+
+class Spiking(Holding):
+    def hold(self):
+        self.neuron = Neuron()
+
+    def step(self, p, state):
+        (h,) = state
+        spikes, h = self.neuron(p + self.recurrent(torch.tanh(h)), h)
+        return spikes + h, (h,)
+
+
+class WritesItsBuffer(Holding):
+    def hold(self):
+        self.register_buffer("seen", torch.zeros(H))
+
+    def mixed(self, h):
+        self.seen = h.mean(0)
+        return self.recurrent(h)
+
+
+NATIVE = (
+    *(KeepsGates, KeepsDetached, WritesThenReads, KeepsSeveral, KeepsInSubmodule, KeepsWhatItReads, KeepsByIndex),
+    *(DrawsAsWell, KeepsWhatWaitsForNoState, ProjectsInParts, DrawsInItsProjection, Spiking, WritesItsBuffer),
+)
 
 
 class Counts(Holding):
@@ -212,6 +310,42 @@ class AsksItsParent(Holding):
         return self.recurrent(h) * factor
 
 
+class AsksByTorchsMethod(Holding):
+    def hold(self):
+        self.register_buffer("seen", torch.ones(H, dtype=torch.float64))
+
+    def mixed(self, h):
+        try:
+            factor = self.__getattr__("seen")
+        except AttributeError:
+            factor = torch.ones(H, dtype=h.dtype)
+        self.seen = factor * 0.5
+        return self.recurrent(h) * factor
+
+
+class AsksByTheClass(AsksByTorchsMethod):
+    def mixed(self, h):
+        try:
+            factor = nn.Module.__getattr__(self, "seen")
+        except AttributeError:
+            factor = torch.ones(H, dtype=h.dtype)
+        self.seen = factor * 0.5
+        return self.recurrent(h) * factor
+
+
+class AsksItsTable(Holding):
+    """Which a copy of it has too."""
+
+    def hold(self):
+        self.register_buffer("seen", torch.ones(H, dtype=torch.float64))
+        self.table = [self._buffers]
+
+    def mixed(self, h):
+        mixed = self.recurrent(h) * self.table[0]["seen"]
+        self.seen = torch.full((H,), 0.5, dtype=h.dtype)
+        return mixed
+
+
 class AsksStatically(Holding):
     def mixed(self, h):
         factor = inspect.getattr_static(self, "seen", None)
@@ -294,6 +428,26 @@ class ReadsOnTheWayBack(Holding):
         return mixed
 
 
+class Logging(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, cell):
+        ctx.cell = cell
+        return x * 1.0
+
+    @staticmethod
+    def backward(ctx, grad):
+        ctx.cell.seen = grad.detach()
+        return grad, None
+
+
+class WritesOnTheWayBack(Holding):
+    """What is there in the end is of the first step."""
+
+    def mixed(self, h):
+        self.seen = h.detach()
+        return Logging.apply(self.recurrent(h), self)
+
+
 class ReadsWhatProjectWrites(Holding):
     def project(self, xs):
         self.projected = self.inputs(xs)
@@ -329,19 +483,13 @@ class CountsBeside(Holding):
         return self.recurrent(h)
 
 
-class WritesItsBuffer(Holding):
+class CountsInABuffer(Holding):
     def hold(self):
-        self.register_buffer("seen", torch.zeros(H))
+        self.register_buffer("steps", torch.zeros((), dtype=torch.float64))
 
     def mixed(self, h):
-        self.seen = h.detach().mean(0)
-        return self.recurrent(h)
-
-
-class DrawsAsWell(Holding):
-    def mixed(self, h):
-        self.seen = nn.functional.dropout(h, 0.4)
-        return self.recurrent(self.seen)
+        self.steps = self.steps + 0.1
+        return self.recurrent(h) + self.steps
 
 
 class SolvesAsWell(Holding):
@@ -394,8 +542,17 @@ class WritesForOneRow(Holding):
 LEFT = (
     *(Counts, Remembers, AsksWhether, AsksForNone, AsksByDefault, AsksItsDictionary, ShadowsItsClass),
     *(Appends, ExchangesItsParameter, Swallows, AsksPastItself, AsksItsParent, AsksStatically, ListsItsNames),
-    *(ListsNamesOfModules, Deletes, AnswersItself, IsTakenApart, AsksWhatItIs, ReadsOnTheWayBack),
-    *(CountsBeside, WritesItsBuffer, DrawsAsWell, SolvesAsWell, ProjectWrites, ReadsWithoutGradients, WritesTheFirst),
+    *(ListsNamesOfModules, Deletes, AnswersItself, IsTakenApart, AsksWhatItIs, ReadsOnTheWayBack, WritesOnTheWayBack),
+    *(
+        AsksByTorchsMethod,
+        AsksByTheClass,
+        CountsBeside,
+        CountsInABuffer,
+        SolvesAsWell,
+        ProjectWrites,
+        ReadsWithoutGradients,
+        WritesTheFirst,
+    ),
     *(ReadsWhatProjectWrites, WritesBeside, WritesBesideOnce, WritesWithoutGradients, WritesForOneRow),
 )
 """Whose steps are the loop's, or those of them that write."""

@@ -1,6 +1,6 @@
 """A step in the intermediate form, and the forms in which tensors enter it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -8,6 +8,8 @@ import torch
 
 from rnnkit_compiler.ir.graph import Graph, Node, needed
 from rnnkit_compiler.ir.whole_numbers import Growth
+from rnnkit_compiler.trace.connection import connected
+from rnnkit_compiler.trace.recording import Recording
 
 
 class InFloat32(NamedTuple):
@@ -59,6 +61,13 @@ class Connected(NamedTuple):
     states: list[bool]
     invariants: frozenset[int]
     """Their numbers, among others."""
+
+    @classmethod
+    def of(cls, recording: Recording, parts: Sequence[int]) -> "Connected":
+        """Return it of a recording, and of the parts that its steps read, by number."""
+        found = connected(recording)
+        read, states = ([number in found for number in each] for each in (parts, recording.states))
+        return cls(read, states, found)
 
 
 Answer = Callable[[Node], list[Node]]

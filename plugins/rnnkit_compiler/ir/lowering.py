@@ -32,7 +32,7 @@ from rnnkit_compiler.ir.values import (
     written,
 )
 from rnnkit_compiler.trace.backward import members, without
-from rnnkit_compiler.trace.connection import connected
+from rnnkit_compiler.trace.naming import line_at
 from rnnkit_compiler.trace.recording import Call, Recording, Ref
 from rnnkit_compiler.trace.split import Split
 
@@ -82,7 +82,10 @@ class Lowering:
         self._lower = partial(self._by_rule, rules=rules, complex_rules=complex_rules)
         self.members = members(self.split.core)
         for call in without(self.split.core, self.members):
-            self.lower(call)
+            try:
+                self.lower(call)
+            except NotLowerable as reason:
+                raise reason.placed(line_at(recording.place_of(call))) from reason
         results = [*zip(recording.states, recording.next_states, strict=True)]
         states = [self._result(after, before) for before, after in results]
         output, features = self._output(recording.output)
@@ -103,7 +106,7 @@ class Lowering:
             self.constants.tables,
             self.dtypes.precisions.in_float32(self.values, self.vectors, self.factors.matrices),
             self._names(),
-            self._connected(),
+            Connected.of(recording, self.split.parts),
             self.answers,
         )
 
@@ -113,11 +116,6 @@ class Lowering:
         found = {self.values[number].node: name for number, name in named.items() if number in self.values}
         read = [(k, vector) for k, vector in enumerate(self.vectors) if vector.number in named]
         return found | {self.graph.make("vector", (), prod(v.shape), k): named[v.number] for k, v in read}
-
-    def _connected(self) -> Connected:
-        found = connected(self.recording)
-        parts, states = ([number in found for number in each] for each in (self.split.parts, self.recording.states))
-        return Connected(parts, states, found)
 
     def _output(self, number: int) -> tuple[Node, tuple[int, ...]]:
         """Return the output and its features; complex ones have one dimension more, of two, in front."""

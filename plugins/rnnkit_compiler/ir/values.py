@@ -45,6 +45,17 @@ OF_TRUTHS = {"mul": "logical_and", "minimum": "logical_and", "add": "logical_or"
 class NotLowerable(Exception):  # noqa: N818 - a reason, not an error: what raises it falls back
     """An operation has no counterpart in the intermediate form; says which."""
 
+    place = ""
+    """The author's line that calls it; empty: not known."""
+
+    def placed(self, place: str) -> "NotLowerable":
+        """Return what says the same and, if it did not before, where that is."""
+        if self.place or not place:
+            return self
+        found = NotLowerable(f"{self} ({place})")
+        found.place = place
+        return found
+
 
 @dataclass(frozen=True)
 class Value:

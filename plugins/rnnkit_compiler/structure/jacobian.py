@@ -12,6 +12,7 @@ from rnnkit_compiler._cache import Cache
 from rnnkit_compiler.structure.owners import owners_of
 from rnnkit_compiler.structure.spans import Spans, spans_of_states
 from rnnkit_compiler.structure.stages import Stage, stages_of
+from rnnkit_compiler.trace.asked import asked_by
 from rnnkit_compiler.trace.example import example
 from rnnkit_compiler.trace.fingerprint import Fingerprint
 from rnnkit_compiler.trace.held import Held
@@ -109,8 +110,8 @@ def _found_owners(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor]) -> Ma
             recording = record(cell, [xs], states, _step_of_a_sequence)
     except NotRecordable as error:
         return Unproven(str(error))
-    if recording.draws:
-        return Unproven("step() draws random numbers")
+    if reason := _obstacle(recording):
+        return Unproven(reason)
     with torch.device("cpu"):  # whatever the default is
         own = own_paths(cell)
         return {path: owners for path, owners in owners_of(recording).items() if path in own}
@@ -128,16 +129,24 @@ _known: Cache[StateJacobian | Unproven] = Cache(CAPACITY)
 def _proven(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor]) -> StateJacobian | Unproven:
     try:
         recording = record_projected(cell, xs, states)
-        if recording.draws:
-            return Unproven("step() draws random numbers")
         if any(isinstance(path, Held) for path in recording.weights):
             return Unproven("step() reads a tensor in a list or the like, where another may be on the way back")
+        if reason := _obstacle(recording):
+            return Unproven(reason)
     except NotRecordable as error:
         return Unproven(str(error))
     except Exception as error:  # of project(), on numbers of our own: the loop says so of the user's, if it is so there
         return Unproven(f"trying the cell fails ({first_line(error)})")
     with torch.device("cpu"):
         return state_jacobian(recording, tuple(cell.state_names))
+
+
+def _obstacle(recording: Recording) -> str:
+    """Say why what is proven of a recording may not hold at the next call; empty: it does."""
+    if recording.draws:
+        return "step() draws random numbers"
+    asked = asked_by(recording)
+    return f"step() asks for what is in {', '.join(asked)}, which may change" if asked else ""
 
 
 def state_jacobian(recording: Recording, names: tuple[str, ...]) -> StateJacobian:

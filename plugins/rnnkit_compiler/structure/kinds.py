@@ -57,7 +57,12 @@ REDUCES = frozenset(
 ALONG = frozenset(("_softmax", "_log_softmax", "cumsum", "cumprod", "logcumsumexp", "native_layer_norm"))
 """What makes each element of all along some dimensions."""
 
-ELEMENTWISE = frozenset(("log_sigmoid_forward", "_prelu_kernel"))
+ELEMENTWISE = frozenset(
+    (
+        *("log_sigmoid_forward", "_prelu_kernel", "mse_loss_backward", "smooth_l1_loss_backward"),
+        "huber_loss_backward",
+    )
+)
 """What goes element by element, and is not tagged so by torch."""
 
 

@@ -32,6 +32,11 @@ class Spans(Flow):
         marks = self.of(number)[0].reshape(-1, len(self.nothing))
         return -marks[:, 2 * source], marks[:, 2 * source + 1]
 
+    def depends(self, number: int, source: int) -> bool:
+        """Tell whether a tensor, which may be without rows, depends on a source."""
+        marks = self.of(number)
+        return bool((-marks[..., 2 * source] <= marks[..., 2 * source + 1]).any())
+
 
 def spans_of_states(recording: Recording, wanted: Sequence[int]) -> Spans:
     """Carry the elements of the state to what is wanted, tensors by number."""

@@ -45,13 +45,8 @@ class Stage:
 def stages_of(recording: Recording, names: Sequence[str], spans: Spans) -> list[Stage]:
     """Return the stages of a recorded step, given the spans of its next states."""
     count = len(names)
-    reads = [[_depends(spans, recording.next_states[new], old) for old in range(count)] for new in range(count)]
+    reads = [[spans.depends(recording.next_states[new], old) for old in range(count)] for new in range(count)]
     return [_stage(recording, names, spans, members, reads) for members in _in_order(reads)]
-
-
-def _depends(spans: Spans, number: int, source: int) -> bool:
-    least, greatest = spans.span(number, source)
-    return bool((least <= greatest).any())
 
 
 def _in_order(reads: Sequence[Sequence[bool]]) -> list[tuple[int, ...]]:
@@ -112,7 +107,7 @@ def _nonlinearity(recording: Recording, names: Sequence[str], spans: Spans, memb
 def _sentences(degrees: Degrees, names: Sequence[str], spans: Spans, members: tuple[int, ...]) -> list[str]:
     entered: dict[str, list[str]] = {}
     for call in degrees.culprits:
-        read = [k for k in members if any(_depends(spans, number, k) for number in call.reads)]
+        read = [k for k in members if any(spans.depends(number, k) for number in call.reads)]
         said = _manner(call.base_name, [names[k] for k in read])
         called = entered.setdefault(said, [])
         if call.base_name not in called:

@@ -41,13 +41,27 @@ class Accesses:
 
     def is_written_first(self, module: nn.Module, name: str) -> bool:
         """Tell whether an attribute was set, is what it was set to, and was neither read nor looked for before that."""
-        reads = {(id(module), one) for one in (name, *TABLES)}
-        return (id(module), name) in self._written and reads.isdisjoint(self._read)
+        return (id(module), name) in self._written and not self.is_read(module, name)
+
+    def is_read(self, module: nn.Module, name: str) -> bool:
+        """Tell whether an attribute was read or looked for that was not set before."""
+        return not self._read.isdisjoint((id(module), one) for one in (name, *TABLES))
+
+    def is_touched(self, module: nn.Module, name: str) -> bool:
+        """Tell whether an attribute was read, looked for or set."""
+        return self.is_read(module, name) or (id(module), name) in self._written
+
+    def forget(self) -> None:
+        """Note from now on as if nothing had been read or set."""
+        self._read.clear()
+        self._written.clear()
 
     def note_read(self, module: nn.Module, name: str, caller: FrameType) -> None:
         """Note that some code asks for an attribute, or takes it away."""
         if (caller.f_globals.get("__name__"), caller.f_code.co_name) in OF_TORCH:
-            return
+            if caller.f_code.co_name != "__getattr__":
+                return
+            name = caller.f_locals["name"]  # which code may ask for by this very method
         if (id(module), name) not in self._written:
             self._read.add((id(module), name))
 

@@ -9,21 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from rnnkit_compiler.trace.recording import Call, NotRecordable, Recording, Ref
 
 aten = torch.ops.aten
-
-
-def mask_of(calls: Sequence[Call], value: Tensor, number: int | None) -> int | None:
-    """Return which mask a number says to be true everywhere, as torch's own checks ask before they raise.
-
-    None: it says something else, for a step that branches on it, by rows that the results may not show.
-    """
-    made = next((call for call in reversed(calls) if number in call.outputs), None)
-    is_check = made is not None and made.operator is aten._is_all_true.default and bool(value)
-    return made.reads[0] if made is not None and is_check else None
 
 
 def hold(recording: Recording) -> None:

@@ -29,7 +29,7 @@ MOST_WASTE = 8
 def decomposed(recording: Recording) -> Recording:
     """Return a recording in which products stand in place of convolutions and bilinear forms of rows and weights."""
     copied = replace(recording, calls=[], shapes=[*recording.shapes], dtypes=[*recording.dtypes])
-    copied.constants = dict(recording.constants)
+    copied.constants, copied.places = dict(recording.constants), dict(recording.places)
     writer = _Writer(copied)
     for call in recording.calls:
         literal = _literal(recording, call)
@@ -37,7 +37,9 @@ def decomposed(recording: Recording) -> Recording:
             copied.constants[call.output] = literal
             continue
         write = WRITTEN.get(call.base_name)
+        first = len(copied.shapes)
         result = None if write is None else write(writer, call)
+        copied.places |= dict.fromkeys(range(first, len(copied.shapes)), recording.place_of(call))
         if result is None:
             writer.recording.calls.append(call)
         else:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 import rnnkit
+from rnnkit_compiler.trace.holdings import with_held
 from rnnkit_compiler.trace.put_back import put_back
 
 
@@ -23,10 +24,13 @@ def example(cell: rnnkit.Cell) -> tuple[Tensor, rnnkit.State]:
 def on_trial(cell: rnnkit.Cell) -> Iterator[rnnkit.Cell]:
     """Give a copy of a cell that may be run as one likes: a normalisation in `project` counts what it sees.
 
-    Its buffers are its own, and what it writes into lists and the like that it shares is put back.
+    Buffers and other tensors that it has by name are its own, and what it writes into lists and the like that it
+    shares is put back.
     """
-    with put_back(cell):
-        yield rnnkit.copy_with_tensors(cell, {name: buffer.clone() for name, buffer in cell.named_buffers()})
+    with put_back(cell) as found:
+        own = {**dict(cell.named_buffers(remove_duplicate=False)), **found.attributes}
+        clones = {id(tensor): tensor.clone() for tensor in own.values() if not tensor.requires_grad}
+        yield with_held(cell, {path: clones[id(one)] for path, one in own.items() if id(one) in clones})
 
 
 def first_number(cell: rnnkit.Cell) -> Tensor | None:

@@ -1,6 +1,6 @@
 """Examples: the numbers on which a step is recorded, in rows that differ, and others to check it by."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 import torch
@@ -35,7 +35,7 @@ class Examples(NamedTuple):
     """The ids of weights that a step may come upon elsewhere, so that nothing stands in for them."""
 
     meets_cell: bool
-    """Whether a copy of the cell may come upon modules of the cell itself."""
+    """Whether a copy of the cell may come upon modules of the cell itself, or their tables."""
 
     generators: Generators
     """What draws in all runs."""
@@ -55,7 +55,7 @@ def examples_of(cell: rnnkit.Cell, parts: Sequence[Tensor], states: Sequence[Ten
             **held.tensors,
         },
         held.live,
-        held.holds_modules,
+        held.meet_cell,
         Generators(next((tensor.device for tensor in (*parts, *states)), torch.device("cpu"))),
     )
 
@@ -78,12 +78,17 @@ def _example(shape: Sequence[int], like: Tensor, domain: str | None) -> Tensor:
         return rows.to(like.device, like.dtype).view(count, *shape)
 
 
-def otherwise(examples: Examples) -> Examples:
-    """Return examples with other numbers of the same kind; of large weights, which nobody reads singly, the same."""
+def otherwise(examples: Examples, kept: Collection[str] = ()) -> Examples:
+    """Return examples with other numbers of the same kind; of large weights, which nobody reads singly, the same.
+
+    Args:
+        examples: that are changed.
+        kept: the paths of those that stay.
+    """
+    stay = {id(examples.weights[path]) for path in kept}.union(examples.live)
     weights = {id(tensor): tensor for tensor in examples.weights.values()}  # tied ones stay tied
     others = {
-        key: tensor if tensor.numel() > LARGE or key in examples.live else _other(tensor)
-        for key, tensor in weights.items()
+        key: tensor if tensor.numel() > LARGE or key in stay else _other(tensor) for key, tensor in weights.items()
     }
     return examples._replace(
         parts=[_other(tensor) for tensor in examples.parts],

@@ -1,16 +1,17 @@
 """The fingerprint of a cell: equal for two cells whose steps are the same but for the values of their tensors."""
 
 from collections.abc import Container, Hashable, Iterable, Iterator
+from types import MethodType
 from typing import Any
 
 from torch import Tensor, nn
 
-from rnnkit_compiler.trace.foreign_generators import KINDS, METHODS
+from rnnkit_compiler.trace.foreign_generators import KINDS, STATES
 from rnnkit_compiler.trace.frozen import EXACT, Seen, Unfrozen, frozen, kind_of
 from rnnkit_compiler.trace.held import form_of, is_ordinary
-from rnnkit_compiler.trace.identity import Identity
+from rnnkit_compiler.trace.identity import Identity, identity
 from rnnkit_compiler.trace.reach import Reach
-from rnnkit_compiler.trace.torch_modules import FOR_ALL, attributes_of, hooks_of
+from rnnkit_compiler.trace.torch_modules import FOR_ALL, attributes_of, hooks_of, tables_of
 
 MISSING = object()
 
@@ -31,11 +32,17 @@ class Fingerprint:
         self.again: list[nn.Module] = []
         """Modules of the cell that are held there as well."""
 
+        self.meets_itself = False
+        """Whether a copy of the cell may come upon modules of the cell, or their tables, in what both hold."""
+
         self.has_hooks = any(FOR_ALL)
         """Whether a module that a step may call has hooks, which a recorded step would not call."""
 
         self.unseen = ""
         """What the cell holds whose changes cannot be seen, so that no recording may be kept; empty: nothing."""
+
+        self.reach: Reach | None = None
+        """What was walked; None: something may change unseen."""
 
         self._first: dict[int, int] = {}
         self._seen: Seen = {}
@@ -43,13 +50,14 @@ class Fingerprint:
         """Equal for two cells whose steps are the same but for the values of their tensors."""
 
         try:
-            own, reach = self._module(cell, ""), Reach(cell)
+            own = self._module(cell, "")
+            self.reach = reach = Reach(cell)
             self.has_hooks |= any(any(hooks_of(one)) for one in reach.outer)
             self.key = (own, (reach.key(self._seen), self._find_beside(cell)))
             held = (*self.tensors, *self.attributes.values(), *self.beside)
             drawing = next((value for _, value in self._seen.values() if isinstance(value, KINDS)), None)
-            if drawing is not None and reach.names_any(METHODS):
-                self.unseen = f"the step may draw from a {type(drawing).__name__} that the cell holds"
+            if drawing is not None and reach.names_any(STATES):
+                self.unseen = f"the step may read the state of a {type(drawing).__name__} that the cell holds"
             if (place := reach.libraries.asks_for_grad) and has_grad(held):
                 self.unseen = f"{place} may ask for the gradient of a parameter, which has one"
         except Unfrozen as reason:
@@ -70,6 +78,8 @@ class Fingerprint:
         values = [value for _, value in self._seen.values()]
         self.beside = [value for value in values if is_ordinary(value)]
         self.again = [value for value in values if id(value) in own]
+        tables = {id(table) for module in cell.modules() for table in tables_of(module)}
+        self.meets_itself = bool(self.again) or not tables.isdisjoint(self._seen)
         names: dict[int, Hashable] = {**self._first}
         others = (*self.attributes.items(), *enumerate(self.beside))
         tied = ((name, names.setdefault(id(tensor), name)) for name, tensor in others)
@@ -80,7 +90,7 @@ class Fingerprint:
         self.has_hooks |= any(hooks_of(module))
         for name, value in attributes_of(module):
             own.append(name)
-            own.append(self._attribute(path + name, value))
+            own.append(_of_own_method(module, value) or self._attribute(path + name, value))
         for table in (module._parameters, module._buffers):
             for name, tensor in table.items():
                 own.append(name)
@@ -103,6 +113,12 @@ class Fingerprint:
         self.tensors.append(tensor)
         place = self._first.setdefault(id(tensor), len(self._first))
         return (place, form_of(tensor))
+
+
+def _of_own_method(module: nn.Module, value: object) -> Hashable:
+    """Describe a method of a module that is its attribute as well; those of a copy are the copy's."""
+    is_own = isinstance(value, MethodType) and value.__self__ is module
+    return (MethodType, identity(value.__func__)) if is_own else None  # type: ignore[attr-defined]
 
 
 def has_grad(tensors: Iterable[Tensor]) -> bool:

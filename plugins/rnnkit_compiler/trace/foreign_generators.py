@@ -1,9 +1,11 @@
 """Generators of NumPy's and Python's that a cell holds, as one by which a graph was drawn in `__init__`: their states.
 
-A state that is as it was has drawn nothing. A step that draws changes it, and is seen to write.
+A step that draws from one changes its state while it is recorded. What others draw in between is nothing to the step.
 """
 
 import random
+from collections.abc import Iterable
+from types import BuiltinMethodType
 from typing import Any
 
 import numpy as np
@@ -12,13 +14,35 @@ KINDS = (random.Random, np.random.Generator, np.random.BitGenerator, np.random.R
 KNOWN = frozenset((*KINDS[:2], KINDS[3], np.random.PCG64, np.random.MT19937, np.random.Philox, np.random.SFC64))
 """Those whose state is all that there is to them: not of a class that is derived."""
 
-METHODS = frozenset(name for kind in KINDS for name in dir(kind) if not name.startswith("_"))
-"""What a step may call or read of one."""
+STATES = frozenset(("getstate", "get_state", "state", "bit_generator"))
+"""By what a step may read what one will draw, without its drawing."""
 
 
 def is_known(value: object) -> bool:
     """Tell whether a value is a generator whose state can be told and put back."""
     return type(value) in KNOWN and (not isinstance(value, np.random.Generator) or type(value.bit_generator) in KNOWN)
+
+
+def generators_in(values: Iterable[Any]) -> list[Any]:
+    """List the generators among some values, and those whose methods are: `self.draw = generator.normal`."""
+    owners = (value.__self__ if isinstance(value, BuiltinMethodType) else value for value in values)
+    return [*{id(owner): owner for owner in owners if is_known(owner)}.values()]
+
+
+class Drawn:
+    """Tells whether some generators have drawn since it was made.
+
+    Args:
+        generators: which are known.
+    """
+
+    def __init__(self, generators: Iterable[Any]) -> None:
+        self._before = [(generator, written(state_of(generator))) for generator in generators]
+
+    def kind(self) -> str:
+        """Return the kind of one that has; empty: none has."""
+        found = (type(one).__name__ for one, before in self._before if written(state_of(one)) != before)
+        return next(found, "")
 
 
 def state_of(generator: Any) -> Any:

@@ -223,7 +223,7 @@ def contents_of(value: Any, where: str) -> list[Any] | None:
     if isinstance(value, C_DATA) and not isinstance(value, C_POINTERS):
         return [bytes(memoryview(value))]
     if isinstance(value, foreign_generators.KINDS) and foreign_generators.is_known(value):
-        return [foreign_generators.written(foreign_generators.state_of(value))]
+        return []
     if isinstance(value, (C_DATA, *foreign_generators.KINDS)):  # of numbers elsewhere
         raise Unfrozen(f"{where} is a {type(value).__name__}, whose changes are not seen")
     if isinstance(value, np.ndarray | array | bytearray | memoryview):

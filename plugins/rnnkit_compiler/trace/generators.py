@@ -1,6 +1,7 @@
 """Generators: whose random states a step's draws move on, and where they have to stand between two draws."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -69,6 +70,15 @@ class Generators:
         """Raise NotRecordable if the step has set a generator."""
         for source in self._states:
             self._check(source)
+
+    @contextmanager
+    def unmoved(self) -> Iterator[None]:
+        """Have those that were drawn from stand where they stand now when it is left."""
+        put_back = remembered(source.generator for source in self._states)
+        try:
+            yield
+        finally:
+            put_back()
 
     def __enter__(self) -> "Generators":
         """Begin a recording, with the default generators where they stand now; who calls puts these back."""

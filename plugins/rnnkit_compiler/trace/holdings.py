@@ -28,8 +28,8 @@ class Holdings:
         self.tensors: dict[str, Tensor] = found.attributes | beside
         """By their paths."""
 
-        self.holds_modules = bool(found.again)
-        """Whether there are modules of the cell among what it holds elsewhere."""
+        self.meet_cell = found.meets_itself
+        """Whether there are modules of the cell, or their tables, among what it holds elsewhere."""
 
         modules = [inner for module in found.again for inner in module.modules()]
         again = [value for module in modules for _, value in contents_of(module) if is_ordinary(value)]
@@ -63,6 +63,7 @@ def of_use(recording: Recording, weights: Mapping[str, Tensor], cell: torch.nn.M
     """
     own = own_paths(cell)
     read = {number for call in recording.calls for number in call.reads}.union(recording.results)
+    read |= recording.asked
     used = {path: number for path, number in recording.weights.items() if path in own or number in read}
     devices = {weights[path].device for path in used}
     if len(devices) > 1 and not used.keys() <= own:

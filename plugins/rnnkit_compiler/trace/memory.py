@@ -111,6 +111,15 @@ class Memory:
             alias.root.tensor = before
         alias.views = (*alias.views, view)
 
+    def copied(self, target: Tensor, source: Ref) -> int:
+        """Note what `copy_` makes of a tensor; return its number."""
+        shape, dtype = tuple(target.shape), target.dtype
+        if self._shapes[source.number] != shape:
+            source = Ref(self._emit(aten.expand.default, (source, list(shape)), {})[0])
+        if self._dtypes[source.number] != dtype:
+            return self._emit(aten._to_copy.default, (source,), {"dtype": dtype})[0]
+        return self._emit(aten.clone.default, (source,), {})[0]
+
     def is_stale(self, tensor: Tensor) -> bool:
         """Tell whether a tensor has to be made again before it is read: its memory was written to by another.
 

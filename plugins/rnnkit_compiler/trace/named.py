@@ -49,6 +49,12 @@ class Names(NamedTuple):
 
 
 @lru_cache(maxsize=512)
+def stores(code: CodeType) -> bool:
+    """Tell whether a code, or one inside of it, sets an attribute of something."""
+    return any(step.opname == "STORE_ATTR" for one in _codes(code) for step in dis.get_instructions(one))
+
+
+@lru_cache(maxsize=512)
 def named_in(code: CodeType) -> Names:
     """Return the names in a code."""
     codes = list(_codes(code))

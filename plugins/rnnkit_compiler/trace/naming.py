@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import CodeType, FrameType, TracebackType
 
 from torch import Tensor
 
@@ -17,6 +17,22 @@ RUNNING = f"{FOREIGN[1]}.trace.record"
 
 DEEPEST = 12
 """Frames between an operation and the author's line, at most."""
+
+
+Place = tuple[CodeType, int, str]
+"""Code, a line of it by its number, and the name of its module."""
+
+
+def place_of(frame: FrameType | None) -> Place | None:
+    """Return where a frame is."""
+    return None if frame is None else (frame.f_code, frame.f_lineno, frame.f_globals.get("__name__", ""))
+
+
+def line_at(place: Place | None) -> str:
+    """Name the line of a place, `cells.py:12`; empty: it is not the author's, or in no file."""
+    if place is None or not is_own(place[2], frozenset()) or place[0].co_filename.startswith("<"):
+        return ""
+    return f"{Path(place[0].co_filename).name}:{place[1]}"
 
 
 def author_frame() -> FrameType | None:

@@ -1,12 +1,15 @@
 """The projection: whether it may be recorded with the step, as what it makes of one row of one step."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor
 
 import rnnkit
 from rnnkit_compiler.trace.example import on_trial
+from rnnkit_compiler.trace.named import stores
+from rnnkit_compiler.trace.paths import tensor_at
+from rnnkit_compiler.trace.random_states import kept
 from rnnkit_compiler.trace.recording import NotRecordable
 from rnnkit_compiler.trace.written import Written
 
@@ -56,8 +59,7 @@ def check_projection(cell: rnnkit.Cell, xs: Tensor) -> None:
     """
     if not _is_plain(cell):
         raise NotRecordable("project() does more than products and norms")
-    size = STEPS * ROWS * cell.input_size
-    example = torch.linspace(-1, 1, size, dtype=xs.dtype, device=xs.device).sin().view(STEPS, ROWS, -1)
+    example = _several(cell, xs)
     with torch.no_grad(), on_trial(cell) as tried:
         together = rnnkit.parts_of(of_one_step(tried, [example]))
         for t in range(STEPS):
@@ -66,12 +68,37 @@ def check_projection(cell: rnnkit.Cell, xs: Tensor) -> None:
                 raise NotRecordable("project() mixes steps")
 
 
-def check_writes_nothing(cell: rnnkit.Cell, xs: Tensor) -> None:
-    """Raise WritingStep if the projection, which is called once for all steps, writes on the cell."""
-    with torch.no_grad(), on_trial(cell) as tried:
-        written = Written(tried, {})
-        tried.project(xs[:1].detach())
-        written.check(lambda: tried.project(xs[:1].detach()))
+def check_writes_nothing(cell: rnnkit.Cell, xs: Tensor, paths: Iterable[str]) -> None:
+    """Raise NotRecordable if the projection writes on the cell, or in tensors whose contents are looked at.
+
+    It is called once for all steps, between that look and the steps, which would then find something else.
+
+    Args:
+        cell: the cell.
+        xs: like its input; only the dtype and device are read.
+        paths: of these tensors.
+    """
+    with kept(xs), torch.no_grad(), on_trial(cell) as tried:
+        tensors = {path: tensor_at(tried, path) for path in paths}
+        before = {path: (tensor.clone(), tensor._version) for path, tensor in tensors.items()}
+        written, several = Written(tried, tensors), _several(cell, xs)
+        tried.project(several)
+        for path, (values, version) in before.items():
+            is_same = (tensors[path] == values) | (values != values)
+            if tensors[path]._version != version or not bool(is_same.all()):
+                raise NotRecordable(f"project() changes {path} in place, and step() asks for what is in it")
+        written.check(lambda: tried.project(several))
+
+
+def _several(cell: rnnkit.Cell, like: Tensor) -> Tensor:
+    """Return several rows of several steps, of which no two are equal."""
+    size = STEPS * ROWS * cell.input_size
+    return torch.linspace(-1, 1, size, dtype=like.dtype, device=like.device).sin().view(STEPS, ROWS, -1)
+
+
+def may_write(cell: rnnkit.Cell) -> bool:
+    """Tell whether the code of a projection sets an attribute of something."""
+    return stores(type(cell).project.__code__) or "project" in vars(cell)
 
 
 def _is_plain(cell: rnnkit.Cell) -> bool:

@@ -9,15 +9,16 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from rnnkit_compiler.trace.attributes import dictionary_of, slots_of
 from rnnkit_compiler.trace.fingerprint import Fingerprint
-from rnnkit_compiler.trace.foreign_generators import is_known, set_state, state_of, written
-from rnnkit_compiler.trace.frozen import FIXED, Unfrozen
+from rnnkit_compiler.trace.foreign_generators import generators_in, set_state, state_of, written
+from rnnkit_compiler.trace.frozen import FIXED
+from rnnkit_compiler.trace.generators import remembered
 from rnnkit_compiler.trace.kinds import cells
 from rnnkit_compiler.trace.owners import is_library
-from rnnkit_compiler.trace.reach import Reach
 
 MISSING = object()
 
@@ -26,22 +27,22 @@ PutBack = Callable[[], None]
 
 
 @contextmanager
-def put_back(cell: nn.Module) -> Iterator[None]:
-    """Have all that a cell reaches hold what it did before, whatever is run meanwhile.
+def put_back(cell: nn.Module) -> Iterator[Fingerprint]:
+    """Have all that a cell reaches hold what it did before, whatever is run meanwhile; gives what was looked at.
 
     Its own attributes are left, but for those of modules that it holds in a list, say, as well.
     """
-    try:
-        reach = Reach(cell)
-    except Unfrozen:  # it may read anything, and nothing of it will be kept
-        yield
+    found = Fingerprint(cell)
+    if (reach := found.reach) is None:  # it may read anything, and nothing of it will be kept
+        yield found
         return
-    own = {*map(id, cell.modules())}.difference(map(id, Fingerprint(cell).again))
+    own = {*map(id, cell.modules())}.difference(map(id, found.again))
     beside = [value for key, value in reach.opened.items() if key not in own]
     restoring = [one for value in (*beside, *reach.classes) for one in _of_value(value)]
+    restoring += map(_of_generator, generators_in(beside))
     restoring += [_of_names(table, names) for table, names in reach.lookups if type(table) is dict]
     try:
-        yield
+        yield found
     finally:
         for restore in restoring:
             restore()
@@ -57,8 +58,8 @@ def _of_value(value: Any) -> Iterator[PutBack]:
         yield _of_set(value)
     elif isinstance(value, array | bytearray | np.ndarray):
         yield _of_numbers(value)
-    elif is_known(value):
-        yield _of_generator(value)
+    elif isinstance(value, torch.Generator):
+        yield remembered([value])
     if isinstance(value, FunctionType):
         yield _of_table(vars(value))
         yield from (_of_attribute(cell, "cell_contents") for _, cell in cells(value))

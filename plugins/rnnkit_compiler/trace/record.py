@@ -10,10 +10,12 @@ from torch import Tensor
 
 import rnnkit
 from rnnkit.errors import first_line
+from rnnkit_compiler.trace.asked import LARGEST, asked_by, check_answered
 from rnnkit_compiler.trace.conditions import hold
 from rnnkit_compiler.trace.draws import is_ordered, set_apart, with_rows_first
 from rnnkit_compiler.trace.example import on_trial
 from rnnkit_compiler.trace.examples import Examples, examples_of, otherwise
+from rnnkit_compiler.trace.foreign_generators import Drawn, generators_in
 from rnnkit_compiler.trace.holdings import of_use
 from rnnkit_compiler.trace.kinds import REMEMBERING
 from rnnkit_compiler.trace.naming import author_line_of
@@ -26,7 +28,7 @@ from rnnkit_compiler.trace.rewritten import Rewriting
 from rnnkit_compiler.trace.rows import joined
 from rnnkit_compiler.trace.saved_tensors import shielded
 from rnnkit_compiler.trace.solvers import with_checks
-from rnnkit_compiler.trace.trials import Trials
+from rnnkit_compiler.trace.trials import Trials, stand_ins
 from rnnkit_compiler.trace.uncompiled import are_scripted, without_dynamo, without_scripts
 from rnnkit_compiler.trace.unread import check_followed, check_written_first
 from rnnkit_compiler.trace.verification import (
@@ -49,9 +51,6 @@ HIDDEN = {
 }
 """By words of torch's own error, what it comes from."""
 
-LARGEST_TABLE = 1 << 12
-"""Elements of a buffer by which units may be taken: it is compared at every call."""
-
 
 def record(
     cell: rnnkit.Cell, parts: Sequence[Tensor], states: Sequence[Tensor], nest: Nest, may_write: bool = False
@@ -69,7 +68,7 @@ def record(
         NotRecordable: the step reads values, draws numbers, overwrites what others see, fails, or the like.
     """
     examples = examples_of(cell, parts, states)
-    trials = Trials(cell, nest, may_write and not examples.meets_cell)
+    trials = Trials(cell, nest, may_write and not examples.meets_cell, {})
     try:
         return _record(trials, examples)
     except NotRecordable as reason:  # maybe for code of libraries that can be written another way
@@ -84,8 +83,8 @@ def record(
 def _record(trials: Trials, examples: Examples) -> Recording:
     cell = trials.cell
     try:
-        with put_back(cell):
-            return _recorded(trials, examples, Reach(cell))
+        with put_back(cell) as found:
+            return _recorded(trials, examples, found.reach or Reach(cell))
     except NotRecordable:
         raise
     except Exception as error:  # whatever it is: where the step is to blame, the loop says so of the user's own tensors
@@ -97,12 +96,16 @@ def _record(trials: Trials, examples: Examples) -> Recording:
 def _recorded(trials: Trials, examples: Examples, reach: Reach) -> Recording:
     trials = trials._replace(tries_first=any(isinstance(one, REMEMBERING) for one in reach.opened.values()))
     with _surroundings(reach, examples.parts[0]), examples.generators:
+        drawn = Drawn(generators_in(reach.opened.values()))
         all_, few = (trials.run(examples, rows) for rows in (ALL, FEW))  # all first: of them are the draws
+        if kind := drawn.kind():
+            raise NotRecordable(f"step() draws from a {kind} of Python's or NumPy's, which kernels do not")
         recording = joined(few.recording, all_.recording)
         recording.weights = of_use(recording, examples.weights, trials.cell)
         recording.tables = _tables(recording, examples.weights)
         recording.writes = tuple(sorted({*all_.recording.writes, *few.recording.writes}))
-        others = otherwise(examples)
+        check_answered(recording)
+        others = otherwise(examples, asked_by(recording))
         with torch.no_grad():
             check_values(recording, few, trials.again(others, TWO, recording.writes))
         set_apart(recording)
@@ -126,11 +129,11 @@ def _check_writes(recording: Recording, trials: Trials, examples: Examples, reac
     """Raise WritingStep unless no step depends on what another writes, and kernels may run all but the last."""
     paths = recording.writes
     check_followed(trials.cell, paths, reach)
-    if recording.raises or recording.for_slopes:  # by which they may be read on the way back
+    if recording.raises:  # or not, once for all steps
         raise WritingStep(paths, always=True)
-    for grad, given, rows in ((True, examples, ALL), (False, otherwise(examples), TWO)):
+    for grad, given, rows in ((True, examples, ALL), (False, otherwise(examples, asked_by(recording)), TWO)):
         with torch.set_grad_enabled(grad):
-            check_written_first(trials.copy(given.weights, paths), paths, partial(trials.step, given, rows))
+            check_written_first(trials.copy(stand_ins(given), paths), paths, partial(trials.step, given, rows))
 
 
 @contextmanager
@@ -169,12 +172,12 @@ def _is_for_one_row(recording: Recording, trials: Trials, examples: Examples) ->
         return False
 
 
-def record_projected(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor]) -> Recording:
+def record_projected(cell: rnnkit.Cell, xs: Tensor, states: Sequence[Tensor], may_write: bool = False) -> Recording:
     """Record one step of `cell`, from what it makes of `xs` (T, B, D); the projection is not in the recording."""
     with kept(xs), torch.no_grad(), on_trial(cell) as tried:
         projected = tried.project(xs[:1].detach())
     parts = rnnkit.parts_of(projected)
-    recording = record(cell, parts, states, nesting(projected))
+    recording = record(cell, parts, states, nesting(projected), may_write)
     if recording.draws and not all(is_ordered(part[0]) for part in parts):
         raise NotRecordable("step() draws random numbers, and project() returns what is transposed")
     return recording
@@ -187,5 +190,5 @@ def _tables(recording: Recording, weights: Mapping[str, Tensor]) -> dict[int, Te
     return {
         number: tensor.detach().cpu().clone()
         for number, tensor in found.items()
-        if not tensor.is_floating_point() and not tensor.is_complex() and tensor.numel() <= LARGEST_TABLE
+        if not tensor.is_floating_point() and not tensor.is_complex() and tensor.numel() <= LARGEST
     }

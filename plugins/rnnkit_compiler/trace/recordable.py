@@ -1,6 +1,7 @@
 """What of torch's operations can be recorded, and how each is run meanwhile."""
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -40,14 +41,30 @@ def functional_form(func: Any, target: Any) -> Any:
         NotRecordable: there is none.
     """
     name = func._schema.name.removeprefix("aten::")
-    packet = getattr(aten, name.removesuffix("_"), None) if name.endswith("_") else None
     if torch.Tag.nondeterministic_seeded in func.tags:
         raise NotRecordable(_draws(func))
-    if packet is None or func._overloadname not in packet.overloads() or not isinstance(target, Tensor):
+    form = _new_form(func) if isinstance(target, Tensor) else None
+    if form is None:
         raise NotRecordable(f"step() calls {name}, which overwrites a tensor")
     if name == "zero_" and target.is_complex():  # torch has no derivative of the other one
         return aten.zeros_like.default
-    return None if name == "copy_" else getattr(packet, func._overloadname)
+    return None if name == "copy_" else form
+
+
+@cache
+def _new_form(func: Any) -> Any:
+    """Return the operation that takes what another overwrites a tensor by, and makes a new one; None: there is none.
+
+    By what it takes, since names mislead: `pow_.Scalar` is a power of a tensor, `pow.Scalar` one of a number.
+    """
+    name = func._schema.name.removeprefix("aten::")
+    packet = getattr(aten, name.removesuffix("_"), None) if name.endswith("_") else None
+    forms = [] if packet is None else [getattr(packet, overload) for overload in packet.overloads()]
+    return next((form for form in forms if _taken_by(form) == _taken_by(func)), None)
+
+
+def _taken_by(func: Any) -> list[str]:
+    return [str(argument.type) for argument in func._schema.arguments]
 
 
 def check_operation(func: Any) -> None:

@@ -5,6 +5,7 @@ is compared, whenever a tensor is read, with what the operations noted so far wo
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,12 +13,12 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from rnnkit_compiler.trace.applied import function_of
-from rnnkit_compiler.trace.conditions import mask_of
+from rnnkit_compiler.trace.asked import may_be_asked
 from rnnkit_compiler.trace.drawing import Drawing
 from rnnkit_compiler.trace.functions import Functions
 from rnnkit_compiler.trace.instead import instead
 from rnnkit_compiler.trace.memory import Memory, View
-from rnnkit_compiler.trace.naming import author_frame, author_line, names_in
+from rnnkit_compiler.trace.naming import Place, author_frame, author_line, names_in, place_of
 from rnnkit_compiler.trace.recordable import (
     EMPTY,
     RESHAPED_IN_PLACE,
@@ -62,6 +63,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._is_within = False
         """Whether an operation is being noted, below autograd."""
 
+        self._place: Place | None = None
+        """Where the operation is called that is being noted."""
+
         self._has_gradient: list[bool] = []
         """By number, whether a gradient goes through the tensor, by the operations alone."""
 
@@ -105,7 +109,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _dispatched(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None) -> Any:
         kwargs = dict(kwargs or {})
-        self.recording.names |= names_in(author_frame(), self._numbers)
+        frame = author_frame()
+        self.recording.names |= names_in(frame, self._numbers)
+        self._place = place_of(frame)
         if func in EMPTY:
             func = EMPTY[func]
             self.drawing.note_order(kwargs.pop("memory_format", None))
@@ -114,17 +120,13 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if func is aten.as_strided.default:  # autograd makes views of other views so, which no one reads
             self._strided.append(func(*args, **kwargs))
             return self._strided[-1]
-        if func is aten._local_scalar_dense.default:
-            mask = mask_of(self.recording.calls, args[0], self._numbers.get(id(args[0])))
-            if mask is not None:
-                self.recording.conditions.append(mask)
-                return func(*args)
+        if func is aten._local_scalar_dense.default and self._may_be_asked(args[0]):
+            return func(*args)
         check_operation(func)
         check_index(func, args)
         if func is aten.lift_fresh.default and id(args[0]) not in self._numbers:
             result = func(*args)
-            number = self._number(result, False)
-            self._enter(result, number)
+            self._enter(result, number := self._number(result, False))
             self.recording.constants[number] = result.detach().clone()
             return result
         if func._schema.is_mutable:
@@ -152,6 +154,11 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self._memory.enter_view(item, args[0], View(func, args[1:], kwargs, place))
         return result
 
+    def _may_be_asked(self, tensor: Tensor) -> bool:
+        if (number := self._numbers.get(id(tensor))) is None or self._memory.is_stale(tensor):
+            return False
+        return may_be_asked(self.recording, tensor, number, self._has_gradient)
+
     def _note(
         self, operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
     ) -> tuple[int | None, ...]:
@@ -159,10 +166,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         several = isinstance(result, tuple | list)
         call = Call(operator, args, kwargs, (), several)
         has_gradient = operator is not aten.detach.default and any(self._has_gradient[k] for k in call.reads)
-        outputs = tuple(
-            self._number(item, has_gradient) if isinstance(item, Tensor) else None for item in listed(result)
-        )
+        number = partial(self._number, has_gradient=has_gradient)
+        outputs = tuple(number(item) if isinstance(item, Tensor) else None for item in listed(result))
         self.recording.calls.append(call._replace(outputs=outputs))
+        self.recording.places |= dict.fromkeys(outputs, self._place)
         return outputs
 
     def _note_draw(self, call: Call, drawn: Tensor) -> int:
@@ -236,16 +243,15 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return self._reshape(func, args, kwargs)
         target, fills = args[0], self.drawing.fills(func)
         functional = None if fills else functional_form(func, target)
-        name = func._schema.name.removeprefix("aten::")
         seen_args, seen_kwargs = map_tensors((args, kwargs), self._ref)
-        root = self._memory.overwrite(target, name)
+        root = self._memory.overwrite(target, func._schema.name.removeprefix("aten::"))
         if self._has_gradient[root.number] and not root.tensor.requires_grad:
             root.number = self._detached(root.number)
         result = target if fills else run(func, args, kwargs)
         if fills:
             number = self.drawing.filled(func, target, seen_args, kwargs.get("generator"))
         elif functional is None:
-            number = self._copied(target, seen_args[1])
+            number = self._memory.copied(target, seen_args[1])
         else:
             (made,) = self._note(functional, seen_args, seen_kwargs, result)
             assert made is not None
@@ -274,15 +280,6 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._memory.reshaped(target, stand_in, View(functional, args[1:], kwargs, 0))
         self._rename(target, made)
         return result
-
-    def _copied(self, target: Tensor, source: Ref) -> int:
-        """Note what `copy_` makes of a tensor; return its number."""
-        shape, dtype = tuple(target.shape), target.dtype
-        if self.recording.shapes[source.number] != shape:
-            source = Ref(self._emit(aten.expand.default, (source, list(shape)), {})[0])
-        if self.recording.dtypes[source.number] != dtype:
-            return self._emit(aten._to_copy.default, (source,), {"dtype": dtype})[0]
-        return self._emit(aten.clone.default, (source,), {})[0]
 
     def _result(self, tensor: Tensor) -> int:
         """Return the number of a result, without the mark of a conjugate, which a state does not carry on."""

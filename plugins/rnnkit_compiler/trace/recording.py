@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from rnnkit_compiler._forks import fork_safe_properties
+from rnnkit_compiler.trace.learned import Learned
+from rnnkit_compiler.trace.naming import Place
 
 ROWS = 2**31 - 1
 """The number of rows of the batch in the shapes and arguments of a recording: a prime that is no size of a cell, so
@@ -29,12 +31,15 @@ class NotRecordable(Exception):  # noqa: N818 - a reason, not an error: what rai
     place = ""
     """The author's line that does it; empty: not known."""
 
+    asked: tuple[str, ...] = ()
+    """The paths of what the step has asked for before: if that has other values, it may be recordable."""
+
     def placed(self, place: str) -> "NotRecordable":
         """Return what says the same and, if it did not before, where that is."""
         if self.place or not place:
             return self
         found = NotRecordable(f"{self} ({place})")
-        found.place = place
+        found.place, found.asked = place, self.asked
         return found
 
 
@@ -123,8 +128,14 @@ class Recording:
     """Buffers of integers and booleans as they are now: by some of them, units may be taken."""
     names: dict[int, str] = field(default_factory=dict)
     """What the author calls some of the tensors."""
+    places: dict[int | None, Place | None] = field(default_factory=dict)
+    """Where the author's code makes some of them."""
     for_slopes: set[int] = field(default_factory=set)
     """The numbers of what was made for the gradients of Functions written in Python: calls that no step makes."""
+    asked: set[int] = field(default_factory=set)
+    """The numbers of buffers and the like whose values the step asks for: it holds as long as they have the same."""
+    answered: set[int] = field(default_factory=set)
+    """The numbers of what it asked for, which is made of these."""
     conditions: list[int] = field(default_factory=list)
     """The numbers of masks that have to be true everywhere."""
     is_conditional: bool = False
@@ -133,8 +144,15 @@ class Recording:
     """Whether a batch of one row is stepped by these operations as well."""
     writes: tuple[str, ...] = ()
     """The attributes that each step writes and none has read before that, by their paths: the last step's stay."""
+    learned: list[Learned] = field(default_factory=list)
+    """Of the output and each next state, what it has gradients of."""
     draws: list[Any] = field(default_factory=list)
     """What the last of the parts are, if they are drawn: each a `Draw`, in the order of the step."""
+
+    @cached_property
+    def learns_always(self) -> bool:
+        """Whether every result has a gradient, whatever the inputs have."""
+        return all(one.always for one in self.learned)
 
     @cached_property
     def elements(self) -> int:
@@ -146,10 +164,14 @@ class Recording:
         """Whether it may raise: it solves, which does so of a singular matrix, or has conditions."""
         return self.is_conditional or any(call.kwargs.get("check_errors") is True for call in self.live)
 
+    def place_of(self, call: Call) -> Place | None:
+        """Return where the author makes a call; None: it is not known."""
+        return next((self.places[number] for number in call.outputs if number in self.places), None)
+
     @property
     def is_plain(self) -> bool:
-        """Whether it neither raises nor draws."""
-        return not (self.raises or self.draws)
+        """Whether it neither raises nor draws nor writes."""
+        return not (self.raises or self.draws or self.writes)
 
     @property
     def drawn(self) -> list[int]:

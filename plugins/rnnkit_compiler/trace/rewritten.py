@@ -73,6 +73,23 @@ def lstm(*args: Any) -> tuple[Tensor, ...]:
     return found
 
 
+def attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
+    """Attend by products and a softmax; torch itself does so where the mask wants a gradient, and there alone."""
+    found: Tensor = torch._scaled_dot_product_attention_math(
+        query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa
+    )[0]
+    return found
+
+
 REWRITTEN: dict[Any, Callable[..., Any]] = {
     torch.nn.functional.one_hot: one_hot,
     torch.nn.functional.rrelu: rrelu,
@@ -84,6 +101,7 @@ REWRITTEN: dict[Any, Callable[..., Any]] = {
     Tensor.matmul: matmul,
     Tensor.__matmul__: matmul,
     torch.nn.functional.linear: linear,
+    torch.nn.functional.scaled_dot_product_attention: attention,
 }
 
 

@@ -37,8 +37,12 @@ def joined(one: Recording, other: Recording) -> Recording:
         one.output,
         one.next_states,
         names=one.names,
+        places=one.places,
         for_slopes=one.for_slopes,
         conditions=one.conditions,
+        learned=one.learned,
+        asked=one.asked | other.asked,
+        answered=one.answered | other.answered,
     )
 
 

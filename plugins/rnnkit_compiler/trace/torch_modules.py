@@ -38,6 +38,11 @@ def contents_of(module: nn.Module) -> Iterator[tuple[str, Any]]:
         yield from table.items()
 
 
+def tables_of(module: nn.Module) -> tuple[dict[str, Any], ...]:
+    """Return the tables in which a module holds what it has."""
+    return vars(module), module._parameters, module._buffers, module._modules
+
+
 def attributes_of(module: nn.Module) -> Iterator[tuple[str, Any]]:
     """Give the names and values of what a module holds, but for what torch keeps there."""
     skipped = IGNORED | FLAT_WEIGHTS if isinstance(module, nn.RNNBase) else IGNORED

@@ -1,19 +1,22 @@
 """Trials: runs of a step on copies of its cell, by which it is recorded."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 import rnnkit
+from rnnkit_compiler.trace.asked import asked_by
 from rnnkit_compiler.trace.examples import Examples
+from rnnkit_compiler.trace.fingerprint import BESIDE
 from rnnkit_compiler.trace.held import is_ordinary
 from rnnkit_compiler.trace.holdings import with_held
+from rnnkit_compiler.trace.learned import learned_from
 from rnnkit_compiler.trace.projection import Nest
 from rnnkit_compiler.trace.recorder import Recorder
-from rnnkit_compiler.trace.recording import Recording, WritingStep
+from rnnkit_compiler.trace.recording import NotRecordable, Recording, WritingStep
 from rnnkit_compiler.trace.unread import remove
 from rnnkit_compiler.trace.untouched import Untouched
 from rnnkit_compiler.trace.verification import TWO, Run
@@ -32,12 +35,22 @@ class Trials(NamedTuple):
     may_write: bool
     """Whether it may write attributes."""
 
+    keys: dict[tuple[str, ...], Hashable]
+    """Of copies that lack some attributes, before they run."""
+
     tries_first: bool = False
     """Whether it runs once before: what functions keep from then is made by no operation any more."""
 
     def run(self, examples: Examples, rows: tuple[int, ...], without: Sequence[str] = ()) -> Run:
         """Run the step on some rows of the examples under a recorder, on a copy that lacks some attributes."""
         recorder = Recorder(len(rows))
+        try:
+            return self._run(recorder, examples, rows, without)
+        except NotRecordable as reason:
+            reason.asked = asked_by(recorder.recording)
+            raise
+
+    def _run(self, recorder: Recorder, examples: Examples, rows: tuple[int, ...], without: Sequence[str]) -> Run:
         recorder.drawing.begin(examples.generators, rows)
         parts, states = _rows_of(examples, rows)
         held = _enter_weights(recorder, examples)
@@ -45,7 +58,8 @@ class Trials(NamedTuple):
         recording.parts = [recorder.enter(tensor) for tensor in parts]
         recording.states = [recorder.enter(tensor) for tensor in states]
         copied = self.copy(held, without)
-        written = Written(copied, held)
+        written = Written(copied, held, self.keys.get(tuple(without)))
+        self.keys[tuple(without)] = written.before
         step = partial(self.step, examples, rows, copied)
         with Untouched(filter(is_ordinary, held.values())):
             if self.tries_first:
@@ -53,24 +67,33 @@ class Trials(NamedTuple):
             with recorder:
                 result = copied.step(self.nest(copied, parts), tuple(states))
             rnnkit.check_step(self.cell, result, tuple(states))
+            y, after = result
+            recorder.leave(y, after)
+            recorder.drawing.end(after)
+            recording.learned = learned_from([y, *after], parts, states)
             recording.writes = self._written(written, step)
-        y, after = result
-        recorder.leave(y, after)
-        recorder.drawing.end(after)
         self._name(recording)
         return Run(recording, recorder.tensors, rows)
 
     def again(self, examples: Examples, rows: tuple[int, ...], writes: Sequence[str]) -> Run:
         """Run the step so on a copy that lacks what it has written elsewhere; raises WritingStep if it writes else."""
-        found = self.run(examples, rows, writes)
+        try:
+            found = self.run(examples, rows, writes)
+        except NotRecordable:
+            raise
+        except Exception as error:
+            if not writes:
+                raise
+            raise WritingStep(tuple(writes), always=True) from error  # it needs what is not there
         if {*found.recording.writes} != {*writes}:
             raise WritingStep(tuple(sorted({*found.recording.writes, *writes})), always=True)
         return found
 
-    def step(self, examples: Examples, rows: tuple[int, ...], copied: rnnkit.Cell) -> Any:
-        """Run the step of a copy of the cell, of which nothing is noted."""
+    def step(self, examples: Examples, rows: tuple[int, ...], copied: rnnkit.Cell) -> tuple[Tensor, rnnkit.State]:
+        """Run the step of a copy of the cell, of which nothing is noted, and no number that it draws is missing."""
         parts, states = _rows_of(examples, rows)
-        return copied.step(self.nest(copied, parts), tuple(states))
+        with examples.generators.unmoved():
+            return copied.step(self.nest(copied, parts), tuple(states))
 
     def copy(self, held: Mapping[str, Tensor], without: Sequence[str]) -> rnnkit.Cell:
         """Return a copy of the cell, which other threads may be running, that uses these tensors."""
@@ -83,7 +106,7 @@ class Trials(NamedTuple):
         try:
             written.check(step)
         except WritingStep as found:
-            if self.may_write and found.always:
+            if self.may_write and found.always and BESIDE not in found.paths:
                 return found.paths
             raise
         return ()
@@ -104,15 +127,20 @@ def _rows_of(examples: Examples, rows: tuple[int, ...]) -> tuple[list[Tensor], l
     return parts, states
 
 
+def stand_ins(examples: Examples) -> dict[str, Tensor]:
+    """Return what stands for parameters, buffers and other tensors, for tied ones the same."""
+    known = {id(tensor): tensor for tensor in examples.weights.values()}
+    held = {key: tensor if key in examples.live else _stand_in(tensor) for key, tensor in known.items()}
+    return {path: held[id(tensor)] for path, tensor in examples.weights.items()}
+
+
 def _enter_weights(recorder: Recorder, examples: Examples) -> dict[str, Tensor]:
-    """Number the parameters, buffers and other tensors, tied ones once; return what stands for them."""
-    held: dict[str, Tensor] = {}
-    known: dict[int, Tensor] = {}
+    """Number them, tied ones once; return what stands for them."""
+    held, entered = stand_ins(examples), set()
     for path, tensor in examples.weights.items():
-        if id(tensor) not in known:
-            known[id(tensor)] = tensor if id(tensor) in examples.live else _stand_in(tensor)
-            recorder.recording.weights[path] = recorder.enter(known[id(tensor)], tensor)
-        held[path] = known[id(tensor)]
+        if id(tensor) not in entered:
+            entered.add(id(tensor))
+            recorder.recording.weights[path] = recorder.enter(held[path], tensor)
     return held
 
 

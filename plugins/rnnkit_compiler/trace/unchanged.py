@@ -31,7 +31,8 @@ class Unchanged:
     """
 
     def __init__(self, cell: nn.Module) -> None:
-        reach, fingerprint = Reach(cell), Fingerprint(cell)
+        fingerprint = Fingerprint(cell)
+        reach = fingerprint.reach or Reach(cell)
         self._modules = [*cell.modules()]
         self._kinds = [*map(type, self._modules)]
         self._tables = [*self._tables_of_modules((*self._modules, *reach.outer))]

@@ -1,6 +1,6 @@
 """What a step writes on its cell, which a recording of its operations would not."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 
 from torch import Tensor, nn
 
@@ -15,11 +15,13 @@ class Written:
     Args:
         copied: the copy, which has not run yet.
         held: its tensors, by path.
+        before: the key of another copy like that, which takes a while to find; None: it is not known.
     """
 
-    def __init__(self, copied: nn.Module, held: Mapping[str, Tensor]) -> None:
+    def __init__(self, copied: nn.Module, held: Mapping[str, Tensor], before: Hashable = None) -> None:
         self._copied, self._held = copied, held
-        self._before = Fingerprint(copied).key
+        self.before = Fingerprint(copied).key if before is None else before
+        """The key that tells whether something has changed."""
 
     def check(self, step: Callable[[], object]) -> None:
         """Raise WritingStep if something was written.
@@ -38,7 +40,7 @@ class Written:
 
     def _paths(self, after: object) -> tuple[str, ...]:
         exchanged = (path for path, tensor in self._held.items() if self._tensor(path) is not tensor)
-        found = () if after == self._before else tuple(differences(self._before, after)) or (BESIDE,)
+        found = () if after == self.before else tuple(differences(self.before, after)) or (BESIDE,)
         return tuple(dict.fromkeys((*found, *exchanged)))
 
     def _tensor(self, path: str) -> Tensor | None:

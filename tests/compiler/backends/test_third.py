@@ -6,7 +6,7 @@ import torch
 import rnnkit
 from rnnkit.errors import UsageError
 from rnnkit.testing import differences
-from rnnkit_compiler import _program, _programs, compiled
+from rnnkit_compiler import _candidates, _programs, compiled
 from rnnkit_compiler.backends.base.backend import Refusal
 
 from ...core_cells import CORE_CELLS
@@ -25,14 +25,14 @@ def listed(monkeypatch):
     """Put backends in front of those that there are; no program of theirs is kept."""
 
     def enter(*backends):
-        whole = (*backends, *_program.BACKENDS)
-        monkeypatch.setattr(_program, "BACKENDS", whole)
+        whole = (*backends, *_candidates.BACKENDS)
+        monkeypatch.setattr(_candidates, "BACKENDS", whole)
         monkeypatch.setattr(compiled, "BACKENDS", tuple(backend.name for backend in whole))
-        _program.candidates.cache_clear()
+        _candidates.candidates.cache_clear()
 
     monkeypatch.setattr(_programs, "_programs", type(_programs._programs)(_programs.CAPACITY))
     yield enter
-    _program.candidates.cache_clear()
+    _candidates.candidates.cache_clear()
 
 
 def held(cell):
@@ -104,7 +104,7 @@ def test_backends_are_asked_in_order_and_their_reasons_are_told(listed):
         def make(cls, step):
             return Refusal("its compiler fails")
 
-    ours = [backend.name for backend in _program.BACKENDS]
+    ours = [backend.name for backend in _candidates.BACKENDS]
     listed(Never, Breaks)
     cell = build("gru", 4, 6)
     assert [unroller.backend for unroller in Compiled.variants()] == [None, "never", "breaks", *ours]

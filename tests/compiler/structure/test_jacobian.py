@@ -13,6 +13,7 @@ from .shaped_cells import (
     Counter,
     CoupledAffine,
     DenseAffine,
+    Descends,
     Detached,
     Heads,
     NonlinearInOnePart,
@@ -32,6 +33,7 @@ FORMS = {
     Detached: (["diagonal"], "h is cut off from the gradient by detach"),
     Sorted: (["dense"], "h enters sort"),
     Squared: (["diagonal"], "what depends on h is multiplied by what does too, by mul"),
+    Descends: (["diagonal"], "h enters mse_loss_backward"),
     Counter: (["diagonal", "diagonal"], ""),
 }
 

@@ -59,7 +59,7 @@ class InTorch(Of):
     """The line in torch's own code, which reads, is nothing to the author."""
 
     def of(self, h):
-        return self.inner(h) * torch.linalg.cond(self.mask).item()  # here
+        return self.inner(h) * torch.linalg.cond(self.inner.weight).item()  # here
 
 
 class ByAMask(Of):

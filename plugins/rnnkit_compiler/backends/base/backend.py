@@ -78,6 +78,8 @@ class Refusal(NamedTuple):
     """Why something does not run a cell."""
 
     reason: str
+    tables: tuple[str, ...] = ()
+    """The paths of buffers by which code branched on the way: with something else in them it may be run."""
 
 
 @dataclass

@@ -67,8 +67,8 @@ class Kernels:
         self._title, self._comment, self._narrow = title, comment, narrow
         self._loaded: dict[str, Loaded] = {}
         self._tables: dict[object, Tensor] = {}
-        self._forms: dict[tuple[str, str, bool], Form] = {}
-        """By kernel, kind, and whether its weights may be held."""
+        self._forms: dict[tuple[str, str, bool, bool, bool, str], Form] = {}
+        """By kernel, kind, and what else has it compiled anew: see `_form`."""
         self._spilled: dict[str, int] = {}
         """By kind, the bytes that a thread spills in these, the most of them."""
         on_gpu = device.type == "cuda"
@@ -126,8 +126,11 @@ class Kernels:
         loaded = self.loaded(launch.kernel)
         source = loaded.source
         text = source.kernels[launch.kernel]
-        precision = "tf32" if self.rounds_to_tf32 else "ieee"
-        return Run(loaded.functions, text, launch, self._arguments(launch, source, text), kind, precision)
+        return Run(loaded.functions, text, launch, self._arguments(launch, source, text), kind, self._precision)
+
+    @property
+    def _precision(self) -> str:
+        return "tf32" if self.rounds_to_tf32 else "ieee"
 
     def _steps_of(self, launch: Launch) -> Callable[[range], None]:
         """Return what launches some steps, in a form that is settled by now."""
@@ -140,9 +143,14 @@ class Kernels:
         return own | {numbered.initial(k): width for k, width in enumerate(self.plan.step.state_widths)}
 
     def _form(self, run: Run, launch: Launch, kind: str) -> Form:
-        """Return the form of a kernel, settled when it is first launched; interpreted, the first one does."""
-        first = self._first_form(launch, kind)
-        key = launch.kernel, kind, first.holds_weights
+        """Return the form of a kernel, settled when it is first launched; interpreted, the first one does.
+
+        Whether its weights may be held, whether rows end or start again, and how factors are rounded makes another
+        kernel of it, which may spill where others do not.
+        """
+        first, timeline = self._first_form(launch, kind), launch.timeline
+        masks = timeline.lengths is not None, timeline.reset is not None
+        key = launch.kernel, kind, first.holds_weights, *masks, self._precision
         if key not in self._forms:
             self._forms[key] = first if is_interpreted() else self._settled(first, run, kind)
         return self._forms[key]

@@ -225,9 +225,10 @@ def _softmax(lowering: Lowering, call: Call) -> Value:
     return row.value.like(softmax(row))
 
 
-def softmax(row: Along) -> Node:
-    """Return shares along the axes that add up to one."""
-    raised = (row.node - row.repeat(row.max(row.node).stop())).exp()  # the largest is off, so that none overflows
+def softmax(row: Along, scores: Node | None = None) -> Node:
+    """Return shares along the axes that add up to one, of other scores than the row's own if there are some."""
+    scores = row.node if scores is None else scores
+    raised = (scores - row.repeat(row.max(scores).stop())).exp()  # the largest is off, so that none overflows
     return raised / row.repeat(row.sum(raised))
 
 
@@ -235,7 +236,8 @@ def softmax(row: Along) -> Node:
 def _safe_softmax(lowering: Lowering, call: Call) -> Value:
     row = operand(lowering, call)
     nothing = row.repeat(row.max(row.node).eq(-math.inf))
-    return row.value.like(nothing.where(0, softmax(row)))
+    some = nothing.where(0, row.node)  # where there are none, shares would have gradients that are no numbers
+    return row.value.like(nothing.where(0, softmax(row, some)))
 
 
 @TABLE.rule("_log_softmax")

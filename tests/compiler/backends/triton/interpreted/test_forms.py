@@ -39,6 +39,30 @@ def test_a_kernel_is_run_in_the_form_that_spills_nothing(monkeypatch):
         torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0)])
+def test_kernels_with_masks_have_forms_of_their_own(order, monkeypatch):
+    """They are compiled anew, and may spill where those without do not, whichever call is the first."""
+    run, all_steps = [], launching.Run.all_steps
+
+    def spilled(self, form):
+        masks = (self._timeline.lengths is not None) + (self._timeline.reset is not None)
+        return 8 * (form.tiles.units > 64 >> masks)
+
+    monkeypatch.setattr(_programs, "_programs", type(_programs._programs)(_programs.CAPACITY))
+    monkeypatch.setattr(kernels, "is_interpreted", lambda: False)
+    monkeypatch.setattr(launching.Run, "spilled", spilled)
+    monkeypatch.setattr(launching.Run, "is_full", lambda self, form: True)
+    monkeypatch.setattr(launching.Run, "all_steps", lambda self, form: (run.append(form), all_steps(self, form)))
+    layer = rnnkit.RNN("rnn", 4, 64, unroller=rnnkit.unrollers["compiled"](backend="triton", kernel="sequence"))
+    given = {"lengths": torch.tensor([3, 1])}, {"lengths": torch.tensor([3, 1]), "reset": torch.ones(3, 2).bool()}
+    units = {}
+    for masks in order:
+        run.clear()
+        layer(torch.randn(3, 2, 4), **({}, *given)[masks])
+        units[masks] = run[0].tiles.units
+    assert units == {0: 64, 1: 32, 2: 16}
+
+
 @pytest.mark.parametrize("kind", ["sequence", "grid"])
 def test_a_kernel_that_hoists_nothing_gives_the_same_numbers(kind, monkeypatch):
     texts = []
