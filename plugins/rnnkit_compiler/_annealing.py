@@ -30,7 +30,7 @@ def program_of(cell: Cell, xs: Tensor, states: Sequence[Tensor], find: Find) -> 
     program = find(with_tensors(cell, paths))
     if isinstance(program, Refusal) and program.reason in _refused.get(kind, ()):
         return program
-    if isinstance(program, Program):
+    if isinstance(program, Program) and not {*program.tables}.intersection(paths):  # which Python would need
         if program.annealed is None:
             program.annealed = (
                 paths if _is_as_good(program, cell, find) and steps_alike(cell, paths, xs, states) else ()

@@ -162,7 +162,7 @@ class Compiled(rnnkit.Unroller):
             return None
         program = self._on_plain_input(cell)
         if isinstance(program, Refusal) or program.backend.name == TORCH or program.tables:
-            return None  # what is in tables may change
+            return None  # what is in these buffers may change
         recording = program.recording
         return program if recording.for_one_row and not (recording.raises or recording.writes) else None
 

@@ -16,6 +16,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import rnnkit
 from rnnkit.errors import UsageError
 from rnnkit_compiler import _candidates, _devices, _programs, _rivals, compiled
+from rnnkit_compiler._recorded import recorded_whole
+from rnnkit_compiler.backends.base.backend import Tensors
 from rnnkit_compiler.backends.cpp.backend import Cpp
 from rnnkit_compiler.backends.torch.backend import TorchOperations
 from rnnkit_compiler.backends.triton import trust
@@ -265,7 +267,7 @@ def test_a_verdict_holds_on_its_own_device_alone(monkeypatch, tmp_path, caplog):
     monkeypatch.setattr(trust, "device_facts", lambda device: [f"the name of {device}"])
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"the name of {device}")
     program = compiled.program_for(cell := rnnkit.cells["lstm"](D, H), *compiled.example(cell))
-    step = compiled._candidates.recorded_whole(cell, *compiled.example(cell), narrow=False)
+    step = recorded_whole(cell, *compiled.example(cell), narrow=False)
     run = TorchOperations(step, program.backend.invariants, defer=False).run
     origins = Origins(step, program.backend.invariants)
 
@@ -275,8 +277,8 @@ def test_a_verdict_holds_on_its_own_device_alone(monkeypatch, tmp_path, caplog):
 
     xs, state = compiled.example(cell)
     weights = [getattr(cell, name) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
-    parts, invariants = program.inputs(cell, xs, weights)
-    tensors = _candidates.Tensors(parts, state, (), invariants)
+    parts, invariants = program.inputs(rnnkit.parts_of(program.project(cell, xs)), xs.shape[:2], weights)
+    tensors = Tensors(parts, state, (), invariants)
     verdicts = {}
     with caplog.at_level(logging.WARNING, "rnnkit"):
         for device, kernels in zip(GPUS, (run, wrong), strict=True):

@@ -1,6 +1,7 @@
-"""Values that a step asks for in Python: whether a check of torch's holds, and what is in buffers that never learn.
+"""Values that a step asks for in Python: whether a check of torch's holds, and what is in tensors that never learn.
 
-A check becomes a condition of the recording. Buffers are compared at every call, as those by which units are taken.
+A check becomes a condition of the recording. Of tensors, buffers mostly, the contents are compared at every call, as
+those of buffers by which units are taken.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,16 +16,16 @@ from rnnkit_compiler.trace.recording import Call, NotRecordable, Recording, Ref,
 aten = torch.ops.aten
 
 LARGEST = 1 << 12
-"""Elements of a buffer that is compared at every call."""
+"""Elements of a tensor whose contents are compared at every call."""
 
 
-def may_be_asked(recording: Recording, value: Tensor, number: int, learning: Sequence[bool]) -> bool:
-    """Tell whether a step may ask for a number, and note of what that holds.
+def note_question(recording: Recording, value: Tensor, number: int, learning: Sequence[bool]) -> bool:
+    """Note that a step asks for a value, and what that depends on; tell whether it may.
 
     Args:
         recording: so far.
-        value: of one element.
-        number: of the tensor.
+        value: a tensor of one element.
+        number: of that tensor.
         learning: by number, whether a gradient goes through a tensor.
     """
     if (mask := _mask_of(recording.calls, value, number)) is not None:

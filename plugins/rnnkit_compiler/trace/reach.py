@@ -74,7 +74,8 @@ class Reach:
         self.outer: list[nn.Module] = []
         """Modules that are none of the cell's."""
 
-        self.packages: set[str] = set()  # of all that it names
+        self.packages: set[str] = set()
+        """Of all that it names."""
         self._named: list[tuple[str, Any]] = []
         self.opened: dict[int, Any] = {id(module): module for module in self._modules}
         self._left: deque[Any] = deque()

@@ -84,7 +84,7 @@ def _record(trials: Trials, examples: Examples) -> Recording:
     cell = trials.cell
     try:
         with put_back(cell) as found:
-            return _recorded(trials, examples, found.reach or Reach(cell))
+            return _recorded(trials._replace(key=found.key), examples, found.reach or Reach(cell))
     except NotRecordable:
         raise
     except Exception as error:  # whatever it is: where the step is to blame, the loop says so of the user's own tensors

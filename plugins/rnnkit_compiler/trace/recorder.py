@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from rnnkit_compiler.trace.applied import function_of
-from rnnkit_compiler.trace.asked import may_be_asked
+from rnnkit_compiler.trace.asked import note_question
 from rnnkit_compiler.trace.drawing import Drawing
 from rnnkit_compiler.trace.functions import Functions
 from rnnkit_compiler.trace.instead import instead
@@ -120,7 +120,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if func is aten.as_strided.default:  # autograd makes views of other views so, which no one reads
             self._strided.append(func(*args, **kwargs))
             return self._strided[-1]
-        if func is aten._local_scalar_dense.default and self._may_be_asked(args[0]):
+        if func is aten._local_scalar_dense.default and self._note_question(args[0]):
             return func(*args)
         check_operation(func)
         check_index(func, args)
@@ -154,10 +154,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self._memory.enter_view(item, args[0], View(func, args[1:], kwargs, place))
         return result
 
-    def _may_be_asked(self, tensor: Tensor) -> bool:
+    def _note_question(self, tensor: Tensor) -> bool:
         if (number := self._numbers.get(id(tensor))) is None or self._memory.is_stale(tensor):
             return False
-        return may_be_asked(self.recording, tensor, number, self._has_gradient)
+        return note_question(self.recording, tensor, number, self._has_gradient)
 
     def _note(
         self, operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any

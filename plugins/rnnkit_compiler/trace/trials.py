@@ -36,7 +36,10 @@ class Trials(NamedTuple):
     """Whether it may write attributes."""
 
     keys: dict[tuple[str, ...], Hashable]
-    """Of copies that lack some attributes, before they run."""
+    """Those of copies that lack some attributes, before they run, where all have the same."""
+
+    key: Hashable = None
+    """The cell's own."""
 
     tries_first: bool = False
     """Whether it runs once before: what functions keep from then is made by no operation any more."""
@@ -58,8 +61,7 @@ class Trials(NamedTuple):
         recording.parts = [recorder.enter(tensor) for tensor in parts]
         recording.states = [recorder.enter(tensor) for tensor in states]
         copied = self.copy(held, without)
-        written = Written(copied, held, self.keys.get(tuple(without)))
-        self.keys[tuple(without)] = written.before
+        written = self._watched(copied, held, tuple(without))
         step = partial(self.step, examples, rows, copied)
         with Untouched(filter(is_ordinary, held.values())):
             if self.tries_first:
@@ -74,6 +76,13 @@ class Trials(NamedTuple):
             recording.writes = self._written(written, step)
         self._name(recording)
         return Run(recording, recorder.tensors, rows)
+
+    def _watched(self, copied: rnnkit.Cell, held: Mapping[str, Tensor], without: tuple[str, ...]) -> Written:
+        """Return what tells what a copy writes; its key takes a while to find, and mostly is that of the cell."""
+        written = Written(copied, held, self.keys.get(without))
+        if () in self.keys or (not without and written.before == self.key):
+            self.keys[without] = written.before
+        return written
 
     def again(self, examples: Examples, rows: tuple[int, ...], writes: Sequence[str]) -> Run:
         """Run the step so on a copy that lacks what it has written elsewhere; raises WritingStep if it writes else."""

@@ -12,6 +12,7 @@ import rnnkit
 from rnnkit.cli import main
 from rnnkit.errors import UsageError
 from rnnkit_compiler import _programs, compiled
+from rnnkit_compiler._recorded import recorded_whole
 from rnnkit_compiler.backends.base.backend import Refusal, Timeline
 from rnnkit_compiler.backends.base.runtime import Launch
 from rnnkit_compiler.backends.triton import availability, backend, launching, library, trust
@@ -168,7 +169,7 @@ class Elementwise(rnnkit.Cell):
 def recorded(cell, dtype=torch.float32):
     xs, states = compiled.example(cell)
     given = xs.to(dtype), [state.to(dtype) for state in states]
-    return compiled._program.recorded_whole(cell, *given, narrow=False)
+    return recorded_whole(cell, *given, narrow=False)
 
 
 def work(width):
