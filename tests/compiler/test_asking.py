@@ -331,6 +331,14 @@ class ProjectTellsHowManySteps(Holding):
         return self.recurrent(h) * (1.0 if self.steps < T else 0.3)
 
 
+class ProjectDecides(Branches):
+    """As it was, where there are few steps."""
+
+    def project(self, xs):
+        self.way.fill_(int(len(xs) >= T))
+        return self.inputs(xs)
+
+
 class ProjectTurns(Holding):
     """What units are taken by."""
 
@@ -345,7 +353,7 @@ class ProjectTurns(Holding):
         return self.recurrent(h)[:, self.order]
 
 
-PROJECTS = (ProjectChanges, ProjectCounts, ProjectExchanges, ProjectTellsHowManySteps, ProjectTurns)
+PROJECTS = (ProjectChanges, ProjectCounts, ProjectExchanges, ProjectTellsHowManySteps, ProjectDecides, ProjectTurns)
 
 
 @pytest.mark.parametrize("kind", PROJECTS)

@@ -77,6 +77,14 @@ class DrawingByAMethod(Wired):
         return self.recurrent(h) * self.next_number()
 
 
+class DrawingInVain(Wired):
+    """What it draws is for nothing, but for whoever draws next."""
+
+    def mixed(self, h):
+        self.wiring.drawn()
+        return self.recurrent(h)
+
+
 class DrawingInProject(Wired):
     def project(self, xs):
         return xs * self.wiring.drawn()
@@ -130,7 +138,7 @@ def test_layers_with_a_generator_are_copied(way):
         layer = way(layer)
 
 
-@pytest.mark.parametrize("kind", [Drawing, DrawingByText, DrawingByAMethod, DrawingInProject])
+@pytest.mark.parametrize("kind", [Drawing, DrawingByText, DrawingByAMethod, DrawingInVain, DrawingInProject])
 @pytest.mark.parametrize("name", ["Generator", "another Generator", "RandomState", "Random"])
 def test_steps_that_draw_from_one_are_the_loops_and_draw_as_often(kind, name, recorded):
     kind = type(kind.__name__, (kind,), {"make": staticmethod(GENERATORS[name])})

@@ -147,6 +147,21 @@ def test_what_may_be_read_before_is_the_loops(kind):
     assert_same(*found)
 
 
+@pytest.mark.parametrize("kind", [cells.AsksItsTable, cells.WritesOnTheWayBack])
+def test_a_cell_by_itself(kind):
+    """A layer has a copy of it stepped, with tables of its own."""
+    found, xs = [], torch.linspace(-1, 1, T * B * D, dtype=torch.float64).view(T, B, D)
+    for unroller in (Compiled(), rnnkit.unrollers["loop"]()):
+        torch.manual_seed(0)
+        cell = kind(D, H).double()
+        results = []
+        for _ in range(3):
+            ys, (h,) = unroller(cell, xs)
+            results += [ys, h, *torch.autograd.grad(ys.square().sum(), [*cell.parameters()]), cell.seen]
+        found.append(results)
+    assert_same(*found)
+
+
 def test_a_cell_of_the_same_class_that_reads_it_is_another():
     kind = type("Switched", (cells.ReadsInBranches,), {})
     writes = build(kind)

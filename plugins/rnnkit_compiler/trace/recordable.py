@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from rnnkit_compiler.trace.recording import NotRecordable
+from rnnkit_compiler.trace.way_back import nodes_of
 
 aten = torch.ops.aten
 
@@ -115,16 +116,9 @@ def _draws(func: Any) -> str:
 
 def check_graph(tensors: Sequence[Tensor], known: Collection[Any]) -> None:
     """Raise NotRecordable if a Function written in Python is in the graph and not known: its forward alone shows."""
-    stack: list[Any] = [tensor.grad_fn for tensor in tensors]
-    seen = set()
-    while stack:
-        node = stack.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
+    for node in nodes_of(tensors):
         if isinstance(node, torch._C._FunctionBase) and node not in known:
             raise NotRecordable(f"step() applies {type(node).__name__.removesuffix('Backward')}, an autograd.Function")
-        stack += [following for following, _ in node.next_functions]
 
 
 def one_of_its_own(like: Tensor, kwargs: Mapping[str, Any]) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:

@@ -1,6 +1,7 @@
 """The way back: from what a step gives to the gradients of all that it read."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,12 +17,16 @@ def go_back(results: Iterable[Tensor]) -> None:
 def leaves_of(results: Sequence[Tensor]) -> Iterator[Tensor]:
     """Give the tensors of which results have gradients, results that are made of nothing among them."""
     yield from (tensor for tensor in results if tensor.requires_grad and tensor.is_leaf)
-    left, known = [tensor.grad_fn for tensor in results], set()
+    yield from (node.variable for node in nodes_of(results) if hasattr(node, "variable"))
+
+
+def nodes_of(results: Iterable[Tensor]) -> Iterator[Any]:
+    """Give the nodes of the graph that results have come through, each once."""
+    left: list[Any] = [tensor.grad_fn for tensor in results]
+    known = set()
     while left:
         node = left.pop()
-        if node is None or node in known:
-            continue
-        known.add(node)
-        if (variable := getattr(node, "variable", None)) is not None:
-            yield variable
-        left += (before for before, _ in node.next_functions)
+        if node is not None and node not in known:
+            known.add(node)
+            yield node
+            left += (before for before, _ in node.next_functions)

@@ -34,6 +34,8 @@ LOOKS = {
     "attrgetter": lambda module: operator.attrgetter("seen")(module),
     "property": lambda module: module.seen_by_property,
     "an error that is swallowed": lambda module: module.swallow(),
+    "__getattr__": lambda module: module.__getattr__("seen"),
+    "torch's own": lambda module: nn.Module.__getattr__(module, "seen"),
     "del": lambda module: delattr(module, "seen"),
     "vars": lambda module: vars(module).get("seen"),
     "__dict__": lambda module: "seen" in module.__dict__,
@@ -71,7 +73,7 @@ def test_a_look_after_it_is_written(name):
     module = Plain()
     accesses = Accesses(module)
     module.seen = 2
-    if name in ("name", "hasattr", "getattr", "attrgetter", "property", "an error that is swallowed"):
+    if name in ("name", "hasattr", "getattr", "attrgetter", "property", "an error that is swallowed", "torch's own"):
         look(LOOKS[name], module)
     assert accesses.is_written_first(module, "seen")
     assert not accesses.is_written_first(module, "other")
